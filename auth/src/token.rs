@@ -8,7 +8,7 @@ mod key;
 mod verified;
 
 pub use key::{TokenKey, TokenKeyError, TokenKeys};
-pub use verified::VerifiedTokens;
+pub use verified::{VerifiedToken, VerifiedTokens};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

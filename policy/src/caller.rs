@@ -18,6 +18,8 @@ pub struct Bindings {
     pub name: Arc<str>,
     /// Whether it may do everything.
     pub sysadmin: bool,
+    /// The account's generation: tokens of an older one are no longer valid.
+    pub generation: i64,
     /// Its roles by project.
     pub roles: HashMap<ProjectId, Vec<Role>>,
 }

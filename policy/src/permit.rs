@@ -321,6 +321,7 @@ mod tests {
             account: Some(AccountId(7)),
             name: "ann".into(),
             sysadmin: false,
+            generation: 1,
             roles: HashMap::from([(ProjectId(1), vec![role])]),
         };
         Caller {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
+use policy::Grant;
 use time::OffsetDateTime;
 
 use super::{Claims, LONGEST_TOKEN, TokenError, TokenKeys};
@@ -16,14 +17,33 @@ const LARGEST: u64 = 16 << 20;
 const OVERHEAD: usize = 256;
 
 /// A bounded memory of verified tokens, by the SHA-256 of their text.
-pub struct VerifiedTokens(Cache<[u8; 32], Arc<Claims>>);
+pub struct VerifiedTokens(Cache<[u8; 32], Arc<VerifiedToken>>);
+
+/// A token whose signature was checked.
+#[derive(Debug)]
+pub struct VerifiedToken {
+    claims: Claims,
+    grants: Arc<[Grant]>,
+}
+
+impl VerifiedToken {
+    /// What the token says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// What it allows on repositories.
+    pub fn grants(&self) -> &Arc<[Grant]> {
+        &self.grants
+    }
+}
 
 impl VerifiedTokens {
     /// An empty memory.
     pub fn new() -> Self {
         let cache = Cache::builder()
             .max_capacity(LARGEST)
-            .weigher(|_, claims| weight(claims));
+            .weigher(|_, token: &Arc<VerifiedToken>| weight(&token.claims));
         Self(cache.build())
     }
 
@@ -37,23 +57,25 @@ impl VerifiedTokens {
         keys: &TokenKeys,
         token: &str,
         now: OffsetDateTime,
-    ) -> Result<Arc<Claims>, TokenError> {
+    ) -> Result<Arc<VerifiedToken>, TokenError> {
         if token.len() > LONGEST_TOKEN {
             return Err(TokenError::Oversized);
         }
         let key = name(token);
-        if let Some(claims) = self.0.get(&key) {
-            return match claims.check_time(now) {
-                Ok(()) => Ok(claims),
+        if let Some(token) = self.0.get(&key) {
+            return match token.claims.check_time(now) {
+                Ok(()) => Ok(token),
                 Err(error) => {
                     self.0.invalidate(&key);
                     Err(error)
                 }
             };
         }
-        let claims = Arc::new(keys.verify(token, now)?);
-        self.0.insert(key, Arc::clone(&claims));
-        Ok(claims)
+        let claims = keys.verify(token, now)?;
+        let grants = crate::identity::grants(&claims.access);
+        let token = Arc::new(VerifiedToken { claims, grants });
+        self.0.insert(key, Arc::clone(&token));
+        Ok(token)
     }
 
     /// Forgets all, as when a key is withdrawn.
@@ -83,7 +105,7 @@ fn name(token: &str) -> [u8; 32] {
         .expect("SHA-256 is 32 bytes")
 }
 
-fn weight(claims: &Arc<Claims>) -> u32 {
+fn weight(claims: &Claims) -> u32 {
     let lists = claims.access.iter().map(|access| {
         let actions = access
             .actions
