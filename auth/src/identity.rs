@@ -10,7 +10,7 @@ use db::audit::NewEntry;
 use db::audit::recorder::Recorder;
 use db::{Db, account, binding, project};
 use model::{AccountId, Clock, RepositoryName};
-use policy::{Action, Caller, Grant, Presented};
+use policy::{Action, Caller, Grant, Grants, Presented};
 
 use crate::password::{PasswordError, PasswordHasher};
 use crate::scope::Scope;
@@ -302,6 +302,12 @@ impl Identity {
             _ => Vec::new(),
         };
         let everything = scope.actions().iter().any(|action| action == "*");
+        if (scope.kind(), scope.name()) == ("registry", "catalog") {
+            // What the catalog shows is cut to what the account may see.
+            return Ok(Access::cut(scope, |action| {
+                action == "*" && caller.account().is_some()
+            }));
+        }
         let actions = held
             .iter()
             .map(|action| action.name())
@@ -314,10 +320,9 @@ impl Identity {
     }
 }
 
-/// What a token's `access` claim allows, read into policy's terms; what names no repository is left
-/// out.
-pub fn grants(access: &[Access]) -> Arc<[Grant]> {
-    let grant = |access: &Access| {
+/// What a token's `access` claim allows, read into policy's terms.
+pub fn grants(access: &[Access]) -> Arc<Grants> {
+    let repository = |access: &Access| {
         let repository = access
             .name
             .parse()
@@ -331,5 +336,11 @@ pub fn grants(access: &[Access]) -> Arc<[Grant]> {
             delete: has(Action::Delete),
         })
     };
-    access.iter().filter_map(grant).collect()
+    let catalog = |access: &Access| {
+        access.kind == "registry" && access.name == "catalog" && access.actions == ["*"]
+    };
+    Arc::new(Grants {
+        repositories: access.iter().filter_map(repository).collect(),
+        catalog: access.iter().any(catalog),
+    })
 }

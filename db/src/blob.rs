@@ -174,6 +174,26 @@ pub async fn named_by(
     row.map(|row| row.parse("manifest", "digest")).transpose()
 }
 
+/// Repositories that link a live blob, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn linking(tx: &mut Tx, digest: &Digest, limit: i64) -> Result<Vec<RepositoryName>> {
+    let rows = tx
+        .query(
+            "select r.name from blob b join repository_blob l on l.blob_id = b.id
+             join repository r on r.id = l.repository_id join project p on p.id = r.project_id
+             where b.digest = $1 and b.state = 'live' and p.deleted_at is null order by r.id limit $2",
+        )
+        .bind(digest)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.parse("repository", "name"))
+        .collect()
+}
+
 /// Live blobs with ids after `after`, for checks that walk all of them.
 ///
 /// # Errors

@@ -55,6 +55,15 @@ pub struct Grant {
     pub delete: bool,
 }
 
+/// What a registry token allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// On repositories.
+    pub repositories: Vec<Grant>,
+    /// Whether it may list the catalog.
+    pub catalog: bool,
+}
+
 impl Grant {
     /// Whether the grant covers an action.
     pub const fn covers(&self, action: Action) -> bool {
@@ -75,7 +84,7 @@ pub struct Caller {
     /// How it proved that.
     pub presented: Presented,
     /// What its token allows; `None` where no token narrows its rights.
-    pub grants: Option<Arc<[Grant]>>,
+    pub grants: Option<Arc<Grants>>,
     /// The address that it calls from.
     pub address: IpAddr,
 }
@@ -110,8 +119,7 @@ impl Caller {
         let Some(grants) = &self.grants else {
             return true;
         };
-        grants
-            .iter()
-            .any(|grant| grant.repository == *repository && grant.covers(action))
+        let covers = |grant: &Grant| grant.repository == *repository && grant.covers(action);
+        grants.repositories.iter().any(covers)
     }
 }

@@ -6,7 +6,7 @@ pub mod permit;
 pub mod role;
 pub mod table;
 
-pub use caller::{Bindings, Caller, Grant, Presented};
+pub use caller::{Bindings, Caller, Grant, Grants, Presented};
 pub use permit::{
     CatalogPermit, DeletePermit, ProjectFacts, ProjectPermit, PullPermit, PushPermit, Refusal,
     SystemPermit,

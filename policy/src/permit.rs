@@ -255,10 +255,13 @@ pub fn permit_account(caller: &Caller, account: AccountId) -> Result<SystemPermi
 /// What may the caller see in the catalog?
 ///
 /// # Errors
-/// Refused for whoever is not signed in, and for tokens, which name repositories and no catalog.
+/// Refused for whoever is not signed in, and for tokens without `registry:catalog:*`.
 pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
     match caller.account() {
         None => Err(Refusal::NotSignedIn),
+        Some(_) if caller.grants.as_ref().is_some_and(|grants| !grants.catalog) => {
+            Err(Refusal::TokenTooNarrow)
+        }
         Some(_) if caller.bindings.sysadmin => Ok(CatalogPermit::Everything),
         Some(_) => Ok(CatalogPermit::Visible(
             caller.bindings.roles.keys().copied().collect(),
@@ -312,7 +315,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Bindings, Grant, Presented, Role};
+    use crate::{Bindings, Grant, Grants, Presented, Role};
 
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -364,7 +367,10 @@ mod tests {
             push: true,
             delete: true,
         };
-        caller.grants = Some([all].into());
+        caller.grants = Some(Arc::new(Grants {
+            repositories: vec![all],
+            catalog: false,
+        }));
         assert!(permit_pull(&caller, &repository, Some(&project(false))).is_ok());
         assert_eq!(
             permit_push(&caller, &repository, Some(&project(false))).unwrap_err(),
@@ -375,7 +381,7 @@ mod tests {
     #[test]
     fn a_token_for_one_repository_is_too_narrow_for_another() {
         let mut caller = member(Role::Maintainer);
-        caller.grants = Some([].into());
+        caller.grants = Some(Arc::default());
         let repository = "team/app".parse().unwrap();
         assert_eq!(
             permit_delete(&caller, &repository, Some(&project(false))).unwrap_err(),

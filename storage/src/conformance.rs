@@ -8,6 +8,7 @@ use model::{Algorithm, Digest, Hasher, Timestamp};
 
 use crate::{BlobStore, Error, key};
 
+const PROCESS: key::Process = key::Process([9; 4]);
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
 async fn bytes_of(store: &dyn BlobStore, key: &str, range: std::ops::Range<u64>) -> Vec<u8> {
@@ -35,7 +36,7 @@ pub async fn run(store: &dyn BlobStore) {
 }
 
 async fn written_bytes_are_read_back(store: &dyn BlobStore) {
-    let key = key::new(NOW, [1; 16]);
+    let key = key::new(NOW, PROCESS, [1; 16]);
     let content: Vec<u8> = (0..3_000_000_u32).map(|i| (i * 7 / 3) as u8).collect();
     let mut writer = store.create(&key, hasher()).await.unwrap();
     for batch in content.chunks(300_001) {
@@ -66,7 +67,7 @@ async fn written_bytes_are_read_back(store: &dyn BlobStore) {
 }
 
 async fn an_empty_object_is_an_object(store: &dyn BlobStore) {
-    let key = key::new(NOW, [2; 16]);
+    let key = key::new(NOW, PROCESS, [2; 16]);
     let writer = store.create(&key, hasher()).await.unwrap();
     let finished = writer.finish(Vec::new()).await.unwrap();
     assert_eq!(finished.digest, Digest::of(Algorithm::Sha256, b""));
@@ -75,7 +76,7 @@ async fn an_empty_object_is_an_object(store: &dyn BlobStore) {
 }
 
 async fn a_checkpoint_is_where_writing_goes_on(store: &dyn BlobStore) {
-    let key = key::new(NOW, [3; 16]);
+    let key = key::new(NOW, PROCESS, [3; 16]);
     let mut writer = store.create(&key, hasher()).await.unwrap();
     writer
         .write(vec![Bytes::from_static(b"hello ")])
@@ -105,7 +106,7 @@ async fn a_checkpoint_is_where_writing_goes_on(store: &dyn BlobStore) {
 }
 
 async fn what_is_missing_is_said_to_be(store: &dyn BlobStore) {
-    let key = key::new(NOW, [4; 16]);
+    let key = key::new(NOW, PROCESS, [4; 16]);
     assert!(matches!(
         store.read(&key, 0..1).await.err(),
         Some(Error::Missing(_))
@@ -120,7 +121,7 @@ async fn what_is_missing_is_said_to_be(store: &dyn BlobStore) {
 
 async fn objects_are_listed_by_hour(store: &dyn BlobStore) {
     let later = Timestamp(NOW.0 + 3_600_000_000);
-    let key = key::new(later, [5; 16]);
+    let key = key::new(later, PROCESS, [5; 16]);
     store
         .create(&key, hasher())
         .await

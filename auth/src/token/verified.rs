@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
-use policy::Grant;
+use policy::Grants;
 use time::OffsetDateTime;
 
 use super::{Claims, LONGEST_TOKEN, TokenError, TokenKeys};
@@ -23,7 +23,7 @@ pub struct VerifiedTokens(Cache<[u8; 32], Arc<VerifiedToken>>);
 #[derive(Debug)]
 pub struct VerifiedToken {
     claims: Claims,
-    grants: Arc<[Grant]>,
+    grants: Arc<Grants>,
 }
 
 impl VerifiedToken {
@@ -32,8 +32,8 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// What it allows on repositories.
-    pub fn grants(&self) -> &Arc<[Grant]> {
+    /// What it allows.
+    pub fn grants(&self) -> &Arc<Grants> {
         &self.grants
     }
 }

@@ -61,6 +61,21 @@ pub async fn head(tx: &mut Tx) -> Result<Option<Seal>> {
     row.as_ref().map(read).transpose()
 }
 
+/// Whether there are rows that are not sealed yet.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_waiting(tx: &mut Tx) -> Result<bool> {
+    let row = tx
+        .query(
+            "select count(*) as total from (select 1 from audit where id >
+                 coalesce((select max(last_id) from audit_seal), 0) limit 1) as waiting",
+        )
+        .one()
+        .await?;
+    row.int("audit", "total").map(|total| total > 0)
+}
+
 /// Seals committed rows that are not sealed yet, at most [`BATCH`] of them; how many it were. On
 /// PostgreSQL never ahead of a transaction that is still open.
 ///
