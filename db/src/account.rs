@@ -4,7 +4,7 @@ use model::{AccountId, Timestamp};
 
 use crate::cache::Touch;
 use crate::page::{Page, contains};
-use crate::sql::Row;
+use crate::sql::{Query, Row};
 use crate::{Result, Tx};
 
 /// An account as it is stored.
@@ -170,6 +170,14 @@ pub struct Filter {
     pub email_contains: Option<String>,
     /// The exact name.
     pub name: Option<String>,
+    /// The exact mail address.
+    pub email: Option<String>,
+    /// Any of these exact names, where there are some.
+    pub names: Vec<String>,
+    /// Only sysadmins, or only others.
+    pub sysadmin: Option<bool>,
+    /// Made not before the first and not after the second time.
+    pub created_within: Option<(Timestamp, Timestamp)>,
 }
 
 /// In which order accounts are listed.
@@ -180,6 +188,18 @@ pub enum Order {
     Name,
     /// By name, last first.
     NameDescending,
+    /// By time of making.
+    Created,
+    /// By time of making, newest first.
+    CreatedDescending,
+    /// By time of the last change.
+    Updated,
+    /// By time of the last change, newest first.
+    UpdatedDescending,
+    /// By id.
+    Id,
+    /// By id, highest first.
+    IdDescending,
 }
 
 /// Accounts but the built-in administrator, and how many there are in all.
@@ -192,42 +212,74 @@ pub async fn list(
     order: Order,
     page: Page,
 ) -> Result<(Vec<Account>, i64)> {
-    const WHERE: &str = "from account where deleted_at is null and id > 2
-        and ($1 is null or lower(name) like lower($1) escape '\\')
-        and ($2 is null or lower(email) like lower($2) escape '\\')
-        and ($3 is null or name = $3)";
+    let from = conditions(filter);
+    let limit = BOUND + filter.names.len() + 1;
+    let offset = limit + 1;
     let by = match order {
         Order::Name => "name",
         Order::NameDescending => "name desc",
+        Order::Created => "created_at, id",
+        Order::CreatedDescending => "created_at desc, id desc",
+        Order::Updated => "updated_at, id",
+        Order::UpdatedDescending => "updated_at desc, id desc",
+        Order::Id => "id",
+        Order::IdDescending => "id desc",
     };
-    let name_like = filter.name_contains.as_deref().map(contains);
-    let email_like = filter.email_contains.as_deref().map(contains);
-    let rows = tx
-        .query_built(
-            "account list",
-            format!(
-                "select {} {WHERE} order by {by} limit $4 offset $5",
-                columns!()
-            ),
-        )
-        .bind(name_like.as_deref())
-        .bind(email_like.as_deref())
-        .bind(filter.name.as_deref())
-        .bind(page.limit())
-        .bind(page.offset)
-        .all()
-        .await?;
-    let count = tx
-        .query_built("account count", format!("select count(*) as total {WHERE}"))
-        .bind(name_like)
-        .bind(email_like)
-        .bind(filter.name.as_deref())
-        .one()
-        .await?;
+    let listed = tx.query_built(
+        "account list",
+        format!(
+            "select {} {from} order by {by} limit ${limit} offset ${offset}",
+            columns!()
+        ),
+    );
+    let listed = bind(listed, filter).bind(page.limit()).bind(page.offset);
+    let rows = listed.all().await?;
+    let counted = tx.query_built("account count", format!("select count(*) as total {from}"));
+    let count = bind(counted, filter).one().await?;
     Ok((
         rows.iter().map(read).collect::<Result<_>>()?,
         count.int("account", "total")?,
     ))
+}
+
+/// How many values [`bind`] gives apart from the names.
+const BOUND: usize = 7;
+
+/// What a filter asks of the values that [`bind`] gives.
+fn conditions(filter: &Filter) -> String {
+    const FROM: &str = "from account where deleted_at is null and id > 2
+        and ($1 is null or lower(name) like lower($1) escape '\\')
+        and ($2 is null or lower(email) like lower($2) escape '\\')
+        and ($3 is null or name = $3)
+        and ($4 is null or email = $4)
+        and ($5 < 0 or sysadmin = $5)
+        and created_at between $6 and $7";
+    one_of(FROM, "name", BOUND + 1, filter.names.len())
+}
+
+fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
+    let always = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+    let created = filter.created_within.unwrap_or(always);
+    let query = query
+        .bind(filter.name_contains.as_deref().map(contains))
+        .bind(filter.email_contains.as_deref().map(contains))
+        .bind(filter.name.as_deref())
+        .bind(filter.email.as_deref())
+        .bind(filter.sysadmin.map_or(-1, i64::from))
+        .bind(created.0)
+        .bind(created.1);
+    let names = filter.names.iter().map(String::as_str);
+    names.fold(query, Query::bind)
+}
+
+/// `sql` with the condition that a column is one of `count` values, bound from `$first` on; without
+/// values, without it.
+pub(crate) fn one_of(sql: &str, column: &str, first: usize, count: usize) -> String {
+    if count == 0 {
+        return sql.to_owned();
+    }
+    let places: Vec<String> = (first..first + count).map(|at| format!("${at}")).collect();
+    format!("{sql} and {column} in ({})", places.join(", "))
 }
 
 /// Ids and names of accounts whose name holds a text, the shortest names first.

@@ -114,6 +114,26 @@ pub async fn list(
     ))
 }
 
+/// How many members of a project hold each role; roles that nobody holds are left out.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_by_role(tx: &mut Tx, project: ProjectId) -> Result<Vec<(Role, i64)>> {
+    let rows = tx
+        .query("select role, count(*) as total from member where project_id = $1 group by role")
+        .bind(project)
+        .all()
+        .await?;
+    let read = |row: &Row| {
+        let role = Role::from_id(row.int("member", "role")?).ok_or(Error::Corrupt {
+            table: "member",
+            column: "role",
+        })?;
+        Ok((role, row.int("member", "total")?))
+    };
+    rows.iter().map(read).collect()
+}
+
 /// Changes a member's role.
 ///
 /// # Errors

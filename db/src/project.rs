@@ -1,14 +1,15 @@
 //! Projects and their settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::{AccountId, ProjectId, ProjectName, Timestamp};
 use policy::{ProjectFacts, Role};
 
+use crate::account::one_of;
 use crate::cache::Touch;
 use crate::page::{Page, contains};
-use crate::sql::Row;
+use crate::sql::{Query, Row};
 use crate::{Db, Result, Tx, member};
 
 /// A project as it is stored.
@@ -163,6 +164,14 @@ pub struct Filter {
     pub owner: Option<String>,
     /// Only public, or only private ones.
     pub public: Option<bool>,
+    /// Any of these exact names, where there are some.
+    pub names: Vec<String>,
+    /// The owner.
+    pub owner_id: Option<AccountId>,
+    /// Made not before the first and not after the second time.
+    pub created_within: Option<(Timestamp, Timestamp)>,
+    /// Last changed not before the first and not after the second time.
+    pub updated_within: Option<(Timestamp, Timestamp)>,
 }
 
 /// Who looks at a list of projects.
@@ -186,6 +195,14 @@ pub enum Order {
     Created,
     /// By time of making, newest first.
     CreatedDescending,
+    /// By time of the last change.
+    Updated,
+    /// By time of the last change, newest first.
+    UpdatedDescending,
+    /// By id.
+    Id,
+    /// By id, highest first.
+    IdDescending,
 }
 
 /// Projects, and how many there are in all.
@@ -198,58 +215,81 @@ pub async fn list(
     order: Order,
     page: Page,
 ) -> Result<(Vec<Project>, i64)> {
-    const AND: &str = "and ($1 < 0 or p.public = 1 or exists
-            (select 1 from member m where m.project_id = p.id and m.account_id = $1))
-        and ($2 is null or lower(p.name) like lower($2) escape '\\')
-        and ($3 is null or p.name = $3)
-        and ($4 is null or a.name = $4)
-        and ($5 < 0 or p.public = $5)";
+    let and = conditions(filter);
+    let limit = BOUND + filter.names.len() + 1;
+    let offset = limit + 1;
     let by = match order {
         Order::Name => "p.name",
         Order::NameDescending => "p.name desc",
         Order::Created => "p.created_at, p.id",
         Order::CreatedDescending => "p.created_at desc, p.id desc",
+        Order::Updated => "p.updated_at, p.id",
+        Order::UpdatedDescending => "p.updated_at desc, p.id desc",
+        Order::Id => "p.id",
+        Order::IdDescending => "p.id desc",
     };
+    let listed = tx.query_built(
+        "project list",
+        format!(
+            "{}{and} order by {by} limit ${limit} offset ${offset}",
+            select!()
+        ),
+    );
+    let listed = bind(listed, filter).bind(page.limit()).bind(page.offset);
+    let rows = listed.all().await?;
+    let counted = tx.query_built(
+        "project count",
+        format!(
+            "select count(*) as total from project p join account a on a.id = p.owner_id
+             where p.deleted_at is null {and}"
+        ),
+    );
+    let count = bind(counted, filter).one().await?;
+    Ok((
+        rows.iter().map(read).collect::<Result<_>>()?,
+        count.int("project", "total")?,
+    ))
+}
+
+/// How many values [`bind`] gives apart from the names.
+const BOUND: usize = 10;
+
+/// What a filter asks of the values that [`bind`] gives.
+fn conditions(filter: &Filter) -> String {
+    const AND: &str = "and ($1 < 0 or p.public = 1 or exists
+            (select 1 from member m where m.project_id = p.id and m.account_id = $1))
+        and ($2 is null or lower(p.name) like lower($2) escape '\\')
+        and ($3 is null or p.name = $3)
+        and ($4 is null or a.name = $4)
+        and ($5 < 0 or p.public = $5)
+        and ($6 < 0 or p.owner_id = $6)
+        and p.created_at between $7 and $8
+        and p.updated_at between $9 and $10";
+    one_of(AND, "p.name", BOUND + 1, filter.names.len())
+}
+
+fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
+    let always = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+    let created = filter.created_within.unwrap_or(always);
+    let updated = filter.updated_within.unwrap_or(always);
     let viewer = match filter.visible_to {
         None => -1,
         Some(Viewer::Anonymous) => 0,
         Some(Viewer::Account(id)) => id.0,
     };
-    let name_like = filter.name_contains.as_deref().map(contains);
-    let public = filter.public.map_or(-1, i64::from);
-    let rows = tx
-        .query_built(
-            "project list",
-            format!("{}{AND} order by {by} limit $6 offset $7", select!()),
-        )
+    let query = query
         .bind(viewer)
-        .bind(name_like.as_deref())
+        .bind(filter.name_contains.as_deref().map(contains))
         .bind(filter.name.as_deref())
         .bind(filter.owner.as_deref())
-        .bind(public)
-        .bind(page.limit())
-        .bind(page.offset)
-        .all()
-        .await?;
-    let count = tx
-        .query_built(
-            "project count",
-            format!(
-                "select count(*) as total from project p join account a on a.id = p.owner_id
-                 where p.deleted_at is null {AND}"
-            ),
-        )
-        .bind(viewer)
-        .bind(name_like)
-        .bind(filter.name.as_deref())
-        .bind(filter.owner.as_deref())
-        .bind(public)
-        .one()
-        .await?;
-    Ok((
-        rows.iter().map(read).collect::<Result<_>>()?,
-        count.int("project", "total")?,
-    ))
+        .bind(filter.public.map_or(-1, i64::from))
+        .bind(filter.owner_id.map_or(-1, |id| id.0))
+        .bind(created.0)
+        .bind(created.1)
+        .bind(updated.0)
+        .bind(updated.1);
+    let names = filter.names.iter().map(String::as_str);
+    names.fold(query, Query::bind)
 }
 
 /// Opens a project to everyone, or closes it.
@@ -290,6 +330,56 @@ pub async fn metadata(tx: &mut Tx, id: ProjectId) -> Result<BTreeMap<String, Str
             ))
         })
         .collect()
+}
+
+/// Those of several projects.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn metadata_of(
+    tx: &mut Tx,
+    ids: &[ProjectId],
+) -> Result<HashMap<ProjectId, BTreeMap<String, String>>> {
+    /// Both databases bound the number of values in a statement.
+    const AT_ONCE: usize = 500;
+    const SELECT: &str = "select project_id, name, value from project_metadata where 1 = 1";
+    let mut found: HashMap<ProjectId, BTreeMap<String, String>> = HashMap::new();
+    for some in ids.chunks(AT_ONCE) {
+        let sql = one_of(SELECT, "project_id", 1, some.len());
+        let query = tx.query_built("project metadata of several", sql);
+        for row in some.iter().copied().fold(query, Query::bind).all().await? {
+            found
+                .entry(ProjectId(row.int("project_metadata", "project_id")?))
+                .or_default()
+                .insert(
+                    row.text("project_metadata", "name")?,
+                    row.text("project_metadata", "value")?,
+                );
+        }
+    }
+    Ok(found)
+}
+
+/// Bytes of the blobs and manifests that a project holds, each blob counted once.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn stored_bytes(tx: &mut Tx, id: ProjectId) -> Result<i64> {
+    let row = tx
+        .query(
+            "select cast(coalesce((select sum(size) from (
+                select distinct b.id, b.size from repository r
+                join repository_blob rb on rb.repository_id = r.id
+                join blob b on b.id = rb.blob_id
+                where r.project_id = $1 and b.state = 'live') held), 0)
+             + coalesce((select sum(length(m.payload)) from repository r
+                join manifest m on m.repository_id = r.id where r.project_id = $1), 0)
+             as bigint) as total",
+        )
+        .bind(id)
+        .one()
+        .await?;
+    row.int("blob", "total")
 }
 
 /// Sets one of those.
