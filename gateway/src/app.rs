@@ -38,7 +38,11 @@ pub(crate) struct App {
 impl App {
     /// Whether an address is a balancer whose word is taken for the client's address.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        self.config.server.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
+        self.config
+            .server
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(&address.to_canonical()))
     }
 
     /// Whether the process is on its way out.

@@ -25,7 +25,10 @@ pub(crate) fn data_folder(folder: &Path) -> anyhow::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
     made.with_context(|| format!("cannot make the data folder {}", folder.display()))
 }
 
@@ -62,14 +65,22 @@ async fn secret(
             .await?
         }
     };
-    let opened = master.open("setting", &sealed, name.as_bytes()).map_err(|error| {
-        anyhow::anyhow!("{error}: is [secrets] master_key_file the one that this database was made with?")
-    })?;
+    let opened = master
+        .open("setting", &sealed, name.as_bytes())
+        .map_err(|error| {
+            anyhow::anyhow!(
+                "{error}: is [secrets] master_key_file the one that this database was made with?"
+            )
+        })?;
     Ok(String::from_utf8(opened.to_vec())?)
 }
 
 /// The private CA.
-pub(crate) async fn authority(db: &Db, master: &MasterKey, now: Timestamp) -> anyhow::Result<Authority> {
+pub(crate) async fn authority(
+    db: &Db,
+    master: &MasterKey,
+    now: Timestamp,
+) -> anyhow::Result<Authority> {
     let make = || {
         let authority = Authority::create("Gantry private CA", now.date_time())?;
         let key = authority.key_pem();
@@ -84,16 +95,27 @@ pub(crate) async fn authority(db: &Db, master: &MasterKey, now: Timestamp) -> an
 pub(crate) async fn token_keys(db: &Db, master: &MasterKey) -> anyhow::Result<TokenKeys> {
     let make = || Ok(TokenKey::generate()?.to_pem()?.to_string());
     let pem = secret(db, master, TOKEN_KEY, make).await?;
-    Ok(TokenKeys::new(Arc::new(TokenKey::from_pem(&pem)?), Vec::new()))
+    Ok(TokenKeys::new(
+        Arc::new(TokenKey::from_pem(&pem)?),
+        Vec::new(),
+    ))
 }
 
 /// Names in the server certificate: the machine's, localhost, loopback, and what is configured.
 fn names(config: &Config) -> Vec<String> {
     let mut names = config.server.names.clone();
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let listen = config.server.listen.ip();
     let own = (!listen.is_unspecified()).then(|| listen.to_string());
-    let always = [host, "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let always = [
+        host,
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
     for name in always.into_iter().chain(own) {
         if !name.is_empty() && !names.contains(&name) {
             names.push(name);
@@ -115,7 +137,10 @@ pub(crate) fn server_certificate(
     certs::write_certificate(&folder.join("ca.crt"), authority.certificate_pem())?;
     if !config.tls.certificate.is_empty() {
         let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
-        return Ok(Pair { certificate: certificate.into(), key: key.into() });
+        return Ok(Pair {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
     }
     let pair = Pair::within(&folder);
     let wanted = names(config);
@@ -132,7 +157,11 @@ pub(crate) fn server_certificate(
 }
 
 /// Issues a new server certificate in place of the one that is there.
-pub(crate) fn renew(config: &Config, authority: &Authority, now: Timestamp) -> anyhow::Result<Pair> {
+pub(crate) fn renew(
+    config: &Config,
+    authority: &Authority,
+    now: Timestamp,
+) -> anyhow::Result<Pair> {
     let issued = authority.issue(&names(config), now.date_time(), LEAF_DAYS)?;
     Ok(certs::write_pair(&config.certs(), &issued)?)
 }
@@ -154,8 +183,9 @@ pub(crate) async fn administrator(
         Some(password) => (password, false),
         None => (Secret::new(generated_password()), true),
     };
-    auth::password::check_rule(password.expose())
-        .map_err(|error| anyhow::anyhow!("the password of admin (GANTRY_ADMIN_PASSWORD) is too weak: {error}"))?;
+    auth::password::check_rule(password.expose()).map_err(|error| {
+        anyhow::anyhow!("the password of admin (GANTRY_ADMIN_PASSWORD) is too weak: {error}")
+    })?;
     let admin = account::NewAccount {
         name: "admin".to_owned(),
         email: None,

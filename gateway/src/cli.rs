@@ -110,9 +110,15 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(options) => {
             config.server.listen = options.listen.unwrap_or(config.server.listen);
-            config.server.metrics_listen = options.metrics_listen.unwrap_or(config.server.metrics_listen);
+            config.server.metrics_listen = options
+                .metrics_listen
+                .unwrap_or(config.server.metrics_listen);
             log(&config)?;
-            let start = if options.take_over { Start::TakeOver } else { Start::Fresh };
+            let start = if options.take_over {
+                Start::TakeOver
+            } else {
+                Start::Fresh
+            };
             serve(config, start)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -154,7 +160,9 @@ fn log(config: &Config) -> anyhow::Result<()> {
         .into_iter()
         .filter_map(|directive| directive.parse().ok())
         .fold(filter, EnvFilter::add_directive);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Human => builder.with_ansi(false).init(),
         LogFormat::Json => builder.json().init(),

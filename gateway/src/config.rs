@@ -100,7 +100,10 @@ pub(crate) enum Backend {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { backend: Backend::Files, path: String::new() }
+        Self {
+            backend: Backend::Files,
+            path: String::new(),
+        }
     }
 }
 
@@ -169,7 +172,9 @@ pub(crate) struct Uploads {
 
 impl Default for Uploads {
     fn default() -> Self {
-        Self { expiry_secs: 86_400 }
+        Self {
+            expiry_secs: 86_400,
+        }
     }
 }
 
@@ -246,7 +251,11 @@ pub(crate) enum LogFormat {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Human, level: "info".to_owned(), access: true }
+        Self {
+            format: LogFormat::Human,
+            level: "info".to_owned(),
+            access: true,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use pingora::apps::ServerApp;
-use pingora::protocols::{GetSocketDigest as _, Stream};
+use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_io_timeout::TimeoutStream;
@@ -51,7 +51,13 @@ impl Connections {
         tls: TlsAcceptor,
         listeners: Vec<(SocketAddr, Listener)>,
     ) -> Self {
-        Self { app, tls, listeners, by_address: Arc::default(), open: Arc::default() }
+        Self {
+            app,
+            tls,
+            listeners,
+            by_address: Arc::default(),
+            open: Arc::default(),
+        }
     }
 
     /// How many connections are open.
@@ -61,7 +67,10 @@ impl Connections {
 
     fn listener(&self, local: Option<&SocketAddr>) -> Listener {
         let port = local.map(SocketAddr::port);
-        let found = self.listeners.iter().find(|(address, _)| Some(address.port()) == port);
+        let found = self
+            .listeners
+            .iter()
+            .find(|(address, _)| Some(address.port()) == port);
         found.map_or(Listener::Public, |(_, listener)| *listener)
     }
 
@@ -73,28 +82,48 @@ impl Connections {
             return None;
         }
         *count += 1;
-        Some(Place { address, by_address: self.by_address.clone() })
+        Some(Place {
+            address,
+            by_address: self.by_address.clone(),
+        })
     }
 
     async fn accept(&self, mut io: Stream, shutdown: ShutdownWatch) -> Result<(), &'static str> {
         let digest = io.get_socket_digest();
-        let remote = digest.as_ref().and_then(|digest| digest.peer_addr()).and_then(|a| a.as_inet().copied());
-        let local = digest.as_ref().and_then(|digest| digest.local_addr()).and_then(|a| a.as_inet().copied());
-        let mut address = remote.map(|remote| remote.ip().to_canonical()).ok_or("no address")?;
+        let remote = digest
+            .as_ref()
+            .and_then(|digest| digest.peer_addr())
+            .and_then(|a| a.as_inet().copied());
+        let local = digest
+            .as_ref()
+            .and_then(|digest| digest.local_addr())
+            .and_then(|a| a.as_inet().copied());
+        let mut address = remote
+            .map(|remote| remote.ip().to_canonical())
+            .ok_or("no address")?;
         let listener = self.listener(local.as_ref());
         let trusted = self.app.trusts(address);
         let patience = Duration::from_secs(self.app.config.limits.handshake_secs);
         if trusted && self.app.config.server.proxy_protocol && listener != Listener::Metrics {
             let header = tokio::time::timeout(patience, proxy_protocol::read(&mut io)).await;
-            if let Some(client) = header.map_err(|_| "PROXY header late")?.map_err(|_| "PROXY header bad")? {
+            if let Some(client) = header
+                .map_err(|_| "PROXY header late")?
+                .map_err(|_| "PROXY header bad")?
+            {
                 address = client.to_canonical();
             }
         }
         let _place = self.place(address).ok_or("too many connections")?;
-        let peer = Arc::new(Peer { address, trusted, listener });
+        let peer = Arc::new(Peer {
+            address,
+            trusted,
+            listener,
+        });
         if listener == Listener::Public {
             let tls = tokio::time::timeout(patience, self.tls.accept(io)).await;
-            let io = tls.map_err(|_| "TLS handshake late")?.map_err(|_| "TLS handshake failed")?;
+            let io = tls
+                .map_err(|_| "TLS handshake late")?
+                .map_err(|_| "TLS handshake failed")?;
             self.http(io, peer, shutdown).await;
         } else {
             self.http(io, peer, shutdown).await;

@@ -17,11 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn answer(app: &Arc<App>, path: &str) -> (RouteName, Response<Body>) {
     match path {
         "/metrics" => (RouteName::Metrics, metrics(app).await),
-        "/healthz" => (RouteName::Health, json(StatusCode::OK, &serde_json::json!({"status": "ok"}))),
+        "/healthz" => (
+            RouteName::Health,
+            json(StatusCode::OK, &serde_json::json!({"status": "ok"})),
+        ),
         "/readyz" => (RouteName::Health, ready(app).await),
         _ => (
             RouteName::Other,
-            envelope(StatusCode::NOT_FOUND, "NOT_FOUND", "try /metrics, /healthz or /readyz"),
+            envelope(
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                "try /metrics, /healthz or /readyz",
+            ),
         ),
     }
 }
@@ -36,7 +43,11 @@ async fn ready(app: &App) -> Response<Body> {
     };
     match tokio::time::timeout(PATIENCE, looked).await {
         Ok(Ok(_)) => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
-        _ => envelope(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the database does not answer"),
+        _ => envelope(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            "the database does not answer",
+        ),
     }
 }
 
@@ -47,13 +58,24 @@ async fn metrics(app: &App) -> Response<Body> {
     {
         metrics.open_uploads.set(open);
     }
-    metrics.body_memory_free.set(app.registry.free_body_memory() as i64);
+    metrics
+        .body_memory_free
+        .set(app.registry.free_body_memory() as i64);
     for (cache, entries) in app.db.caches().sizes() {
-        metrics.cache_entries.with_label_values(&[cache]).set(entries as i64);
+        metrics
+            .cache_entries
+            .with_label_values(&[cache])
+            .set(entries as i64);
     }
     let (open, idle) = app.db.pool_size();
-    metrics.pool_connections.with_label_values(&["open"]).set(i64::from(open));
-    metrics.pool_connections.with_label_values(&["idle"]).set(idle as i64);
+    metrics
+        .pool_connections
+        .with_label_values(&["open"])
+        .set(i64::from(open));
+    metrics
+        .pool_connections
+        .with_label_values(&["idle"])
+        .set(idle as i64);
     let expiry = app.certificate.current().not_after().unix_timestamp();
     metrics.certificate_expiry.set(expiry as f64);
     metrics.audit_dropped.set(app.audit.dropped() as i64);

@@ -59,12 +59,23 @@ pub(crate) async fn serve(
     let address = client_address(&app, &peer, request.headers());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let version = request.version();
-    let request = request.map(|body| RequestBody::new(body, app.drain.clone(), app.config.limits.idle_secs));
+    let request =
+        request.map(|body| RequestBody::new(body, app.drain.clone(), app.config.limits.idle_secs));
     let (name, mut response) = answer(&app, &peer, address, request).await;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.clone());
     security_headers(headers, &peer);
-    let finish = Finish { began, method, uri, version, route: name, status: response.status(), address, id, app };
+    let finish = Finish {
+        began,
+        method,
+        uri,
+        version,
+        route: name,
+        status: response.status(),
+        address,
+        id,
+        app,
+    };
     Ok(response.map(|body| body.finishing(finish)))
 }
 
@@ -105,7 +116,9 @@ async fn public(
 /// Hands a request to the REST API.
 async fn admin(app: &Arc<App>, address: IpAddr, request: Request<RequestBody>) -> Response<Body> {
     let mut request = request.map(axum::body::Body::new);
-    request.extensions_mut().insert(admin_api::ClientAddress(address));
+    request
+        .extensions_mut()
+        .insert(admin_api::ClientAddress(address));
     match app.admin.clone().oneshot(request).await {
         Ok(response) => response.map(Body::boxed),
         Err(never) => match never {},
@@ -120,7 +133,8 @@ fn decode(path: &str) -> std::borrow::Cow<'_, str> {
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let usable = |value: &&HeaderValue| {
-        (1..=LONGEST_REQUEST_ID).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        (1..=LONGEST_REQUEST_ID).contains(&value.len())
+            && value.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     match headers.get(REQUEST_ID).filter(usable) {
         Some(value) => value.clone(),
@@ -134,7 +148,10 @@ fn client_address(app: &App, peer: &Peer, headers: &HeaderMap) -> IpAddr {
     if !peer.trusted {
         return peer.address;
     }
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let forwarded = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut hops: Vec<IpAddr> = forwarded
         .flat_map(|value| value.split(','))
         .filter_map(|hop| hop.trim().parse().ok())
@@ -155,7 +172,10 @@ fn security_headers(headers: &mut HeaderMap, peer: &Peer) {
         header::STRICT_TRANSPORT_SECURITY,
         HeaderValue::from_static("max-age=31536000"),
     );
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
@@ -164,11 +184,23 @@ fn security_headers(headers: &mut HeaderMap, peer: &Peer) {
 }
 
 fn redirect(app: &App, request: &Request<RequestBody>) -> Response<Body> {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name)).unwrap_or("localhost");
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host
+        .map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name))
+        .unwrap_or("localhost");
     let port = app.config.server.listen.port();
-    let port = if port == 443 { String::new() } else { format!(":{port}") };
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let port = if port == 443 {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     let location = HeaderValue::from_str(&format!("https://{host}{port}{path}"));
     let mut response = Response::new(Body::empty());
     match location {
@@ -182,7 +214,11 @@ fn redirect(app: &App, request: &Request<RequestBody>) -> Response<Body> {
 }
 
 fn not_found(path: &str) -> Response<Body> {
-    envelope(StatusCode::NOT_FOUND, "NOT_FOUND", &format!("path {path} was not found"))
+    envelope(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        &format!("path {path} was not found"),
+    )
 }
 
 fn too_many_requests() -> Response<Body> {
@@ -191,7 +227,9 @@ fn too_many_requests() -> Response<Body> {
         "TOOMANYREQUESTS",
         "too many requests from this address: try again in a second",
     );
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

@@ -21,7 +21,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Before anything else makes use of TLS.
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         return ExitCode::FAILURE;
     }
     cli::run()

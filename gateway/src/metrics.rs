@@ -5,15 +5,21 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::route::RouteName;
 
 /// Methods that are told apart; all others are `other`.
-const METHODS: [Method; 6] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+const METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
 /// 1xx to 5xx.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -65,8 +71,14 @@ impl Metrics {
             histograms: RouteName::ALL.iter().map(|_| OnceLock::new()).collect(),
             requests,
             durations,
-            sent: counter("gantry_http_response_bytes_total", "Bytes of answers' bodies.")?,
-            received: counter("gantry_blob_upload_bytes_total", "Bytes of blobs committed.")?,
+            sent: counter(
+                "gantry_http_response_bytes_total",
+                "Bytes of answers' bodies.",
+            )?,
+            received: counter(
+                "gantry_blob_upload_bytes_total",
+                "Bytes of blobs committed.",
+            )?,
             connections: gauge("gantry_connections", "Connections that are open.")?,
             refused_connections: counter(
                 "gantry_connections_refused_total",
@@ -82,7 +94,10 @@ impl Metrics {
                 &["cache"],
             )?,
             pool_connections: IntGaugeVec::new(
-                Opts::new("gantry_db_pool_connections", "Connections to the database for reading."),
+                Opts::new(
+                    "gantry_db_pool_connections",
+                    "Connections to the database for reading.",
+                ),
                 &["state"],
             )?,
             certificate_expiry: Gauge::new(
@@ -101,7 +116,9 @@ impl Metrics {
 
     fn register(&self) -> Result<(), prometheus::Error> {
         let build = GaugeVec::new(Opts::new("gantry_build_info", "Always 1."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1.0);
         let all: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
@@ -118,7 +135,8 @@ impl Metrics {
             Box::new(build),
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         ];
-        all.into_iter().try_for_each(|collector| self.registry.register(collector))
+        all.into_iter()
+            .try_for_each(|collector| self.registry.register(collector))
     }
 
     /// Counts an answered request.
@@ -130,12 +148,16 @@ impl Metrics {
         took: Duration,
         sent: u64,
     ) {
-        let method_at = METHODS.iter().position(|known| known == method).unwrap_or(METHODS.len());
+        let method_at = METHODS
+            .iter()
+            .position(|known| known == method)
+            .unwrap_or(METHODS.len());
         let class_at = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
         let at = (route as usize * (METHODS.len() + 1) + method_at) * CLASSES.len() + class_at;
         let counter = self.handles[at].get_or_init(|| {
             let method = METHODS.get(method_at).map_or("other", Method::as_str);
-            self.requests.with_label_values(&[route.as_str(), method, CLASSES[class_at]])
+            self.requests
+                .with_label_values(&[route.as_str(), method, CLASSES[class_at]])
         });
         counter.inc();
         let histogram = self.histograms[route as usize]

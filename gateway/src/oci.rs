@@ -48,10 +48,14 @@ pub(crate) async fn answer(
     request: Request<RequestBody>,
 ) -> Response<Body> {
     let mut response = match route {
-        Ok(route) => operate(app, address, route, request).await.unwrap_or_else(OciError::response),
+        Ok(route) => operate(app, address, route, request)
+            .await
+            .unwrap_or_else(OciError::response),
         Err(bad) => OciError::Route(bad).response(),
     };
-    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    response
+        .headers_mut()
+        .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     response
 }
 
@@ -63,7 +67,11 @@ async fn operate(
 ) -> Answer {
     let (parts, body) = request.into_parts();
     let host = host_of(&parts.uri, &parts.headers);
-    let challenge = Challenge { host: host.clone(), scope: scope(&route, &parts.method), error: None };
+    let challenge = Challenge {
+        host: host.clone(),
+        scope: scope(&route, &parts.method),
+        error: None,
+    };
     let authorization = authorization(&parts.headers);
     let caller = match authorization {
         Ok(authorization) => app.identity.caller(authorization, address).await,
@@ -71,7 +79,14 @@ async fn operate(
     };
     let caller = caller.map_err(|error| OciError::Identity(error, challenge))?;
     let query = parts.uri.query().map(pairs).unwrap_or_default();
-    let call = Call { app, caller, host, method: parts.method, headers: parts.headers, query };
+    let call = Call {
+        app,
+        caller,
+        host,
+        method: parts.method,
+        headers: parts.headers,
+        query,
+    };
     match route {
         Route::Base => call.base(),
         Route::Catalog => call.catalog().await,
@@ -101,9 +116,10 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::i
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => {
-            value.to_str().map(Some).map_err(|_| auth::identity::Error::Malformed)
-        }
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| auth::identity::Error::Malformed),
         (Some(_), Some(_)) => Err(auth::identity::Error::Malformed),
     }
 }
@@ -111,16 +127,25 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::i
 /// The host and port that the client used: clients take the token service only from there.
 pub(crate) fn host_of(uri: &http::Uri, headers: &HeaderMap) -> String {
     let authority = uri.authority().map(|authority| authority.as_str());
-    let host = authority.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()));
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    host.filter(|host| host.chars().all(plain)).unwrap_or("localhost").to_owned()
+    let host = authority.or_else(|| {
+        headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+    });
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    host.filter(|host| host.chars().all(plain))
+        .unwrap_or("localhost")
+        .to_owned()
 }
 
 /// Names and values of a query, decoded.
 pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
+        percent_encoding::percent_decode_str(&text)
+            .decode_utf8_lossy()
+            .into_owned()
     };
     query
         .split('&')
@@ -202,7 +227,11 @@ impl Call<'_> {
             "push" => format!("repository:{name}:pull,push"),
             action => format!("repository:{name}:{action}"),
         });
-        let challenge = Challenge { host: self.host.clone(), scope, error: None };
+        let challenge = Challenge {
+            host: self.host.clone(),
+            scope,
+            error: None,
+        };
         OciError::Refused {
             challenge: challenge.refused(self.caller.presented, refusal),
             repository: repository.map(ToString::to_string),
@@ -211,7 +240,10 @@ impl Call<'_> {
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn header(&self, name: HeaderName) -> Option<&str> {
@@ -220,7 +252,9 @@ impl Call<'_> {
 
     /// Whether the client has this digest already.
     fn has(&self, etag: &str) -> bool {
-        let Some(header) = self.header(header::IF_NONE_MATCH) else { return false };
+        let Some(header) = self.header(header::IF_NONE_MATCH) else {
+            return false;
+        };
         let same = |tag: &str| {
             let tag = tag.trim();
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
@@ -239,7 +273,12 @@ impl Call<'_> {
                 .parse::<i64>()
                 .ok()
                 .filter(|n| *n >= 0)
-                .ok_or_else(|| OciError::bad("PAGINATION_NUMBER_INVALID", "n must be a number of 0 or more"))?,
+                .ok_or_else(|| {
+                    OciError::bad(
+                        "PAGINATION_NUMBER_INVALID",
+                        "n must be a number of 0 or more",
+                    )
+                })?,
         };
         Ok((self.parameter("last"), asked.min(LIMIT)))
     }

@@ -18,9 +18,17 @@ pub(crate) enum OciError {
     /// The path leads nowhere.
     Route(BadRoute),
     /// A part of the request besides the path.
-    Request { status: StatusCode, code: &'static str, message: String },
+    Request {
+        status: StatusCode,
+        code: &'static str,
+        message: String,
+    },
     /// The caller may not.
-    Refused { challenge: Challenge, repository: Option<String>, action: &'static str },
+    Refused {
+        challenge: Challenge,
+        repository: Option<String>,
+        action: &'static str,
+    },
     /// Who calls could not be found out.
     Identity(auth::identity::Error, Challenge),
     /// The registry could not.
@@ -79,17 +87,27 @@ impl From<db::Error> for OciError {
 impl OciError {
     /// A malformed part of the request.
     pub(crate) fn bad(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Request { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+        Self::Request {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+        }
     }
 
     /// The answer.
     pub(crate) fn response(self) -> Response<Body> {
         match self {
             Self::Route(bad) => route(&bad),
-            Self::Request { status, code, message } => envelope(status, code, &message),
-            Self::Refused { challenge, repository, action } => {
-                refused(&challenge, repository.as_deref(), action)
-            }
+            Self::Request {
+                status,
+                code,
+                message,
+            } => envelope(status, code, &message),
+            Self::Refused {
+                challenge,
+                repository,
+                action,
+            } => refused(&challenge, repository.as_deref(), action),
             Self::Identity(error, challenge) => identity(&error, challenge),
             Self::Registry(error) => registry(&error),
         }
@@ -98,17 +116,27 @@ impl OciError {
 
 fn route(bad: &BadRoute) -> Response<Body> {
     match bad {
-        BadRoute::Unknown => envelope(StatusCode::NOT_FOUND, "NOT_FOUND", "no such path in the registry API"),
+        BadRoute::Unknown => envelope(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "no such path in the registry API",
+        ),
         BadRoute::Name(message) => envelope(StatusCode::BAD_REQUEST, "NAME_INVALID", message),
         BadRoute::Reference(message) => {
-            let code = if message.contains("digest") { "DIGEST_INVALID" } else { "TAG_INVALID" };
+            let code = if message.contains("digest") {
+                "DIGEST_INVALID"
+            } else {
+                "TAG_INVALID"
+            };
             envelope(StatusCode::BAD_REQUEST, code, message)
         }
         BadRoute::Digest(message) => envelope(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message),
         BadRoute::Method(allowed) => {
             let message = format!("allowed here: {allowed}");
             let mut response = envelope(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", &message);
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static(allowed));
             response
         }
     }
@@ -124,7 +152,9 @@ fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Res
         None => format!("unauthorized to {action}: sign in with `docker login`"),
     };
     let mut response = envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &message);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.header());
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge.header());
     response
 }
 
@@ -134,7 +164,9 @@ fn identity(error: &auth::identity::Error, mut challenge: Challenge) -> Response
         E::Malformed | E::WrongCredentials => {
             let mut response =
                 envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.header());
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge.header());
             response
         }
         E::Token(_) | E::Void => {
@@ -144,12 +176,19 @@ fn identity(error: &auth::identity::Error, mut challenge: Challenge) -> Response
                 None => error.to_string(),
             };
             let mut response = envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &message);
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.header());
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge.header());
             response
         }
         E::Throttled { retry_after } => {
             let message = error.to_string();
-            later(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", &message, *retry_after)
+            later(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOOMANYREQUESTS",
+                &message,
+                *retry_after,
+            )
         }
         E::Database(_) | E::Password(_) | E::Issue(_) => {
             log(error);
@@ -164,9 +203,12 @@ fn registry(error: &Error) -> Response<Body> {
     match error {
         Error::NameUnknown(_) => one(StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
         Error::ManifestUnknown(_) => one(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
-        Error::BlobUnknown(digest) => {
-            detailed(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", &message, digest.to_string().into())
-        }
+        Error::BlobUnknown(digest) => detailed(
+            StatusCode::NOT_FOUND,
+            "BLOB_UNKNOWN",
+            &message,
+            digest.to_string().into(),
+        ),
         Error::UploadUnknown => one(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
         Error::ChunkOutOfOrder { .. } => {
             one(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
@@ -192,13 +234,17 @@ fn registry(error: &Error) -> Response<Body> {
         }
         Error::ManifestTooLarge => one(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
         Error::BlobInUse { .. } => one(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
-        Error::ManifestInUse { .. } => {
-            one(StatusCode::PRECONDITION_FAILED, "VIOLATE_FOREIGN_KEY_CONSTRAINT")
-        }
+        Error::ManifestInUse { .. } => one(
+            StatusCode::PRECONDITION_FAILED,
+            "VIOLATE_FOREIGN_KEY_CONSTRAINT",
+        ),
         Error::Body(body) => body_error(body),
-        Error::Busy | Error::CannotRecord => {
-            later(StatusCode::SERVICE_UNAVAILABLE, "TOOMANYREQUESTS", &message, Duration::from_secs(1))
-        }
+        Error::Busy | Error::CannotRecord => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "TOOMANYREQUESTS",
+            &message,
+            Duration::from_secs(1),
+        ),
         Error::Storage(storage::Error::Full(_)) => {
             log(error);
             unavailable("the registry's disk is full: nothing was lost, try again later")
@@ -214,7 +260,9 @@ fn body_error(error: &BodyError) -> Response<Body> {
     let message = format!("the request's body did not come whole: {error}");
     match error {
         BodyError::Cut => envelope(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", &message),
-        BodyError::Idle(_) => envelope(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", &message),
+        BodyError::Idle(_) => {
+            envelope(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", &message)
+        }
         BodyError::TooLarge(_) => envelope(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message),
     }
 }
@@ -225,12 +273,20 @@ fn detailed(status: StatusCode, code: &str, message: &str, detail: Value) -> Res
 }
 
 fn unavailable(message: &str) -> Response<Body> {
-    later(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message, Duration::from_secs(5))
+    later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "UNAVAILABLE",
+        message,
+        Duration::from_secs(5),
+    )
 }
 
 fn later(status: StatusCode, code: &str, message: &str, after: Duration) -> Response<Body> {
     let mut response = envelope(status, code, message);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    response.headers_mut().insert(
+        header::RETRY_AFTER,
+        HeaderValue::from(after.as_secs().max(1)),
+    );
     response
 }
 

@@ -76,9 +76,14 @@ mod tests {
     #[tokio::test]
     async fn the_binary_form_is_read_too() {
         let mut header = SIGNATURE.to_vec();
-        header.extend_from_slice(&[0x21, 0x11, 0, 12, 203, 0, 113, 9, 10, 0, 0, 1, 4, 0, 1, 187, b'x']);
+        header.extend_from_slice(&[
+            0x21, 0x11, 0, 12, 203, 0, 113, 9, 10, 0, 0, 1, 4, 0, 1, 187, b'x',
+        ]);
         let mut io = header.as_slice();
-        assert_eq!(read(&mut io).await.unwrap(), Some("203.0.113.9".parse().unwrap()));
+        assert_eq!(
+            read(&mut io).await.unwrap(),
+            Some("203.0.113.9".parse().unwrap())
+        );
         assert_eq!(io, b"x");
     }
 

@@ -23,9 +23,14 @@ struct Bucket {
 
 impl Rate {
     pub(crate) fn new(per_second: u32) -> Self {
-        let buckets =
-            Cache::builder().max_capacity(ADDRESSES).time_to_idle(Duration::from_secs(60)).build();
-        Self { per_second: f64::from(per_second), buckets }
+        let buckets = Cache::builder()
+            .max_capacity(ADDRESSES)
+            .time_to_idle(Duration::from_secs(60))
+            .build();
+        Self {
+            per_second: f64::from(per_second),
+            buckets,
+        }
     }
 
     /// Whether one more request of this address is allowed now.
@@ -34,7 +39,12 @@ impl Rate {
             return true;
         }
         let now = Instant::now();
-        let full = || Arc::new(Mutex::new(Bucket { left: self.per_second, at: now }));
+        let full = || {
+            Arc::new(Mutex::new(Bucket {
+                left: self.per_second,
+                at: now,
+            }))
+        };
         let bucket = self.buckets.get_with(address, full);
         let mut bucket = bucket.lock();
         let gained = now.duration_since(bucket.at).as_secs_f64() * self.per_second;

@@ -93,33 +93,50 @@ pub(crate) enum BadRoute {
 
 /// Splits a path, which begins with `/v2`. The name of the route is known even where a part is wrong.
 pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, BadRoute>) {
-    let Some(rest) = path.strip_prefix("/v2") else { return (RouteName::Other, Err(BadRoute::Unknown)) };
+    let Some(rest) = path.strip_prefix("/v2") else {
+        return (RouteName::Other, Err(BadRoute::Unknown));
+    };
     if rest.is_empty() || rest == "/" {
-        return (RouteName::Base, allowed(method, "GET, HEAD").map(|()| Route::Base));
+        return (
+            RouteName::Base,
+            allowed(method, "GET, HEAD").map(|()| Route::Base),
+        );
     }
-    let Some(rest) = rest.strip_prefix('/') else { return (RouteName::Other, Err(BadRoute::Unknown)) };
+    let Some(rest) = rest.strip_prefix('/') else {
+        return (RouteName::Other, Err(BadRoute::Unknown));
+    };
     if rest == "_catalog" {
-        return (RouteName::Catalog, allowed(method, "GET, HEAD").map(|()| Route::Catalog));
+        return (
+            RouteName::Catalog,
+            allowed(method, "GET, HEAD").map(|()| Route::Catalog),
+        );
     }
     if let Some(name) = rest.strip_suffix("/tags/list") {
-        let route = allowed(method, "GET, HEAD").and_then(|()| name_of(name)).map(Route::Tags);
+        let route = allowed(method, "GET, HEAD")
+            .and_then(|()| name_of(name))
+            .map(Route::Tags);
         return (RouteName::Tags, route);
     }
     let below = |marker: &str| {
-        rest.rsplit_once(marker).filter(|(_, last)| !last.contains('/')).filter(|(name, _)| !name.is_empty())
+        rest.rsplit_once(marker)
+            .filter(|(_, last)| !last.contains('/'))
+            .filter(|(name, _)| !name.is_empty())
     };
     if let Some((name, reference)) = below("/manifests/") {
         let route = allowed(method, "GET, HEAD, PUT, DELETE").and_then(|()| {
             let name = name_of(name)?;
-            let reference =
-                reference.parse().map_err(|error| BadRoute::Reference(format!("{error}")))?;
+            let reference = reference
+                .parse()
+                .map_err(|error| BadRoute::Reference(format!("{error}")))?;
             Ok(Route::Manifest(name, reference))
         });
         return (RouteName::Manifest, route);
     }
     if let Some((name, id)) = below("/blobs/uploads/") {
         if id.is_empty() {
-            let route = allowed(method, "POST").and_then(|()| name_of(name)).map(Route::UploadStart);
+            let route = allowed(method, "POST")
+                .and_then(|()| name_of(name))
+                .map(Route::UploadStart);
             return (RouteName::UploadStart, route);
         }
         let route = allowed(method, "GET, HEAD, PATCH, PUT, DELETE")
@@ -127,7 +144,9 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
         return (RouteName::Upload, route);
     }
     if let Some(name) = rest.strip_suffix("/blobs/uploads") {
-        let route = allowed(method, "POST").and_then(|()| name_of(name)).map(Route::UploadStart);
+        let route = allowed(method, "POST")
+            .and_then(|()| name_of(name))
+            .map(Route::UploadStart);
         return (RouteName::UploadStart, route);
     }
     if let Some((name, digest)) = below("/blobs/") {
@@ -144,7 +163,10 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
 }
 
 fn allowed(method: &Method, methods: &'static str) -> Result<(), BadRoute> {
-    if methods.split(", ").any(|allowed| allowed == method.as_str()) {
+    if methods
+        .split(", ")
+        .any(|allowed| allowed == method.as_str())
+    {
         Ok(())
     } else {
         Err(BadRoute::Method(methods))
@@ -152,11 +174,13 @@ fn allowed(method: &Method, methods: &'static str) -> Result<(), BadRoute> {
 }
 
 fn name_of(text: &str) -> Result<RepositoryName, BadRoute> {
-    text.parse().map_err(|error: model::name::InvalidName| BadRoute::Name(error.to_string()))
+    text.parse()
+        .map_err(|error: model::name::InvalidName| BadRoute::Name(error.to_string()))
 }
 
 fn digest_of(text: &str) -> Result<Digest, BadRoute> {
-    text.parse().map_err(|error: model::digest::InvalidDigest| BadRoute::Digest(error.to_string()))
+    text.parse()
+        .map_err(|error: model::digest::InvalidDigest| BadRoute::Digest(error.to_string()))
 }
 
 #[cfg(test)]
@@ -178,18 +202,34 @@ mod tests {
     fn uploads_are_found_with_and_without_a_slash() {
         for path in ["/v2/p/a/blobs/uploads", "/v2/p/a/blobs/uploads/"] {
             let route = parse(&Method::POST, path).1;
-            assert_eq!(route, Ok(Route::UploadStart("p/a".parse().unwrap())), "{path}");
+            assert_eq!(
+                route,
+                Ok(Route::UploadStart("p/a".parse().unwrap())),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn what_is_wrong_is_told_apart() {
         assert!(matches!(get("/v2/P/a/tags/list"), Err(BadRoute::Name(_))));
-        assert!(matches!(get("/v2/p/a/manifests/.x"), Err(BadRoute::Reference(_))));
-        assert!(matches!(get("/v2/p/a/manifests/sha256:1"), Err(BadRoute::Reference(_))));
-        assert!(matches!(get("/v2/p/a/blobs/sha256:1"), Err(BadRoute::Digest(_))));
+        assert!(matches!(
+            get("/v2/p/a/manifests/.x"),
+            Err(BadRoute::Reference(_))
+        ));
+        assert!(matches!(
+            get("/v2/p/a/manifests/sha256:1"),
+            Err(BadRoute::Reference(_))
+        ));
+        assert!(matches!(
+            get("/v2/p/a/blobs/sha256:1"),
+            Err(BadRoute::Digest(_))
+        ));
         assert_eq!(get("/v2/p/a"), Err(BadRoute::Unknown));
         assert_eq!(get("/v2x"), Err(BadRoute::Unknown));
-        assert!(matches!(parse(&Method::POST, "/v2/p/a/tags/list").1, Err(BadRoute::Method(_))));
+        assert!(matches!(
+            parse(&Method::POST, "/v2/p/a/tags/list").1,
+            Err(BadRoute::Method(_))
+        ));
     }
 }

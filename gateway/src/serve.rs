@@ -50,11 +50,17 @@ pub(crate) enum Start {
 /// Serves until a signal ends it.
 pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     bootstrap::data_folder(&config.server.data)?;
-    let lock = (start == Start::Fresh).then(|| lock(&config.server.data)).transpose()?;
+    let lock = (start == Start::Fresh)
+        .then(|| lock(&config.server.data))
+        .transpose()?;
     // Pools, jobs and reloading live here, longer than any runtime of Pingora's.
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let opened = runtime.block_on(open(config, start))?;
-    let Opened { app, jobs, reloader } = opened;
+    let Opened {
+        app,
+        jobs,
+        reloader,
+    } = opened;
     let tasks = Tasks::start(&runtime, &app, jobs, reloader);
     let server = server(&app, start, tasks.clone(), runtime.handle().clone())?;
     server.run(RunArgs::default());
@@ -89,8 +95,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let now = clock.now();
     let authority = bootstrap::authority(&db, &master, now).await?;
     let files = bootstrap::server_certificate(&config, &authority, now)?;
-    let certificate =
-        HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
+    let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
     let keys = bootstrap::token_keys(&db, &master).await?;
     let audit = Arc::new(Recorder::default());
     let identity = Arc::new(Identity::new(
@@ -105,7 +110,10 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let registry = Arc::new(registry(&config, &db, &clock, &master)?);
     let app = Arc::new(App {
         admin: admin(&config, &db, &identity, &clock, authority.certificate_pem()),
-        access_log: config.log.access.then(|| Arc::new(AccessLog::new(config.log.format))),
+        access_log: config
+            .log
+            .access
+            .then(|| Arc::new(AccessLog::new(config.log.format))),
         rate: Rate::new(config.limits.requests_per_second),
         metrics: Metrics::new()?,
         drain: TaskTracker::new(),
@@ -119,8 +127,19 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         config,
     });
     let alone = start == Start::Fresh && app.config.database.url.is_empty();
-    let jobs = Jobs { db, registry, audit, master, clock, alone };
-    Ok(Opened { app, jobs, reloader: FileReloader::new(files, certificate) })
+    let jobs = Jobs {
+        db,
+        registry,
+        audit,
+        master,
+        clock,
+        alone,
+    };
+    Ok(Opened {
+        app,
+        jobs,
+        reloader: FileReloader::new(files, certificate),
+    })
 }
 
 fn registry(
@@ -136,7 +155,13 @@ fn registry(
         body_memory: config.limits.body_memory_mib << 20,
         each_pull: config.audit.pulls == Pulls::Each,
     };
-    Ok(Registry::new(db.clone(), store, clock.clone(), master.clone(), limits))
+    Ok(Registry::new(
+        db.clone(),
+        store,
+        clock.clone(),
+        master.clone(),
+        limits,
+    ))
 }
 
 fn admin(
@@ -147,9 +172,17 @@ fn admin(
     ca: &str,
 ) -> axum::Router {
     let port = config.server.listen.port();
-    let host = config.server.names.first().map_or("localhost", String::as_str);
+    let host = config
+        .server
+        .names
+        .first()
+        .map_or("localhost", String::as_str);
     let info = admin_api::SystemInfo {
-        external_host: if port == 443 { host.to_owned() } else { format!("{host}:{port}") },
+        external_host: if port == 443 {
+            host.to_owned()
+        } else {
+            format!("{host}:{port}")
+        },
         version: format!("v2.16.0-gantry.{}", env!("CARGO_PKG_VERSION")),
         storage_provider: "filesystem",
         ca_pem: config.tls.certificate.is_empty().then(|| ca.to_owned()),
@@ -181,7 +214,10 @@ impl Tasks {
         if let Some(log) = &app.access_log {
             running.push(runtime.spawn(log.clone().run(cancel.clone())));
         }
-        Self { cancel, running: Arc::new(parking_lot::Mutex::new(running)) }
+        Self {
+            cancel,
+            running: Arc::new(parking_lot::Mutex::new(running)),
+        }
     }
 
     /// Ends all tasks, waits for each, and closes the database.
@@ -200,7 +236,9 @@ impl Tasks {
 
 /// Reloads the certificate on SIGHUP.
 async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        return;
+    };
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -222,19 +260,29 @@ fn server(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let data = std::path::absolute(&settings.data).context("cannot find the data folder")?;
     let conf = ServerConf {
-        threads: if settings.threads == 0 { cores } else { settings.threads },
+        threads: if settings.threads == 0 {
+            cores
+        } else {
+            settings.threads
+        },
         grace_period_seconds: Some(settings.grace_secs),
         graceful_shutdown_timeout_seconds: Some(1),
         upgrade_sock: data.join("hand-over.sock").to_string_lossy().into_owned(),
         pid_file: data.join("gantry.pid").to_string_lossy().into_owned(),
         ..ServerConf::default()
     };
-    let options = Opt { upgrade: start == Start::TakeOver, ..Opt::default() };
+    let options = Opt {
+        upgrade: start == Start::TakeOver,
+        ..Opt::default()
+    };
     let mut server = Server::new_with_opt_and_conf(options, conf);
     server.bootstrap();
     let mut listeners = vec![(settings.metrics_listen, Listener::Metrics)];
     if !settings.redirect_listen.is_empty() {
-        let redirect = settings.redirect_listen.parse().context("[server] redirect_listen must be ADDRESS:PORT")?;
+        let redirect = settings
+            .redirect_listen
+            .parse()
+            .context("[server] redirect_listen must be ADDRESS:PORT")?;
         listeners.push((redirect, Listener::Redirect));
     }
     let tls = TlsAcceptor::from(certs::server_config(app.certificate.clone())?);
@@ -246,7 +294,12 @@ fn server(
         service.add_tcp(&address.to_string());
     }
     server.add_service(service);
-    let drain = Drain { app: app.clone(), open, tasks, runtime };
+    let drain = Drain {
+        app: app.clone(),
+        open,
+        tasks,
+        runtime,
+    };
     server.add_service(background_service("drain", drain));
     Ok(server)
 }
@@ -273,7 +326,10 @@ impl BackgroundService for Drain {
             ticks.tick().await;
         }
         let (tasks, app) = (self.tasks.clone(), self.app.clone());
-        let finished = self.runtime.spawn(async move { tasks.finish(&app).await }).await;
+        let finished = self
+            .runtime
+            .spawn(async move { tasks.finish(&app).await })
+            .await;
         if let Err(error) = finished {
             tracing::error!(%error, "the last entries may not have been written");
         }

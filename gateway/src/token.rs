@@ -29,7 +29,9 @@ pub(crate) async fn answer(
     address: IpAddr,
     request: Request<RequestBody>,
 ) -> Response<Body> {
-    issue(app, address, request).await.unwrap_or_else(OciError::response)
+    issue(app, address, request)
+        .await
+        .unwrap_or_else(OciError::response)
 }
 
 async fn issue(
@@ -47,16 +49,29 @@ async fn issue(
         _ => return Err(OciError::Route(crate::route::BadRoute::Method("GET, POST"))),
     };
     let one = |name: &str| {
-        parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     };
     let service = one("service").unwrap_or_default();
     if service != auth::token::AUDIENCE {
-        return Err(OciError::bad("UNSUPPORTED", format!("Unable to handle service: {service}")));
+        return Err(OciError::bad(
+            "UNSUPPORTED",
+            format!("Unable to handle service: {service}"),
+        ));
     }
-    let scopes = parameters.iter().filter(|(key, _)| key == "scope").map(|(_, value)| value.as_str());
-    let scopes = parse_scopes(scopes).map_err(|error| OciError::bad("UNSUPPORTED", error.to_string()))?;
-    let challenge =
-        Challenge { host: host_of(&parts.uri, &parts.headers), scope: None, error: None };
+    let scopes = parameters
+        .iter()
+        .filter(|(key, _)| key == "scope")
+        .map(|(_, value)| value.as_str());
+    let scopes =
+        parse_scopes(scopes).map_err(|error| OciError::bad("UNSUPPORTED", error.to_string()))?;
+    let challenge = Challenge {
+        host: host_of(&parts.uri, &parts.headers),
+        scope: None,
+        error: None,
+    };
     let caller = if parts.method == Method::POST && one("grant_type").is_some() {
         by_grant(app, address, one).await?
     } else {
@@ -80,11 +95,17 @@ async fn by_grant<'a>(
         Some("password") => {
             let (name, password) = (one("username"), one("password"));
             let Some((name, password)) = name.zip(password) else {
-                return Err(OciError::bad("UNSUPPORTED", "grant_type=password needs username and password"));
+                return Err(OciError::bad(
+                    "UNSUPPORTED",
+                    "grant_type=password needs username and password",
+                ));
             };
             Ok(app.identity.by_password(name, password, address).await)
         }
-        _ => Err(OciError::bad("UNSUPPORTED", "unsupported_grant_type: use grant_type=password, or GET with Basic")),
+        _ => Err(OciError::bad(
+            "UNSUPPORTED",
+            "unsupported_grant_type: use grant_type=password, or GET with Basic",
+        )),
     }
 }
 
@@ -96,11 +117,15 @@ async fn respond(
 ) -> Result<Response<Body>, OciError> {
     if caller.account().is_none() && scopes.is_empty() {
         // This is what makes `docker login` without a user fail.
-        let mut response =
-            envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required");
-        response
-            .headers_mut()
-            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gantry\""));
+        let mut response = envelope(
+            StatusCode::UNAUTHORIZED,
+            "UNAUTHORIZED",
+            "authentication required",
+        );
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"gantry\""),
+        );
         return Ok(response);
     }
     if caller.presented == Presented::Token && caller.account().is_some() {
@@ -110,7 +135,8 @@ async fn respond(
     let issued = app.identity.issue(caller, scopes).await;
     let issued = issued.map_err(|error| OciError::Identity(error, challenge))?;
     if caller.account().is_some() {
-        app.identity.note_login(caller.name(), caller.account(), caller.address, true);
+        app.identity
+            .note_login(caller.name(), caller.account(), caller.address, true);
     }
     let body = json!({
         "token": issued.token,
@@ -119,6 +145,8 @@ async fn respond(
         "issued_at": issued.issued_at.to_string(),
     });
     let mut response = json_answer(StatusCode::OK, &body);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -5,14 +5,28 @@ use auth::secret::Secret;
 use crate::config::Config;
 
 /// Prints where the registry is, how clients trust it, and what to do next.
-#[expect(clippy::print_stdout, reason = "this is for the person at the terminal")]
+#[expect(
+    clippy::print_stdout,
+    reason = "this is for the person at the terminal"
+)]
 pub(crate) fn print(config: &Config, password: Option<&Secret>) {
     let port = config.server.listen.port();
-    let name = config.server.names.first().map_or("localhost", String::as_str);
-    let host = if port == 443 { name.to_owned() } else { format!("{name}:{port}") };
+    let name = config
+        .server
+        .names
+        .first()
+        .map_or("localhost", String::as_str);
+    let host = if port == 443 {
+        name.to_owned()
+    } else {
+        format!("{name}:{port}")
+    };
     println!("Gantry {} serves https://{host}", env!("CARGO_PKG_VERSION"));
     if let Some(password) = password {
-        println!("\n  first start: user admin, password {}", password.expose());
+        println!(
+            "\n  first start: user admin, password {}",
+            password.expose()
+        );
         println!("  (printed this once; change it with `gantry user passwd admin`)");
     }
     if config.tls.certificate.is_empty() {

@@ -59,8 +59,19 @@ async fn list(local: &Local, limit: i64) -> anyhow::Result<ExitCode> {
 fn line(entry: &Entry) -> String {
     let at = Timestamp(entry.at);
     let result = if entry.success { "" } else { " refused" };
-    let times = if entry.times > 1 { format!(" ×{}", entry.times) } else { String::new() };
-    let Entry { account_name, address, operation, resource_type, resource, .. } = entry;
+    let times = if entry.times > 1 {
+        format!(" ×{}", entry.times)
+    } else {
+        String::new()
+    };
+    let Entry {
+        account_name,
+        address,
+        operation,
+        resource_type,
+        resource,
+        ..
+    } = entry;
     format!("{at} {account_name} {address} {operation} {resource_type} {resource}{times}{result}")
 }
 
@@ -69,7 +80,9 @@ async fn export(local: &Local) -> anyhow::Result<ExitCode> {
     loop {
         let mut tx = local.db.reader().await?;
         let entries = audit::walk(&mut tx, after, BATCH).await?;
-        let Some(last) = entries.last() else { return Ok(ExitCode::SUCCESS) };
+        let Some(last) = entries.last() else {
+            return Ok(ExitCode::SUCCESS);
+        };
         after = last.id;
         for entry in &entries {
             print(&serde_json::to_string(entry)?);
@@ -79,7 +92,9 @@ async fn export(local: &Local) -> anyhow::Result<ExitCode> {
 
 async fn export_head(local: &Local) -> anyhow::Result<ExitCode> {
     let mut tx = local.db.reader().await?;
-    let head = chain::head(&mut tx).await?.context("nothing is sealed yet")?;
+    let head = chain::head(&mut tx)
+        .await?
+        .context("nothing is sealed yet")?;
     print(&serde_json::to_string(&head)?);
     Ok(ExitCode::SUCCESS)
 }
@@ -91,7 +106,10 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
             Some(serde_json::from_str(&text).with_context(|| {
-                format!("{} is no head of `gantry audit export --head`", path.display())
+                format!(
+                    "{} is no head of `gantry audit export --head`",
+                    path.display()
+                )
             })?)
         }
     };
@@ -101,8 +119,15 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
     for finding in &report.findings {
         print(finding);
     }
-    let chain::Report { seals, sealed, unsealed, .. } = &report;
-    print(&format!("{seals} seals over {sealed} entries, {unsealed} not sealed yet"));
+    let chain::Report {
+        seals,
+        sealed,
+        unsealed,
+        ..
+    } = &report;
+    print(&format!(
+        "{seals} seals over {sealed} entries, {unsealed} not sealed yet"
+    ));
     if report.findings.is_empty() {
         print("the audit log is whole");
         return Ok(ExitCode::SUCCESS);

@@ -30,7 +30,10 @@ impl Command {
                 let files = if tls.certificate.is_empty() {
                     Pair::within(&local.config.certs())
                 } else {
-                    Pair { certificate: tls.certificate.clone().into(), key: tls.key.clone().into() }
+                    Pair {
+                        certificate: tls.certificate.clone().into(),
+                        key: tls.key.clone().into(),
+                    }
                 };
                 let certificate = ServerCertificate::load(&files.certificate, &files.key)?;
                 print(&format!("file     {}", files.certificate.display()));
@@ -52,7 +55,10 @@ impl Command {
                     .db
                     .write(move |tx| Box::pin(async move { audit::append(tx, &entry).await }));
                 noted.await?;
-                print(&format!("a new certificate is in {}", pair.certificate.display()));
+                print(&format!(
+                    "a new certificate is in {}",
+                    pair.certificate.display()
+                ));
             }
         }
         Ok(ExitCode::SUCCESS)

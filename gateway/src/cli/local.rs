@@ -33,7 +33,10 @@ pub(super) fn run(
             path.display()
         );
     }
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let master = bootstrap::master_key(&config)?;
         let db = Db::open(&config.database()).await?;
@@ -80,7 +83,9 @@ pub(super) fn password() -> anyhow::Result<String> {
         return Ok(password);
     }
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).context("cannot read the password")?;
+    std::io::stdin()
+        .read_line(&mut line)
+        .context("cannot read the password")?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     anyhow::ensure!(
         !password.is_empty(),

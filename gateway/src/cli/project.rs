@@ -81,11 +81,19 @@ async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Resul
 
 async fn list(local: &Local) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
-    let (projects, _) =
-        project::list(&mut tx, &project::Filter::default(), project::Order::Name, Page::ALL).await?;
+    let (projects, _) = project::list(
+        &mut tx,
+        &project::Filter::default(),
+        project::Order::Name,
+        Page::ALL,
+    )
+    .await?;
     for project in projects {
         let public = if project.public { "public" } else { "private" };
-        print(&format!("{:>6} {} {public} {} repositories", project.id, project.name, project.repositories));
+        print(&format!(
+            "{:>6} {} {public} {} repositories",
+            project.id, project.name, project.repositories
+        ));
     }
     Ok(())
 }
@@ -93,13 +101,17 @@ async fn list(local: &Local) -> anyhow::Result<()> {
 async fn find(local: &Local, name: &ProjectName) -> anyhow::Result<ProjectFacts> {
     let mut tx = local.db.reader().await?;
     let found = project::by_name(&mut tx, name).await?;
-    found.map(|project| project.facts()).ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
+    found
+        .map(|project| project.facts())
+        .ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
 }
 
 async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
     let facts = find(local, &name).await?;
-    let (now, entry) =
-        (local.now(), local.entry("delete", "project", name.as_str(), Some(facts.id)));
+    let (now, entry) = (
+        local.now(),
+        local.entry("delete", "project", name.as_str(), Some(facts.id)),
+    );
     let deleted = local.db.write(move |tx| {
         Box::pin(async move {
             let deleted = project::delete(tx, &facts, now).await?;
@@ -109,7 +121,10 @@ async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
             Ok::<_, db::Error>(deleted)
         })
     });
-    anyhow::ensure!(deleted.await?, "project {name} has repositories: delete them first");
+    anyhow::ensure!(
+        deleted.await?,
+        "project {name} has repositories: delete them first"
+    );
     print(&format!("project {name} is deleted"));
     Ok(())
 }
@@ -120,11 +135,16 @@ async fn grant(local: &Local, name: ProjectName, user: String, role: &str) -> an
         anyhow::anyhow!("there is no role {role}: use one of {names}")
     })?;
     let facts = find(local, &name).await?;
-    let (now, entry) = (local.now(), local.entry("create", "member", &user, Some(facts.id)));
+    let (now, entry) = (
+        local.now(),
+        local.entry("create", "member", &user, Some(facts.id)),
+    );
     let shown = user.clone();
     let granted = local.db.write(move |tx| {
         Box::pin(async move {
-            let Some(account) = account::by_name(tx, &user).await? else { return Ok(false) };
+            let Some(account) = account::by_name(tx, &user).await? else {
+                return Ok(false);
+            };
             let (members, _) = member::list(tx, facts.id, Some(&user), Page::ALL).await?;
             match members.first() {
                 Some(member) => member::set_role(tx, member, role).await?,
@@ -148,7 +168,9 @@ async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Resul
     let revoked = local.db.write(move |tx| {
         Box::pin(async move {
             let (members, _) = member::list(tx, facts.id, Some(&user), Page::ALL).await?;
-            let Some(member) = members.first() else { return Ok(false) };
+            let Some(member) = members.first() else {
+                return Ok(false);
+            };
             member::remove(tx, member).await?;
             audit::append(tx, &entry).await?;
             Ok::<_, db::Error>(true)

@@ -28,7 +28,10 @@ impl Command {
         for finding in &report.findings {
             print(finding);
         }
-        print(&format!("{} blobs, {} bytes checked", report.blobs, report.bytes));
+        print(&format!(
+            "{} blobs, {} bytes checked",
+            report.blobs, report.bytes
+        ));
         if report.findings.is_empty() {
             print("everything is there");
             return Ok(ExitCode::SUCCESS);

@@ -44,9 +44,18 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Create { name, email, realname, admin } => {
+            Self::Create {
+                name,
+                email,
+                realname,
+                admin,
+            } => {
                 let password_hash = Some(hashed().await?);
-                let realname = if realname.is_empty() { name.clone() } else { realname };
+                let realname = if realname.is_empty() {
+                    name.clone()
+                } else {
+                    realname
+                };
                 let new = NewAccount {
                     name,
                     email: Some(email),
@@ -82,7 +91,9 @@ async fn create(local: &Local, new: NewAccount) -> anyhow::Result<()> {
         })
     });
     let id = made.await.map_err(|error| match error {
-        db::Error::Duplicate(_) => anyhow::anyhow!("user {name} or the mail address already exists"),
+        db::Error::Duplicate(_) => {
+            anyhow::anyhow!("user {name} or the mail address already exists")
+        }
         error => error.into(),
     })?;
     print(&format!("user {name} has id {id}"));
@@ -91,11 +102,21 @@ async fn create(local: &Local, new: NewAccount) -> anyhow::Result<()> {
 
 async fn list(local: &Local) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
-    let (accounts, _) =
-        account::list(&mut tx, &account::Filter::default(), account::Order::Name, Page::ALL).await?;
+    let (accounts, _) = account::list(
+        &mut tx,
+        &account::Filter::default(),
+        account::Order::Name,
+        Page::ALL,
+    )
+    .await?;
     for account in accounts {
         let admin = if account.sysadmin { " admin" } else { "" };
-        print(&format!("{:>6} {} <{}>{admin}", account.id, account.name, account.email.unwrap_or_default()));
+        print(&format!(
+            "{:>6} {} <{}>{admin}",
+            account.id,
+            account.name,
+            account.email.unwrap_or_default()
+        ));
     }
     Ok(())
 }
@@ -117,13 +138,18 @@ async fn passwd(local: &Local, name: &str) -> anyhow::Result<()> {
         })
     });
     changed.await?;
-    print(&format!("the password of {name} is changed; tokens of before are void"));
+    print(&format!(
+        "the password of {name} is changed; tokens of before are void"
+    ));
     Ok(())
 }
 
 async fn delete(local: &Local, name: &str) -> anyhow::Result<()> {
     let account = find(local, name).await?;
-    anyhow::ensure!(account.id != model::AccountId::ADMIN, "the built-in admin cannot be deleted");
+    anyhow::ensure!(
+        account.id != model::AccountId::ADMIN,
+        "the built-in admin cannot be deleted"
+    );
     let (now, entry) = (local.now(), local.entry("delete", "user", name, None));
     let deleted = local.db.write(move |tx| {
         Box::pin(async move {

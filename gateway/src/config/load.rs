@@ -39,39 +39,55 @@ pub(crate) fn load(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
-    let known = Table::try_from(Config::default()).map_err(|error| ConfigError::Value(error.to_string()))?;
+    let known = Table::try_from(Config::default())
+        .map_err(|error| ConfigError::Value(error.to_string()))?;
     let mut merged = known.clone();
     let mut origin = "the settings".to_owned();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read(path.to_owned(), error))?;
-        let table: Table =
-            text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax(path.to_owned(), error.to_string()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Read(path.to_owned(), error))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            ConfigError::Syntax(path.to_owned(), error.to_string())
+        })?;
         origin = path.display().to_string();
         merge(&mut merged, table, &known, &origin)?;
     }
     for (name, value) in environment {
         // Names without a double underscore, such as GANTRY_ADMIN_PASSWORD, are not settings.
-        if let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) {
+        if let Some((section, key)) = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split_once("__"))
+        {
             let (section, key) = (section.to_lowercase(), key.to_lowercase());
             set(&mut merged, &known, (&section, &key), &value, &name)?;
         }
     }
-    Config::deserialize_from(merged).map_err(|error| ConfigError::Value(format!("{origin}: {error}")))
+    Config::deserialize_from(merged)
+        .map_err(|error| ConfigError::Value(format!("{origin}: {error}")))
 }
 
 impl Config {
     fn deserialize_from(table: Table) -> Result<Self, String> {
-        Value::Table(table).try_into().map_err(|error: toml::de::Error| error.to_string().trim().replace('\n', " "))
+        Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| error.to_string().trim().replace('\n', " "))
     }
 }
 
 fn merge(into: &mut Table, from: Table, known: &Table, origin: &str) -> Result<(), ConfigError> {
     for (section, values) in from {
         let Some(Value::Table(keys)) = known.get(&section) else {
-            return Err(unknown(origin, &section, section.clone(), known.keys().cloned()));
+            return Err(unknown(
+                origin,
+                &section,
+                section.clone(),
+                known.keys().cloned(),
+            ));
         };
         let Value::Table(values) = values else {
-            return Err(ConfigError::Value(format!("{origin}: [{section}] must be a section")));
+            return Err(ConfigError::Value(format!(
+                "{origin}: [{section}] must be a section"
+            )));
         };
         for (key, value) in values {
             if !keys.contains_key(&key) {
@@ -94,15 +110,25 @@ fn set(
     origin: &str,
 ) -> Result<(), ConfigError> {
     let Some(Value::Table(keys)) = known.get(section) else {
-        return Err(unknown(origin, section, section.to_owned(), known.keys().cloned()));
+        return Err(unknown(
+            origin,
+            section,
+            section.to_owned(),
+            known.keys().cloned(),
+        ));
     };
-    let Some(default) = keys.get(key) else { return Err(unknown_key(origin, section, key, keys)) };
+    let Some(default) = keys.get(key) else {
+        return Err(unknown_key(origin, section, key, keys));
+    };
     let wrong = |kind: &str| ConfigError::Value(format!("{origin}: {text:?} is not {kind}"));
     let value = match default {
         Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a number"))?),
         Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
         Value::Array(_) => {
-            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
             Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
         }
         _ => Value::String(text.to_owned()),
@@ -114,7 +140,12 @@ fn set(
 }
 
 fn unknown_key(origin: &str, section: &str, key: &str, keys: &Table) -> ConfigError {
-    unknown(origin, key, format!("{section}.{key}"), keys.keys().map(|key| key.to_owned()))
+    unknown(
+        origin,
+        key,
+        format!("{section}.{key}"),
+        keys.keys().map(|key| key.to_owned()),
+    )
 }
 
 fn unknown(
@@ -141,15 +172,24 @@ mod tests {
     fn from(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         load(Some(file.path()), environment)
     }
 
     #[test]
     fn a_misspelt_key_is_refused_with_a_suggestion() {
-        let error = from("[server]\nlisten_adress = 1", &[]).unwrap_err().to_string();
-        assert!(error.contains("unknown key server.listen_adress; did you mean listen"), "{error}");
-        let error = from("", &[("GANTRY_SEVER__LISTEN", "x")]).unwrap_err().to_string();
+        let error = from("[server]\nlisten_adress = 1", &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("unknown key server.listen_adress; did you mean listen"),
+            "{error}"
+        );
+        let error = from("", &[("GANTRY_SEVER__LISTEN", "x")])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("did you mean server?"), "{error}");
     }
 
@@ -157,7 +197,10 @@ mod tests {
     fn the_environment_overrides_the_file() {
         let config = from(
             "[server]\nlisten = \"127.0.0.1:1\"\nnames = [\"a\"]",
-            &[("GANTRY_SERVER__LISTEN", "127.0.0.1:2"), ("GANTRY_SERVER__NAMES", "b,10.9.0.2")],
+            &[
+                ("GANTRY_SERVER__LISTEN", "127.0.0.1:2"),
+                ("GANTRY_SERVER__NAMES", "b,10.9.0.2"),
+            ],
         )
         .unwrap();
         assert_eq!(config.server.listen.port(), 2);
@@ -166,7 +209,9 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_key() {
-        let error = from("", &[("GANTRY_LIMITS__IDLE_SECS", "soon")]).unwrap_err().to_string();
+        let error = from("", &[("GANTRY_LIMITS__IDLE_SECS", "soon")])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("GANTRY_LIMITS__IDLE_SECS"), "{error}");
     }
 

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
-use model::Clock as _;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +38,9 @@ impl Finish {
     /// The last byte is out, or will never be.
     pub(crate) fn end(&self, sent: u64, cut: bool) {
         let took = self.began.elapsed();
-        self.app.metrics.request(self.route, &self.method, self.status, took, sent);
+        self.app
+            .metrics
+            .request(self.route, &self.method, self.status, took, sent);
         if let Some(log) = &self.app.access_log {
             log.line(self, took, sent, cut);
         }
@@ -55,11 +56,22 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     pub(crate) fn new(format: LogFormat) -> Self {
-        Self { format, waiting: Mutex::default(), dropped: AtomicU64::new(0) }
+        Self {
+            format,
+            waiting: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        }
     }
 
     fn line(&self, request: &Finish, took: Duration, sent: u64, cut: bool) {
-        let Finish { method, uri, version, status, address, .. } = request;
+        let Finish {
+            method,
+            uri,
+            version,
+            status,
+            address,
+            ..
+        } = request;
         let at = request.app.clock.now();
         let id = request.id.to_str().unwrap_or("-");
         let path = uri.path();
@@ -109,7 +121,10 @@ impl AccessLog {
             }
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                tracing::warn!(lines = dropped, "standard output is too slow: access log lines were dropped");
+                tracing::warn!(
+                    lines = dropped,
+                    "standard output is too slow: access log lines were dropped"
+                );
             }
             if ending {
                 return;

@@ -42,11 +42,6 @@ impl RequestBody {
         }
     }
 
-    /// Whether the client sends no body.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ended
-    }
-
     /// The whole body, if it has at most `limit` bytes.
     pub(crate) async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
         let mut bytes = bytes::BytesMut::new();
@@ -66,7 +61,9 @@ impl RequestBody {
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = Instant::now() + self.idle;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if !self.waiting {
             timer.as_mut().reset(deadline);
             self.waiting = true;
@@ -84,7 +81,9 @@ impl http_body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(None) => {
                 this.ended = true;
@@ -108,11 +107,17 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.as_ref().is_none_or(|inner| inner.is_end_stream())
+        self.ended
+            || self
+                .inner
+                .as_ref()
+                .is_none_or(|inner| inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(SizeHint::default, |inner| inner.size_hint())
+        self.inner
+            .as_ref()
+            .map_or_else(SizeHint::default, |inner| inner.size_hint())
     }
 }
 
@@ -136,7 +141,9 @@ impl Stream for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Some(inner) = self.inner.take() else { return };
+        let Some(inner) = self.inner.take() else {
+            return;
+        };
         if self.ended || inner.is_end_stream() {
             return;
         }

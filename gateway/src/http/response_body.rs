@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream as _;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use registry::blob::Download;
 
 use crate::http::access_log::Finish;
@@ -45,12 +45,17 @@ impl Body {
     }
 
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::of(Kind::Memory(Some(bytes.into()).filter(|bytes| !bytes.is_empty())))
+        Self::of(Kind::Memory(
+            Some(bytes.into()).filter(|bytes| !bytes.is_empty()),
+        ))
     }
 
     /// A stream that must give exactly `length` bytes.
     pub(crate) fn blob(stream: Download, length: u64) -> Self {
-        Self::of(Kind::Blob { stream, left: length })
+        Self::of(Kind::Blob {
+            stream,
+            left: length,
+        })
     }
 
     pub(crate) fn boxed(body: axum::body::Body) -> Self {
@@ -58,7 +63,12 @@ impl Body {
     }
 
     fn of(kind: Kind) -> Self {
-        Self { kind, sent: 0, cut: false, finish: None }
+        Self {
+            kind,
+            sent: 0,
+            cut: false,
+            finish: None,
+        }
     }
 
     /// Ends the request's entry when the body ends, or is dropped before.
@@ -68,7 +78,9 @@ impl Body {
     }
 
     fn poll_blob(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let Kind::Blob { stream, left } = &mut self.kind else { return Poll::Ready(None) };
+        let Kind::Blob { stream, left } = &mut self.kind else {
+            return Poll::Ready(None);
+        };
         match Pin::new(stream).poll_next(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(bytes))) => match left.checked_sub(bytes.len() as u64) {
@@ -96,10 +108,12 @@ impl http_body::Body for Body {
         let this = &mut *self;
         let polled = match &mut this.kind {
             Kind::Memory(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Blob { .. } => this.poll_blob(cx).map(|next| next.map(|bytes| bytes.map(Frame::data))),
-            Kind::Boxed(body) => {
-                Pin::new(body).poll_frame(cx).map(|next| next.map(|frame| frame.map_err(BodyError::Inner)))
-            }
+            Kind::Blob { .. } => this
+                .poll_blob(cx)
+                .map(|next| next.map(|bytes| bytes.map(Frame::data))),
+            Kind::Boxed(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|next| next.map(|frame| frame.map_err(BodyError::Inner))),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -124,7 +138,9 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Memory(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Memory(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
             Kind::Blob { left, .. } => SizeHint::with_exact(*left),
             Kind::Boxed(body) => body.size_hint(),
         }

@@ -31,7 +31,12 @@ impl Call<'_> {
         let body = if self.method == Method::HEAD {
             Body::empty()
         } else {
-            match self.app.registry.read_blob(&permit, &blob, first..first + length).await? {
+            match self
+                .app
+                .registry
+                .read_blob(&permit, &blob, first..first + length)
+                .await?
+            {
                 Content::Bytes(bytes) => Body::full(bytes),
                 Content::Stream(stream) => Body::blob(stream, length),
             }
@@ -40,7 +45,10 @@ impl Call<'_> {
         *response.status_mut() = code;
         describe(&mut response, &etag);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
         headers.insert(header::CONTENT_LENGTH, length.into());
         if code == StatusCode::PARTIAL_CONTENT {
             let range = format!("bytes {first}-{}/{}", first + length - 1, blob.size);
@@ -59,7 +67,10 @@ impl Call<'_> {
 fn describe(response: &mut Response<Body>, digest: &str) {
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=31536000, immutable"),
+    );
     headers.insert(header::ETAG, text(format!("\"{digest}\"")));
     headers.insert(CONTENT_DIGEST, text(digest));
 }
@@ -68,6 +79,8 @@ fn unsatisfiable(size: u64) -> Response<Body> {
     let message = format!("the blob has {size} bytes");
     let mut response =
         crate::http::envelope(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", &message);
-    response.headers_mut().insert(header::CONTENT_RANGE, text(format!("bytes */{size}")));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_RANGE, text(format!("bytes */{size}")));
     response
 }

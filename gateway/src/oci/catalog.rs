@@ -10,7 +10,11 @@ impl Call<'_> {
         let (last, limit) = self.page()?;
         let permit = permit::permit_catalog(&self.caller).map_err(|refusal| {
             let scope = Some("registry:catalog:*".to_owned());
-            let challenge = Challenge { host: self.host.clone(), scope, error: None };
+            let challenge = Challenge {
+                host: self.host.clone(),
+                scope,
+                error: None,
+            };
             OciError::Refused {
                 challenge: challenge.refused(self.caller.presented, refusal),
                 repository: None,
@@ -18,6 +22,11 @@ impl Call<'_> {
             }
         })?;
         let found = self.app.registry.catalog(&permit, last, limit).await?;
-        Ok(names("/v2/_catalog", serde_json::json!({}), ("repositories", found), limit))
+        Ok(names(
+            "/v2/_catalog",
+            serde_json::json!({}),
+            ("repositories", found),
+            limit,
+        ))
     }
 }

@@ -53,17 +53,30 @@ impl Call<'_> {
     ) -> Answer {
         let permit = self.may_push(&name).await?;
         let tags = self.tags_to_set()?;
-        let payload = body.collect(LARGEST_MANIFEST).await.map_err(|error| match error {
-            registry::BodyError::TooLarge(_) => OciError::from(registry::Error::ManifestTooLarge),
-            error => error.into(),
-        })?;
+        let payload = body
+            .collect(LARGEST_MANIFEST)
+            .await
+            .map_err(|error| match error {
+                registry::BodyError::TooLarge(_) => {
+                    OciError::from(registry::Error::ManifestTooLarge)
+                }
+                error => error.into(),
+            })?;
         let content_type = self.header(header::CONTENT_TYPE).map(str::to_owned);
         let tagged = !tags.is_empty();
-        let new = NewManifest { reference, tags, content_type, payload };
+        let new = NewManifest {
+            reference,
+            tags,
+            content_type,
+            payload,
+        };
         let pushed = self.app.registry.push_manifest(&permit, new).await?;
         let mut response = status(StatusCode::CREATED);
         let headers = response.headers_mut();
-        headers.insert(header::LOCATION, text(format!("/v2/{name}/manifests/{}", pushed.digest)));
+        headers.insert(
+            header::LOCATION,
+            text(format!("/v2/{name}/manifests/{}", pushed.digest)),
+        );
         headers.insert(CONTENT_DIGEST, text(pushed.digest.to_string()));
         if let Some(subject) = pushed.subject {
             headers.insert(SUBJECT, text(subject.to_string()));
@@ -77,21 +90,38 @@ impl Call<'_> {
     }
 
     fn tags_to_set(&self) -> Result<Vec<Tag>, OciError> {
-        let tags = self.query.iter().filter(|(key, _)| key == "tag").map(|(_, value)| {
-            value.parse::<Tag>().map_err(|error| OciError::bad("TAG_INVALID", format!("tag {value:?}: {error}")))
-        });
+        let tags = self
+            .query
+            .iter()
+            .filter(|(key, _)| key == "tag")
+            .map(|(_, value)| {
+                value.parse::<Tag>().map_err(|error| {
+                    OciError::bad("TAG_INVALID", format!("tag {value:?}: {error}"))
+                })
+            });
         let mut tags = tags.collect::<Result<Vec<_>, _>>()?;
         tags.dedup();
         if tags.len() > MOST_TAGS {
             let message = format!("one push sets at most {MOST_TAGS} tags");
-            return Err(OciError::Request { status: StatusCode::URI_TOO_LONG, code: "TAG_INVALID", message });
+            return Err(OciError::Request {
+                status: StatusCode::URI_TOO_LONG,
+                code: "TAG_INVALID",
+                message,
+            });
         }
         Ok(tags)
     }
 
-    pub(super) async fn delete_manifest(&self, name: RepositoryName, reference: Reference) -> Answer {
+    pub(super) async fn delete_manifest(
+        &self,
+        name: RepositoryName,
+        reference: Reference,
+    ) -> Answer {
         let permit = self.may_delete(&name).await?;
-        self.app.registry.delete_manifest(&permit, &reference).await?;
+        self.app
+            .registry
+            .delete_manifest(&permit, &reference)
+            .await?;
         Ok(status(StatusCode::ACCEPTED))
     }
 }

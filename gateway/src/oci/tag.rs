@@ -10,6 +10,11 @@ impl Call<'_> {
         let (last, limit) = self.page()?;
         let tags = self.app.registry.tags(&permit, last, limit).await?;
         let body = serde_json::json!({ "name": name.as_str() });
-        Ok(names(&format!("/v2/{name}/tags/list"), body, ("tags", tags), limit))
+        Ok(names(
+            &format!("/v2/{name}/tags/list"),
+            body,
+            ("tags", tags),
+            limit,
+        ))
     }
 }

@@ -21,7 +21,9 @@ impl Call<'_> {
             return Ok(mounted);
         }
         let algorithm = match self.parameter("digest-algorithm") {
-            Some(text) => text.parse().map_err(|error| OciError::bad("DIGEST_INVALID", format!("{error}")))?,
+            Some(text) => text
+                .parse()
+                .map_err(|error| OciError::bad("DIGEST_INVALID", format!("{error}")))?,
             None => Algorithm::Sha256,
         };
         if let Some(digest) = self.digest()? {
@@ -34,21 +36,31 @@ impl Call<'_> {
 
     /// A mount, if one was asked for and the source has the blob and may be pulled from.
     async fn mount(&self, permit: &PushPermit) -> Result<Option<Response<Body>>, OciError> {
-        let Some(digest) = self.parameter("mount") else { return Ok(None) };
-        let digest: Digest =
-            digest.parse().map_err(|error| OciError::bad("DIGEST_INVALID", format!("mount: {error}")))?;
+        let Some(digest) = self.parameter("mount") else {
+            return Ok(None);
+        };
+        let digest: Digest = digest
+            .parse()
+            .map_err(|error| OciError::bad("DIGEST_INVALID", format!("mount: {error}")))?;
         let sources = match self.parameter("from") {
             Some(from) => {
-                let from = from.parse().map_err(|error| {
-                    OciError::bad("NAME_INVALID", format!("from: {error}"))
-                })?;
+                let from = from
+                    .parse()
+                    .map_err(|error| OciError::bad("NAME_INVALID", format!("from: {error}")))?;
                 vec![from]
             }
             None => self.app.registry.repositories_with(&digest).await?,
         };
         for source in sources {
-            let Some(source) = self.source(&source).await? else { continue };
-            if self.app.registry.mount_blob(permit, &source, &digest).await? {
+            let Some(source) = self.source(&source).await? else {
+                continue;
+            };
+            if self
+                .app
+                .registry
+                .mount_blob(permit, &source, &digest)
+                .await?
+            {
                 return Ok(Some(created(permit.repository(), &digest)));
             }
         }
@@ -68,22 +80,41 @@ impl Call<'_> {
         Ok(self.progress(StatusCode::NO_CONTENT, &name, id, size))
     }
 
-    pub(super) async fn append_upload(&self, name: RepositoryName, id: &str, body: RequestBody) -> Answer {
+    pub(super) async fn append_upload(
+        &self,
+        name: RepositoryName,
+        id: &str,
+        body: RequestBody,
+    ) -> Answer {
         let permit = self.may_push(&name).await?;
         let session = self.app.registry.upload_session(&permit, id)?;
         let range = self.content_range()?;
-        let taken = self.app.registry.append_upload(&permit, &session, range, Box::pin(body)).await;
+        let taken = self
+            .app
+            .registry
+            .append_upload(&permit, &session, range, Box::pin(body))
+            .await;
         match taken {
             Ok(size) => Ok(self.progress(StatusCode::ACCEPTED, &name, id, size)),
             Err(error) => self.out_of_order(&name, error),
         }
     }
 
-    pub(super) async fn finish_upload(&self, name: RepositoryName, id: &str, body: RequestBody) -> Answer {
+    pub(super) async fn finish_upload(
+        &self,
+        name: RepositoryName,
+        id: &str,
+        body: RequestBody,
+    ) -> Answer {
         let permit = self.may_push(&name).await?;
         let session = self.app.registry.upload_session(&permit, id)?;
         let digest = self.digest()?;
-        let digest = digest.ok_or_else(|| OciError::bad("DIGEST_INVALID", "the query must name the digest: ?digest=sha256:…"))?;
+        let digest = digest.ok_or_else(|| {
+            OciError::bad(
+                "DIGEST_INVALID",
+                "the query must name the digest: ?digest=sha256:…",
+            )
+        })?;
         let range = self.content_range()?;
         self.commit(&permit, &session, digest, range, body).await
     }
@@ -103,8 +134,11 @@ impl Call<'_> {
         range: Option<ContentRange>,
         body: RequestBody,
     ) -> Answer {
-        let finished =
-            self.app.registry.finish_upload(permit, session, &digest, range, Box::pin(body)).await;
+        let finished = self
+            .app
+            .registry
+            .finish_upload(permit, session, &digest, range, Box::pin(body))
+            .await;
         match finished {
             Ok(blob) => {
                 self.app.metrics.received.inc_by(blob.size);
@@ -131,23 +165,38 @@ impl Call<'_> {
 
     fn digest(&self) -> Result<Option<Digest>, OciError> {
         let parse = |text: &str| {
-            text.parse().map_err(|error| OciError::bad("DIGEST_INVALID", format!("digest: {error}")))
+            text.parse()
+                .map_err(|error| OciError::bad("DIGEST_INVALID", format!("digest: {error}")))
         };
         self.parameter("digest").map(parse).transpose()
     }
 
     fn content_range(&self) -> Result<Option<ContentRange>, OciError> {
-        let Some(value) = self.headers.get(header::CONTENT_RANGE) else { return Ok(None) };
+        let Some(value) = self.headers.get(header::CONTENT_RANGE) else {
+            return Ok(None);
+        };
         let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
         parsed.map(Some).ok_or_else(|| {
-            OciError::bad("BLOB_UPLOAD_INVALID", model::range::InvalidContentRange.to_string())
+            OciError::bad(
+                "BLOB_UPLOAD_INVALID",
+                model::range::InvalidContentRange.to_string(),
+            )
         })
     }
 
-    fn progress(&self, code: StatusCode, name: &RepositoryName, id: &str, size: u64) -> Response<Body> {
+    fn progress(
+        &self,
+        code: StatusCode,
+        name: &RepositoryName,
+        id: &str,
+        size: u64,
+    ) -> Response<Body> {
         let mut response = status(code);
         let headers = response.headers_mut();
-        headers.insert(header::LOCATION, text(format!("/v2/{name}/blobs/uploads/{id}")));
+        headers.insert(
+            header::LOCATION,
+            text(format!("/v2/{name}/blobs/uploads/{id}")),
+        );
         headers.insert(header::RANGE, text(format!("0-{}", size.saturating_sub(1))));
         headers.insert(UPLOAD_ID, text(id));
         if code == StatusCode::ACCEPTED {
