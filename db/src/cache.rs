@@ -32,8 +32,8 @@ pub(crate) enum Touch {
 
 /// All caches of what can change.
 pub struct Caches {
-    /// Projects by name.
-    pub projects: Cached<ProjectName, Arc<ProjectFacts>>,
+    /// Projects by name; that there is none is kept as well, so that time does not tell a hidden one.
+    pub projects: Cached<ProjectName, Option<Arc<ProjectFacts>>>,
     /// Bindings by account.
     pub bindings: Cached<AccountId, Arc<Bindings>>,
     /// What a tag points at.

@@ -104,7 +104,7 @@ pub async fn create(
 /// When the database cannot be read.
 pub async fn facts(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectFacts>>> {
     if let Some(facts) = db.caches().projects.get(name) {
-        return Ok(Some(facts));
+        return Ok(facts);
     }
     let read_at = db.caches().projects.before_read();
     let mut tx = db.reader().await?;
@@ -113,16 +113,18 @@ pub async fn facts(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectFact
         .bind(name.as_str())
         .optional()
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let facts = Arc::new(ProjectFacts {
-        id: ProjectId(row.int("project", "id")?),
-        name: name.clone(),
-        public: row.flag("project", "public")?,
-    });
+    let facts = match row {
+        None => None,
+        Some(row) => Some(Arc::new(ProjectFacts {
+            id: ProjectId(row.int("project", "id")?),
+            name: name.clone(),
+            public: row.flag("project", "public")?,
+        })),
+    };
     db.caches()
         .projects
         .put(read_at, name.clone(), facts.clone());
-    Ok(Some(facts))
+    Ok(facts)
 }
 
 /// The project with an id.

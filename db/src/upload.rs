@@ -25,6 +25,8 @@ pub struct Upload {
     pub epoch: i64,
     /// What became of it.
     pub state: State,
+    /// When its time is over.
+    pub expires_at: Timestamp,
 }
 
 /// What became of a session.
@@ -57,12 +59,13 @@ fn read(row: &Row) -> Result<Upload> {
             "closed" => State::Closed,
             _ => return Err(corrupt("state")),
         },
+        expires_at: row.time("upload", "expires_at")?,
     })
 }
 
 macro_rules! columns {
     () => {
-        "id, repository, account_id, object_key, size, hash_state, epoch, state"
+        "id, repository, account_id, object_key, size, hash_state, epoch, state, expires_at"
     };
 }
 

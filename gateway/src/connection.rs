@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::App;
 use crate::http::{Listener, Peer, serve};
 use crate::proxy_protocol;
+use crate::wire::Wire;
 
 /// HTTP/2: bytes that a client may send ahead on one stream, and on one connection.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -118,15 +119,17 @@ impl Connections {
             address,
             trusted,
             listener,
+            wire: Arc::default(),
         });
         if listener == Listener::Public {
             let tls = tokio::time::timeout(patience, self.tls.accept(io)).await;
             let io = tls
                 .map_err(|_| "TLS handshake late")?
                 .map_err(|_| "TLS handshake failed")?;
-            self.http(io, peer, shutdown).await;
+            let multiplexed = io.get_ref().1.alpn_protocol() == Some(b"h2");
+            self.http(io, peer, multiplexed, shutdown).await;
         } else {
-            self.http(io, peer, shutdown).await;
+            self.http(io, peer, false, shutdown).await;
         }
         Ok(())
     }
@@ -135,6 +138,7 @@ impl Connections {
         &self,
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: Arc<Peer>,
+        multiplexed: bool,
         mut shutdown: ShutdownWatch,
     ) {
         let limits = &self.app.config.limits;
@@ -156,21 +160,32 @@ impl Connections {
             .max_concurrent_streams(STREAMS)
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(KEEP_ALIVE);
-        let app = self.app.clone();
+        // What was negotiated is spoken; looking at the first bytes instead would have no time limit.
+        let builder = if multiplexed {
+            builder.http2_only()
+        } else {
+            builder.http1_only()
+        };
+        let (app, wire) = (self.app.clone(), peer.wire.clone());
         let service = service_fn(move |request| serve(app.clone(), peer.clone(), request));
-        let connection = builder.serve_connection(TokioIo::new(Box::pin(io)), service);
+        let connection =
+            builder.serve_connection(TokioIo::new(Wire::new(io, wire.clone())), service);
         let mut connection = std::pin::pin!(connection);
-        let mut asked = false;
-        loop {
+        // What goes wrong on a connection is the client's affair; answers are logged anyway.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = shutdown.wait_for(|down| *down) => {}
+        }
+        // Half a header is a request that will be answered; HTTP/1.1 would take the connection for idle.
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while !multiplexed && wire.has_half_a_request() {
             tokio::select! {
-                // What goes wrong on a connection is the client's affair; answers are logged anyway.
                 _ = connection.as_mut() => return,
-                _ = shutdown.wait_for(|down| *down), if !asked => {
-                    asked = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+                _ = ticks.tick() => {}
             }
         }
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
@@ -19,6 +19,7 @@ use crate::http::access_log::Finish;
 use crate::http::request_body::RequestBody;
 use crate::http::response_body::Body;
 use crate::route::{self, RouteName};
+use crate::wire::WireState;
 use crate::{health, oci, token};
 
 /// The name of the header that carries a request's id.
@@ -40,6 +41,8 @@ pub(crate) enum Listener {
 /// A connection, as far as its requests need to know it.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
+    /// What is going on on the connection.
+    pub(crate) wire: Arc<WireState>,
     /// Where it comes from, a PROXY header considered.
     pub(crate) address: IpAddr,
     /// Whether that is a balancer whose X-Forwarded-For is believed.
@@ -59,9 +62,14 @@ pub(crate) async fn serve(
     let address = client_address(&app, &peer, request.headers());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let version = request.version();
+    let served = peer.wire.serving();
     let request =
         request.map(|body| RequestBody::new(body, app.drain.clone(), app.config.limits.idle_secs));
-    let (name, mut response) = answer(&app, &peer, address, request).await;
+    let (name, mut response) = if has_one_host(version, request.headers()) {
+        answer(&app, &peer, address, request).await
+    } else {
+        (RouteName::Other, bad_host())
+    };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.clone());
     security_headers(headers, &peer);
@@ -75,6 +83,7 @@ pub(crate) async fn serve(
         address,
         id,
         app,
+        _served: served,
     };
     Ok(response.map(|body| body.finishing(finish)))
 }
@@ -113,6 +122,21 @@ async fn public(
     }
 }
 
+/// The answer to a HEAD: the headers of a GET, its length included.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = http_body::Body::size_hint(&body)
+        .exact()
+        .filter(|length| *length > 0)
+    {
+        parts
+            .headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert_with(|| length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
 /// Hands a request to the REST API.
 async fn admin(app: &Arc<App>, address: IpAddr, request: Request<RequestBody>) -> Response<Body> {
     let mut request = request.map(axum::body::Body::new);
@@ -129,6 +153,31 @@ async fn admin(app: &Arc<App>, address: IpAddr, request: Request<RequestBody>) -
 /// layer.
 fn decode(path: &str) -> std::borrow::Cow<'_, str> {
     percent_encoding::percent_decode_str(path).decode_utf8_lossy()
+}
+
+/// A request names the host that it is meant for, once (RFC 9112, section 3.2).
+fn has_one_host(version: Version, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(is_host),
+        // HTTP/2 has it in the `:authority` of the URI.
+        (None, _) => version != Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether a text can be a host and port.
+pub(crate) fn is_host(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+    !text.is_empty() && text.bytes().all(plain)
+}
+
+fn bad_host() -> Response<Body> {
+    envelope(
+        StatusCode::BAD_REQUEST,
+        "BAD_REQUEST",
+        "the request must name its host in one Host header",
+    )
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {

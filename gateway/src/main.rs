@@ -16,6 +16,7 @@ mod route;
 mod serve;
 mod token;
 mod welcome;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -34,7 +34,8 @@ type Answer = Result<Response<Body>, OciError>;
 struct Call<'a> {
     app: &'a Arc<App>,
     caller: Caller,
-    host: String,
+    /// What a refused caller is told to ask for.
+    challenge: Challenge,
     method: Method,
     headers: HeaderMap,
     query: Vec<(String, String)>,
@@ -67,9 +68,11 @@ async fn operate(
 ) -> Answer {
     let (parts, body) = request.into_parts();
     let host = host_of(&parts.uri, &parts.headers);
+    let query = parts.uri.query().map(pairs).unwrap_or_default();
+    let scope = scope(&route, &parts.method, &query);
     let challenge = Challenge {
-        host: host.clone(),
-        scope: scope(&route, &parts.method),
+        host,
+        scope,
         error: None,
     };
     let authorization = authorization(&parts.headers);
@@ -77,12 +80,11 @@ async fn operate(
         Ok(authorization) => app.identity.caller(authorization, address).await,
         Err(malformed) => Err(malformed),
     };
-    let caller = caller.map_err(|error| OciError::Identity(error, challenge))?;
-    let query = parts.uri.query().map(pairs).unwrap_or_default();
+    let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
     let call = Call {
         app,
         caller,
-        host,
+        challenge,
         method: parts.method,
         headers: parts.headers,
         query,
@@ -132,11 +134,14 @@ pub(crate) fn host_of(uri: &http::Uri, headers: &HeaderMap) -> String {
             .get(header::HOST)
             .and_then(|host| host.to_str().ok())
     });
-    let plain =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    host.filter(|host| host.chars().all(plain))
+    host.filter(|host| crate::http::is_host(host))
         .unwrap_or("localhost")
         .to_owned()
+}
+
+/// What a mount needs.
+fn mount_scope(target: &RepositoryName, source: &RepositoryName) -> String {
+    format!("repository:{target}:pull,push repository:{source}:pull")
 }
 
 /// Names and values of a query, decoded.
@@ -155,12 +160,19 @@ pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn scope(route: &Route, method: &Method) -> Option<String> {
+fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<String> {
     let on = |name: &RepositoryName, actions: &str| Some(format!("repository:{name}:{actions}"));
     match route {
         Route::Base => None,
         Route::Catalog => Some("registry:catalog:*".to_owned()),
-        Route::UploadStart(name) | Route::Upload(name, _) => on(name, "pull,push"),
+        Route::UploadStart(name) => {
+            let from = query.iter().find(|(key, _)| key == "from");
+            match from.and_then(|(_, source)| source.parse().ok()) {
+                Some(source) => Some(mount_scope(name, &source)),
+                None => on(name, "pull,push"),
+            }
+        }
+        Route::Upload(name, _) => on(name, "pull,push"),
         Route::Manifest(name, _) | Route::Blob(name, _) => match *method {
             Method::PUT => on(name, "pull,push"),
             Method::DELETE => on(name, "delete"),
@@ -223,17 +235,8 @@ impl Call<'_> {
                 detail: refusal.to_string(),
             });
         }
-        let scope = repository.map(|name| match action {
-            "push" => format!("repository:{name}:pull,push"),
-            action => format!("repository:{name}:{action}"),
-        });
-        let challenge = Challenge {
-            host: self.host.clone(),
-            scope,
-            error: None,
-        };
         OciError::Refused {
-            challenge: challenge.refused(self.caller.presented, refusal),
+            challenge: self.challenge.clone().refused(self.caller.presented),
             repository: repository.map(ToString::to_string),
             action,
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
-use policy::{Presented, Refusal};
+use policy::Presented;
 use registry::{BodyError, Error};
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ impl Challenge {
     }
 
     /// The challenge to a refused caller: `error` stands in it only where a token was presented.
-    pub(crate) fn refused(mut self, presented: Presented, _refusal: Refusal) -> Self {
+    pub(crate) fn refused(mut self, presented: Presented) -> Self {
         self.error = (presented == Presented::Token).then_some("insufficient_scope");
         self
     }
@@ -210,6 +210,7 @@ fn registry(error: &Error) -> Response<Body> {
             digest.to_string().into(),
         ),
         Error::UploadUnknown => one(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+        Error::TakenOver => one(StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
         Error::ChunkOutOfOrder { .. } => {
             one(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
         }

@@ -222,6 +222,7 @@ impl Tasks {
 
     /// Ends all tasks, waits for each, and closes the database.
     async fn finish(&self, app: &App) {
+        app.registry.settle().await;
         self.cancel.cancel();
         app.drain.close();
         app.drain.wait().await;

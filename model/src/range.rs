@@ -34,6 +34,7 @@ impl ByteRange {
         match (number(first), number(last)) {
             (Some(first), _) if last.is_empty() => Self::part(first, u64::MAX, size),
             (Some(first), Some(last)) if first <= last => Self::part(first, last, size),
+            (Some(_), Some(_)) => Self::Unsatisfiable,
             (None, Some(length)) if first.is_empty() => Self::suffix(length, size),
             _ => Self::Whole,
         }
@@ -140,7 +141,7 @@ mod tests {
             ("bytes=5-99", part(5, 9)),
             ("bytes=10-", ByteRange::Unsatisfiable),
             ("bytes=-0", ByteRange::Unsatisfiable),
-            ("bytes=5-2", ByteRange::Whole),
+            ("bytes=5-2", ByteRange::Unsatisfiable),
             ("bytes=0-1,3-4", ByteRange::Whole),
             ("items=0-1", ByteRange::Whole),
             ("bytes=a-b", ByteRange::Whole),

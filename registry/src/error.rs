@@ -23,6 +23,9 @@ pub enum Error {
     /// No such upload session, or it is over.
     #[error("blob upload unknown to registry")]
     UploadUnknown,
+    /// Another request went on with the session.
+    #[error("another request went on with this upload")]
+    TakenOver,
     /// A chunk that does not begin where the session stands.
     #[error("the chunk must begin at offset {expected}")]
     ChunkOutOfOrder {

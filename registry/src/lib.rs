@@ -24,6 +24,7 @@ use policy::Caller;
 use storage::BlobStore;
 use storage::key::Process;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 pub use body::{Body, BodyError};
 pub use error::{Error, Result};
@@ -60,6 +61,9 @@ pub struct Registry {
     budget: Arc<Semaphore>,
     small_blobs: Cache<BlobId, Bytes>,
     process: Process,
+    turns: upload::Turns,
+    /// Requests that go on to their end whether or not someone waits.
+    tasks: TaskTracker,
 }
 
 impl Registry {
@@ -82,6 +86,8 @@ impl Registry {
             budget: Arc::new(Semaphore::new(limits.body_memory / BUDGET_UNIT)),
             limits,
             process: Process(auth::random()),
+            turns: upload::Turns::default(),
+            tasks: TaskTracker::new(),
             small_blobs: Cache::builder()
                 .max_capacity(SMALL_BLOBS)
                 .weigher(weigh)
@@ -102,6 +108,12 @@ impl Registry {
     /// This process, as its object keys name it.
     pub fn process(&self) -> Process {
         self.process
+    }
+
+    /// Waits until all that was begun is done.
+    pub async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Pulls that wait to be written.

@@ -2,7 +2,9 @@
 //! Idle sessions are swept by the `upload_expiry` job.
 
 mod session;
+mod turn;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +17,8 @@ use policy::PushPermit;
 use storage::{BlobWriter, Finished, key};
 
 pub use session::Session;
+use turn::Turn;
+pub(crate) use turn::Turns;
 
 use crate::body::Batches;
 use crate::{Body, Error, Registry, Result};
@@ -25,10 +29,27 @@ const CHECKPOINT: u64 = 64 << 20;
 /// An upload that this request writes.
 struct Writing {
     writer: Box<dyn BlobWriter>,
+    turn: Turn,
     key: String,
     /// Epoch of the session's row; `None` while it has none.
     epoch: Option<i64>,
     size: u64,
+}
+
+impl Writing {
+    /// Ends in failure: nothing reaches the bytes any more when this returns.
+    async fn abandon(self, error: Error) -> Error {
+        self.writer.abandon().await;
+        error
+    }
+}
+
+/// An object that is complete and durable, not yet a blob.
+struct Object {
+    key: String,
+    epoch: Option<i64>,
+    /// Held until the blob is committed.
+    _turn: Option<Turn>,
 }
 
 impl Registry {
@@ -58,7 +79,9 @@ impl Registry {
     async fn row(&self, session: &Session) -> Result<Option<Upload>> {
         let mut tx = self.db.reader().await?;
         match upload::get(&mut tx, session.id()).await? {
-            Some(row) if row.state == State::Open => Ok(Some(row)),
+            Some(row) if row.state == State::Open && row.expires_at >= self.clock.now() => {
+                Ok(Some(row))
+            }
             Some(_) => Err(Error::UploadUnknown),
             None if session.started().plus(self.limits.upload_expiry) < self.clock.now() => {
                 Err(Error::UploadUnknown)
@@ -67,12 +90,56 @@ impl Registry {
         }
     }
 
-    /// Takes a chunk; how many bytes the session has then.
+    /// Takes a chunk; how many bytes the session has then. Goes on to a checkpoint even if nobody waits
+    /// for the answer any more.
     ///
     /// # Errors
     /// [`Error::ChunkOutOfOrder`] where the chunk does not begin where the session stands. What came
     /// before a connection was cut is kept.
     pub async fn append_upload(
+        self: &Arc<Self>,
+        permit: &PushPermit,
+        session: &Session,
+        range: Option<ContentRange>,
+        body: Body,
+    ) -> Result<u64> {
+        let (this, permit, session) = (self.clone(), permit.clone(), session.clone());
+        self.to_the_end(async move { this.append(&permit, &session, range, body).await })
+            .await
+    }
+
+    /// Takes the last bytes, if any, and makes a blob of all. Goes on to its end even if nobody waits
+    /// for the answer any more.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`], after which the session is over, and those of
+    /// [`Registry::append_upload`].
+    pub async fn finish_upload(
+        self: &Arc<Self>,
+        permit: &PushPermit,
+        session: &Session,
+        digest: &Digest,
+        range: Option<ContentRange>,
+        body: Body,
+    ) -> Result<StoredBlob> {
+        let (this, permit, session, digest) =
+            (self.clone(), permit.clone(), session.clone(), *digest);
+        self.to_the_end(async move { this.finish(&permit, &session, &digest, range, body).await })
+            .await
+    }
+
+    /// Runs work that must not be left in the middle when a connection goes.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.tasks
+            .spawn(work)
+            .await
+            .map_err(|error| interrupted("write", error))?
+    }
+
+    async fn append(
         &self,
         permit: &PushPermit,
         session: &Session,
@@ -82,7 +149,7 @@ impl Registry {
         let row = self.row(session).await?;
         let at = row.as_ref().map_or(0, |row| row.size);
         in_order(session, range, at)?;
-        let memory = self.body_memory().await?;
+        let _memory = self.body_memory().await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
         if first.is_empty() {
@@ -90,29 +157,28 @@ impl Registry {
             right_size(range, 0)?;
             return Ok(at);
         }
-        let mut writing = self.take_over(permit, session, row).await?;
-        let ended = match self
+        let mut writing = self.take_over(permit, session, range).await?;
+        let at = writing.size;
+        let received = self
             .receive(session, &mut writing, (first, ended), &mut batches)
-            .await
-        {
+            .await;
+        let ended = match received {
             Ok(ended) => ended,
-            Err(error) => return Err(error),
+            Err(error) => return Err(writing.abandon(error).await),
         };
-        if ended.is_ok() {
-            right_size(range, writing.size - at)?;
+        if ended.is_ok()
+            && let Err(error) = right_size(range, writing.size - at)
+        {
+            return Err(writing.abandon(error).await);
         }
-        self.checkpoint(session, &mut writing).await?;
-        drop(memory);
+        if let Err(error) = self.checkpoint(session, &mut writing).await {
+            return Err(writing.abandon(error).await);
+        }
         ended?;
         Ok(writing.size)
     }
 
-    /// Takes the last bytes, if any, and makes a blob of all.
-    ///
-    /// # Errors
-    /// [`Error::DigestMismatch`], after which the session is over, and those of
-    /// [`Registry::append_upload`].
-    pub async fn finish_upload(
+    async fn finish(
         &self,
         permit: &PushPermit,
         session: &Session,
@@ -121,57 +187,85 @@ impl Registry {
         body: Body,
     ) -> Result<StoredBlob> {
         let row = self.row(session).await?;
-        let at = row.as_ref().map_or(0, |row| row.size);
-        in_order(session, range, at)?;
-        let memory = self.body_memory().await?;
+        in_order(session, range, row.as_ref().map_or(0, |row| row.size))?;
+        let _memory = self.body_memory().await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
-        let (key, epoch, finished) = match (row, ended) {
-            (Some(row), Some(Ok(()))) if first.is_empty() => {
+        let (object, finished) = match (row, ended) {
+            (Some(_), Some(Ok(()))) if first.is_empty() => {
                 right_size(range, 0)?;
-                self.finish_as_stored(session, row).await?
+                self.finish_as_stored(session, range).await?
             }
             (None, Some(Ok(()))) => {
                 right_size(range, first.iter().map(|bytes| bytes.len() as u64).sum())?;
                 self.finish_in_one(session, first).await?
             }
-            (row, ended) => {
-                let mut writing = self.take_over(permit, session, row).await?;
-                let ended = self
-                    .receive(session, &mut writing, (first, ended), &mut batches)
-                    .await?;
-                if ended.is_err() {
-                    self.checkpoint(session, &mut writing).await?;
-                }
-                ended?;
-                right_size(range, writing.size - at)?;
-                (
-                    writing.key,
-                    writing.epoch,
-                    writing.writer.finish(Vec::new()).await?,
-                )
+            (_, ended) => {
+                let writing = self.take_over(permit, session, range).await?;
+                self.finish_received(session, writing, range, (first, ended), batches)
+                    .await?
             }
         };
-        drop(memory);
-        self.commit(permit, session, digest, (key, epoch), finished)
-            .await
+        self.commit(permit, session, digest, object, finished).await
+    }
+
+    /// The last bytes come with this request, after others or as the only ones.
+    async fn finish_received(
+        &self,
+        session: &Session,
+        mut writing: Writing,
+        range: Option<ContentRange>,
+        first: (Vec<Bytes>, Option<Result<(), crate::BodyError>>),
+        mut batches: Batches,
+    ) -> Result<(Object, Finished)> {
+        let at = writing.size;
+        let received = self
+            .receive(session, &mut writing, first, &mut batches)
+            .await;
+        match received {
+            Err(error) => return Err(writing.abandon(error).await),
+            Ok(Err(error)) => {
+                let kept = self.checkpoint(session, &mut writing).await;
+                return Err(writing.abandon(kept.err().unwrap_or(error.into())).await);
+            }
+            Ok(Ok(())) => {}
+        }
+        if let Err(error) = right_size(range, writing.size - at) {
+            return Err(writing.abandon(error).await);
+        }
+        let finished = writing.writer.finish(Vec::new()).await?;
+        Ok((
+            Object {
+                key: writing.key,
+                epoch: writing.epoch,
+                _turn: Some(writing.turn),
+            },
+            finished,
+        ))
     }
 
     /// All bytes came with earlier requests and are durable.
     async fn finish_as_stored(
         &self,
         session: &Session,
-        row: Upload,
-    ) -> Result<(String, Option<i64>, Finished)> {
+        range: Option<ContentRange>,
+    ) -> Result<(Object, Finished)> {
+        let turn = self.turns.take(session.id()).await;
+        let row = self.row(session).await?.ok_or(Error::UploadUnknown)?;
+        in_order(session, range, row.size)?;
         let key = row.key.ok_or(Error::UploadUnknown)?;
         let hasher = hasher(session, row.hash_state.as_deref())?;
+        let finished = Finished {
+            size: row.size,
+            digest: hasher.finish(),
+        };
         Ok((
-            key,
-            Some(row.epoch),
-            Finished {
-                size: row.size,
-                digest: hasher.finish(),
+            Object {
+                key,
+                epoch: Some(row.epoch),
+                _turn: Some(turn),
             },
+            finished,
         ))
     }
 
@@ -180,7 +274,7 @@ impl Registry {
         &self,
         session: &Session,
         bytes: Vec<Bytes>,
-    ) -> Result<(String, Option<i64>, Finished)> {
+    ) -> Result<(Object, Finished)> {
         let key = self.new_key();
         let writer = self
             .store
@@ -193,7 +287,14 @@ impl Registry {
                 return Err(error.into());
             }
         };
-        Ok((key, None, finished))
+        Ok((
+            Object {
+                key,
+                epoch: None,
+                _turn: None,
+            },
+            finished,
+        ))
     }
 
     fn new_key(&self) -> String {
@@ -205,31 +306,46 @@ impl Registry {
         &self,
         permit: &PushPermit,
         session: &Session,
-        row: Option<Upload>,
+        range: Option<ContentRange>,
     ) -> Result<Writing> {
+        let turn = self.turns.take(session.id()).await;
+        let row = self.row(session).await?;
+        // It may have gone on while the first bytes came.
+        in_order(session, range, row.as_ref().map_or(0, |row| row.size))?;
+        match row {
+            Some(_) => self.resume(session, turn).await,
+            None => self.begin(permit, session, turn).await,
+        }
+    }
+
+    async fn resume(&self, session: &Session, turn: Turn) -> Result<Writing> {
+        let id = session.id().to_owned();
+        let expires_at = self.clock.now().plus(self.limits.upload_expiry);
+        let taken = self
+            .db
+            .write(move |tx| Box::pin(async move { upload::take_over(tx, &id, expires_at).await }));
+        let row = taken.await?.ok_or(Error::UploadUnknown)?;
+        let key = row.key.ok_or(Error::UploadUnknown)?;
+        let hasher = hasher(session, row.hash_state.as_deref())?;
+        // Without a checkpoint there may be no file yet.
+        let writer = if row.size == 0 {
+            self.store.delete(&key).await?;
+            self.store.create(&key, hasher).await?
+        } else {
+            self.store.resume(&key, row.size, hasher).await?
+        };
+        Ok(Writing {
+            writer,
+            turn,
+            key,
+            epoch: Some(row.epoch),
+            size: row.size,
+        })
+    }
+
+    async fn begin(&self, permit: &PushPermit, session: &Session, turn: Turn) -> Result<Writing> {
         let (id, now) = (session.id().to_owned(), self.clock.now());
         let expires_at = now.plus(self.limits.upload_expiry);
-        if row.is_some() {
-            let taken = self.db.write(move |tx| {
-                Box::pin(async move { upload::take_over(tx, &id, expires_at).await })
-            });
-            let row = taken.await?.ok_or(Error::UploadUnknown)?;
-            let key = row.key.ok_or(Error::UploadUnknown)?;
-            let hasher = hasher(session, row.hash_state.as_deref())?;
-            // Without a checkpoint there may be no file yet.
-            let writer = if row.size == 0 {
-                self.store.delete(&key).await?;
-                self.store.create(&key, hasher).await?
-            } else {
-                self.store.resume(&key, row.size, hasher).await?
-            };
-            return Ok(Writing {
-                writer,
-                key,
-                epoch: Some(row.epoch),
-                size: row.size,
-            });
-        }
         let key = self.new_key();
         let (name, account) = (permit.repository().clone(), account(permit));
         let row_key = key.clone();
@@ -247,6 +363,7 @@ impl Registry {
             .await?;
         Ok(Writing {
             writer,
+            turn,
             key,
             epoch: Some(1),
             size: 0,
@@ -277,7 +394,10 @@ impl Registry {
                 self.checkpoint(session, writing).await?;
                 since_checkpoint = 0;
             }
-            (batch, ended) = batches.next().await;
+            (batch, ended) = tokio::select! {
+                next = batches.next() => next,
+                () = writing.turn.stopped() => return Err(Error::TakenOver),
+            };
         }
     }
 
@@ -311,12 +431,13 @@ impl Registry {
         permit: &PushPermit,
         session: &Session,
         stated: &Digest,
-        (key, epoch): (String, Option<i64>),
+        object: Object,
         finished: Finished,
     ) -> Result<StoredBlob> {
+        let Object { key, epoch, _turn } = object;
         let actual = self.digest_as(stated.algorithm(), &key, finished).await?;
         if actual != *stated {
-            self.cancel_upload(permit, session).await?;
+            self.close(permit, session).await?;
             self.discard(&key).await;
             return Err(Error::DigestMismatch {
                 stated: *stated,
@@ -328,7 +449,7 @@ impl Registry {
             permit.repository().clone(),
             permit.project(),
         );
-        let (now, object) = (self.clock.now(), key.clone());
+        let (now, object_key) = (self.clock.now(), key.clone());
         let lease = now.plus(self.limits.grace);
         let committed = self.db.write(move |tx| {
             Box::pin(async move {
@@ -338,7 +459,7 @@ impl Registry {
                     return Err(Error::UploadUnknown);
                 }
                 let repository = repository::ensure(tx, project, &name, now).await?;
-                let row = blob::commit(tx, &actual, &object, finished.size, now).await?;
+                let row = blob::commit(tx, &actual, &object_key, finished.size, now).await?;
                 blob::link(tx, (repository, &name), &row, lease).await?;
                 Ok::<_, Error>(row)
             })
@@ -367,11 +488,7 @@ impl Registry {
                 hasher.update(&bytes);
                 hasher
             });
-            hasher = hashed.await.map_err(|error| storage::Error::Failed {
-                action: "hash",
-                key: key.to_owned(),
-                source: std::io::Error::other(error),
-            })?;
+            hasher = hashed.await.map_err(|error| interrupted("hash", error))?;
         }
         Ok(hasher.finish())
     }
@@ -381,6 +498,11 @@ impl Registry {
     /// # Errors
     /// [`Error::UploadUnknown`] where it was over before.
     pub async fn cancel_upload(&self, permit: &PushPermit, session: &Session) -> Result<()> {
+        let _turn = self.turns.take(session.id()).await;
+        self.close(permit, session).await
+    }
+
+    async fn close(&self, permit: &PushPermit, session: &Session) -> Result<()> {
         let row = self.row(session).await?;
         let (id, name, account) = (
             session.id().to_owned(),
@@ -438,6 +560,15 @@ impl Registry {
     pub fn upload_expiry(&self) -> Duration {
         self.limits.upload_expiry
     }
+}
+
+fn interrupted(action: &'static str, error: tokio::task::JoinError) -> Error {
+    let source = std::io::Error::other(error);
+    Error::Storage(storage::Error::Failed {
+        action,
+        key: "upload".to_owned(),
+        source,
+    })
 }
 
 fn account(permit: &PushPermit) -> AccountId {

@@ -99,6 +99,9 @@ pub trait BlobWriter: Send {
     /// Makes all bytes durable; how many there are, and the state of their hash.
     async fn checkpoint(&mut self) -> Result<Checkpoint>;
 
+    /// Gives the object up: when this returns, nothing that was handed over is written any more.
+    async fn abandon(self: Box<Self>);
+
     /// Writes the last bytes, makes all durable, and ends the object.
     async fn finish(self: Box<Self>, last: Vec<Bytes>) -> Result<Finished>;
 }

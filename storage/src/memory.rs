@@ -127,6 +127,8 @@ impl BlobWriter for MemoryWriter {
         })
     }
 
+    async fn abandon(self: Box<Self>) {}
+
     async fn finish(mut self: Box<Self>, last: Vec<Bytes>) -> Result<Finished> {
         let size = self.append(last);
         Ok(Finished {

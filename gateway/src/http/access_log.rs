@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::LogFormat;
 use crate::route::RouteName;
+use crate::wire::Served;
 
 /// Bytes that may wait; lines beyond are dropped and counted.
 const CAPACITY: usize = 4 << 20;
@@ -32,6 +33,8 @@ pub(crate) struct Finish {
     pub(crate) address: IpAddr,
     pub(crate) id: HeaderValue,
     pub(crate) app: Arc<App>,
+    /// Ends with the answer's last byte.
+    pub(crate) _served: Served,
 }
 
 impl Finish {

@@ -3,23 +3,15 @@
 use policy::permit;
 
 use super::{Answer, Call, names};
-use crate::oci_error::{Challenge, OciError};
+use crate::oci_error::OciError;
 
 impl Call<'_> {
     pub(super) async fn catalog(&self) -> Answer {
         let (last, limit) = self.page()?;
-        let permit = permit::permit_catalog(&self.caller).map_err(|refusal| {
-            let scope = Some("registry:catalog:*".to_owned());
-            let challenge = Challenge {
-                host: self.host.clone(),
-                scope,
-                error: None,
-            };
-            OciError::Refused {
-                challenge: challenge.refused(self.caller.presented, refusal),
-                repository: None,
-                action: "list catalog",
-            }
+        let permit = permit::permit_catalog(&self.caller).map_err(|_| OciError::Refused {
+            challenge: self.challenge.clone().refused(self.caller.presented),
+            repository: None,
+            action: "list catalog",
         })?;
         let found = self.app.registry.catalog(&permit, last, limit).await?;
         Ok(names(

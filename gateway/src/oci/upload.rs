@@ -4,6 +4,7 @@
 use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode, header};
 use model::{Algorithm, ContentRange, Digest, RepositoryName};
+use policy::Refusal;
 use policy::permit::{self, PullPermit, PushPermit};
 use registry::upload::Session;
 
@@ -67,10 +68,17 @@ impl Call<'_> {
         Ok(None)
     }
 
-    /// A source that may not be pulled from is like one without the blob.
+    /// A source that may not be pulled from is like one without the blob. Where only the token is too
+    /// narrow, and the client named the source, it is told which token to ask for.
     async fn source(&self, name: &RepositoryName) -> Result<Option<PullPermit>, OciError> {
         let facts = self.facts(name).await?;
-        Ok(permit::permit_pull(&self.caller, name, facts.as_deref()).ok())
+        match permit::permit_pull(&self.caller, name, facts.as_deref()) {
+            Ok(permit) => Ok(Some(permit)),
+            Err(Refusal::TokenTooNarrow) if self.parameter("from").is_some() => {
+                Err(self.refused(Some(name), "pull", Refusal::TokenTooNarrow))
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     pub(super) async fn upload_status(&self, name: RepositoryName, id: &str) -> Answer {

@@ -148,6 +148,11 @@ impl BlobWriter for Writer {
         })
     }
 
+    async fn abandon(mut self: Box<Self>) {
+        // How it went is of no interest any more.
+        let _ = self.settle().await;
+    }
+
     async fn finish(mut self: Box<Self>, last: Vec<Bytes>) -> Result<Finished> {
         let (_, hasher) = self.sync(last).await?;
         Ok(Finished {
