@@ -106,7 +106,7 @@ impl Api {
             .write(move |tx| {
                 Box::pin(async move {
                     let alice = account::by_name(tx, "alice").await?.unwrap().id;
-                    Ok::<_, db::Error>(project::create(tx, &name, alice, false, -1, NOW).await?)
+                    project::create(tx, &name, alice, false, -1, NOW).await
                 })
             })
             .await
