@@ -385,6 +385,17 @@ async fn a_lost_database_is_503_and_shows_in_health() {
 }
 
 #[tokio::test]
+async fn answers_tell_the_gateway_route_and_caller() {
+    let api = Api::with_people().await;
+    let answer = api.ask("GET", "/api//v2.0/users/4/", "carol", "").await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let told = answer.extensions();
+    let route = told.get::<axum::extract::MatchedPath>().unwrap();
+    assert_eq!(route.as_str(), "/api/v2.0/users/{user_id}");
+    assert_eq!(told.get::<policy::Caller>().unwrap().name(), "carol");
+}
+
+#[tokio::test]
 async fn large_bodies_are_refused_declared_or_not() {
     let api = Api::start().await;
     let path = "/api/v2.0/projects";
