@@ -2,7 +2,7 @@
 //! `auth`, rights by `policy`; here their refusals get the words of this API.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use auth::identity;
 use axum::extract::FromRequestParts;
@@ -22,10 +22,30 @@ impl FromRequestParts<Arc<AdminState>> for By {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         let ClientAddress(address) = *parts.extensions.get().ok_or(Error::NoAddress)?;
-        match basic(parts) {
-            Some(header) => identify(app, header, address).await.map(Self),
-            None => Ok(Self(Caller::anonymous(address))),
+        let caller = match basic(parts) {
+            Some(header) => identify(app, header, address).await?,
+            None => Caller::anonymous(address),
+        };
+        if let Some(asked) = parts.extensions.get::<Asked>() {
+            asked.set(&caller);
         }
+        Ok(Self(caller))
+    }
+}
+
+/// Where a handler's caller is left for the answer.
+#[derive(Clone, Default)]
+pub(crate) struct Asked(Arc<OnceLock<Caller>>);
+
+impl Asked {
+    fn set(&self, caller: &Caller) {
+        // A second reading of the same request finds the same caller.
+        let _ = self.0.set(caller.clone());
+    }
+
+    /// The caller, if the handler asked for it.
+    pub(crate) fn get(&self) -> Option<Caller> {
+        self.0.get().cloned()
     }
 }
 

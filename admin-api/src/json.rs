@@ -5,6 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
@@ -34,13 +35,22 @@ impl<T: BodyOf, S: Send + Sync> FromRequest<S> for Parsed<T> {
             )));
         }
         check_content_type(&parts.headers)?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Error::Validation(format!(
-                "parsing {} body from \"\" failed, because {error}",
-                T::NAME
-            ))
-        })
+        parse(&bytes).map(Self)
     }
+}
+
+fn parse<T: BodyOf>(bytes: &[u8]) -> Result<T, Error> {
+    let failed = |why: &dyn std::fmt::Display| {
+        let name = T::NAME;
+        Error::Validation(format!(
+            "parsing {name} body from \"\" failed, because {why}"
+        ))
+    };
+    // To serde a list of values in the fields' order would be an object as well.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(failed(&"a list is not an object"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| failed(&error))
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Error> {
@@ -50,16 +60,16 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Erro
     if declared.is_some_and(|length| length > LARGEST) {
         return Err(Error::TooLarge(LARGEST));
     }
-    // The body ends early, or is longer than declared; both are the client's doing.
     to_bytes(body, LARGEST).await.map_err(|error| {
         let mut cause: &dyn std::error::Error = &error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        match cause.to_string().contains("length limit") {
-            true => Error::TooLarge(LARGEST),
-            false => Error::BadRequest("the request body could not be read".to_owned()),
+        if cause.is::<LengthLimitError>() {
+            return Error::TooLarge(LARGEST);
         }
+        // It ended early, or the connection did.
+        Error::BadRequest("the request body could not be read".to_owned())
     })
 }
 

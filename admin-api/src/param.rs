@@ -210,3 +210,56 @@ async fn path_param<S: Send + Sync>(
         .map(|(_, value)| value.to_owned())
         .ok_or_else(unreadable)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn of_several_parameters_the_last_one_counts() {
+        let params = Params::parse("a=1&b=x+y%21&a=2&&c").unwrap();
+        assert_eq!(params.get("a"), Some("2"));
+        assert_eq!(params.get("b"), Some("x y!"));
+        assert_eq!(params.get("c"), None);
+        assert!(params.required("c").is_err());
+        assert_eq!(params.int("a").unwrap(), Some(2));
+        assert!(params.int("b").is_err());
+    }
+
+    #[test]
+    fn escapes_that_are_cut_short_or_not_utf8_are_refused() {
+        for query in ["a=%", "a=%4", "a=%zz", "%g1=a", "a=%ff"] {
+            assert!(Params::parse(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn digits_are_an_id_unless_said_otherwise() {
+        assert_eq!(
+            ProjectRef::parse("12", false),
+            ProjectRef::Id(ProjectId(12))
+        );
+        let name = ProjectRef::Name("12".parse().unwrap());
+        assert_eq!(ProjectRef::parse("12", true), name);
+        let far = "99999999999999999999";
+        assert_eq!(
+            ProjectRef::parse(far, false),
+            ProjectRef::Nothing(far.into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in ".{0,80}") {
+            let _ = Params::parse(&text);
+            let _ = ProjectRef::parse(&text, false);
+        }
+
+        #[test]
+        fn a_project_prints_back_unchanged(text in "[a-z][a-z0-9]{0,9}") {
+            prop_assert_eq!(ProjectRef::parse(&text, false).to_string(), text);
+        }
+    }
+}

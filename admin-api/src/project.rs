@@ -88,19 +88,14 @@ impl View {
         }
     }
 
-    /// The project with its settings.
+    /// The project with its settings and its owner's name.
     fn detailed(caller: &Caller, project: &Project, settings: BTreeMap<String, String>) -> Self {
         Self {
             cve_allowlist: Allowlist::new(Some(project.id)),
             metadata: Some(with_public(project.public, settings)),
+            owner_name: Some(project.owner_name.clone()),
             ..Self::brief(caller, project)
         }
-    }
-
-    /// The owner's name as well.
-    fn with_owner(mut self, project: &Project) -> Self {
-        self.owner_name = Some(project.owner_name.clone());
-        self
     }
 }
 

@@ -227,7 +227,8 @@ fn parse_test(value: &str) -> Option<Test> {
     if let Some(rest) = value.strip_prefix('[') {
         let (from, until) = rest.strip_suffix(']')?.split_once('~')?;
         let (from, until) = (element(from), element(until));
-        let valid = !until.contains('~') && !(from.is_empty() && until.is_empty());
+        let bounded = !from.is_empty() || !until.is_empty();
+        let valid = bounded && !until.contains('~');
         return valid.then_some(Test::Within(from, until));
     }
     if let Some(rest) = value.strip_prefix('{') {

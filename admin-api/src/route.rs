@@ -6,11 +6,13 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{self, any};
+use axum::routing;
 use http::Uri;
 use http::header::ACCEPT;
 use policy::{Action, Resource};
+use tower::util::MapRequest;
 
+use crate::caller::Asked;
 use crate::{AdminState, Error, health, member, ping, project, systeminfo, user};
 
 /// What a caller needs for a route.
@@ -52,7 +54,6 @@ macro_rules! routes {
         fn routed() -> Router<Arc<AdminState>> {
             Router::new()$(
                 .route($path, routing::$method($handler))
-                .route(concat!($path, "/"), routing::$method($handler))
             )*
         }
     };
@@ -110,16 +111,48 @@ routes! {
     delete "/api/v2.0/projects/{project_name_or_id}/members/{mid}", Project(Member, Delete) => member::update::remove;
 }
 
-/// The API, for paths below `/api`; to be merged into the gateway's router, not nested, and with
-/// [`crate::ClientAddress`] in the extensions of each request.
+/// The API, for paths below `/api`, with [`crate::ClientAddress`] in the extensions of each request.
+///
+/// Extensions of the answer tell what the gateway notes: the route's [`MatchedPath`], and the
+/// [`policy::Caller`] where the route asked for it.
 pub fn router(state: Arc<AdminState>) -> Router {
-    routed()
+    let routes = routed()
         .layer(from_fn(negotiate))
+        .layer(from_fn(tell))
         .method_not_allowed_fallback(wrong_method)
-        .route("/api", any(not_found))
-        .route("/api/", any(not_found))
-        .route("/api/{*path}", any(not_found))
-        .with_state(state)
+        .fallback(not_found)
+        .with_state(state);
+    Router::new().fallback_service(MapRequest::new(routes, tidy))
+}
+
+/// Harbor takes several slashes for one, and none at the end for one.
+fn tidy(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if !path.contains("//") && !path.ends_with('/') {
+        return request;
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let query = request.uri().query();
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(uri) = format!("/{}{query}", parts.join("/")).parse() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// Puts into the answer what the gateway notes of a request.
+async fn tell(mut request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let asked = Asked::default();
+    request.extensions_mut().insert(asked.clone());
+    let mut response = next.run(request).await;
+    if let Some(matched) = matched {
+        response.extensions_mut().insert(matched);
+    }
+    if let Some(caller) = asked.get() {
+        response.extensions_mut().insert(caller);
+    }
+    response
 }
 
 async fn not_found(uri: Uri) -> Error {
@@ -127,8 +160,7 @@ async fn not_found(uri: Uri) -> Error {
 }
 
 async fn wrong_method(path: MatchedPath, request: Request) -> Error {
-    let path = path.as_str().trim_end_matches('/');
-    let methods = ROUTES.iter().filter(|route| route.path == path);
+    let methods = ROUTES.iter().filter(|route| route.path == path.as_str());
     let allowed: Vec<_> = methods.map(|route| route.method).collect();
     Error::MethodNotAllowed {
         method: request.method().to_string(),
@@ -139,7 +171,7 @@ async fn wrong_method(path: MatchedPath, request: Request) -> Error {
 /// Refuses clients that take no JSON, where JSON is what they would get.
 async fn negotiate(request: Request, next: Next) -> Result<Response, Error> {
     let other = ["/ping", "/getcert"];
-    let path = request.uri().path().trim_end_matches('/');
+    let path = request.uri().path();
     let json = !other.iter().any(|end| path.ends_with(end));
     if json && !takes_json(&request) {
         return Err(Error::Validation(

@@ -78,7 +78,7 @@ async fn detailed(
     let mut settings = project::metadata_of(tx, &ids).await?;
     let render = |project: &Project| {
         let settings = settings.remove(&project.id).unwrap_or_default();
-        View::detailed(caller, project, settings).with_owner(project)
+        View::detailed(caller, project, settings)
     };
     Ok(projects.iter().map(render).collect())
 }

@@ -3,6 +3,8 @@
 use crate::Error;
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
+/// What the audit log calls those who are not signed in.
+const ANONYMOUS: &str = "anonymous";
 /// Bytes of the longest name.
 const LONGEST_NAME: usize = 255;
 /// Bytes of the longest mail address, as RFC 5321 has it.
@@ -13,9 +15,15 @@ const LONGEST_COMMENT: usize = 30;
 /// Checks the name to sign in with.
 pub(crate) fn check_username(name: &str) -> Result<(), Error> {
     check_name("username", name)?;
-    // Basic cannot carry a name with a colon (RFC 7617, section 2).
-    if name.contains(':') || name.chars().any(char::is_control) {
+    // Basic cannot carry a name with a colon (RFC 7617, section 2); with spaces around it, a name
+    // would look like another.
+    if name.contains(':') || name.chars().any(char::is_control) || name.trim() != name {
         return Err(illegal("username"));
+    }
+    if name == ANONYMOUS {
+        return Err(Error::BadRequest(format!(
+            "username {ANONYMOUS} is reserved"
+        )));
     }
     Ok(())
 }
@@ -74,6 +82,26 @@ fn is_email(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_pass_for_others_are_refused() {
+        for good in ["ann", "Ann B.", "a@b.example", "übung"] {
+            assert!(check_username(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a:b",
+            " admin",
+            "admin\t",
+            "anonymous",
+            "a#1",
+            "a\"b",
+            "robot$a",
+        ] {
+            assert!(check_username(bad).is_err(), "{bad}");
+        }
+        assert!(check_username(&"a".repeat(256)).is_err());
+    }
 
     #[test]
     fn mail_addresses_need_a_name_and_a_domain() {
