@@ -30,6 +30,7 @@ use model::Clock;
 
 pub use crate::error::Error;
 pub use crate::route::{Needs, ROUTES, Route, router};
+pub use crate::user::profile::{check_profile, check_username};
 
 /// What the handlers work with.
 pub struct AdminState {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use hyper::service::service_fn;
@@ -31,6 +31,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const STREAMS: u32 = 128;
 /// HTTP/2: how often an idle connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long an idle connection of a client that does not answer is kept while draining.
+const LEAVE: Duration = Duration::from_secs(3);
 /// HTTP/1.1: bytes buffered for reading, and for writing.
 const BUFFER: usize = 128 << 10;
 /// HTTP/2: bytes buffered for writing, of one stream.
@@ -177,7 +179,7 @@ impl Connections {
             _ = shutdown.wait_for(|down| *down) => {}
         }
         // Half a header is a request that will be answered; HTTP/1.1 would take the connection for idle.
-        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
         while !multiplexed && wire.has_half_a_request() {
             tokio::select! {
                 _ = connection.as_mut() => return,
@@ -185,7 +187,17 @@ impl Connections {
             }
         }
         connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+        // Who asks for nothing gets a few seconds to take its leave.
+        let mut idle = Instant::now();
+        while idle.elapsed() < LEAVE {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = ticks.tick() => {}
+            }
+            if wire.is_serving() {
+                idle = Instant::now();
+            }
+        }
     }
 }
 

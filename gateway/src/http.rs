@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{HeaderName, HeaderValue};
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
@@ -70,6 +71,10 @@ pub(crate) async fn serve(
     } else {
         (RouteName::Other, bad_host())
     };
+    if !wants_body(&method) {
+        // HTTP/1.1 leaves a body out by itself, HTTP/2 would send it.
+        response = without_body(response);
+    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.clone());
     security_headers(headers, &peer);
@@ -237,9 +242,8 @@ fn redirect(app: &App, request: &Request<RequestBody>) -> Response<Body> {
         .headers()
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let host = host
-        .map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name))
-        .unwrap_or("localhost");
+    let authority = host.and_then(|host| host.parse::<Authority>().ok());
+    let host = authority.as_ref().map_or("localhost", Authority::host);
     let port = app.config.server.listen.port();
     let port = if port == 443 {
         String::new()

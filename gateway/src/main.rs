@@ -20,6 +20,10 @@ mod wire;
 
 use std::process::ExitCode;
 
+/// Gives memory back after a burst, where glibc's arenas keep it; `.cargo/config.toml` has its settings.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // Before anything else makes use of TLS.
     if rustls::crypto::aws_lc_rs::default_provider()

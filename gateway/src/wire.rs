@@ -34,9 +34,14 @@ impl WireState {
         Served(self.clone())
     }
 
+    /// Whether a request's answer is not out.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether bytes came of a request that is not whole yet.
     pub(crate) fn has_half_a_request(&self) -> bool {
-        self.touched.load(Ordering::Relaxed) && self.serving.load(Ordering::Relaxed) == 0
+        self.touched.load(Ordering::Relaxed) && !self.is_serving()
     }
 }
 

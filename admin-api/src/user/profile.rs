@@ -13,7 +13,11 @@ const LONGEST_EMAIL: usize = 254;
 const LONGEST_COMMENT: usize = 30;
 
 /// Checks the name to sign in with.
-pub(crate) fn check_username(name: &str) -> Result<(), Error> {
+/// Whether a name can be a user's.
+///
+/// # Errors
+/// Names the rule that it breaks.
+pub fn check_username(name: &str) -> Result<(), Error> {
     check_name("username", name)?;
     // Basic cannot carry a name with a colon (RFC 7617, section 2); with spaces around it, a name
     // would look like another.
@@ -29,7 +33,11 @@ pub(crate) fn check_username(name: &str) -> Result<(), Error> {
 }
 
 /// Checks what a person may change of the own account.
-pub(crate) fn check_profile(email: &str, realname: &str, comment: &str) -> Result<(), Error> {
+/// Whether mail address, name and comment can be a user's.
+///
+/// # Errors
+/// Names the rule that one of them breaks.
+pub fn check_profile(email: &str, realname: &str, comment: &str) -> Result<(), Error> {
     if email.is_empty() {
         return Err(Error::BadRequest("email can't be empty".to_owned()));
     }

@@ -50,12 +50,11 @@ impl Command {
                 realname,
                 admin,
             } => {
+                let realname = Some(realname).filter(|text| !text.is_empty());
+                let realname = realname.unwrap_or_else(|| name.clone());
+                admin_api::check_username(&name)?;
+                admin_api::check_profile(&email, &realname, "")?;
                 let password_hash = Some(hashed().await?);
-                let realname = if realname.is_empty() {
-                    name.clone()
-                } else {
-                    realname
-                };
                 let new = NewAccount {
                     name,
                     email: Some(email),
