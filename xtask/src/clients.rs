@@ -1,0 +1,155 @@
+//! The matrix of real clients: each one logs in, pushes, pulls, lists and deletes whatever it can, on
+//! every kind of content, and the digests pulled have to be the digests pushed. One module per client;
+//! the outcome is also the table in `docs/clients.md`.
+
+mod buildah;
+mod cosign;
+mod crane;
+mod ctr;
+mod docker;
+mod helm;
+mod oras;
+mod podman;
+mod regctl;
+mod sheet;
+mod skopeo;
+
+use std::path::{Path, PathBuf};
+
+use crate::dockerd::Dockerd;
+use crate::fixture::{Fixture, Fixtures, TAG};
+use crate::lab::Lab;
+use crate::layout::listed_digest;
+use crate::scratch::write;
+use crate::tally::Tally;
+use crate::tools::{HELM_3, HELM_4};
+use crate::trust::Trust;
+
+/// Runs every client. When all is well the table is written to `table`.
+pub(crate) fn matrix(tally: &mut Tally, binary: &Path, table: &Path) {
+    let stage = match Stage::start(binary) {
+        Ok(stage) => stage,
+        Err(reason) => return tally.fail("clients: stage", reason),
+    };
+    let before = tally.failed();
+    let sheets = [
+        docker::run(&stage, tally),
+        podman::run(&stage, tally),
+        skopeo::run(&stage, tally),
+        buildah::run(&stage, tally),
+        ctr::run(&stage, tally),
+        helm::run(&stage, tally, &HELM_3),
+        helm::run(&stage, tally, &HELM_4),
+        crane::run(&stage, tally),
+        oras::run(&stage, tally),
+        regctl::run(&stage, tally),
+        cosign::run(&stage, tally),
+    ];
+    if tally.failed() == before {
+        tally.check("clients: the table in docs", || {
+            write(table, sheet::table(&sheets)?).map(|()| String::new())
+        });
+    }
+}
+
+/// What all clients work with.
+struct Stage {
+    _trust: Trust,
+    dockerd: Dockerd,
+    lab: Lab,
+    fixtures: Fixtures,
+}
+
+impl Stage {
+    fn start(binary: &Path) -> Result<Self, String> {
+        let lab = Lab::start(binary, &[PROJECT])?;
+        Ok(Self {
+            _trust: Trust::install(&lab.gantry().ca(), lab.host())?,
+            dockerd: Dockerd::start()?,
+            fixtures: Fixtures::make()?,
+            lab,
+        })
+    }
+
+    /// The full name of one of a client's repositories.
+    fn repository(&self, client: &str, name: &str) -> String {
+        self.lab.repository(&format!("{PROJECT}/{client}/{name}"))
+    }
+
+    /// The same with a tag, as an image's name.
+    fn name(&self, client: &str, name: &str) -> String {
+        format!("{}:{TAG}", self.repository(client, name))
+    }
+
+    /// A folder for a client's own files.
+    fn folder(&self, client: &str) -> Result<PathBuf, String> {
+        self.lab.scratch().folder(client)
+    }
+
+    /// What the server holds under a client's tag.
+    fn stored(&self, client: &str, name: &str) -> Result<String, String> {
+        self.lab
+            .gantry()
+            .digest(&format!("{PROJECT}/{client}/{name}"), TAG)
+    }
+
+    /// The server holds under the client's tag exactly this.
+    fn holds(&self, client: &str, name: &str, digest: &str) -> Result<(), String> {
+        same(digest, &self.stored(client, name)?)
+    }
+
+    /// Pushes from the fixture's layout, looks at the server, pulls to another layout, compares.
+    fn round_trip(
+        &self,
+        client: &str,
+        name: &str,
+        fixture: &Fixture,
+        push: impl FnOnce(&Path) -> Result<(), String>,
+        pull: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Result<(), String> {
+        push(&fixture.folder)?;
+        self.holds(client, name, &fixture.digest)?;
+        let pulled = self.lab.scratch().join(&format!("{client}-{name}-pulled"));
+        pull(&pulled)?;
+        same(&fixture.digest, &listed_digest(&pulled)?)
+    }
+
+    /// The server lists the referrer of the artifact that a client pushed.
+    fn has_referrer(&self, client: &str, name: &str) -> Result<(), String> {
+        let subject = &self.fixtures.artifact.digest;
+        let path = format!("/v2/{PROJECT}/{client}/{name}/referrers/{subject}");
+        let (status, body) = self.lab.gantry().request(&[], &path)?;
+        let body = String::from_utf8_lossy(&body);
+        if status == 200 && body.contains(&self.fixtures.referrer.digest) {
+            return Ok(());
+        }
+        Err(format!("{path} answered {status} without the referrer: {body}"))
+    }
+
+    /// The server has nothing more under this tag or digest.
+    fn gone(&self, client: &str, name: &str, reference: &str) -> Result<(), String> {
+        let path = format!("/v2/{PROJECT}/{client}/{name}/manifests/{reference}");
+        match self.lab.gantry().request(&["-I"], &path)? {
+            (404, _) => Ok(()),
+            (status, _) => Err(format!("{path} still answers {status}")),
+        }
+    }
+}
+
+/// The one project of the matrix.
+const PROJECT: &str = "matrix";
+
+fn same(pushed: &str, pulled: &str) -> Result<(), String> {
+    if pushed == pulled {
+        return Ok(());
+    }
+    Err(format!("pushed {pushed}, found {pulled}"))
+}
+
+/// `said` holds `expected` as a word or part of one.
+fn says(said: &str, expected: &str) -> Result<(), String> {
+    if said.contains(expected) {
+        return Ok(());
+    }
+    Err(format!("`{expected}` is missing in: {said}"))
+}

@@ -1,0 +1,80 @@
+//! regctl, the strictest of the clients.
+
+use std::path::Path;
+
+use super::sheet::{Operation, Sheet};
+use super::{Stage, says};
+use crate::cmd::Cmd;
+use crate::fixture::{Fixture, TAG};
+use crate::lab::{PASSWORD, USER};
+use crate::tally::Tally;
+use crate::tools::REGCTL;
+
+const ME: &str = "regctl";
+
+pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
+    let mut sheet = Sheet::new(ME, REGCTL.version);
+    let all = &stage.fixtures;
+    sheet.does(tally, Operation::Login, || {
+        regctl(stage)
+            .words("registry login --pass-stdin -u")
+            .arg(USER)
+            .arg(stage.lab.host())
+            .input(PASSWORD)
+            .run()
+    });
+    for (operation, name, fixture) in [
+        (Operation::Image, "image", &all.image),
+        (Operation::Index, "index", &all.index),
+        (Operation::ZeroByte, "zero-byte", &all.zero_byte),
+        (Operation::BuildCache, "build-cache", &all.build_cache),
+    ] {
+        sheet.does(tally, operation, || copy(stage, name, fixture));
+    }
+    sheet.does(tally, Operation::Artifact, || {
+        copy(stage, "artifact", &all.artifact)?;
+        stage.has_referrer(ME, "artifact")?;
+        let said = regctl(stage)
+            .words("artifact list")
+            .arg(stage.name(ME, "artifact"))
+            .text()?;
+        says(&said, &all.referrer.digest)
+    });
+    sheet.cannot(&[Operation::Chart], "it makes no charts; one that helm pushed it copies like any artifact");
+    sheet.does(tally, Operation::List, || {
+        let said = regctl(stage)
+            .words("tag ls")
+            .arg(stage.repository(ME, "image"))
+            .text()?;
+        says(&said, TAG)
+    });
+    sheet.does(tally, Operation::Delete, || {
+        regctl(stage)
+            .words("tag delete")
+            .arg(stage.name(ME, "image"))
+            .run()?;
+        stage.gone(ME, "image", TAG)
+    });
+    sheet
+}
+
+fn regctl(stage: &Stage) -> Cmd {
+    Cmd::local(REGCTL.path())
+        .env("REGCTL_CONFIG", stage.lab.scratch().join("regctl.json"))
+        .env("SSL_CERT_FILE", stage.lab.gantry().ca())
+}
+
+fn copy(stage: &Stage, name: &str, fixture: &Fixture) -> Result<(), String> {
+    let there = stage.name(ME, name);
+    let copy = |from: &str, to: &str| {
+        regctl(stage)
+            .words("image copy --referrers")
+            .arg(from)
+            .arg(to)
+            .run()
+    };
+    let here = |folder: &Path| format!("ocidir://{}:{TAG}", folder.display());
+    let push = |from: &Path| copy(&here(from), &there);
+    let pull = |to: &Path| copy(&there, &here(to));
+    stage.round_trip(ME, name, fixture, push, pull)
+}
