@@ -25,9 +25,10 @@ use crate::tally::Tally;
 use crate::tools::{HELM_3, HELM_4};
 use crate::trust::Trust;
 
-/// Runs every client. When all is well the table is written to `table`.
-pub(crate) fn matrix(tally: &mut Tally, binary: &Path, table: &Path) {
-    let stage = match Stage::start(binary) {
+/// Runs every client; without `big` docker and crane leave the 2 GiB layer out. When all has been done
+/// and all is well, the table is written to `table`.
+pub(crate) fn matrix(tally: &mut Tally, binary: &Path, big: bool, table: &Path) {
+    let stage = match Stage::start(binary, big) {
         Ok(stage) => stage,
         Err(reason) => return tally.fail("clients: stage", reason),
     };
@@ -40,16 +41,20 @@ pub(crate) fn matrix(tally: &mut Tally, binary: &Path, table: &Path) {
         ctr::run(&stage, tally),
         helm::run(&stage, tally, &HELM_3),
         helm::run(&stage, tally, &HELM_4),
-        crane::run(&stage, tally),
-        oras::run(&stage, tally),
         regctl::run(&stage, tally),
+        oras::run(&stage, tally),
+        crane::run(&stage, tally),
         cosign::run(&stage, tally),
     ];
-    if tally.failed() == before {
+    if big && tally.failed() == before {
         tally.check("clients: the table in docs", || {
             write(table, sheet::table(&sheets)?).map(|()| String::new())
         });
     }
+    let server = stage.lab;
+    tally.check("clients: the server ends without an error", || {
+        server.finish()
+    });
 }
 
 /// What all clients work with.
@@ -58,16 +63,18 @@ struct Stage {
     dockerd: Dockerd,
     lab: Lab,
     fixtures: Fixtures,
+    big: bool,
 }
 
 impl Stage {
-    fn start(binary: &Path) -> Result<Self, String> {
+    fn start(binary: &Path, big: bool) -> Result<Self, String> {
         let lab = Lab::start(binary, &[PROJECT])?;
         Ok(Self {
             _trust: Trust::install(&lab.gantry().ca(), lab.host())?,
             dockerd: Dockerd::start()?,
             fixtures: Fixtures::make()?,
             lab,
+            big,
         })
     }
 
@@ -81,21 +88,24 @@ impl Stage {
         format!("{}:{TAG}", self.repository(client, name))
     }
 
+    /// The same under the tag that a fixture has.
+    fn name_of(&self, client: &str, name: &str, fixture: &Fixture) -> String {
+        format!("{}:{}", self.repository(client, name), fixture.tag)
+    }
+
     /// A folder for a client's own files.
     fn folder(&self, client: &str) -> Result<PathBuf, String> {
         self.lab.scratch().folder(client)
     }
 
-    /// What the server holds under a client's tag.
-    fn stored(&self, client: &str, name: &str) -> Result<String, String> {
-        self.lab
-            .gantry()
-            .digest(&format!("{PROJECT}/{client}/{name}"), TAG)
+    /// The server holds exactly this in a client's repository, under the usual tag.
+    fn holds(&self, client: &str, name: &str, digest: &str) -> Result<(), String> {
+        self.holds_under(client, name, TAG, digest)
     }
 
-    /// The server holds under the client's tag exactly this.
-    fn holds(&self, client: &str, name: &str, digest: &str) -> Result<(), String> {
-        same(digest, &self.stored(client, name)?)
+    fn holds_under(&self, client: &str, name: &str, tag: &str, digest: &str) -> Result<(), String> {
+        let repository = format!("{PROJECT}/{client}/{name}");
+        same(digest, &self.lab.gantry().digest(&repository, tag)?)
     }
 
     /// Pushes from the fixture's layout, looks at the server, pulls to another layout, compares.
@@ -108,22 +118,28 @@ impl Stage {
         pull: impl FnOnce(&Path) -> Result<(), String>,
     ) -> Result<(), String> {
         push(&fixture.folder)?;
-        self.holds(client, name, &fixture.digest)?;
-        let pulled = self.lab.scratch().join(&format!("{client}-{name}-pulled"));
+        self.holds_under(client, name, fixture.tag, &fixture.digest)?;
+        let pulled = format!("{client}-{name}-{}-pulled", fixture.tag);
+        let pulled = self.lab.scratch().join(&pulled);
         pull(&pulled)?;
         same(&fixture.digest, &listed_digest(&pulled)?)
     }
 
-    /// The server lists the referrer of the artifact that a client pushed.
-    fn has_referrer(&self, client: &str, name: &str) -> Result<(), String> {
-        let subject = &self.fixtures.artifact.digest;
+    /// The server's answer to the question what refers to `subject`.
+    fn referrers(&self, client: &str, name: &str, subject: &str) -> Result<(u16, String), String> {
         let path = format!("/v2/{PROJECT}/{client}/{name}/referrers/{subject}");
         let (status, body) = self.lab.gantry().request(&[], &path)?;
-        let body = String::from_utf8_lossy(&body);
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// The server lists the referrer of the artifact that a client pushed.
+    fn has_referrer(&self, client: &str) -> Result<(), String> {
+        let subject = &self.fixtures.artifact.digest;
+        let (status, body) = self.referrers(client, "artifact", subject)?;
         if status == 200 && body.contains(&self.fixtures.referrer.digest) {
             return Ok(());
         }
-        Err(format!("{path} answered {status} without the referrer: {body}"))
+        Err(format!("the list of referrers answered {status}: {body}"))
     }
 
     /// The server has nothing more under this tag or digest.

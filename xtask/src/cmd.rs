@@ -48,8 +48,7 @@ impl Cmd {
 
     /// Adds the words of `line`, split at blanks; an argument that holds a blank goes by [`Cmd::arg`].
     pub(crate) fn words(mut self, line: &str) -> Self {
-        self.args
-            .extend(line.split_whitespace().map(str::to_owned));
+        self.args.extend(line.split_whitespace().map(str::to_owned));
         self
     }
 
@@ -82,7 +81,11 @@ impl Cmd {
         if end.success {
             return Ok(end.stdout);
         }
-        Err(format!("`{line}` {}: {}", end.status, last_lines(&end.all())))
+        Err(format!(
+            "`{line}` {}: {}",
+            end.status,
+            last_lines(&end.all())
+        ))
     }
 
     /// Runs it and returns standard output and standard error as text.
@@ -92,7 +95,11 @@ impl Cmd {
         if end.success {
             return Ok(end.all());
         }
-        Err(format!("`{line}` {}: {}", end.status, last_lines(&end.all())))
+        Err(format!(
+            "`{line}` {}: {}",
+            end.status,
+            last_lines(&end.all())
+        ))
     }
 
     /// Runs it and returns standard output, and standard error as text.
@@ -103,7 +110,11 @@ impl Cmd {
             let errors = String::from_utf8_lossy(&end.stderr).into_owned();
             return Ok((end.stdout, errors));
         }
-        Err(format!("`{line}` {}: {}", end.status, last_lines(&end.all())))
+        Err(format!(
+            "`{line}` {}: {}",
+            end.status,
+            last_lines(&end.all())
+        ))
     }
 
     /// Runs it with all its output in `log`, however it ends.
@@ -114,7 +125,11 @@ impl Cmd {
         if end.success {
             return Ok(());
         }
-        Err(format!("`{line}` {}: {}", end.status, last_lines(&end.all())))
+        Err(format!(
+            "`{line}` {}: {}",
+            end.status,
+            last_lines(&end.all())
+        ))
     }
 
     /// Runs it for its effect.
@@ -251,9 +266,15 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_and_its_words() {
-        let error = Cmd::new("sh").arg("-c").arg("echo reason >&2; exit 3").run();
+        let error = Cmd::new("sh")
+            .arg("-c")
+            .arg("echo reason >&2; exit 3")
+            .run();
         let error = error.expect_err("exit 3 is a failure");
-        assert!(error.contains("sh -c") && error.contains("reason"), "{error}");
+        assert!(
+            error.contains("sh -c") && error.contains("reason"),
+            "{error}"
+        );
     }
 
     #[test]

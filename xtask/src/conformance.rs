@@ -26,6 +26,9 @@ pub(crate) fn conform(tally: &mut Tally, binary: &Path) {
             run_suite(&gantry, &scratch, version)
         });
     }
+    tally.check("conformance: the server ends without an error", || {
+        gantry.finish()
+    });
 }
 
 fn run_suite(gantry: &Gantry, scratch: &Scratch, version: &str) -> Result<String, String> {
@@ -91,7 +94,9 @@ fn unusual(said: &str) -> Vec<(&str, String)> {
         if !odd || !name.starts_with(SUITE) {
             continue;
         }
-        let is_group = lines.get(at + 1).is_some_and(|next| next.starts_with(&format!("{name}/")));
+        let is_group = lines
+            .get(at + 1)
+            .is_some_and(|next| next.starts_with(&format!("{name}/")));
         if is_group {
             continue;
         }
@@ -115,7 +120,9 @@ mod tests {
     #[test]
     fn a_report_passes_only_without_failures_and_errors() {
         let report = |failures, errors| {
-            format!(r#"<testsuites tests="9"><testsuite tests="9" failures="{failures}" errors="{errors}" skipped="1">"#)
+            format!(
+                r#"<testsuites tests="9"><testsuite tests="9" failures="{failures}" errors="{errors}" skipped="1">"#
+            )
         };
         let line = "9 tests, 0 failed, 0 errors, 1 skipped, 0 disabled";
         assert_eq!(summary(&report(0, 0), true).as_deref(), Ok(line));

@@ -59,11 +59,11 @@ impl Daemon {
         &mut self,
         limit: Duration,
         ready: impl Fn() -> bool,
-    ) -> Result<Duration, String> {
+    ) -> Result<(), String> {
         let start = Instant::now();
         loop {
             if ready() {
-                return Ok(start.elapsed());
+                return Ok(());
             }
             let ended = self.child.try_wait();
             if let Ok(Some(status)) = ended {

@@ -22,19 +22,27 @@ pub(crate) fn demonstrate(tally: &mut Tally, binary: &Path) {
     };
     let name = format!("{}:bookworm", lab.repository("demo/debian"));
     let demo = Demo { lab, dockerd, name };
-    tally.check("docker: no insecure registry but loopback", || demo.no_insecure_flag());
-    tally.check("docker: a Debian root file system becomes an image", || demo.import());
-    tally.check("docker: login before the CA is installed is refused by x509", || {
-        demo.refused(demo.login())
+    tally.check("docker: no insecure registry but loopback", || {
+        demo.no_insecure_flag()
     });
-    tally.check("docker: push before the CA is installed is refused by x509", || {
-        demo.refused(demo.docker("push"))
+    tally.check("docker: a Debian root file system becomes an image", || {
+        demo.import()
     });
+    tally.check(
+        "docker: login before the CA is installed is refused by x509",
+        || demo.refused(demo.login()),
+    );
+    tally.check(
+        "docker: push before the CA is installed is refused by x509",
+        || demo.refused(demo.docker("push")),
+    );
     let trust = Trust::install(&demo.lab.gantry().ca(), demo.lab.host());
     if let Err(reason) = &trust {
         return tally.fail("docker: installing the CA", reason.clone());
     }
-    tally.check("docker: login", || demo.login().run().map(|()| String::new()));
+    tally.check("docker: login", || {
+        demo.login().run().map(|()| String::new())
+    });
     tally.check("docker: push, pull, run", || demo.round_trip());
     tally.check("docker: a wrong password is refused", || {
         let said = demo.login_with("not-the-password").fails()?;
@@ -42,6 +50,9 @@ pub(crate) fn demonstrate(tally: &mut Tally, binary: &Path) {
             return Ok(String::new());
         }
         Err(said)
+    });
+    tally.check("docker: the server ends without an error", || {
+        demo.lab.finish()
     });
 }
 
@@ -143,7 +154,13 @@ fn root_file_system() -> Result<PathBuf, String> {
         .limit_secs(900)
         .run()?;
     let part = folder.join("debian-bookworm.tar.part");
-    Cmd::new("tar").arg("-C").arg(&root).arg("-cf").arg(&part).arg(".").run()?;
+    Cmd::new("tar")
+        .arg("-C")
+        .arg(&root)
+        .arg("-cf")
+        .arg(&part)
+        .arg(".")
+        .run()?;
     fs::rename(&part, &archive).map_err(|error| format!("cannot keep the archive: {error}"))?;
     Ok(archive)
 }

@@ -3,18 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use crate::cmd::Cmd;
-use crate::layout::{
-    Descriptor, EMPTY, LAYER, LAYER_GZIP, Layout, digest, digest_of_file,
-};
+use crate::layout::{Descriptor, EMPTY, LAYER, LAYER_GZIP, Layout, digest, digest_of_file};
 use crate::scratch::{Scratch, make_folder, read, write};
 
-/// One piece of content in a layout folder, under [`TAG`].
+/// One piece of content in a layout folder.
 pub(crate) struct Fixture {
     pub(crate) folder: PathBuf,
+    pub(crate) tag: &'static str,
     pub(crate) digest: String,
 }
 
-/// The tag of every piece of content.
+/// The tag of every piece of content but the referrer.
 pub(crate) const TAG: &str = "1.0";
 
 /// All of it.
@@ -26,8 +25,10 @@ pub(crate) struct Fixtures {
     pub(crate) index: Fixture,
     /// What BuildKit exports as `type=registry`: an index whose entries are layers, not manifests.
     pub(crate) build_cache: Fixture,
-    /// A manifest that is no image; the layout holds `referrer` too.
+    /// A manifest that is no image.
     pub(crate) artifact: Fixture,
+    /// The same in a layout that holds its referrer too.
+    pub(crate) with_referrer: Fixture,
     /// Refers to `artifact` by its `subject`; a layout of its own.
     pub(crate) referrer: Fixture,
     /// An artifact whose only layer has no bytes.
@@ -43,22 +44,12 @@ impl Fixtures {
             index: index(&scratch)?,
             build_cache: build_cache(&scratch)?,
             artifact: artifact(&scratch)?,
+            with_referrer: with_referrer(&scratch)?,
             referrer: referrer(&scratch)?,
             zero_byte: zero_byte(&scratch)?,
             hundred_layers: hundred_layers(&scratch)?,
             scratch,
         })
-    }
-
-    pub(crate) fn scratch(&self) -> &Scratch {
-        &self.scratch
-    }
-
-    /// The artifact in a layout that lists nothing else.
-    pub(crate) fn artifact_alone(&self, folder: &Path) -> Result<(), String> {
-        let mut layout = Layout::new(folder)?;
-        let artifact = artifact_manifest(&layout)?;
-        layout.list(&artifact, Some(TAG))
     }
 
     /// A tar file with one member of 2 GiB that nobody can compress. The caller removes it.
@@ -88,6 +79,7 @@ fn fixture(layout: &mut Layout, folder: PathBuf, root: &Descriptor) -> Result<Fi
     layout.list(root, Some(TAG))?;
     Ok(Fixture {
         folder,
+        tag: TAG,
         digest: root.digest.clone(),
     })
 }
@@ -138,6 +130,13 @@ fn artifact(scratch: &Scratch) -> Result<Fixture, String> {
     let folder = scratch.join("artifact");
     let mut layout = Layout::new(&folder)?;
     let artifact = artifact_manifest(&layout)?;
+    fixture(&mut layout, folder, &artifact)
+}
+
+fn with_referrer(scratch: &Scratch) -> Result<Fixture, String> {
+    let folder = scratch.join("with-referrer");
+    let mut layout = Layout::new(&folder)?;
+    let artifact = artifact_manifest(&layout)?;
     let made = fixture(&mut layout, folder, &artifact)?;
     let referrer = referrer_manifest(&layout, &artifact)?;
     layout.list(&referrer, None)?;
@@ -149,7 +148,12 @@ fn referrer(scratch: &Scratch) -> Result<Fixture, String> {
     let mut layout = Layout::new(&folder)?;
     let artifact = artifact_manifest(&layout)?;
     let referrer = referrer_manifest(&layout, &artifact)?;
-    fixture(&mut layout, folder, &referrer)
+    layout.list(&referrer, Some("sbom"))?;
+    Ok(Fixture {
+        folder,
+        tag: "sbom",
+        digest: referrer.digest,
+    })
 }
 
 fn artifact_manifest(layout: &Layout) -> Result<Descriptor, String> {
@@ -197,11 +201,7 @@ fn two_layers(
 }
 
 /// A layer with one file in it, named and filled with `name`; also the digest of its tar file.
-fn layer(
-    scratch: &Scratch,
-    layout: &Layout,
-    name: &str,
-) -> Result<(Descriptor, String), String> {
+fn layer(scratch: &Scratch, layout: &Layout, name: &str) -> Result<(Descriptor, String), String> {
     let root = scratch.join("root");
     make_folder(&root)?;
     write(&root.join(name), format!("{name}\n").repeat(500))?;
@@ -214,7 +214,10 @@ fn layer(
         .arg(name)
         .run()?;
     let diff_id = digest_of_file(&tar)?;
-    let zipped = Cmd::new("gzip").words("-n -9").input(read(&tar)?).output()?;
+    let zipped = Cmd::new("gzip")
+        .words("-n -9")
+        .input(read(&tar)?)
+        .output()?;
     std::fs::remove_dir_all(&root).ok();
     Ok((layout.blob(LAYER_GZIP, &zipped)?, diff_id))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::cmd::Cmd;
+use crate::cmd::{Cmd, last_lines};
 use crate::daemon::Daemon;
 use crate::netns::Namespace;
 use crate::postgres::free_port;
@@ -21,7 +21,6 @@ pub(crate) struct Gantry {
     address: String,
     metrics: String,
     data: PathBuf,
-    ready_after: Duration,
 }
 
 impl Gantry {
@@ -64,7 +63,7 @@ impl Gantry {
         let log = log_beside(data);
         let mut daemon = Daemon::start("gantry", command, &log)?;
         let url = format!("http://{metrics}/readyz");
-        let ready_after = daemon.wait_until(Duration::from_secs(60), || {
+        daemon.wait_until(Duration::from_secs(60), || {
             Cmd::local("curl")
                 .words("-sf -o /dev/null --max-time 5")
                 .arg(&url)
@@ -76,7 +75,6 @@ impl Gantry {
             address,
             metrics,
             data: data.to_owned(),
-            ready_after,
         })
     }
 
@@ -93,15 +91,6 @@ impl Gantry {
     /// The certificate authority that clients have to trust.
     pub(crate) fn ca(&self) -> PathBuf {
         self.data.join("certs/ca.crt")
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.daemon.pid()
-    }
-
-    /// From the start of the process to its first ready answer.
-    pub(crate) fn ready_after(&self) -> Duration {
-        self.ready_after
     }
 
     /// Creates a private project.
@@ -162,18 +151,30 @@ impl Gantry {
         Ok(digest)
     }
 
-    /// Asks it to end and waits for that.
-    pub(crate) fn stop(mut self) -> Result<Duration, String> {
-        self.daemon.stop(Duration::from_secs(30))
-    }
-
-    /// What it wrote to its log so far.
-    pub(crate) fn log(&self) -> String {
-        self.daemon.log()
+    /// Asks it to end, and fails where it does not, or where its log holds an error or a panic.
+    pub(crate) fn finish(mut self) -> Result<String, String> {
+        let took = self.daemon.stop(Duration::from_secs(30))?;
+        let log = self.daemon.log();
+        let bad: Vec<&str> = log.lines().filter(|line| is_error(line)).collect();
+        if bad.is_empty() {
+            return Ok(format!("ended within {:.1} s", took.as_secs_f32()));
+        }
+        Err(format!(
+            "{} errors in the log: {}",
+            bad.len(),
+            last_lines(&bad.join("\n"))
+        ))
     }
 
     fn create(&self, path: &str, body: &str) -> Result<(), String> {
-        let args = ["-X", "POST", "-H", "Content-Type: application/json", "-d", body];
+        let args = [
+            "-X",
+            "POST",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            body,
+        ];
         let (status, answer) = self.request(&args, path)?;
         if status == 201 {
             return Ok(());
@@ -194,6 +195,11 @@ const ACCEPT: &str = "Accept: application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json";
+
+/// A line of the server's log that means a person must act.
+fn is_error(line: &str) -> bool {
+    line.contains(" ERROR ") || line.contains(r#""level":"ERROR""#) || line.contains("panicked at")
+}
 
 fn log_beside(data: &Path) -> PathBuf {
     let mut name = data.as_os_str().to_owned();

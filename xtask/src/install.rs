@@ -16,11 +16,7 @@ pub(crate) struct Need {
 }
 
 /// Shorthand for tables of needs.
-pub(crate) const fn need(
-    program: &'static str,
-    package: &'static str,
-    why: &'static str,
-) -> Need {
+pub(crate) const fn need(program: &'static str, package: &'static str, why: &'static str) -> Need {
     Need {
         program,
         package,
@@ -31,8 +27,12 @@ pub(crate) const fn need(
 /// What building `gantry` takes besides Rust.
 pub(crate) const BUILD: [Need; 3] = [
     need("cmake", "cmake", "builds the TLS library's C sources"),
-    need("cc", "gcc", "links every program and compiles C sources"),
-    need("make", "make", "runs what cmake lays out"),
+    need(
+        "cc",
+        "build-essential",
+        "links every program and compiles C sources",
+    ),
+    need("make", "build-essential", "runs what cmake lays out"),
 ];
 
 /// Whether missing parts may be installed.
@@ -56,7 +56,10 @@ impl Mode {
 
 /// Sees to it that every program in `needs` is there.
 pub(crate) fn ensure(needs: &[Need], mode: Mode) -> Result<(), String> {
-    let missing: Vec<&Need> = needs.iter().filter(|need| find(need.program).is_none()).collect();
+    let missing: Vec<&Need> = needs
+        .iter()
+        .filter(|need| find(need.program).is_none())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

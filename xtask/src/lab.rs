@@ -36,6 +36,11 @@ impl Lab {
         &self.gantry
     }
 
+    /// Ends the server and looks at its log.
+    pub(crate) fn finish(self) -> Result<String, String> {
+        self.gantry.finish()
+    }
+
     pub(crate) fn scratch(&self) -> &Scratch {
         &self.scratch
     }

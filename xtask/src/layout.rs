@@ -40,7 +40,10 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn new(folder: &Path) -> Result<Self, String> {
         make_folder(&folder.join("blobs/sha256"))?;
-        write(&folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        write(
+            &folder.join("oci-layout"),
+            r#"{"imageLayoutVersion":"1.0.0"}"#,
+        )?;
         Ok(Self {
             folder: folder.to_owned(),
             entries: Vec::new(),
@@ -159,8 +162,8 @@ fn first_word(output: Vec<u8>) -> Result<String, String> {
 pub(crate) fn listed_digest(layout: &Path) -> Result<String, String> {
     let index = read(&layout.join("index.json"))?;
     let index = String::from_utf8_lossy(&index).into_owned();
-    let digest = digest_in(&index)
-        .ok_or(format!("no digest in {}/index.json", layout.display()))?;
+    let digest =
+        digest_in(&index).ok_or(format!("no digest in {}/index.json", layout.display()))?;
     let hex = digest.trim_start_matches("sha256:");
     let real = digest_of_file(&layout.join("blobs/sha256").join(hex))?;
     if real == digest {

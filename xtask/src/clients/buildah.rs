@@ -23,7 +23,12 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     sheet.does(tally, Operation::Image, || image(stage));
     sheet.does(tally, Operation::Index, || index(stage));
     sheet.cannot(
-        &[Operation::BuildCache, Operation::Chart, Operation::Artifact, Operation::ZeroByte],
+        &[
+            Operation::BuildCache,
+            Operation::Chart,
+            Operation::Artifact,
+            Operation::ZeroByte,
+        ],
         "it stores images only",
     );
     sheet.cannot(
@@ -48,7 +53,10 @@ fn buildah(stage: &Stage) -> Cmd {
 fn image(stage: &Stage) -> Result<(), String> {
     let name = stage.name(ME, "image");
     let folder = stage.fixtures.image.folder.display();
-    let id = buildah(stage).words("pull -q").arg(format!("oci:{folder}:{TAG}")).text()?;
+    let id = buildah(stage)
+        .words("pull -q")
+        .arg(format!("oci:{folder}:{TAG}"))
+        .text()?;
     let digest_file = stage.lab.scratch().join("buildah-digest");
     buildah(stage)
         .words("push -q --digestfile")
@@ -60,7 +68,9 @@ fn image(stage: &Stage) -> Result<(), String> {
     stage.holds(ME, "image", pushed.trim())?;
     buildah(stage).words("rmi --all --force").run()?;
     buildah(stage).words("pull -q").arg(&name).run()?;
-    let pulled = buildah(stage).words("images --digests --format {{.Digest}}").text()?;
+    let pulled = buildah(stage)
+        .words("images --digests --format {{.Digest}}")
+        .text()?;
     same(pushed.trim(), pulled.trim())
 }
 
@@ -83,7 +93,11 @@ fn index(stage: &Stage) -> Result<(), String> {
     stage.holds(ME, "index", pushed.trim())?;
     for architecture in ["amd64", "arm64"] {
         buildah(stage).words("rmi --all --force").run()?;
-        buildah(stage).words("pull -q --arch").arg(architecture).arg(&name).run()?;
+        buildah(stage)
+            .words("pull -q --arch")
+            .arg(architecture)
+            .arg(&name)
+            .run()?;
         let pulled = buildah(stage)
             .arg("inspect")
             .words("--type image --format {{.OCIv1.Architecture}}")

@@ -42,7 +42,10 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally, tool: &Tool) -> Sheet {
             .text()?;
         says(&said, &format!("version: {CHART_VERSION}"))
     });
-    sheet.cannot(&[Operation::Delete], "it has no command that deletes in a registry");
+    sheet.cannot(
+        &[Operation::Delete],
+        "it has no command that deletes in a registry",
+    );
     sheet
 }
 
@@ -74,7 +77,12 @@ impl Helm<'_> {
 
     /// One repository per major, so that each pushes what it packed itself.
     fn parent(&self) -> String {
-        format!("oci://{}", self.stage.lab.repository(&format!("{PROJECT}/{}", self.home())))
+        format!(
+            "oci://{}",
+            self.stage
+                .lab
+                .repository(&format!("{PROJECT}/{}", self.home()))
+        )
     }
 
     fn url(&self) -> String {
@@ -84,13 +92,24 @@ impl Helm<'_> {
     fn chart(&self) -> Result<(), String> {
         let folder = self.stage.folder(&self.home())?;
         chart_sources(&folder.join(CHART))?;
-        self.command().arg("package").arg(CHART).folder(&folder).run()?;
+        self.command()
+            .arg("package")
+            .arg(CHART)
+            .folder(&folder)
+            .run()?;
         let file = format!("{CHART}-{CHART_VERSION}.tgz");
         let packed = folder.join(&file);
-        let said = self.registry("push").arg(&packed).arg(self.parent()).text()?;
+        let said = self
+            .registry("push")
+            .arg(&packed)
+            .arg(self.parent())
+            .text()?;
         let pushed = digest_in(&said).ok_or(said)?;
         let repository = format!("{PROJECT}/{}/{CHART}", self.home());
-        same(&pushed, &self.stage.lab.gantry().digest(&repository, CHART_VERSION)?)?;
+        same(
+            &pushed,
+            &self.stage.lab.gantry().digest(&repository, CHART_VERSION)?,
+        )?;
         let to = self.stage.folder(&format!("{}/pulled", self.home()))?;
         let said = self
             .registry("pull")

@@ -24,7 +24,12 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     sheet.does(tally, Operation::Image, || image(stage));
     sheet.does(tally, Operation::Index, || index(stage));
     sheet.cannot(
-        &[Operation::BuildCache, Operation::Chart, Operation::Artifact, Operation::ZeroByte],
+        &[
+            Operation::BuildCache,
+            Operation::Chart,
+            Operation::Artifact,
+            Operation::ZeroByte,
+        ],
         "it stores images only",
     );
     sheet.does(tally, Operation::List, || {
@@ -34,7 +39,10 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
             .text()?;
         says(&said, TAG)
     });
-    sheet.cannot(&[Operation::Delete], "it has no command that deletes in a registry");
+    sheet.cannot(
+        &[Operation::Delete],
+        "it has no command that deletes in a registry",
+    );
     sheet
 }
 
@@ -53,7 +61,10 @@ fn podman(stage: &Stage) -> Cmd {
 fn image(stage: &Stage) -> Result<(), String> {
     let name = stage.name(ME, "image");
     let folder = stage.fixtures.image.folder.display();
-    podman(stage).words("pull -q").arg(format!("oci:{folder}:{TAG}")).run()?;
+    podman(stage)
+        .words("pull -q")
+        .arg(format!("oci:{folder}:{TAG}"))
+        .run()?;
     let id = podman(stage).words("images -q --no-trunc").text()?;
     let digest_file = stage.lab.scratch().join("podman-digest");
     podman(stage)
@@ -92,7 +103,11 @@ fn index(stage: &Stage) -> Result<(), String> {
     stage.holds(ME, "index", pushed.trim())?;
     for architecture in ["amd64", "arm64"] {
         podman(stage).words("rmi --all --force").run()?;
-        podman(stage).words("pull -q --arch").arg(architecture).arg(&name).run()?;
+        podman(stage)
+            .words("pull -q --arch")
+            .arg(architecture)
+            .arg(&name)
+            .run()?;
         let pulled = podman(stage)
             .arg("image")
             .arg("inspect")

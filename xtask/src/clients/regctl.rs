@@ -32,15 +32,18 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
         sheet.does(tally, operation, || copy(stage, name, fixture));
     }
     sheet.does(tally, Operation::Artifact, || {
-        copy(stage, "artifact", &all.artifact)?;
-        stage.has_referrer(ME, "artifact")?;
+        copy(stage, "artifact", &all.with_referrer)?;
+        stage.has_referrer(ME)?;
         let said = regctl(stage)
             .words("artifact list")
             .arg(stage.name(ME, "artifact"))
             .text()?;
         says(&said, &all.referrer.digest)
     });
-    sheet.cannot(&[Operation::Chart], "it makes no charts; one that helm pushed it copies like any artifact");
+    sheet.cannot(
+        &[Operation::Chart],
+        "it makes no charts; one that helm pushed it copies like any artifact",
+    );
     sheet.does(tally, Operation::List, || {
         let said = regctl(stage)
             .words("tag ls")

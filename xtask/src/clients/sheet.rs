@@ -150,7 +150,10 @@ pub(crate) fn table(sheets: &[Sheet]) -> Result<String, String> {
     for sheet in sheets {
         for (reason, titles) in sheet.reasons() {
             let titles = titles.join(", ");
-            page.push_str(&format!("- {} {}, {titles}: {reason}\n", sheet.name, sheet.version));
+            page.push_str(&format!(
+                "- {} {}, {titles}: {reason}\n",
+                sheet.name, sheet.version
+            ));
         }
     }
     Ok(page)

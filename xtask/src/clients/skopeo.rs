@@ -32,10 +32,16 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     sheet.does(tally, Operation::Artifact, || {
         copy(stage, "artifact", &all.artifact)?;
         copy(stage, "artifact", &all.referrer)?;
-        stage.has_referrer(ME, "artifact")
+        stage.has_referrer(ME)
     });
-    sheet.cannot(&[Operation::BuildCache], "it takes every entry of an index for a manifest");
-    sheet.cannot(&[Operation::Chart], "it makes no charts; one that helm pushed it copies like any artifact");
+    sheet.cannot(
+        &[Operation::BuildCache],
+        "it takes every entry of an index for a manifest",
+    );
+    sheet.cannot(
+        &[Operation::Chart],
+        "it makes no charts; one that helm pushed it copies like any artifact",
+    );
     sheet.does(tally, Operation::List, || {
         let name = format!("docker://{}", stage.repository(ME, "image"));
         says(&skopeo(stage).arg("list-tags").arg(name).text()?, TAG)
@@ -50,13 +56,16 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
 
 fn skopeo(stage: &Stage) -> Cmd {
     Cmd::local(ME)
-        .env("REGISTRY_AUTH_FILE", stage.lab.scratch().join("skopeo.json"))
+        .env(
+            "REGISTRY_AUTH_FILE",
+            stage.lab.scratch().join("skopeo.json"),
+        )
         .env("TMPDIR", stage.lab.scratch().path())
 }
 
 fn copy(stage: &Stage, name: &str, fixture: &Fixture) -> Result<(), String> {
-    let there = format!("docker://{}", stage.name(ME, name));
-    let here = |folder: &Path| format!("oci:{}:{TAG}", folder.display());
+    let there = format!("docker://{}", stage.name_of(ME, name, fixture));
+    let here = |folder: &Path| format!("oci:{}:{}", folder.display(), fixture.tag);
     let copy = |from: &str, to: &str| {
         skopeo(stage)
             .words("copy --all --preserve-digests")
