@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use crate::install;
 use crate::scratch::write;
 
 /// A program to run, with nothing on standard input unless [`Cmd::input`] says so.
@@ -176,7 +177,8 @@ impl Cmd {
             .arg("--kill-after=5")
             .arg(self.limit_secs.to_string())
             .arg(&self.program)
-            .args(&self.args);
+            .args(&self.args)
+            .env("PATH", install::path());
         if self.local {
             for name in PROXIES {
                 command.env_remove(name);

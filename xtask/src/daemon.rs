@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cmd::{PROXIES, last_lines};
+use crate::install;
 
 /// A running child process. Dropping it ends it: politely first, then by force.
 pub(crate) struct Daemon {
@@ -27,6 +28,7 @@ impl Daemon {
         for proxy in PROXIES {
             command.env_remove(proxy);
         }
+        command.env("PATH", install::path());
         let failed = |error: std::io::Error| format!("cannot start {name}: {error}");
         let out = File::create(log).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::cmd::Cmd;
 use crate::daemon::Daemon;
-use crate::install::path;
 use crate::scratch::Scratch;
 
 /// The running daemon, and the containerd that it starts; dropping it stops both.
@@ -30,8 +29,7 @@ impl Dockerd {
             .arg("--host")
             .arg(format!("unix://{}", at("docker.sock").display()))
             // Containers here have no network, so the machine's own is left as it is.
-            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"])
-            .env("PATH", path());
+            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
         let mut daemon = Daemon::start("dockerd", command, &at("log"))?;
         let config = scratch.folder("config")?;
         let host = format!("unix://{}", at("docker.sock").display());

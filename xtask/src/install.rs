@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cmd::Cmd;
 
 /// A program, the Debian package it comes in, and what it is needed for.
+#[derive(Clone, Copy)]
 pub(crate) struct Need {
     pub(crate) program: &'static str,
     pub(crate) package: &'static str,

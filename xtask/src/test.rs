@@ -176,15 +176,18 @@ fn step_named(name: Option<&String>) -> Result<&'static str, String> {
 
 /// Everything the steps need is there, and the server is built.
 fn prepare(steps: &[&Step], mode: Mode) -> Result<PathBuf, String> {
-    install::ensure(&BUILD, mode)?;
+    let mut needs = BUILD.to_vec();
     for step in steps {
-        install::ensure(step.needs, mode)?;
-        if !step.tools.is_empty() {
-            install::ensure(&tools::NEEDS, mode)?;
-        }
-        for tool in step.tools {
-            tool.ensure(mode)?;
-        }
+        needs.extend(step.needs);
+    }
+    if steps.iter().any(|step| !step.tools.is_empty()) {
+        needs.extend(tools::NEEDS);
+    }
+    needs.sort_by_key(|need| need.program);
+    needs.dedup_by_key(|need| need.program);
+    install::ensure(&needs, mode)?;
+    for tool in steps.iter().flat_map(|step| step.tools) {
+        tool.ensure(mode)?;
     }
     if let Some(binary) = std::env::var_os("GANTRY_BIN") {
         println!("testing {} as it is", binary.display());

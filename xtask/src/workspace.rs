@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::cmd::Cmd;
-use crate::install::path;
 
 /// The checkout's folder.
 pub(crate) fn root() -> Result<PathBuf, String> {
@@ -31,10 +30,7 @@ pub(crate) fn binary() -> Result<PathBuf, String> {
 
 /// A cargo command, run in the checkout whatever folder the user is in.
 pub(crate) fn cargo(words: &str) -> Cmd {
-    let cmd = Cmd::new("cargo")
-        .words(words)
-        .env("PATH", path())
-        .limit_secs(3_600);
+    let cmd = Cmd::new("cargo").words(words).limit_secs(3_600);
     match root() {
         Ok(root) => cmd.folder(root),
         Err(_) => cmd,
