@@ -16,6 +16,7 @@ mod skopeo;
 
 use std::path::{Path, PathBuf};
 
+use crate::cmd::Cmd;
 use crate::dockerd::Dockerd;
 use crate::fixture::{Fixture, Fixtures, TAG};
 use crate::lab::Lab;
@@ -155,6 +156,21 @@ impl Stage {
 /// The one project of the matrix.
 const PROJECT: &str = "matrix";
 
+/// The version that a program of Debian's gives for itself, without Debian's own suffix.
+fn version_of(program: &str) -> String {
+    let said = Cmd::new(program).arg("--version").text();
+    number_in(&said.unwrap_or_default())
+}
+
+/// The first word that starts with a digit, up to a `+`, `~` or comma.
+fn number_in(text: &str) -> String {
+    text.split_whitespace()
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+        .and_then(|word| word.split(['+', '~', ',']).next())
+        .unwrap_or("?")
+        .to_owned()
+}
+
 fn same(pushed: &str, pulled: &str) -> Result<(), String> {
     if pushed == pulled {
         return Ok(());
@@ -168,4 +184,23 @@ fn says(said: &str, expected: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("`{expected}` is missing in: {said}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_in;
+
+    #[test]
+    fn a_version_is_found_in_what_programs_say() {
+        assert_eq!(
+            number_in("Docker version 20.10.24+dfsg1, build 297e128"),
+            "20.10.24"
+        );
+        assert_eq!(
+            number_in("ctr github.com/containerd/containerd 1.6.20~ds1"),
+            "1.6.20"
+        );
+        assert_eq!(number_in("podman version 4.3.1"), "4.3.1");
+        assert_eq!(number_in(""), "?");
+    }
 }

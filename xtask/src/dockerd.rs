@@ -55,7 +55,7 @@ impl Dockerd {
 }
 
 /// Debian's client where there are several: it is the daemon's twin, and the tests name its version.
-const CLIENT: &str = "/usr/bin/docker";
+pub(crate) const CLIENT: &str = "/usr/bin/docker";
 
 fn docker_with(host: &str, config: &Path) -> Cmd {
     Cmd::local(CLIENT)

@@ -2,6 +2,7 @@
 //! interfaces. Clients trust loopback addresses blindly; an address here they treat like any other.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,6 +18,7 @@ pub(crate) struct Namespace {
 impl Namespace {
     pub(crate) fn new() -> Result<Self, String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        sweep();
         let id = process::id();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let network = format!("10.{}.{}", 200 + id / 256 % 50, id % 256);
@@ -62,6 +64,22 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         ip(&format!("link del {}", self.outside)).ok();
         ip(&format!("netns del {}", self.name)).ok();
+    }
+}
+
+/// Removes what a run left that was ended by force: namespaces of processes that are gone.
+fn sweep() {
+    let listed = Cmd::new("ip")
+        .words("netns list")
+        .text()
+        .unwrap_or_default();
+    for name in listed.lines().filter_map(|line| line.split(' ').next()) {
+        let owner = name
+            .strip_prefix("gantry-")
+            .and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            ip(&format!("netns del {name}")).ok();
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use crate::install::{self, BUILD, Mode};
 use crate::workspace;
 
-/// Builds `gantry` and becomes `gantry serve`. What follows `--` goes to `gantry` instead of `serve`
-/// where it starts with a sub-command, else behind it.
+/// Builds `gantry` and becomes `gantry serve` with its data in the checkout's `data` folder. What
+/// follows `--` replaces that: flags go to `gantry serve`, a sub-command to `gantry`.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let (ours, theirs) = match args.iter().position(|arg| arg == "--") {
         Some(at) => (&args[..at], &args[at + 1..]),
@@ -22,7 +22,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     workspace::cargo("build --release -p gantry").show()?;
     let binary = workspace::binary()?;
     let mut command = Command::new(&binary);
-    if theirs.first().is_none_or(|first| first.starts_with('-')) {
+    if theirs.is_empty() {
+        command.args(["serve", "--data", "data"]);
+    } else if theirs[0].starts_with('-') {
         command.arg("serve");
     }
     // On success this does not return: signals then reach the server and nothing else.

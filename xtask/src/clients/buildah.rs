@@ -1,7 +1,7 @@
 //! buildah. Like podman it packs images anew for a push.
 
 use super::sheet::{Operation, Sheet};
-use super::{Stage, same, says};
+use super::{Stage, same, says, version_of};
 use crate::cmd::Cmd;
 use crate::fixture::TAG;
 use crate::lab::{PASSWORD, USER};
@@ -11,7 +11,7 @@ use crate::tally::Tally;
 const ME: &str = "buildah";
 
 pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
-    let mut sheet = Sheet::new(ME, "1.28");
+    let mut sheet = Sheet::new(ME, &version_of(ME));
     sheet.does(tally, Operation::Login, || {
         buildah(stage)
             .words("login --password-stdin -u")

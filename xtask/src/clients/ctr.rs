@@ -1,7 +1,7 @@
 //! ctr, containerd's own client, on the containerd beneath our docker daemon.
 
 use super::sheet::{Operation, Sheet};
-use super::{Stage, says};
+use super::{Stage, says, version_of};
 use crate::cmd::Cmd;
 use crate::fixture::Fixture;
 use crate::lab::{PASSWORD, USER};
@@ -11,7 +11,7 @@ use crate::tally::Tally;
 const ME: &str = "ctr";
 
 pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
-    let mut sheet = Sheet::new(ME, "1.6");
+    let mut sheet = Sheet::new(ME, &version_of(ME));
     let all = &stage.fixtures;
     sheet.cannot(
         &[Operation::Login],

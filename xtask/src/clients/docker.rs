@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
-use super::{Stage, same, says};
+use super::{Stage, same, says, version_of};
 use crate::cmd::Cmd;
+use crate::dockerd::CLIENT;
 use crate::fixture::{Fixture, TAG};
 use crate::lab::{PASSWORD, USER};
 use crate::layout::digest_in;
@@ -14,7 +15,7 @@ use crate::tally::Tally;
 const ME: &str = "docker";
 
 pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
-    let mut sheet = Sheet::new(ME, "20.10");
+    let mut sheet = Sheet::new(ME, &version_of(CLIENT));
     let all = &stage.fixtures;
     sheet.does(tally, Operation::Login, || {
         docker(stage)

@@ -2,7 +2,7 @@
 //! reports, not that of the fixture.
 
 use super::sheet::{Operation, Sheet};
-use super::{Stage, same, says};
+use super::{Stage, same, says, version_of};
 use crate::cmd::Cmd;
 use crate::fixture::TAG;
 use crate::lab::{PASSWORD, USER};
@@ -12,7 +12,7 @@ use crate::tally::Tally;
 const ME: &str = "podman";
 
 pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
-    let mut sheet = Sheet::new(ME, "4.3");
+    let mut sheet = Sheet::new(ME, &version_of(ME));
     sheet.does(tally, Operation::Login, || {
         podman(stage)
             .words("login --password-stdin -u")

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
-use super::{Stage, says};
+use super::{Stage, says, version_of};
 use crate::cmd::Cmd;
 use crate::fixture::{Fixture, TAG};
 use crate::lab::{PASSWORD, USER};
@@ -12,7 +12,7 @@ use crate::tally::Tally;
 const ME: &str = "skopeo";
 
 pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
-    let mut sheet = Sheet::new(ME, "1.9");
+    let mut sheet = Sheet::new(ME, &version_of(ME));
     let all = &stage.fixtures;
     sheet.does(tally, Operation::Login, || {
         skopeo(stage)
