@@ -42,6 +42,8 @@ struct Setting {
 
 struct Step {
     name: &'static str,
+    /// Whether it starts the server.
+    server: bool,
     /// Debian programs beyond those of the build.
     needs: &'static [Need],
     tools: &'static [Tool],
@@ -51,12 +53,14 @@ struct Step {
 const STEPS: [Step; 7] = [
     Step {
         name: "fmt",
+        server: false,
         needs: &[],
         tools: &[],
         run: |tally, _| cargo(tally, "fmt --all --check"),
     },
     Step {
         name: "clippy",
+        server: false,
         needs: &[],
         tools: &[],
         run: |tally, _| {
@@ -68,12 +72,14 @@ const STEPS: [Step; 7] = [
     },
     Step {
         name: "cargo-test",
+        server: true,
         needs: &[POSTGRES],
         tools: &[],
         run: cargo_test,
     },
     Step {
         name: "docker",
+        server: true,
         needs: &[
             IP,
             CURL,
@@ -89,6 +95,7 @@ const STEPS: [Step; 7] = [
     },
     Step {
         name: "clients",
+        server: true,
         needs: &[
             IP,
             CURL,
@@ -113,12 +120,14 @@ const STEPS: [Step; 7] = [
     },
     Step {
         name: "conformance",
+        server: true,
         needs: &[CURL],
         tools: &[CONFORMANCE],
         run: |tally, setting| conformance::conform(tally, &setting.binary),
     },
     Step {
         name: "metrics",
+        server: true,
         needs: &[CURL, need("promtool", "prometheus", "judges the metrics")],
         tools: &[],
         run: |tally, setting| {
@@ -174,7 +183,7 @@ fn step_named(name: Option<&String>) -> Result<&'static str, String> {
         .ok_or(format!("--only takes one of: {}", names.join(", ")))
 }
 
-/// Everything the steps need is there, and the server is built.
+/// Sees to it that everything the steps need is there; returns where the server is.
 fn prepare(steps: &[&Step], mode: Mode) -> Result<PathBuf, String> {
     let mut needs = BUILD.to_vec();
     for step in steps {
@@ -193,7 +202,9 @@ fn prepare(steps: &[&Step], mode: Mode) -> Result<PathBuf, String> {
         println!("testing {} as it is", binary.display());
         return Ok(PathBuf::from(binary));
     }
-    workspace::cargo("build --release --workspace").show()?;
+    if steps.iter().any(|step| step.server) {
+        workspace::cargo("build --release --workspace").show()?;
+    }
     workspace::binary()
 }
 
