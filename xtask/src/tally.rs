@@ -22,7 +22,7 @@ impl Tally {
         match &outcome {
             Ok(remark) if remark.is_empty() => println!("PASS {name} ({secs:.1} s)"),
             Ok(remark) => println!("PASS {name} ({secs:.1} s): {remark}"),
-            Err(reason) => println!("FAIL {name} ({secs:.1} s): {reason}"),
+            Err(reason) => println!("FAIL {name} ({secs:.1} s): {}", reason.trim_end()),
         }
         match outcome {
             Ok(_) => self.passed += 1,

@@ -1,33 +1,43 @@
 //! `cargo xtask test`: everything that decides whether a change is good, with real parts.
 
+use std::env;
 use std::path::PathBuf;
 
 use crate::install::{self, BUILD, Mode, Need, need};
 use crate::postgres::Postgres;
 use crate::tally::Tally;
 use crate::tools::{self, CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, Tool};
-use crate::{clients, conformance, docker_demo, metrics_lint, workspace};
+use crate::{clients, conformance, docker_demo, metrics_lint, run, workspace};
 
 /// Runs all steps, or the one named by `--only`.
-pub(crate) fn run(args: &[String]) -> Result<(), String> {
+pub(crate) fn test(args: &[String]) -> Result<(), String> {
     let wish = Wish::parse(args)?;
     let steps: Vec<&Step> = STEPS
         .iter()
         .filter(|step| wish.only.is_none_or(|only| step.name == only))
         .collect();
+    install_all(&steps, wish.mode);
     let mut tally = Tally::default();
-    match prepare(&steps, wish.mode) {
-        Err(reason) => tally.fail("preparation", reason),
-        Ok(binary) => {
-            let setting = Setting {
-                binary,
-                big: wish.big,
-            };
-            for step in steps {
-                println!("== {}", step.name);
-                (step.run)(&mut tally, &setting);
+    let (with_server, without): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.server);
+    let mut setting = Setting {
+        binary: PathBuf::new(),
+        big: wish.big,
+        mode: wish.mode,
+    };
+    for step in without {
+        step.take(&mut tally, &setting);
+    }
+    if !with_server.is_empty() {
+        match server() {
+            Ok(binary) => setting.binary = binary,
+            Err(reason) => {
+                tally.fail("build", reason);
+                return tally.finish();
             }
         }
+    }
+    for step in with_server {
+        step.take(&mut tally, &setting);
     }
     tally.finish()
 }
@@ -38,6 +48,7 @@ struct Setting {
     binary: PathBuf,
     /// Whether the 2 GiB layers are wanted.
     big: bool,
+    mode: Mode,
 }
 
 struct Step {
@@ -50,7 +61,7 @@ struct Step {
     run: fn(&mut Tally, &Setting),
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "fmt",
         server: false,
@@ -76,6 +87,15 @@ const STEPS: [Step; 7] = [
         needs: &[POSTGRES],
         tools: &[],
         run: cargo_test,
+    },
+    Step {
+        name: "run",
+        server: true,
+        needs: &[CURL],
+        tools: &[],
+        run: |tally, _| {
+            tally.check("cargo xtask run", run::check);
+        },
     },
     Step {
         name: "docker",
@@ -183,28 +203,50 @@ fn step_named(name: Option<&String>) -> Result<&'static str, String> {
         .ok_or(format!("--only takes one of: {}", names.join(", ")))
 }
 
-/// Sees to it that everything the steps need is there; returns where the server is.
-fn prepare(steps: &[&Step], mode: Mode) -> Result<PathBuf, String> {
+/// Installs what all steps need at once; what could not be had fails the steps that need it later.
+fn install_all(steps: &[&Step], mode: Mode) {
     let mut needs = BUILD.to_vec();
     for step in steps {
-        needs.extend(step.needs);
-    }
-    if steps.iter().any(|step| !step.tools.is_empty()) {
-        needs.extend(tools::NEEDS);
+        needs.extend(step.needs());
     }
     needs.sort_by_key(|need| need.program);
     needs.dedup_by_key(|need| need.program);
-    install::ensure(&needs, mode)?;
-    for tool in steps.iter().flat_map(|step| step.tools) {
-        tool.ensure(mode)?;
+    if let Err(reason) = install::ensure(&needs, mode) {
+        println!("{reason}");
     }
-    if let Some(binary) = std::env::var_os("GANTRY_BIN") {
+}
+
+impl Step {
+    fn needs(&self) -> Vec<Need> {
+        let mut needs = self.needs.to_vec();
+        if !self.tools.is_empty() {
+            needs.extend(tools::NEEDS);
+        }
+        needs
+    }
+
+    /// Runs the step. A tool that cannot be had fails by itself and in what the step does with it.
+    fn take(&self, tally: &mut Tally, setting: &Setting) {
+        println!("== {}", self.name);
+        if let Err(reason) = install::ensure(&self.needs(), Mode::Ask) {
+            return tally.fail(self.name, reason);
+        }
+        for tool in self.tools {
+            if let Err(reason) = tool.ensure(setting.mode) {
+                tally.fail(&format!("{} {}", tool.name, tool.version), reason);
+            }
+        }
+        (self.run)(tally, setting);
+    }
+}
+
+/// The server to test: the one named by the environment, else the one built now.
+fn server() -> Result<PathBuf, String> {
+    if let Some(binary) = env::var_os("GANTRY_BIN") {
         println!("testing {} as it is", binary.display());
         return Ok(PathBuf::from(binary));
     }
-    if steps.iter().any(|step| step.server) {
-        workspace::cargo("build --release --workspace").show()?;
-    }
+    workspace::cargo("build --release --workspace").show()?;
     workspace::binary()
 }
 
