@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
-use super::{Stage, says};
+use super::{Stage, same, says};
 use crate::cmd::Cmd;
 use crate::fixture::{Fixture, TAG};
 use crate::lab::{PASSWORD, USER};
+use crate::layout::digest_of_file;
 use crate::tally::Tally;
 use crate::tools::REGCTL;
 
@@ -32,13 +33,15 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
         sheet.does(tally, operation, || copy(stage, name, fixture));
     }
     sheet.does(tally, Operation::Artifact, || {
-        copy(stage, "artifact", &all.with_referrer)?;
+        copy(stage, "artifact", &all.artifact)?;
+        copy(stage, "artifact", &all.referrer)?;
         stage.has_referrer(ME)?;
         let said = regctl(stage)
             .words("artifact list")
             .arg(stage.name(ME, "artifact"))
             .text()?;
-        says(&said, &all.referrer.digest)
+        says(&said, &all.referrer.digest)?;
+        pull_with_referrers(stage)
     });
     sheet.cannot(
         &[Operation::Chart],
@@ -68,16 +71,23 @@ fn regctl(stage: &Stage) -> Cmd {
 }
 
 fn copy(stage: &Stage, name: &str, fixture: &Fixture) -> Result<(), String> {
-    let there = stage.name(ME, name);
-    let copy = |from: &str, to: &str| {
-        regctl(stage)
-            .words("image copy --referrers")
-            .arg(from)
-            .arg(to)
-            .run()
-    };
-    let here = |folder: &Path| format!("ocidir://{}:{TAG}", folder.display());
+    let there = stage.name_of(ME, name, fixture);
+    let copy = |from: &str, to: &str| regctl(stage).words("image copy").arg(from).arg(to).run();
+    let here = |folder: &Path| format!("ocidir://{}:{}", folder.display(), fixture.tag);
     let push = |from: &Path| copy(&here(from), &there);
     let pull = |to: &Path| copy(&there, &here(to));
     stage.round_trip(ME, name, fixture, push, pull)
+}
+
+/// The referrer comes along when the artifact is asked for with all that refers to it.
+fn pull_with_referrers(stage: &Stage) -> Result<(), String> {
+    let to = stage.folder("regctl-with-referrers")?;
+    regctl(stage)
+        .words("image copy --referrers")
+        .arg(stage.name(ME, "artifact"))
+        .arg(format!("ocidir://{}:{TAG}", to.display()))
+        .run()?;
+    let referrer = &stage.fixtures.referrer.digest;
+    let blob = to.join("blobs/sha256").join(&referrer[7..]);
+    same(referrer, &digest_of_file(&blob)?)
 }
