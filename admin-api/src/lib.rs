@@ -1,1 +1,65 @@
-//! Placeholder.
+//! REST for administrators, in the wire form of Harbor's API v2.0: one module per resource.
+//! What a push or a pull means is not here but in `registry`; listeners and middleware are the
+//! gateway's.
+
+mod audit;
+mod caller;
+mod error;
+mod health;
+mod json;
+mod listing;
+mod member;
+mod page;
+mod param;
+mod ping;
+mod project;
+mod query;
+mod route;
+mod systeminfo;
+#[cfg(test)]
+mod tests;
+mod user;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use auth::identity::Identity;
+use db::Db;
+use model::Clock;
+
+pub use crate::error::Error;
+pub use crate::route::{Needs, ROUTES, Route, router};
+
+/// What the handlers work with.
+pub struct AdminState {
+    /// The database.
+    pub db: Db,
+    /// Who is calling.
+    pub identity: Arc<Identity>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What `systeminfo` tells of this installation.
+    pub info: SystemInfo,
+}
+
+/// What this installation says of itself.
+#[derive(Clone, Debug)]
+pub struct SystemInfo {
+    /// Host and port under which clients reach it, `registry.example` or `registry.example:8443`.
+    pub external_host: String,
+    /// The version, in the form of Harbor's: `v2.16.0-gantry.0.1.0`.
+    pub version: String,
+    /// Kind of the blob storage: `filesystem`, `s3`.
+    pub storage_provider: &'static str,
+    /// The private authority's certificate that clients need to trust, if there is one.
+    pub ca_pem: Option<String>,
+    /// The folder whose file system `systeminfo/volumes` measures.
+    pub data_folder: PathBuf,
+}
+
+/// The address that a request comes from; the gateway puts it into the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
+pub(crate) type App = axum::extract::State<Arc<AdminState>>;

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! TLS material: a private authority, loading, hot reload and the files that hold keys.
+//! Listeners and handshakes with their time limits live in `gateway`.
+
+mod authority;
+mod error;
+mod file;
+mod hot;
+mod reload;
+mod server;
+
+pub use authority::{Authority, Issued, LEAF_DAYS};
+pub use error::{Error, Result};
+pub use file::{Pair, write_certificate, write_pair};
+pub use hot::{HotCertificate, server_config};
+pub use reload::{FileReloader, Reloaded};
+pub use server::ServerCertificate;

@@ -1,1 +1,228 @@
-//! Placeholder.
+//! Metadata: pool, transactions, migrations, and one store module per concept. The only crate with
+//! SQL. One text serves SQLite and PostgreSQL; where they must differ both stand side by side.
+
+pub mod account;
+pub mod audit;
+pub mod binding;
+pub mod blob;
+pub mod cache;
+pub mod manifest;
+pub mod member;
+pub mod page;
+pub mod project;
+pub mod repository;
+pub mod setting;
+mod sql;
+pub mod tag;
+pub mod upload;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+pub use cache::Caches;
+pub use sql::Tx;
+
+use crate::writer::Writer;
+
+/// What can go wrong below the stores.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be opened.
+    #[error("cannot open the database {0}")]
+    Open(String, #[source] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A statement failed, or no connection was to be had.
+    #[error("cannot run the statement {0:?}")]
+    Statement(&'static str, #[source] sqlx::Error),
+    /// A unique value is taken.
+    #[error("the value is taken already")]
+    Duplicate(#[source] sqlx::Error),
+    /// A row holds what no version of this program writes.
+    #[error("the database holds an invalid {table}.{column}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// The commit failed; nothing of the transaction is there.
+    #[error("cannot commit: {0}")]
+    Commit(Arc<sqlx::Error>),
+    /// The writer has stopped, because the process is ending or a statement panicked.
+    #[error("the database writer is gone")]
+    WriterGone,
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// A SQLite file, made when it is absent.
+    Sqlite(PathBuf),
+    /// A PostgreSQL server's URL.
+    Postgres(String),
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    backend: Backend,
+    caches: Arc<Caches>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Sqlite { writer: Writer, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// Connections that read from SQLite at once.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL of one process.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a statement waits for a connection or for another process's lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Db {
+    /// Opens the database and brings its schema up to date. To be called within the runtime that
+    /// lives as long as the process.
+    ///
+    /// # Errors
+    /// When the file or the server cannot be had, or holds a newer schema.
+    pub async fn open(location: &Location) -> Result<Self> {
+        match location {
+            Location::Sqlite(path) => Self::open_sqlite(path.clone()).await,
+            Location::Postgres(url) => Self::open_postgres(url).await,
+        }
+    }
+
+    async fn open_sqlite(path: PathBuf) -> Result<Self> {
+        let shown = path.display().to_string();
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .pragma("cache_size", "-2048")
+            .pragma("temp_store", "memory")
+            .statement_cache_capacity(128)
+            .disable_statement_logging();
+        let open = |error| Error::Open(shown.clone(), error);
+        let mut connection = options.connect().await.map_err(open)?;
+        sqlx::migrate!("./migrations/sqlite")
+            .run(&mut connection)
+            .await
+            .map_err(Error::Migrate)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .acquire_timeout(PATIENCE)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        let caches = Arc::new(Caches::enabled());
+        let writer = Writer::start(connection, caches.clone());
+        Ok(Self {
+            backend: Backend::Sqlite { writer, readers },
+            caches,
+        })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        let options: PgConnectOptions = url
+            .parse()
+            .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
+        let shown = format!("at {}:{}", options.get_host(), options.get_port());
+        let options = options.disable_statement_logging();
+        let open = |error| Error::Open(shown.clone(), error);
+        let mut connection = options.connect().await.map_err(open)?;
+        sqlx::migrate!("./migrations/postgres")
+            .run(&mut connection)
+            .await
+            .map_err(Error::Migrate)?;
+        connection.close().await.map_err(open)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with(options);
+        Ok(Self {
+            backend: Backend::Postgres(pool),
+            caches: Arc::new(Caches::disabled()),
+        })
+    }
+
+    /// What was read before and still holds.
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    /// A connection to read with. Statements see what was committed before each of them.
+    ///
+    /// # Errors
+    /// When no connection is free within five seconds.
+    pub async fn reader(&self) -> Result<Tx> {
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => readers.acquire().await.map(Tx::sqlite_reader),
+            Backend::Postgres(pool) => pool.acquire().await.map(Tx::postgres_reader),
+        }
+        .map_err(|error| Error::Statement("acquire", error))
+    }
+
+    /// Runs `work` in one transaction and answers once it is committed and durable. What fails
+    /// leaves nothing.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Error::Commit`].
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.write(work).await,
+            Backend::Postgres(pool) => {
+                let begun = pool.begin().await;
+                let mut tx =
+                    Tx::postgres_writer(begun.map_err(|error| Error::Statement("begin", error))?);
+                let done = work(&mut tx).await?;
+                tx.commit()
+                    .await
+                    .map_err(|error| Error::Commit(Arc::new(error)))?;
+                Ok(done)
+            }
+        }
+    }
+
+    /// Connections in use and idle, for metrics.
+    pub fn pool_size(&self) -> (u32, usize) {
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => (readers.size(), readers.num_idle()),
+            Backend::Postgres(pool) => (pool.size(), pool.num_idle()),
+        }
+    }
+
+    /// Finishes what waits and closes all connections.
+    pub async fn close(&self) {
+        match &self.backend {
+            Backend::Sqlite { writer, readers } => {
+                writer.stop().await;
+                readers.close().await;
+            }
+            Backend::Postgres(pool) => pool.close().await,
+        }
+    }
+}

@@ -1,1 +1,150 @@
-//! Placeholder.
+//! What push, pull, mount, tag, delete and referrers mean. Knows no HTTP: the gateway parses and
+//! renders, and comes with a permit for everything it asks.
+
+pub mod blob;
+mod body;
+pub mod catalog;
+mod error;
+pub mod manifest;
+pub mod pull_log;
+pub mod referrers;
+pub mod tag;
+pub mod upload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::secret::MasterKey;
+use bytes::Bytes;
+use db::Db;
+use db::audit::NewEntry;
+use model::{BlobId, Clock, ProjectId};
+use moka::sync::Cache;
+use policy::Caller;
+use storage::BlobStore;
+use storage::key::Process;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+pub use body::{Body, BodyError};
+pub use error::{Error, Result};
+use pull_log::PullLog;
+
+/// Numbers that an operator may change.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long an idle upload session is kept.
+    pub upload_expiry: Duration,
+    /// How long a blob that nothing refers to is kept.
+    pub grace: Duration,
+    /// Memory for the bodies of all requests together, in bytes.
+    pub body_memory: usize,
+    /// Whether every pull is written before its bytes flow, or pulls are gathered by the second.
+    pub each_pull: bool,
+}
+
+/// Largest manifest, in bytes.
+pub const LARGEST_MANIFEST: usize = 4 << 20;
+/// Bytes of small blobs kept in memory.
+const SMALL_BLOBS: u64 = 12 << 20;
+/// The unit of the body budget, in bytes.
+const BUDGET_UNIT: usize = 64 << 10;
+
+/// The registry.
+pub struct Registry {
+    db: Db,
+    store: Arc<dyn BlobStore>,
+    clock: Arc<dyn Clock>,
+    master: Arc<MasterKey>,
+    pulls: PullLog,
+    limits: Limits,
+    budget: Arc<Semaphore>,
+    small_blobs: Cache<BlobId, Bytes>,
+    process: Process,
+    turns: upload::Turns,
+    /// Requests that go on to their end whether or not someone waits.
+    tasks: TaskTracker,
+}
+
+impl Registry {
+    /// A registry over a database and a store.
+    pub fn new(
+        db: Db,
+        store: Arc<dyn BlobStore>,
+        clock: Arc<dyn Clock>,
+        master: Arc<MasterKey>,
+        limits: Limits,
+    ) -> Self {
+        let weigh =
+            |_: &BlobId, bytes: &Bytes| u32::try_from(bytes.len() + 128).unwrap_or(u32::MAX);
+        Self {
+            db,
+            store,
+            clock,
+            master,
+            pulls: PullLog::default(),
+            budget: Arc::new(Semaphore::new(limits.body_memory / BUDGET_UNIT)),
+            limits,
+            process: Process(auth::random()),
+            turns: upload::Turns::default(),
+            tasks: TaskTracker::new(),
+            small_blobs: Cache::builder()
+                .max_capacity(SMALL_BLOBS)
+                .weigher(weigh)
+                .build(),
+        }
+    }
+
+    /// The database below.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Arc<dyn BlobStore> {
+        &self.store
+    }
+
+    /// This process, as its object keys name it.
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
+    /// Waits until all that was begun is done.
+    pub async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Pulls that wait to be written.
+    pub fn pulls(&self) -> &PullLog {
+        &self.pulls
+    }
+
+    /// Bytes of the body budget that are free.
+    pub fn free_body_memory(&self) -> usize {
+        self.budget.available_permits() * BUDGET_UNIT
+    }
+
+    fn audit_entry(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        (operation, resource_type): (&'static str, &'static str),
+        resource: String,
+    ) -> NewEntry {
+        NewEntry {
+            at: self.clock.now(),
+            account: caller.account(),
+            account_name: caller.name().to_owned(),
+            address: caller.address.to_string(),
+            operation,
+            resource_type,
+            resource,
+            project: Some(project),
+            success: true,
+            times: 1,
+            detail: String::new(),
+        }
+    }
+}

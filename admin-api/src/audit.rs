@@ -1,0 +1,43 @@
+//! The audit entry of a change, written in the change's own transaction.
+
+use db::audit::{NewEntry, append};
+use db::{Result, Tx};
+use model::{ProjectId, Timestamp};
+use policy::Caller;
+
+/// A change, in Harbor's words.
+pub(crate) struct Change {
+    /// `create`, `update` or `delete`.
+    pub(crate) operation: &'static str,
+    /// `user`, `project` or `member`.
+    pub(crate) resource_type: &'static str,
+    /// The resource's name.
+    pub(crate) resource: String,
+    /// The project that it belongs to.
+    pub(crate) project: Option<ProjectId>,
+    /// What was changed, for those who read the log; no values that are secret.
+    pub(crate) detail: String,
+}
+
+/// Notes that `caller` made a change.
+pub(crate) async fn note(
+    tx: &mut Tx,
+    caller: &Caller,
+    change: Change,
+    now: Timestamp,
+) -> Result<()> {
+    let entry = NewEntry {
+        at: now,
+        account: caller.account(),
+        account_name: caller.name().to_owned(),
+        address: caller.address.to_string(),
+        operation: change.operation,
+        resource_type: change.resource_type,
+        resource: change.resource,
+        project: change.project,
+        success: true,
+        times: 1,
+        detail: change.detail,
+    };
+    append(tx, &entry).await
+}

@@ -1,0 +1,185 @@
+//! What goes wrong, and the only map of it to statuses, codes and Harbor's envelope.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use auth::password::{PasswordError, WeakPassword};
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use policy::Refusal;
+use serde_json::json;
+
+/// Why a request is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value breaks a rule of its resource.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A parameter or the body is not of the form that the API describes.
+    #[error("validation failure list:\n{0}")]
+    Validation(String),
+    /// Nobody is signed in.
+    #[error("unauthorized")]
+    NotSignedIn,
+    /// The caller may not do it; the text says what is missing.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The path knows no such method; those that it knows are named.
+    #[error("method {method} is not allowed, but [{allowed}] are")]
+    MethodNotAllowed {
+        /// The method of the request.
+        method: String,
+        /// The methods of the path, with commas between them.
+        allowed: String,
+    },
+    /// The name is taken.
+    #[error("{0}")]
+    Conflict(String),
+    /// Something else must happen first.
+    #[error("precondition failed: {0}")]
+    Precondition(String),
+    /// The body is larger than any that the API has a use for.
+    #[error("the request body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Too many wrong passwords.
+    #[error("too many failed logins")]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The database cannot be read or written.
+    #[error("the database did not serve the request")]
+    Database(#[from] db::Error),
+    /// A password could not be hashed or checked.
+    #[error("cannot work on the password")]
+    Password(#[from] PasswordError),
+    /// The file system of the data folder cannot be measured.
+    #[error("cannot measure the data folder's file system")]
+    Volume(#[source] std::io::Error),
+    /// The gateway did not say where the request comes from.
+    #[error("the request carries no client address")]
+    NoAddress,
+    /// A task was cut off, as happens when the process ends.
+    #[error("the work was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+/// Seconds after which a request is worth repeating that the database did not serve.
+const DATABASE_RETRY: &str = "5";
+
+impl Error {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotSignedIn => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Database(error) => database_status(error),
+            Self::Password(_) | Self::Volume(_) | Self::NoAddress | Self::Interrupted(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
+        match self {
+            Self::Throttled { retry_after } => Some(retry_after.as_secs().max(1).into()),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                Some(HeaderValue::from_static(DATABASE_RETRY))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn database_status(error: &db::Error) -> StatusCode {
+    match error {
+        db::Error::Open(..)
+        | db::Error::Migrate(_)
+        | db::Error::Statement(..)
+        | db::Error::Commit(_)
+        | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
+        db::Error::Duplicate(_) | db::Error::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "BAD_REQUEST",
+        StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+        StatusCode::FORBIDDEN => "FORBIDDEN",
+        StatusCode::NOT_FOUND => "NOT_FOUND",
+        StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
+        StatusCode::CONFLICT => "CONFLICT",
+        StatusCode::PRECONDITION_FAILED => "PRECONDITION",
+        StatusCode::PAYLOAD_TOO_LARGE => "REQUEST_ENTITY_TOO_LARGE",
+        StatusCode::UNPROCESSABLE_ENTITY => "UNPROCESSABLE_ENTITY",
+        StatusCode::TOO_MANY_REQUESTS => "TOO_MANY_REQUEST",
+        StatusCode::SERVICE_UNAVAILABLE => "SERVICE_UNAVAILABLE",
+        _ => "UNKNOWN",
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let message = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
+            _ => self.to_string(),
+        };
+        if status.is_server_error() {
+            tracing::error!(error = chain(&self), "an API request failed");
+        }
+        let body = json!({"errors": [{"code": code(status), "message": message}]});
+        let mut response = (status, format!("{body}\n")).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/json; charset=utf-8"),
+        );
+        if let Some(seconds) = self.retry_after(status) {
+            headers.insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// An error and all its causes, in one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotSignedIn => Self::NotSignedIn,
+            Refusal::NotPermitted | Refusal::TokenTooNarrow => Self::Forbidden("forbidden".into()),
+        }
+    }
+}
+
+impl From<WeakPassword> for Error {
+    fn from(weak: WeakPassword) -> Self {
+        Self::BadRequest(weak.to_string())
+    }
+}
+
+/// A body that is sent as JSON, with the content type as Harbor writes it.
+pub(crate) type Rendered<T> = Result<Json<T>, Error>;

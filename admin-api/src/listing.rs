@@ -1,0 +1,62 @@
+//! A list that is asked for, and its answer with count, links and warnings.
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use db::page::Page;
+use http::header::{LINK, WARNING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+
+use crate::Error;
+use crate::page::Paging;
+use crate::param::Params;
+use crate::query::Query;
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// Which part of a list is asked for, and in which order.
+pub(crate) struct Listing {
+    path: String,
+    /// All parameters.
+    pub(crate) params: Params,
+    paging: Paging,
+    /// `q` and `sort`.
+    pub(crate) query: Query,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Listing {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = Params::from_request_parts(parts, state).await?;
+        Ok(Self {
+            path: parts.uri.path().to_owned(),
+            paging: Paging::parse(&params)?,
+            query: Query::parse(&params)?,
+            params,
+        })
+    }
+}
+
+impl Listing {
+    /// Which rows to read.
+    pub(crate) fn rows(&self) -> Page {
+        self.paging.rows()
+    }
+
+    /// The answer: these rows, out of `total`.
+    pub(crate) fn answer<T: Serialize>(&self, rows: &[T], total: i64) -> Response {
+        let mut headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(total))]);
+        let link = self.paging.links(&self.path, &self.params, total);
+        let warning = self.query.warning();
+        for (name, text) in [(LINK, link), (WARNING, warning)] {
+            // What does not fit into a header is left out; both are hints.
+            if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        (headers, Json(rows)).into_response()
+    }
+}

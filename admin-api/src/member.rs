@@ -1,0 +1,76 @@
+//! Members of projects. Groups do not exist so far.
+
+pub(crate) mod create;
+pub(crate) mod get;
+pub(crate) mod update;
+
+use db::Tx;
+use db::member::{self, Member};
+use model::{AccountId, MemberId, ProjectId, Timestamp};
+use policy::{Caller, Role};
+use serde::Serialize;
+
+use crate::Error;
+use crate::audit::{self, Change};
+
+/// A membership as the API shows it.
+#[derive(Serialize)]
+pub(crate) struct View {
+    entity_id: AccountId,
+    entity_name: String,
+    /// `u` for users, `g` for groups.
+    entity_type: &'static str,
+    id: MemberId,
+    project_id: ProjectId,
+    role_id: i64,
+    role_name: &'static str,
+}
+
+impl From<Member> for View {
+    fn from(member: Member) -> Self {
+        Self {
+            entity_id: member.account,
+            entity_name: member.name,
+            entity_type: "u",
+            id: member.id,
+            project_id: member.project,
+            role_id: member.role.id(),
+            role_name: member.role.name(),
+        }
+    }
+}
+
+async fn find(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Member, Error> {
+    let member = member::get(tx, project, id).await?;
+    member.ok_or_else(|| {
+        Error::NotFound(format!(
+            "the project member is not found, project id {project}, member id {id}"
+        ))
+    })
+}
+
+/// The role with an id. The message is Harbor's, though there are five roles.
+fn check_role(id: Option<i64>) -> Result<Role, Error> {
+    id.and_then(Role::from_id).ok_or_else(|| {
+        Error::BadRequest("Failed to update project member, role is not in 1,2,3".to_owned())
+    })
+}
+
+/// Notes a change of a membership.
+async fn note(
+    tx: &mut Tx,
+    caller: &Caller,
+    operation: &'static str,
+    (project, name): (ProjectId, &str),
+    role: Role,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let change = Change {
+        operation,
+        resource_type: "member",
+        resource: name.to_owned(),
+        project: Some(project),
+        detail: role.name().to_owned(),
+    };
+    Ok(audit::note(tx, caller, change, now).await?)
+}

@@ -1,0 +1,128 @@
+//! Adding members.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use db::account::{self, Account};
+use db::{Tx, member};
+use http::header::LOCATION;
+use http::{StatusCode, Uri};
+use model::AccountId;
+use policy::{Action, Resource};
+use serde::Deserialize;
+
+use crate::caller::By;
+use crate::json::{BodyOf, Parsed};
+use crate::member::{check_role, note};
+use crate::param::ProjectRef;
+use crate::project::{permitted, still};
+use crate::{App, Error};
+
+/// The body of `POST …/members`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AddMember {
+    role_id: Option<i64>,
+    member_user: Option<UserEntity>,
+    member_group: Option<UserGroup>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UserEntity {
+    user_id: Option<i64>,
+    username: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UserGroup {
+    id: Option<i64>,
+    group_name: Option<String>,
+    ldap_group_dn: Option<String>,
+}
+
+impl BodyOf for AddMember {
+    const NAME: &'static str = "project_member";
+}
+
+/// Who is to become a member.
+enum Entity {
+    Id(AccountId),
+    Name(String),
+}
+
+/// `POST …/members`
+pub(crate) async fn create(
+    State(app): App,
+    named: ProjectRef,
+    By(caller): By,
+    uri: Uri,
+    Parsed(body): Parsed<AddMember>,
+) -> Result<impl IntoResponse, Error> {
+    let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Create).await?;
+    let role_id = body.role_id;
+    let entity = entity(body)?;
+    let now = app.clock.now();
+    let id = app
+        .db
+        .write(move |tx| {
+            Box::pin(async move {
+                let project = still(tx, permit.project().id).await?.id;
+                let account = find(tx, &entity).await?;
+                let role = check_role(role_id)?;
+                let id = member::add(tx, project, account.id, role, now)
+                    .await
+                    .map_err(taken)?;
+                let named = (project, account.name.as_str());
+                note(tx, permit.caller(), "create", named, role, now).await?;
+                Ok::<_, Error>(id)
+            })
+        })
+        .await?;
+    let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
+    Ok((StatusCode::CREATED, [(LOCATION, location)]))
+}
+
+/// Of several that are given, Harbor takes the user's id first, then the group's, then names.
+fn entity(body: AddMember) -> Result<Entity, Error> {
+    let user = body.member_user.unwrap_or_default();
+    let group = body.member_group.unwrap_or_default();
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    if let Some(id) = user.user_id.filter(|id| *id != 0) {
+        return Ok(Entity::Id(AccountId(id)));
+    }
+    if let Some(id) = group.id.filter(|id| *id != 0) {
+        return Err(Error::BadRequest(format!(
+            "member_group: there is no group with ID {id}"
+        )));
+    }
+    if let Some(name) = given(user.username) {
+        return Ok(Entity::Name(name));
+    }
+    match given(group.ldap_group_dn).or(given(group.group_name)) {
+        Some(name) => Err(Error::NotFound(format!("{name} not found: not supported"))),
+        None => Err(Error::BadRequest(
+            "at least one of member_user or member_group must be provided".to_owned(),
+        )),
+    }
+}
+
+async fn find(tx: &mut Tx, entity: &Entity) -> Result<Account, Error> {
+    match entity {
+        Entity::Id(id) => account::by_id(tx, *id).await?.ok_or_else(|| {
+            Error::BadRequest(format!("member_user: there is no user with ID {id}"))
+        }),
+        Entity::Name(name) => account::by_name(tx, name)
+            .await?
+            .ok_or_else(|| Error::NotFound(format!("user {name} is not found"))),
+    }
+}
+
+fn taken(error: db::Error) -> Error {
+    match error {
+        db::Error::Duplicate(_) => {
+            Error::Conflict("The project member specified already exist".to_owned())
+        }
+        other => Error::Database(other),
+    }
+}

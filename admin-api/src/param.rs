@@ -1,0 +1,265 @@
+//! Parameters in path, query string and headers, with Harbor's messages for those that do not parse.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::HeaderMap;
+use http::request::Parts;
+use model::{AccountId, MemberId, ProjectId, ProjectName};
+use percent_encoding::percent_decode_str;
+
+use crate::Error;
+
+/// The pairs of a query string, decoded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(crate) fn parse(query: &str) -> Result<Self, Error> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs.map(pair).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A parameter; of several with the same name the last one, as with Harbor.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter().rev();
+        let (_, value) = pairs.find(|(key, _)| key == name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A parameter that has to be there.
+    pub(crate) fn required(&self, name: &str) -> Result<&str, Error> {
+        self.get(name)
+            .ok_or_else(|| Error::Validation(format!("{name} in query is required")))
+    }
+
+    /// A whole number.
+    pub(crate) fn int(&self, name: &str) -> Result<Option<i64>, Error> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| {
+            Error::Validation(format!("{name} in query must be of type int64: {text:?}"))
+        })
+    }
+
+    /// A flag.
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        self.get(name).map(truthy)
+    }
+
+    /// All pairs but those named `name`, ordered by name.
+    pub(crate) fn without(&self, name: &str) -> Vec<(&str, &str)> {
+        let pairs = self.0.iter().map(|(key, value)| (&**key, &**value));
+        let mut others: Vec<_> = pairs.filter(|(key, _)| *key != name).collect();
+        others.sort_by_key(|(key, _)| *key);
+        others
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Self::parse(parts.uri.query().unwrap_or_default())
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), Error> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    Ok((decode(key)?, decode(value)?))
+}
+
+/// Decodes a part of a query string.
+fn decode(text: &str) -> Result<String, Error> {
+    let spaced = text.replace('+', " ");
+    decode_escapes(&spaced)
+        .ok_or_else(|| Error::BadRequest("the query string holds an invalid URL escape".to_owned()))
+}
+
+/// Decodes `%41` and the like; `None` where an escape is cut short or the result is not UTF-8.
+pub(crate) fn decode_escapes(text: &str) -> Option<String> {
+    let whole = |after: &str| {
+        let digits = after.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !text.split('%').skip(1).all(whole) {
+        return None;
+    }
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+/// What Harbor takes for true; everything else is false.
+fn truthy(text: &str) -> bool {
+    const TRUE: [&str; 10] = [
+        "1", "yes", "ok", "true", "y", "on", "selected", "checked", "t", "enabled",
+    ];
+    TRUE.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// Whether a header says true.
+pub(crate) fn header_flag(headers: &HeaderMap, name: &str) -> bool {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.is_some_and(truthy)
+}
+
+/// A project as a path names it: all digits are an id, unless `X-Is-Resource-Name` says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProjectRef {
+    /// By its id.
+    Id(ProjectId),
+    /// By its name.
+    Name(ProjectName),
+    /// A text that no project can have as its name.
+    Nothing(String),
+}
+
+impl ProjectRef {
+    fn parse(text: &str, is_name: bool) -> Self {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits && !is_name {
+            return text
+                .parse()
+                .map_or_else(|_| Self::Nothing(text.to_owned()), Self::Id);
+        }
+        match text.parse() {
+            Ok(name) => Self::Name(name),
+            Err(_) => Self::Nothing(text.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for ProjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+            Self::Nothing(text) => text.fmt(f),
+        }
+    }
+}
+
+/// Name of the path parameter that is a project.
+const PROJECT: &str = "project_name_or_id";
+
+impl<S: Send + Sync> FromRequestParts<S> for ProjectRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let text = path_param(parts, state, PROJECT).await?;
+        // Clients encode names once or twice; no name holds a `%`.
+        let text = decode_escapes(&text).unwrap_or(text);
+        let is_name = header_flag(&parts.headers, "x-is-resource-name");
+        Ok(Self::parse(&text, is_name))
+    }
+}
+
+/// The account that a path names.
+pub(crate) struct UserRef(pub(crate) AccountId);
+
+impl<S: Send + Sync> FromRequestParts<S> for UserRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        int_param(parts, state, "user_id")
+            .await
+            .map(|id| Self(AccountId(id)))
+    }
+}
+
+/// The membership that a path names.
+pub(crate) struct MemberRef(pub(crate) MemberId);
+
+impl<S: Send + Sync> FromRequestParts<S> for MemberRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        int_param(parts, state, "mid")
+            .await
+            .map(|id| Self(MemberId(id)))
+    }
+}
+
+/// The project setting that a path names.
+pub(crate) struct MetadataName(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for MetadataName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        path_param(parts, state, "meta_name").await.map(Self)
+    }
+}
+
+async fn int_param<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<i64, Error> {
+    let text = path_param(parts, state, name).await?;
+    text.parse()
+        .map_err(|_| Error::Validation(format!("{name} in path must be of type int64: {text:?}")))
+}
+
+async fn path_param<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<String, Error> {
+    let unreadable = || Error::BadRequest("the path holds an invalid URL escape".to_owned());
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| unreadable())?;
+    let found = params.iter().find(|(key, _)| *key == name);
+    found
+        .map(|(_, value)| value.to_owned())
+        .ok_or_else(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn of_several_parameters_the_last_one_counts() {
+        let params = Params::parse("a=1&b=x+y%21&a=2&&c").unwrap();
+        assert_eq!(params.get("a"), Some("2"));
+        assert_eq!(params.get("b"), Some("x y!"));
+        assert_eq!(params.get("c"), None);
+        assert!(params.required("c").is_err());
+        assert_eq!(params.int("a").unwrap(), Some(2));
+        assert!(params.int("b").is_err());
+    }
+
+    #[test]
+    fn escapes_that_are_cut_short_or_not_utf8_are_refused() {
+        for query in ["a=%", "a=%4", "a=%zz", "%g1=a", "a=%ff"] {
+            assert!(Params::parse(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn digits_are_an_id_unless_said_otherwise() {
+        assert_eq!(
+            ProjectRef::parse("12", false),
+            ProjectRef::Id(ProjectId(12))
+        );
+        let name = ProjectRef::Name("12".parse().unwrap());
+        assert_eq!(ProjectRef::parse("12", true), name);
+        let far = "99999999999999999999";
+        assert_eq!(
+            ProjectRef::parse(far, false),
+            ProjectRef::Nothing(far.into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in ".{0,80}") {
+            let _ = Params::parse(&text);
+            let _ = ProjectRef::parse(&text, false);
+        }
+
+        #[test]
+        fn a_project_prints_back_unchanged(text in "[a-z][a-z0-9]{0,9}") {
+            prop_assert_eq!(ProjectRef::parse(&text, false).to_string(), text);
+        }
+    }
+}

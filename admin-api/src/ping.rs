@@ -1,0 +1,20 @@
+//! Whether the API answers, and which one it is.
+
+use axum::Json;
+use serde::Serialize;
+
+/// `GET /ping`
+pub(crate) async fn ping() -> ([(http::HeaderName, &'static str); 1], &'static str) {
+    ([(http::header::CONTENT_TYPE, "text/plain")], "Pong")
+}
+
+/// The answer of `GET /api/version`.
+#[derive(Serialize)]
+pub(crate) struct Version {
+    version: &'static str,
+}
+
+/// `GET /api/version`: the version of the API, for clients that find its path this way.
+pub(crate) async fn version() -> Json<Version> {
+    Json(Version { version: "v2.0" })
+}

@@ -1,0 +1,181 @@
+//! Making projects.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use db::project;
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode, Uri};
+use model::{AccountId, ProjectId, ProjectName};
+use policy::{Caller, SystemPermit};
+use serde::Deserialize;
+
+use crate::caller::{By, permit_signed_in};
+use crate::json::{BodyOf, Parsed};
+use crate::param::header_flag;
+use crate::project::metadata::{Metadata, Settings};
+use crate::project::note;
+use crate::{AdminState, App, Error};
+
+/// The body of `POST` and `PUT /projects`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ProjectRequest {
+    project_name: Option<String>,
+    public: Option<bool>,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) cve_allowlist: Option<AllowlistRequest>,
+    storage_limit: Option<i64>,
+    registry_id: Option<i64>,
+}
+
+/// What is looked at of a project's exceptions from vulnerability rules.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AllowlistRequest {
+    pub(crate) project_id: Option<i64>,
+}
+
+impl BodyOf for ProjectRequest {
+    const NAME: &'static str = "project";
+}
+
+impl ProjectRequest {
+    /// What the schema says, ahead of all rules.
+    pub(crate) fn check_schema(&self) -> Result<(), Error> {
+        let name = self.project_name.as_deref().unwrap_or_default();
+        if name.chars().count() > 255 {
+            return Err(Error::Validation(
+                "validation failure list:\nproject_name in body should be at most 255 chars long"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A project that may be made.
+struct NewProject {
+    name: ProjectName,
+    owner: AccountId,
+    public: bool,
+    storage_limit: i64,
+    settings: Settings,
+}
+
+/// `POST /projects`: whoever makes a project becomes its first admin.
+pub(crate) async fn create(
+    State(app): App,
+    By(caller): By,
+    uri: Uri,
+    headers: HeaderMap,
+    Parsed(body): Parsed<ProjectRequest>,
+) -> Result<impl IntoResponse, Error> {
+    body.check_schema()?;
+    let (permit, owner) = permit_signed_in(&caller)?;
+    let new = check(&caller, owner, body)?;
+    let name = new.name.clone();
+    let id = store(&app, permit, new).await?;
+    let parent = uri.path().trim_end_matches('/');
+    let location = if header_flag(&headers, "x-resource-name-in-location") {
+        format!("{parent}/{name}")
+    } else {
+        format!("{parent}/{id}")
+    };
+    Ok((StatusCode::CREATED, [(LOCATION, location)]))
+}
+
+fn check(caller: &Caller, owner: AccountId, body: ProjectRequest) -> Result<NewProject, Error> {
+    check_registry(caller, body.registry_id)?;
+    let name = check_name(&body.project_name.unwrap_or_default())?;
+    let storage_limit = check_limit(caller, body.storage_limit)?;
+    let settings = body.metadata.unwrap_or_default().check(None)?;
+    Ok(NewProject {
+        name,
+        owner,
+        public: settings.public.or(body.public).unwrap_or(false),
+        storage_limit,
+        settings,
+    })
+}
+
+/// Proxy caches: there are no registries yet that one could be made for.
+fn check_registry(caller: &Caller, registry: Option<i64>) -> Result<(), Error> {
+    match registry {
+        None => Ok(()),
+        Some(_) if !caller.bindings.sysadmin => Err(Error::Forbidden(
+            "Only system admin can create proxy cache project".to_owned(),
+        )),
+        Some(id) => Err(Error::BadRequest(format!(
+            "registry_id: registry {id} does not exist"
+        ))),
+    }
+}
+
+pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
+    if text.is_empty() || text.len() > 255 {
+        return Err(Error::BadRequest(format!(
+            "Project name {text} is illegal in length. (greater than 255 or less than 1)"
+        )));
+    }
+    text.parse().map_err(|_| {
+        Error::BadRequest(
+            "project name is not in lower case or contains illegal characters".to_owned(),
+        )
+    })
+}
+
+/// No limit.
+const UNLIMITED: i64 = -1;
+/// The largest limit: 1 PiB.
+const LARGEST_LIMIT: i64 = 1 << 50;
+
+/// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
+fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
+    match asked.filter(|_| caller.bindings.sysadmin) {
+        None | Some(0) => Ok(UNLIMITED),
+        Some(UNLIMITED) => Ok(UNLIMITED),
+        Some(bytes) if bytes < 0 => Err(Error::BadRequest(format!(
+            "bad request: invalid non-positive value for quota limit, value={bytes}"
+        ))),
+        Some(bytes) if bytes > LARGEST_LIMIT => Err(Error::BadRequest(format!(
+            "bad request: 1024TB is the maximum limitation for quota limit, value={bytes}"
+        ))),
+        Some(bytes) => Ok(bytes),
+    }
+}
+
+async fn store(
+    app: &Arc<AdminState>,
+    permit: SystemPermit,
+    new: NewProject,
+) -> Result<ProjectId, Error> {
+    let now = app.clock.now();
+    app.db
+        .write(move |tx| {
+            Box::pin(async move {
+                let name = new.name.as_str();
+                let id =
+                    project::create(tx, &new.name, new.owner, new.public, new.storage_limit, now)
+                        .await
+                        .map_err(|error| taken(name, error))?;
+                for (key, value) in &new.settings.others {
+                    project::set_metadata(tx, id, key, value).await?;
+                }
+                let detail = format!("public={}", new.public);
+                note(tx, permit.caller(), "create", (id, name), detail, now).await?;
+                Ok(id)
+            })
+        })
+        .await
+}
+
+fn taken(name: &str, error: db::Error) -> Error {
+    match error {
+        db::Error::Duplicate(_) => {
+            Error::Conflict(format!("The project named {name} already exists"))
+        }
+        other => Error::Database(other),
+    }
+}

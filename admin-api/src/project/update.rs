@@ -1,0 +1,59 @@
+//! Changing a project's settings. Name, quota and owner stay as they are.
+
+use axum::extract::State;
+use db::project;
+use policy::{Action, Resource};
+
+use crate::caller::By;
+use crate::json::Parsed;
+use crate::param::ProjectRef;
+use crate::project::create::ProjectRequest;
+use crate::project::metadata::Settings;
+use crate::project::{note, permitted, still};
+use crate::{App, Error};
+
+/// `PUT /projects/{project_name_or_id}`: settings that are not given stay.
+pub(crate) async fn update(
+    State(app): App,
+    named: ProjectRef,
+    By(caller): By,
+    Parsed(body): Parsed<ProjectRequest>,
+) -> Result<(), Error> {
+    body.check_schema()?;
+    let (permit, project) =
+        permitted(&app.db, &caller, &named, Resource::Project, Action::Update).await?;
+    check_allowlist(&body, permit.project().id.0)?;
+    let stored = project::metadata(&mut app.db.reader().await?, project.id).await?;
+    let retention = stored.get("retention_id").map(String::as_str);
+    let settings = body.metadata.unwrap_or_default().check(retention)?;
+    if settings == Settings::default() {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    app.db
+        .write(move |tx| {
+            Box::pin(async move {
+                let project = still(tx, permit.project().id).await?;
+                if let Some(public) = settings.public {
+                    project::set_public(tx, &project.facts(), public, now).await?;
+                }
+                for (key, value) in &settings.others {
+                    project::set_metadata(tx, project.id, key, value).await?;
+                }
+                let named = (project.id, project.name.as_str());
+                let detail = settings.describe();
+                note(tx, permit.caller(), "update", named, detail, now).await
+            })
+        })
+        .await
+}
+
+fn check_allowlist(body: &ProjectRequest, project: i64) -> Result<(), Error> {
+    let given = body.cve_allowlist.as_ref().and_then(|list| list.project_id);
+    if given.is_some_and(|id| id != 0 && id != project) {
+        return Err(Error::BadRequest(
+            "cve_allowlist.project_id is not the id of the project".to_owned(),
+        ));
+    }
+    Ok(())
+}

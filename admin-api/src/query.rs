@@ -1,0 +1,340 @@
+//! The grammar of `q` and `sort`, which all lists share. Resources take the fields that they know;
+//! what nobody takes is ignored, as with Harbor, but named in a `Warning`.
+
+use model::Timestamp;
+use time::PrimitiveDateTime;
+use time::macros::format_description;
+
+use crate::Error;
+use crate::param::{Params, decode_escapes};
+
+/// What `q` and `sort` ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Query {
+    terms: Vec<(String, Test)>,
+    sort: Vec<(String, Direction)>,
+    unknown: Vec<String>,
+}
+
+/// What a term asks of its field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    /// `k=v`
+    Is(String),
+    /// `k=~v`
+    Contains(String),
+    /// `k=[a~b]`, where one of them may be empty.
+    Within(String, String),
+    /// `k={a b}`
+    AnyOf(Vec<String>),
+    /// `k=(a b)`
+    AllOf,
+}
+
+/// In which direction a field is sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+/// What is asked of a field that holds text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextTest {
+    /// It is this.
+    pub(crate) is: Option<String>,
+    /// It holds this, in any case.
+    pub(crate) contains: Option<String>,
+    /// It is one of these, where there are some.
+    pub(crate) any_of: Vec<String>,
+}
+
+impl Query {
+    /// Reads both parameters.
+    pub(crate) fn parse(params: &Params) -> Result<Self, Error> {
+        let terms = match params.get("q") {
+            Some(text) => parse_terms(text)?,
+            None => Vec::new(),
+        };
+        let sort = params.get("sort").map(parse_sort).unwrap_or_default();
+        Ok(Self {
+            terms,
+            sort,
+            unknown: Vec::new(),
+        })
+    }
+
+    /// What is asked of a text.
+    pub(crate) fn text(&mut self, field: &str) -> Result<TextTest, Error> {
+        let mut asked = TextTest::default();
+        match self.take(field) {
+            None => {}
+            Some(Test::Is(text)) => asked.is = Some(text),
+            Some(Test::Contains(text)) => asked.contains = Some(text),
+            Some(Test::AnyOf(texts)) => asked.any_of = texts,
+            Some(Test::Within(..) | Test::AllOf) => return Err(unfit(field)),
+        }
+        Ok(asked)
+    }
+
+    /// What is asked of a flag.
+    pub(crate) fn flag(&mut self, field: &str) -> Result<Option<bool>, Error> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Test::Is(text)) => match text.as_str() {
+                "true" | "1" => Ok(Some(true)),
+                "false" | "0" => Ok(Some(false)),
+                _ => Err(unfit(field)),
+            },
+            Some(_) => Err(unfit(field)),
+        }
+    }
+
+    /// What is asked of an id.
+    pub(crate) fn int(&mut self, field: &str) -> Result<Option<i64>, Error> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Test::Is(text)) => text.parse().map(Some).map_err(|_| unfit(field)),
+            Some(_) => Err(unfit(field)),
+        }
+    }
+
+    /// What is asked of a time: the first and the last moment of the span.
+    pub(crate) fn time(&mut self, field: &str) -> Result<Option<(Timestamp, Timestamp)>, Error> {
+        /// Times in `q` are whole seconds, which last this many microseconds more.
+        const SECOND: i64 = 999_999;
+        let start = |text: &str| parse_time(text).ok_or_else(|| unfit(field));
+        let end = |text: &str| start(text).map(|at| Timestamp(at.0.saturating_add(SECOND)));
+        match self.take(field) {
+            None => Ok(None),
+            Some(Test::Is(text)) => Ok(Some((start(&text)?, end(&text)?))),
+            Some(Test::Within(from, until)) => {
+                let from = match from.as_str() {
+                    "" => Timestamp(i64::MIN),
+                    text => start(text)?,
+                };
+                let until = match until.as_str() {
+                    "" => Timestamp(i64::MAX),
+                    text => end(text)?,
+                };
+                Ok(Some((from, until)))
+            }
+            Some(_) => Err(unfit(field)),
+        }
+    }
+
+    /// The order that is asked for: `fields` are names with their order upwards and downwards. The
+    /// first that is known decides.
+    pub(crate) fn order<T: Copy + Default>(&mut self, fields: &[(&str, T, T)]) -> T {
+        let mut order = None;
+        for (name, direction) in std::mem::take(&mut self.sort) {
+            match fields.iter().find(|(known, ..)| same_field(known, &name)) {
+                None => self.unknown.push(name),
+                Some((_, up, down)) => {
+                    order = order.or(Some(match direction {
+                        Direction::Up => *up,
+                        Direction::Down => *down,
+                    }));
+                }
+            }
+        }
+        order.unwrap_or_default()
+    }
+
+    /// The text of the `Warning` header on what nobody took, if there is any.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let taken = self.terms.iter().map(|(name, _)| name);
+        let sorted = self.sort.iter().map(|(name, _)| name);
+        let names: Vec<String> = taken
+            .chain(sorted)
+            .chain(&self.unknown)
+            .map(|name| printable(name))
+            .collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "299 gantry \"unknown fields in q or sort are ignored: {}\"",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// Takes the term of a field out; of several the last one counts.
+    fn take(&mut self, field: &str) -> Option<Test> {
+        let taken = self
+            .terms
+            .extract_if(.., |(name, _)| same_field(field, name))
+            .last();
+        taken.map(|(_, test)| test)
+    }
+}
+
+fn unfit(field: &str) -> Error {
+    Error::BadRequest(format!("the value for {field} in q does not fit the field"))
+}
+
+/// Fields go by the column's name or its CamelCase form.
+fn same_field(known: &str, given: &str) -> bool {
+    let letters = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    letters(known) == letters(given)
+}
+
+/// A name as it may stand in a header.
+fn printable(name: &str) -> String {
+    let plain = |letter: &char| letter.is_ascii_graphic() && !matches!(letter, '"' | '\\' | ',');
+    name.chars().filter(plain).take(64).collect()
+}
+
+fn parse_sort(text: &str) -> Vec<(String, Direction)> {
+    let fields = text.split(',').map(str::trim);
+    fields
+        .filter(|field| !field.is_empty())
+        .map(|field| match field.strip_prefix('-') {
+            Some(name) => (name.to_owned(), Direction::Down),
+            None => (field.to_owned(), Direction::Up),
+        })
+        .collect()
+}
+
+fn parse_terms(text: &str) -> Result<Vec<(String, Test)>, Error> {
+    let text = decode_escapes(text)
+        .ok_or_else(|| Error::BadRequest("q holds an invalid URL escape".to_owned()))?;
+    text.split(',').map(parse_term).collect()
+}
+
+fn parse_term(term: &str) -> Result<(String, Test), Error> {
+    let (key, value) = term
+        .split_once('=')
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+        .ok_or_else(|| {
+            Error::BadRequest(
+                "the query string must contain \"=\" and the key/value cannot be empty".to_owned(),
+            )
+        })?;
+    let malformed = || Error::BadRequest(format!("the value for {key} in q is malformed"));
+    parse_test(value)
+        .map(|test| (key.to_owned(), test))
+        .ok_or_else(malformed)
+}
+
+fn parse_test(value: &str) -> Option<Test> {
+    if let Some(exact) = value.strip_prefix('\\') {
+        return Some(Test::Is(exact.to_owned()));
+    }
+    if let Some(part) = value.strip_prefix('~') {
+        return (!part.is_empty()).then(|| Test::Contains(part.to_owned()));
+    }
+    if let Some(rest) = value.strip_prefix('[') {
+        let (from, until) = rest.strip_suffix(']')?.split_once('~')?;
+        let (from, until) = (element(from), element(until));
+        let bounded = !from.is_empty() || !until.is_empty();
+        let valid = bounded && !until.contains('~');
+        return valid.then_some(Test::Within(from, until));
+    }
+    if let Some(rest) = value.strip_prefix('{') {
+        return elements(rest.strip_suffix('}')?).map(Test::AnyOf);
+    }
+    if let Some(rest) = value.strip_prefix('(') {
+        return elements(rest.strip_suffix(')')?).map(|_| Test::AllOf);
+    }
+    Some(Test::Is(value.to_owned()))
+}
+
+fn elements(list: &str) -> Option<Vec<String>> {
+    let elements: Vec<String> = list.split_whitespace().map(element).collect();
+    (!elements.is_empty()).then_some(elements)
+}
+
+/// An element of a range or a list, without the quotes around it.
+fn element(text: &str) -> String {
+    let text = text.trim();
+    let unquoted = ['"', '\'']
+        .iter()
+        .find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
+    unquoted.unwrap_or(text).to_owned()
+}
+
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let at = PrimitiveDateTime::parse(&text.replace(' ', "T"), form).ok()?;
+    Some(at.assume_utc().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(q: &str) -> Result<Vec<(String, Test)>, Error> {
+        parse_terms(q)
+    }
+
+    fn one(q: &str) -> Test {
+        parse(q).unwrap().remove(0).1
+    }
+
+    #[test]
+    fn every_form_is_understood() {
+        assert_eq!(one("name=gold"), Test::Is("gold".into()));
+        assert_eq!(one("name=%7Egold"), Test::Contains("gold".into()));
+        assert_eq!(one(r"name=\~gold"), Test::Is("~gold".into()));
+        assert_eq!(one("id=[1~]"), Test::Within("1".into(), String::new()));
+        assert_eq!(
+            one("name={gold 'library'}"),
+            Test::AnyOf(vec!["gold".into(), "library".into()])
+        );
+        assert_eq!(one("labels=(1 2)"), Test::AllOf);
+        assert_eq!(parse("a=1,b=2").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        for q in [
+            "zzz",
+            "=1",
+            "a=",
+            "a=1,",
+            "a=~",
+            "a=[1]",
+            "a=[~]",
+            "a=[1~2~3]",
+            "a=[1~2",
+            "a={}",
+            "a={1",
+            "a=()",
+            "a=%zz",
+        ] {
+            assert!(parse(q).is_err(), "{q}");
+        }
+    }
+
+    #[test]
+    fn a_time_span_holds_its_last_second() {
+        let params = Params::parse("q=CreationTime=[2026-01-02T03:04:05~2026-01-02 03:04:06]");
+        let mut query = Query::parse(&params.unwrap()).unwrap();
+        let (from, until) = query.time("creation_time").unwrap().unwrap();
+        assert_eq!(until.0 - from.0, 1_999_999);
+        assert_eq!(query.warning(), None);
+    }
+
+    #[test]
+    fn unknown_fields_are_named() {
+        let params = Params::parse("q=name=a,z\"z=1&sort=-yyy,name").unwrap();
+        let mut query = Query::parse(&params).unwrap();
+        assert_eq!(query.text("name").unwrap().is.as_deref(), Some("a"));
+        assert_eq!(query.order(&[("name", 1, 2)]), 1);
+        assert_eq!(
+            query.warning().unwrap(),
+            "299 gantry \"unknown fields in q or sort are ignored: zz, yyy\""
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,80}") {
+            let _ = parse_terms(&text);
+            let _ = parse_sort(&text);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What this installation is: settings that user interfaces need, disk space, the CA certificate.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use serde::Serialize;
+
+use crate::caller::{By, permit_system};
+use crate::error::Rendered;
+use crate::{AdminState, App, Error};
+
+/// The answer of `GET /systeminfo`.
+#[derive(Serialize)]
+pub(crate) struct GeneralInfo {
+    auth_mode: &'static str,
+    banner_message: &'static str,
+    oidc_provider_name: &'static str,
+    primary_auth_mode: bool,
+    self_registration: bool,
+    #[serde(flatten)]
+    details: Option<Details>,
+}
+
+/// What only those who are signed in see.
+#[derive(Serialize)]
+struct Details {
+    current_time: String,
+    external_url: String,
+    harbor_version: String,
+    has_ca_root: bool,
+    notification_enable: bool,
+    project_creation_restriction: &'static str,
+    read_only: bool,
+    registry_storage_provider_name: &'static str,
+    registry_url: String,
+}
+
+/// `GET /systeminfo`
+pub(crate) async fn general(State(app): App, By(caller): By) -> Json<GeneralInfo> {
+    Json(GeneralInfo {
+        auth_mode: "db_auth",
+        banner_message: "",
+        oidc_provider_name: "",
+        primary_auth_mode: false,
+        self_registration: false,
+        details: caller.account().map(|_| details(&app)),
+    })
+}
+
+fn details(app: &AdminState) -> Details {
+    let info = &app.info;
+    Details {
+        current_time: app.clock.now().to_string(),
+        external_url: format!("https://{}", info.external_host),
+        harbor_version: info.version.clone(),
+        has_ca_root: info.ca_pem.is_some(),
+        notification_enable: false,
+        project_creation_restriction: "everyone",
+        read_only: false,
+        registry_storage_provider_name: info.storage_provider,
+        registry_url: info.external_host.clone(),
+    }
+}
+
+/// The answer of `GET /systeminfo/volumes`.
+#[derive(Serialize)]
+pub(crate) struct Volumes {
+    storage: [Volume; 1],
+}
+
+/// Bytes of a file system.
+#[derive(Serialize)]
+struct Volume {
+    free: u64,
+    total: u64,
+}
+
+/// `GET /systeminfo/volumes`: the space on the data folder's file system.
+pub(crate) async fn volumes(State(app): App, By(caller): By) -> Rendered<Volumes> {
+    permit_system(&caller)?;
+    let folder = app.info.data_folder.clone();
+    let stat = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder))
+        .await
+        .map_err(Error::Interrupted)?
+        .map_err(|error| Error::Volume(error.into()))?;
+    let volume = Volume {
+        free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        total: stat.f_blocks.saturating_mul(stat.f_frsize),
+    };
+    Ok(Json(Volumes { storage: [volume] }))
+}
+
+/// `GET /systeminfo/getcert`: the certificate that clients need to trust.
+pub(crate) async fn certificate(State(app): App) -> Result<Response, Error> {
+    let pem = app
+        .info
+        .ca_pem
+        .clone()
+        .ok_or_else(|| Error::NotFound("there is no private CA certificate".to_owned()))?;
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream"),
+        (CONTENT_DISPOSITION, "attachment; filename=ca.crt"),
+    ];
+    Ok((headers, pem).into_response())
+}

@@ -1,0 +1,441 @@
+//! The API as its clients see it, on a SQLite file: what a Harbor answered, refusals of every route,
+//! and the audit trail.
+
+mod exchange;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::identity::Identity;
+use auth::token::{TokenKey, TokenKeys};
+use axum::Router;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use db::account::{self, NewAccount};
+use db::audit::recorder::Recorder;
+use db::{Db, Location, audit, member, project, repository};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use model::{ManualClock, ProjectId, ProjectName, Timestamp};
+use policy::{Role, table};
+use tower::ServiceExt as _;
+
+use crate::{AdminState, ClientAddress, Error, Needs, ROUTES, Route, SystemInfo, router};
+
+const ADMIN: &str = "Harbor12345";
+const PASSWORD: &str = "Passw0rd1";
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+struct Api {
+    router: Router,
+    db: Db,
+    clock: Arc<ManualClock>,
+    _folder: tempfile::TempDir,
+}
+
+impl Api {
+    /// A fresh installation, with the public project `library`.
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("db"));
+        let db = Db::open(&location).await.unwrap();
+        let clock = Arc::new(ManualClock::at(NOW));
+        let keys = TokenKeys::new(Arc::new(TokenKey::generate().unwrap()), Vec::new());
+        let recorder = Arc::new(Recorder::default());
+        let identity = Identity::new(db.clone(), clock.clone(), recorder, keys, 1_800);
+        let hash = identity.hasher().hash(ADMIN).await.unwrap();
+        let info = SystemInfo {
+            external_host: "registry.example".into(),
+            version: "v2.16.0-test".into(),
+            storage_provider: "filesystem",
+            ca_pem: Some("-----BEGIN CERTIFICATE-----\n".into()),
+            data_folder: folder.path().to_owned(),
+        };
+        let state = AdminState {
+            db: db.clone(),
+            identity: Arc::new(identity),
+            clock: clock.clone(),
+            info,
+        };
+        make_admin(&db, hash).await;
+        Self {
+            router: router(Arc::new(state)),
+            db,
+            clock,
+            _folder: folder,
+        }
+    }
+
+    /// The same with `alice`, `bob` and `carol`.
+    async fn with_people() -> Self {
+        let api = Self::start().await;
+        for name in ["alice", "bob", "carol"] {
+            let body = format!(
+                r#"{{"username":"{name}","password":"{PASSWORD}","email":"{name}@example.com","realname":"{name}"}}"#
+            );
+            let answer = api.ask("POST", "/api/v2.0/users", "admin", &body).await;
+            assert_eq!(answer.status(), StatusCode::CREATED);
+        }
+        api
+    }
+
+    async fn ask(&self, method: &str, path: &str, who: &str, body: &str) -> Response<Body> {
+        let request = request(method, path, who);
+        let request = if body.is_empty() {
+            request.body(Body::empty())
+        } else {
+            request
+                .header(CONTENT_TYPE, "application/json")
+                .body(Body::from(body.to_owned()))
+        };
+        self.send(request.unwrap()).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.clock.advance(Duration::from_secs(1));
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// A private project with alice as its first admin, made without the API.
+    async fn project(&self, name: &str) -> ProjectId {
+        let name: ProjectName = name.parse().unwrap();
+        self.db
+            .write(move |tx| {
+                Box::pin(async move {
+                    let alice = account::by_name(tx, "alice").await?.unwrap().id;
+                    project::create(tx, &name, alice, false, -1, NOW).await
+                })
+            })
+            .await
+            .unwrap()
+    }
+
+    /// The audit log's entries as `who operation type resource`, oldest first.
+    async fn audited(&self) -> Vec<String> {
+        let mut tx = self.db.reader().await.unwrap();
+        let entries = audit::walk(&mut tx, 0, 1_000).await.unwrap();
+        let line = |entry: &audit::Entry| {
+            format!(
+                "{} {} {} {}",
+                entry.account_name, entry.operation, entry.resource_type, entry.resource
+            )
+        };
+        entries.iter().map(line).collect()
+    }
+}
+
+async fn make_admin(db: &Db, hash: String) {
+    db.write(move |tx| {
+        Box::pin(async move {
+            let admin = NewAccount {
+                name: "admin".into(),
+                email: None,
+                realname: "system admin".into(),
+                comment: "admin user".into(),
+                password_hash: Some(hash),
+                sysadmin: true,
+            };
+            account::create_admin(tx, &admin, NOW).await?;
+            let library = "library".parse().unwrap();
+            project::create(tx, &library, model::AccountId::ADMIN, true, -1, NOW).await
+        })
+    })
+    .await
+    .unwrap();
+}
+
+/// A request by `who`: `anonymous`, a name with or without `/PASSWORD`, or a whole `Authorization`.
+fn request(method: &str, path: &str, who: &str) -> http::request::Builder {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .extension(ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let usual = if who == "admin" { ADMIN } else { PASSWORD };
+    let (name, password) = who.split_once('/').unwrap_or((who, usual));
+    match who {
+        "anonymous" => request,
+        _ if who.contains(' ') => request.header(AUTHORIZATION, who),
+        _ => {
+            let pair = STANDARD.encode(format!("{name}:{password}"));
+            request.header(AUTHORIZATION, format!("Basic {pair}"))
+        }
+    }
+}
+
+async fn text(response: Response<Body>) -> String {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A path of a route, with parameters filled in.
+fn path_of(route: &Route, project: ProjectId) -> String {
+    let path = route
+        .path
+        .replace("{project_name_or_id}", &project.to_string())
+        .replace("{user_id}", "1")
+        .replace("{mid}", "1")
+        .replace("{meta_name}", "public");
+    match route.method {
+        "HEAD" => format!("{path}?project_name=library"),
+        _ => format!("{path}?username=a"),
+    }
+}
+
+async fn try_route(api: &Api, route: &Route, project: ProjectId, who: &str) -> StatusCode {
+    let body = match route.method {
+        "POST" | "PUT" => "{}",
+        _ => "",
+    };
+    let path = path_of(route, project);
+    api.ask(route.method, &path, who, body).await.status()
+}
+
+fn refused(status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN
+}
+
+#[tokio::test]
+async fn every_route_is_there_and_asks_for_what_the_table_says() {
+    let api = Api::with_people().await;
+    let project = api.project("secret").await;
+    for route in ROUTES {
+        let anonymous = try_route(&api, route, project, "anonymous").await;
+        let stranger = try_route(&api, route, project, "carol").await;
+        let sysadmin = try_route(&api, route, ProjectId(1), "admin").await;
+        assert_ne!(sysadmin, StatusCode::METHOD_NOT_ALLOWED, "{route:?}");
+        match route.needs {
+            Needs::Nobody => assert!(anonymous.is_success(), "{route:?}"),
+            _ => assert_eq!(anonymous, StatusCode::UNAUTHORIZED, "{route:?}"),
+        }
+        match route.needs {
+            Needs::Nobody | Needs::SignedIn => assert!(!refused(stranger), "{route:?}"),
+            _ => assert_eq!(stranger, StatusCode::FORBIDDEN, "{route:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_role_may_do_in_its_project_what_the_permission_table_says() {
+    let api = Api::with_people().await;
+    for (count, role) in Role::ALL.into_iter().enumerate() {
+        for (number, route) in ROUTES.iter().enumerate() {
+            let Needs::Project(resource, action) = route.needs else {
+                continue;
+            };
+            let project = api.project(&format!("p{count}-{number}")).await;
+            join(&api.db, project, role).await;
+            let status = try_route(&api, route, project, "bob").await;
+            let allowed = table::allows(role, resource, action);
+            assert_eq!(!refused(status), allowed, "{role:?} {route:?} {status}");
+        }
+    }
+}
+
+/// Makes bob a member.
+async fn join(db: &Db, project: ProjectId, role: Role) {
+    db.write(move |tx| {
+        Box::pin(async move {
+            let bob = account::by_name(tx, "bob").await?.unwrap().id;
+            member::add(tx, project, bob, role, NOW).await
+        })
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn every_change_is_audited_with_its_transaction() {
+    let api = Api::with_people().await;
+    let changes = [
+        ("POST", "/projects", "alice", r#"{"project_name":"team"}"#),
+        (
+            "PUT",
+            "/projects/team",
+            "alice",
+            r#"{"metadata":{"public":"true"}}"#,
+        ),
+        (
+            "POST",
+            "/projects/team/members",
+            "alice",
+            r#"{"role_id":2,"member_user":{"username":"bob"}}"#,
+        ),
+        (
+            "PUT",
+            "/projects/team/members/3",
+            "alice",
+            r#"{"role_id":4}"#,
+        ),
+        ("DELETE", "/projects/team/members/3", "alice", ""),
+        ("DELETE", "/projects/team/members/3", "alice", ""),
+        ("DELETE", "/projects/team", "alice", ""),
+        (
+            "PUT",
+            "/users/4",
+            "bob",
+            r#"{"email":"b@example.com","realname":"B"}"#,
+        ),
+        (
+            "PUT",
+            "/users/4/password",
+            "admin",
+            r#"{"new_password":"Passw0rd2"}"#,
+        ),
+        (
+            "PUT",
+            "/users/4/sysadmin",
+            "admin",
+            r#"{"sysadmin_flag":true}"#,
+        ),
+        ("DELETE", "/users/4", "admin", ""),
+    ];
+    let before = api.audited().await.len();
+    for (method, path, who, body) in changes {
+        let answer = api
+            .ask(method, &format!("/api/v2.0{path}"), who, body)
+            .await;
+        assert!(answer.status().is_success(), "{method} {path}: {answer:?}");
+    }
+    // What fails leaves no entry.
+    let taken = r#"{"project_name":"library"}"#;
+    let answer = api.ask("POST", "/api/v2.0/projects", "alice", taken).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let audited = api.audited().await.split_off(before);
+    assert_eq!(
+        audited,
+        [
+            "alice create project team",
+            "alice update project team",
+            "alice create member bob",
+            "alice update member bob",
+            "alice delete member bob",
+            "alice delete project team",
+            "bob update user bob",
+            "admin update user bob",
+            "admin update user bob",
+            "admin delete user bob",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_project_with_repositories_stays() {
+    let api = Api::with_people().await;
+    let project = api.project("full").await;
+    api.db
+        .write(move |tx| {
+            Box::pin(async move {
+                let name = "full/app".parse().unwrap();
+                let id = repository::ensure(tx, project, &name, NOW).await?;
+                repository::publish(tx, id, NOW).await
+            })
+        })
+        .await
+        .unwrap();
+    let path = format!("/api/v2.0/projects/{project}");
+    let answer = api
+        .ask("GET", &format!("{path}/_deletable"), "alice", "")
+        .await;
+    let message = r#"{"message":"the project contains repositories, can not be deleted"}"#;
+    assert_eq!(text(answer).await, message);
+    let answer = api.ask("DELETE", &path, "alice", "").await;
+    assert_eq!(answer.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(
+        text(answer).await,
+        "{\"errors\":[{\"code\":\"PRECONDITION\",\"message\":\"precondition failed: the project contains repositories, can not be deleted\"}]}\n"
+    );
+}
+
+#[tokio::test]
+async fn guesses_are_slowed_down_with_a_time_to_retry() {
+    let api = Api::start().await;
+    let mut last = api
+        .ask("GET", "/api/v2.0/users/current", "admin/nope", "")
+        .await;
+    for _ in 0..12 {
+        if last.status() == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        last = api
+            .ask("GET", "/api/v2.0/users/current", "admin/nope", "")
+            .await;
+    }
+    assert_eq!(last.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(last.headers().contains_key(RETRY_AFTER));
+    assert!(text(last).await.contains("TOO_MANY_REQUEST"));
+}
+
+#[tokio::test]
+async fn a_lost_database_is_503_and_shows_in_health() {
+    let api = Api::start().await;
+    api.db.close().await;
+    let answer = api.ask("GET", "/api/v2.0/projects", "anonymous", "").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers().contains_key(RETRY_AFTER));
+    let answer = api.ask("GET", "/api/v2.0/health", "anonymous", "").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let health = text(answer).await;
+    assert!(health.ends_with(r#""status":"unhealthy"}"#), "{health}");
+    assert!(health.contains(
+        r#"{"error":"cannot read the database","name":"database","status":"unhealthy"}"#
+    ));
+}
+
+#[tokio::test]
+async fn answers_tell_the_gateway_route_and_caller() {
+    let api = Api::with_people().await;
+    let answer = api.ask("GET", "/api//v2.0/users/4/", "carol", "").await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let told = answer.extensions();
+    let route = told.get::<axum::extract::MatchedPath>().unwrap();
+    assert_eq!(route.as_str(), "/api/v2.0/users/{user_id}");
+    assert_eq!(told.get::<policy::Caller>().unwrap().name(), "carol");
+}
+
+#[tokio::test]
+async fn large_bodies_are_refused_declared_or_not() {
+    let api = Api::start().await;
+    let path = "/api/v2.0/projects";
+    let large = vec![b' '; 2 << 20];
+    let sent = request("POST", path, "admin")
+        .body(Body::from(large))
+        .unwrap();
+    let answer = api.send(sent).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let declared = request("POST", path, "admin").header(CONTENT_LENGTH, "99999999999");
+    let answer = api.send(declared.body(Body::from("{}")).unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn systeminfo_tells_more_to_those_who_are_signed_in() {
+    let api = Api::with_people().await;
+    let answer = api.ask("GET", "/api/v2.0/systeminfo", "carol", "").await;
+    let info: serde_json::Value = serde_json::from_str(&text(answer).await).unwrap();
+    assert_eq!(info["registry_url"], "registry.example");
+    assert_eq!(info["external_url"], "https://registry.example");
+    assert_eq!(info["has_ca_root"], true);
+    let answer = api
+        .ask("GET", "/api/v2.0/systeminfo/volumes", "admin", "")
+        .await;
+    let volumes: serde_json::Value = serde_json::from_str(&text(answer).await).unwrap();
+    let volume = &volumes["storage"][0];
+    assert!(volume["total"].as_u64() >= volume["free"].as_u64());
+}
+
+#[test]
+fn internal_errors_do_not_show_their_cause() {
+    use axum::response::IntoResponse as _;
+    let error = Error::Volume(std::io::Error::other("/secret/path"));
+    let answer = error.into_response();
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let body = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(text(answer));
+    let expected = "{\"errors\":[{\"code\":\"UNKNOWN\",\"message\":\"internal server error\"}]}\n";
+    assert_eq!(body, expected);
+}

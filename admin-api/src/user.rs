@@ -1,0 +1,97 @@
+//! Local accounts.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod password;
+pub(crate) mod permission;
+pub(crate) mod profile;
+pub(crate) mod sysadmin;
+pub(crate) mod update;
+
+use db::account::{self, Account};
+use db::{Db, Tx};
+use model::{AccountId, Timestamp};
+use policy::Caller;
+use serde::Serialize;
+
+use crate::Error;
+use crate::audit::{self, Change};
+
+/// An account as the API shows it.
+#[derive(Serialize)]
+pub(crate) struct User {
+    admin_role_in_auth: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    comment: String,
+    creation_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    realname: String,
+    sysadmin_flag: bool,
+    update_time: String,
+    user_id: AccountId,
+    username: String,
+}
+
+impl From<Account> for User {
+    fn from(account: Account) -> Self {
+        Self {
+            admin_role_in_auth: false,
+            comment: account.comment,
+            creation_time: account.created_at.to_string(),
+            email: account.email.filter(|email| !email.is_empty()),
+            realname: account.realname,
+            sysadmin_flag: account.sysadmin,
+            update_time: account.updated_at.to_string(),
+            user_id: account.id,
+            username: account.name,
+        }
+    }
+}
+
+/// The account with an id, to be read.
+async fn find(db: &Db, id: AccountId) -> Result<Account, Error> {
+    find_in(&mut db.reader().await?, id).await
+}
+
+/// The account with an id, within a transaction that changes it.
+async fn find_in(tx: &mut Tx, id: AccountId) -> Result<Account, Error> {
+    let account = account::by_id(tx, id).await?;
+    account.ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: AccountId) -> Error {
+    Error::NotFound(format!("user {id} not found"))
+}
+
+/// The error for a name or a mail address that another account has.
+fn taken(name: &str, email: &str, error: db::Error) -> Error {
+    match error {
+        db::Error::Duplicate(_) => {
+            Error::Conflict(format!("user {name} or email {email} already exists"))
+        }
+        other => Error::Database(other),
+    }
+}
+
+/// Notes a change of an account.
+async fn note(
+    tx: &mut Tx,
+    caller: &Caller,
+    operation: &'static str,
+    name: &str,
+    detail: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let change = Change {
+        operation,
+        resource_type: "user",
+        resource: name.to_owned(),
+        project: None,
+        detail: detail.to_owned(),
+    };
+    Ok(audit::note(tx, caller, change, now).await?)
+}

@@ -1,0 +1,330 @@
+//! Passwords of local accounts: the rule, and argon2id off the async threads with bounded memory.
+//! Secrets of robots are random and need no slow hash: see `MasterKey::keyed_hash`.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use argon2::password_hash::{Ident, Output, ParamsString, PasswordHash, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, spawn_blocking};
+use zeroize::Zeroizing;
+
+/// KiB of memory that one hash takes; with the two below, [OWASP's first choice] for argon2id.
+///
+/// [OWASP's first choice]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Bytes of salt and of hash.
+const SALT_LEN: usize = 16;
+const HASH_LEN: usize = 32;
+
+/// The most memory that a stored hash may ask for, in KiB: eight times ours.
+const LARGEST_MEMORY_KIB: u32 = 8 * MEMORY_KIB;
+
+/// What is verified where there is no account, so that the answer takes as long. Nothing hashes to zeros.
+const NO_ACCOUNT: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z2FudHJ5LW5vYWNjb3VudA\
+                          $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What a password lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WeakPassword {
+    /// It has fewer than 8 or more than 128 characters.
+    #[error("a password needs 8 to 128 characters")]
+    Length,
+    /// It has no lower-case letter.
+    #[error("a password needs at least one lower-case letter")]
+    NoLowerCase,
+    /// It has no upper-case letter.
+    #[error("a password needs at least one upper-case letter")]
+    NoUpperCase,
+    /// It has no digit.
+    #[error("a password needs at least one digit")]
+    NoDigit,
+}
+
+/// Checks a new password: 8 to 128 characters with a lower-case letter, an upper-case letter and a digit.
+///
+/// # Errors
+///
+/// What it lacks first.
+pub fn check_rule(password: &str) -> Result<(), WeakPassword> {
+    // counted no further than needed
+    let length = password.chars().take(129).count();
+    if !(8..=128).contains(&length) {
+        return Err(WeakPassword::Length);
+    }
+    let has = |kind: fn(char) -> bool| password.chars().any(kind);
+    if !has(char::is_lowercase) {
+        return Err(WeakPassword::NoLowerCase);
+    }
+    if !has(char::is_uppercase) {
+        return Err(WeakPassword::NoUpperCase);
+    }
+    if !has(|letter| letter.is_ascii_digit()) {
+        return Err(WeakPassword::NoDigit);
+    }
+    Ok(())
+}
+
+/// Why a password could not be hashed or verified; a wrong password is none of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PasswordError {
+    /// The stored hash is not one that this module made.
+    #[error("a stored password hash does not parse")]
+    Unreadable,
+    /// The hash could not be computed.
+    #[error("cannot hash the password")]
+    Hash(#[source] argon2::Error),
+    /// The system gave no random bytes for a salt.
+    #[error("the system gave no random bytes")]
+    Random,
+    /// The task was cut off, as happens when the runtime stops.
+    #[error("hashing the password was interrupted")]
+    Interrupted(#[source] JoinError),
+}
+
+/// Hashes and verifies passwords, a few at a time: each takes 19 MiB and a core for some 20 ms.
+#[derive(Debug, Clone)]
+pub struct PasswordHasher {
+    turns: Arc<Semaphore>,
+}
+
+impl PasswordHasher {
+    /// Hashes at most as many passwords at once as there are cores.
+    pub fn new() -> Self {
+        let cores = available_parallelism().map_or(1, |cores| cores.get());
+        Self {
+            turns: Arc::new(Semaphore::new(cores)),
+        }
+    }
+
+    /// Waits until a core is free for one hash.
+    ///
+    /// Who throttles guesses looks again between this and [`Turn::verify`]: of a thousand that came at
+    /// once and were let through, the later ones then know how the earlier ones ended.
+    pub async fn turn(&self) -> Turn {
+        let permit = Arc::clone(&self.turns).acquire_owned().await;
+        Turn {
+            _permit: permit.expect("the semaphore is never closed"),
+        }
+    }
+
+    /// Hashes a new password to the text that is stored (PHC form).
+    ///
+    /// # Errors
+    ///
+    /// [`PasswordError`]; not for weak passwords, see [`check_rule`].
+    pub async fn hash(&self, password: &str) -> Result<String, PasswordError> {
+        let password = Zeroizing::new(password.to_owned());
+        self.turn().await.run(move || hash(&password)).await
+    }
+
+    /// Whether `stored` is the hash of `password`; without one, false after the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`PasswordError`]; a wrong password is `Ok(false)`.
+    pub async fn verify(
+        &self,
+        password: &str,
+        stored: Option<&str>,
+    ) -> Result<bool, PasswordError> {
+        self.turn().await.verify(password, stored).await
+    }
+}
+
+impl Default for PasswordHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The right to compute one hash now.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Whether `stored` is the hash of `password`; without one, false after the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`PasswordError`]; a wrong password is `Ok(false)`.
+    pub async fn verify(self, password: &str, stored: Option<&str>) -> Result<bool, PasswordError> {
+        let password = Zeroizing::new(password.to_owned());
+        let stored = stored.unwrap_or(NO_ACCOUNT).to_owned();
+        self.run(move || verify(&password, &stored)).await
+    }
+
+    /// Runs `work` off the async threads, the turn kept to its end even if nobody waits for it any more.
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let turn = self;
+        let work = move || {
+            let result = work();
+            drop(turn);
+            result
+        };
+        spawn_blocking(work)
+            .await
+            .map_err(PasswordError::Interrupted)?
+    }
+}
+
+fn hash(password: &str) -> Result<String, PasswordError> {
+    let mut salt = [0; SALT_LEN];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| PasswordError::Random)?;
+    let params =
+        Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_LEN)).map_err(PasswordError::Hash)?;
+    let hash = compute(password, &salt, &params, HASH_LEN)?;
+
+    let salt = SaltString::encode_b64(&salt).map_err(|_| PasswordError::Unreadable)?;
+    let stored = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).map_err(|_| PasswordError::Unreadable)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(Output::new(&hash).map_err(|_| PasswordError::Unreadable)?),
+    };
+    Ok(stored.to_string())
+}
+
+fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
+    let (params, salt, expected) = parse(stored).ok_or(PasswordError::Unreadable)?;
+    let computed = compute(password, &salt, &params, expected.len())?;
+    Ok(crate::secret::equal(&computed, expected.as_bytes()))
+}
+
+/// Parameters, salt and hash of a stored argon2id hash of a size that we are willing to compute.
+fn parse(stored: &str) -> Option<(Params, Vec<u8>, Output)> {
+    let stored = PasswordHash::new(stored).ok()?;
+    let ours = stored.algorithm == Ident::from(Algorithm::Argon2id)
+        && stored.version == Some(Version::V0x13.into());
+    let params = Params::try_from(&stored).ok()?;
+    let mut salt = [0; Salt::MAX_LENGTH];
+    let salt = stored.salt?.decode_b64(&mut salt).ok()?.to_vec();
+    let fits = params.m_cost() <= LARGEST_MEMORY_KIB;
+    (ours && fits).then_some((params, salt, stored.hash?))
+}
+
+fn compute(
+    password: &str,
+    salt: &[u8],
+    params: &Params,
+    length: usize,
+) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
+    /// glibc serves requests above 32 MiB by mmap, always, and so gives them back to the system when freed;
+    /// one of 19 MiB it soon keeps, per thread. What is not touched costs address space alone.
+    const ALWAYS_MAPPED: usize = 33 << 10;
+    let blocks = params.block_count();
+    let mut memory = Vec::with_capacity(blocks.max(ALWAYS_MAPPED));
+    memory.resize(blocks, Block::new());
+    let mut out = Zeroizing::new(vec![0; length]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+        .hash_password_into_with_memory(password.as_bytes(), salt, &mut out, &mut memory)
+        .map_err(PasswordError::Hash)?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::PasswordVerifier as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_verifies_against_its_own_hash_alone() {
+        let hasher = PasswordHasher::new();
+        let stored = hasher.hash("Correct horse 1").await.unwrap();
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{stored}"
+        );
+        assert!(
+            hasher
+                .verify("Correct horse 1", Some(&stored))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !hasher
+                .verify("Correct horse 2", Some(&stored))
+                .await
+                .unwrap()
+        );
+        assert!(!hasher.verify("", Some(&stored)).await.unwrap());
+        // the library's own verifier agrees
+        let parsed = PasswordHash::new(&stored).unwrap();
+        assert!(
+            Argon2::default()
+                .verify_password(b"Correct horse 1", &parsed)
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn without_an_account_every_password_is_wrong() {
+        assert!(
+            !PasswordHasher::new()
+                .verify("Correct horse 1", None)
+                .await
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn without_an_account_the_work_is_the_same() {
+        let (params, salt, hash) = parse(NO_ACCOUNT).unwrap();
+        let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
+        assert_eq!((m, t, p), (MEMORY_KIB, PASSES, LANES));
+        assert_eq!((salt.len(), hash.len()), (SALT_LEN, HASH_LEN));
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_kind_is_unreadable_and_not_wrong() {
+        let hasher = PasswordHasher::new();
+        let huge = NO_ACCOUNT.replace("m=19456", "m=4000000");
+        let older = NO_ACCOUNT.replace("argon2id", "argon2i");
+        for stored in ["", "secret", &huge, &older] {
+            let result = hasher.verify("any", Some(stored)).await;
+            assert!(matches!(result, Err(PasswordError::Unreadable)), "{stored}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_hashes_run_than_there_are_turns() {
+        let hasher = PasswordHasher {
+            turns: Arc::new(Semaphore::new(1)),
+        };
+        let turn = hasher.turn().await;
+        assert_eq!(hasher.turns.available_permits(), 0);
+        assert!(!turn.verify("any", None).await.unwrap());
+        assert_eq!(hasher.turns.available_permits(), 1);
+    }
+
+    #[test]
+    fn the_rule_says_what_is_missing() {
+        assert_eq!(check_rule("Abcdef1"), Err(WeakPassword::Length));
+        assert_eq!(check_rule(&"Aa1".repeat(43)), Err(WeakPassword::Length));
+        assert_eq!(check_rule("ABCDEFG1"), Err(WeakPassword::NoLowerCase));
+        assert_eq!(check_rule("abcdefg1"), Err(WeakPassword::NoUpperCase));
+        assert_eq!(check_rule("Abcdefgh"), Err(WeakPassword::NoDigit));
+        assert_eq!(check_rule("Harbor12345"), Ok(()));
+        assert_eq!(check_rule(&format!("Äö1{}", "ß".repeat(125))), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_stored_text_makes_parsing_panic(stored: String) {
+            let _ = parse(&stored);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Scopes of the docker token protocol: what a client asks a token for, as text.
+//! Which of it the caller holds is `policy`'s to say; what a token grants is `token::Access`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Scopes that one request may ask for.
+pub const MOST_SCOPES: usize = 64;
+
+/// Bytes that one `scope` parameter may have.
+pub const LONGEST_PARAMETER: usize = 4096;
+
+/// One scope, `type:name:actions`, as the [token scope grammar] has it.
+///
+/// Known types are `repository` and `registry`; others parse too, and nobody holds them. The name is not
+/// checked further here, and may contain colons (`repository:host:5000/app:pull`).
+///
+/// [token scope grammar]: https://distribution.github.io/distribution/spec/auth/scope/
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scope {
+    kind: String,
+    class: Option<String>,
+    name: String,
+    actions: Vec<String>,
+}
+
+/// Why a `scope` parameter is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidScope {
+    /// A scope is not of the form `type:name:actions`.
+    #[error(
+        "a scope must read type:name:action[,action], such as repository:library/app:pull,push"
+    )]
+    Malformed,
+    /// One parameter has more than 4,096 bytes.
+    #[error("a scope parameter may have at most {LONGEST_PARAMETER} bytes")]
+    TooLong,
+    /// The request asks for more than 64 scopes.
+    #[error("a request may ask for at most {MOST_SCOPES} scopes")]
+    TooMany,
+}
+
+/// Reads the `scope` parameters of one request, each of which may hold several scopes with spaces between.
+///
+/// The order is kept, and so are repetitions; empty parameters are passed over.
+///
+/// # Errors
+///
+/// [`InvalidScope`] for the first that is too long, one too many, or malformed.
+pub fn parse_scopes<'a>(
+    parameters: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<Scope>, InvalidScope> {
+    let mut scopes = Vec::new();
+    for parameter in parameters {
+        if parameter.len() > LONGEST_PARAMETER {
+            return Err(InvalidScope::TooLong);
+        }
+        for text in parameter.split(' ').filter(|text| !text.is_empty()) {
+            if scopes.len() == MOST_SCOPES {
+                return Err(InvalidScope::TooMany);
+            }
+            scopes.push(text.parse()?);
+        }
+    }
+    Ok(scopes)
+}
+
+impl Scope {
+    /// A scope on a repository.
+    pub fn repository(name: &str, actions: &[&str]) -> Self {
+        Self {
+            kind: "repository".to_owned(),
+            class: None,
+            name: name.to_owned(),
+            actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+        }
+    }
+
+    /// The type without its class: `repository` or `registry`, usually.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The class in parentheses after the type: `plugin` in `repository(plugin):…`.
+    pub fn class(&self) -> Option<&str> {
+        self.class.as_deref()
+    }
+
+    /// The name of what is asked for, not checked.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The actions in the order asked for: `pull`, `push`, `delete`, `*`; none where the text ends in a colon.
+    pub fn actions(&self) -> &[String] {
+        &self.actions
+    }
+}
+
+impl FromStr for Scope {
+    type Err = InvalidScope;
+
+    fn from_str(text: &str) -> Result<Self, InvalidScope> {
+        if text.len() > LONGEST_PARAMETER {
+            return Err(InvalidScope::TooLong);
+        }
+        parse(text).ok_or(InvalidScope::Malformed)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        if let Some(class) = &self.class {
+            write!(f, "({class})")?;
+        }
+        write!(f, ":{}:{}", self.name, self.actions.join(","))
+    }
+}
+
+fn parse(text: &str) -> Option<Scope> {
+    let (head, rest) = text.split_once(':')?;
+    let (name, actions) = rest.rsplit_once(':')?;
+    let (kind, class) = match head.split_once('(') {
+        Some((kind, class)) => (kind, Some(class.strip_suffix(')')?)),
+        None => (head, None),
+    };
+    let actions = match actions {
+        "" => Vec::new(),
+        actions => actions.split(',').map(str::to_owned).collect(),
+    };
+    let valid = is_kind(kind)
+        && class.is_none_or(is_kind)
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_graphic())
+        && actions.iter().all(|action| is_action(action));
+    valid.then(|| Scope {
+        kind: kind.to_owned(),
+        class: class.map(str::to_owned),
+        name: name.to_owned(),
+        actions,
+    })
+}
+
+fn is_kind(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    !text.is_empty() && text.bytes().all(word)
+}
+
+/// The grammar's `[a-z]*`, with `*`, and the hyphen of Harbor's `scanner-pull`.
+fn is_action(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'*');
+    !text.is_empty() && text.bytes().all(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_scope_has_type_name_and_actions() {
+        let scope = scope("repository:library/app:pull,push");
+        assert_eq!(
+            (scope.kind(), scope.class(), scope.name()),
+            ("repository", None, "library/app")
+        );
+        assert_eq!(scope.actions(), ["pull", "push"]);
+        assert_eq!(scope, Scope::repository("library/app", &["pull", "push"]));
+    }
+
+    #[test]
+    fn a_name_may_contain_colons() {
+        let scope = scope("repository:host.example:5000/app:pull");
+        assert_eq!(scope.name(), "host.example:5000/app");
+    }
+
+    #[test]
+    fn a_type_may_have_a_class() {
+        let scope = scope("repository(plugin):vendor/volume:pull");
+        assert_eq!(
+            (scope.kind(), scope.class()),
+            ("repository", Some("plugin"))
+        );
+    }
+
+    #[test]
+    fn an_action_may_be_all_or_none() {
+        assert_eq!(scope("registry:catalog:*").actions(), ["*"]);
+        assert!(scope("repository:app:").actions().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_scope_is_refused() {
+        for wrong in [
+            "",
+            ":",
+            "::",
+            "repository",
+            "repository:app",
+            ":app:pull",
+            "repository::pull",
+            "Repository:app:pull",
+            "repository(:app:pull",
+            "repository():app:pull",
+            "repository(a)b:app:pull",
+            "repository:app:pull,",
+            "repository:app:PULL",
+            "repository:app:pull,,push",
+            "repository:a\tb:pull",
+            "repository:ä:pull",
+            "a b:c:d",
+        ] {
+            assert_eq!(
+                wrong.parse::<Scope>(),
+                Err(InvalidScope::Malformed),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn several_scopes_come_in_one_parameter_or_in_several() {
+        let expected = [
+            scope("repository:a:pull"),
+            scope("repository:b:push"),
+            scope("registry:catalog:*"),
+        ];
+        let parameters = [
+            "repository:a:pull  repository:b:push",
+            "",
+            "registry:catalog:*",
+        ];
+        assert_eq!(parse_scopes(parameters).unwrap(), expected);
+        assert_eq!(parse_scopes([]).unwrap(), []);
+    }
+
+    #[test]
+    fn the_limits_are_exact() {
+        let many = vec!["repository:a:pull"; MOST_SCOPES];
+        assert_eq!(
+            parse_scopes(many.iter().copied()).unwrap().len(),
+            MOST_SCOPES
+        );
+        let more = many.iter().copied().chain(["repository:b:pull"]);
+        assert_eq!(parse_scopes(more), Err(InvalidScope::TooMany));
+
+        let fitting = format!("repository:{}:pull", "a".repeat(LONGEST_PARAMETER - 16));
+        assert_eq!(fitting.len(), LONGEST_PARAMETER);
+        assert!(parse_scopes([&*fitting]).is_ok());
+        let longer = fitting.replace(":pull", "a:pull");
+        assert_eq!(parse_scopes([&*longer]), Err(InvalidScope::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn a_scope_prints_back_unchanged(
+            text in r"[a-z0-9]{1,12}(\([a-z0-9]{1,8}\))?:[!-~]{1,60}:([a-z*-]{1,8}(,[a-z*-]{1,8}){0,3})?"
+        ) {
+            prop_assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
+        }
+
+        #[test]
+        fn whatever_parses_prints_back_unchanged(text in "[a-c:,()*/ ]{0,20}|\\PC{0,40}") {
+            if let Ok(scope) = text.parse::<Scope>() {
+                prop_assert_eq!(scope.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_parsing_panic(parameters: Vec<String>) {
+            let _ = parse_scopes(parameters.iter().map(String::as_str));
+        }
+    }
+}

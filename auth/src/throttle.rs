@@ -1,0 +1,422 @@
+//! The brake on guessing passwords: hard per account and address, hard per address over all accounts, and
+//! soft per account alone, so that nobody can lock an account out for its owner.
+//! It decides and counts; waiting and answering (429 with Retry-After) is the caller's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use time::OffsetDateTime;
+
+/// Accounts, addresses and pairs of them that are counted at once.
+const LARGEST: u64 = 100_000;
+
+/// How long a count is kept that nobody asks for; by then it has drained, whatever it was.
+const IDLE: Duration = Duration::from_secs(20 * 60);
+
+/// The time in which the failures of a rule may happen without being noticed.
+const WINDOW_MS: i64 = 5 * 60 * 1000;
+
+/// The longest refusal.
+const LONGEST_REFUSAL_MS: i64 = 300 * 1000;
+
+/// Failures within the window from which a rule begins to bite.
+const PAIR_LIMIT: i64 = 5;
+const ADDRESS_LIMIT: i64 = 30;
+const ACCOUNT_LIMIT: i64 = 5;
+
+/// How far a count may go beyond its limit: 2⁹ s is past the longest refusal.
+const MOST_BEYOND: i64 = 9;
+
+/// The delay at an account's limit, and the one it doubles up to.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// Whether a password may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may, after waiting for `delay` (zero to two seconds).
+    Allow {
+        /// How long to wait first.
+        delay: Duration,
+    },
+    /// It may not: answer without looking at the password.
+    Refuse {
+        /// When to try again: whole seconds, at least one.
+        retry_after: Duration,
+    },
+}
+
+/// Counts of failed logins in this process; bounded, and lost with it.
+///
+/// An IPv6 address counts as its /64, which is what one customer has.
+#[derive(Debug)]
+pub struct LoginThrottle {
+    pairs: Counts,
+    addresses: Counts,
+    accounts: Counts,
+}
+
+impl LoginThrottle {
+    /// A throttle that has seen nothing yet.
+    pub fn new() -> Self {
+        Self {
+            pairs: counts(),
+            addresses: counts(),
+            accounts: counts(),
+        }
+    }
+
+    /// Whether a password for `account` from `address` may be tried at `now`.
+    ///
+    /// Asking changes nothing: what is refused does not count as a failure.
+    pub fn check(&self, account: &str, address: IpAddr, now: OffsetDateTime) -> Verdict {
+        let now = millis(now);
+        let key = Key::new(account, address);
+        let refusal =
+            |counts: &Counts, key| counts.get(key).map_or(0, |count| count.lock().refusal(now));
+        let refusal = refusal(&self.pairs, &key.pair).max(refusal(&self.addresses, &key.address));
+        if refusal > 0 {
+            let seconds = u64::try_from(refusal).unwrap_or_default().div_ceil(1000);
+            return Verdict::Refuse {
+                retry_after: Duration::from_secs(seconds),
+            };
+        }
+        let failures = self
+            .accounts
+            .get(&key.account)
+            .map(|count| count.lock().failures(now, ACCOUNT_LIMIT));
+        Verdict::Allow {
+            delay: failures.map_or(Duration::ZERO, delay),
+        }
+    }
+
+    /// Counts a wrong password for `account` from `address` at `now`.
+    pub fn failed(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
+        let now = millis(now);
+        let key = Key::new(account, address);
+        let count = |counts: &Counts, key| counts.get_with(key, Arc::default);
+        count(&self.pairs, key.pair)
+            .lock()
+            .fail(now, PAIR_LIMIT, AtLimit::Refuse);
+        count(&self.addresses, key.address)
+            .lock()
+            .fail(now, ADDRESS_LIMIT, AtLimit::Refuse);
+        count(&self.accounts, key.account)
+            .lock()
+            .fail(now, ACCOUNT_LIMIT, AtLimit::Delay);
+    }
+
+    /// Forgets the failures of `account` from `address`, whose password was right.
+    ///
+    /// Those of the address over all accounts stay: one account of one's own must not buy guesses at others.
+    pub fn succeeded(&self, account: &str, address: IpAddr) {
+        self.pairs.invalidate(&Key::new(account, address).pair);
+    }
+}
+
+impl Default for LoginThrottle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Hashes stand for names, so that long ones take no memory.
+type Counts = Cache<[u8; 32], Arc<Mutex<Count>>>;
+
+fn counts() -> Counts {
+    Cache::builder()
+        .max_capacity(LARGEST)
+        .time_to_idle(IDLE)
+        .build()
+}
+
+struct Key {
+    pair: [u8; 32],
+    address: [u8; 32],
+    account: [u8; 32],
+}
+
+impl Key {
+    fn new(account: &str, address: IpAddr) -> Self {
+        let network = network(address);
+        Self {
+            pair: hash(&[&network, account.as_bytes()]),
+            address: hash(&[&network]),
+            account: hash(&[account.as_bytes()]),
+        }
+    }
+}
+
+/// The address, of fixed length; of an IPv6 one only the /64.
+fn network(address: IpAddr) -> [u8; 16] {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => (u128::from(address) >> 64 << 64).to_be_bytes(),
+    }
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Context::new(&SHA256);
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finish()
+        .as_ref()
+        .try_into()
+        .expect("SHA-256 is 32 bytes")
+}
+
+fn millis(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+fn delay(failures: i64) -> Duration {
+    match u32::try_from(failures - ACCOUNT_LIMIT) {
+        Ok(beyond) => FIRST_DELAY
+            .saturating_mul(1 << beyond.min(16))
+            .min(LONGEST_DELAY),
+        Err(_) => Duration::ZERO,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtLimit {
+    Refuse,
+    Delay,
+}
+
+/// Failures as a bucket that leaks: each costs the window divided by the limit, and a millisecond pays one
+/// back. So `limit` failures within the window fill it, and one every now and then never does. While refused,
+/// nothing is paid back: who comes again as soon as allowed waits twice as long the next time.
+#[derive(Debug, Default)]
+struct Count {
+    debt_ms: i64,
+    /// When `debt_ms` was the debt; in the future while refused.
+    since: i64,
+}
+
+impl Count {
+    fn fail(&mut self, now: i64, limit: i64, at_limit: AtLimit) {
+        let cost = WINDOW_MS / limit;
+        let debt = self.debt(now) + cost;
+        self.debt_ms = debt.min(cost * (limit + MOST_BEYOND));
+        let refusal = match u32::try_from(self.failures_of(limit) - limit) {
+            Ok(beyond) if at_limit == AtLimit::Refuse => {
+                (1000 << beyond.min(16)).min(LONGEST_REFUSAL_MS)
+            }
+            _ => 0,
+        };
+        self.since = self
+            .since
+            .max(now)
+            .min(now + LONGEST_REFUSAL_MS)
+            .max(now + refusal);
+    }
+
+    /// Failures not yet paid back, the last one counting until it is.
+    fn failures(&self, now: i64, limit: i64) -> i64 {
+        Self {
+            debt_ms: self.debt(now),
+            since: now,
+        }
+        .failures_of(limit)
+    }
+
+    fn failures_of(&self, limit: i64) -> i64 {
+        let cost = WINDOW_MS / limit;
+        (self.debt_ms + cost - 1) / cost
+    }
+
+    fn debt(&self, now: i64) -> i64 {
+        let paid = now.saturating_sub(self.since).max(0);
+        self.debt_ms.saturating_sub(paid).max(0)
+    }
+
+    /// Milliseconds that the refusal still lasts; never above the longest, even if the clock was set back.
+    fn refusal(&self, now: i64) -> i64 {
+        self.since.saturating_sub(now).clamp(0, LONGEST_REFUSAL_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+    const FREE: Verdict = Verdict::Allow {
+        delay: Duration::ZERO,
+    };
+
+    fn home() -> IpAddr {
+        "192.0.2.1".parse().unwrap()
+    }
+
+    fn address(number: u32) -> IpAddr {
+        IpAddr::V4((0x0a00_0000 + number).into())
+    }
+
+    fn secs(seconds: i64) -> OffsetDateTime {
+        NOW + time::Duration::seconds(seconds)
+    }
+
+    fn refused(
+        throttle: &LoginThrottle,
+        account: &str,
+        address: IpAddr,
+        at: OffsetDateTime,
+    ) -> u64 {
+        match throttle.check(account, address, at) {
+            Verdict::Refuse { retry_after } => retry_after.as_secs(),
+            Verdict::Allow { .. } => 0,
+        }
+    }
+
+    #[test]
+    fn the_fifth_failure_is_refused_for_a_second_and_each_next_one_twice_as_long() {
+        let (throttle, mut at) = (LoginThrottle::new(), 0);
+        let mut refusals = Vec::new();
+        for _ in 0..15 {
+            throttle.failed("alice", home(), secs(at));
+            let refusal = refused(&throttle, "alice", home(), secs(at));
+            refusals.push(refusal);
+            at += i64::try_from(refusal).unwrap();
+        }
+        assert_eq!(
+            refusals,
+            [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+        );
+    }
+
+    #[test]
+    fn four_failures_are_free() {
+        let throttle = LoginThrottle::new();
+        for at in 0..4 {
+            throttle.failed("alice", home(), secs(at));
+            assert_eq!(throttle.check("alice", home(), secs(at)), FREE);
+        }
+    }
+
+    #[test]
+    fn a_failure_every_minute_is_never_refused() {
+        let throttle = LoginThrottle::new();
+        for minute in 0..600 {
+            throttle.failed("alice", home(), secs(minute * 60));
+            assert_eq!(refused(&throttle, "alice", home(), secs(minute * 60)), 0);
+        }
+    }
+
+    #[test]
+    fn success_clears_the_pair() {
+        let throttle = LoginThrottle::new();
+        for _ in 0..7 {
+            throttle.failed("alice", home(), NOW);
+        }
+        assert!(refused(&throttle, "alice", home(), NOW) > 0);
+        throttle.succeeded("alice", home());
+        assert_eq!(refused(&throttle, "alice", home(), NOW), 0);
+    }
+
+    #[test]
+    fn a_refusal_touches_neither_other_accounts_nor_other_addresses() {
+        let throttle = LoginThrottle::new();
+        for _ in 0..10 {
+            throttle.failed("alice", home(), NOW);
+        }
+        assert_eq!(throttle.check("bob", home(), NOW), FREE);
+        assert_eq!(refused(&throttle, "alice", address(1), NOW), 0);
+    }
+
+    #[test]
+    fn guessing_at_many_accounts_from_one_address_is_refused() {
+        let throttle = LoginThrottle::new();
+        for number in 0..29 {
+            throttle.failed(&number.to_string(), home(), NOW);
+        }
+        assert_eq!(throttle.check("bob", home(), NOW), FREE);
+        throttle.failed("29", home(), NOW);
+        assert_eq!(refused(&throttle, "bob", home(), NOW), 1);
+        throttle.succeeded("bob", home());
+        assert_eq!(refused(&throttle, "bob", home(), NOW), 1);
+        assert_eq!(throttle.check("bob", address(1), NOW), FREE);
+    }
+
+    #[test]
+    fn guessing_at_one_account_from_many_addresses_only_slows_it_down() {
+        let throttle = LoginThrottle::new();
+        let mut delays = Vec::new();
+        for number in 0..1000 {
+            throttle.failed("admin", address(number), NOW);
+            match throttle.check("admin", home(), NOW) {
+                Verdict::Allow { delay } => delays.push(delay.as_millis()),
+                Verdict::Refuse { .. } => panic!("admin is locked out"),
+            }
+        }
+        assert_eq!(
+            delays[..11],
+            [0, 0, 0, 0, 100, 200, 400, 800, 1600, 2000, 2000]
+        );
+        assert!(delays[11..].iter().all(|delay| *delay == 2000));
+        // it drains by itself
+        assert_eq!(throttle.check("admin", home(), secs(15 * 60)), FREE);
+    }
+
+    #[test]
+    fn neighbours_in_one_ipv6_network_are_one_address_and_mapped_ones_are_ipv4() {
+        let same = |one: &str, other: &str| {
+            network(one.parse().unwrap()) == network(other.parse().unwrap())
+        };
+        assert!(same("2001:db8::1", "2001:db8::ffff:1"));
+        assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+    }
+
+    #[test]
+    fn what_is_refused_does_not_prolong_the_refusal() {
+        let throttle = LoginThrottle::new();
+        for _ in 0..8 {
+            throttle.failed("alice", home(), NOW);
+        }
+        for _ in 0..100 {
+            assert_eq!(refused(&throttle, "alice", home(), NOW), 8);
+        }
+        assert_eq!(refused(&throttle, "alice", home(), secs(8)), 0);
+    }
+
+    #[test]
+    fn a_clock_set_back_refuses_for_five_minutes_at_most() {
+        let throttle = LoginThrottle::new();
+        for _ in 0..20 {
+            throttle.failed("alice", home(), NOW);
+        }
+        assert_eq!(refused(&throttle, "alice", home(), secs(-86400)), 300);
+        throttle.failed("alice", home(), secs(-86400));
+        assert_eq!(refused(&throttle, "alice", home(), secs(-86400 + 300)), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_refusal_is_longer_than_five_minutes_and_no_delay_than_two_seconds(
+            events in prop::collection::vec((0_u32..3, 0_i64..400), 0..100)
+        ) {
+            let (throttle, mut at) = (LoginThrottle::new(), 0);
+            for (number, pause) in events {
+                at += pause;
+                throttle.failed("alice", address(number), secs(at));
+                match throttle.check("alice", address(number), secs(at)) {
+                    Verdict::Allow { delay } => prop_assert!(delay <= LONGEST_DELAY),
+                    Verdict::Refuse { retry_after } => {
+                        prop_assert!((1..=300).contains(&retry_after.as_secs()));
+                    }
+                }
+            }
+        }
+    }
+}

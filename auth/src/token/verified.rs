@@ -1,0 +1,118 @@
+//! Tokens whose signature was checked before: most requests come with one of them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use moka::sync::Cache;
+use policy::Grants;
+use time::OffsetDateTime;
+
+use super::{Claims, LONGEST_TOKEN, TokenError, TokenKeys};
+
+/// Bytes of tokens remembered, about: some 20,000 of the usual size.
+const LARGEST: u64 = 16 << 20;
+
+/// What an entry weighs besides its token's length.
+const OVERHEAD: usize = 256;
+
+/// A bounded memory of verified tokens, by the SHA-256 of their text.
+pub struct VerifiedTokens(Cache<[u8; 32], Arc<VerifiedToken>>);
+
+/// A token whose signature was checked.
+#[derive(Debug)]
+pub struct VerifiedToken {
+    claims: Claims,
+    grants: Arc<Grants>,
+}
+
+impl VerifiedToken {
+    /// What the token says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// What it allows.
+    pub fn grants(&self) -> &Arc<Grants> {
+        &self.grants
+    }
+}
+
+impl VerifiedTokens {
+    /// An empty memory.
+    pub fn new() -> Self {
+        let cache = Cache::builder()
+            .max_capacity(LARGEST)
+            .weigher(|_, token: &Arc<VerifiedToken>| weight(&token.claims));
+        Self(cache.build())
+    }
+
+    /// Checks a token like [`TokenKeys::verify`], the signature only the first time.
+    ///
+    /// # Errors
+    ///
+    /// Why the token is refused; a remembered one too, once its time is over.
+    pub fn verify(
+        &self,
+        keys: &TokenKeys,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<Arc<VerifiedToken>, TokenError> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(TokenError::Oversized);
+        }
+        let key = name(token);
+        if let Some(token) = self.0.get(&key) {
+            return match token.claims.check_time(now) {
+                Ok(()) => Ok(token),
+                Err(error) => {
+                    self.0.invalidate(&key);
+                    Err(error)
+                }
+            };
+        }
+        let claims = keys.verify(token, now)?;
+        let grants = crate::identity::grants(&claims.access);
+        let token = Arc::new(VerifiedToken { claims, grants });
+        self.0.insert(key, Arc::clone(&token));
+        Ok(token)
+    }
+
+    /// Forgets all, as when a key is withdrawn.
+    pub fn clear(&self) {
+        self.0.invalidate_all();
+    }
+}
+
+impl Default for VerifiedTokens {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for VerifiedTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VerifiedTokens")
+            .field(&self.0.entry_count())
+            .finish()
+    }
+}
+
+fn name(token: &str) -> [u8; 32] {
+    digest(&SHA256, token.as_bytes())
+        .as_ref()
+        .try_into()
+        .expect("SHA-256 is 32 bytes")
+}
+
+fn weight(claims: &Claims) -> u32 {
+    let lists = claims.access.iter().map(|access| {
+        let actions = access
+            .actions
+            .iter()
+            .map(|action| action.len() + size_of::<String>());
+        size_of_val(access) + access.kind.len() + access.name.len() + actions.sum::<usize>()
+    });
+    let bytes = OVERHEAD + claims.sub.len() + claims.jti.len() + lists.sum::<usize>();
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

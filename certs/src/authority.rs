@@ -1,0 +1,449 @@
+//! A private certificate authority: what a registry without certificates from elsewhere makes for itself.
+//! Where the authority is kept is the caller's business; see `file` for server pairs.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use time::{Duration, OffsetDateTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+
+/// Days that a server certificate is valid for unless told otherwise: what browsers accept at most.
+pub const LEAF_DAYS: u32 = 397;
+
+/// Days that an authority is valid for: ten years.
+const AUTHORITY_DAYS: i64 = 3653;
+
+/// How far certificates reach back, for clients whose clock is slow.
+const BACKDATE: Duration = Duration::hours(1);
+
+/// The longest common name that X.509 allows (`ub-common-name`); longer names stand in the SANs alone.
+const LONGEST_COMMON_NAME: usize = 64;
+
+/// A private authority (ECDSA P-256) that signs server certificates.
+pub struct Authority {
+    certificate_pem: String,
+    certificate: CertificateDer<'static>,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Makes a new authority, valid for ten years from `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Issue`] when the key or the certificate cannot be made.
+    pub fn create(common_name: &str, now: OffsetDateTime) -> Result<Self> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Issue)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(common_name);
+        params.not_before = now - BACKDATE;
+        params.not_after = now + Duration::days(AUTHORITY_DAYS);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.self_signed(&key).map_err(Error::Issue)?;
+        Self::assemble(certificate.der().clone(), certificate.pem(), key)
+    }
+
+    /// Takes up an authority that was made before, here or elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When either text does not decode, the key is another one's, or the certificate may not sign.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self> {
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|error| pem_error(error, "the given certificate"))?;
+        let key = KeyPair::from_pem(key)
+            .map_err(|error| Error::UnsupportedKey("the given key".to_owned(), error.into()))?;
+        Self::assemble(der, certificate.to_owned(), key)
+    }
+
+    fn assemble(
+        certificate: CertificateDer<'static>,
+        certificate_pem: String,
+        key: KeyPair,
+    ) -> Result<Self> {
+        let parsed = parse(&certificate, "the given certificate")?;
+        if !may_sign(&parsed) {
+            return Err(Error::NotAnAuthority);
+        }
+        if parsed.public_key().raw != key.subject_public_key_info() {
+            return Err(Error::KeyMismatch {
+                certificate: "the given certificate".to_owned(),
+                key: "the given key".to_owned(),
+            });
+        }
+        let validity = parsed.validity();
+        let (not_before, not_after) = (
+            validity.not_before.to_datetime(),
+            validity.not_after.to_datetime(),
+        );
+        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(Error::Issue)?;
+        Ok(Self {
+            certificate_pem,
+            certificate,
+            not_before,
+            not_after,
+            issuer,
+        })
+    }
+
+    /// The authority's certificate, which clients install to trust the registry.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The authority's private key in PKCS#8 form; to be stored encrypted.
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.issuer.key().serialize_pem())
+    }
+
+    /// When the authority ends; nothing it signs outlives it.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// Issues a server certificate with a key of its own, for `days` from `now` (see [`LEAF_DAYS`]).
+    ///
+    /// A name is a DNS name, a wildcard such as `*.example.com`, or an IP address, with or without brackets.
+    /// The first one is the common name too. The certificate ends no later than the authority.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoNames`], [`Error::InvalidName`], [`Error::AuthorityExpired`] or [`Error::Issue`].
+    pub fn issue(&self, names: &[String], now: OffsetDateTime, days: u32) -> Result<Issued> {
+        if self.not_after <= now {
+            return Err(Error::AuthorityExpired(self.not_after));
+        }
+        let names = subject_names(names)?;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Issue)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(&names.common_name);
+        params.subject_alt_names = names.alternatives;
+        params.not_before = self.not_before.max(now - BACKDATE);
+        params.not_after = self.not_after.min(now + Duration::days(days.into()));
+        // the explicit form also writes the subject key identifier
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(Error::Issue)?;
+        Ok(Issued {
+            chain_pem: certificate.pem(),
+            key_pem: Zeroizing::new(key.serialize_pem()),
+        })
+    }
+
+    /// Whether this authority signed the certificate.
+    pub(crate) fn signed(&self, certificate: &X509Certificate<'_>) -> bool {
+        let Ok(own) = parse(&self.certificate, "the given certificate") else {
+            return false;
+        };
+        certificate.issuer().as_raw() == own.subject().as_raw()
+            && certificate.verify_signature(Some(own.public_key())).is_ok()
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A server certificate fresh from the authority, with its key.
+pub struct Issued {
+    /// What the server sends: its own certificate. The authority's is with the clients already.
+    pub chain_pem: String,
+    /// The private key in PKCS#8 form.
+    pub key_pem: Zeroizing<String>,
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued")
+            .field("chain_pem", &self.chain_pem)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decodes a certificate, `origin` saying where it came from.
+pub(crate) fn parse<'a>(der: &'a CertificateDer<'_>, origin: &str) -> Result<X509Certificate<'a>> {
+    match X509Certificate::from_der(der) {
+        Ok((_, certificate)) => Ok(certificate),
+        Err(error) => Err(Error::BrokenCertificate(
+            origin.to_owned(),
+            error.to_string().into(),
+        )),
+    }
+}
+
+/// Says which of our errors a failure to find a certificate in PEM text is.
+pub(crate) fn pem_error(error: rustls::pki_types::pem::Error, origin: &str) -> Error {
+    match error {
+        rustls::pki_types::pem::Error::NoItemsFound => Error::NoCertificate(origin.to_owned()),
+        error => Error::BrokenPem(origin.to_owned(), error),
+    }
+}
+
+fn may_sign(certificate: &X509Certificate<'_>) -> bool {
+    let usage_allows = match certificate.key_usage() {
+        Ok(Some(usage)) => usage.value.key_cert_sign(),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    certificate.is_ca() && usage_allows
+}
+
+fn named(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    if common_name.len() <= LONGEST_COMMON_NAME {
+        name.push(DnType::CommonName, common_name);
+    }
+    name
+}
+
+struct SubjectNames {
+    common_name: String,
+    alternatives: Vec<SanType>,
+}
+
+fn subject_names(names: &[String]) -> Result<SubjectNames> {
+    let mut common_name = None;
+    let mut alternatives = Vec::with_capacity(names.len());
+    for name in names {
+        let (text, alternative) = subject_name(name)?;
+        if !alternatives.contains(&alternative) {
+            alternatives.push(alternative);
+        }
+        common_name.get_or_insert(text);
+    }
+    let common_name = common_name.ok_or(Error::NoNames)?;
+    Ok(SubjectNames {
+        common_name,
+        alternatives,
+    })
+}
+
+fn subject_name(name: &str) -> Result<(String, SanType)> {
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(name);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok((address.to_string(), SanType::IpAddress(address)));
+    }
+    let text = name.to_ascii_lowercase();
+    if !is_dns_name(text.strip_prefix("*.").unwrap_or(&text)) {
+        return Err(Error::InvalidName(name.to_owned()));
+    }
+    let dns = text
+        .as_str()
+        .try_into()
+        .map_err(|_| Error::InvalidName(name.to_owned()))?;
+    Ok((text, SanType::DnsName(dns)))
+}
+
+/// A host name as clients match it: RFC 1123 labels, with the underscore that Go and rustls admit.
+fn is_dns_name(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
+            return false;
+        };
+        bytes.len() <= 63
+            && word(first)
+            && word(last)
+            && bytes.iter().all(|byte| word(*byte) || *byte == b'-')
+    };
+    let numeric_end = text
+        .rsplit('.')
+        .next()
+        .is_some_and(|end| end.bytes().all(|b| b.is_ascii_digit()));
+    text.len() <= 253 && !numeric_end && text.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use x509_parser::extensions::GeneralName;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn der(pem: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_authority_may_sign_and_lasts_ten_years() {
+        let authority = Authority::create("Gantry CA", NOW).unwrap();
+        let der = der(authority.certificate_pem());
+        let parsed = parse(&der, "").unwrap();
+        assert!(may_sign(&parsed));
+        assert_eq!(parsed.subject().to_string(), "CN=Gantry CA");
+        assert_eq!(authority.not_after(), datetime!(2036-03-01 12:00 UTC));
+        assert!(authority.signed(&parsed));
+    }
+
+    #[test]
+    fn an_authority_survives_being_stored() {
+        let made = Authority::create("Gantry CA", NOW).unwrap();
+        let taken = Authority::from_pem(made.certificate_pem(), &made.key_pem()).unwrap();
+        let leaf = der(&taken
+            .issue(&names(&["a.example"]), NOW, 1)
+            .unwrap()
+            .chain_pem);
+        assert!(made.signed(&parse(&leaf, "").unwrap()));
+        assert_eq!(taken.key_pem(), made.key_pem());
+    }
+
+    #[test]
+    fn an_authority_refuses_the_key_of_another() {
+        let (one, two) = (
+            Authority::create("one", NOW).unwrap(),
+            Authority::create("two", NOW).unwrap(),
+        );
+        let error = Authority::from_pem(one.certificate_pem(), &two.key_pem()).unwrap_err();
+        assert!(matches!(error, Error::KeyMismatch { .. }));
+    }
+
+    #[test]
+    fn a_server_certificate_makes_no_authority() {
+        let leaf = Authority::create("CA", NOW)
+            .unwrap()
+            .issue(&names(&["a"]), NOW, 1)
+            .unwrap();
+        let error = Authority::from_pem(&leaf.chain_pem, &leaf.key_pem).unwrap_err();
+        assert!(matches!(error, Error::NotAnAuthority));
+    }
+
+    #[test]
+    fn names_become_the_right_kind_and_the_first_is_the_common_name() {
+        let authority = Authority::create("CA", NOW).unwrap();
+        let asked = names(&[
+            "Registry.example",
+            "*.apps.example",
+            "10.9.0.2",
+            "[::1]",
+            "registry.example",
+        ]);
+        let leaf = der(&authority.issue(&asked, NOW, LEAF_DAYS).unwrap().chain_pem);
+        let leaf = parse(&leaf, "").unwrap();
+        let alternatives = leaf.subject_alternative_name().unwrap().unwrap();
+        let mut loopback = [0; 16];
+        loopback[15] = 1;
+        assert_eq!(
+            alternatives.value.general_names,
+            [
+                GeneralName::DNSName("registry.example"),
+                GeneralName::DNSName("*.apps.example"),
+                GeneralName::IPAddress(&[10, 9, 0, 2]),
+                GeneralName::IPAddress(&loopback),
+            ]
+        );
+        assert_eq!(leaf.subject().to_string(), "CN=registry.example");
+    }
+
+    #[test]
+    fn a_leaf_names_its_key_and_its_authoritys_and_serves_only() {
+        let authority = Authority::create("CA", NOW).unwrap();
+        let leaf = der(&authority
+            .issue(&names(&["a"]), NOW, LEAF_DAYS)
+            .unwrap()
+            .chain_pem);
+        let (leaf, own) = (parse(&leaf, "").unwrap(), der(authority.certificate_pem()));
+        let own = parse(&own, "").unwrap();
+        let oid = |parsed: &X509Certificate<'_>, oid| {
+            let mut found = parsed
+                .extensions()
+                .iter()
+                .filter(|extension| extension.oid == oid);
+            found.next().map(|extension| extension.value.to_vec())
+        };
+        let subject = x509_parser::oid_registry::OID_X509_EXT_SUBJECT_KEY_IDENTIFIER;
+        let issuer = x509_parser::oid_registry::OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER;
+        assert!(oid(&leaf, subject.clone()).is_some());
+        // the last 20 bytes of both are the identifier itself
+        let (ours, theirs) = (oid(&leaf, issuer).unwrap(), oid(&own, subject).unwrap());
+        assert_eq!(ours[ours.len() - 20..], theirs[theirs.len() - 20..]);
+        let usage = leaf.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.server_auth && !usage.client_auth && !leaf.is_ca());
+    }
+
+    #[test]
+    fn a_leaf_ends_no_later_than_its_authority() {
+        let authority = Authority::create("CA", NOW).unwrap();
+        let late = authority.not_after() - Duration::days(3);
+        let leaf = der(&authority
+            .issue(&names(&["a"]), late, LEAF_DAYS)
+            .unwrap()
+            .chain_pem);
+        let end = parse(&leaf, "").unwrap().validity().not_after.to_datetime();
+        assert_eq!(end, authority.not_after());
+        let error = authority
+            .issue(&names(&["a"]), authority.not_after(), 1)
+            .unwrap_err();
+        assert!(matches!(error, Error::AuthorityExpired(_)));
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let authority = Authority::create("CA", NOW).unwrap();
+        for wrong in [
+            "",
+            "a b",
+            "*",
+            "*.",
+            "a.*.b",
+            "-a",
+            "a..b",
+            "1.2.3",
+            "ä.example",
+            "a/b",
+            "a:5000",
+        ] {
+            let error = authority.issue(&names(&[wrong]), NOW, 1).unwrap_err();
+            assert!(matches!(error, Error::InvalidName(_)), "{wrong}");
+        }
+        assert!(matches!(
+            authority.issue(&[], NOW, 1).unwrap_err(),
+            Error::NoNames
+        ));
+    }
+
+    #[test]
+    fn a_name_too_long_for_a_common_name_stands_in_the_alternatives() {
+        let long = format!("{}.{}.example", "a".repeat(60), "b".repeat(60));
+        let authority = Authority::create("CA", NOW).unwrap();
+        let leaf = der(&authority.issue(&[long], NOW, 1).unwrap().chain_pem);
+        let leaf = parse(&leaf, "").unwrap();
+        assert_eq!(leaf.subject().iter().count(), 0);
+        assert!(leaf.subject_alternative_name().unwrap().unwrap().critical);
+    }
+
+    #[test]
+    fn keys_do_not_print() {
+        let authority = Authority::create("CA", NOW).unwrap();
+        let issued = authority.issue(&names(&["a"]), NOW, 1).unwrap();
+        assert!(!format!("{authority:?} {issued:?}").contains("PRIVATE"));
+    }
+}

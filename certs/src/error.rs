@@ -1,0 +1,103 @@
+//! What can go wrong with TLS material, in words that say where and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why TLS material could not be made, read, written or used.
+///
+/// Where text came from no file, the origin in a message is `the given certificate` or `the given key`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A certificate or key file could not be read.
+    #[error("cannot read {}; check that the path is right and that gantry's user may read it", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// A certificate or key file could not be written.
+    #[error("cannot write {}; check that its folder exists, has room and is writable", .0.display())]
+    Write(PathBuf, #[source] io::Error),
+    /// A certificate or key file is larger than any sensible one.
+    #[error("{} is larger than {limit} bytes; it should hold one chain or one key in PEM form", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The task that read the files was cut off, as happens when the runtime stops.
+    #[error("reading the certificate files was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
+    /// There is no certificate where one was expected.
+    #[error(
+        "no certificate in {0}; it must hold `BEGIN CERTIFICATE` blocks, the server's own first"
+    )]
+    NoCertificate(String),
+    /// A PEM block does not decode.
+    #[error("{0} is not valid PEM; it may be cut short, copy the whole file again")]
+    BrokenPem(String, #[source] rustls::pki_types::pem::Error),
+    /// The certificate does not decode as X.509.
+    #[error("{0} does not hold a valid X.509 certificate; have it issued again")]
+    BrokenCertificate(String, #[source] BoxedCause),
+    /// There is no private key where one was expected.
+    #[error("no private key in {0}; it must hold one `BEGIN PRIVATE KEY` block")]
+    NoKey(String),
+    /// The private key has a passphrase.
+    #[error(
+        "the private key in {0} is encrypted; write it without a passphrase: \
+         openssl pkey -in encrypted.key -out server.key"
+    )]
+    EncryptedKey(String),
+    /// The private key is of a kind that TLS here does not use.
+    #[error("cannot use the private key in {0}; give an ECDSA (P-256, P-384), RSA or Ed25519 key")]
+    UnsupportedKey(String, #[source] BoxedCause),
+    /// The key is not that of the first certificate.
+    #[error(
+        "the private key in {key} does not belong to the first certificate in {certificate}; \
+         put the server's own certificate first, or give the key that was made for it"
+    )]
+    KeyMismatch {
+        /// Where the certificate came from.
+        certificate: String,
+        /// Where the key came from.
+        key: String,
+    },
+    /// A certificate that should be an authority's is not.
+    #[error("the given certificate may not sign others; give one with CA:TRUE and keyCertSign")]
+    NotAnAuthority,
+    /// The authority is past its end and can issue nothing that a client would trust.
+    #[error("the authority's certificate expired at {0}; make a new authority")]
+    AuthorityExpired(time::OffsetDateTime),
+    /// A certificate was asked for without a single name.
+    #[error("a server certificate needs at least one name; set `[server] names`")]
+    NoNames,
+    /// A name is neither a DNS name, a wildcard nor an IP address.
+    #[error(
+        "{0:?} is no DNS name, wildcard (*.example.com) or IP address; correct `[server] names`"
+    )]
+    InvalidName(String),
+    /// A certificate could not be made or signed.
+    #[error("cannot make the certificate")]
+    Issue(#[source] rcgen::Error),
+    /// The TLS configuration was refused.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+}
+
+/// A cause whose type is of no interest to callers.
+pub(crate) type BoxedCause = Box<dyn std::error::Error + Send + Sync>;
+
+impl Error {
+    /// The error with all its causes on one line, for a log.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}

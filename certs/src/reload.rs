@@ -1,0 +1,279 @@
+//! Watching certificate files and exchanging the certificate in use when they change.
+//! Files are polled, not watched by inotify: that misses network mounts and Kubernetes' swapped symlinks.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::error::{Error, Result};
+use crate::file::Pair;
+use crate::hot::HotCertificate;
+use crate::server::ServerCertificate;
+
+/// How often the files are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Keeps a [`HotCertificate`] equal to what two files hold.
+pub struct FileReloader {
+    files: Pair,
+    hot: Arc<HotCertificate>,
+    seen: Mutex<Seen>,
+}
+
+/// What a look at the files came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The next handshake presents another certificate than before.
+    Replaced,
+    /// The files hold what was in use already.
+    Unchanged,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// The files as they were when last loaded with success.
+    loaded: Option<[Fingerprint; 2]>,
+    /// The last failure, so that it is logged once and not twice a second.
+    failure: Option<String>,
+}
+
+impl FileReloader {
+    /// Watches `files` on behalf of `hot`, which may have been loaded from them a moment ago.
+    pub fn new(files: Pair, hot: Arc<HotCertificate>) -> Arc<Self> {
+        Arc::new(Self {
+            files,
+            hot,
+            seen: Mutex::default(),
+        })
+    }
+
+    /// Looks at the files every 500 ms until cancelled.
+    ///
+    /// When they do not load, as while a pair is half written, the certificate in use stays, the reason
+    /// is logged once, and the next look tries again.
+    pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+            // a failure is logged by the look itself
+            let _ = self.look(Look::IfChanged).await;
+        }
+    }
+
+    /// Loads the files at once, changed or not; for SIGHUP.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files. The certificate in use stays.
+    pub async fn reload_now(&self) -> Result<Reloaded> {
+        self.look(Look::Always).await
+    }
+
+    async fn look(&self, look: Look) -> Result<Reloaded> {
+        // held over the reading, so that looks follow one another and the last one read is presented
+        let mut seen = self.seen.lock().await;
+        let (files, loaded) = (
+            self.files.clone(),
+            seen.loaded.filter(|_| look == Look::IfChanged),
+        );
+        let read = spawn_blocking(move || read(&files, loaded)).await;
+        match read.unwrap_or_else(|error| Err(Error::Interrupted(error))) {
+            Ok(None) => Ok(Reloaded::Unchanged),
+            Ok(Some((prints, certificate))) => {
+                *seen = Seen {
+                    loaded: Some(prints),
+                    failure: None,
+                };
+                Ok(self.present(certificate))
+            }
+            Err(error) => {
+                let failure = error.chain();
+                if seen.failure.as_ref() != Some(&failure) {
+                    warn!(error = %failure, "certificate files do not load, the certificate in use stays");
+                    seen.failure = Some(failure);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn present(&self, certificate: ServerCertificate) -> Reloaded {
+        if certificate.same_chain(&self.hot.current()) {
+            return Reloaded::Unchanged;
+        }
+        info!(
+            certificate.serial = certificate.serial(),
+            certificate.not_after = %certificate.not_after(),
+            "certificate replaced",
+        );
+        self.hot.replace(certificate);
+        Reloaded::Replaced
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Always,
+    IfChanged,
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    /// Differs even where a copy kept the time of modification.
+    changed: (i64, i64),
+}
+
+impl Fingerprint {
+    fn of(path: &Path) -> Result<Self> {
+        let file = fs::metadata(path).map_err(|error| Error::Read(path.to_owned(), error))?;
+        Ok(Self {
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
+    }
+}
+
+type Read = ([Fingerprint; 2], ServerCertificate);
+
+/// Loads the files unless they are as `loaded` says. The fingerprints are those from before the reading: a
+/// write in between then shows as a change next time.
+fn read(files: &Pair, loaded: Option<[Fingerprint; 2]>) -> Result<Option<Read>> {
+    let prints = [
+        Fingerprint::of(&files.certificate)?,
+        Fingerprint::of(&files.key)?,
+    ];
+    if loaded == Some(prints) {
+        return Ok(None);
+    }
+    let certificate = ServerCertificate::load(&files.certificate, &files.key)?;
+    Ok(Some((prints, certificate)))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::authority::{Authority, Issued};
+    use crate::file::write_pair;
+
+    const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        authority: Authority,
+        hot: Arc<HotCertificate>,
+        reloader: Arc<FileReloader>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let authority = Authority::create("CA", NOW).unwrap();
+            let pair = authority.issue(&["a.example".to_owned()], NOW, 1).unwrap();
+            let files = write_pair(folder.path(), &pair).unwrap();
+            let hot = HotCertificate::new(
+                ServerCertificate::load(&files.certificate, &files.key).unwrap(),
+            );
+            let reloader = FileReloader::new(files, Arc::clone(&hot));
+            Self {
+                folder,
+                authority,
+                hot,
+                reloader,
+            }
+        }
+
+        fn issue(&self) -> Issued {
+            self.authority
+                .issue(&["b.example".to_owned()], NOW, 1)
+                .unwrap()
+        }
+
+        async fn tick(&self) -> Result<Reloaded> {
+            self.reloader.look(Look::IfChanged).await
+        }
+
+        fn name(&self) -> String {
+            self.hot.current().names()[0].clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_did_not_change_are_left_alone() {
+        let bench = Bench::new();
+        let first = bench.hot.current();
+        for _ in 0..3 {
+            assert_eq!(bench.tick().await.unwrap(), Reloaded::Unchanged);
+        }
+        assert_eq!(
+            bench.reloader.reload_now().await.unwrap(),
+            Reloaded::Unchanged
+        );
+        assert!(Arc::ptr_eq(&first, &bench.hot.current()));
+    }
+
+    #[tokio::test]
+    async fn a_new_pair_is_presented_at_the_next_tick() {
+        let bench = Bench::new();
+        bench.tick().await.unwrap();
+        write_pair(bench.folder.path(), &bench.issue()).unwrap();
+        assert_eq!(bench.tick().await.unwrap(), Reloaded::Replaced);
+        assert_eq!(bench.name(), "b.example");
+    }
+
+    #[tokio::test]
+    async fn a_half_written_pair_keeps_the_old_one_and_is_tried_again() {
+        let bench = Bench::new();
+        bench.tick().await.unwrap();
+        let (pair, files) = (bench.issue(), Pair::within(bench.folder.path()));
+        fs::write(&files.certificate, &pair.chain_pem).unwrap();
+        assert!(matches!(bench.tick().await, Err(Error::KeyMismatch { .. })));
+        let failure = bench.reloader.seen.lock().await.failure.clone();
+        assert!(bench.tick().await.is_err());
+        assert_eq!(bench.reloader.seen.lock().await.failure, failure);
+        assert_eq!(bench.name(), "a.example");
+
+        fs::write(&files.key, pair.key_pem.as_bytes()).unwrap();
+        assert_eq!(bench.tick().await.unwrap(), Reloaded::Replaced);
+        assert_eq!(bench.reloader.seen.lock().await.failure, None);
+        assert_eq!(bench.name(), "b.example");
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_keeps_the_old_certificate() {
+        let bench = Bench::new();
+        fs::remove_file(Pair::within(bench.folder.path()).key).unwrap();
+        assert!(matches!(
+            bench.reloader.reload_now().await,
+            Err(Error::Read(..))
+        ));
+        assert_eq!(bench.name(), "a.example");
+    }
+
+    #[tokio::test]
+    async fn the_watch_ends_when_cancelled() {
+        let bench = Bench::new();
+        let cancel = CancellationToken::new();
+        let watch = tokio::spawn(Arc::clone(&bench.reloader).run(cancel.clone()));
+        cancel.cancel();
+        watch.await.unwrap();
+    }
+}

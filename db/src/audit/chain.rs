@@ -1,0 +1,253 @@
+//! The hash chain over the audit log. A sealer takes committed rows in batches; each seal holds the
+//! hash of its rows and of the seal before it, signed with a key that is not in the database.
+
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::audit::{self, Entry};
+use crate::sql::Row;
+use crate::{Result, Tx};
+
+/// Signs the head of the chain: a keyed hash whose key the database does not hold.
+pub type Sign<'a> = &'a (dyn Fn(&[u8]) -> [u8; 32] + Send + Sync);
+
+/// A link of the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// 1, 2, 3, …
+    pub sequence: i64,
+    /// Id of the first row.
+    pub first_id: i64,
+    /// Id of the last row.
+    pub last_id: i64,
+    /// Number of rows.
+    pub entries: i64,
+    /// Hash of the seal before.
+    pub previous: Vec<u8>,
+    /// Hash over all of the above and the rows.
+    pub hash: Vec<u8>,
+    /// Signature of that hash.
+    pub signature: Vec<u8>,
+}
+
+/// Rows that one seal covers at most.
+pub const BATCH: i64 = 1_000;
+
+fn read(row: &Row) -> Result<Seal> {
+    Ok(Seal {
+        sequence: row.int("audit_seal", "sequence")?,
+        first_id: row.int("audit_seal", "first_id")?,
+        last_id: row.int("audit_seal", "last_id")?,
+        entries: row.int("audit_seal", "entries")?,
+        previous: row.bytes("audit_seal", "previous")?,
+        hash: row.bytes("audit_seal", "hash")?,
+        signature: row.bytes("audit_seal", "signature")?,
+    })
+}
+
+/// The newest seal.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn head(tx: &mut Tx) -> Result<Option<Seal>> {
+    let row = tx
+        .query(
+            "select sequence, first_id, last_id, entries, previous, hash, signature
+             from audit_seal order by sequence desc limit 1",
+        )
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Whether there are rows that are not sealed yet.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_waiting(tx: &mut Tx) -> Result<bool> {
+    let row = tx
+        .query(
+            "select count(*) as total from (select 1 from audit where id >
+                 coalesce((select max(last_id) from audit_seal), 0) limit 1) as waiting",
+        )
+        .one()
+        .await?;
+    row.int("audit", "total").map(|total| total > 0)
+}
+
+/// Seals committed rows that are not sealed yet, at most [`BATCH`] of them; how many it were. On
+/// PostgreSQL never ahead of a transaction that is still open.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn seal(tx: &mut Tx, sign: Sign<'_>, now: Timestamp) -> Result<i64> {
+    tx.query_either(
+        "select 1 as locked",
+        "select 1 as locked from pg_advisory_xact_lock(7101)",
+    )
+    .one()
+    .await?;
+    let head = head(tx).await?;
+    let after = head.as_ref().map_or(0, |seal| seal.last_id);
+    let rows = tx
+        .query_either(
+            "select id from audit where id > $1 order by id limit $2",
+            "select id from audit where id > $1 and id < coalesce(
+                 (select min(id) from audit where id > $1 and xact >= pg_snapshot_xmin(pg_current_snapshot())),
+                 9223372036854775807)
+             order by id limit $2",
+        )
+        .bind(after)
+        .bind(BATCH)
+        .all()
+        .await?;
+    let Some(last) = rows.last() else {
+        return Ok(0);
+    };
+    let last_id = last.int("audit", "id")?;
+    let entries = audit::walk(tx, after, rows.len() as i64).await?;
+    let entries: Vec<Entry> = entries
+        .into_iter()
+        .filter(|entry| entry.id <= last_id)
+        .collect();
+    let Some(first) = entries.first() else {
+        return Ok(0);
+    };
+    let sequence = head.as_ref().map_or(0, |seal| seal.sequence) + 1;
+    let previous = head.map_or_else(Vec::new, |seal| seal.hash);
+    let hash = hash(sequence, &previous, &entries);
+    tx.query(
+        "insert into audit_seal (sequence, first_id, last_id, entries, previous, hash, signature, sealed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(sequence)
+    .bind(first.id)
+    .bind(last_id)
+    .bind(entries.len() as i64)
+    .bind(previous.as_slice())
+    .bind(hash.as_slice())
+    .bind(sign(&hash).as_slice())
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(entries.len() as i64)
+}
+
+/// The hash of a seal: length-prefixed fields, so that no two logs have the same text.
+fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    field(b"gantry-audit-1");
+    field(&sequence.to_le_bytes());
+    field(previous);
+    for entry in entries {
+        field(&entry.id.to_le_bytes());
+        field(&entry.at.to_le_bytes());
+        field(&entry.account_id.unwrap_or(-1).to_le_bytes());
+        field(entry.account_name.as_bytes());
+        field(entry.address.as_bytes());
+        field(entry.operation.as_bytes());
+        field(entry.resource_type.as_bytes());
+        field(entry.resource.as_bytes());
+        field(&entry.project_id.unwrap_or(-1).to_le_bytes());
+        field(&[u8::from(entry.success)]);
+        field(&entry.times.to_le_bytes());
+        field(entry.detail.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Seals that hold.
+    pub seals: i64,
+    /// Rows that they cover.
+    pub sealed: i64,
+    /// Rows that are not sealed yet.
+    pub unsealed: i64,
+    /// What does not hold; empty where all is well.
+    pub findings: Vec<String>,
+}
+
+/// Checks every seal and row, and, where `exported` is given, that the chain still contains it.
+///
+/// # Errors
+/// When a statement fails; what does not hold is in the report.
+pub async fn verify(tx: &mut Tx, sign: Sign<'_>, exported: Option<&Seal>) -> Result<Report> {
+    let mut report = Report::default();
+    let mut previous = Vec::new();
+    let mut last_id = 0;
+    let mut sequence = 0;
+    let mut exported_found = exported.is_none();
+    loop {
+        let row = tx
+            .query(
+                "select sequence, first_id, last_id, entries, previous, hash, signature
+                 from audit_seal where sequence > $1 order by sequence limit 1",
+            )
+            .bind(sequence)
+            .optional()
+            .await?;
+        let Some(row) = row else { break };
+        let seal = read(&row)?;
+        let name = format!(
+            "seal {} (rows {} to {})",
+            seal.sequence, seal.first_id, seal.last_id
+        );
+        if seal.sequence != sequence + 1 || seal.previous != previous {
+            report.findings.push(format!(
+                "{name}: the seals before it were removed or changed"
+            ));
+        }
+        let mut entries = Vec::new();
+        while let Some(after) = next(&entries, last_id, seal.last_id) {
+            let page = audit::walk(tx, after, BATCH).await?;
+            let before = entries.len();
+            entries.extend(page.into_iter().filter(|entry| entry.id <= seal.last_id));
+            if entries.len() == before {
+                break;
+            }
+        }
+        if entries.len() as i64 != seal.entries {
+            let found = entries.len();
+            report.findings.push(format!(
+                "{name}: {} rows were sealed, {found} are there",
+                seal.entries
+            ));
+        } else if hash(seal.sequence, &seal.previous, &entries).as_slice() != seal.hash {
+            report.findings.push(format!("{name}: a row was changed"));
+        }
+        if sign(&seal.hash).as_slice() != seal.signature {
+            report
+                .findings
+                .push(format!("{name}: the signature is wrong"));
+        }
+        exported_found |= exported == Some(&seal);
+        report.seals += 1;
+        report.sealed += entries.len() as i64;
+        (previous, last_id, sequence) = (seal.hash, seal.last_id, seal.sequence);
+    }
+    if !exported_found {
+        report.findings.push(
+            "the exported head is not in the chain: its end was cut off or rewritten".to_owned(),
+        );
+    }
+    let row = tx
+        .query("select count(*) as total from audit where id > $1")
+        .bind(last_id)
+        .one()
+        .await?;
+    report.unsealed = row.int("audit", "total")?;
+    Ok(report)
+}
+
+/// Where to read on to have all rows up to `last`.
+fn next(read: &[Entry], before: i64, last: i64) -> Option<i64> {
+    let at = read.last().map_or(before, |entry| entry.id);
+    (at < last).then_some(at)
+}

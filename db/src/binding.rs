@@ -1,0 +1,57 @@
+//! What an account is bound to: its right to do everything, and its roles.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::{AccountId, ProjectId};
+use policy::{Bindings, Role};
+
+use crate::{Db, Error, Result, account};
+
+/// Bindings together with the account's generation: a token of an older one is no longer valid.
+pub type Bound = Arc<Bindings>;
+
+/// The bindings of an account, through the cache; `None` where there is no such account (any more),
+/// or its generation is not the expected one.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_account(db: &Db, id: AccountId, generation: Option<i64>) -> Result<Option<Bound>> {
+    if let Some(bindings) = db.caches().bindings.get(&id) {
+        return Ok(fits(&bindings, generation).then_some(bindings));
+    }
+    let read_at = db.caches().bindings.before_read();
+    let mut tx = db.reader().await?;
+    let Some(account) = account::by_id(&mut tx, id).await? else {
+        return Ok(None);
+    };
+    let rows = tx
+        .query("select project_id, role from member where account_id = $1")
+        .bind(id)
+        .all()
+        .await?;
+    let mut roles: HashMap<ProjectId, Vec<Role>> = HashMap::new();
+    for row in rows {
+        let role = Role::from_id(row.int("member", "role")?).ok_or(Error::Corrupt {
+            table: "member",
+            column: "role",
+        })?;
+        roles
+            .entry(ProjectId(row.int("member", "project_id")?))
+            .or_default()
+            .push(role);
+    }
+    let bindings = Arc::new(Bindings {
+        account: Some(id),
+        name: account.name.into(),
+        sysadmin: account.sysadmin,
+        generation: account.generation,
+        roles,
+    });
+    db.caches().bindings.put(read_at, id, bindings.clone());
+    Ok(fits(&bindings, generation).then_some(bindings))
+}
+
+fn fits(bindings: &Bindings, generation: Option<i64>) -> bool {
+    generation.is_none_or(|generation| generation == bindings.generation)
+}

@@ -1,0 +1,177 @@
+//! What was read before and still holds. With SQLite all writes pass through one writer, which
+//! invalidates what it changed before anyone hears of the commit; with PostgreSQL other replicas
+//! write too, so nothing is kept here.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use model::{AccountId, Digest, ProjectName, RepositoryName, Tag};
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use policy::{Bindings, ProjectFacts};
+
+use crate::blob::StoredBlob;
+use crate::manifest::StoredManifest;
+
+/// Something cached that a transaction changed.
+#[derive(Clone, Debug)]
+pub(crate) enum Touch {
+    /// A project appeared, changed or went.
+    Project(ProjectName),
+    /// What an account is bound to changed.
+    Account(AccountId),
+    /// A tag moved or went.
+    Tag(RepositoryName, Tag),
+    /// A manifest went or came.
+    Manifest(RepositoryName, Digest),
+    /// A blob's link to a repository went or came.
+    Blob(RepositoryName, Digest),
+    /// Too much to tell, or another process wrote.
+    Everything,
+}
+
+/// All caches of what can change.
+pub struct Caches {
+    /// Projects by name; that there is none is kept as well, so that time does not tell a hidden one.
+    pub projects: Cached<ProjectName, Option<Arc<ProjectFacts>>>,
+    /// Bindings by account.
+    pub bindings: Cached<AccountId, Arc<Bindings>>,
+    /// What a tag points at.
+    pub tags: Cached<(RepositoryName, Tag), Digest>,
+    /// Manifests of a repository.
+    pub manifests: Cached<(RepositoryName, Digest), Arc<StoredManifest>>,
+    /// Blobs that a repository links.
+    pub blobs: Cached<(RepositoryName, Digest), Arc<StoredBlob>>,
+}
+
+/// Bytes of manifests kept in memory.
+const MANIFEST_BYTES: u64 = 24 << 20;
+/// Entries of the other caches.
+const ENTRIES: u64 = 50_000;
+
+impl Caches {
+    pub(crate) fn enabled() -> Self {
+        Self {
+            projects: Cached::new(Some(Cache::new(ENTRIES))),
+            bindings: Cached::new(Some(Cache::new(ENTRIES))),
+            tags: Cached::new(Some(Cache::new(ENTRIES))),
+            manifests: Cached::new(Some(
+                Cache::builder()
+                    .max_capacity(MANIFEST_BYTES)
+                    .weigher(|_, manifest: &Arc<StoredManifest>| {
+                        u32::try_from(manifest.payload.len() + 512).unwrap_or(u32::MAX)
+                    })
+                    .build(),
+            )),
+            blobs: Cached::new(Some(Cache::new(ENTRIES))),
+        }
+    }
+
+    pub(crate) fn disabled() -> Self {
+        Self {
+            projects: Cached::new(None),
+            bindings: Cached::new(None),
+            tags: Cached::new(None),
+            manifests: Cached::new(None),
+            blobs: Cached::new(None),
+        }
+    }
+
+    pub(crate) fn apply(&self, touched: &[Touch]) {
+        for touch in touched {
+            match touch {
+                Touch::Project(name) => self.projects.forget(name),
+                Touch::Account(account) => self.bindings.forget(account),
+                Touch::Tag(repository, tag) => self.tags.forget(&(repository.clone(), tag.clone())),
+                Touch::Manifest(repository, digest) => {
+                    self.manifests.forget(&(repository.clone(), *digest));
+                }
+                Touch::Blob(repository, digest) => {
+                    self.blobs.forget(&(repository.clone(), *digest))
+                }
+                Touch::Everything => self.forget_everything(),
+            }
+        }
+    }
+
+    fn forget_everything(&self) {
+        self.projects.forget_all();
+        self.bindings.forget_all();
+        self.tags.forget_all();
+        self.manifests.forget_all();
+        self.blobs.forget_all();
+    }
+
+    /// Names of the caches and their numbers of entries, for metrics.
+    pub fn sizes(&self) -> [(&'static str, u64); 5] {
+        [
+            ("projects", self.projects.len()),
+            ("bindings", self.bindings.len()),
+            ("tags", self.tags.len()),
+            ("manifests", self.manifests.len()),
+            ("blobs", self.blobs.len()),
+        ]
+    }
+}
+
+/// A cache whose entries are never older than the last invalidation: what was read before an
+/// invalidation is not put in after it.
+pub struct Cached<K, V> {
+    entries: Option<Cache<K, V>>,
+    /// Counts invalidations; held while an entry is put in or taken out, never while one is read.
+    generation: Mutex<u64>,
+}
+
+/// Proof of when a value was read.
+#[derive(Clone, Copy)]
+pub struct ReadAt(u64);
+
+impl<K, V> Cached<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    fn new(entries: Option<Cache<K, V>>) -> Self {
+        Self {
+            entries,
+            generation: Mutex::new(0),
+        }
+    }
+
+    /// The entry, if there is one.
+    pub fn get(&self, key: &K) -> Option<V> {
+        self.entries.as_ref()?.get(key)
+    }
+
+    /// To be taken before the database is read.
+    pub fn before_read(&self) -> ReadAt {
+        ReadAt(*self.generation.lock())
+    }
+
+    /// Keeps what was read, unless something was invalidated since.
+    pub fn put(&self, read_at: ReadAt, key: K, value: V) {
+        let Some(entries) = &self.entries else { return };
+        let generation = self.generation.lock();
+        if *generation == read_at.0 {
+            entries.insert(key, value);
+        }
+    }
+
+    fn forget(&self, key: &K) {
+        let Some(entries) = &self.entries else { return };
+        let mut generation = self.generation.lock();
+        *generation += 1;
+        entries.invalidate(key);
+    }
+
+    fn forget_all(&self) {
+        let Some(entries) = &self.entries else { return };
+        let mut generation = self.generation.lock();
+        *generation += 1;
+        entries.invalidate_all();
+    }
+
+    fn len(&self) -> u64 {
+        self.entries.as_ref().map_or(0, Cache::entry_count)
+    }
+}

@@ -1,0 +1,417 @@
+//! Manifests, what they refer to, and referrers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::manifest::{Child, ChildKind};
+use model::{Descriptor, Digest, Manifest, ManifestId, RepositoryId, RepositoryName, Timestamp};
+use serde::Serialize;
+
+use crate::cache::Touch;
+use crate::{Db, Error, Result, Tx};
+
+/// A manifest as it is pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes, as they were pushed.
+    pub payload: Bytes,
+}
+
+/// The manifest of a repository with a digest, through the cache.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn stored(
+    db: &Db,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<Arc<StoredManifest>>> {
+    let key = (repository.clone(), *digest);
+    if let Some(manifest) = db.caches().manifests.get(&key) {
+        return Ok(Some(manifest));
+    }
+    let read_at = db.caches().manifests.before_read();
+    let mut tx = db.reader().await?;
+    let row = tx
+        .query(
+            "select m.media_type, m.payload from manifest m join repository r on r.id = m.repository_id
+             where r.name = $1 and m.digest = $2",
+        )
+        .bind(repository.as_str())
+        .bind(digest)
+        .optional()
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let manifest = Arc::new(StoredManifest {
+        digest: *digest,
+        media_type: row.text("manifest", "media_type")?,
+        payload: row.bytes("manifest", "payload")?.into(),
+    });
+    db.caches().manifests.put(read_at, key, manifest.clone());
+    Ok(Some(manifest))
+}
+
+/// The row id of a manifest.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn id(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<ManifestId>> {
+    let row = tx
+        .query("select id from manifest where repository_id = $1 and digest = $2")
+        .bind(repository)
+        .bind(digest)
+        .optional()
+        .await?;
+    row.map(|row| row.int("manifest", "id").map(ManifestId))
+        .transpose()
+}
+
+/// A child as it was found: what it is, and the row that it refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A blob row.
+    Blob(i64),
+    /// A manifest row.
+    Manifest(i64),
+    /// Lives elsewhere.
+    Foreign,
+    /// Not in the repository.
+    Missing,
+}
+
+/// Looks all children of a manifest up at once, and holds the blobs found until the transaction
+/// ends, so that none can be condemned meanwhile.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn find_children(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    children: &[Child],
+) -> Result<Vec<Found>> {
+    let wanted: Vec<String> = children
+        .iter()
+        .filter(|child| child.kind != ChildKind::Foreign)
+        .map(|child| child.digest.to_string())
+        .collect();
+    let wanted = serde_json::to_string(&wanted).unwrap_or_default();
+    let blobs = tx
+        .query_either(
+            "select b.id, b.digest from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = $1
+             where b.state = 'live' and b.digest in (select value from json_each($2))",
+            "select b.id, b.digest from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = $1
+             where b.state = 'live' and b.digest in (select json_array_elements_text(cast($2 as json)))
+             order by b.id for key share of b",
+        )
+        .bind(repository)
+        .bind(wanted.as_str())
+        .all()
+        .await?;
+    let manifests = tx
+        .query_either(
+            "select id, digest from manifest where repository_id = $1
+             and digest in (select value from json_each($2))",
+            "select id, digest from manifest where repository_id = $1
+             and digest in (select json_array_elements_text(cast($2 as json))) order by id for key share",
+        )
+        .bind(repository)
+        .bind(wanted)
+        .all()
+        .await?;
+    let index = |rows: &[crate::sql::Row], table| {
+        rows.iter()
+            .map(|row| Ok((row.parse::<Digest>(table, "digest")?, row.int(table, "id")?)))
+            .collect::<Result<std::collections::HashMap<_, _>>>()
+    };
+    let (blobs, manifests) = (index(&blobs, "blob")?, index(&manifests, "manifest")?);
+    Ok(children
+        .iter()
+        .map(|child| match child.kind {
+            ChildKind::Foreign => Found::Foreign,
+            ChildKind::Blob => blobs
+                .get(&child.digest)
+                .map_or(Found::Missing, |id| Found::Blob(*id)),
+            ChildKind::Manifest => manifests
+                .get(&child.digest)
+                .map_or(Found::Missing, |id| Found::Manifest(*id)),
+        })
+        .collect())
+}
+
+#[derive(Serialize)]
+struct ReferenceRow<'a> {
+    position: usize,
+    kind: &'static str,
+    digest: String,
+    blob: Option<i64>,
+    child: Option<i64>,
+    size: i64,
+    media_type: &'a str,
+    platform: Option<&'a str>,
+}
+
+/// Stores a manifest with its references, unless the repository has it already.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn store(
+    tx: &mut Tx,
+    (repository, name): (RepositoryId, &RepositoryName),
+    digest: &Digest,
+    (manifest, payload): (&Manifest, &[u8]),
+    found: &[Found],
+    now: Timestamp,
+) -> Result<ManifestId> {
+    let row = tx
+        .query(
+            "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, payload, created_at, pull_count)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, 0) on conflict (repository_id, digest) do nothing returning id",
+        )
+        .bind(repository)
+        .bind(digest)
+        .bind(manifest.media_type.as_str())
+        .bind(manifest.artifact_type.as_deref())
+        .bind(manifest.subject.map(|subject| subject.to_string()))
+        .bind(serde_json::to_string(&manifest.annotations).unwrap_or_default())
+        .bind(payload)
+        .bind(now)
+        .optional()
+        .await?;
+    let Some(row) = row else {
+        let stored = id(tx, repository, digest).await?;
+        return stored.ok_or(Error::Corrupt {
+            table: "manifest",
+            column: "digest",
+        });
+    };
+    let id = ManifestId(row.int("manifest", "id")?);
+    store_references(tx, repository, id, &manifest.children, found).await?;
+    tx.touch(Touch::Manifest(name.clone(), *digest));
+    Ok(id)
+}
+
+async fn store_references(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    manifest: ManifestId,
+    children: &[Child],
+    found: &[Found],
+) -> Result<()> {
+    if children.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<ReferenceRow<'_>> = children
+        .iter()
+        .zip(found)
+        .enumerate()
+        .map(|(position, (child, found))| {
+            let (kind, blob, manifest) = match found {
+                Found::Blob(id) => ("blob", Some(*id), None),
+                Found::Manifest(id) => ("manifest", None, Some(*id)),
+                Found::Foreign | Found::Missing => ("foreign", None, None),
+            };
+            ReferenceRow {
+                position,
+                kind,
+                digest: child.digest.to_string(),
+                blob,
+                child: manifest,
+                size: child.size,
+                media_type: &child.media_type,
+                platform: child.platform.as_deref(),
+            }
+        })
+        .collect();
+    tx.query_either(
+        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
+         select $1, $2, value ->> 'position', value ->> 'kind', value ->> 'digest', value ->> 'blob', value ->> 'child',
+                value ->> 'size', value ->> 'media_type', value ->> 'platform' from json_each($3)",
+        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
+         select $1, $2, position, kind, digest, blob, child, size, media_type, platform
+         from json_to_recordset(cast($3 as json)) as r
+              (position bigint, kind text, digest text, blob bigint, child bigint, size bigint, media_type text, platform text)",
+    )
+    .bind(manifest)
+    .bind(repository)
+    .bind(serde_json::to_string(&rows).unwrap_or_default())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// An index of the repository that lists the manifest, if there is one.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn parent(tx: &mut Tx, manifest: ManifestId) -> Result<Option<Digest>> {
+    let row = tx
+        .query(
+            "select m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
+             where c.child_id = $1 limit 1",
+        )
+        .bind(manifest)
+        .optional()
+        .await?;
+    row.map(|row| row.parse("manifest", "digest")).transpose()
+}
+
+/// Removes a manifest and the tags that point at it.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn delete(
+    tx: &mut Tx,
+    (repository, name): (RepositoryId, &RepositoryName),
+    (manifest, digest): (ManifestId, &Digest),
+) -> Result<()> {
+    for tag in crate::tag::of_manifest(tx, manifest).await? {
+        crate::tag::delete(tx, (repository, name), &tag).await?;
+    }
+    tx.query("delete from manifest_reference where manifest_id = $1")
+        .bind(manifest)
+        .execute()
+        .await?;
+    tx.query("delete from manifest where id = $1")
+        .bind(manifest)
+        .execute()
+        .await?;
+    tx.touch(Touch::Manifest(name.clone(), *digest));
+    Ok(())
+}
+
+/// Untagged referrers of a subject that no index lists: they go when it goes.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn untagged_referrers(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    subject: &Digest,
+) -> Result<Vec<(ManifestId, Digest)>> {
+    let rows = tx
+        .query(
+            "select m.id, m.digest from manifest m where m.repository_id = $1 and m.subject = $2
+             and not exists (select 1 from tag t where t.manifest_id = m.id)
+             and not exists (select 1 from manifest_reference c where c.child_id = m.id)",
+        )
+        .bind(repository)
+        .bind(subject)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok((
+                ManifestId(row.int("manifest", "id")?),
+                row.parse("manifest", "digest")?,
+            ))
+        })
+        .collect()
+}
+
+/// Descriptors of the manifests whose subject is `subject`, with row ids after `after`, in the
+/// order in which they were pushed.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn referrers(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    subject: &Digest,
+    artifact_type: Option<&str>,
+    (after, limit): (i64, i64),
+) -> Result<Vec<(i64, Descriptor)>> {
+    let rows = tx
+        .query(
+            "select m.id, m.digest, m.media_type, m.artifact_type, m.annotations, cast(length(m.payload) as bigint) as size
+             from manifest m join repository r on r.id = m.repository_id
+             where r.name = $1 and m.subject = $2 and m.id > $3 and ($4 is null or m.artifact_type = $4)
+             order by m.id limit $5",
+        )
+        .bind(repository.as_str())
+        .bind(subject)
+        .bind(after)
+        .bind(artifact_type)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let annotations = row.text("manifest", "annotations")?;
+            let descriptor = Descriptor {
+                media_type: row.text("manifest", "media_type")?,
+                digest: row.text("manifest", "digest")?,
+                size: row.int("manifest", "size")?,
+                artifact_type: row.opt_text("manifest", "artifact_type")?,
+                annotations: serde_json::from_str(&annotations).map_err(|_| Error::Corrupt {
+                    table: "manifest",
+                    column: "annotations",
+                })?,
+            };
+            Ok((row.int("manifest", "id")?, descriptor))
+        })
+        .collect()
+}
+
+/// How many manifests have `subject` as their subject.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_referrers(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    subject: &Digest,
+) -> Result<i64> {
+    let row = tx
+        .query(
+            "select count(*) as total from manifest m join repository r on r.id = m.repository_id
+             where r.name = $1 and m.subject = $2",
+        )
+        .bind(repository.as_str())
+        .bind(subject)
+        .one()
+        .await?;
+    row.int("manifest", "total")
+}
+
+/// Notes pulls of a manifest, and of the tag that it was pulled by.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn note_pulls(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    digest: &Digest,
+    tag: Option<&str>,
+    pulls: i64,
+    at: Timestamp,
+) -> Result<()> {
+    let Some(id) = crate::repository::id(tx, repository).await? else {
+        return Ok(());
+    };
+    tx.query(
+        "update manifest set pulled_at = $3, pull_count = pull_count + $4 where repository_id = $1 and digest = $2",
+    )
+    .bind(id)
+    .bind(digest)
+    .bind(at)
+    .bind(pulls)
+    .execute()
+    .await?;
+    if let Some(tag) = tag {
+        tx.query("update tag set pulled_at = $3 where repository_id = $1 and name = $2")
+            .bind(id)
+            .bind(tag)
+            .bind(at)
+            .execute()
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,445 @@
+//! Projects and their settings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use model::{AccountId, ProjectId, ProjectName, Timestamp};
+use policy::{ProjectFacts, Role};
+
+use crate::account::one_of;
+use crate::cache::Touch;
+use crate::page::{Page, contains};
+use crate::sql::{Query, Row};
+use crate::{Db, Result, Tx, member};
+
+/// A project as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: ProjectName,
+    /// Who made it.
+    pub owner: AccountId,
+    /// The maker's name.
+    pub owner_name: String,
+    /// Whether everyone may pull from it.
+    pub public: bool,
+    /// Most bytes that it may hold; -1 for no limit.
+    pub storage_limit: i64,
+    /// How many repositories it shows.
+    pub repositories: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Project {
+    /// What decisions need of it.
+    pub fn facts(&self) -> ProjectFacts {
+        ProjectFacts {
+            id: self.id,
+            name: self.name.clone(),
+            public: self.public,
+        }
+    }
+}
+
+macro_rules! select {
+    () => {
+        "select p.id, p.name, p.owner_id, a.name as owner_name, p.public, p.storage_limit, p.created_at, p.updated_at,
+         (select count(*) from repository r where r.project_id = p.id and r.published = 1) as repositories
+         from project p join account a on a.id = p.owner_id where p.deleted_at is null "
+    };
+}
+
+fn read(row: &Row) -> Result<Project> {
+    Ok(Project {
+        id: ProjectId(row.int("project", "id")?),
+        name: row.parse("project", "name")?,
+        owner: AccountId(row.int("project", "owner_id")?),
+        owner_name: row.text("project", "owner_name")?,
+        public: row.flag("project", "public")?,
+        storage_limit: row.int("project", "storage_limit")?,
+        repositories: row.int("project", "repositories")?,
+        created_at: row.time("project", "created_at")?,
+        updated_at: row.time("project", "updated_at")?,
+    })
+}
+
+/// Makes a project; its owner becomes its first project admin.
+///
+/// # Errors
+/// [`crate::Error::Duplicate`] where the name is taken.
+pub async fn create(
+    tx: &mut Tx,
+    name: &ProjectName,
+    owner: AccountId,
+    public: bool,
+    storage_limit: i64,
+    now: Timestamp,
+) -> Result<ProjectId> {
+    let row = tx
+        .query(
+            "insert into project (name, owner_id, public, storage_limit, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $5) returning id",
+        )
+        .bind(name.as_str())
+        .bind(owner)
+        .bind(public)
+        .bind(storage_limit)
+        .bind(now)
+        .one()
+        .await?;
+    let id = ProjectId(row.int("project", "id")?);
+    member::add(tx, id, owner, Role::ProjectAdmin, now).await?;
+    tx.touch(Touch::Project(name.clone()));
+    Ok(id)
+}
+
+/// What decisions need of the project with a name, through the cache.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn facts(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectFacts>>> {
+    if let Some(facts) = db.caches().projects.get(name) {
+        return Ok(facts);
+    }
+    let read_at = db.caches().projects.before_read();
+    let mut tx = db.reader().await?;
+    let row = tx
+        .query("select id, public from project where name = $1 and deleted_at is null")
+        .bind(name.as_str())
+        .optional()
+        .await?;
+    let facts = match row {
+        None => None,
+        Some(row) => Some(Arc::new(ProjectFacts {
+            id: ProjectId(row.int("project", "id")?),
+            name: name.clone(),
+            public: row.flag("project", "public")?,
+        })),
+    };
+    db.caches()
+        .projects
+        .put(read_at, name.clone(), facts.clone());
+    Ok(facts)
+}
+
+/// The project with an id.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_id(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>> {
+    let row = tx
+        .query(concat!(select!(), "and p.id = $1"))
+        .bind(id)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The project with a name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_name(tx: &mut Tx, name: &ProjectName) -> Result<Option<Project>> {
+    let row = tx
+        .query(concat!(select!(), "and p.name = $1"))
+        .bind(name.as_str())
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Which projects a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those that this account may see (its own and public ones); `None` for all.
+    pub visible_to: Option<Viewer>,
+    /// Part of the name, in any case.
+    pub name_contains: Option<String>,
+    /// The exact name.
+    pub name: Option<String>,
+    /// The owner's exact name.
+    pub owner: Option<String>,
+    /// Only public, or only private ones.
+    pub public: Option<bool>,
+    /// Any of these exact names, where there are some.
+    pub names: Vec<String>,
+    /// The owner.
+    pub owner_id: Option<AccountId>,
+    /// Made not before the first and not after the second time.
+    pub created_within: Option<(Timestamp, Timestamp)>,
+    /// Last changed not before the first and not after the second time.
+    pub updated_within: Option<(Timestamp, Timestamp)>,
+}
+
+/// Who looks at a list of projects.
+#[derive(Clone, Copy, Debug)]
+pub enum Viewer {
+    /// Nobody who is signed in: public projects only.
+    Anonymous,
+    /// An account: those it is a member of, and public ones.
+    Account(AccountId),
+}
+
+/// In which order projects are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Order {
+    /// By name.
+    #[default]
+    Name,
+    /// By name, last first.
+    NameDescending,
+    /// By time of making.
+    Created,
+    /// By time of making, newest first.
+    CreatedDescending,
+    /// By time of the last change.
+    Updated,
+    /// By time of the last change, newest first.
+    UpdatedDescending,
+    /// By id.
+    Id,
+    /// By id, highest first.
+    IdDescending,
+}
+
+/// Projects, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn list(
+    tx: &mut Tx,
+    filter: &Filter,
+    order: Order,
+    page: Page,
+) -> Result<(Vec<Project>, i64)> {
+    let and = conditions(filter);
+    let limit = BOUND + filter.names.len() + 1;
+    let offset = limit + 1;
+    let by = match order {
+        Order::Name => "p.name",
+        Order::NameDescending => "p.name desc",
+        Order::Created => "p.created_at, p.id",
+        Order::CreatedDescending => "p.created_at desc, p.id desc",
+        Order::Updated => "p.updated_at, p.id",
+        Order::UpdatedDescending => "p.updated_at desc, p.id desc",
+        Order::Id => "p.id",
+        Order::IdDescending => "p.id desc",
+    };
+    let listed = tx.query_built(
+        "project list",
+        format!(
+            "{}{and} order by {by} limit ${limit} offset ${offset}",
+            select!()
+        ),
+    );
+    let listed = bind(listed, filter).bind(page.limit()).bind(page.offset);
+    let rows = listed.all().await?;
+    let counted = tx.query_built(
+        "project count",
+        format!(
+            "select count(*) as total from project p join account a on a.id = p.owner_id
+             where p.deleted_at is null {and}"
+        ),
+    );
+    let count = bind(counted, filter).one().await?;
+    Ok((
+        rows.iter().map(read).collect::<Result<_>>()?,
+        count.int("project", "total")?,
+    ))
+}
+
+/// How many values [`bind`] gives apart from the names.
+const BOUND: usize = 10;
+
+/// What a filter asks of the values that [`bind`] gives.
+fn conditions(filter: &Filter) -> String {
+    const AND: &str = "and ($1 < 0 or p.public = 1 or exists
+            (select 1 from member m where m.project_id = p.id and m.account_id = $1))
+        and ($2 is null or lower(p.name) like lower($2) escape '\\')
+        and ($3 is null or p.name = $3)
+        and ($4 is null or a.name = $4)
+        and ($5 < 0 or p.public = $5)
+        and ($6 < 0 or p.owner_id = $6)
+        and p.created_at between $7 and $8
+        and p.updated_at between $9 and $10";
+    one_of(AND, "p.name", BOUND + 1, filter.names.len())
+}
+
+fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
+    let always = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+    let created = filter.created_within.unwrap_or(always);
+    let updated = filter.updated_within.unwrap_or(always);
+    let viewer = match filter.visible_to {
+        None => -1,
+        Some(Viewer::Anonymous) => 0,
+        Some(Viewer::Account(id)) => id.0,
+    };
+    let query = query
+        .bind(viewer)
+        .bind(filter.name_contains.as_deref().map(contains))
+        .bind(filter.name.as_deref())
+        .bind(filter.owner.as_deref())
+        .bind(filter.public.map_or(-1, i64::from))
+        .bind(filter.owner_id.map_or(-1, |id| id.0))
+        .bind(created.0)
+        .bind(created.1)
+        .bind(updated.0)
+        .bind(updated.1);
+    let names = filter.names.iter().map(String::as_str);
+    names.fold(query, Query::bind)
+}
+
+/// Opens a project to everyone, or closes it.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_public(
+    tx: &mut Tx,
+    project: &ProjectFacts,
+    public: bool,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query("update project set public = $2, updated_at = $3 where id = $1")
+        .bind(project.id)
+        .bind(public)
+        .bind(now)
+        .execute()
+        .await?;
+    tx.touch(Touch::Project(project.name.clone()));
+    Ok(())
+}
+
+/// Settings other than `public`, by Harbor's names.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn metadata(tx: &mut Tx, id: ProjectId) -> Result<BTreeMap<String, String>> {
+    let rows = tx
+        .query("select name, value from project_metadata where project_id = $1 order by name")
+        .bind(id)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok((
+                row.text("project_metadata", "name")?,
+                row.text("project_metadata", "value")?,
+            ))
+        })
+        .collect()
+}
+
+/// Those of several projects.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn metadata_of(
+    tx: &mut Tx,
+    ids: &[ProjectId],
+) -> Result<HashMap<ProjectId, BTreeMap<String, String>>> {
+    /// Both databases bound the number of values in a statement.
+    const AT_ONCE: usize = 500;
+    const SELECT: &str = "select project_id, name, value from project_metadata where 1 = 1";
+    let mut found: HashMap<ProjectId, BTreeMap<String, String>> = HashMap::new();
+    for some in ids.chunks(AT_ONCE) {
+        let sql = one_of(SELECT, "project_id", 1, some.len());
+        let query = tx.query_built("project metadata of several", sql);
+        for row in some.iter().copied().fold(query, Query::bind).all().await? {
+            found
+                .entry(ProjectId(row.int("project_metadata", "project_id")?))
+                .or_default()
+                .insert(
+                    row.text("project_metadata", "name")?,
+                    row.text("project_metadata", "value")?,
+                );
+        }
+    }
+    Ok(found)
+}
+
+/// Bytes of the blobs and manifests that a project holds, each blob counted once.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn stored_bytes(tx: &mut Tx, id: ProjectId) -> Result<i64> {
+    let row = tx
+        .query(
+            "select cast(coalesce((select sum(size) from (
+                select distinct b.id, b.size from repository r
+                join repository_blob rb on rb.repository_id = r.id
+                join blob b on b.id = rb.blob_id
+                where r.project_id = $1 and b.state = 'live') held), 0)
+             + coalesce((select sum(length(m.payload)) from repository r
+                join manifest m on m.repository_id = r.id where r.project_id = $1), 0)
+             as bigint) as total",
+        )
+        .bind(id)
+        .one()
+        .await?;
+    row.int("blob", "total")
+}
+
+/// Sets one of those.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_metadata(tx: &mut Tx, id: ProjectId, name: &str, value: &str) -> Result<()> {
+    tx.query(
+        "insert into project_metadata (project_id, name, value) values ($1, $2, $3)
+         on conflict (project_id, name) do update set value = excluded.value",
+    )
+    .bind(id)
+    .bind(name)
+    .bind(value)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Deletes a project that shows no repositories: its name becomes free, its members go. `false`
+/// where there are repositories.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Result<bool> {
+    let row = tx
+        .query("select count(*) as total from repository where project_id = $1 and published = 1")
+        .bind(project.id)
+        .one()
+        .await?;
+    if row.int("repository", "total")? > 0 {
+        return Ok(false);
+    }
+    let members = tx
+        .query("select account_id from member where project_id = $1")
+        .bind(project.id)
+        .all()
+        .await?;
+    for member in &members {
+        tx.touch(Touch::Account(AccountId(
+            member.int("member", "account_id")?,
+        )));
+    }
+    tx.query("delete from member where project_id = $1")
+        .bind(project.id)
+        .execute()
+        .await?;
+    tx.query("update repository set name = name || '#' || cast(id as text) where project_id = $1")
+        .bind(project.id)
+        .execute()
+        .await?;
+    tx.query(
+        "update project set name = name || '#' || cast(id as text), deleted_at = $2, updated_at = $2 where id = $1",
+    )
+    .bind(project.id)
+    .bind(now)
+    .execute()
+    .await?;
+    tx.touch(Touch::Everything);
+    Ok(true)
+}

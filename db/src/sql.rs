@@ -1,0 +1,289 @@
+//! One way to run a statement on either database: a transaction or connection, a query with bound
+//! values, and rows that are parsed into model types.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use model::{AccountId, BlobId, Digest, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Transaction,
+};
+
+use crate::cache::Touch;
+use crate::{Error, Result};
+
+/// A connection: for reading, or with a transaction open on it.
+pub struct Tx {
+    connection: Connection,
+    /// What the transaction changes that caches hold.
+    touched: Vec<Touch>,
+}
+
+enum Connection {
+    SqliteWriter(SqliteConnection),
+    SqliteReader(PoolConnection<Sqlite>),
+    PostgresWriter(Transaction<'static, Postgres>),
+    PostgresReader(PoolConnection<Postgres>),
+}
+
+enum Dialect<'t> {
+    Sqlite(&'t mut SqliteConnection),
+    Postgres(&'t mut PgConnection),
+}
+
+impl Tx {
+    pub(crate) fn sqlite_writer(connection: SqliteConnection) -> Self {
+        Self::new(Connection::SqliteWriter(connection))
+    }
+
+    pub(crate) fn sqlite_reader(connection: PoolConnection<Sqlite>) -> Self {
+        Self::new(Connection::SqliteReader(connection))
+    }
+
+    pub(crate) fn postgres_writer(transaction: Transaction<'static, Postgres>) -> Self {
+        Self::new(Connection::PostgresWriter(transaction))
+    }
+
+    pub(crate) fn postgres_reader(connection: PoolConnection<Postgres>) -> Self {
+        Self::new(Connection::PostgresReader(connection))
+    }
+
+    fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            touched: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn commit(self) -> std::result::Result<(), sqlx::Error> {
+        match self.connection {
+            Connection::PostgresWriter(transaction) => transaction.commit().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that the transaction changes something that caches hold.
+    pub(crate) fn touch(&mut self, touch: Touch) {
+        self.touched.push(touch);
+    }
+
+    pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// A statement that both databases understand.
+    pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_> {
+        Query {
+            tx: self,
+            name: sql,
+            sql: sql.into_sql_str(),
+            values: Vec::new(),
+        }
+    }
+
+    /// A statement of which each database has its own text.
+    pub(crate) fn query_either(
+        &mut self,
+        sqlite: &'static str,
+        postgres: &'static str,
+    ) -> Query<'_> {
+        let sql = match self.connection {
+            Connection::SqliteWriter(_) | Connection::SqliteReader(_) => sqlite,
+            Connection::PostgresWriter(_) | Connection::PostgresReader(_) => postgres,
+        };
+        self.query(sql)
+    }
+
+    /// A statement put together from constant parts; values are bound as in all others.
+    pub(crate) fn query_built(&mut self, name: &'static str, sql: String) -> Query<'_> {
+        Query {
+            tx: self,
+            name,
+            sql: AssertSqlSafe(sql).into_sql_str(),
+            values: Vec::new(),
+        }
+    }
+
+    fn dialect(&mut self) -> Dialect<'_> {
+        match &mut self.connection {
+            Connection::SqliteWriter(connection) => Dialect::Sqlite(connection),
+            Connection::SqliteReader(connection) => Dialect::Sqlite(connection),
+            Connection::PostgresWriter(transaction) => Dialect::Postgres(transaction),
+            Connection::PostgresReader(connection) => Dialect::Postgres(connection),
+        }
+    }
+}
+
+/// A value to be bound.
+pub(crate) enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! values {
+    ($($from:ty => |$x:ident| $value:expr;)*) => {$(
+        impl From<$from> for Value {
+            fn from($x: $from) -> Self { $value }
+        }
+    )*};
+}
+values! {
+    i64 => |x| Self::Int(Some(x));
+    u64 => |x| Self::Int(Some(x as i64));
+    Option<i64> => |x| Self::Int(x);
+    bool => |x| Self::Int(Some(i64::from(x)));
+    &str => |x| Self::Text(Some(x.to_owned()));
+    String => |x| Self::Text(Some(x));
+    Option<&str> => |x| Self::Text(x.map(str::to_owned));
+    Option<String> => |x| Self::Text(x);
+    &[u8] => |x| Self::Bytes(Some(x.to_vec()));
+    Option<&[u8]> => |x| Self::Bytes(x.map(<[u8]>::to_vec));
+    Timestamp => |x| Self::Int(Some(x.0));
+    AccountId => |x| Self::Int(Some(x.0));
+    ProjectId => |x| Self::Int(Some(x.0));
+    RepositoryId => |x| Self::Int(Some(x.0));
+    ManifestId => |x| Self::Int(Some(x.0));
+    BlobId => |x| Self::Int(Some(x.0));
+    MemberId => |x| Self::Int(Some(x.0));
+    &Digest => |x| Self::Text(Some(x.to_string()));
+}
+
+/// A statement with its values, not yet run.
+pub(crate) struct Query<'t> {
+    tx: &'t mut Tx,
+    name: &'static str,
+    sql: SqlStr,
+    values: Vec<Value>,
+}
+
+/// Runs the query on whichever database it is; `$method` is sqlx's.
+macro_rules! run {
+    ($self:ident, $method:ident, |$found:ident| $map:expr, |$found_pg:ident| $map_pg:expr) => {{
+        let name = $self.name;
+        let result = match $self.tx.dialect() {
+            Dialect::Sqlite(connection) => {
+                let mut query = sqlx::query::<Sqlite>($self.sql);
+                for value in $self.values {
+                    query = match value {
+                        Value::Int(value) => query.bind(value),
+                        Value::Text(value) => query.bind(value),
+                        Value::Bytes(value) => query.bind(value),
+                    };
+                }
+                query.$method(connection).await.map(|$found| $map)
+            }
+            Dialect::Postgres(connection) => {
+                let mut query = sqlx::query::<Postgres>($self.sql);
+                for value in $self.values {
+                    query = match value {
+                        Value::Int(value) => query.bind(value),
+                        Value::Text(value) => query.bind(value),
+                        Value::Bytes(value) => query.bind(value),
+                    };
+                }
+                query.$method(connection).await.map(|$found_pg| $map_pg)
+            }
+        };
+        result.map_err(|error| refine(name, error))
+    }};
+}
+
+fn refine(statement: &'static str, error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Database(inner) if inner.is_unique_violation() => Error::Duplicate(error),
+        _ => Error::Statement(statement, error),
+    }
+}
+
+impl Query<'_> {
+    /// Binds the next of `$1`, `$2`, …
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Runs it; the number of rows changed.
+    pub(crate) async fn execute(self) -> Result<u64> {
+        run!(self, execute, |done| done.rows_affected(), |done| done
+            .rows_affected())
+    }
+
+    /// All rows.
+    pub(crate) async fn all(self) -> Result<Vec<Row>> {
+        run!(
+            self,
+            fetch_all,
+            |rows| rows.into_iter().map(Row::Sqlite).collect(),
+            |rows| rows.into_iter().map(Row::Postgres).collect()
+        )
+    }
+
+    /// The only row, if there is one.
+    pub(crate) async fn optional(self) -> Result<Option<Row>> {
+        run!(self, fetch_optional, |row| row.map(Row::Sqlite), |row| row
+            .map(Row::Postgres))
+    }
+
+    /// The only row.
+    pub(crate) async fn one(self) -> Result<Row> {
+        run!(
+            self,
+            fetch_one,
+            |row| Row::Sqlite(row),
+            |row| Row::Postgres(row)
+        )
+    }
+}
+
+/// A row of either database.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+macro_rules! getters {
+    ($($name:ident $opt:ident $type:ty;)*) => {$(
+        pub(crate) fn $name(&self, table: &'static str, column: &'static str) -> Result<$type> {
+            self.$opt(table, column)?.ok_or(Error::Corrupt { table, column })
+        }
+
+        pub(crate) fn $opt(&self, table: &'static str, column: &'static str) -> Result<Option<$type>> {
+            match self {
+                Self::Sqlite(row) => row.try_get(column),
+                Self::Postgres(row) => row.try_get(column),
+            }
+            .map_err(|_| Error::Corrupt { table, column })
+        }
+    )*};
+}
+
+impl Row {
+    getters! {
+        int opt_int i64;
+        text opt_text String;
+        bytes opt_bytes Vec<u8>;
+    }
+
+    pub(crate) fn flag(&self, table: &'static str, column: &'static str) -> Result<bool> {
+        self.int(table, column).map(|value| value != 0)
+    }
+
+    pub(crate) fn time(&self, table: &'static str, column: &'static str) -> Result<Timestamp> {
+        self.int(table, column).map(Timestamp)
+    }
+
+    /// A text column that holds a model type.
+    pub(crate) fn parse<T: FromStr<Err: Display>>(
+        &self,
+        table: &'static str,
+        column: &'static str,
+    ) -> Result<T> {
+        self.text(table, column)?
+            .parse()
+            .map_err(|_| Error::Corrupt { table, column })
+    }
+}

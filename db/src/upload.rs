@@ -1,0 +1,244 @@
+//! Upload sessions that have bytes. Fenced by an epoch: whoever took a session over raised it, and a
+//! writer of an older one can neither checkpoint nor commit.
+
+use model::{AccountId, RepositoryName, Timestamp};
+
+use crate::sql::Row;
+use crate::{Error, Result, Tx};
+
+/// A session as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its id.
+    pub id: String,
+    /// The repository that it uploads into.
+    pub repository: RepositoryName,
+    /// Who began it; 0 for nobody.
+    pub account: AccountId,
+    /// Where its bytes go; `None` where it never had any.
+    pub key: Option<String>,
+    /// How many bytes are durable.
+    pub size: u64,
+    /// The hash of those bytes.
+    pub hash_state: Option<Vec<u8>>,
+    /// Counts those who took it over.
+    pub epoch: i64,
+    /// What became of it.
+    pub state: State,
+    /// When its time is over.
+    pub expires_at: Timestamp,
+}
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It takes bytes.
+    Open,
+    /// It became a blob, or was cancelled: its id is dead.
+    Closed,
+}
+
+fn read(row: &Row) -> Result<Upload> {
+    let corrupt = |column| Error::Corrupt {
+        table: "upload",
+        column,
+    };
+    Ok(Upload {
+        id: row.text("upload", "id")?,
+        repository: row.parse("upload", "repository")?,
+        account: AccountId(row.int("upload", "account_id")?),
+        key: row.opt_text("upload", "object_key")?,
+        size: row
+            .int("upload", "size")?
+            .try_into()
+            .map_err(|_| corrupt("size"))?,
+        hash_state: row.opt_bytes("upload", "hash_state")?,
+        epoch: row.int("upload", "epoch")?,
+        state: match row.text("upload", "state")?.as_str() {
+            "open" => State::Open,
+            "closed" => State::Closed,
+            _ => return Err(corrupt("state")),
+        },
+        expires_at: row.time("upload", "expires_at")?,
+    })
+}
+
+macro_rules! columns {
+    () => {
+        "id, repository, account_id, object_key, size, hash_state, epoch, state, expires_at"
+    };
+}
+
+/// The session with an id.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn get(tx: &mut Tx, id: &str) -> Result<Option<Upload>> {
+    let row = tx
+        .query(concat!("select ", columns!(), " from upload where id = $1"))
+        .bind(id)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Takes a session over for writing: raises its epoch. `None` where there is no open one.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn take_over(tx: &mut Tx, id: &str, expires_at: Timestamp) -> Result<Option<Upload>> {
+    let row = tx
+        .query(concat!(
+            "update upload set epoch = epoch + 1, expires_at = $2 where id = $1 and state = 'open' returning ",
+            columns!()
+        ))
+        .bind(id)
+        .bind(expires_at)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Makes the row of a session that gets its first byte. `false` where there is one already.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn begin(
+    tx: &mut Tx,
+    id: &str,
+    (repository, account): (&RepositoryName, AccountId),
+    key: &str,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<bool> {
+    let made = tx
+        .query(
+            "insert into upload (id, repository, account_id, object_key, size, epoch, state, started_at, expires_at)
+             values ($1, $2, $3, $4, 0, 1, 'open', $5, $6) on conflict (id) do nothing",
+        )
+        .bind(id)
+        .bind(repository.as_str())
+        .bind(account)
+        .bind(key)
+        .bind(now)
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(made == 1)
+}
+
+/// Notes how many bytes are durable, and their hash. `false` where someone else took over, or the
+/// session was closed.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn checkpoint(
+    tx: &mut Tx,
+    (id, epoch): (&str, i64),
+    size: u64,
+    hash_state: &[u8],
+    expires_at: Timestamp,
+) -> Result<bool> {
+    let changed = tx
+        .query(
+            "update upload set size = $3, hash_state = $4, expires_at = $5
+             where id = $1 and epoch = $2 and state = 'open'",
+        )
+        .bind(id)
+        .bind(epoch)
+        .bind(size)
+        .bind(hash_state)
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Closes a session that became a blob. `false` where someone else took over.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<bool> {
+    let changed = tx
+        .query(
+            "update upload set state = 'closed', object_key = null, hash_state = null
+             where id = $1 and epoch = $2 and state = 'open'",
+        )
+        .bind(id)
+        .bind(epoch)
+        .execute()
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Cancels a session, and leaves a mark that keeps its id dead until it would have expired. The key
+/// of the bytes to be swept; `Err` inside where the session was closed before.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn cancel(
+    tx: &mut Tx,
+    id: &str,
+    (repository, account): (&RepositoryName, AccountId),
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<Option<Upload>> {
+    let before = get(tx, id).await?;
+    tx.query(
+        "insert into upload (id, repository, account_id, size, epoch, state, started_at, expires_at)
+         values ($1, $2, $3, 0, 1, 'closed', $4, $5)
+         on conflict (id) do update set state = 'closed', epoch = upload.epoch + 1, object_key = null, hash_state = null",
+    )
+    .bind(id)
+    .bind(repository.as_str())
+    .bind(account)
+    .bind(now)
+    .bind(expires_at)
+    .execute()
+    .await?;
+    Ok(before)
+}
+
+/// Sessions whose time is over, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Upload>> {
+    let rows = tx
+        .query(concat!(
+            "select ",
+            columns!(),
+            " from upload where expires_at < $1 order by expires_at limit $2"
+        ))
+        .bind(now)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Forgets a session unless it was renewed meanwhile. Whether it is gone.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn forget_expired(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool> {
+    let gone = tx
+        .query("delete from upload where id = $1 and expires_at < $2")
+        .bind(id)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(gone == 1)
+}
+
+/// How many sessions are open.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_open(tx: &mut Tx) -> Result<i64> {
+    let row = tx
+        .query("select count(*) as total from upload where state = 'open'")
+        .one()
+        .await?;
+    row.int("upload", "total")
+}

@@ -1,0 +1,452 @@
+//! Every store, on both databases. PostgreSQL comes from `GANTRY_TEST_POSTGRES`, a URL of a server
+//! on which the test may make databases: `cargo xtask test` starts one.
+
+use std::time::Duration;
+
+use gantry_db::{
+    Db, Error, Location, account, audit, binding, blob, manifest, member, project, repository,
+    setting, tag, upload,
+};
+use model::{Algorithm, Digest, Manifest, ProjectName, RepositoryName, Timestamp};
+use policy::Role;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+/// Runs `test` on a fresh SQLite file and on a fresh PostgreSQL database.
+async fn on_both<F>(name: &str, test: impl Fn(Db) -> F)
+where
+    F: Future<Output = ()>,
+{
+    let folder = tempfile::tempdir().unwrap();
+    let db = Db::open(&Location::Sqlite(folder.path().join("t.db")))
+        .await
+        .unwrap();
+    test(db.clone()).await;
+    db.close().await;
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect(
+        "GANTRY_TEST_POSTGRES must name a PostgreSQL server: run `cargo xtask test`, or apt-get install postgresql-15",
+    );
+    let db = Db::open(&Location::Postgres(fresh(&url, name).await))
+        .await
+        .unwrap();
+    test(db.clone()).await;
+    db.close().await;
+}
+
+async fn fresh(url: &str, name: &str) -> String {
+    use sqlx::Connection as _;
+    let database = format!("gantry_{name}_{}", std::process::id());
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("create database {database}")))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{database}")
+}
+
+fn ann() -> account::NewAccount {
+    account::NewAccount {
+        name: "ann".into(),
+        email: Some("ann@example.com".into()),
+        realname: "Ann".into(),
+        comment: String::new(),
+        password_hash: Some("x".into()),
+        sysadmin: false,
+    }
+}
+
+async fn team(db: &Db) -> (model::AccountId, model::ProjectId) {
+    db.write(|tx| {
+        Box::pin(async move {
+            account::create_admin(
+                tx,
+                &account::NewAccount {
+                    name: "admin".into(),
+                    email: None,
+                    ..ann()
+                },
+                NOW,
+            )
+            .await?;
+            let ann = account::create(tx, &ann(), NOW).await?;
+            let id = project::create(tx, &"team".parse().unwrap(), ann, false, -1, NOW).await?;
+            Ok::<_, Error>((ann, id))
+        })
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_setting_is_made_once() {
+    on_both("setting", async |db| {
+        for value in [b"first", b"later"] {
+            let kept = db
+                .write(|tx| Box::pin(setting::put_if_absent(tx, "key", value)))
+                .await
+                .unwrap();
+            assert_eq!(kept, b"first");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_new_account_has_id_three() {
+    on_both("account", async |db| {
+        let (ann_id, _) = team(&db).await;
+        assert_eq!(ann_id.0, 3);
+        let again = db
+            .write(|tx| Box::pin(async move { account::create(tx, &ann(), NOW).await }))
+            .await;
+        assert!(matches!(again, Err(Error::Duplicate(_))));
+        db.write(move |tx| Box::pin(account::delete(tx, ann_id, NOW)))
+            .await
+            .unwrap();
+        let fresh = db
+            .write(|tx| Box::pin(async move { account::create(tx, &ann(), NOW).await }))
+            .await
+            .unwrap();
+        assert!(fresh > ann_id);
+        let mut tx = db.reader().await.unwrap();
+        let (listed, total) = account::list(
+            &mut tx,
+            &account::Filter::default(),
+            account::Order::Name,
+            gantry_db::page::Page::ALL,
+        )
+        .await
+        .unwrap();
+        assert_eq!((listed.len(), total), (1, 1));
+        let (found, _) = account::search(&mut tx, "AN", gantry_db::page::Page::ALL)
+            .await
+            .unwrap();
+        assert_eq!(found, [(fresh, "ann".to_owned())]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bindings_follow_memberships() {
+    on_both("binding", async |db| {
+        let (ann, id) = team(&db).await;
+        let held = binding::of_account(&db, ann, Some(1))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(held.roles_in(id), [Role::ProjectAdmin]);
+        assert!(
+            binding::of_account(&db, ann, Some(2))
+                .await
+                .unwrap()
+                .is_none()
+        );
+        db.write(move |tx| {
+            Box::pin(async move {
+                let (members, _) = member::list(tx, id, None, gantry_db::page::Page::ALL).await?;
+                member::set_role(tx, &members[0], Role::Guest).await
+            })
+        })
+        .await
+        .unwrap();
+        let held = binding::of_account(&db, ann, None).await.unwrap().unwrap();
+        assert_eq!(held.roles_in(id), [Role::Guest]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn projects_are_listed_to_those_who_may_see_them() {
+    on_both("project", async |db| {
+        let (ann, id) = team(&db).await;
+        let name: ProjectName = "team".parse().unwrap();
+        let facts = project::facts(&db, &name).await.unwrap().unwrap();
+        assert_eq!(facts.id, id);
+        let list = async |viewer| {
+            let mut tx = db.reader().await.unwrap();
+            let filter = project::Filter {
+                visible_to: viewer,
+                ..Default::default()
+            };
+            project::list(
+                &mut tx,
+                &filter,
+                project::Order::Name,
+                gantry_db::page::Page::ALL,
+            )
+            .await
+            .unwrap()
+            .1
+        };
+        assert_eq!(list(Some(project::Viewer::Anonymous)).await, 0);
+        assert_eq!(list(Some(project::Viewer::Account(ann))).await, 1);
+        assert_eq!(list(None).await, 1);
+        let opened = facts.clone();
+        db.write(move |tx| {
+            Box::pin(async move { project::set_public(tx, &opened, true, NOW).await })
+        })
+        .await
+        .unwrap();
+        assert_eq!(list(Some(project::Viewer::Anonymous)).await, 1);
+        assert!(project::facts(&db, &name).await.unwrap().unwrap().public);
+        let gone = db
+            .write(move |tx| Box::pin(async move { project::delete(tx, &facts, NOW).await }))
+            .await
+            .unwrap();
+        assert!(gone);
+        assert!(project::facts(&db, &name).await.unwrap().is_none());
+    })
+    .await;
+}
+
+fn image(config: &Digest) -> Vec<u8> {
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/x","digest":"{config}","size":2}},"layers":[],
+        "subject":{{"mediaType":"x","digest":"{config}","size":1}},"annotations":{{"a":"b"}}}}"#,
+        model::media_type::OCI_MANIFEST
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn an_image_is_stored_tagged_found_and_deleted() {
+    on_both("image", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        let config = Digest::of(Algorithm::Sha256, b"{}");
+        let payload = image(&config);
+        let digest = Digest::of(Algorithm::Sha256, &payload);
+        let tag_name: model::Tag = "v1".parse().unwrap();
+        let (stored_name, stored_tag, bytes) = (name.clone(), tag_name.clone(), payload.clone());
+        db.write(move |tx| {
+            Box::pin(async move {
+                let manifest = Manifest::parse(None, &bytes).unwrap();
+                let repo = repository::ensure(tx, project, &stored_name, NOW).await?;
+                let missing = manifest::find_children(tx, repo, &manifest.children).await?;
+                assert_eq!(missing, [manifest::Found::Missing]);
+                let row = blob::commit(tx, &config, "0/a", 2, NOW).await?;
+                let second = blob::commit(tx, &config, "0/b", 2, NOW).await?;
+                assert_eq!(row, second);
+                blob::link(tx, (repo, &stored_name), &row, NOW).await?;
+                let found = manifest::find_children(tx, repo, &manifest.children).await?;
+                let id = manifest::store(
+                    tx,
+                    (repo, &stored_name),
+                    &digest,
+                    (&manifest, &bytes),
+                    &found,
+                    NOW,
+                )
+                .await?;
+                tag::set(tx, (repo, &stored_name), &stored_tag, id, NOW).await?;
+                repository::publish(tx, repo, NOW).await?;
+                assert_eq!(blob::named_by(tx, repo, &config).await?, Some(digest));
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(
+            tag::resolve(&db, &name, &tag_name).await.unwrap(),
+            Some(digest)
+        );
+        let stored = manifest::stored(&db, &name, &digest)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(stored.payload, payload);
+        assert_eq!(
+            blob::linked(&db, &name, &config)
+                .await
+                .unwrap()
+                .unwrap()
+                .key,
+            "0/a"
+        );
+        let mut tx = db.reader().await.unwrap();
+        let referrers =
+            manifest::referrers(&mut tx, &name, &config, Some("application/x"), (0, 10))
+                .await
+                .unwrap();
+        assert_eq!(referrers[0].1.size, payload.len() as i64);
+        assert!(
+            manifest::referrers(&mut tx, &name, &config, Some("other"), (0, 10))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            repository::catalog(&mut tx, repository::Visible::Everything, None, 10)
+                .await
+                .unwrap(),
+            ["team/app"]
+        );
+        assert_eq!(
+            repository::catalog(&mut tx, repository::Visible::Projects(&[project]), None, 10)
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+        assert!(
+            repository::catalog(&mut tx, repository::Visible::Projects(&[]), None, 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            blob::known_keys(&mut tx, &["0/a".into(), "0/z".into()])
+                .await
+                .unwrap(),
+            ["0/a"]
+        );
+        drop(tx);
+        let (gone_name, note) = (name.clone(), name.clone());
+        db.write(move |tx| {
+            Box::pin(
+                async move { manifest::note_pulls(tx, &note, &digest, Some("v1"), 3, NOW).await },
+            )
+        })
+        .await
+        .unwrap();
+        db.write(move |tx| {
+            Box::pin(async move {
+                let repo = repository::published(tx, &gone_name).await?.unwrap();
+                let id = manifest::id(tx, repo, &digest).await?.unwrap();
+                manifest::delete(tx, (repo, &gone_name), (id, &digest)).await?;
+                assert!(blob::unlink(tx, (repo, &gone_name), &config).await?);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(tag::resolve(&db, &name, &tag_name).await.unwrap(), None);
+        assert!(
+            manifest::stored(&db, &name, &digest)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(blob::linked(&db, &name, &config).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_takes_an_upload_over_fences_the_one_before() {
+    on_both("upload", async |db| {
+        let (ann, _) = team(&db).await;
+        let later = NOW.plus(Duration::from_secs(60));
+        db.write(move |tx| {
+            Box::pin(async move {
+                let name: RepositoryName = "team/app".parse().unwrap();
+                assert!(upload::begin(tx, "u", (&name, ann), "0/u", NOW, later).await?);
+                assert!(!upload::begin(tx, "u", (&name, ann), "0/v", NOW, later).await?);
+                assert!(upload::checkpoint(tx, ("u", 1), 5, b"state", later).await?);
+                let taken = upload::take_over(tx, "u", later).await?.unwrap();
+                assert_eq!((taken.epoch, taken.size), (2, 5));
+                assert!(!upload::checkpoint(tx, ("u", 1), 9, b"state", later).await?);
+                assert!(!upload::close(tx, ("u", 1)).await?);
+                assert_eq!(upload::count_open(tx).await?, 1);
+                let before = upload::cancel(tx, "u", (&name, ann), NOW, later)
+                    .await?
+                    .unwrap();
+                assert_eq!(before.key.as_deref(), Some("0/u"));
+                assert!(upload::take_over(tx, "u", later).await?.is_none());
+                assert_eq!(
+                    upload::expired(tx, later.plus(Duration::from_secs(1)), 10)
+                        .await?
+                        .len(),
+                    1
+                );
+                assert!(upload::forget_expired(tx, "u", later.plus(Duration::from_secs(1))).await?);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+fn entry(resource: &str) -> audit::NewEntry {
+    audit::NewEntry {
+        at: NOW,
+        account: None,
+        account_name: "ann".into(),
+        address: "127.0.0.1".into(),
+        operation: "create",
+        resource_type: "artifact",
+        resource: resource.into(),
+        project: None,
+        success: true,
+        times: 1,
+        detail: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn the_audit_chain_holds_and_counts_what_is_not_sealed() {
+    on_both("audit", async |db| {
+        let sign = |hash: &[u8]| -> [u8; 32] {
+            hash.iter()
+                .map(|b| b ^ 1)
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap()
+        };
+        for resource in ["a", "b", "c"] {
+            db.write(move |tx| Box::pin(async move { audit::append(tx, &entry(resource)).await }))
+                .await
+                .unwrap();
+        }
+        let sealed = db
+            .write(move |tx| Box::pin(async move { audit::chain::seal(tx, &sign, NOW).await }))
+            .await
+            .unwrap();
+        assert_eq!(sealed, 3);
+        db.write(|tx| Box::pin(async move { audit::append(tx, &entry("d")).await }))
+            .await
+            .unwrap();
+        let mut tx = db.reader().await.unwrap();
+        let report = audit::chain::verify(&mut tx, &sign, None).await.unwrap();
+        assert_eq!((report.seals, report.sealed, report.unsealed), (1, 3, 1));
+        assert!(report.findings.is_empty(), "{:?}", report.findings);
+        let foreign = audit::chain::verify(&mut tx, &|_: &[u8]| [0; 32], None)
+            .await
+            .unwrap();
+        assert_eq!(foreign.findings.len(), 1);
+        let mut other = audit::chain::head(&mut tx).await.unwrap().unwrap();
+        other.sequence = 9;
+        let cut = audit::chain::verify(&mut tx, &sign, Some(&other))
+            .await
+            .unwrap();
+        assert_eq!(cut.findings.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_transaction_leaves_nothing_and_spares_its_neighbours() {
+    on_both("rollback", async |db| {
+        let work = |fails: bool, name: &'static str| {
+            db.write(move |tx| {
+                Box::pin(async move {
+                    setting::put(tx, name, b"x").await?;
+                    if fails {
+                        Err(Error::WriterGone)
+                    } else {
+                        Ok(())
+                    }
+                })
+            })
+        };
+        let (good, bad) = tokio::join!(work(false, "good"), work(true, "bad"));
+        assert!(good.is_ok() && bad.is_err());
+        let mut tx = db.reader().await.unwrap();
+        assert!(setting::get(&mut tx, "good").await.unwrap().is_some());
+        assert!(setting::get(&mut tx, "bad").await.unwrap().is_none());
+    })
+    .await;
+}

@@ -1,0 +1,171 @@
+//! The command line. Exit codes: 0 done, 1 failed or something was found, 2 wrong usage.
+
+mod audit;
+mod cert;
+mod local;
+mod project;
+mod storage;
+mod user;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat};
+use crate::serve::{Start, serve};
+
+/// Gantry, an enterprise container registry in one process.
+#[derive(Parser)]
+#[command(name = "gantry", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of all commands.
+#[derive(Args)]
+struct Common {
+    /// Settings file; see docs/configuration.md for every key.
+    #[arg(long, global = true, value_name = "FILE", env = "GANTRY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of everything that Gantry keeps ([server] data).
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the registry.
+    Serve(Serve),
+    /// Check or show the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Manage local users.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Manage projects and their members.
+    #[command(subcommand)]
+    Project(project::Command),
+    /// Show or renew certificates.
+    #[command(subcommand)]
+    Cert(cert::Command),
+    /// Read and verify the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Look after stored blobs.
+    #[command(subcommand)]
+    Storage(storage::Command),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Address of the registry, HTTPS ([server] listen).
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Address of /metrics, /healthz and /readyz, plain HTTP ([server] metrics_listen).
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics_listen: Option<SocketAddr>,
+    /// Take the listeners over from a running process, which gets SIGQUIT afterwards.
+    #[arg(long)]
+    take_over: bool,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read all settings and say what is wrong.
+    Check,
+    /// Print the settings that hold, secrets aside.
+    Show,
+}
+
+/// Runs the command line.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be there yet")]
+fn tell(error: &anyhow::Error) {
+    eprintln!("gantry: {error:#}");
+}
+
+fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    let mut config = crate::config::load(cli.common.config.as_deref(), std::env::vars())?;
+    if let Some(data) = cli.common.data {
+        config.server.data = data;
+    }
+    match cli.command {
+        Command::Serve(options) => {
+            config.server.listen = options.listen.unwrap_or(config.server.listen);
+            config.server.metrics_listen = options
+                .metrics_listen
+                .unwrap_or(config.server.metrics_listen);
+            log(&config)?;
+            let start = if options.take_over {
+                Start::TakeOver
+            } else {
+                Start::Fresh
+            };
+            serve(config, start)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(ConfigCommand::Check) => {
+            config.admin_password()?;
+            print("the settings are valid");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(ConfigCommand::Show) => {
+            print(toml::to_string(&config)?.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::User(command) => local::run(config, async |local| command.run(local).await),
+        Command::Project(command) => local::run(config, async |local| command.run(local).await),
+        Command::Cert(command) => local::run(config, async |local| command.run(local).await),
+        Command::Audit(command) => local::run(config, async |local| command.run(local).await),
+        Command::Storage(command) => local::run(config, async |local| command.run(local).await),
+        Command::Version => {
+            print(concat!("gantry ", env!("CARGO_PKG_VERSION")));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints a line of a command's answer.
+#[expect(clippy::print_stdout, reason = "commands answer on standard output")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+fn log(config: &Config) -> anyhow::Result<()> {
+    let filter: EnvFilter = config
+        .log
+        .level
+        .parse()
+        .map_err(|error| anyhow::anyhow!("[log] level {:?}: {error}", config.log.level))?;
+    // Pingora logs every failed handshake, and every start and stop, for itself.
+    let filter = ["pingora_core=off", "pingora_runtime=off"]
+        .into_iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Human => builder.with_ansi(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! What commands share that work on the database beside a serving process: it notices their writes
+//! within 100 ms.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use auth::secret::MasterKey;
+use db::audit::NewEntry;
+use db::{Db, Location};
+use model::{Clock as _, ProjectId, SystemClock, Timestamp};
+use tokio::runtime::Builder;
+
+use crate::bootstrap;
+use crate::config::Config;
+
+/// A command's view of the installation.
+pub(super) struct Local {
+    pub(super) config: Config,
+    pub(super) db: Db,
+    pub(super) master: Arc<MasterKey>,
+}
+
+/// Opens the installation and runs a command on it.
+pub(super) fn run(
+    config: Config,
+    command: impl AsyncFnOnce(&Local) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    if let Location::Sqlite(path) = config.database() {
+        anyhow::ensure!(
+            path.exists(),
+            "there is no database at {}: name the data folder with --data, or run `gantry serve` first",
+            path.display()
+        );
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let master = bootstrap::master_key(&config)?;
+        let db = Db::open(&config.database()).await?;
+        let local = Local { config, db, master };
+        let code = command(&local).await;
+        local.db.close().await;
+        code
+    })
+}
+
+impl Local {
+    /// The time now.
+    pub(super) fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// The audit entry of a change that this command makes.
+    pub(super) fn entry(
+        &self,
+        operation: &'static str,
+        resource_type: &'static str,
+        resource: &str,
+        project: Option<ProjectId>,
+    ) -> NewEntry {
+        NewEntry {
+            at: self.now(),
+            account: None,
+            account_name: "command line".to_owned(),
+            address: String::new(),
+            operation,
+            resource_type,
+            resource: resource.to_owned(),
+            project,
+            success: true,
+            times: 1,
+            detail: String::new(),
+        }
+    }
+}
+
+/// A password: from `GANTRY_PASSWORD`, or the first line of standard input.
+pub(super) fn password() -> anyhow::Result<String> {
+    if let Ok(password) = std::env::var("GANTRY_PASSWORD") {
+        return Ok(password);
+    }
+    let mut line = String::new();
+    std::io::stdin()
+        .read_line(&mut line)
+        .context("cannot read the password")?;
+    let password = line.trim_end_matches(['\r', '\n']).to_owned();
+    anyhow::ensure!(
+        !password.is_empty(),
+        "give the password in GANTRY_PASSWORD or as a line on standard input"
+    );
+    Ok(password)
+}

@@ -1,0 +1,314 @@
+//! Settings: one TOML file, every key with a default, overridden by `GANTRY_SECTION__KEY`.
+
+mod load;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use auth::secret::Secret;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use load::{ConfigError, load};
+
+/// All settings.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) tls: Tls,
+    pub(crate) storage: Storage,
+    pub(crate) database: Database,
+    pub(crate) secrets: Secrets,
+    pub(crate) limits: Limits,
+    pub(crate) uploads: Uploads,
+    pub(crate) gc: Gc,
+    pub(crate) audit: Audit,
+    pub(crate) auth: Auth,
+    pub(crate) log: Log,
+}
+
+/// Where and how to listen.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// Folder of everything that Gantry keeps. Default: `./data`.
+    pub(crate) data: PathBuf,
+    /// Address of the registry, HTTPS. Default: `0.0.0.0:8443`.
+    pub(crate) listen: SocketAddr,
+    /// Address of `/metrics`, `/healthz` and `/readyz`, plain HTTP. Default: `127.0.0.1:9464`.
+    pub(crate) metrics_listen: SocketAddr,
+    /// Address of a plain-HTTP listener that redirects to HTTPS; empty for none. Default: empty.
+    pub(crate) redirect_listen: String,
+    /// DNS names and addresses that clients use, for the server certificate; the machine's name,
+    /// localhost and the loopback addresses are always in it. Default: none.
+    pub(crate) names: Vec<String>,
+    /// Networks of balancers whose PROXY protocol header and X-Forwarded-For are believed. Default:
+    /// none.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Whether connections from `trusted_proxies` begin with a PROXY protocol header. Default: false.
+    pub(crate) proxy_protocol: bool,
+    /// Threads that serve; 0 for one per core. Default: 0.
+    pub(crate) threads: usize,
+    /// Seconds that running requests get after SIGTERM. Default: 300.
+    pub(crate) grace_secs: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            data: "./data".into(),
+            listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            redirect_listen: String::new(),
+            names: Vec::new(),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            threads: 0,
+            grace_secs: 300,
+        }
+    }
+}
+
+/// The server certificate.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// PEM file of the certificate chain; empty for one that Gantry's own CA issues. Default: empty.
+    pub(crate) certificate: String,
+    /// PEM file of its key. Default: empty.
+    pub(crate) key: String,
+}
+
+/// Where blob bytes are kept.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Storage {
+    /// `files`. Default: `files`.
+    pub(crate) backend: Backend,
+    /// Folder of the files; empty for `blobs` in the data folder. Default: empty.
+    pub(crate) path: String,
+}
+
+/// Kinds of blob stores.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Backend {
+    /// Files below a folder.
+    Files,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            backend: Backend::Files,
+            path: String::new(),
+        }
+    }
+}
+
+/// Where metadata is kept.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Database {
+    /// `postgres://…`; empty for SQLite in the data folder. Default: empty.
+    #[serde(serialize_with = "hidden_url")]
+    pub(crate) url: String,
+}
+
+/// Secrets, and where they come from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Secrets {
+    /// File of the master key; empty for `master.key` in the data folder, made at the first start.
+    /// Default: empty.
+    pub(crate) master_key_file: String,
+    /// File that holds the first password of `admin`; without it `GANTRY_ADMIN_PASSWORD`, else one is
+    /// made and printed once. Default: empty.
+    pub(crate) admin_password_file: String,
+}
+
+/// Bounds, each with a number.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Connections of one address at a time. Default: 1024.
+    pub(crate) connections_per_address: usize,
+    /// Seconds for a TLS handshake. Default: 10.
+    pub(crate) handshake_secs: u64,
+    /// Seconds for a request's header to arrive, and for an idle connection to be kept. Default: 30.
+    pub(crate) header_secs: u64,
+    /// Bytes of a request's header. Default: 65536.
+    pub(crate) header_bytes: usize,
+    /// Seconds without a byte, in either direction, after which a body is given up. Default: 60.
+    pub(crate) idle_secs: u64,
+    /// Memory for the bodies of all requests together, in MiB. Default: 96.
+    pub(crate) body_memory_mib: usize,
+    /// Requests per second of one address, 429 beyond; 0 for no bound. Default: 0.
+    pub(crate) requests_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_per_address: 1_024,
+            handshake_secs: 10,
+            header_secs: 30,
+            header_bytes: 64 << 10,
+            idle_secs: 60,
+            body_memory_mib: 96,
+            requests_per_second: 0,
+        }
+    }
+}
+
+/// Upload sessions.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Uploads {
+    /// Seconds an idle upload is kept before it is discarded. Default: 86400.
+    pub(crate) expiry_secs: u64,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            expiry_secs: 86_400,
+        }
+    }
+}
+
+/// Garbage collection.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Gc {
+    /// Seconds that a blob is kept which nothing refers to. Default: 7200.
+    pub(crate) grace_secs: u64,
+}
+
+impl Default for Gc {
+    fn default() -> Self {
+        Self { grace_secs: 7_200 }
+    }
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Audit {
+    /// `coalesced`: pulls of a second are one entry with a count; `each`: every pull is written
+    /// before its bytes flow. Default: `coalesced`.
+    pub(crate) pulls: Pulls,
+}
+
+/// How pulls are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Pulls {
+    /// By the second.
+    #[default]
+    Coalesced,
+    /// Each one.
+    Each,
+}
+
+/// Tokens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Auth {
+    /// Seconds that a registry token lasts. Default: 1800.
+    pub(crate) token_secs: u32,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { token_secs: 1_800 }
+    }
+}
+
+/// Logs, on standard error; the access log goes to standard output.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `human` or `json`. Default: `human`.
+    pub(crate) format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,gantry_db=debug`.
+    /// Default: `info`.
+    pub(crate) level: String,
+    /// Whether each request is a line on standard output. Default: true.
+    pub(crate) access: bool,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Human,
+            level: "info".to_owned(),
+            access: true,
+        }
+    }
+}
+
+/// Prints a URL without what may be secret in it.
+fn hidden_url<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
+        _ => url.to_owned(),
+    };
+    serializer.serialize_str(&shown)
+}
+
+impl Config {
+    /// The folder of certificates.
+    pub(crate) fn certs(&self) -> PathBuf {
+        self.server.data.join("certs")
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> db::Location {
+        if self.database.url.is_empty() {
+            db::Location::Sqlite(self.server.data.join("gantry.db"))
+        } else {
+            db::Location::Postgres(self.database.url.clone())
+        }
+    }
+
+    /// The folder of the blob files.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        if self.storage.path.is_empty() {
+            self.server.data.join("blobs")
+        } else {
+            self.storage.path.clone().into()
+        }
+    }
+
+    /// The file of the master key.
+    pub(crate) fn master_key(&self) -> PathBuf {
+        if self.secrets.master_key_file.is_empty() {
+            self.server.data.join("master.key")
+        } else {
+            self.secrets.master_key_file.clone().into()
+        }
+    }
+
+    /// The first password of `admin`, where one was given.
+    pub(crate) fn admin_password(&self) -> Result<Option<Secret>, ConfigError> {
+        let file = &self.secrets.admin_password_file;
+        if !file.is_empty() {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| ConfigError::Read(file.into(), error))?;
+            return Ok(Some(Secret::new(text.trim_end().to_owned())));
+        }
+        Ok(std::env::var("GANTRY_ADMIN_PASSWORD").ok().map(Secret::new))
+    }
+}

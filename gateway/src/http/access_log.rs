@@ -1,0 +1,137 @@
+//! The end of a request: metrics, and a line on standard output. Lines gather in memory and are
+//! written in batches, so that no request waits for them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::LogFormat;
+use crate::route::RouteName;
+use crate::wire::Served;
+
+/// Bytes that may wait; lines beyond are dropped and counted.
+const CAPACITY: usize = 4 << 20;
+/// How often lines are written.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// All that is known of a request when its answer begins.
+pub(crate) struct Finish {
+    pub(crate) began: Instant,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+    pub(crate) route: RouteName,
+    pub(crate) status: StatusCode,
+    pub(crate) address: IpAddr,
+    pub(crate) id: HeaderValue,
+    pub(crate) app: Arc<App>,
+    /// Ends with the answer's last byte.
+    pub(crate) _served: Served,
+}
+
+impl Finish {
+    /// The last byte is out, or will never be.
+    pub(crate) fn end(&self, sent: u64, cut: bool) {
+        let took = self.began.elapsed();
+        self.app
+            .metrics
+            .request(self.route, &self.method, self.status, took, sent);
+        if let Some(log) = &self.app.access_log {
+            log.line(self, took, sent, cut);
+        }
+    }
+}
+
+/// Lines that wait to be written.
+pub(crate) struct AccessLog {
+    format: LogFormat,
+    waiting: Mutex<String>,
+    dropped: AtomicU64,
+}
+
+impl AccessLog {
+    pub(crate) fn new(format: LogFormat) -> Self {
+        Self {
+            format,
+            waiting: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    fn line(&self, request: &Finish, took: Duration, sent: u64, cut: bool) {
+        let Finish {
+            method,
+            uri,
+            version,
+            status,
+            address,
+            ..
+        } = request;
+        let at = request.app.clock.now();
+        let id = request.id.to_str().unwrap_or("-");
+        let path = uri.path();
+        let took = took.as_micros() as f64 / 1_000.0;
+        let status = status.as_u16();
+        let mut waiting = self.waiting.lock();
+        if waiting.len() > CAPACITY {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // Writing to a string cannot fail.
+        let _ = match self.format {
+            LogFormat::Human => {
+                let cut = if cut { " cut" } else { "" };
+                writeln!(
+                    waiting,
+                    "{at} {address} {method} {path} {version:?} {status} {sent} B {took:.3} ms {id}{cut}"
+                )
+            }
+            LogFormat::Json => {
+                let path = serde_json::Value::from(path);
+                let id = serde_json::Value::from(id);
+                writeln!(
+                    waiting,
+                    r#"{{"time":"{at}","client.address":"{address}","http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took:.3},"request.id":{id},"cut":{cut}}}"#
+                )
+            }
+        };
+    }
+
+    /// Writes lines until `cancel`, and the last ones then.
+    pub(crate) async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        loop {
+            let ending = tokio::select! {
+                () = cancel.cancelled() => true,
+                _ = ticks.tick() => false,
+            };
+            let lines = std::mem::take(&mut *self.waiting.lock());
+            if !lines.is_empty() {
+                // A closed standard output is no reason to stop serving.
+                let _ = tokio::task::spawn_blocking(move || {
+                    let mut out = std::io::stdout().lock();
+                    out.write_all(lines.as_bytes()).and_then(|()| out.flush())
+                })
+                .await;
+            }
+            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                tracing::warn!(
+                    lines = dropped,
+                    "standard output is too slow: access log lines were dropped"
+                );
+            }
+            if ending {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Bodies of answers: memory, a blob's stream, or whatever the REST API made. The last byte of one
+//! ends the request's entry in metrics and access log.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream as _;
+use http_body::{Frame, SizeHint};
+use registry::blob::Download;
+
+use crate::http::access_log::Finish;
+
+/// The body of an answer.
+pub(crate) struct Body {
+    kind: Kind,
+    sent: u64,
+    cut: bool,
+    finish: Option<Box<Finish>>,
+}
+
+enum Kind {
+    Memory(Option<Bytes>),
+    Blob { stream: Download, left: u64 },
+    Boxed(axum::body::Body),
+}
+
+/// Why a body was cut: the connection is closed or the stream reset, so that nobody takes it for whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The store failed in the middle.
+    #[error("the blob store failed")]
+    Storage(#[from] storage::Error),
+    /// The store gave more or less than the blob's size.
+    #[error("the blob store gave a wrong number of bytes")]
+    Length,
+    /// The REST API failed.
+    #[error("the answer failed")]
+    Inner(#[source] axum::Error),
+}
+
+impl Body {
+    pub(crate) fn empty() -> Self {
+        Self::of(Kind::Memory(None))
+    }
+
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::of(Kind::Memory(
+            Some(bytes.into()).filter(|bytes| !bytes.is_empty()),
+        ))
+    }
+
+    /// A stream that must give exactly `length` bytes.
+    pub(crate) fn blob(stream: Download, length: u64) -> Self {
+        Self::of(Kind::Blob {
+            stream,
+            left: length,
+        })
+    }
+
+    pub(crate) fn boxed(body: axum::body::Body) -> Self {
+        Self::of(Kind::Boxed(body))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            sent: 0,
+            cut: false,
+            finish: None,
+        }
+    }
+
+    /// Ends the request's entry when the body ends, or is dropped before.
+    pub(crate) fn finishing(mut self, finish: Finish) -> Self {
+        self.finish = Some(Box::new(finish));
+        self
+    }
+
+    fn poll_blob(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let Kind::Blob { stream, left } = &mut self.kind else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(stream).poll_next(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(bytes))) => match left.checked_sub(bytes.len() as u64) {
+                Some(rest) => {
+                    *left = rest;
+                    Poll::Ready(Some(Ok(bytes)))
+                }
+                None => Poll::Ready(Some(Err(BodyError::Length))),
+            },
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) if *left > 0 => Poll::Ready(Some(Err(BodyError::Length))),
+            Poll::Ready(None) => Poll::Ready(None),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.kind {
+            Kind::Memory(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Blob { .. } => this
+                .poll_blob(cx)
+                .map(|next| next.map(|bytes| bytes.map(Frame::data))),
+            Kind::Boxed(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|next| next.map(|frame| frame.map_err(BodyError::Inner))),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.cut = true;
+                tracing::error!(%error, cause = ?std::error::Error::source(error), "an answer was cut");
+            }
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Memory(bytes) => bytes.is_none(),
+            Kind::Blob { left, .. } => *left == 0,
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Memory(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+            Kind::Blob { left, .. } => SizeHint::with_exact(*left),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(finish) = self.finish.take() {
+            finish.end(self.sent, self.cut);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What Prometheus scrapes. Labels come from closed sets: route template, method, status class.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use prometheus::{
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::route::RouteName;
+
+/// Methods that are told apart; all others are `other`.
+const METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
+/// 1xx to 5xx.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// All metrics.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    /// Handles by route, method and class, so that a request costs no look-up by label.
+    handles: Vec<OnceLock<IntCounter>>,
+    histograms: Vec<OnceLock<Histogram>>,
+    sent: IntCounter,
+    pub(crate) received: IntCounter,
+    pub(crate) connections: IntGauge,
+    pub(crate) refused_connections: IntCounter,
+    pub(crate) open_uploads: IntGauge,
+    pub(crate) body_memory_free: IntGauge,
+    pub(crate) cache_entries: IntGaugeVec,
+    pub(crate) pool_connections: IntGaugeVec,
+    pub(crate) certificate_expiry: Gauge,
+    pub(crate) audit_dropped: IntGauge,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When a name is taken twice.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new("gantry_http_requests_total", "Requests answered."),
+            &["route", "method", "status"],
+        )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "gantry_http_request_duration_seconds",
+                "Time from the request's header to the last byte of its answer.",
+            )
+            .buckets(vec![0.0005, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0]),
+            &["route"],
+        )?;
+        let counter = |name: &str, help: &str| IntCounter::new(name, help);
+        let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        let metrics = Self {
+            handles: (0..RouteName::ALL.len() * (METHODS.len() + 1) * CLASSES.len())
+                .map(|_| OnceLock::new())
+                .collect(),
+            histograms: RouteName::ALL.iter().map(|_| OnceLock::new()).collect(),
+            requests,
+            durations,
+            sent: counter(
+                "gantry_http_response_bytes_total",
+                "Bytes of answers' bodies.",
+            )?,
+            received: counter(
+                "gantry_blob_upload_bytes_total",
+                "Bytes of blobs committed.",
+            )?,
+            connections: gauge("gantry_connections", "Connections that are open.")?,
+            refused_connections: counter(
+                "gantry_connections_refused_total",
+                "Connections refused: too many of one address, or a failed handshake.",
+            )?,
+            open_uploads: gauge("gantry_uploads_open", "Upload sessions that take bytes.")?,
+            body_memory_free: gauge(
+                "gantry_body_memory_free_bytes",
+                "Memory for request and answer bodies that is free.",
+            )?,
+            cache_entries: IntGaugeVec::new(
+                Opts::new("gantry_cache_entries", "Entries in the metadata caches."),
+                &["cache"],
+            )?,
+            pool_connections: IntGaugeVec::new(
+                Opts::new(
+                    "gantry_db_pool_connections",
+                    "Connections to the database for reading.",
+                ),
+                &["state"],
+            )?,
+            certificate_expiry: Gauge::new(
+                "gantry_certificate_expiry_timestamp_seconds",
+                "When the server certificate ends, in seconds since 1970.",
+            )?,
+            audit_dropped: gauge(
+                "gantry_audit_entries_dropped",
+                "Entries of refusals and failed logins dropped for want of room.",
+            )?,
+            registry,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        let build = GaugeVec::new(Opts::new("gantry_build_info", "Always 1."), &["version"])?;
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1.0);
+        let all: [Box<dyn prometheus::core::Collector>; 14] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.durations.clone()),
+            Box::new(self.sent.clone()),
+            Box::new(self.received.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.refused_connections.clone()),
+            Box::new(self.open_uploads.clone()),
+            Box::new(self.body_memory_free.clone()),
+            Box::new(self.cache_entries.clone()),
+            Box::new(self.pool_connections.clone()),
+            Box::new(self.certificate_expiry.clone()),
+            Box::new(self.audit_dropped.clone()),
+            Box::new(build),
+            Box::new(prometheus::process_collector::ProcessCollector::for_self()),
+        ];
+        all.into_iter()
+            .try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn request(
+        &self,
+        route: RouteName,
+        method: &Method,
+        status: StatusCode,
+        took: Duration,
+        sent: u64,
+    ) {
+        let method_at = METHODS
+            .iter()
+            .position(|known| known == method)
+            .unwrap_or(METHODS.len());
+        let class_at = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        let at = (route as usize * (METHODS.len() + 1) + method_at) * CLASSES.len() + class_at;
+        let counter = self.handles[at].get_or_init(|| {
+            let method = METHODS.get(method_at).map_or("other", Method::as_str);
+            self.requests
+                .with_label_values(&[route.as_str(), method, CLASSES[class_at]])
+        });
+        counter.inc();
+        let histogram = self.histograms[route as usize]
+            .get_or_init(|| self.durations.with_label_values(&[route.as_str()]));
+        histogram.observe(took.as_secs_f64());
+        self.sent.inc_by(sent);
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+}

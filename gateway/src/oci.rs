@@ -1,0 +1,316 @@
+//! The registry API: who calls, may they, and on to the operation.
+
+mod blob;
+mod catalog;
+mod manifest;
+mod referrers;
+mod tag;
+mod upload;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use db::audit::NewEntry;
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use model::RepositoryName;
+use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
+use policy::{Caller, ProjectFacts, Refusal};
+
+use crate::app::App;
+use crate::http::request_body::RequestBody;
+use crate::http::response_body::Body;
+use crate::oci_error::{Challenge, OciError};
+use crate::route::{BadRoute, Route};
+
+/// Header that docker looks for.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// Header that names what is in a body.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+type Answer = Result<Response<Body>, OciError>;
+
+/// A request whose caller is known.
+struct Call<'a> {
+    app: &'a Arc<App>,
+    caller: Caller,
+    /// What a refused caller is told to ask for.
+    challenge: Challenge,
+    method: Method,
+    headers: HeaderMap,
+    query: Vec<(String, String)>,
+}
+
+/// Answers a request below `/v2`.
+pub(crate) async fn answer(
+    app: &Arc<App>,
+    address: IpAddr,
+    route: Result<Route, BadRoute>,
+    request: Request<RequestBody>,
+) -> Response<Body> {
+    let mut response = match route {
+        Ok(route) => operate(app, address, route, request)
+            .await
+            .unwrap_or_else(OciError::response),
+        Err(bad) => OciError::Route(bad).response(),
+    };
+    response
+        .headers_mut()
+        .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    response
+}
+
+async fn operate(
+    app: &Arc<App>,
+    address: IpAddr,
+    route: Route,
+    request: Request<RequestBody>,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let host = host_of(&parts.uri, &parts.headers);
+    let query = parts.uri.query().map(pairs).unwrap_or_default();
+    let scope = scope(&route, &parts.method, &query);
+    let challenge = Challenge {
+        host,
+        scope,
+        error: None,
+    };
+    let authorization = authorization(&parts.headers);
+    let caller = match authorization {
+        Ok(authorization) => app.identity.caller(authorization, address).await,
+        Err(malformed) => Err(malformed),
+    };
+    let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
+    let call = Call {
+        app,
+        caller,
+        challenge,
+        method: parts.method,
+        headers: parts.headers,
+        query,
+    };
+    match route {
+        Route::Base => call.base(),
+        Route::Catalog => call.catalog().await,
+        Route::Manifest(name, reference) => match call.method {
+            Method::PUT => call.put_manifest(name, reference, body).await,
+            Method::DELETE => call.delete_manifest(name, reference).await,
+            _ => call.get_manifest(name, reference).await,
+        },
+        Route::Blob(name, digest) => match call.method {
+            Method::DELETE => call.delete_blob(name, digest).await,
+            _ => call.get_blob(name, digest).await,
+        },
+        Route::UploadStart(name) => call.start_upload(name, body).await,
+        Route::Upload(name, id) => match call.method {
+            Method::PATCH => call.append_upload(name, &id, body).await,
+            Method::PUT => call.finish_upload(name, &id, body).await,
+            Method::DELETE => call.cancel_upload(name, &id).await,
+            _ => call.upload_status(name, &id).await,
+        },
+        Route::Tags(name) => call.tags(name).await,
+        Route::Referrers(name, digest) => call.referrers(name, digest).await,
+    }
+}
+
+/// The `Authorization` header as text; two of them, or one that is no text, are malformed.
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::identity::Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| auth::identity::Error::Malformed),
+        (Some(_), Some(_)) => Err(auth::identity::Error::Malformed),
+    }
+}
+
+/// The host and port that the client used: clients take the token service only from there.
+pub(crate) fn host_of(uri: &http::Uri, headers: &HeaderMap) -> String {
+    let authority = uri.authority().map(|authority| authority.as_str());
+    let host = authority.or_else(|| {
+        headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+    });
+    host.filter(|host| crate::http::is_host(host))
+        .unwrap_or("localhost")
+        .to_owned()
+}
+
+/// What a mount needs.
+fn mount_scope(target: &RepositoryName, source: &RepositoryName) -> String {
+    format!("repository:{target}:pull,push repository:{source}:pull")
+}
+
+/// Names and values of a query, decoded.
+pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
+fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<String> {
+    let on = |name: &RepositoryName, actions: &str| Some(format!("repository:{name}:{actions}"));
+    match route {
+        Route::Base => None,
+        Route::Catalog => Some("registry:catalog:*".to_owned()),
+        Route::UploadStart(name) => {
+            let from = query.iter().find(|(key, _)| key == "from");
+            match from.and_then(|(_, source)| source.parse().ok()) {
+                Some(source) => Some(mount_scope(name, &source)),
+                None => on(name, "pull,push"),
+            }
+        }
+        Route::Upload(name, _) => on(name, "pull,push"),
+        Route::Manifest(name, _) | Route::Blob(name, _) => match *method {
+            Method::PUT => on(name, "pull,push"),
+            Method::DELETE => on(name, "delete"),
+            _ => on(name, "pull"),
+        },
+        Route::Tags(name) | Route::Referrers(name, _) => on(name, "pull"),
+    }
+}
+
+impl Call<'_> {
+    /// `GET /v2/`: whether the credentials are good.
+    fn base(&self) -> Answer {
+        if self.caller.account().is_none() {
+            return Err(self.refused(None, "access the registry", Refusal::NotSignedIn));
+        }
+        Ok(crate::http::json(StatusCode::OK, &serde_json::json!({})))
+    }
+
+    async fn facts(&self, name: &RepositoryName) -> Result<Option<Arc<ProjectFacts>>, OciError> {
+        Ok(db::project::facts(&self.app.db, &name.project()).await?)
+    }
+
+    async fn may_pull(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
+        let facts = self.facts(name).await?;
+        permit::permit_pull(&self.caller, name, facts.as_deref())
+            .map_err(|refusal| self.refused(Some(name), "pull", refusal))
+    }
+
+    async fn may_push(&self, name: &RepositoryName) -> Result<PushPermit, OciError> {
+        let facts = self.facts(name).await?;
+        permit::permit_push(&self.caller, name, facts.as_deref())
+            .map_err(|refusal| self.refused(Some(name), "push", refusal))
+    }
+
+    async fn may_delete(&self, name: &RepositoryName) -> Result<DeletePermit, OciError> {
+        let facts = self.facts(name).await?;
+        permit::permit_delete(&self.caller, name, facts.as_deref())
+            .map_err(|refusal| self.refused(Some(name), "delete", refusal))
+    }
+
+    /// The answer to a refusal, which is noted in the audit log where someone is signed in.
+    fn refused(
+        &self,
+        repository: Option<&RepositoryName>,
+        action: &'static str,
+        refusal: Refusal,
+    ) -> OciError {
+        if let (Some(account), Some(name)) = (self.caller.account(), repository) {
+            self.app.audit.record(NewEntry {
+                at: self.app.clock.now(),
+                account: Some(account),
+                account_name: self.caller.name().to_owned(),
+                address: self.caller.address.to_string(),
+                operation: action,
+                resource_type: "repository",
+                resource: name.to_string(),
+                project: None,
+                success: false,
+                times: 1,
+                detail: refusal.to_string(),
+            });
+        }
+        OciError::Refused {
+            challenge: self.challenge.clone().refused(self.caller.presented),
+            repository: repository.map(ToString::to_string),
+            action,
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether the client has this digest already.
+    fn has(&self, etag: &str) -> bool {
+        let Some(header) = self.header(header::IF_NONE_MATCH) else {
+            return false;
+        };
+        let same = |tag: &str| {
+            let tag = tag.trim();
+            let tag = tag.strip_prefix("W/").unwrap_or(tag);
+            tag == "*" || tag.trim_matches('"') == etag
+        };
+        header.split(',').any(same)
+    }
+
+    /// The page that `n` and `last` ask for.
+    fn page(&self) -> Result<(Option<&str>, i64), OciError> {
+        /// Names on a page at most, and where nothing is asked for.
+        const LIMIT: i64 = 1_000;
+        let asked = match self.parameter("n") {
+            None => LIMIT,
+            Some(text) => text
+                .parse::<i64>()
+                .ok()
+                .filter(|n| *n >= 0)
+                .ok_or_else(|| {
+                    OciError::bad(
+                        "PAGINATION_NUMBER_INVALID",
+                        "n must be a number of 0 or more",
+                    )
+                })?,
+        };
+        Ok((self.parameter("last"), asked.min(LIMIT)))
+    }
+}
+
+fn text(value: impl AsRef<str>) -> HeaderValue {
+    HeaderValue::from_str(value.as_ref()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A page of names with the way to the next one.
+fn names(
+    path: &str,
+    mut body: serde_json::Value,
+    (key, names): (&str, registry::catalog::Names),
+    limit: i64,
+) -> Response<Body> {
+    let last = names.names.last().cloned();
+    body[key] = names.names.into();
+    let mut response = crate::http::json(StatusCode::OK, &body);
+    if let Some(last) = last.filter(|_| names.more) {
+        let last = percent_encoding::utf8_percent_encode(&last, percent_encoding::NON_ALPHANUMERIC);
+        let link = format!(r#"<{path}?last={last}&n={limit}>; rel="next""#);
+        response.headers_mut().insert(header::LINK, text(link));
+    }
+    response
+}

@@ -1,0 +1,24 @@
+//! `GET /v2/_catalog`, cut to what the caller may see.
+
+use policy::permit;
+
+use super::{Answer, Call, names};
+use crate::oci_error::OciError;
+
+impl Call<'_> {
+    pub(super) async fn catalog(&self) -> Answer {
+        let (last, limit) = self.page()?;
+        let permit = permit::permit_catalog(&self.caller).map_err(|_| OciError::Refused {
+            challenge: self.challenge.clone().refused(self.caller.presented),
+            repository: None,
+            action: "list catalog",
+        })?;
+        let found = self.app.registry.catalog(&permit, last, limit).await?;
+        Ok(names(
+            "/v2/_catalog",
+            serde_json::json!({}),
+            ("repositories", found),
+            limit,
+        ))
+    }
+}

@@ -1,0 +1,127 @@
+//! `GET`, `HEAD`, `PUT` and `DELETE /v2/{name}/manifests/{reference}`.
+
+use http::header::HeaderName;
+use http::{Response, StatusCode, header};
+use model::{Reference, RepositoryName, Tag};
+use registry::LARGEST_MANIFEST;
+use registry::manifest::NewManifest;
+
+use super::{Answer, CONTENT_DIGEST, Call, status, text};
+use crate::http::request_body::RequestBody;
+use crate::http::response_body::Body;
+use crate::http::wants_body;
+use crate::oci_error::OciError;
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Tags that one push may set.
+const MOST_TAGS: usize = 100;
+
+impl Call<'_> {
+    pub(super) async fn get_manifest(&self, name: RepositoryName, reference: Reference) -> Answer {
+        let permit = self.may_pull(&name).await?;
+        let found = if wants_body(&self.method) {
+            self.app.registry.pull_manifest(&permit, &reference).await?
+        } else {
+            self.app.registry.manifest(&permit, &reference).await?
+        };
+        let etag = found.digest.to_string();
+        let fresh = self.has(&etag);
+        let body = if fresh || !wants_body(&self.method) {
+            Body::empty()
+        } else {
+            Body::full(found.payload.clone())
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, text(format!("\"{etag}\"")));
+        headers.insert(CONTENT_DIGEST, text(&etag));
+        headers.insert(header::CONTENT_TYPE, text(&found.media_type));
+        if fresh {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            headers.insert(header::CONTENT_LENGTH, found.payload.len().into());
+        }
+        Ok(response)
+    }
+
+    pub(super) async fn put_manifest(
+        &self,
+        name: RepositoryName,
+        reference: Reference,
+        body: RequestBody,
+    ) -> Answer {
+        let permit = self.may_push(&name).await?;
+        let tags = self.tags_to_set()?;
+        let payload = body
+            .collect(LARGEST_MANIFEST)
+            .await
+            .map_err(|error| match error {
+                registry::BodyError::TooLarge(_) => {
+                    OciError::from(registry::Error::ManifestTooLarge)
+                }
+                error => error.into(),
+            })?;
+        let content_type = self.header(header::CONTENT_TYPE).map(str::to_owned);
+        let tagged = !tags.is_empty();
+        let new = NewManifest {
+            reference,
+            tags,
+            content_type,
+            payload,
+        };
+        let pushed = self.app.registry.push_manifest(&permit, new).await?;
+        let mut response = status(StatusCode::CREATED);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::LOCATION,
+            text(format!("/v2/{name}/manifests/{}", pushed.digest)),
+        );
+        headers.insert(CONTENT_DIGEST, text(pushed.digest.to_string()));
+        if let Some(subject) = pushed.subject {
+            headers.insert(SUBJECT, text(subject.to_string()));
+        }
+        if tagged {
+            for tag in &pushed.tags {
+                headers.append(TAG, text(tag.as_str()));
+            }
+        }
+        Ok(response)
+    }
+
+    fn tags_to_set(&self) -> Result<Vec<Tag>, OciError> {
+        let tags = self
+            .query
+            .iter()
+            .filter(|(key, _)| key == "tag")
+            .map(|(_, value)| {
+                value.parse::<Tag>().map_err(|error| {
+                    OciError::bad("TAG_INVALID", format!("tag {value:?}: {error}"))
+                })
+            });
+        let mut tags = tags.collect::<Result<Vec<_>, _>>()?;
+        tags.dedup();
+        if tags.len() > MOST_TAGS {
+            let message = format!("one push sets at most {MOST_TAGS} tags");
+            return Err(OciError::Request {
+                status: StatusCode::URI_TOO_LONG,
+                code: "TAG_INVALID",
+                message,
+            });
+        }
+        Ok(tags)
+    }
+
+    pub(super) async fn delete_manifest(
+        &self,
+        name: RepositoryName,
+        reference: Reference,
+    ) -> Answer {
+        let permit = self.may_delete(&name).await?;
+        self.app
+            .registry
+            .delete_manifest(&permit, &reference)
+            .await?;
+        Ok(status(StatusCode::ACCEPTED))
+    }
+}

@@ -1,0 +1,58 @@
+//! `GET /v2/{name}/referrers/{digest}`.
+
+use http::header::HeaderName;
+use http::{HeaderValue, StatusCode, header};
+use model::{Digest, RepositoryName, media_type};
+
+use super::{Answer, Call, text};
+use crate::oci_error::OciError;
+
+const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+
+impl Call<'_> {
+    pub(super) async fn referrers(&self, name: RepositoryName, subject: Digest) -> Answer {
+        let permit = self.may_pull(&name).await?;
+        let artifact_type = self
+            .parameter("artifactType")
+            .filter(|text| !text.is_empty());
+        let after = match self.parameter("after") {
+            None => 0,
+            Some(text) => text
+                .parse()
+                .map_err(|_| OciError::bad("UNSUPPORTED", "after must come from a Link header"))?,
+        };
+        let found = self
+            .app
+            .registry
+            .referrers(&permit, &subject, artifact_type, after)
+            .await?;
+        let body = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_INDEX,
+            "manifests": found.descriptors,
+        });
+        let mut response = crate::http::json(StatusCode::OK, &body);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(media_type::OCI_INDEX),
+        );
+        headers.insert(TOTAL, found.total.into());
+        if artifact_type.is_some() {
+            headers.insert(FILTERS, HeaderValue::from_static("artifactType"));
+        }
+        if let Some(next) = found.next {
+            let filter = artifact_type.map(|text| {
+                let text =
+                    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
+                format!("&artifactType={text}")
+            });
+            let filter = filter.unwrap_or_default();
+            let link =
+                format!(r#"</v2/{name}/referrers/{subject}?after={next}{filter}>; rel="next""#);
+            headers.insert(header::LINK, text(link));
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,224 @@
+//! Upload sessions: `POST /v2/{name}/blobs/uploads/` and `GET`, `PATCH`, `PUT` and `DELETE` on what
+//! its Location names.
+
+use http::header::HeaderName;
+use http::{HeaderValue, Response, StatusCode, header};
+use model::{Algorithm, ContentRange, Digest, RepositoryName};
+use policy::Refusal;
+use policy::permit::{self, PullPermit, PushPermit};
+use registry::upload::Session;
+
+use super::{Answer, CONTENT_DIGEST, Call, status, text};
+use crate::http::request_body::RequestBody;
+use crate::http::response_body::Body;
+use crate::oci_error::OciError;
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+impl Call<'_> {
+    pub(super) async fn start_upload(&self, name: RepositoryName, body: RequestBody) -> Answer {
+        let permit = self.may_push(&name).await?;
+        if let Some(mounted) = self.mount(&permit).await? {
+            return Ok(mounted);
+        }
+        let algorithm = match self.parameter("digest-algorithm") {
+            Some(text) => text
+                .parse()
+                .map_err(|error| OciError::bad("DIGEST_INVALID", format!("{error}")))?,
+            None => Algorithm::Sha256,
+        };
+        if let Some(digest) = self.digest()? {
+            let session = self.app.registry.begin_upload(&permit, digest.algorithm());
+            return self.commit(&permit, &session, digest, None, body).await;
+        }
+        let session = self.app.registry.begin_upload(&permit, algorithm);
+        Ok(self.progress(StatusCode::ACCEPTED, &name, session.id(), 0))
+    }
+
+    /// A mount, if one was asked for and the source has the blob and may be pulled from.
+    async fn mount(&self, permit: &PushPermit) -> Result<Option<Response<Body>>, OciError> {
+        let Some(digest) = self.parameter("mount") else {
+            return Ok(None);
+        };
+        let digest: Digest = digest
+            .parse()
+            .map_err(|error| OciError::bad("DIGEST_INVALID", format!("mount: {error}")))?;
+        let sources = match self.parameter("from") {
+            Some(from) => {
+                let from = from
+                    .parse()
+                    .map_err(|error| OciError::bad("NAME_INVALID", format!("from: {error}")))?;
+                vec![from]
+            }
+            None => self.app.registry.repositories_with(&digest).await?,
+        };
+        for source in sources {
+            let Some(source) = self.source(&source).await? else {
+                continue;
+            };
+            if self
+                .app
+                .registry
+                .mount_blob(permit, &source, &digest)
+                .await?
+            {
+                return Ok(Some(created(permit.repository(), &digest)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A source that may not be pulled from is like one without the blob. Where only the token is too
+    /// narrow, and the client named the source, it is told which token to ask for.
+    async fn source(&self, name: &RepositoryName) -> Result<Option<PullPermit>, OciError> {
+        let facts = self.facts(name).await?;
+        match permit::permit_pull(&self.caller, name, facts.as_deref()) {
+            Ok(permit) => Ok(Some(permit)),
+            Err(Refusal::TokenTooNarrow) if self.parameter("from").is_some() => {
+                Err(self.refused(Some(name), "pull", Refusal::TokenTooNarrow))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) async fn upload_status(&self, name: RepositoryName, id: &str) -> Answer {
+        let permit = self.may_push(&name).await?;
+        let session = self.app.registry.upload_session(&permit, id)?;
+        let size = self.app.registry.upload_size(&session).await?;
+        Ok(self.progress(StatusCode::NO_CONTENT, &name, id, size))
+    }
+
+    pub(super) async fn append_upload(
+        &self,
+        name: RepositoryName,
+        id: &str,
+        body: RequestBody,
+    ) -> Answer {
+        let permit = self.may_push(&name).await?;
+        let session = self.app.registry.upload_session(&permit, id)?;
+        let range = self.content_range()?;
+        let taken = self
+            .app
+            .registry
+            .append_upload(&permit, &session, range, Box::pin(body))
+            .await;
+        match taken {
+            Ok(size) => Ok(self.progress(StatusCode::ACCEPTED, &name, id, size)),
+            Err(error) => self.out_of_order(&name, error),
+        }
+    }
+
+    pub(super) async fn finish_upload(
+        &self,
+        name: RepositoryName,
+        id: &str,
+        body: RequestBody,
+    ) -> Answer {
+        let permit = self.may_push(&name).await?;
+        let session = self.app.registry.upload_session(&permit, id)?;
+        let digest = self.digest()?;
+        let digest = digest.ok_or_else(|| {
+            OciError::bad(
+                "DIGEST_INVALID",
+                "the query must name the digest: ?digest=sha256:…",
+            )
+        })?;
+        let range = self.content_range()?;
+        self.commit(&permit, &session, digest, range, body).await
+    }
+
+    pub(super) async fn cancel_upload(&self, name: RepositoryName, id: &str) -> Answer {
+        let permit = self.may_push(&name).await?;
+        let session = self.app.registry.upload_session(&permit, id)?;
+        self.app.registry.cancel_upload(&permit, &session).await?;
+        Ok(status(StatusCode::NO_CONTENT))
+    }
+
+    async fn commit(
+        &self,
+        permit: &PushPermit,
+        session: &Session,
+        digest: Digest,
+        range: Option<ContentRange>,
+        body: RequestBody,
+    ) -> Answer {
+        let finished = self
+            .app
+            .registry
+            .finish_upload(permit, session, &digest, range, Box::pin(body))
+            .await;
+        match finished {
+            Ok(blob) => {
+                self.app.metrics.received.inc_by(blob.size);
+                Ok(created(permit.repository(), &digest))
+            }
+            Err(error) => self.out_of_order(permit.repository(), error),
+        }
+    }
+
+    /// A chunk out of order is told where the session stands.
+    fn out_of_order(&self, name: &RepositoryName, error: registry::Error) -> Answer {
+        let registry::Error::ChunkOutOfOrder { session, expected } = &error else {
+            return Err(error.into());
+        };
+        let place = self.progress(StatusCode::RANGE_NOT_SATISFIABLE, name, session, *expected);
+        let mut response = OciError::Registry(error).response();
+        for (header, value) in place.headers() {
+            if *header != header::CONTENT_LENGTH {
+                response.headers_mut().insert(header.clone(), value.clone());
+            }
+        }
+        Ok(response)
+    }
+
+    fn digest(&self) -> Result<Option<Digest>, OciError> {
+        let parse = |text: &str| {
+            text.parse()
+                .map_err(|error| OciError::bad("DIGEST_INVALID", format!("digest: {error}")))
+        };
+        self.parameter("digest").map(parse).transpose()
+    }
+
+    fn content_range(&self) -> Result<Option<ContentRange>, OciError> {
+        let Some(value) = self.headers.get(header::CONTENT_RANGE) else {
+            return Ok(None);
+        };
+        let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
+        parsed.map(Some).ok_or_else(|| {
+            OciError::bad(
+                "BLOB_UPLOAD_INVALID",
+                model::range::InvalidContentRange.to_string(),
+            )
+        })
+    }
+
+    fn progress(
+        &self,
+        code: StatusCode,
+        name: &RepositoryName,
+        id: &str,
+        size: u64,
+    ) -> Response<Body> {
+        let mut response = status(code);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::LOCATION,
+            text(format!("/v2/{name}/blobs/uploads/{id}")),
+        );
+        headers.insert(header::RANGE, text(format!("0-{}", size.saturating_sub(1))));
+        headers.insert(UPLOAD_ID, text(id));
+        if code == StatusCode::ACCEPTED {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        response
+    }
+}
+
+fn created(name: &RepositoryName, digest: &Digest) -> Response<Body> {
+    let mut response = status(StatusCode::CREATED);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, text(format!("/v2/{name}/blobs/{digest}")));
+    headers.insert(CONTENT_DIGEST, text(digest.to_string()));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}

@@ -1,0 +1,303 @@
+//! The one map from what went wrong to statuses and codes of the registry API (distribution
+//! specification, "Error Codes"; Harbor's where its scripts rely on them).
+
+use std::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use policy::Presented;
+use registry::{BodyError, Error};
+use serde_json::{Value, json};
+
+use crate::http::response_body::Body;
+use crate::http::{envelope, json as json_answer};
+use crate::route::BadRoute;
+
+/// What is answered instead of what was asked for.
+#[derive(Debug)]
+pub(crate) enum OciError {
+    /// The path leads nowhere.
+    Route(BadRoute),
+    /// A part of the request besides the path.
+    Request {
+        status: StatusCode,
+        code: &'static str,
+        message: String,
+    },
+    /// The caller may not.
+    Refused {
+        challenge: Challenge,
+        repository: Option<String>,
+        action: &'static str,
+    },
+    /// Who calls could not be found out.
+    Identity(auth::identity::Error, Challenge),
+    /// The registry could not.
+    Registry(Error),
+}
+
+/// What the caller needs to sign in with (RFC 6750, section 3).
+#[derive(Clone, Debug)]
+pub(crate) struct Challenge {
+    pub(crate) host: String,
+    pub(crate) scope: Option<String>,
+    pub(crate) error: Option<&'static str>,
+}
+
+impl Challenge {
+    fn header(&self) -> HeaderValue {
+        let mut text = format!(
+            r#"Bearer realm="https://{}/service/token",service="{}""#,
+            self.host,
+            auth::token::AUDIENCE
+        );
+        if let Some(scope) = &self.scope {
+            text += &format!(r#",scope="{scope}""#);
+        }
+        if let Some(error) = self.error {
+            text += &format!(r#",error="{error}""#);
+        }
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+    }
+
+    /// The challenge to a refused caller: `error` stands in it only where a token was presented.
+    pub(crate) fn refused(mut self, presented: Presented) -> Self {
+        self.error = (presented == Presented::Token).then_some("insufficient_scope");
+        self
+    }
+}
+
+impl From<Error> for OciError {
+    fn from(error: Error) -> Self {
+        Self::Registry(error)
+    }
+}
+
+impl From<BodyError> for OciError {
+    fn from(error: BodyError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+impl From<db::Error> for OciError {
+    fn from(error: db::Error) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+impl OciError {
+    /// A malformed part of the request.
+    pub(crate) fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Request {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn response(self) -> Response<Body> {
+        match self {
+            Self::Route(bad) => route(&bad),
+            Self::Request {
+                status,
+                code,
+                message,
+            } => envelope(status, code, &message),
+            Self::Refused {
+                challenge,
+                repository,
+                action,
+            } => refused(&challenge, repository.as_deref(), action),
+            Self::Identity(error, challenge) => identity(&error, challenge),
+            Self::Registry(error) => registry(&error),
+        }
+    }
+}
+
+fn route(bad: &BadRoute) -> Response<Body> {
+    match bad {
+        BadRoute::Unknown => envelope(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "no such path in the registry API",
+        ),
+        BadRoute::Name(message) => envelope(StatusCode::BAD_REQUEST, "NAME_INVALID", message),
+        BadRoute::Reference(message) => {
+            let code = if message.contains("digest") {
+                "DIGEST_INVALID"
+            } else {
+                "TAG_INVALID"
+            };
+            envelope(StatusCode::BAD_REQUEST, code, message)
+        }
+        BadRoute::Digest(message) => envelope(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message),
+        BadRoute::Method(allowed) => {
+            let message = format!("allowed here: {allowed}");
+            let mut response = envelope(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", &message);
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static(allowed));
+            response
+        }
+    }
+}
+
+/// The very same for a repository that is hidden and one that does not exist.
+fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Response<Body> {
+    let message = match repository {
+        Some(name) => {
+            let text = format!("unauthorized to access repository: {name}, action: {action}");
+            format!("{text}: {text}")
+        }
+        None => format!("unauthorized to {action}: sign in with `docker login`"),
+    };
+    let mut response = envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &message);
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge.header());
+    response
+}
+
+fn identity(error: &auth::identity::Error, mut challenge: Challenge) -> Response<Body> {
+    use auth::identity::Error as E;
+    match error {
+        E::Malformed | E::WrongCredentials => {
+            let mut response =
+                envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge.header());
+            response
+        }
+        E::Token(_) | E::Void => {
+            challenge.error = Some("invalid_token");
+            let message = match std::error::Error::source(error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            };
+            let mut response = envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &message);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge.header());
+            response
+        }
+        E::Throttled { retry_after } => {
+            let message = error.to_string();
+            later(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOOMANYREQUESTS",
+                &message,
+                *retry_after,
+            )
+        }
+        E::Database(_) | E::Password(_) | E::Issue(_) => {
+            log(error);
+            unavailable("cannot find out who is calling")
+        }
+    }
+}
+
+fn registry(error: &Error) -> Response<Body> {
+    let message = error.to_string();
+    let one = |status, code| envelope(status, code, &message);
+    match error {
+        Error::NameUnknown(_) => one(StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+        Error::ManifestUnknown(_) => one(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+        Error::BlobUnknown(digest) => detailed(
+            StatusCode::NOT_FOUND,
+            "BLOB_UNKNOWN",
+            &message,
+            digest.to_string().into(),
+        ),
+        Error::UploadUnknown => one(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+        Error::TakenOver => one(StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
+        Error::ChunkOutOfOrder { .. } => {
+            one(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
+        }
+        Error::SizeMismatch { .. } => one(StatusCode::BAD_REQUEST, "SIZE_INVALID"),
+        Error::DigestMismatch { stated, actual } => {
+            let detail = json!({ "stated": stated.to_string(), "actual": actual.to_string() });
+            detailed(StatusCode::BAD_REQUEST, "DIGEST_INVALID", &message, detail)
+        }
+        Error::ManifestInvalid(_) => one(StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+        Error::ReferencesMissing(missing) => {
+            let errors: Vec<Value> = missing
+                .iter()
+                .map(|digest| {
+                    json!({
+                        "code": "MANIFEST_BLOB_UNKNOWN",
+                        "message": "blob unknown to registry",
+                        "detail": digest.to_string(),
+                    })
+                })
+                .collect();
+            json_answer(StatusCode::BAD_REQUEST, &json!({ "errors": errors }))
+        }
+        Error::ManifestTooLarge => one(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
+        Error::BlobInUse { .. } => one(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+        Error::ManifestInUse { .. } => one(
+            StatusCode::PRECONDITION_FAILED,
+            "VIOLATE_FOREIGN_KEY_CONSTRAINT",
+        ),
+        Error::Body(body) => body_error(body),
+        Error::Busy | Error::CannotRecord => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "TOOMANYREQUESTS",
+            &message,
+            Duration::from_secs(1),
+        ),
+        Error::Storage(storage::Error::Full(_)) => {
+            log(error);
+            unavailable("the registry's disk is full: nothing was lost, try again later")
+        }
+        Error::Database(_) | Error::Storage(_) => {
+            log(error);
+            unavailable(&message)
+        }
+    }
+}
+
+fn body_error(error: &BodyError) -> Response<Body> {
+    let message = format!("the request's body did not come whole: {error}");
+    match error {
+        BodyError::Cut => envelope(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", &message),
+        BodyError::Idle(_) => {
+            envelope(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", &message)
+        }
+        BodyError::TooLarge(_) => envelope(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message),
+    }
+}
+
+fn detailed(status: StatusCode, code: &str, message: &str, detail: Value) -> Response<Body> {
+    let body = json!({ "errors": [{ "code": code, "message": message, "detail": detail }] });
+    json_answer(status, &body)
+}
+
+fn unavailable(message: &str) -> Response<Body> {
+    later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "UNAVAILABLE",
+        message,
+        Duration::from_secs(5),
+    )
+}
+
+fn later(status: StatusCode, code: &str, message: &str, after: Duration) -> Response<Body> {
+    let mut response = envelope(status, code, message);
+    response.headers_mut().insert(
+        header::RETRY_AFTER,
+        HeaderValue::from(after.as_secs().max(1)),
+    );
+    response
+}
+
+/// The whole cause chain, once.
+fn log(error: &dyn std::error::Error) {
+    let mut causes = String::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes += &format!(": {cause}");
+        next = cause.source();
+    }
+    tracing::error!("{error}{causes}");
+}

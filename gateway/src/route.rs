@@ -1,0 +1,235 @@
+//! The routes of the registry API: a path is split here, once, and every part is parsed.
+
+use http::Method;
+use model::{Digest, Reference, RepositoryName};
+
+/// Where a request goes, as far as metrics and logs tell routes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum RouteName {
+    Base,
+    Catalog,
+    Manifest,
+    Blob,
+    UploadStart,
+    Upload,
+    Tags,
+    Referrers,
+    Token,
+    Jwks,
+    Health,
+    Metrics,
+    Api,
+    Redirect,
+    Other,
+}
+
+impl RouteName {
+    pub(crate) const ALL: [Self; 15] = [
+        Self::Base,
+        Self::Catalog,
+        Self::Manifest,
+        Self::Blob,
+        Self::UploadStart,
+        Self::Upload,
+        Self::Tags,
+        Self::Referrers,
+        Self::Token,
+        Self::Jwks,
+        Self::Health,
+        Self::Metrics,
+        Self::Api,
+        Self::Redirect,
+        Self::Other,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Base => "/v2/",
+            Self::Catalog => "/v2/_catalog",
+            Self::Manifest => "/v2/{name}/manifests/{reference}",
+            Self::Blob => "/v2/{name}/blobs/{digest}",
+            Self::UploadStart => "/v2/{name}/blobs/uploads/",
+            Self::Upload => "/v2/{name}/blobs/uploads/{id}",
+            Self::Tags => "/v2/{name}/tags/list",
+            Self::Referrers => "/v2/{name}/referrers/{digest}",
+            Self::Token => "/service/token",
+            Self::Jwks => "/service/jwks",
+            Self::Health => "/healthz",
+            Self::Metrics => "/metrics",
+            Self::Api => "/api",
+            Self::Redirect => "redirect",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// A place in the registry API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Base,
+    Catalog,
+    Manifest(RepositoryName, Reference),
+    Blob(RepositoryName, Digest),
+    UploadStart(RepositoryName),
+    Upload(RepositoryName, String),
+    Tags(RepositoryName),
+    Referrers(RepositoryName, Digest),
+}
+
+/// Why a path below `/v2/` leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BadRoute {
+    /// No such path.
+    Unknown,
+    /// The path is right, the repository's name is not.
+    Name(String),
+    /// Neither tag nor digest.
+    Reference(String),
+    /// No digest.
+    Digest(String),
+    /// Not for this method; these are allowed.
+    Method(&'static str),
+}
+
+/// Splits a path, which begins with `/v2`. The name of the route is known even where a part is wrong.
+pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, BadRoute>) {
+    let Some(rest) = path.strip_prefix("/v2") else {
+        return (RouteName::Other, Err(BadRoute::Unknown));
+    };
+    if rest.is_empty() || rest == "/" {
+        return (
+            RouteName::Base,
+            allowed(method, "GET, HEAD").map(|()| Route::Base),
+        );
+    }
+    let Some(rest) = rest.strip_prefix('/') else {
+        return (RouteName::Other, Err(BadRoute::Unknown));
+    };
+    if rest == "_catalog" {
+        return (
+            RouteName::Catalog,
+            allowed(method, "GET, HEAD").map(|()| Route::Catalog),
+        );
+    }
+    if let Some(name) = rest.strip_suffix("/tags/list") {
+        let route = allowed(method, "GET, HEAD")
+            .and_then(|()| name_of(name))
+            .map(Route::Tags);
+        return (RouteName::Tags, route);
+    }
+    let below = |marker: &str| {
+        rest.rsplit_once(marker)
+            .filter(|(_, last)| !last.contains('/'))
+            .filter(|(name, _)| !name.is_empty())
+    };
+    if let Some((name, reference)) = below("/manifests/") {
+        let route = allowed(method, "GET, HEAD, PUT, DELETE").and_then(|()| {
+            let name = name_of(name)?;
+            let reference = reference
+                .parse()
+                .map_err(|error| BadRoute::Reference(format!("{error}")))?;
+            Ok(Route::Manifest(name, reference))
+        });
+        return (RouteName::Manifest, route);
+    }
+    if let Some((name, id)) = below("/blobs/uploads/") {
+        if id.is_empty() {
+            let route = allowed(method, "POST")
+                .and_then(|()| name_of(name))
+                .map(Route::UploadStart);
+            return (RouteName::UploadStart, route);
+        }
+        let route = allowed(method, "GET, HEAD, PATCH, PUT, DELETE")
+            .and_then(|()| Ok(Route::Upload(name_of(name)?, id.to_owned())));
+        return (RouteName::Upload, route);
+    }
+    if let Some(name) = rest.strip_suffix("/blobs/uploads") {
+        let route = allowed(method, "POST")
+            .and_then(|()| name_of(name))
+            .map(Route::UploadStart);
+        return (RouteName::UploadStart, route);
+    }
+    if let Some((name, digest)) = below("/blobs/") {
+        let route = allowed(method, "GET, HEAD, DELETE")
+            .and_then(|()| Ok(Route::Blob(name_of(name)?, digest_of(digest)?)));
+        return (RouteName::Blob, route);
+    }
+    if let Some((name, digest)) = below("/referrers/") {
+        let route = allowed(method, "GET, HEAD")
+            .and_then(|()| Ok(Route::Referrers(name_of(name)?, digest_of(digest)?)));
+        return (RouteName::Referrers, route);
+    }
+    (RouteName::Other, Err(BadRoute::Unknown))
+}
+
+fn allowed(method: &Method, methods: &'static str) -> Result<(), BadRoute> {
+    if methods
+        .split(", ")
+        .any(|allowed| allowed == method.as_str())
+    {
+        Ok(())
+    } else {
+        Err(BadRoute::Method(methods))
+    }
+}
+
+fn name_of(text: &str) -> Result<RepositoryName, BadRoute> {
+    text.parse()
+        .map_err(|error: model::name::InvalidName| BadRoute::Name(error.to_string()))
+}
+
+fn digest_of(text: &str) -> Result<Digest, BadRoute> {
+    text.parse()
+        .map_err(|error: model::digest::InvalidDigest| BadRoute::Digest(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(path: &str) -> Result<Route, BadRoute> {
+        parse(&Method::GET, path).1
+    }
+
+    #[test]
+    fn names_may_hold_the_words_of_the_api() {
+        let name: RepositoryName = "p/manifests/blobs".parse().unwrap();
+        let route = get("/v2/p/manifests/blobs/manifests/v1");
+        assert_eq!(route, Ok(Route::Manifest(name, "v1".parse().unwrap())));
+    }
+
+    #[test]
+    fn uploads_are_found_with_and_without_a_slash() {
+        for path in ["/v2/p/a/blobs/uploads", "/v2/p/a/blobs/uploads/"] {
+            let route = parse(&Method::POST, path).1;
+            assert_eq!(
+                route,
+                Ok(Route::UploadStart("p/a".parse().unwrap())),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_apart() {
+        assert!(matches!(get("/v2/P/a/tags/list"), Err(BadRoute::Name(_))));
+        assert!(matches!(
+            get("/v2/p/a/manifests/.x"),
+            Err(BadRoute::Reference(_))
+        ));
+        assert!(matches!(
+            get("/v2/p/a/manifests/sha256:1"),
+            Err(BadRoute::Reference(_))
+        ));
+        assert!(matches!(
+            get("/v2/p/a/blobs/sha256:1"),
+            Err(BadRoute::Digest(_))
+        ));
+        assert_eq!(get("/v2/p/a"), Err(BadRoute::Unknown));
+        assert_eq!(get("/v2x"), Err(BadRoute::Unknown));
+        assert!(matches!(
+            parse(&Method::POST, "/v2/p/a/tags/list").1,
+            Err(BadRoute::Method(_))
+        ));
+    }
+}

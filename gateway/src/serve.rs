@@ -1,0 +1,340 @@
+//! `gantry serve`: everything is opened, wired, run, and closed in order.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use auth::identity::Identity;
+use auth::password::PasswordHasher;
+use certs::{FileReloader, HotCertificate, ServerCertificate};
+use db::Db;
+use db::audit::recorder::Recorder;
+use jobs::Jobs;
+use model::{Clock, SystemClock};
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{RunArgs, Server, ShutdownWatch};
+use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::listening::Service;
+use registry::{Limits, Registry};
+use storage::Files;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::bootstrap;
+use crate::config::{Config, Pulls};
+use crate::connection::Connections;
+use crate::http::Listener;
+use crate::http::access_log::AccessLog;
+use crate::metrics::Metrics;
+use crate::rate::Rate;
+use crate::welcome;
+
+/// How the process was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// By itself.
+    Fresh,
+    /// To take the listeners over from a running process, which ends then (SIGQUIT).
+    TakeOver,
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
+    bootstrap::data_folder(&config.server.data)?;
+    let lock = (start == Start::Fresh)
+        .then(|| lock(&config.server.data))
+        .transpose()?;
+    // Pools, jobs and reloading live here, longer than any runtime of Pingora's.
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let opened = runtime.block_on(open(config, start))?;
+    let Opened {
+        app,
+        jobs,
+        reloader,
+    } = opened;
+    let tasks = Tasks::start(&runtime, &app, jobs, reloader);
+    let server = server(&app, start, tasks.clone(), runtime.handle().clone())?;
+    server.run(RunArgs::default());
+    runtime.block_on(tasks.finish(&app));
+    drop(lock);
+    Ok(())
+}
+
+/// One process per data folder, so that what an earlier one left can be told.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join("gantry.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(|| {
+        format!(
+            "another gantry serves from {}: stop it, or take over with `gantry serve --take-over`",
+            folder.display()
+        )
+    })?;
+    Ok(file)
+}
+
+struct Opened {
+    app: Arc<App>,
+    jobs: Jobs,
+    reloader: Arc<FileReloader>,
+}
+
+async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let master = bootstrap::master_key(&config)?;
+    let db = Db::open(&config.database()).await?;
+    let now = clock.now();
+    let authority = bootstrap::authority(&db, &master, now).await?;
+    let files = bootstrap::server_certificate(&config, &authority, now)?;
+    let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
+    let keys = bootstrap::token_keys(&db, &master).await?;
+    let audit = Arc::new(Recorder::default());
+    let identity = Arc::new(Identity::new(
+        db.clone(),
+        clock.clone(),
+        audit.clone(),
+        keys,
+        config.auth.token_secs,
+    ));
+    let password = bootstrap::administrator(&db, &config, &PasswordHasher::new(), now).await?;
+    welcome::print(&config, password.as_ref());
+    let registry = Arc::new(registry(&config, &db, &clock, &master)?);
+    let app = Arc::new(App {
+        admin: admin(&config, &db, &identity, &clock, authority.certificate_pem()),
+        access_log: config
+            .log
+            .access
+            .then(|| Arc::new(AccessLog::new(config.log.format))),
+        rate: Rate::new(config.limits.requests_per_second),
+        metrics: Metrics::new()?,
+        drain: TaskTracker::new(),
+        draining: false.into(),
+        db: db.clone(),
+        registry: registry.clone(),
+        identity,
+        audit: audit.clone(),
+        clock: clock.clone(),
+        certificate: certificate.clone(),
+        config,
+    });
+    let alone = start == Start::Fresh && app.config.database.url.is_empty();
+    let jobs = Jobs {
+        db,
+        registry,
+        audit,
+        master,
+        clock,
+        alone,
+    };
+    Ok(Opened {
+        app,
+        jobs,
+        reloader: FileReloader::new(files, certificate),
+    })
+}
+
+fn registry(
+    config: &Config,
+    db: &Db,
+    clock: &Arc<dyn Clock>,
+    master: &Arc<auth::secret::MasterKey>,
+) -> anyhow::Result<Registry> {
+    let store = Arc::new(Files::open(&config.blobs())?);
+    let limits = Limits {
+        upload_expiry: Duration::from_secs(config.uploads.expiry_secs),
+        grace: Duration::from_secs(config.gc.grace_secs),
+        body_memory: config.limits.body_memory_mib << 20,
+        each_pull: config.audit.pulls == Pulls::Each,
+    };
+    Ok(Registry::new(
+        db.clone(),
+        store,
+        clock.clone(),
+        master.clone(),
+        limits,
+    ))
+}
+
+fn admin(
+    config: &Config,
+    db: &Db,
+    identity: &Arc<Identity>,
+    clock: &Arc<dyn Clock>,
+    ca: &str,
+) -> axum::Router {
+    let port = config.server.listen.port();
+    let host = config
+        .server
+        .names
+        .first()
+        .map_or("localhost", String::as_str);
+    let info = admin_api::SystemInfo {
+        external_host: if port == 443 {
+            host.to_owned()
+        } else {
+            format!("{host}:{port}")
+        },
+        version: format!("v2.16.0-gantry.{}", env!("CARGO_PKG_VERSION")),
+        storage_provider: "filesystem",
+        ca_pem: config.tls.certificate.is_empty().then(|| ca.to_owned()),
+        data_folder: config.server.data.clone(),
+    };
+    admin_api::router(Arc::new(admin_api::AdminState {
+        db: db.clone(),
+        identity: identity.clone(),
+        clock: clock.clone(),
+        info,
+    }))
+}
+
+/// What runs beside the listeners.
+#[derive(Clone)]
+struct Tasks {
+    cancel: CancellationToken,
+    running: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Tasks {
+    fn start(runtime: &Runtime, app: &Arc<App>, jobs: Jobs, reloader: Arc<FileReloader>) -> Self {
+        let cancel = CancellationToken::new();
+        let mut running = vec![
+            runtime.spawn(jobs.run(cancel.clone())),
+            runtime.spawn(reloader.clone().run(cancel.clone())),
+            runtime.spawn(reload_on_hangup(reloader, cancel.clone())),
+        ];
+        if let Some(log) = &app.access_log {
+            running.push(runtime.spawn(log.clone().run(cancel.clone())));
+        }
+        Self {
+            cancel,
+            running: Arc::new(parking_lot::Mutex::new(running)),
+        }
+    }
+
+    /// Ends all tasks, waits for each, and closes the database.
+    async fn finish(&self, app: &App) {
+        app.registry.settle().await;
+        self.cancel.cancel();
+        app.drain.close();
+        app.drain.wait().await;
+        let running = std::mem::take(&mut *self.running.lock());
+        for task in running {
+            // A task that panicked was logged where it did.
+            let _ = task.await;
+        }
+        app.db.close().await;
+    }
+}
+
+/// Reloads the certificate on SIGHUP.
+async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = hangups.recv() => match reloader.reload_now().await {
+                Ok(reloaded) => tracing::info!(?reloaded, "certificate looked at on SIGHUP"),
+                Err(error) => tracing::warn!(%error, "the certificate was not reloaded"),
+            },
+        }
+    }
+}
+
+fn server(
+    app: &Arc<App>,
+    start: Start,
+    tasks: Tasks,
+    runtime: tokio::runtime::Handle,
+) -> anyhow::Result<Server> {
+    let settings = &app.config.server;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let data = std::path::absolute(&settings.data).context("cannot find the data folder")?;
+    let conf = ServerConf {
+        threads: if settings.threads == 0 {
+            cores
+        } else {
+            settings.threads
+        },
+        grace_period_seconds: Some(settings.grace_secs),
+        graceful_shutdown_timeout_seconds: Some(1),
+        upgrade_sock: data.join("hand-over.sock").to_string_lossy().into_owned(),
+        pid_file: data.join("gantry.pid").to_string_lossy().into_owned(),
+        ..ServerConf::default()
+    };
+    let options = Opt {
+        upgrade: start == Start::TakeOver,
+        ..Opt::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(options, conf);
+    server.bootstrap();
+    let mut listeners = vec![(settings.metrics_listen, Listener::Metrics)];
+    if !settings.redirect_listen.is_empty() {
+        let redirect = settings
+            .redirect_listen
+            .parse()
+            .context("[server] redirect_listen must be ADDRESS:PORT")?;
+        listeners.push((redirect, Listener::Redirect));
+    }
+    let tls = TlsAcceptor::from(certs::server_config(app.certificate.clone())?);
+    let connections = Connections::new(app.clone(), tls, listeners.clone());
+    let open = connections.open();
+    let mut service = Service::new("gateway".to_owned(), connections);
+    service.add_tcp(&settings.listen.to_string());
+    for (address, _) in listeners {
+        service.add_tcp(&address.to_string());
+    }
+    server.add_service(service);
+    let drain = Drain {
+        app: app.clone(),
+        open,
+        tasks,
+        runtime,
+    };
+    server.add_service(background_service("drain", drain));
+    Ok(server)
+}
+
+/// Ends the process as soon as the last connection is closed after a signal, where Pingora alone
+/// would sleep through the whole grace time.
+struct Drain {
+    app: Arc<App>,
+    open: Arc<std::sync::atomic::AtomicUsize>,
+    tasks: Tasks,
+    runtime: tokio::runtime::Handle,
+}
+
+#[async_trait]
+impl BackgroundService for Drain {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        if shutdown.wait_for(|down| *down).await.is_err() {
+            return;
+        }
+        self.app.draining.store(true, Ordering::Relaxed);
+        tracing::info!(connections = self.open.load(Ordering::SeqCst), "draining");
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while self.open.load(Ordering::SeqCst) > 0 {
+            ticks.tick().await;
+        }
+        let (tasks, app) = (self.tasks.clone(), self.app.clone());
+        let finished = self
+            .runtime
+            .spawn(async move { tasks.finish(&app).await })
+            .await;
+        if let Err(error) = finished {
+            tracing::error!(%error, "the last entries may not have been written");
+        }
+        tracing::info!("stopped");
+        std::process::exit(0);
+    }
+}

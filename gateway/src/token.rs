@@ -1,0 +1,152 @@
+//! The token service: `GET /service/token` as docker asks, `POST` as OAuth2 clients do (RFC 6749,
+//! section 4.3), and the keys that verify what it issues.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use auth::identity::Error;
+use auth::scope::{Scope, parse_scopes};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use policy::{Caller, Presented};
+use serde_json::json;
+
+use crate::app::App;
+use crate::http::request_body::RequestBody;
+use crate::http::response_body::Body;
+use crate::http::{envelope, json as json_answer};
+use crate::oci::{authorization, host_of, pairs};
+use crate::oci_error::{Challenge, OciError};
+
+/// Bytes that a form may have.
+const LARGEST_FORM: usize = 64 << 10;
+
+pub(crate) fn jwks(app: &App) -> Response<Body> {
+    json_answer(StatusCode::OK, &app.identity.jwks())
+}
+
+pub(crate) async fn answer(
+    app: &Arc<App>,
+    address: IpAddr,
+    request: Request<RequestBody>,
+) -> Response<Body> {
+    issue(app, address, request)
+        .await
+        .unwrap_or_else(OciError::response)
+}
+
+async fn issue(
+    app: &App,
+    address: IpAddr,
+    request: Request<RequestBody>,
+) -> Result<Response<Body>, OciError> {
+    let (parts, body) = request.into_parts();
+    let parameters = match parts.method {
+        Method::GET | Method::HEAD => parts.uri.query().map(pairs).unwrap_or_default(),
+        Method::POST => {
+            let form = body.collect(LARGEST_FORM).await?;
+            pairs(&String::from_utf8_lossy(&form))
+        }
+        _ => return Err(OciError::Route(crate::route::BadRoute::Method("GET, POST"))),
+    };
+    let one = |name: &str| {
+        parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let service = one("service").unwrap_or_default();
+    if service != auth::token::AUDIENCE {
+        return Err(OciError::bad(
+            "UNSUPPORTED",
+            format!("Unable to handle service: {service}"),
+        ));
+    }
+    let scopes = parameters
+        .iter()
+        .filter(|(key, _)| key == "scope")
+        .map(|(_, value)| value.as_str());
+    let scopes =
+        parse_scopes(scopes).map_err(|error| OciError::bad("UNSUPPORTED", error.to_string()))?;
+    let challenge = Challenge {
+        host: host_of(&parts.uri, &parts.headers),
+        scope: None,
+        error: None,
+    };
+    let caller = if parts.method == Method::POST && one("grant_type").is_some() {
+        by_grant(app, address, one).await?
+    } else {
+        let header = authorization(&parts.headers);
+        match header {
+            Ok(header) => app.identity.caller(header, address).await,
+            Err(error) => Err(error),
+        }
+    };
+    let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
+    respond(app, &caller, &scopes, challenge).await
+}
+
+/// The password grant; the only one, since docker would store a refresh token.
+async fn by_grant<'a>(
+    app: &App,
+    address: IpAddr,
+    one: impl Fn(&str) -> Option<&'a str>,
+) -> Result<Result<Caller, Error>, OciError> {
+    match one("grant_type") {
+        Some("password") => {
+            let (name, password) = (one("username"), one("password"));
+            let Some((name, password)) = name.zip(password) else {
+                return Err(OciError::bad(
+                    "UNSUPPORTED",
+                    "grant_type=password needs username and password",
+                ));
+            };
+            Ok(app.identity.by_password(name, password, address).await)
+        }
+        _ => Err(OciError::bad(
+            "UNSUPPORTED",
+            "unsupported_grant_type: use grant_type=password, or GET with Basic",
+        )),
+    }
+}
+
+async fn respond(
+    app: &App,
+    caller: &Caller,
+    scopes: &[Scope],
+    challenge: Challenge,
+) -> Result<Response<Body>, OciError> {
+    if caller.account().is_none() && scopes.is_empty() {
+        // This is what makes `docker login` without a user fail.
+        let mut response = envelope(
+            StatusCode::UNAUTHORIZED,
+            "UNAUTHORIZED",
+            "authentication required",
+        );
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"gantry\""),
+        );
+        return Ok(response);
+    }
+    if caller.presented == Presented::Token && caller.account().is_some() {
+        // A token must not buy a longer one.
+        return Err(OciError::Identity(Error::WrongCredentials, challenge));
+    }
+    let issued = app.identity.issue(caller, scopes).await;
+    let issued = issued.map_err(|error| OciError::Identity(error, challenge))?;
+    if caller.account().is_some() {
+        app.identity
+            .note_login(caller.name(), caller.account(), caller.address, true);
+    }
+    let body = json!({
+        "token": issued.token,
+        "access_token": issued.token,
+        "expires_in": issued.expires_in,
+        "issued_at": issued.issued_at.to_string(),
+    });
+    let mut response = json_answer(StatusCode::OK, &body);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

@@ -1,0 +1,128 @@
+//! A connection's bytes, with what hyper does not tell of them: whether a request has begun to come
+//! in, and a close that waits until the other side has read the last answer.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// How long a closed connection is read and its bytes thrown away, so that the kernel does not reset
+/// it under the last answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What is going on on a connection.
+#[derive(Debug, Default)]
+pub(crate) struct WireState {
+    /// Requests whose answer is not out.
+    serving: AtomicUsize,
+    /// Bytes came since the last answer was out.
+    touched: AtomicBool,
+}
+
+/// A request whose answer is not out.
+pub(crate) struct Served(Arc<WireState>);
+
+impl WireState {
+    /// Counts a request until what is returned is dropped.
+    pub(crate) fn serving(self: &Arc<Self>) -> Served {
+        self.serving.fetch_add(1, Ordering::Relaxed);
+        Served(self.clone())
+    }
+
+    /// Whether bytes came of a request that is not whole yet.
+    pub(crate) fn has_half_a_request(&self) -> bool {
+        self.touched.load(Ordering::Relaxed) && self.serving.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.touched.store(false, Ordering::Relaxed);
+        self.0.serving.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The bytes.
+pub(crate) struct Wire<T> {
+    inner: Pin<Box<T>>,
+    state: Arc<WireState>,
+    closing: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T> Wire<T> {
+    pub(crate) fn new(inner: T, state: Arc<WireState>) -> Self {
+        Self {
+            inner: Box::pin(inner),
+            state,
+            closing: None,
+        }
+    }
+}
+
+impl<T: AsyncRead> AsyncRead for Wire<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.inner.as_mut().poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.state.touched.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite> AsyncWrite for Wire<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.as_mut().poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closing.is_none() {
+            ready!(self.inner.as_mut().poll_shutdown(cx))?;
+            self.closing = Some(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        let this = &mut *self;
+        let mut scratch = [0; 4096];
+        loop {
+            if let Some(timer) = &mut this.closing
+                && timer.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(this.inner.as_mut().poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                // The other side has closed too.
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Who calls, as far as permissions go: what the account is bound to, and what the presented
+//! token was cut down to.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use model::{AccountId, ProjectId, RepositoryName};
+
+use crate::{Action, Role};
+
+/// What an account is bound to at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bindings {
+    /// The account; `None` for whoever is not signed in.
+    pub account: Option<AccountId>,
+    /// Its name, empty for whoever is not signed in.
+    pub name: Arc<str>,
+    /// Whether it may do everything.
+    pub sysadmin: bool,
+    /// The account's generation: tokens of an older one are no longer valid.
+    pub generation: i64,
+    /// Its roles by project.
+    pub roles: HashMap<ProjectId, Vec<Role>>,
+}
+
+impl Bindings {
+    /// The roles held in a project.
+    pub fn roles_in(&self, project: ProjectId) -> &[Role] {
+        self.roles.get(&project).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// How a caller proved who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// Not at all.
+    Nothing,
+    /// By name and password.
+    Password,
+    /// By a registry token.
+    Token,
+}
+
+/// What a registry token allows on one repository (the `access` claim).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// `pull` is allowed.
+    pub pull: bool,
+    /// `push` is allowed.
+    pub push: bool,
+    /// `delete` is allowed.
+    pub delete: bool,
+}
+
+/// What a registry token allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// On repositories.
+    pub repositories: Vec<Grant>,
+    /// Whether it may list the catalog.
+    pub catalog: bool,
+}
+
+impl Grant {
+    /// Whether the grant covers an action.
+    pub const fn covers(&self, action: Action) -> bool {
+        match action {
+            Action::Pull => self.pull,
+            Action::Push => self.push,
+            Action::Delete => self.delete,
+            _ => false,
+        }
+    }
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What it is bound to.
+    pub bindings: Arc<Bindings>,
+    /// How it proved that.
+    pub presented: Presented,
+    /// What its token allows; `None` where no token narrows its rights.
+    pub grants: Option<Arc<Grants>>,
+    /// The address that it calls from.
+    pub address: IpAddr,
+}
+
+impl Caller {
+    /// A caller who has not signed in.
+    pub fn anonymous(address: IpAddr) -> Self {
+        Self {
+            bindings: Arc::default(),
+            presented: Presented::Nothing,
+            grants: None,
+            address,
+        }
+    }
+
+    /// The account, where there is one.
+    pub fn account(&self) -> Option<AccountId> {
+        self.bindings.account
+    }
+
+    /// The name for logs and audit: `anonymous` for whoever is not signed in.
+    pub fn name(&self) -> &str {
+        if self.bindings.account.is_some() {
+            &self.bindings.name
+        } else {
+            "anonymous"
+        }
+    }
+
+    /// Whether the presented token, if any, covers an action on a repository.
+    pub(crate) fn granted(&self, repository: &RepositoryName, action: Action) -> bool {
+        let Some(grants) = &self.grants else {
+            return true;
+        };
+        let covers = |grant: &Grant| grant.repository == *repository && grant.covers(action);
+        grants.repositories.iter().any(covers)
+    }
+}

@@ -1,0 +1,399 @@
+//! Permits: proof, in a type, that a caller may do a thing. Only this module makes them, and
+//! `registry` and `admin-api` do not act without one.
+
+use model::{AccountId, ProjectId, ProjectName, RepositoryName};
+
+use crate::caller::Caller;
+use crate::table::{self, Action, Resource};
+
+/// What a decision needs to know of a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectFacts {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: ProjectName,
+    /// Whether everyone may pull from it.
+    pub public: bool,
+}
+
+/// Why a caller may not do a thing. Whether the thing exists is not part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody is signed in, and not everyone may do it.
+    #[error("sign in first")]
+    NotSignedIn,
+    /// The caller's roles do not allow it, or there is no such project.
+    #[error("not permitted")]
+    NotPermitted,
+    /// The roles allow it, the presented token does not.
+    #[error("the token does not cover this")]
+    TokenTooNarrow,
+}
+
+macro_rules! repository_permits {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            project: ProjectId,
+            repository: RepositoryName,
+            caller: Caller,
+        }
+
+        impl $name {
+            /// The project that the repository belongs to.
+            pub fn project(&self) -> ProjectId {
+                self.project
+            }
+
+            /// The repository.
+            pub fn repository(&self) -> &RepositoryName {
+                &self.repository
+            }
+
+            /// Who holds the permit.
+            pub fn caller(&self) -> &Caller {
+                &self.caller
+            }
+        }
+    )*};
+}
+
+repository_permits! {
+    /// The caller may pull from the repository.
+    PullPermit;
+    /// The caller may push into the repository.
+    PushPermit;
+    /// The caller may delete from the repository.
+    DeletePermit;
+}
+
+/// The caller may do an action to a resource of a project.
+#[derive(Clone, Debug)]
+pub struct ProjectPermit {
+    project: ProjectFacts,
+    caller: Caller,
+}
+
+impl ProjectPermit {
+    /// The project.
+    pub fn project(&self) -> &ProjectFacts {
+        &self.project
+    }
+
+    /// Who holds the permit.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// The caller may change what belongs to no project: a sysadmin, or the account itself.
+#[derive(Clone, Debug)]
+pub struct SystemPermit {
+    caller: Caller,
+}
+
+impl SystemPermit {
+    /// Who holds the permit.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Which repositories a caller may see in the catalog.
+#[derive(Clone, Debug)]
+pub enum CatalogPermit {
+    /// All.
+    Everything,
+    /// Those of public projects and of the projects that the caller has a role in.
+    Visible(Vec<ProjectId>),
+}
+
+/// May the caller pull from `repository`? `project` is the one that its name says, if it exists.
+///
+/// # Errors
+/// The refusal is the same for a project that is hidden and one that does not exist.
+pub fn permit_pull(
+    caller: &Caller,
+    repository: &RepositoryName,
+    project: Option<&ProjectFacts>,
+) -> Result<PullPermit, Refusal> {
+    let project = check(
+        caller,
+        repository,
+        project,
+        Resource::Repository,
+        Action::Pull,
+    )?;
+    Ok(PullPermit {
+        project,
+        repository: repository.clone(),
+        caller: caller.clone(),
+    })
+}
+
+/// May the caller push into `repository`?
+///
+/// # Errors
+/// As [`permit_pull`].
+pub fn permit_push(
+    caller: &Caller,
+    repository: &RepositoryName,
+    project: Option<&ProjectFacts>,
+) -> Result<PushPermit, Refusal> {
+    let project = check(
+        caller,
+        repository,
+        project,
+        Resource::Repository,
+        Action::Push,
+    )?;
+    Ok(PushPermit {
+        project,
+        repository: repository.clone(),
+        caller: caller.clone(),
+    })
+}
+
+/// May the caller delete from `repository`?
+///
+/// # Errors
+/// As [`permit_pull`].
+pub fn permit_delete(
+    caller: &Caller,
+    repository: &RepositoryName,
+    project: Option<&ProjectFacts>,
+) -> Result<DeletePermit, Refusal> {
+    let project = check(
+        caller,
+        repository,
+        project,
+        Resource::Artifact,
+        Action::Delete,
+    )?;
+    Ok(DeletePermit {
+        project,
+        repository: repository.clone(),
+        caller: caller.clone(),
+    })
+}
+
+/// Which of a token scope's actions the caller holds on `repository`, in a fixed order.
+pub fn held(caller: &Caller, project: Option<&ProjectFacts>) -> Vec<Action> {
+    let holds = |resource, action| project.is_some_and(|p| allowed(caller, p, resource, action));
+    let all = [
+        (Resource::Repository, Action::Pull),
+        (Resource::Repository, Action::Push),
+        (Resource::Artifact, Action::Delete),
+    ];
+    all.into_iter()
+        .filter(|(resource, action)| holds(*resource, *action))
+        .map(|(_, action)| action)
+        .collect()
+}
+
+/// May the caller do `action` to `resource` of a project?
+///
+/// # Errors
+/// The refusal is the same for a project that is hidden and one that does not exist; for a sysadmin
+/// every project that exists is permitted, so `NotPermitted` means that it does not.
+pub fn permit_project(
+    caller: &Caller,
+    project: Option<&ProjectFacts>,
+    resource: Resource,
+    action: Action,
+) -> Result<ProjectPermit, Refusal> {
+    match project {
+        Some(project) if allowed(caller, project, resource, action) => Ok(ProjectPermit {
+            project: project.clone(),
+            caller: caller.clone(),
+        }),
+        _ => Err(refusal(caller)),
+    }
+}
+
+/// May the caller administer the system?
+///
+/// # Errors
+/// Everyone but a sysadmin is refused.
+pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
+    if caller.bindings.sysadmin {
+        return Ok(SystemPermit {
+            caller: caller.clone(),
+        });
+    }
+    Err(refusal(caller))
+}
+
+/// May the caller do what every signed-in account may do, such as to make a project?
+///
+/// # Errors
+/// Refused for whoever is not signed in.
+pub fn permit_signed_in(caller: &Caller) -> Result<SystemPermit, Refusal> {
+    caller
+        .account()
+        .map(|_| SystemPermit {
+            caller: caller.clone(),
+        })
+        .ok_or(Refusal::NotSignedIn)
+}
+
+/// May the caller look at or change an account: its own, or as a sysadmin any?
+///
+/// # Errors
+/// Refused for everyone else.
+pub fn permit_account(caller: &Caller, account: AccountId) -> Result<SystemPermit, Refusal> {
+    if caller.account() == Some(account) || caller.bindings.sysadmin {
+        return Ok(SystemPermit {
+            caller: caller.clone(),
+        });
+    }
+    Err(refusal(caller))
+}
+
+/// What may the caller see in the catalog?
+///
+/// # Errors
+/// Refused for whoever is not signed in, and for tokens without `registry:catalog:*`.
+pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
+    match caller.account() {
+        None => Err(Refusal::NotSignedIn),
+        Some(_) if caller.grants.as_ref().is_some_and(|grants| !grants.catalog) => {
+            Err(Refusal::TokenTooNarrow)
+        }
+        Some(_) if caller.bindings.sysadmin => Ok(CatalogPermit::Everything),
+        Some(_) => Ok(CatalogPermit::Visible(
+            caller.bindings.roles.keys().copied().collect(),
+        )),
+    }
+}
+
+fn check(
+    caller: &Caller,
+    repository: &RepositoryName,
+    project: Option<&ProjectFacts>,
+    resource: Resource,
+    action: Action,
+) -> Result<ProjectId, Refusal> {
+    match project {
+        Some(project) if allowed(caller, project, resource, action) => {
+            // What everyone may do, a narrower token does not take away.
+            let public = project.public && table::public_allows(resource, action);
+            if public || caller.granted(repository, action) {
+                Ok(project.id)
+            } else {
+                Err(Refusal::TokenTooNarrow)
+            }
+        }
+        _ => Err(refusal(caller)),
+    }
+}
+
+fn allowed(caller: &Caller, project: &ProjectFacts, resource: Resource, action: Action) -> bool {
+    caller.bindings.sysadmin
+        || (project.public && table::public_allows(resource, action))
+        || caller
+            .bindings
+            .roles_in(project.id)
+            .iter()
+            .any(|role| table::allows(*role, resource, action))
+}
+
+fn refusal(caller: &Caller) -> Refusal {
+    if caller.account().is_some() {
+        Refusal::NotPermitted
+    } else {
+        Refusal::NotSignedIn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Bindings, Grant, Grants, Presented, Role};
+
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn member(role: Role) -> Caller {
+        let bindings = Bindings {
+            account: Some(AccountId(7)),
+            name: "ann".into(),
+            sysadmin: false,
+            generation: 1,
+            roles: HashMap::from([(ProjectId(1), vec![role])]),
+        };
+        Caller {
+            bindings: Arc::new(bindings),
+            presented: Presented::Password,
+            grants: None,
+            address: HOME,
+        }
+    }
+
+    fn project(public: bool) -> ProjectFacts {
+        ProjectFacts {
+            id: ProjectId(1),
+            name: "team".parse().unwrap(),
+            public,
+        }
+    }
+
+    #[test]
+    fn a_hidden_project_is_refused_like_a_missing_one() {
+        let repository = "team/app".parse().unwrap();
+        let hidden = ProjectFacts {
+            id: ProjectId(2),
+            ..project(false)
+        };
+        let caller = member(Role::Guest);
+        assert_eq!(
+            permit_pull(&caller, &repository, Some(&hidden)).unwrap_err(),
+            permit_pull(&caller, &repository, None).unwrap_err()
+        );
+    }
+
+    #[test]
+    fn a_token_never_gives_more_than_the_roles() {
+        let repository: RepositoryName = "team/app".parse().unwrap();
+        let mut caller = member(Role::Guest);
+        let all = Grant {
+            repository: repository.clone(),
+            pull: true,
+            push: true,
+            delete: true,
+        };
+        caller.grants = Some(Arc::new(Grants {
+            repositories: vec![all],
+            catalog: false,
+        }));
+        assert!(permit_pull(&caller, &repository, Some(&project(false))).is_ok());
+        assert_eq!(
+            permit_push(&caller, &repository, Some(&project(false))).unwrap_err(),
+            Refusal::NotPermitted
+        );
+    }
+
+    #[test]
+    fn a_token_for_one_repository_is_too_narrow_for_another() {
+        let mut caller = member(Role::Maintainer);
+        caller.grants = Some(Arc::default());
+        let repository = "team/app".parse().unwrap();
+        assert_eq!(
+            permit_delete(&caller, &repository, Some(&project(false))).unwrap_err(),
+            Refusal::TokenTooNarrow
+        );
+    }
+
+    #[test]
+    fn everyone_pulls_from_a_public_project() {
+        let caller = Caller::anonymous(HOME);
+        let repository = "team/app".parse().unwrap();
+        assert!(permit_pull(&caller, &repository, Some(&project(true))).is_ok());
+        assert!(permit_push(&caller, &repository, Some(&project(true))).is_err());
+    }
+}

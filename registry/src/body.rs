@@ -1,0 +1,92 @@
+//! Bodies of requests, and the memory that they may take.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{BUDGET_UNIT, Error, Registry, Result};
+
+/// The bytes of a request's body as they come from the socket.
+pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+/// Why a body did not come whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The connection was cut.
+    #[error("the connection was cut")]
+    Cut,
+    /// The client stopped sending.
+    #[error("nothing came for {0:?}")]
+    Idle(Duration),
+    /// More came than is allowed.
+    #[error("more than {0} bytes came")]
+    TooLarge(u64),
+}
+
+/// Bytes that are hashed and written in one job.
+pub(crate) const BATCH: usize = 256 << 10;
+/// What a stream holds at most: a batch that is written and one that is collected.
+const STREAM_MEMORY: usize = 2 * BATCH;
+/// How long a stream waits for memory.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Collects frames into batches.
+pub(crate) struct Batches {
+    body: Body,
+    ended: bool,
+}
+
+impl Batches {
+    pub(crate) fn new(body: Body) -> Self {
+        Self { body, ended: false }
+    }
+
+    /// The next batch, and how the body ended if it did. An error comes with the bytes before it.
+    pub(crate) async fn next(&mut self) -> (Vec<Bytes>, Option<Result<(), BodyError>>) {
+        let mut batch = Vec::new();
+        let mut size = 0;
+        while size < BATCH && !self.ended {
+            match self.body.next().await {
+                Some(Ok(bytes)) if bytes.is_empty() => {}
+                Some(Ok(bytes)) => {
+                    size += bytes.len();
+                    batch.push(bytes);
+                }
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return (batch, Some(Err(error)));
+                }
+                None => {
+                    self.ended = true;
+                    return (batch, Some(Ok(())));
+                }
+            }
+        }
+        (batch, None)
+    }
+}
+
+impl Registry {
+    /// A place in the process-wide memory for bodies, given back when it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where none is free within half a minute.
+    pub(crate) async fn body_memory(&self) -> Result<OwnedSemaphorePermit> {
+        let units = u32::try_from(STREAM_MEMORY / BUDGET_UNIT).unwrap_or(u32::MAX);
+        let waiting = Arc::clone(&self.budget).acquire_many_owned(units);
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Error::Busy),
+        }
+    }
+
+    /// A smaller place, for a download.
+    pub(crate) fn download_memory(&self) -> Result<OwnedSemaphorePermit> {
+        let budget: Arc<Semaphore> = Arc::clone(&self.budget);
+        budget.try_acquire_many_owned(2).map_err(|_| Error::Busy)
+    }
+}

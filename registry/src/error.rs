@@ -1,0 +1,102 @@
+//! What can go wrong with a push, a pull or a delete. The gateway maps each to a status and a code.
+
+use model::manifest::InvalidManifest;
+use model::{Digest, Reference, RepositoryName};
+
+use crate::BodyError;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the registry did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such repository.
+    #[error("repository name not known to registry: {0}")]
+    NameUnknown(RepositoryName),
+    /// No such manifest in the repository.
+    #[error("artifact {0} not found")]
+    ManifestUnknown(String),
+    /// No such blob in the repository.
+    #[error("blob unknown to registry")]
+    BlobUnknown(Digest),
+    /// No such upload session, or it is over.
+    #[error("blob upload unknown to registry")]
+    UploadUnknown,
+    /// Another request went on with the session.
+    #[error("another request went on with this upload")]
+    TakenOver,
+    /// A chunk that does not begin where the session stands.
+    #[error("the chunk must begin at offset {expected}")]
+    ChunkOutOfOrder {
+        /// Id of the session.
+        session: String,
+        /// Where the session stands.
+        expected: u64,
+    },
+    /// A body that is not as long as was said.
+    #[error("the body has {actual} bytes, Content-Range says {stated}")]
+    SizeMismatch {
+        /// What the header says.
+        stated: u64,
+        /// What came.
+        actual: u64,
+    },
+    /// The content has another digest.
+    #[error("provided digest did not match uploaded content")]
+    DigestMismatch {
+        /// What was said.
+        stated: Digest,
+        /// What the bytes have.
+        actual: Digest,
+    },
+    /// The manifest cannot be stored.
+    #[error(transparent)]
+    ManifestInvalid(InvalidManifest),
+    /// The manifest refers to what the repository does not have.
+    #[error("the manifest refers to {} that the repository does not have", .0.len())]
+    ReferencesMissing(Vec<Digest>),
+    /// The manifest is larger than 4 MiB.
+    #[error("a manifest has at most 4194304 bytes")]
+    ManifestTooLarge,
+    /// A manifest of the repository names the blob.
+    #[error("blob {blob} is named by manifest {manifest}: delete that first")]
+    BlobInUse {
+        /// The blob.
+        blob: Digest,
+        /// The manifest.
+        manifest: Digest,
+    },
+    /// An index of the repository lists the manifest.
+    #[error("manifest {child} is listed by index {parent}: delete that first")]
+    ManifestInUse {
+        /// The manifest.
+        child: Digest,
+        /// The index.
+        parent: Digest,
+    },
+    /// The request's body did not come whole.
+    #[error("the request's body did not come whole")]
+    Body(#[from] BodyError),
+    /// Too many bodies at once.
+    #[error("too many uploads and downloads at once: try again")]
+    Busy,
+    /// Pulls cannot be recorded any more.
+    #[error("pulls cannot be recorded: try again")]
+    CannotRecord,
+    /// The metadata cannot be read or written.
+    #[error("the metadata cannot be reached")]
+    Database(#[from] db::Error),
+    /// The bytes cannot be read or written.
+    #[error("the blob store cannot be used")]
+    Storage(#[from] storage::Error),
+}
+
+impl Error {
+    pub(crate) fn manifest_unknown(repository: &RepositoryName, reference: &Reference) -> Self {
+        Self::ManifestUnknown(match reference {
+            Reference::Tag(tag) => format!("{repository}:{tag}"),
+            Reference::Digest(digest) => format!("{repository}@{digest}"),
+        })
+    }
+}

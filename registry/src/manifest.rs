@@ -1,0 +1,251 @@
+//! Manifests: pushing, pulling, deleting. A push is one transaction.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use db::manifest::{Found, StoredManifest};
+use db::{audit, manifest, repository, tag};
+use model::{Algorithm, Digest, Manifest, Reference, Tag};
+use policy::{DeletePermit, PullPermit, PushPermit};
+
+use crate::{Error, LARGEST_MANIFEST, Registry, Result};
+
+/// What a client pushes.
+#[derive(Clone, Debug)]
+pub struct NewManifest {
+    /// What the request's path names.
+    pub reference: Reference,
+    /// Further tags.
+    pub tags: Vec<Tag>,
+    /// The `Content-Type`.
+    pub content_type: Option<String>,
+    /// The bytes.
+    pub payload: Bytes,
+}
+
+/// What was stored.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// Its subject.
+    pub subject: Option<Digest>,
+    /// Tags that now point at it.
+    pub tags: Vec<Tag>,
+}
+
+/// Payloads above this size are parsed and hashed off the async threads.
+const LARGE: usize = 64 << 10;
+
+impl Registry {
+    /// The manifest that a reference names.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`], or [`Error::NameUnknown`] where there is no such repository.
+    pub async fn manifest(
+        &self,
+        permit: &PullPermit,
+        reference: &Reference,
+    ) -> Result<Arc<StoredManifest>> {
+        let name = permit.repository();
+        let digest = match reference {
+            Reference::Digest(digest) => Some(*digest),
+            Reference::Tag(tag) => tag::resolve(&self.db, name, tag).await?,
+        };
+        let found = match digest {
+            Some(digest) => manifest::stored(&self.db, name, &digest).await?,
+            None => None,
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => Err(self.not_found(permit, reference).await?),
+        }
+    }
+
+    async fn not_found(&self, permit: &PullPermit, reference: &Reference) -> Result<Error> {
+        let mut tx = self.db.reader().await?;
+        let name = permit.repository();
+        Ok(match repository::published(&mut tx, name).await? {
+            Some(_) => Error::manifest_unknown(name, reference),
+            None => Error::NameUnknown(name.clone()),
+        })
+    }
+
+    /// As [`Registry::manifest`], and counts it as a pull.
+    ///
+    /// # Errors
+    /// As there; also when the pull cannot be recorded.
+    pub async fn pull_manifest(
+        &self,
+        permit: &PullPermit,
+        reference: &Reference,
+    ) -> Result<Arc<StoredManifest>> {
+        let found = self.manifest(permit, reference).await?;
+        self.record_pull(permit, reference, &found.digest).await?;
+        Ok(found)
+    }
+
+    /// Stores a manifest and points its tags at it.
+    ///
+    /// # Errors
+    /// When it is malformed, too large, of another digest than said, or refers to what is not there.
+    pub async fn push_manifest(&self, permit: &PushPermit, new: NewManifest) -> Result<Pushed> {
+        if new.payload.len() > LARGEST_MANIFEST {
+            return Err(Error::ManifestTooLarge);
+        }
+        let (parsed, digest) = read(&new).await?;
+        let mut tags = new.tags;
+        if let Reference::Tag(tag) = &new.reference
+            && !tags.contains(tag)
+        {
+            tags.insert(0, tag.clone());
+        }
+        let pushed = Pushed {
+            digest,
+            subject: parsed.subject,
+            tags: tags.clone(),
+        };
+        let (project, name, now) = (
+            permit.project(),
+            permit.repository().clone(),
+            self.clock.now(),
+        );
+        let resource =
+            |text: String| self.audit_entry(permit.caller(), project, ("create", "artifact"), text);
+        let entries = if tags.is_empty() {
+            vec![resource(format!("{name}@{digest}"))]
+        } else {
+            tags.iter()
+                .map(|tag| resource(format!("{name}:{tag}")))
+                .collect()
+        };
+        let payload = new.payload;
+        let stored = self.db.write(move |tx| {
+            Box::pin(async move {
+                let id = repository::ensure(tx, project, &name, now).await?;
+                let found = manifest::find_children(tx, id, &parsed.children).await?;
+                refuse_missing(&parsed, &found)?;
+                let to = (&parsed, &payload[..]);
+                let row = manifest::store(tx, (id, &name), &digest, to, &found, now).await?;
+                for tag in &tags {
+                    tag::set(tx, (id, &name), tag, row, now).await?;
+                }
+                repository::publish(tx, id, now).await?;
+                for entry in &entries {
+                    audit::append(tx, entry).await?;
+                }
+                Ok::<_, Error>(())
+            })
+        });
+        stored.await?;
+        Ok(pushed)
+    }
+
+    /// Deletes what a reference names: a tag alone, or a manifest with its tags and its untagged
+    /// referrers.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for the child of an index.
+    pub async fn delete_manifest(
+        &self,
+        permit: &DeletePermit,
+        reference: &Reference,
+    ) -> Result<()> {
+        let name = permit.repository().clone();
+        let (kind, text) = match reference {
+            Reference::Tag(tag) => ("tag", format!("{name}:{tag}")),
+            Reference::Digest(digest) => ("artifact", format!("{name}@{digest}")),
+        };
+        let entry = self.audit_entry(permit.caller(), permit.project(), ("delete", kind), text);
+        let reference = reference.clone();
+        let deleted = self.db.write(move |tx| {
+            Box::pin(async move {
+                let unknown = || Error::manifest_unknown(&name, &reference);
+                let id = repository::published(tx, &name).await?;
+                let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
+                match &reference {
+                    Reference::Tag(tag) => {
+                        tag::delete(tx, (id, &name), tag)
+                            .await?
+                            .ok_or_else(unknown)?;
+                    }
+                    Reference::Digest(digest) => {
+                        let row = manifest::id(tx, id, digest).await?.ok_or_else(unknown)?;
+                        if let Some(parent) = manifest::parent(tx, row).await? {
+                            return Err(Error::ManifestInUse {
+                                child: *digest,
+                                parent,
+                            });
+                        }
+                        manifest::delete(tx, (id, &name), (row, digest)).await?;
+                        delete_referrers(tx, (id, &name), *digest).await?;
+                    }
+                }
+                Ok(audit::append(tx, &entry).await?)
+            })
+        });
+        deleted.await
+    }
+}
+
+/// Parses and hashes what was pushed, and compares it with the digest that the path may name.
+async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {
+    let algorithm = match &new.reference {
+        Reference::Digest(digest) => digest.algorithm(),
+        Reference::Tag(_) => Algorithm::Sha256,
+    };
+    let (payload, content_type) = (new.payload.clone(), new.content_type.clone());
+    let work = move || {
+        let parsed =
+            Manifest::parse(content_type.as_deref(), &payload).map_err(Error::ManifestInvalid);
+        (parsed, Digest::of(algorithm, &payload))
+    };
+    let (parsed, actual) = if new.payload.len() > LARGE {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| storage::Error::Failed {
+            action: "parse",
+            key: "manifest".to_owned(),
+            source: std::io::Error::other(error),
+        })?
+    } else {
+        work()
+    };
+    match &new.reference {
+        Reference::Digest(stated) if *stated != actual => Err(Error::DigestMismatch {
+            stated: *stated,
+            actual,
+        }),
+        _ => Ok((parsed?, actual)),
+    }
+}
+
+fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
+    let missing: Vec<Digest> = parsed
+        .children
+        .iter()
+        .zip(found)
+        .filter(|(_, found)| **found == Found::Missing)
+        .map(|(child, _)| child.digest)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::ReferencesMissing(missing))
+    }
+}
+
+/// Deletes the untagged referrers of a subject that is gone, and theirs.
+async fn delete_referrers(
+    tx: &mut db::Tx,
+    repository: (model::RepositoryId, &model::RepositoryName),
+    subject: Digest,
+) -> Result<()> {
+    let mut gone = vec![subject];
+    while let Some(subject) = gone.pop() {
+        for (row, digest) in manifest::untagged_referrers(tx, repository.0, &subject).await? {
+            manifest::delete(tx, repository, (row, &digest)).await?;
+            gone.push(digest);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! A store that forgets: for tests of what stands above.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream;
+use model::Hasher;
+use parking_lot::Mutex;
+
+use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Finished, Result, key};
+
+type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// Objects in memory.
+#[derive(Clone, Default)]
+pub struct Memory {
+    objects: Objects,
+}
+
+struct MemoryWriter {
+    objects: Objects,
+    key: String,
+    hasher: Hasher,
+}
+
+#[async_trait]
+impl BlobStore for Memory {
+    async fn create(&self, key: &str, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
+        let writer = MemoryWriter {
+            objects: self.objects.clone(),
+            key: key.to_owned(),
+            hasher,
+        };
+        Ok(Box::new(writer))
+    }
+
+    async fn resume(&self, key: &str, at: u64, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
+        {
+            let mut objects = self.objects.lock();
+            let object = objects
+                .get_mut(key)
+                .ok_or_else(|| Error::Missing(key.to_owned()))?;
+            if (object.len() as u64) < at {
+                return Err(Error::Truncated(key.to_owned()));
+            }
+            object.truncate(at as usize);
+        }
+        self.create(key, hasher).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks> {
+        let objects = self.objects.lock();
+        let object = objects
+            .get(key)
+            .ok_or_else(|| Error::Missing(key.to_owned()))?;
+        let bytes = object
+            .get(range.start as usize..range.end as usize)
+            .map(Bytes::copy_from_slice)
+            .ok_or_else(|| Error::Truncated(key.to_owned()));
+        Ok(Box::pin(stream::iter([bytes])))
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self
+            .objects
+            .lock()
+            .get(key)
+            .map(|object| object.len() as u64))
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.objects.lock().remove(key);
+        Ok(())
+    }
+
+    async fn hours(&self) -> Result<Vec<i64>> {
+        let mut hours: Vec<i64> = self
+            .objects
+            .lock()
+            .keys()
+            .filter_map(|key| key::hour(key))
+            .collect();
+        hours.dedup();
+        Ok(hours)
+    }
+
+    async fn list(&self, hour: i64) -> Result<Vec<String>> {
+        let objects = self.objects.lock();
+        Ok(objects
+            .keys()
+            .filter(|key| key::hour(key) == Some(hour))
+            .cloned()
+            .collect())
+    }
+
+    async fn forget_hour(&self, _hour: i64) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl MemoryWriter {
+    fn append(&mut self, batch: Vec<Bytes>) -> u64 {
+        let mut objects = self.objects.lock();
+        let object = objects.entry(self.key.clone()).or_default();
+        for bytes in batch {
+            self.hasher.update(&bytes);
+            object.extend_from_slice(&bytes);
+        }
+        object.len() as u64
+    }
+}
+
+#[async_trait]
+impl BlobWriter for MemoryWriter {
+    async fn write(&mut self, batch: Vec<Bytes>) -> Result<()> {
+        self.append(batch);
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint> {
+        Ok(Checkpoint {
+            size: self.append(Vec::new()),
+            hasher: self.hasher.clone(),
+        })
+    }
+
+    async fn abandon(self: Box<Self>) {}
+
+    async fn finish(mut self: Box<Self>, last: Vec<Bytes>) -> Result<Finished> {
+        let size = self.append(last);
+        Ok(Finished {
+            size,
+            digest: self.hasher.finish(),
+        })
+    }
+}
