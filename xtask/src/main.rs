@@ -1,2 +1,67 @@
-//! Placeholder.
-fn main() {}
+//! The project's own commands: `cargo xtask run` and `cargo xtask test`. Nothing but Rust's standard
+//! library, so that this builds on a machine with nothing but Rust.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    reason = "this program's output is for the person who runs it"
+)]
+
+mod clients;
+mod cmd;
+mod conformance;
+mod daemon;
+mod docker_demo;
+mod dockerd;
+mod fixture;
+mod gantry;
+mod install;
+mod lab;
+mod layout;
+mod metrics_lint;
+mod netns;
+mod postgres;
+mod run;
+mod scratch;
+mod tally;
+mod test;
+mod tools;
+mod trust;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("", &[][..]),
+    };
+    let done = match command {
+        "run" => run::run(rest),
+        "test" => test::test(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // A run of tests has said it all in its last line.
+        Err(reason) if reason.is_empty() => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const USAGE: &str = "\
+cargo xtask run [--no-install] [-- ARGUMENTS]   build gantry and start it; ARGUMENTS go to gantry
+cargo xtask test [--no-install] [--only STEP] [--no-big]   run the tests with real clients
+
+--no-install   install nothing: where a part is missing, print the line that installs it and fail
+--only STEP    one of fmt, clippy, cargo-test, run, docker, clients, conformance or metrics
+--no-big       leave out the layers of 2 GiB, for a quick look
+
+GANTRY_CACHE      where tools stay between runs (~/.cache/gantry)
+GANTRY_BIN        a server to test as it is, instead of building one
+GANTRY_TEST_KEEP  set: leave the folders of the run behind";

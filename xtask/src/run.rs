@@ -1,0 +1,53 @@
+//! `cargo xtask run`: a complete registry from a fresh checkout.
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::gantry::Gantry;
+use crate::install::{self, BUILD, Mode};
+use crate::postgres::free_port;
+use crate::scratch::Scratch;
+use crate::workspace;
+
+/// Builds `gantry` and becomes `gantry serve` with its data in the checkout's `data` folder. What
+/// follows `--` replaces that: flags go to `gantry serve`, a sub-command to `gantry`.
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let (ours, theirs) = match args.iter().position(|arg| arg == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => (args, &[][..]),
+    };
+    if let Some(unknown) = ours.iter().find(|arg| *arg != "--no-install") {
+        return Err(format!(
+            "run does not know {unknown}; arguments for gantry follow `--`"
+        ));
+    }
+    install::ensure(&BUILD, Mode::of(ours))?;
+    workspace::cargo("build --release -p gantry").show()?;
+    let binary = workspace::binary()?;
+    let mut command = Command::new(&binary);
+    if theirs.is_empty() {
+        command.args(["serve", "--data", "data"]);
+    } else if theirs[0].starts_with('-') {
+        command.arg("serve");
+    }
+    // On success this does not return: signals then reach the server and nothing else.
+    let error = command.args(theirs).current_dir(workspace::root()?).exec();
+    Err(format!("cannot start {}: {error}", binary.display()))
+}
+
+/// The test of this command: it starts a server that answers, on a data folder that did not exist, and
+/// that ends when asked to.
+pub(crate) fn check() -> Result<String, String> {
+    let own = env::current_exe().map_err(|error| format!("cannot find xtask itself: {error}"))?;
+    let scratch = Scratch::new("run")?;
+    let mut command = Command::new(own);
+    command.args(["run", "--no-install", "--"]);
+    let address = format!("127.0.0.1:{}", free_port()?);
+    let metrics = format!("127.0.0.1:{}", free_port()?);
+    let gantry = Gantry::start(command, &scratch.join("data"), address, metrics, &[])?;
+    match gantry.request(&[], "/v2/")? {
+        (200, _) => gantry.finish(),
+        (status, _) => Err(format!("/v2/ answered {status}")),
+    }
+}

@@ -1,0 +1,63 @@
+//! A folder for one run, gone afterwards.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A new folder under the system's temporary folder, removed with all it holds when dropped, unless
+/// `GANTRY_TEST_KEEP` is set for someone who wants to look into it.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Result<Self, String> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("gantry-{name}-{}-{number}", process::id());
+        let path = env::temp_dir().join(folder);
+        make_folder(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A path inside, whether it exists or not.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A new folder inside.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, String> {
+        let path = self.0.join(name);
+        make_folder(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if env::var_os("GANTRY_TEST_KEEP").is_some() {
+            println!("kept: {}", self.0.display());
+            return;
+        }
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// Creates a folder with its parents.
+pub(crate) fn make_folder(path: &Path) -> Result<(), String> {
+    fs::create_dir_all(path).map_err(|error| format!("cannot create {}: {error}", path.display()))
+}
+
+/// Writes a file whole.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String> {
+    fs::write(path, content).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Reads a file whole.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}

