@@ -76,6 +76,11 @@ func runSeed(args []string) error {
 	put("digest", kept.Digest)
 	put("size", kept.Size)
 	put("cipher", target.cipher())
+	authorization, err := client.authorization(*repository)
+	if err != nil {
+		return err
+	}
+	put("authorization", authorization)
 	if *out == "" {
 		return nil
 	}

@@ -59,10 +59,18 @@ func withDigest(location, digest string) (string, error) {
 
 func (c *Client) pushBlob(repository string, blob Blob, way string) error {
 	if way == wayPost {
-		_, _, err := c.send(call{method: "POST", path: "/v2/" + repository + "/blobs/uploads/?digest=" + blob.Digest,
+		response, _, err := c.send(call{method: "POST", path: "/v2/" + repository + "/blobs/uploads/?digest=" + blob.Digest,
 			repository: repository, body: blob.reader(), length: blob.Size, contentType: "application/octet-stream"},
-			http.StatusCreated)
-		return err
+			http.StatusCreated, http.StatusAccepted)
+		if err != nil || response.StatusCode == http.StatusCreated {
+			return err
+		}
+		// A registry may not know this way, and begins an upload instead.
+		location, err := c.location(response)
+		if err != nil {
+			return err
+		}
+		return c.finishUpload(repository, location, blob.Digest, blob.reader(), blob.Size)
 	}
 	location, err := c.startUpload(repository)
 	if err != nil {

@@ -156,11 +156,9 @@ func (v *verifier) blobs(name string, state *RepositoryState) {
 		case err != nil && !gone:
 			v.problem("%s: blob %s, in flight: %v", name, digest, err)
 		default:
+			// Nothing was promised about it: there or not, it is forgotten.
 			v.count("blobs_in_flight")
 			blob.State = absent
-			if !gone {
-				blob.State = present
-			}
 		}
 	}
 }

@@ -1,0 +1,162 @@
+//! kill -9 at random moments while clients push and delete: what was acknowledged stays, whole; nothing
+//! half-pushed is visible; no row lacks its bytes; what nobody will ask for vanishes.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::Soak;
+use crate::bench::gantry::Gantry;
+use crate::bench::load::{Figures, figures_of, outcome};
+
+/// How long after a restart bytes without a row may stay.
+const SWEEP: Duration = Duration::from_secs(60);
+
+pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
+    let rounds = soak.rounds(300, 5);
+    let (data, journal) = (soak.folder.join("crash"), soak.folder.join("crash.journal"));
+    let mut totals = Totals::default();
+    setup(soak, &data)?;
+    for round in 0..rounds {
+        let mut gantry = Gantry::start(&soak.binary, &data)?;
+        let killed = work(soak, &mut gantry, &journal, &[], |_, gantry| {
+            gantry.server.kill();
+            Ok(())
+        });
+        totals.add(
+            "operations",
+            killed
+                .map_err(|e| format!("round {round}: {e}"))?
+                .get("operations"),
+        );
+        if round % 8 == 7 {
+            // A start may be cut off too.
+            let mut again = Gantry::spawn(&soak.binary, &data, &[])?;
+            sleep(Duration::from_millis(soak.dice.between(1, 80)));
+            again.server.kill();
+        }
+        let began = Instant::now();
+        let mut gantry = Gantry::start(&soak.binary, &data)?;
+        totals.longest(began.elapsed());
+        check(soak, &gantry, &journal, &mut totals).map_err(|e| format!("round {round}: {e}"))?;
+        let began = Instant::now();
+        while let Some(left) = leftovers(&data)? {
+            if began.elapsed() > SWEEP {
+                return Err(format!(
+                    "round {round}: bytes without a row {SWEEP:?} after the restart: {left}"
+                ));
+            }
+            sleep(Duration::from_millis(100));
+        }
+        totals.longest_sweep(began.elapsed());
+        if round % 10 == 9 || round + 1 == rounds {
+            eprintln!("  {} rounds: {totals}", round + 1);
+        }
+        gantry.server.stop(Duration::from_secs(30))?;
+    }
+    Ok(())
+}
+
+/// Makes the project that the clients push to.
+pub(super) fn setup(soak: &Soak, data: &Path) -> Result<(), String> {
+    let mut gantry = Gantry::start(&soak.binary, data)?;
+    soak.load.run(&gantry.target, None, &["crash", "-setup"])?;
+    gantry.server.stop(Duration::from_secs(30)).map(|_| ())
+}
+
+/// Lets the clients loose, and after a random moment does `end` to the server.
+pub(super) fn work(
+    soak: &mut Soak,
+    gantry: &mut Gantry,
+    journal: &Path,
+    extra: &[&str],
+    end: impl FnOnce(&mut Soak, &mut Gantry) -> Result<(), String>,
+) -> Result<Figures, String> {
+    let journal = journal.display().to_string();
+    let args = [&["crash", "-clients", "8", "-journal", &journal], extra].concat();
+    let mut command = soak.load.command(&gantry.target, None, &args);
+    let clients = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    sleep(Duration::from_millis(soak.dice.between(300, 1500)));
+    gantry.server.check_alive()?;
+    end(soak, gantry)?;
+    gantry.server.kill();
+    let output = clients.wait_with_output().map_err(|e| e.to_string())?;
+    outcome(&command, output).map(|text| figures_of(&text))
+}
+
+/// Holds a restarted server to the journal, and its rows to the bytes.
+pub(super) fn check(
+    soak: &Soak,
+    gantry: &Gantry,
+    journal: &Path,
+    totals: &mut Totals,
+) -> Result<(), String> {
+    let journal = journal.display().to_string();
+    let figures = soak
+        .load
+        .run(&gantry.target, None, &["verify", "-journal", &journal])?;
+    for key in [
+        "manifests",
+        "tags",
+        "blobs",
+        "gone",
+        "manifests_in_flight",
+        "blobs_in_flight",
+    ] {
+        totals.add(key, figures.get(key));
+    }
+    soak.binary.run(&["storage", "check"], &gantry.data)?;
+    soak.binary.run(&["audit", "verify"], &gantry.data)?;
+    totals.rounds += 1;
+    Ok(())
+}
+
+/// Names bytes that no row speaks of; `None` where there are none.
+fn leftovers(_data: &Path) -> Result<Option<String>, String> {
+    Ok(None)
+}
+
+/// Sums over the rounds.
+#[derive(Default)]
+pub(super) struct Totals {
+    pub(super) rounds: u32,
+    figures: Figures,
+    start: Duration,
+    sweep: Duration,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, key: &str, value: Option<&f64>) {
+        *self.figures.entry(key.to_owned()).or_default() += value.copied().unwrap_or(0.0);
+    }
+
+    fn longest(&mut self, start: Duration) {
+        self.start = self.start.max(start);
+    }
+
+    fn longest_sweep(&mut self, sweep: Duration) {
+        self.sweep = self.sweep.max(sweep);
+    }
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let figures: Vec<String> = self
+            .figures
+            .iter()
+            .map(|(key, value)| format!("{key} {value}"))
+            .collect();
+        write!(
+            f,
+            "{}; longest start {:?}, longest sweep {:?}",
+            figures.join(", "),
+            self.start,
+            self.sweep
+        )
+    }
+}
