@@ -113,10 +113,14 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         }
     }
     if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("failed: {}", failed.join(", ")))
+        return Ok(());
     }
+    let evidence = soak.folder.keep();
+    Err(format!(
+        "failed: {}; data and journals are left in {}",
+        failed.join(", "),
+        evidence.display()
+    ))
 }
 
 impl Soak {

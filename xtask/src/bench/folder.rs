@@ -23,6 +23,12 @@ impl Folder {
         Self::below(&std::env::temp_dir(), purpose)
     }
 
+    /// Leaves the folder behind, as evidence.
+    pub(crate) fn keep(self) -> PathBuf {
+        let mut this = std::mem::ManuallyDrop::new(self);
+        std::mem::take(&mut this.0)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

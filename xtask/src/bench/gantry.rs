@@ -15,7 +15,10 @@ use super::process::Server;
 const PASSWORD: &str = "Bench-Passw0rd-1";
 
 /// The program under test, copied so that a rebuild does not change it midway.
-pub(crate) struct Binary(PathBuf);
+pub(crate) struct Binary {
+    program: PathBuf,
+    log: PathBuf,
+}
 
 impl Binary {
     /// Takes the given binary, or builds one.
@@ -26,11 +29,14 @@ impl Binary {
         };
         let copy = folder.join("gantry");
         fs::copy(&built, &copy).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
-        Ok(Self(copy))
+        Ok(Self {
+            program: copy,
+            log: folder.join("gantry.log"),
+        })
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.0);
+        let mut command = Command::new(&self.program);
         // Settings of the caller's shell are not part of the test.
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GANTRY_"))
@@ -41,7 +47,7 @@ impl Binary {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.program
     }
 
     /// A sub-command on a data folder, run to its end.
@@ -113,10 +119,8 @@ impl Gantry {
         command
             .env("GANTRY_ADMIN_PASSWORD", PASSWORD)
             .envs(settings.iter().copied());
-        // Beside the data folder, so that a test which cuts off that one's disk still gets its log.
-        let log = std::env::temp_dir().join(format!("gantry-serve-{}.log", std::process::id()));
         let started = Instant::now();
-        let server = Server::start("gantry", &mut command, &log)?;
+        let server = Server::start("gantry", &mut command, &binary.log)?;
         let target = Target {
             url: format!("https://{listen}"),
             ca: data.join("certs/ca.crt"),
