@@ -157,8 +157,8 @@ disturbs a round disturbs both sides. **CPU ratios decide**: rates depend on how
   private project, requests with a Bearer token (`token` and `login`: Basic).
 - **nginx**: Debian's package, static files, as many workers as cores, access log on (buffered, 64 KiB), no limit of requests
   per connection. It checks no token, and hashes and records nothing.
-- **docker-registry**: Debian's package, at its best: no accounts, no access log, blob descriptors cached in memory. It does not
-  fsync.
+- **docker-registry**: Debian's package, at its best: no accounts, no access log, blob descriptors cached in memory. It
+  syncs the files that it writes.
 - **Clients**: wrk for GETs and tokens (2 threads), our own in Go (`xtask/load`) for pushes, images and logins. Random content; digests are
   computed before the clock starts, connections and tokens are there already. `sync` runs before each measurement that writes.
 - **CPU** is user and system time of the server's processes (`/proc/PID/stat`); **peak** is `VmHWM`, reset before each measurement;
