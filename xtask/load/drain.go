@@ -41,6 +41,7 @@ func runDrain(args []string) error {
 	connections := set.Int("connections", 50, "connections under continuous load")
 	halves := set.Int("halves", 20, "connections with half a request sent when the signal comes")
 	slow := set.Int("slow", 4, "slow uploads, and as many slow downloads")
+	second := set.Int("h2", 8, "HTTP/2 connections under load; two more download slowly")
 	seconds := set.Float64("slow-seconds", 6, "how long a slow transfer takes after the signal")
 	repository := set.String("repository", "bench/drain", "repository the requests are on")
 	if err := parse(set, &target, args); err != nil {
@@ -78,6 +79,10 @@ func runDrain(args []string) error {
 	begin(*slow, func() { run.slowDownload(layer, image.Blobs[1], length) })
 	begin(*slow, func() { run.slowUpload(authorization, length) })
 	begin(2, run.idle)
+	begin(*second, run.loadHTTP2)
+	if *second > 0 {
+		begin(2, func() { run.slowHTTP2(image.Blobs[1], length) })
+	}
 	time.Sleep(2 * time.Second)
 	run.signalled.Store(time.Now())
 	if err := syscall.Kill(run.pid, syscall.SIGTERM); err != nil {
@@ -129,7 +134,8 @@ func (r *drainRun) fail(format string, args ...any) {
 
 func (r *drainRun) report() error {
 	for _, what := range []string{"answered_before", "answered_after", "closed_unread_after", "refused_after",
-		"halves_answered", "downloads_whole", "uploads_whole", "idle_closed", "failures"} {
+		"halves_answered", "downloads_whole", "uploads_whole",
+		"h2_answered_before", "h2_answered_after", "h2_refused_after", "h2_downloads_whole", "idle_closed", "failures"} {
 		put(what, r.counts[what])
 	}
 	for _, text := range r.failures {
@@ -178,6 +184,54 @@ func (r *drainRun) load() {
 			return
 		}
 	}
+}
+
+// loadHTTP2 asks without pause on one HTTP/2 connection. Go's client repeats what the server said it did
+// not begin, on a new connection: that one has to be refused.
+func (r *drainRun) loadHTTP2() {
+	client := r.target.clientHTTP2()
+	defer client.close()
+	for {
+		_, _, err := client.send(call{method: "GET", path: "/v2/" + r.repository + "/manifests/drain",
+			repository: r.repository, accept: manifestType}, http.StatusOK)
+		at, signalled := r.signalled.Load().(time.Time)
+		late := signalled && time.Now().After(at)
+		switch {
+		case err == nil && late:
+			r.count("h2_answered_after")
+		case err == nil:
+			r.count("h2_answered_before")
+		case late && errors.Is(err, syscall.ECONNREFUSED):
+			r.count("h2_refused_after")
+			return
+		default:
+			r.fail("HTTP/2 request, %v after the signal: %v", r.since(), err)
+			return
+		}
+	}
+}
+
+// slowHTTP2 downloads slowly over HTTP/2.
+func (r *drainRun) slowHTTP2(blob Blob, length time.Duration) {
+	client := r.target.clientHTTP2()
+	defer client.close()
+	response, err := client.open(call{method: "GET", path: "/v2/" + r.repository + "/blobs/" + blob.Digest, repository: r.repository})
+	if err != nil {
+		r.fail("slow download over HTTP/2: %v", err)
+		return
+	}
+	defer response.Body.Close()
+	hash := sha256.New()
+	paced := &pacedWriter{into: hash, rate: float64(blob.Size) / (length + 2*time.Second).Seconds(), began: time.Now()}
+	if _, err := io.Copy(paced, response.Body); err != nil {
+		r.fail("slow download over HTTP/2, %v after the signal: %v", r.since(), err)
+		return
+	}
+	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); got != blob.Digest {
+		r.fail("slow download over HTTP/2: got %s", got)
+		return
+	}
+	r.count("h2_downloads_whole")
 }
 
 // half has the server read the beginning of a request before the signal and sends the rest after it.

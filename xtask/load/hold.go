@@ -20,6 +20,7 @@ func runHold(args []string) error {
 	set := newFlags("hold")
 	connections := set.Int("connections", 50, "connections that stay open")
 	fresh := set.Int("fresh", 4, "further clients that open a new connection for every request")
+	second := set.Int("h2", 8, "further connections that speak HTTP/2")
 	seconds := set.Float64("seconds", 10, "how long")
 	repository := set.String("repository", "bench/hold", "repository the requests are on")
 	path := set.String("path", "", "comma-separated paths (default: an image that is pushed first)")
@@ -27,7 +28,7 @@ func runHold(args []string) error {
 	if err := parse(set, &target, args); err != nil {
 		return err
 	}
-	requests, err := target.holdRequests(*repository, *path)
+	requests, paths, err := target.holdRequests(*repository, *path)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,12 @@ func runHold(args []string) error {
 		}
 	}()
 	var reopened int64
-	parallel(*connections+*fresh, func(index int) {
+	kept := *connections + *fresh
+	parallel(kept+*second, func(index int) {
+		if index >= kept {
+			target.holdHTTP2(meter, end, *repository, paths[index%len(paths)])
+			return
+		}
 		target.holdOne(meter, end, requests[index%len(requests)], index >= *connections, &reopened)
 	})
 	background.Wait()
@@ -74,27 +80,46 @@ func runHold(args []string) error {
 }
 
 // holdRequests pushes an image and asks for its manifest, its layer and a token; or takes the given paths.
-func (t *Target) holdRequests(repository, paths string) ([][]byte, error) {
+func (t *Target) holdRequests(repository, paths string) ([][]byte, []string, error) {
 	client := t.client(1)
 	if paths == "" {
 		if err := client.createProject(project(repository)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		image := newImage(randomConfig(newSeed(), 1024), []Blob{randomBlob(newSeed(), 256<<10)}, nil)
 		if err := client.pushImage(repository, "hold", image, wayPut, false); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		paths = "/v2/" + repository + "/manifests/hold,/v2/" + repository + "/blobs/" + image.Blobs[1].Digest
 	}
 	authorization, err := client.authorization(repository)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var requests [][]byte
 	for _, path := range strings.Split(paths, ",") {
 		requests = append(requests, rawRequest(t, "GET", path, authorization))
 	}
-	return requests, nil
+	return requests, strings.Split(paths, ","), nil
+}
+
+func (t *Target) holdHTTP2(meter *Meter, end time.Time, repository, path string) {
+	client := t.clientHTTP2()
+	defer client.close()
+	for time.Now().Before(end) {
+		began := time.Now()
+		response, body, err := client.send(call{method: "GET", path: path, repository: repository, accept: manifestType},
+			http.StatusOK)
+		if err == nil && response.ProtoMajor != 2 {
+			err = fmt.Errorf("%s where HTTP/2 was asked for", response.Proto)
+		}
+		if err != nil {
+			meter.fail(fmt.Errorf("HTTP/2: %w", err))
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		meter.done(began, int64(len(body)))
+	}
 }
 
 func (t *Target) holdOne(meter *Meter, end time.Time, request []byte, fresh bool, reopened *int64) {

@@ -111,6 +111,18 @@ func (t *Target) client(connections int) *Client {
 	}}
 }
 
+// clientHTTP2 is a client with one connection of its own that speaks HTTP/2.
+func (t *Target) clientHTTP2() *Client {
+	transport := &http.Transport{
+		TLSClientConfig:       t.tlsConfig(),
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+		ResponseHeaderTimeout: 2 * time.Minute,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+	}
+	return &Client{t, &http.Client{Transport: transport}}
+}
+
 func (c *Client) close() { c.http.CloseIdleConnections() }
 
 func basic(user, password string) string {
