@@ -21,10 +21,11 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
-    /// Takes the given binary, or builds one.
+    /// Takes the given binary, or that of `GANTRY_BIN`, or builds one.
     pub(crate) fn obtain(given: Option<&str>, folder: &Path) -> Result<Self, String> {
-        let built = match given {
-            Some(path) => PathBuf::from(path),
+        let named = given.map(PathBuf::from);
+        let built = match named.or_else(|| std::env::var_os("GANTRY_BIN").map(PathBuf::from)) {
+            Some(path) => path,
             None => build()?,
         };
         let copy = folder.join("gantry");
