@@ -30,6 +30,10 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
                 .map_err(|e| format!("round {round}: {e}"))?
                 .get("operations"),
         );
+        totals.add(
+            "left_by_the_kill",
+            Some(&(leftovers(&data, "killed")?.len() as f64)),
+        );
         if round % 8 == 7 {
             // A start may be cut off too.
             let mut again = Gantry::spawn(&soak.binary, &data, &[])?;
@@ -40,7 +44,10 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
         let mut gantry = Gantry::start(&soak.binary, &data)?;
         totals.longest(began.elapsed());
         check(soak, &gantry, &journal, &mut totals).map_err(|e| format!("round {round}: {e}"))?;
-        totals.add("leftovers", Some(&(leftovers(&data)?.len() as f64)));
+        totals.add(
+            "leftovers",
+            Some(&(leftovers(&data, "running")?.len() as f64)),
+        );
         if round % 10 == 9 || round + 1 == rounds {
             eprintln!("  {} rounds: {totals}", round + 1);
         }
@@ -113,20 +120,31 @@ pub(super) fn check(
 }
 
 /// Names files that neither a blob nor an upload session knows; empty where there are none. It asks the
-/// database itself, not the server under test.
-fn leftovers(data: &Path) -> Result<Vec<String>, String> {
-    const LIST: &str = "import os, pathlib, sqlite3, sys
+/// database itself, not the server under test; of a killed one a copy, because opening it would repair it.
+fn leftovers(data: &Path, server: &str) -> Result<Vec<String>, String> {
+    const LIST: &str = "import pathlib, shutil, sqlite3, sys, tempfile
 data = pathlib.Path(sys.argv[1])
 rows = set()
-for name in data.glob('*.db'):
-    base = sqlite3.connect(f'file:{name}?mode=ro', uri=True, timeout=20)
+files = list((data / 'blobs').rglob('*'))
+with tempfile.TemporaryDirectory() as folder:
+    base = f'file:{data}/gantry.db?mode=ro'
+    if sys.argv[2] == 'killed':
+        for name in data.glob('gantry.db*'):
+            shutil.copy(name, folder)
+        base = f'file:{folder}/gantry.db'
+    base = sqlite3.connect(base, uri=True, timeout=20)
     for table in 'blob', 'upload':
         rows |= {key for (key,) in base.execute(f'select object_key from {table}')}
-for file in (data / 'blobs').rglob('*'):
+for file in files:
     parts = file.relative_to(data / 'blobs').parts
     if file.is_file() and not any('/'.join(parts[i:]) in rows for i in range(len(parts))):
         print('/'.join(parts))";
-    let text = succeed(Command::new("python3").args(["-c", LIST]).arg(data))?;
+    let text = succeed(
+        Command::new("python3")
+            .args(["-c", LIST])
+            .arg(data)
+            .arg(server),
+    )?;
     Ok(text.lines().map(str::to_owned).collect())
 }
 
@@ -134,7 +152,7 @@ for file in (data / 'blobs').rglob('*'):
 fn wait_swept(data: &Path) -> Result<Duration, String> {
     let began = Instant::now();
     loop {
-        let left = leftovers(data)?;
+        let left = leftovers(data, "running")?;
         let Some(first) = left.first() else {
             return Ok(began.elapsed());
         };
