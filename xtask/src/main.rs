@@ -7,6 +7,7 @@
     reason = "this program's output is for the person who runs it"
 )]
 
+mod bench;
 mod clients;
 mod cmd;
 mod conformance;
@@ -23,6 +24,7 @@ mod netns;
 mod postgres;
 mod run;
 mod scratch;
+mod soak;
 mod tally;
 mod test;
 mod tools;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
     let done = match command {
         "run" => run::run(rest),
         "test" => test::test(rest),
+        "bench" => bench::run(rest),
+        "soak" => soak::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {

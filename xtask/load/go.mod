@@ -1,0 +1,3 @@
+module gantry/xtask/load
+
+go 1.19

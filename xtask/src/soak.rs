@@ -1,0 +1,131 @@
+//! `cargo xtask soak`: what only time and violence show. Each test is a module of its own below `soak/`;
+//! `docs/soak.md` says what they prove.
+
+mod certs;
+mod crash;
+mod dice;
+mod disk;
+mod drain;
+mod memory;
+mod power;
+mod ready;
+
+use std::path::PathBuf;
+
+use crate::bench::folder::Folder;
+use crate::bench::gantry::Binary;
+use crate::bench::load::Load;
+use crate::bench::require;
+use dice::Dice;
+
+/// Programs a run needs, and the Debian packages they come in.
+pub(crate) const NEEDED: &[(&str, &str)] = &[
+    ("go", "golang-go"),
+    ("python3", "python3"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mount", "mount"),
+    ("openssl", "openssl"),
+];
+
+const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--seed N] [--gantry BINARY] [--folder DIR]
+tests (default: all)
+  crash    kill -9 at random moments while 8 clients push and delete (300 rounds)
+  power    the same with the disk cut off without a flush; root only (50 rounds)
+  memory   64 pushes and 64 pulls of 256 MiB at once
+  ready    time from start to ready with 100,000 manifests (7 starts)
+  certs    the certificate replaced under load (3 rounds)
+  drain    SIGTERM under load (3 rounds)
+  --short  a few small rounds that check correctness only
+  --folder where the data goes (default: the system's temporary folder; memory needs 34 GiB)";
+
+/// What all tests share.
+pub(crate) struct Soak {
+    short: bool,
+    rounds: Option<u32>,
+    dice: Dice,
+    folder: Folder,
+    load: Load,
+    binary: Binary,
+}
+
+type Test = fn(&mut Soak) -> Result<(), String>;
+
+const TESTS: &[(&str, Test)] = &[
+    ("crash", crash::run),
+    ("power", power::run),
+    ("memory", memory::run),
+    ("ready", ready::run),
+    ("certs", certs::run),
+    ("drain", drain::run),
+];
+
+/// Runs the chosen tests, all of them even if one fails.
+///
+/// # Errors
+/// A program is missing, or a test found a promise broken.
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let (mut chosen, mut short, mut rounds, mut seed, mut gantry, mut parent) =
+        (Vec::new(), false, None, None, None, std::env::temp_dir());
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "--help" => {
+                eprintln!("{HELP}");
+                return Ok(());
+            }
+            "--short" => short = true,
+            "--rounds" => rounds = Some(value()?.parse().map_err(|e| format!("--rounds: {e}"))?),
+            "--seed" => seed = Some(value()?.parse().map_err(|e| format!("--seed: {e}"))?),
+            "--gantry" => gantry = Some(value()?),
+            "--folder" => parent = PathBuf::from(value()?),
+            "all" => chosen.extend(TESTS),
+            name => chosen.push(
+                TESTS
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .ok_or(format!("unknown test {name}\n{HELP}"))?,
+            ),
+        }
+    }
+    if chosen.is_empty() {
+        chosen.extend(TESTS);
+    }
+    require(NEEDED)?;
+    let folder = Folder::below(&parent, "soak")?;
+    let load = Load::build(folder.path())?;
+    let binary = Binary::obtain(gantry.as_deref(), folder.path())?;
+    let mut soak = Soak {
+        short,
+        rounds,
+        dice: Dice::new(seed),
+        folder,
+        load,
+        binary,
+    };
+    eprintln!("soak: {}, seed {}", soak.binary.version(), soak.dice.seed());
+    let mut failed = Vec::new();
+    for (name, test) in chosen {
+        eprintln!("soak {name}");
+        if let Err(error) = test(&mut soak) {
+            eprintln!("soak {name} FAILED: {error}");
+            failed.push(*name);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let evidence = soak.folder.keep();
+    Err(format!(
+        "failed: {}; data and journals are left in {}",
+        failed.join(", "),
+        evidence.display()
+    ))
+}
+
+impl Soak {
+    /// How many rounds to run.
+    fn rounds(&self, full: u32, short: u32) -> u32 {
+        self.rounds.unwrap_or(if self.short { short } else { full })
+    }
+}
