@@ -1,0 +1,29 @@
+//! What a test needs to talk to a real Gantry: servers, clients, images, raw sockets.
+
+mod client;
+mod image;
+mod jwt;
+mod poll;
+mod project;
+mod raw;
+mod server;
+mod tls;
+
+pub(crate) use client::{Answer, Client, Protocol, Request};
+pub(crate) use image::{Image, index_of, image, noise, sha256, sha512};
+pub(crate) use jwt::{Jwt, Signer};
+pub(crate) use poll::eventually;
+pub(crate) use project::{PASSWORD, Project, Role};
+pub(crate) use raw::{Raw, RawAnswer};
+pub(crate) use server::{ADMIN_PASSWORD, Server, Shared};
+pub(crate) use tls::{Authority, client_config};
+
+/// Media types that more than one test names.
+pub(crate) mod media {
+    pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+    pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+}

@@ -1,0 +1,114 @@
+//! A TLS connection on which a test writes bytes that no HTTP library would.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::tls;
+
+/// How long an answer may take before the test says that none came.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Raw {
+    stream: TlsStream<TcpStream>,
+    read: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawAnswer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) async fn connect(port: u16, authority: &Path) -> io::Result<Self> {
+        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        tcp.set_nodelay(true)?;
+        let stream = tls::handshake(tls::client_config(authority, &["http/1.1"]), tcp, "127.0.0.1").await?;
+        Ok(Self { stream, read: Vec::new() })
+    }
+
+    /// Writes and flushes; an error means that the server has closed the connection.
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).await?;
+        self.stream.flush().await
+    }
+
+    /// The next answer, or none if the server closes the connection first.
+    pub(crate) async fn answer(&mut self) -> Option<RawAnswer> {
+        timeout(PATIENCE, self.read_answer()).await.expect("neither an answer nor an end within 10 s")
+    }
+
+    /// Whether the server closes the connection without another byte.
+    pub(crate) async fn closes(&mut self) -> bool {
+        self.closes_within(PATIENCE).await
+    }
+
+    pub(crate) async fn closes_within(&mut self, patience: Duration) -> bool {
+        self.read.is_empty() && matches!(timeout(patience, self.fill()).await, Ok(false))
+    }
+
+    /// Drops the TCP connection without a word, as a cut cable does once the peer's timer has run out.
+    pub(crate) fn cut(self) {
+        let (tcp, _) = self.stream.into_inner();
+        let _ = tcp.set_zero_linger();
+    }
+
+    async fn read_answer(&mut self) -> Option<RawAnswer> {
+        let head_end = loop {
+            if let Some(at) = find(&self.read, b"\r\n\r\n") {
+                break at + 4;
+            }
+            if !self.fill().await {
+                return None;
+            }
+        };
+        let head = String::from_utf8_lossy(&self.read[..head_end]).into_owned();
+        self.read.drain(..head_end);
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        if (100..200).contains(&status) {
+            return Box::pin(self.read_answer()).await;
+        }
+        let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        while self.read.len() < length && self.fill().await {}
+        let body = self.read.drain(..length.min(self.read.len())).collect();
+        Some(RawAnswer { status, head, body })
+    }
+
+    /// Reads some more; false at the end of the stream.
+    async fn fill(&mut self) -> bool {
+        let mut some = [0; 16 * 1024];
+        match self.stream.read(&mut some).await {
+            Ok(0) | Err(_) => false,
+            Ok(count) => {
+                self.read.extend_from_slice(&some[..count]);
+                true
+            }
+        }
+    }
+}
+
+impl RawAnswer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
