@@ -13,7 +13,7 @@ pub(crate) use client::{Answer, Client, Protocol, Request};
 pub(crate) use image::{Image, index_of, image, noise, sha256, sha512};
 pub(crate) use jwt::{Jwt, Signer};
 pub(crate) use poll::eventually;
-pub(crate) use project::{PASSWORD, Project, Role};
+pub(crate) use project::{PASSWORD, Project, Role, fresh, membership};
 pub(crate) use raw::{Raw, RawAnswer};
 pub(crate) use server::{ADMIN_PASSWORD, Server, Shared};
 pub(crate) use tls::{Authority, client_config};
