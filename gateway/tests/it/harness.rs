@@ -16,7 +16,7 @@ pub(crate) use poll::eventually;
 pub(crate) use project::{PASSWORD, Project, Role, fresh, membership};
 pub(crate) use raw::{Raw, RawAnswer};
 pub(crate) use server::{ADMIN_PASSWORD, Server, Shared};
-pub(crate) use tls::{Authority, client_config};
+pub(crate) use tls::Authority;
 
 /// Media types that more than one test names.
 pub(crate) mod media {

@@ -45,11 +45,21 @@ impl Raw {
         timeout(PATIENCE, self.read_answer()).await.expect("neither an answer nor an end within 10 s")
     }
 
-    /// Whether the server closes the connection without another byte.
-    pub(crate) async fn closes(&mut self) -> bool {
-        self.closes_within(PATIENCE).await
+    /// As [`Self::answer`], but a short silence counts as none too.
+    pub(crate) async fn answer_if_any(&mut self) -> Option<RawAnswer> {
+        timeout(Duration::from_millis(300), self.read_answer()).await.ok().flatten()
     }
 
+    /// Whether the next thing that comes is `100 Continue`.
+    pub(crate) async fn says_continue(&mut self) -> bool {
+        let expected: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        while self.read.len() < expected.len() && matches!(timeout(PATIENCE, self.fill()).await, Ok(true)) {}
+        let said = self.read == expected;
+        self.read.clear();
+        said
+    }
+
+    /// Whether the server closes the connection without another byte.
     pub(crate) async fn closes_within(&mut self, patience: Duration) -> bool {
         self.read.is_empty() && matches!(timeout(patience, self.fill()).await, Ok(false))
     }

@@ -112,6 +112,27 @@ impl Server {
         Raw::connect(self.port, &self.authority_file()).await.expect("the server accepts a connection")
     }
 
+    /// The TLS version that is agreed on with a client that knows only this one.
+    pub(crate) async fn negotiated(
+        &self,
+        only: &'static rustls::SupportedProtocolVersion,
+    ) -> std::io::Result<Option<rustls::ProtocolVersion>> {
+        let tcp = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let config = super::tls::client_config_of_version(&self.authority_file(), only);
+        let stream = super::tls::handshake(config, tcp, "127.0.0.1").await?;
+        Ok(stream.get_ref().1.protocol_version())
+    }
+
+    /// Runs `gantry ARGUMENTS` to its end, without a server, in an empty folder.
+    pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut command = gantry(arguments);
+        command.current_dir(folder.path()).envs(environment.iter().copied()).stdin(Stdio::null());
+        let run = tokio::process::Command::from(command).kill_on_drop(true).output();
+        let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
+        ended.expect("gantry ends within a minute").expect("gantry can be run")
+    }
+
     /// Runs `gantry ARGUMENTS --data DIR` to its end.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = gantry(arguments);

@@ -5,20 +5,36 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// A client that trusts the certificates in the PEM file `authority`, and nothing else.
 pub(crate) fn client_config(authority: &Path, protocols: &[&str]) -> Arc<ClientConfig> {
+    configured(authority, protocols, rustls::ALL_VERSIONS)
+}
+
+/// As [`client_config`], for a client that knows only this version of TLS.
+pub(crate) fn client_config_of_version(
+    authority: &Path,
+    only: &'static SupportedProtocolVersion,
+) -> Arc<ClientConfig> {
+    configured(authority, &[], &[only])
+}
+
+fn configured(
+    authority: &Path,
+    protocols: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authority).expect("the CA file can be read") {
         roots.add(certificate.expect("the CA file is PEM")).expect("the CA is a certificate");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("TLS 1.2 and 1.3 are there")
         .with_root_certificates(roots)
         .with_no_client_auth();
