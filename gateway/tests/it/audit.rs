@@ -8,9 +8,13 @@ use crate::harness::{Client, Role, Server, eventually, image};
 
 /// Every entry so far, oldest first, as `gantry audit list` prints them.
 async fn entries(server: &Server) -> Vec<Value> {
-    let text = server.cli_prints(&["audit", "list", "--format", "json", "--limit", "10000"]).await;
-    let mut entries: Vec<Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let text = server
+        .cli_prints(&["audit", "list", "--format", "json", "--limit", "10000"])
+        .await;
+    let mut entries: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
     entries.sort_by_key(|entry| entry["id"].as_i64());
     entries
 }
@@ -28,8 +32,17 @@ async fn deeds(server: &Server, who: &str, at_least: usize) -> Vec<String> {
 
 fn told(entry: &Value) -> String {
     let word = |key: &str| entry[key].as_str().unwrap_or("?").to_owned();
-    let success = if entry["success"] == json!(true) || entry["success"] == json!(1) { "done" } else { "refused" };
-    format!("{} {} {} {success}", word("operation"), word("resource_type"), word("resource"))
+    let success = if entry["success"] == json!(true) || entry["success"] == json!(1) {
+        "done"
+    } else {
+        "refused"
+    };
+    format!(
+        "{} {} {} {success}",
+        word("operation"),
+        word("resource_type"),
+        word("resource")
+    )
 }
 
 /// Runs SQL on the database of a stopped server.
@@ -41,17 +54,33 @@ async fn sql(server: &Server, statement: &str) {
         .output()
         .await
         .expect("sqlite3 is missing: apt-get install sqlite3");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Some history by one person: a push, a move of the tag, pulls, deletions.
 async fn history(person: &Client, repository: &str) {
-    let (first, second) = (image(&format!("{repository} 1")), image(&format!("{repository} 2")));
+    let (first, second) = (
+        image(&format!("{repository} 1")),
+        image(&format!("{repository} 2")),
+    );
     person.push_image(repository, "v1", &first).await;
     person.push_image(repository, "v1", &second).await;
-    person.get(&format!("/v2/{repository}/manifests/v1")).await.expect(200);
-    person.delete(&format!("/v2/{repository}/manifests/v1")).await.expect(202);
-    person.delete(&format!("/v2/{repository}/manifests/{}", second.digest)).await.expect(202);
+    person
+        .get(&format!("/v2/{repository}/manifests/v1"))
+        .await
+        .expect(200);
+    person
+        .delete(&format!("/v2/{repository}/manifests/v1"))
+        .await
+        .expect(202);
+    person
+        .delete(&format!("/v2/{repository}/manifests/{}", second.digest))
+        .await
+        .expect(202);
 }
 
 #[tokio::test]
@@ -62,9 +91,17 @@ async fn changes_are_recorded_in_order() {
     let repository = project.repository("app");
     let (first, second) = (image("audit one"), image("audit two"));
     maintainer.push_image(&repository, "v1", &first).await;
-    maintainer.push_image(&repository, &second.digest, &second).await;
-    maintainer.delete(&format!("/v2/{repository}/manifests/v1")).await.expect(202);
-    maintainer.delete(&format!("/v2/{repository}/manifests/{}", first.digest)).await.expect(202);
+    maintainer
+        .push_image(&repository, &second.digest, &second)
+        .await;
+    maintainer
+        .delete(&format!("/v2/{repository}/manifests/v1"))
+        .await
+        .expect(202);
+    maintainer
+        .delete(&format!("/v2/{repository}/manifests/{}", first.digest))
+        .await
+        .expect(202);
     let deeds = deeds(&server, maintainer.name(), 4).await;
     let mut order = Vec::new();
     for expected in [
@@ -88,14 +125,32 @@ async fn changes_by_rest_are_recorded() {
     let user = server.create_user(&name).await;
     let member = project.add(&name, Role::Guest).await;
     let change = json!({ "role_id": 2 });
-    admin.put(&format!("{}/{member}", project.members())).json(&change).await.expect(200);
+    admin
+        .put(&format!("{}/{member}", project.members()))
+        .json(&change)
+        .await
+        .expect(200);
     let public = json!({ "metadata": { "public": "true" } });
-    admin.put(&format!("/api/v2.0/projects/{}", project.id)).json(&public).await.expect(200);
+    admin
+        .put(&format!("/api/v2.0/projects/{}", project.id))
+        .json(&public)
+        .await
+        .expect(200);
     project.remove(member).await;
     let password = json!({ "new_password": "An0therPassword" });
-    admin.put(&format!("/api/v2.0/users/{user}/password")).json(&password).await.expect(200);
-    admin.delete(&format!("/api/v2.0/users/{user}")).await.expect(200);
-    admin.delete(&format!("/api/v2.0/projects/{}", project.id)).await.expect(200);
+    admin
+        .put(&format!("/api/v2.0/users/{user}/password"))
+        .json(&password)
+        .await
+        .expect(200);
+    admin
+        .delete(&format!("/api/v2.0/users/{user}"))
+        .await
+        .expect(200);
+    admin
+        .delete(&format!("/api/v2.0/projects/{}", project.id))
+        .await
+        .expect(200);
     let deeds = deeds(&server, "admin", 8).await;
     for expected in [
         format!("create project {} done", project.name),
@@ -108,10 +163,18 @@ async fn changes_by_rest_are_recorded() {
         format!("delete user {name} done"),
         format!("delete project {} done", project.name),
     ] {
-        assert!(deeds.contains(&expected), "{expected} is not among {deeds:#?}");
+        assert!(
+            deeds.contains(&expected),
+            "{expected} is not among {deeds:#?}"
+        );
     }
-    let text = server.cli_prints(&["audit", "list", "--format", "json", "--limit", "10000"]).await;
-    assert!(!text.contains("An0therPassword") && !text.contains(crate::harness::PASSWORD), "{text}");
+    let text = server
+        .cli_prints(&["audit", "list", "--format", "json", "--limit", "10000"])
+        .await;
+    assert!(
+        !text.contains("An0therPassword") && !text.contains(crate::harness::PASSWORD),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -121,14 +184,32 @@ async fn logins_failures_and_refusals_are_recorded() {
     let person = server.stranger().await;
     let login = "/service/token?service=harbor-registry";
     person.get(login).await.expect(200);
-    server.as_user_with(person.name(), "Wrong-Passw0rd").get(login).await.expect(401);
+    server
+        .as_user_with(person.name(), "Wrong-Passw0rd")
+        .get(login)
+        .await
+        .expect(401);
     let repository = project.repository("app");
-    person.get(&format!("/v2/{repository}/manifests/latest")).await.expect(401);
+    person
+        .get(&format!("/v2/{repository}/manifests/latest"))
+        .await
+        .expect(401);
     let deeds = deeds(&server, person.name(), 3).await;
     let name = person.name();
-    assert!(deeds.contains(&format!("login user {name} done")), "{deeds:#?}");
-    assert!(deeds.contains(&format!("login user {name} refused")), "{deeds:#?}");
-    assert!(deeds.iter().any(|deed| deed.starts_with("pull ") && deed.ends_with("refused")), "{deeds:#?}");
+    assert!(
+        deeds.contains(&format!("login user {name} done")),
+        "{deeds:#?}"
+    );
+    assert!(
+        deeds.contains(&format!("login user {name} refused")),
+        "{deeds:#?}"
+    );
+    assert!(
+        deeds
+            .iter()
+            .any(|deed| deed.starts_with("pull ") && deed.ends_with("refused")),
+        "{deeds:#?}"
+    );
 }
 
 #[tokio::test]
@@ -137,7 +218,10 @@ async fn the_first_401_of_a_client_is_no_event() {
     let before = entries(&server).await.len();
     for _ in 0..5 {
         server.anonymous().get("/v2/").await.expect(401);
-        server.anonymous().get("/v2/library/none/manifests/latest").await;
+        server
+            .anonymous()
+            .get("/v2/library/none/manifests/latest")
+            .await;
     }
     server.stop().await;
     let after = entries(&server).await;
@@ -151,22 +235,44 @@ async fn pulls_within_a_second_are_one_entry_with_a_count() {
     let project = server.private_project().await;
     let repository = project.repository("pulled");
     let pulled = image("pulled");
-    server.admin().push_image(&repository, "latest", &pulled).await;
+    server
+        .admin()
+        .push_image(&repository, "latest", &pulled)
+        .await;
     let guest = project.member(Role::Guest).await;
     for _ in 0..40 {
-        guest.get(&format!("/v2/{repository}/manifests/latest")).await.expect(200);
-        guest.head(&format!("/v2/{repository}/manifests/latest")).await.expect(200);
+        guest
+            .get(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(200);
+        guest
+            .head(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(200);
     }
     let pulls = eventually(10, "all pulls are recorded", async || {
         let all = entries(&server).await;
-        let own = |entry: &&Value| entry["account_name"] == guest.name() && entry["operation"] == "pull";
+        let own =
+            |entry: &&Value| entry["account_name"] == guest.name() && entry["operation"] == "pull";
         let pulls: Vec<Value> = all.iter().filter(own).cloned().collect();
-        (pulls.iter().filter_map(|entry| entry["times"].as_i64()).sum::<i64>() >= 40).then_some(pulls)
+        (pulls
+            .iter()
+            .filter_map(|entry| entry["times"].as_i64())
+            .sum::<i64>()
+            >= 40)
+            .then_some(pulls)
     })
     .await;
-    let counted: i64 = pulls.iter().filter_map(|entry| entry["times"].as_i64()).sum();
+    let counted: i64 = pulls
+        .iter()
+        .filter_map(|entry| entry["times"].as_i64())
+        .sum();
     assert_eq!(counted, 40, "a HEAD is no pull: {pulls:#?}");
-    assert!(pulls.len() <= 10, "40 pulls in a moment are {} entries", pulls.len());
+    assert!(
+        pulls.len() <= 10,
+        "40 pulls in a moment are {} entries",
+        pulls.len()
+    );
     for pull in &pulls {
         assert_eq!(pull["resource_type"], "artifact");
         assert_eq!(pull["resource"], format!("{repository}:latest"));
@@ -178,27 +284,47 @@ async fn pulls_within_a_second_are_one_entry_with_a_count() {
 async fn each_pull_is_an_entry_where_that_is_asked_for() {
     let server = Server::with(&[("GANTRY_AUDIT__PULLS", "each")]).await;
     let repository = "library/each";
-    server.admin().push_image(repository, "latest", &image("each")).await;
+    server
+        .admin()
+        .push_image(repository, "latest", &image("each"))
+        .await;
     for _ in 0..12 {
-        server.anonymous().get(&format!("/v2/{repository}/manifests/latest")).await.expect(200);
+        server
+            .anonymous()
+            .get(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(200);
     }
     let all = entries(&server).await;
     let pulls: Vec<&Value> = all
         .iter()
-        .filter(|e| e["operation"] == "pull" && e["resource"] == "library/each:latest" && e["times"] == 1)
+        .filter(|e| {
+            e["operation"] == "pull" && e["resource"] == "library/each:latest" && e["times"] == 1
+        })
         .collect();
     assert_eq!(pulls.len(), 12, "written before the bytes flow: {all:#?}");
-    assert!(pulls.iter().all(|pull| pull["account_name"] == "anonymous"), "{pulls:#?}");
+    assert!(
+        pulls.iter().all(|pull| pull["account_name"] == "anonymous"),
+        "{pulls:#?}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_in_memory_is_written_on_sigterm() {
     let server = Server::start().await;
-    server.admin().push_image("library/term", "latest", &image("term")).await;
-    server.anonymous().get("/v2/library/term/manifests/latest").await.expect(200);
+    server
+        .admin()
+        .push_image("library/term", "latest", &image("term"))
+        .await;
+    server
+        .anonymous()
+        .get("/v2/library/term/manifests/latest")
+        .await
+        .expect(200);
     server.stop().await;
     let all = entries(&server).await;
-    let pulled = |entry: &&Value| entry["operation"] == "pull" && entry["resource"] == "library/term:latest";
+    let pulled =
+        |entry: &&Value| entry["operation"] == "pull" && entry["resource"] == "library/term:latest";
     assert_eq!(all.iter().filter(pulled).count(), 1, "{all:#?}");
     server.restart().await;
 }
@@ -223,7 +349,11 @@ async fn sealed() -> Server {
 /// Whether `gantry audit verify` finds that something is wrong.
 async fn is_found(server: &Server) {
     let verified = server.cli(&["audit", "verify"]).await;
-    let text = format!("{}{}", String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&verified.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&verified.stdout),
+        String::from_utf8_lossy(&verified.stderr)
+    );
     assert!(!verified.status.success(), "nothing was found: {text}");
     server.restart().await;
 }
@@ -231,14 +361,22 @@ async fn is_found(server: &Server) {
 #[tokio::test]
 async fn an_edited_entry_is_found() {
     let server = sealed().await;
-    sql(&server, "update audit set account_name = 'somebody' where id = (select min(id) + 2 from audit)").await;
+    sql(
+        &server,
+        "update audit set account_name = 'somebody' where id = (select min(id) + 2 from audit)",
+    )
+    .await;
     is_found(&server).await;
 }
 
 #[tokio::test]
 async fn a_deleted_entry_is_found() {
     let server = sealed().await;
-    sql(&server, "delete from audit where id = (select min(id) + 2 from audit)").await;
+    sql(
+        &server,
+        "delete from audit where id = (select min(id) + 2 from audit)",
+    )
+    .await;
     is_found(&server).await;
 }
 
@@ -267,12 +405,21 @@ async fn a_dropped_tail_is_found_with_an_exported_head() {
     let server = sealed().await;
     let head = server.scratch().join("head");
     let head = head.to_string_lossy();
-    server.cli_prints(&["audit", "export", "--head", &head]).await;
-    server.cli_prints(&["audit", "verify", "--head", &head]).await;
-    let tail = "delete from audit where id > (select last from audit_seal order by sequence limit 1);
+    server
+        .cli_prints(&["audit", "export", "--head", &head])
+        .await;
+    server
+        .cli_prints(&["audit", "verify", "--head", &head])
+        .await;
+    let tail =
+        "delete from audit where id > (select last from audit_seal order by sequence limit 1);
         delete from audit_seal where sequence > (select min(sequence) from audit_seal)";
     sql(&server, tail).await;
     let verified = server.cli(&["audit", "verify", "--head", &head]).await;
-    assert!(!verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    assert!(
+        !verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stdout)
+    );
     server.restart().await;
 }

@@ -30,7 +30,14 @@ struct Case {
 impl Case {
     fn new(method: Method, path: impl Into<String>) -> Self {
         let path = path.into();
-        Self { method, path, headers: Vec::new(), body: Vec::new(), status: &[400], code: &[] }
+        Self {
+            method,
+            path,
+            headers: Vec::new(),
+            body: Vec::new(),
+            status: &[400],
+            code: &[],
+        }
     }
 
     fn get(path: impl Into<String>) -> Self {
@@ -65,17 +72,33 @@ async fn check(server: &Server, cases: &[Case]) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {} cases are wrong:\n{}", wrong.len(), cases.len() * 2, wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases are wrong:\n{}",
+        wrong.len(),
+        cases.len() * 2,
+        wrong.join("\n")
+    );
     server.still_serves().await;
 }
 
 async fn send(client: &Client, case: &Case) -> Result<(), String> {
-    let mut request = client.request(case.method.clone(), &case.path).body(case.body.clone());
+    let mut request = client
+        .request(case.method.clone(), &case.path)
+        .body(case.body.clone());
     for (name, value) in &case.headers {
         request = request.header(name, value);
     }
-    let asked = format!("{} {:?} {:?}", case.method, shortened(&case.path), case.headers);
-    let answer = request.attempt().await.map_err(|error| format!("{asked}: no answer: {error:?}"))?;
+    let asked = format!(
+        "{} {:?} {:?}",
+        case.method,
+        shortened(&case.path),
+        case.headers
+    );
+    let answer = request
+        .attempt()
+        .await
+        .map_err(|error| format!("{asked}: no answer: {error:?}"))?;
     judge(&answer, case.status, case.code).map_err(|why| format!("{asked}: {why}"))
 }
 
@@ -93,12 +116,26 @@ fn judge(answer: &Answer, status: &[u16], code: &[&str]) -> Result<(), String> {
 
 /// Words that belong into a log, not into an answer.
 fn leak(text: &str) -> Option<&'static str> {
-    let inside = [".rs:", "panicked", "sqlx", "sqlite", "SELECT ", "/tmp/", "/root/", "stack backtrace", "os error"];
+    let inside = [
+        ".rs:",
+        "panicked",
+        "sqlx",
+        "sqlite",
+        "SELECT ",
+        "/tmp/",
+        "/root/",
+        "stack backtrace",
+        "os error",
+    ];
     inside.into_iter().find(|word| text.contains(word))
 }
 
 fn shortened(text: &str) -> String {
-    if text.len() <= 90 { text.to_owned() } else { format!("{}… ({} bytes)", &text[..80], text.len()) }
+    if text.len() <= 90 {
+        text.to_owned()
+    } else {
+        format!("{}… ({} bytes)", &text[..80], text.len())
+    }
 }
 
 /// The project that every server has, and a repository in it.

@@ -6,17 +6,26 @@ use std::process::Output;
 use crate::harness::Server;
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[tokio::test]
 async fn a_misspelt_key_stops_the_start_with_a_suggestion() {
-    for (key, value, suggestion) in
-        [("GANTRY_SERVER__NAMSE", "a.example", "names"), ("GANTRY_SERVR__NAMES", "a.example", "server")]
-    {
+    for (key, value, suggestion) in [
+        ("GANTRY_SERVER__NAMSE", "a.example", "names"),
+        ("GANTRY_SERVR__NAMES", "a.example", "server"),
+    ] {
         let output = Server::run(&["config", "check"], &[(key, value)]).await;
         assert!(!output.status.success(), "{}", said(&output));
-        assert!(said(&output).contains(suggestion), "no suggestion: {}", said(&output));
+        assert!(
+            said(&output).contains(suggestion),
+            "no suggestion: {}",
+            said(&output)
+        );
         let output = Server::run(&["serve"], &[(key, value)]).await;
         assert!(!output.status.success(), "{}", said(&output));
     }
@@ -30,14 +39,26 @@ async fn a_misspelt_key_in_the_file_stops_the_start_with_a_suggestion() {
     let file = file.to_string_lossy();
     let output = Server::run(&["config", "check", "--config", &file], &[]).await;
     assert!(!output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("listen"), "no suggestion: {}", said(&output));
+    assert!(
+        said(&output).contains("listen"),
+        "no suggestion: {}",
+        said(&output)
+    );
 }
 
 #[tokio::test]
 async fn a_value_of_the_wrong_kind_is_named() {
-    let output = Server::run(&["config", "check"], &[("GANTRY_LIMITS__LOGIN_FAILURES", "many")]).await;
+    let output = Server::run(
+        &["config", "check"],
+        &[("GANTRY_LIMITS__LOGIN_FAILURES", "many")],
+    )
+    .await;
     assert!(!output.status.success(), "{}", said(&output));
-    assert!(said(&output).to_lowercase().contains("login_failures"), "{}", said(&output));
+    assert!(
+        said(&output).to_lowercase().contains("login_failures"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[tokio::test]
@@ -48,10 +69,23 @@ async fn the_environment_overrides_the_file() {
     let file = file.to_string_lossy();
     let show = ["config", "show", "--config", &file];
     let output = Server::run(&show, &[]).await;
-    assert!(output.status.success() && said(&output).contains("file.example"), "{}", said(&output));
-    let output = Server::run(&show, &[("GANTRY_SERVER__NAMES", "one.example,two.example")]).await;
+    assert!(
+        output.status.success() && said(&output).contains("file.example"),
+        "{}",
+        said(&output)
+    );
+    let output = Server::run(
+        &show,
+        &[("GANTRY_SERVER__NAMES", "one.example,two.example")],
+    )
+    .await;
     let text = said(&output);
-    assert!(text.contains("one.example") && text.contains("two.example") && !text.contains("file.example"), "{text}");
+    assert!(
+        text.contains("one.example")
+            && text.contains("two.example")
+            && !text.contains("file.example"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -68,11 +102,25 @@ async fn secrets_are_not_logged() {
     let person = server.stranger().await;
     let token = person.token(&["repository:library/app:pull"]).await;
     server.with_bearer(&token).get("/v2/").await.expect(200);
-    let login = format!("grant_type=password&username={}&password=Unusual-Passw0rd&service=harbor-registry", person.name());
-    server.anonymous().post("/service/token").form(&login).await.expect(401);
+    let login = format!(
+        "grant_type=password&username={}&password=Unusual-Passw0rd&service=harbor-registry",
+        person.name()
+    );
+    server
+        .anonymous()
+        .post("/service/token")
+        .form(&login)
+        .await
+        .expect(401);
     server.stop().await;
     let log = server.log();
-    let secrets = [crate::harness::ADMIN_PASSWORD, crate::harness::PASSWORD, "Unusual-Passw0rd", &token, "YWRtaW46"];
+    let secrets = [
+        crate::harness::ADMIN_PASSWORD,
+        crate::harness::PASSWORD,
+        "Unusual-Passw0rd",
+        &token,
+        "YWRtaW46",
+    ];
     for secret in secrets {
         assert!(!log.contains(secret), "{secret} stands in the log");
     }
@@ -83,13 +131,27 @@ async fn secrets_are_not_logged() {
 async fn the_command_line_explains_itself() {
     let help = Server::run(&["--help"], &[]).await;
     assert!(help.status.success());
-    for command in ["serve", "config", "user", "project", "cert", "audit", "storage", "version"] {
-        assert!(said(&help).contains(command), "{command} is not in the help: {}", said(&help));
+    for command in [
+        "serve", "config", "user", "project", "cert", "audit", "storage", "version",
+    ] {
+        assert!(
+            said(&help).contains(command),
+            "{command} is not in the help: {}",
+            said(&help)
+        );
         let more = Server::run(&[command, "--help"], &[]).await;
-        assert!(more.status.success() && said(&more).contains("Usage"), "{command}: {}", said(&more));
+        assert!(
+            more.status.success() && said(&more).contains("Usage"),
+            "{command}: {}",
+            said(&more)
+        );
     }
     let version = Server::run(&["version"], &[]).await;
-    assert!(version.status.success() && said(&version).contains(env!("CARGO_PKG_VERSION")), "{}", said(&version));
+    assert!(
+        version.status.success() && said(&version).contains(env!("CARGO_PKG_VERSION")),
+        "{}",
+        said(&version)
+    );
     assert_eq!(Server::run(&["nonsense"], &[]).await.status.code(), Some(2));
 }
 
@@ -98,7 +160,15 @@ async fn a_second_server_on_the_same_data_is_refused() {
     let server = Server::start().await;
     let data = server.data();
     let data = data.to_string_lossy();
-    let arguments = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let arguments = [
+        "serve",
+        "--data",
+        &data,
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+    ];
     let output = Server::run(&arguments, &[]).await;
     assert!(!output.status.success(), "{}", said(&output));
     server.still_serves().await;
@@ -108,11 +178,19 @@ async fn a_second_server_on_the_same_data_is_refused() {
 async fn the_first_start_tells_what_to_do_next() {
     let server = Server::start().await;
     let log = server.log();
-    for hint in ["ca.crt", "docker login", "docker push", "/etc/docker/certs.d"] {
+    for hint in [
+        "ca.crt",
+        "docker login",
+        "docker push",
+        "/etc/docker/certs.d",
+    ] {
         assert!(log.contains(hint), "nothing about {hint}:\n{log}");
     }
     server.stop().await;
     let before = server.log().len();
     server.restart().await;
-    assert!(!server.log()[before..].contains("docker push"), "a second start need not explain again");
+    assert!(
+        !server.log()[before..].contains("docker push"),
+        "a second start need not explain again"
+    );
 }

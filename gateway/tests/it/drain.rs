@@ -18,7 +18,11 @@ async fn an_idle_server_stops_at_once() {
     let silent = server.raw().await;
     let begun = Instant::now();
     server.stop().await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "idle connections held it for {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "idle connections held it for {:?}",
+        begun.elapsed()
+    );
     drop(silent);
 }
 
@@ -30,28 +34,45 @@ async fn is_finished_whole(protocol: Protocol) {
     let digest = admin.push_blob("library/drain", large.clone()).await;
     let sent = noise("a slow upload", 600_000);
     let session = admin.start_upload("library/drain").await;
-    let (downloader, uploader) = (server.admin().speaking(protocol), server.admin().speaking(protocol));
+    let (downloader, uploader) = (
+        server.admin().speaking(protocol),
+        server.admin().speaking(protocol),
+    );
 
-    let download = downloader.get(&format!("/v2/library/drain/blobs/{digest}")).open().await;
+    let download = downloader
+        .get(&format!("/v2/library/drain/blobs/{digest}"))
+        .open()
+        .await;
     assert_eq!(download.status(), 200);
     let mut download = download.into_body();
     let mut received = Vec::new();
-    let frame = download.frame().await.expect("there is more").expect("the body is sound");
+    let frame = download
+        .frame()
+        .await
+        .expect("there is more")
+        .expect("the body is sound");
     received.extend_from_slice(frame.data_ref().expect("a frame has data"));
 
     let path = session.location_with(&format!("digest={}", sha256(&sent)));
     let (mut body, put) = uploader.put(&path).streaming();
     let rest = async {
-        body.send_data(sent.slice(..100_000)).await.expect("the server reads the body");
+        body.send_data(sent.slice(..100_000))
+            .await
+            .expect("the server reads the body");
         server.ask_to_stop();
         eventually(10, "new connections are refused", async || {
-            TcpStream::connect(("127.0.0.1", server.port())).await.is_err().then_some(())
+            TcpStream::connect(("127.0.0.1", server.port()))
+                .await
+                .is_err()
+                .then_some(())
         })
         .await;
         assert!(!server.has_ended(), "it ended while requests were running");
         for piece in sent[100_000..].chunks(100_000) {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            body.send_data(Bytes::copy_from_slice(piece)).await.expect("the server reads the body");
+            body.send_data(Bytes::copy_from_slice(piece))
+                .await
+                .expect("the server reads the body");
         }
         drop(body);
     };
@@ -66,13 +87,25 @@ async fn is_finished_whole(protocol: Protocol) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
-    assert!(received == large, "{} of {} bytes came", received.len(), large.len());
+    assert!(
+        received == large,
+        "{} of {} bytes came",
+        received.len(),
+        large.len()
+    );
     let status = server.ended(30).await;
     assert!(status.success(), "it ended with {status}");
 
     server.restart().await;
-    let kept = server.admin().get(&format!("/v2/library/drain/blobs/{}", sha256(&sent))).await.expect(200);
-    assert!(kept.body == sent, "what was acknowledged while draining has to stay");
+    let kept = server
+        .admin()
+        .get(&format!("/v2/library/drain/blobs/{}", sha256(&sent)))
+        .await
+        .expect(200);
+    assert!(
+        kept.body == sent,
+        "what was acknowledged while draining has to stay"
+    );
 }
 
 #[tokio::test]
@@ -90,15 +123,26 @@ async fn what_runs_over_h2_is_finished_whole() {
 async fn requests_that_come_in_are_answered_or_never_begun() {
     let server = Server::start().await;
     let pushed = image("drain under load");
-    server.admin().push_image("library/load", "latest", &pushed).await;
+    server
+        .admin()
+        .push_image("library/load", "latest", &pushed)
+        .await;
     let mut clients = Vec::new();
-    for protocol in [Protocol::Http1, Protocol::Http2].into_iter().cycle().take(16) {
+    for protocol in [Protocol::Http1, Protocol::Http2]
+        .into_iter()
+        .cycle()
+        .take(16)
+    {
         let client = server.admin().speaking(protocol);
         let digest = pushed.digest.clone();
         clients.push(tokio::spawn(async move {
             let mut answered = 0;
             loop {
-                match client.get("/v2/library/load/manifests/latest").attempt().await {
+                match client
+                    .get("/v2/library/load/manifests/latest")
+                    .attempt()
+                    .await
+                {
                     Ok(answer) => {
                         assert_eq!((answer.status, answer.digest()), (200, digest.as_str()));
                         answered += 1;
@@ -113,8 +157,21 @@ async fn requests_that_come_in_are_answered_or_never_begun() {
     for client in clients {
         let (answered, error) = client.await.expect("every answer was whole and right");
         assert!(answered > 0, "nothing was answered: {error}");
-        let honest = ["ConnectionRefused", "Canceled", "GO_AWAY", "ConnectionReset", "BrokenPipe", "UnexpectedEof"];
-        assert!(honest.iter().any(|kind| error.contains(kind)), "an answer was cut: {error}");
-        assert!(!error.contains("IncompleteMessage"), "a request was read and not answered: {error}");
+        let honest = [
+            "ConnectionRefused",
+            "Canceled",
+            "GO_AWAY",
+            "ConnectionReset",
+            "BrokenPipe",
+            "UnexpectedEof",
+        ];
+        assert!(
+            honest.iter().any(|kind| error.contains(kind)),
+            "an answer was cut: {error}"
+        );
+        assert!(
+            !error.contains("IncompleteMessage"),
+            "a request was read and not answered: {error}"
+        );
     }
 }

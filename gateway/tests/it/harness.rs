@@ -9,12 +9,12 @@ mod raw;
 mod server;
 mod tls;
 
-pub(crate) use client::{Answer, Client, Protocol, Request};
-pub(crate) use image::{Image, index_of, image, noise, sha256, sha512};
+pub(crate) use client::{Answer, Client, Protocol};
+pub(crate) use image::{Image, image, index_of, noise, sha256, sha512};
 pub(crate) use jwt::{Jwt, Signer};
 pub(crate) use poll::eventually;
 pub(crate) use project::{PASSWORD, Project, Role, fresh, membership};
-pub(crate) use raw::{Raw, RawAnswer};
+pub(crate) use raw::RawAnswer;
 pub(crate) use server::{ADMIN_PASSWORD, Server, Shared};
 pub(crate) use tls::Authority;
 
@@ -25,5 +25,6 @@ pub(crate) mod media {
     pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
     pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-    pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    pub(crate) const DOCKER_LIST: &str =
+        "application/vnd.docker.distribution.manifest.list.v2+json";
 }

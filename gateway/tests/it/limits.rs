@@ -16,17 +16,34 @@ static SERVER: Shared = Shared::new(&[
 async fn a_header_that_is_too_large_is_431() {
     let server = SERVER.get().await;
     let client = server.anonymous();
-    let answer = client.get("/v2/").header("x-large", "a".repeat(300_000)).attempt().await;
-    assert!(answer.as_ref().is_ok_and(|answer| answer.status == 431), "{answer:?}");
+    let answer = client
+        .get("/v2/")
+        .header("x-large", "a".repeat(300_000))
+        .attempt()
+        .await;
+    assert!(
+        answer.as_ref().is_ok_and(|answer| answer.status == 431),
+        "{answer:?}"
+    );
     let h2 = server.anonymous().speaking(Protocol::Http2);
-    let answer = h2.get("/v2/").header("x-large", "a".repeat(300_000)).attempt().await;
-    assert!(answer.as_ref().map_or(true, |answer| answer.status == 431), "{answer:?}");
+    let answer = h2
+        .get("/v2/")
+        .header("x-large", "a".repeat(300_000))
+        .attempt()
+        .await;
+    assert!(
+        answer.as_ref().map_or(true, |answer| answer.status == 431),
+        "{answer:?}"
+    );
     let mut many = client.get("/v2/");
     for number in 0..2000 {
         many = many.header(&format!("x-{number}"), "a");
     }
     let answer = many.attempt().await;
-    assert!(answer.as_ref().is_ok_and(|answer| answer.status == 431), "{answer:?}");
+    assert!(
+        answer.as_ref().is_ok_and(|answer| answer.status == 431),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -34,7 +51,11 @@ async fn a_header_of_16_kib_is_fine() {
     let server = SERVER.get().await;
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let client = server.admin().speaking(protocol);
-        client.get("/v2/").header("x-large", "a".repeat(16 << 10)).await.expect(200);
+        client
+            .get("/v2/")
+            .header("x-large", "a".repeat(16 << 10))
+            .await
+            .expect(200);
     }
 }
 
@@ -42,7 +63,9 @@ async fn a_header_of_16_kib_is_fine() {
 async fn whoever_dawdles_over_the_header_is_cut_off() {
     let server = SERVER.get().await;
     let mut raw = server.raw().await;
-    raw.write("GET /v2/ HTTP/1.1\r\nhost: a\r\n").await.expect("the server reads");
+    raw.write("GET /v2/ HTTP/1.1\r\nhost: a\r\n")
+        .await
+        .expect("the server reads");
     let drip = async {
         for _ in 0..40 {
             tokio::time::sleep(Duration::from_millis(250)).await;
@@ -59,17 +82,28 @@ async fn whoever_dawdles_over_the_header_is_cut_off() {
 async fn whoever_says_nothing_is_cut_off() {
     let server = SERVER.get().await;
     let mut raw = server.raw().await;
-    assert!(raw.closes_within(Duration::from_secs(15)).await, "a silent connection stays open");
+    assert!(
+        raw.closes_within(Duration::from_secs(15)).await,
+        "a silent connection stays open"
+    );
 }
 
 #[tokio::test]
 async fn whoever_never_finishes_the_handshake_is_cut_off() {
     let server = SERVER.get().await;
-    let mut tcp =
-        tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.expect("the server accepts");
+    let mut tcp = tokio::net::TcpStream::connect(("127.0.0.1", server.port()))
+        .await
+        .expect("the server accepts");
     let mut byte = [0];
-    let end = tokio::time::timeout(Duration::from_secs(15), tokio::io::AsyncReadExt::read(&mut tcp, &mut byte)).await;
-    assert!(matches!(end, Ok(Ok(0) | Err(_))), "a connection without a handshake stays open: {end:?}");
+    let end = tokio::time::timeout(
+        Duration::from_secs(15),
+        tokio::io::AsyncReadExt::read(&mut tcp, &mut byte),
+    )
+    .await;
+    assert!(
+        matches!(end, Ok(Ok(0) | Err(_))),
+        "a connection without a handshake stays open: {end:?}"
+    );
 }
 
 #[tokio::test]
@@ -82,14 +116,23 @@ async fn whoever_stalls_in_the_body_is_cut_off() {
         let location = session.location();
         let (mut body, patch) = client.patch(&location).streaming();
         let stall = async {
-            body.send_data("a beginning".into()).await.expect("the server reads the body");
-            tokio::time::timeout(Duration::from_secs(20), std::future::pending::<()>()).await.ok();
+            body.send_data("a beginning".into())
+                .await
+                .expect("the server reads the body");
+            tokio::time::timeout(Duration::from_secs(20), std::future::pending::<()>())
+                .await
+                .ok();
         };
         let answer = tokio::select! {
             answer = patch.attempt() => answer,
             () = stall => panic!("{protocol:?}: twenty seconds of silence were waited for"),
         };
-        assert!(answer.as_ref().map_or(true, |a| [408, 400].contains(&a.status)), "{protocol:?}: {answer:?}");
+        assert!(
+            answer
+                .as_ref()
+                .map_or(true, |a| [408, 400].contains(&a.status)),
+            "{protocol:?}: {answer:?}"
+        );
     }
 }
 
@@ -101,9 +144,15 @@ async fn an_early_refusal_does_not_wait_for_the_body() {
         let body = vec![0; 20 << 20];
         let path = format!("/v2/library/early/blobs/uploads/?digest={}", sha256(&body));
         for body in [body[..2000].to_vec(), body.clone()] {
-            let answer = client.request(Method::POST, &path).body(body).attempt().await;
+            let answer = client
+                .request(Method::POST, &path)
+                .body(body)
+                .attempt()
+                .await;
             // over HTTP/1.1 a server may close while the client still writes
-            let fair = answer.as_ref().map_or(protocol == Protocol::Http1, |answer| answer.status == 401);
+            let fair = answer
+                .as_ref()
+                .map_or(protocol == Protocol::Http1, |answer| answer.status == 401);
             assert!(fair, "{protocol:?}: {answer:?}");
         }
         client.clone().get("/v2/").await.expect(401);
@@ -136,12 +185,23 @@ async fn connections_from_one_address_are_bounded() {
         held.push(client);
     }
     let ninth = server.admin().at(41).get("/v2/").attempt().await;
-    assert!(ninth.as_ref().map_or(true, |answer| answer.status == 429 || answer.status == 503), "{ninth:?}");
+    assert!(
+        ninth
+            .as_ref()
+            .map_or(true, |answer| answer.status == 429 || answer.status == 503),
+        "{ninth:?}"
+    );
     server.admin().at(42).get("/v2/").await.expect(200);
     held.pop();
     let again = server.admin().at(41);
     crate::harness::eventually(5, "a place is free again", async || {
-        again.clone().get("/v2/").attempt().await.is_ok_and(|answer| answer.status == 200).then_some(())
+        again
+            .clone()
+            .get("/v2/")
+            .attempt()
+            .await
+            .is_ok_and(|answer| answer.status == 200)
+            .then_some(())
     })
     .await;
 }

@@ -12,19 +12,38 @@ static SERVER: Shared = Shared::new(&[]);
 /// Every sample, by its name and labels as printed.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut found = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
-        let value = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
-        let well_formed = name.chars().next().is_some_and(|first| first.is_ascii_alphabetic());
-        assert!(well_formed && name.contains('{') == name.ends_with('}'), "no sample: {line}");
-        assert!(found.insert(name.to_owned(), value).is_none(), "twice: {line}");
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        let (name, value) = line
+            .rsplit_once(' ')
+            .unwrap_or_else(|| panic!("no sample: {line}"));
+        let value = value
+            .parse()
+            .unwrap_or_else(|_| panic!("no number: {line}"));
+        let well_formed = name
+            .chars()
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic());
+        assert!(
+            well_formed && name.contains('{') == name.ends_with('}'),
+            "no sample: {line}"
+        );
+        assert!(
+            found.insert(name.to_owned(), value).is_none(),
+            "twice: {line}"
+        );
     }
     found
 }
 
 async fn scrape(server: &Server) -> String {
     let answer = server.operator().get("/metrics").await.expect(200);
-    assert!(answer.header("content-type").starts_with("text/plain"), "{answer}");
+    assert!(
+        answer.header("content-type").starts_with("text/plain"),
+        "{answer}"
+    );
     answer.text()
 }
 
@@ -34,15 +53,24 @@ fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
         let (metric, rest) = key.split_once('{').unwrap_or((key, ""));
         metric == name && labels.iter().all(|label| rest.contains(label))
     };
-    samples(text).iter().filter(|(key, _)| matching(key)).map(|(_, value)| value).sum()
+    samples(text)
+        .iter()
+        .filter(|(key, _)| matching(key))
+        .map(|(_, value)| value)
+        .sum()
 }
 
 #[tokio::test]
 async fn the_metrics_of_every_area_are_there() {
     let server = SERVER.get().await;
     let admin = server.admin();
-    admin.push_image("library/metrics", "latest", &image("metrics")).await;
-    admin.get("/v2/library/metrics/manifests/latest").await.expect(200);
+    admin
+        .push_image("library/metrics", "latest", &image("metrics"))
+        .await;
+    admin
+        .get("/v2/library/metrics/manifests/latest")
+        .await
+        .expect(200);
     let text = scrape(&server).await;
     let found = samples(&text);
     for name in [
@@ -58,11 +86,19 @@ async fn the_metrics_of_every_area_are_there() {
         assert!(present, "no {name} in\n{text}");
     }
     for area in ["upload", "cache", "db", "bytes"] {
-        assert!(found.keys().any(|key| key.starts_with("gantry_") && key.contains(area)), "nothing about {area}");
+        assert!(
+            found
+                .keys()
+                .any(|key| key.starts_with("gantry_") && key.contains(area)),
+            "nothing about {area}"
+        );
     }
     for line in text.lines().filter(|line| line.starts_with("gantry_")) {
         for private in ["library", "latest", "sha256:", "admin\""] {
-            assert!(!line.contains(private), "labels come from closed sets: {line}");
+            assert!(
+                !line.contains(private),
+                "labels come from closed sets: {line}"
+            );
         }
     }
 }
@@ -73,9 +109,18 @@ async fn requests_are_counted_by_route_method_and_class() {
     let before = scrape(&server).await;
     let admin = server.admin();
     for _ in 0..7 {
-        admin.get("/v2/library/none/manifests/none").await.expect(404);
+        admin
+            .get("/v2/library/none/manifests/none")
+            .await
+            .expect(404);
     }
-    let counted = |text: &str| sum(text, "gantry_http_requests_total", &["method=\"GET\"", "4xx", "manifests"]);
+    let counted = |text: &str| {
+        sum(
+            text,
+            "gantry_http_requests_total",
+            &["method=\"GET\"", "4xx", "manifests"],
+        )
+    };
     let wanted = counted(&before) + 7.0;
     eventually(5, "seven more requests are counted", async || {
         (counted(&scrape(&server).await) >= wanted).then_some(())
@@ -92,7 +137,8 @@ async fn unknown_paths_and_methods_do_not_make_new_series() {
     let before = names(&scrape(&server).await);
     for number in 0..50 {
         admin.get(&format!("/nowhere/{number}")).await;
-        let method = hyper::Method::from_bytes(format!("M{number}").as_bytes()).expect("a method is a token");
+        let method = hyper::Method::from_bytes(format!("M{number}").as_bytes())
+            .expect("a method is a token");
         admin.request(method, "/v2/").await;
     }
     let after = names(&scrape(&server).await);
@@ -102,7 +148,10 @@ async fn unknown_paths_and_methods_do_not_make_new_series() {
 #[tokio::test]
 async fn promtool_finds_nothing_to_say() {
     let server = SERVER.get().await;
-    server.admin().push_image("library/metrics", "latest", &image("promtool")).await;
+    server
+        .admin()
+        .push_image("library/metrics", "latest", &image("promtool"))
+        .await;
     let text = scrape(&server).await;
     let mut promtool = tokio::process::Command::new("promtool")
         .args(["check", "metrics"])
@@ -112,11 +161,18 @@ async fn promtool_finds_nothing_to_say() {
         .spawn()
         .expect("promtool is missing: apt-get install --no-install-recommends prometheus");
     let mut input = promtool.stdin.take().expect("its input is a pipe");
-    input.write_all(text.as_bytes()).await.expect("promtool reads");
+    input
+        .write_all(text.as_bytes())
+        .await
+        .expect("promtool reads");
     drop(input);
     let output = promtool.wait_with_output().await.expect("promtool ends");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}: {said}",
+        output.status
+    );
 }
 
 #[tokio::test]

@@ -19,8 +19,16 @@ static SERVER: Shared = Shared::new(&[("GANTRY_SERVER__NAMES", "registry.example
 #[tokio::test]
 async fn http1_and_h2_are_both_spoken() {
     let server = SERVER.get().await;
-    for (protocol, version) in [(Protocol::Http1, Version::HTTP_11), (Protocol::Http2, Version::HTTP_2)] {
-        let answer = server.admin().speaking(protocol).get("/v2/").await.expect(200);
+    for (protocol, version) in [
+        (Protocol::Http1, Version::HTTP_11),
+        (Protocol::Http2, Version::HTTP_2),
+    ] {
+        let answer = server
+            .admin()
+            .speaking(protocol)
+            .get("/v2/")
+            .await
+            .expect(200);
         assert_eq!(answer.version, version);
     }
 }
@@ -29,7 +37,10 @@ async fn http1_and_h2_are_both_spoken() {
 async fn tls_12_and_13_are_spoken() {
     let server = SERVER.get().await;
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let negotiated = server.negotiated(version).await.expect("the handshake succeeds");
+        let negotiated = server
+            .negotiated(version)
+            .await
+            .expect("the handshake succeeds");
         assert_eq!(negotiated, Some(version.version));
     }
 }
@@ -44,21 +55,36 @@ async fn tls_11_is_refused() {
     hello.extend([0, 0, 8, 0xc0, 0x13, 0xc0, 0x14, 0, 0x2f, 0, 0x35, 1, 0]);
     let mut message = vec![1, 0, 0, u8::try_from(hello.len()).expect("a small message")];
     message.extend(hello);
-    let mut record = vec![22, 3, 1, 0, u8::try_from(message.len()).expect("a small record")];
+    let mut record = vec![
+        22,
+        3,
+        1,
+        0,
+        u8::try_from(message.len()).expect("a small record"),
+    ];
     record.extend(message);
-    let mut tcp = TcpStream::connect(("127.0.0.1", server.port())).await.expect("the server accepts");
+    let mut tcp = TcpStream::connect(("127.0.0.1", server.port()))
+        .await
+        .expect("the server accepts");
     tcp.write_all(&record).await.expect("the server reads");
     let mut answer = Vec::new();
     let end = timeout(Duration::from_secs(10), tcp.read_to_end(&mut answer)).await;
     assert!(end.is_ok(), "the connection stays open after {answer:?}");
-    assert!(answer.len() >= 7 && answer[0] == 21 && answer[5] == 2, "a fatal alert, not {answer:?}");
+    assert!(
+        answer.len() >= 7 && answer[0] == 21 && answer[5] == 2,
+        "a fatal alert, not {answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn plain_http_on_the_tls_port_does_not_hang() {
     let server = SERVER.get().await;
-    let mut tcp = TcpStream::connect(("127.0.0.1", server.port())).await.expect("the server accepts");
-    tcp.write_all(b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("the server reads");
+    let mut tcp = TcpStream::connect(("127.0.0.1", server.port()))
+        .await
+        .expect("the server accepts");
+    tcp.write_all(b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("the server reads");
     let mut answer = Vec::new();
     let end = timeout(Duration::from_secs(10), tcp.read_to_end(&mut answer)).await;
     assert!(end.is_ok(), "the connection stays open");
@@ -72,7 +98,13 @@ async fn the_first_certificate_names_what_was_asked_for() {
         let shown = server.anonymous().certificate_for(host).await;
         assert!(shown.is_ok(), "{host}: {shown:?}");
     }
-    assert!(server.anonymous().certificate_for("other.example").await.is_err());
+    assert!(
+        server
+            .anonymous()
+            .certificate_for("other.example")
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -83,7 +115,11 @@ async fn private_keys_are_for_the_owner_only() {
     for entry in fs::read_dir(&folder).expect("the folder is there") {
         let path = entry.expect("the folder can be read").path();
         if path.extension().is_some_and(|extension| extension == "key") {
-            let mode = fs::metadata(&path).expect("the file is there").permissions().mode() & 0o777;
+            let mode = fs::metadata(&path)
+                .expect("the file is there")
+                .permissions()
+                .mode()
+                & 0o777;
             assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
         }
     }
@@ -105,7 +141,12 @@ impl Exchange {
         let file = server.scratch().join("another.crt");
         fs::write(&file, authority.pem()).expect("the CA can be written");
         let client = server.anonymous().trusting(&file);
-        Self { server, certificate, key, client }
+        Self {
+            server,
+            certificate,
+            key,
+            client,
+        }
     }
 
     /// Replaces both files the way careful tools do: beside, then renamed.
@@ -123,7 +164,13 @@ impl Exchange {
 
     async fn takes_effect(&self) {
         let expected = self.expected();
-        let shown = async || self.client.certificate_for("127.0.0.1").await.ok().filter(|shown| *shown == expected);
+        let shown = async || {
+            self.client
+                .certificate_for("127.0.0.1")
+                .await
+                .ok()
+                .filter(|shown| *shown == expected)
+        };
         eventually(2, "the new certificate is shown", async || shown().await).await;
     }
 }
@@ -183,7 +230,10 @@ async fn replacing_a_certificate_fails_no_request() {
         asking.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let answer = client.get("/v2/").attempt().await;
-                assert!(answer.as_ref().is_ok_and(|answer| answer.status == 200), "{answer:?}");
+                assert!(
+                    answer.as_ref().is_ok_and(|answer| answer.status == 200),
+                    "{answer:?}"
+                );
                 answered.fetch_add(1, Ordering::Relaxed);
             }
         }));

@@ -36,20 +36,38 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for digest in &digests {
-        cases.push(Case::get(format!("/v2/{REPOSITORY}/blobs/{digest}")).is(&[400], &["DIGEST_INVALID"]));
+        cases.push(
+            Case::get(format!("/v2/{REPOSITORY}/blobs/{digest}")).is(&[400], &["DIGEST_INVALID"]),
+        );
     }
     for digest in digests.iter().take(6) {
-        cases.push(Case::get(format!("/v2/{REPOSITORY}/referrers/{digest}")).is(&[400], &["DIGEST_INVALID"]));
+        cases.push(
+            Case::get(format!("/v2/{REPOSITORY}/referrers/{digest}"))
+                .is(&[400], &["DIGEST_INVALID"]),
+        );
         let delete = Case::new(Method::DELETE, format!("/v2/{REPOSITORY}/blobs/{digest}"));
         cases.push(delete.is(&[400], &["DIGEST_INVALID"]));
-        let post = Case::new(Method::POST, format!("/v2/{REPOSITORY}/blobs/uploads/?digest={digest}")).body("x");
+        let post = Case::new(
+            Method::POST,
+            format!("/v2/{REPOSITORY}/blobs/uploads/?digest={digest}"),
+        )
+        .body("x");
         cases.push(post.is(&[400], &["DIGEST_INVALID"]));
-        let mount = Case::new(Method::POST, format!("/v2/{REPOSITORY}/blobs/uploads/?mount={digest}&from=library/a"));
+        let mount = Case::new(
+            Method::POST,
+            format!("/v2/{REPOSITORY}/blobs/uploads/?mount={digest}&from=library/a"),
+        );
         cases.push(mount.is(&[400], &["DIGEST_INVALID"]));
     }
     cases.push(
-        Case::new(Method::POST, format!("/v2/{REPOSITORY}/blobs/uploads/?mount=sha256:{}&from=UPPER", zeros(64)))
-            .is(&[400], &["NAME_INVALID"]),
+        Case::new(
+            Method::POST,
+            format!(
+                "/v2/{REPOSITORY}/blobs/uploads/?mount=sha256:{}&from=UPPER",
+                zeros(64)
+            ),
+        )
+        .is(&[400], &["NAME_INVALID"]),
     );
     cases
 }

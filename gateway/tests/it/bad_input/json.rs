@@ -8,13 +8,19 @@ pub(super) fn cases() -> Vec<Case> {
     let bad: &[u16] = &[400];
     let unprocessable: &[u16] = &[422];
     let post = |path: &str, body: &[u8]| {
-        Case::new(Method::POST, path).header("content-type", "application/json").body(body)
+        Case::new(Method::POST, path)
+            .header("content-type", "application/json")
+            .body(body)
     };
     let project = |body: &str| post("/api/v2.0/projects", body.as_bytes());
     let user = |body: &str| post("/api/v2.0/users", body.as_bytes());
     let member = |body: &str| post("/api/v2.0/projects/1/members", body.as_bytes());
     let mut cases = Vec::new();
-    for path in ["/api/v2.0/projects", "/api/v2.0/users", "/api/v2.0/projects/1/members"] {
+    for path in [
+        "/api/v2.0/projects",
+        "/api/v2.0/users",
+        "/api/v2.0/projects/1/members",
+    ] {
         let bodies: [&[u8]; 14] = [
             b"",
             b"{not json",
@@ -31,7 +37,11 @@ pub(super) fn cases() -> Vec<Case> {
             b"{\"a\":\"\\ud800\"}",
             b"\x00",
         ];
-        cases.extend(bodies.iter().map(|body| post(path, body).is(unprocessable, &["UNPROCESSABLE_ENTITY"])));
+        cases.extend(
+            bodies
+                .iter()
+                .map(|body| post(path, body).is(unprocessable, &["UNPROCESSABLE_ENTITY"])),
+        );
         let deep = "[".repeat(100_000);
         cases.push(post(path, deep.as_bytes()).is(unprocessable, &["UNPROCESSABLE_ENTITY"]));
         let deep = format!("{{\"a\":{}", "{\"a\":".repeat(50_000));
@@ -80,7 +90,12 @@ pub(super) fn cases() -> Vec<Case> {
     ] {
         cases.push(user(body).is(bad, &["BAD_REQUEST"]));
     }
-    for body in ["{\"username\":5}", "{\"username\":[]}", "{\"password\":{}}", "{\"email\":1}"] {
+    for body in [
+        "{\"username\":5}",
+        "{\"username\":[]}",
+        "{\"password\":{}}",
+        "{\"email\":1}",
+    ] {
         cases.push(user(body).is(unprocessable, &["UNPROCESSABLE_ENTITY"]));
     }
     for body in [
@@ -101,7 +116,10 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(member(body).is(unprocessable, &["UNPROCESSABLE_ENTITY"]));
     }
     let large = format!("{{\"project_name\":\"{}\"}}", "a".repeat(8 << 20));
-    cases.push(project(&large).is(&[413, 422], &["REQUEST_ENTITY_TOO_LARGE", "UNPROCESSABLE_ENTITY"]));
+    cases.push(project(&large).is(
+        &[413, 422],
+        &["REQUEST_ENTITY_TOO_LARGE", "UNPROCESSABLE_ENTITY"],
+    ));
     cases
 }
 
@@ -116,13 +134,23 @@ async fn a_form_that_is_none_is_refused() {
     let server = SERVER.get().await;
     let form = |body: &[u8]| {
         let kind = "application/x-www-form-urlencoded";
-        Case::new(Method::POST, "/service/token").header("content-type", kind).body(body).is(&[400, 401], &[])
+        Case::new(Method::POST, "/service/token")
+            .header("content-type", kind)
+            .body(body)
+            .is(&[400, 401], &[])
     };
-    let cases =
-        [form(b"%zz"), form(b"grant_type=%ff"), form(b"\xff\xfe"), form(b"&&&==="), form(&[b'a'; 100_000])];
+    let cases = [
+        form(b"%zz"),
+        form(b"grant_type=%ff"),
+        form(b"\xff\xfe"),
+        form(b"&&&==="),
+        form(&[b'a'; 100_000]),
+    ];
     for case in &cases {
         let anonymous = server.anonymous().at(31);
-        super::send(&anonymous, case).await.unwrap_or_else(|why| panic!("{why}"));
+        super::send(&anonymous, case)
+            .await
+            .unwrap_or_else(|why| panic!("{why}"));
     }
     server.still_serves().await;
 }

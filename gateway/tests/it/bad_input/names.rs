@@ -65,10 +65,14 @@ const TAGS: &[&str] = &[
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    let bad_name = |name: &str| Case::get(format!("/v2/{name}/manifests/latest")).is(&[400], &["NAME_INVALID"]);
+    let bad_name = |name: &str| {
+        Case::get(format!("/v2/{name}/manifests/latest")).is(&[400], &["NAME_INVALID"])
+    };
     let bad_tag = |tag: &str| {
-        Case::get(format!("/v2/library/app/manifests/{tag}"))
-            .is(&[400], &["TAG_INVALID", "MANIFEST_INVALID", "DIGEST_INVALID"])
+        Case::get(format!("/v2/library/app/manifests/{tag}")).is(
+            &[400],
+            &["TAG_INVALID", "MANIFEST_INVALID", "DIGEST_INVALID"],
+        )
     };
     let mut cases: Vec<Case> = NAMES.iter().map(|name| bad_name(name)).collect();
     cases.push(bad_name(&format!("library/{}", "a".repeat(248))));
@@ -77,8 +81,15 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(bad_tag(&"a".repeat(129)));
     cases.push(bad_tag(&"a".repeat(5000)));
     for last in ["tags/list", "blobs/uploads/", "referrers/sha256:00"] {
-        let method = if last.starts_with("blobs") { hyper::Method::POST } else { hyper::Method::GET };
-        cases.push(Case::new(method, format!("/v2/library/UPPER/{last}")).is(&[400], &["NAME_INVALID", "DIGEST_INVALID"]));
+        let method = if last.starts_with("blobs") {
+            hyper::Method::POST
+        } else {
+            hyper::Method::GET
+        };
+        cases.push(
+            Case::new(method, format!("/v2/library/UPPER/{last}"))
+                .is(&[400], &["NAME_INVALID", "DIGEST_INVALID"]),
+        );
     }
     cases
 }
@@ -96,7 +107,10 @@ async fn the_longest_names_are_accepted() {
     let longest = format!("library/{}", "a".repeat(247));
     let image = crate::harness::image("the longest names");
     admin.push_image(&longest, &"t".repeat(128), &image).await;
-    admin.get(&format!("/v2/{longest}/manifests/{}", "t".repeat(128))).await.expect(200);
+    admin
+        .get(&format!("/v2/{longest}/manifests/{}", "t".repeat(128)))
+        .await
+        .expect(200);
     let odd = "library/a__b.c-d--e---f/0/1_2";
     admin.push_image(odd, "_T.a-g_", &image).await;
 }
@@ -104,9 +118,19 @@ async fn the_longest_names_are_accepted() {
 #[tokio::test]
 async fn an_invalid_name_is_refused_before_anybody_signs_in() {
     let server = SERVER.get().await;
-    for path in ["/v2/library/UPPER/manifests/latest", "/v2/app/manifests/latest"] {
-        server.anonymous().get(path).await.expect_error(400, "NAME_INVALID");
+    for path in [
+        "/v2/library/UPPER/manifests/latest",
+        "/v2/app/manifests/latest",
+    ] {
+        server
+            .anonymous()
+            .get(path)
+            .await
+            .expect_error(400, "NAME_INVALID");
     }
     let anonymous = server.anonymous();
-    anonymous.get("/v2/library/app/blobs/sha256:zz").await.expect_error(400, "DIGEST_INVALID");
+    anonymous
+        .get("/v2/library/app/blobs/sha256:zz")
+        .await
+        .expect_error(400, "DIGEST_INVALID");
 }

@@ -65,9 +65,18 @@ const PATHS: &[&str] = &[
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = PATHS.iter().map(|path| Case::get(*path).is(REFUSED, &[])).collect();
+    let mut cases: Vec<Case> = PATHS
+        .iter()
+        .map(|path| Case::get(*path).is(REFUSED, &[]))
+        .collect();
     cases.push(Case::get(format!("/{}", "a".repeat(9000))).is(&[400, 404, 414, 431], &[]));
-    cases.push(Case::get(format!("/v2/library/app/tags/list?n=1&{}", "a=b&".repeat(1000))).is(&[404, 400], &[]));
+    cases.push(
+        Case::get(format!(
+            "/v2/library/app/tags/list?n=1&{}",
+            "a=b&".repeat(1000)
+        ))
+        .is(&[404, 400], &[]),
+    );
     for method in ["TRACE", "OPTIONS", "PROPFIND", "X"] {
         let method = Method::from_bytes(method.as_bytes()).expect("a method is a token");
         cases.push(Case::new(method, "/v2/library/app/tags/list").is(&[404, 405, 501], &[]));

@@ -18,58 +18,250 @@ use Fate::{NotSmuggled, Refused, Served};
 
 /// `HOST` is replaced; a hidden request asks for `/v2/smuggled`.
 pub(super) const CASES: &[(&str, Fate, &str)] = &[
-    ("length and chunked", NotSmuggled, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("chunked and length", NotSmuggled, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\ncontent-length: 6\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("two lengths", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd"),
-    ("two lengths in one", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 3, 4\r\n\r\nabcd"),
-    ("a negative length", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: -1\r\n\r\n"),
-    ("a length with a plus", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: +4\r\n\r\nabcd"),
-    ("a length in hex", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 0x4\r\n\r\nabcd"),
-    ("a length that overflows", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 18446744073709551617\r\n\r\na"),
-    ("no length at all", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: \r\n\r\nabcd"),
-    ("a space in the length", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 1 0\r\n\r\nabcd"),
-    ("a space before the colon", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n"),
-    ("a tab before the colon", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length\t: 4\r\n\r\nabcd"),
-    ("a folded header", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx-folded: a\r\n b\r\n\r\n"),
-    ("a folded transfer encoding", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
-    ("an unknown transfer encoding", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n"),
-    ("chunked not last", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
-    ("chunked in HTTP/1.0", NotSmuggled, "POST /v2/ HTTP/1.0\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("chunked with a vertical tab", Refused, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: \u{b}chunked\r\n\r\n0\r\n\r\n"),
-    ("a chunk size that is none", Refused, "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n"),
-    ("a negative chunk size", Refused, "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n"),
-    ("a chunk size that overflows", Refused, "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff1\r\nabc\r\n0\r\n\r\n"),
-    ("a chunk size with 0x", Refused, "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"),
-    ("a chunk longer than its size", Refused, "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n"),
-    ("a chunk size that ends in LF", Refused, "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"),
-    ("a chunk extension without end", Refused, "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n3;LONG\r\nabc\r\n0\r\n\r\n"),
-    ("a NUL in a header", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx-a: a\0b\r\n\r\n"),
-    ("a NUL in a path", Refused, "GET /v2/\0 HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("a CR in a header", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx-a: a\rb\r\n\r\n"),
-    ("a header without a name", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\n: value\r\n\r\n"),
-    ("a header without a colon", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nnonsense\r\n\r\n"),
-    ("a space in a header name", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx a: b\r\n\r\n"),
-    ("a header name in brackets", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\n<x>: b\r\n\r\n"),
-    ("a header before the request line", Refused, " host: HOST\r\nGET /v2/ HTTP/1.1\r\n\r\n"),
-    ("a space before the first header", Refused, "GET /v2/ HTTP/1.1\r\n host: HOST\r\n\r\n"),
+    (
+        "length and chunked",
+        NotSmuggled,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "chunked and length",
+        NotSmuggled,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\ncontent-length: 6\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "two lengths",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+    ),
+    (
+        "two lengths in one",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 3, 4\r\n\r\nabcd",
+    ),
+    (
+        "a negative length",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: -1\r\n\r\n",
+    ),
+    (
+        "a length with a plus",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: +4\r\n\r\nabcd",
+    ),
+    (
+        "a length in hex",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 0x4\r\n\r\nabcd",
+    ),
+    (
+        "a length that overflows",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 18446744073709551617\r\n\r\na",
+    ),
+    (
+        "no length at all",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: \r\n\r\nabcd",
+    ),
+    (
+        "a space in the length",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 1 0\r\n\r\nabcd",
+    ),
+    (
+        "a space before the colon",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "a tab before the colon",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length\t: 4\r\n\r\nabcd",
+    ),
+    (
+        "a folded header",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx-folded: a\r\n b\r\n\r\n",
+    ),
+    (
+        "a folded transfer encoding",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "an unknown transfer encoding",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunked not last",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunked in HTTP/1.0",
+        NotSmuggled,
+        "POST /v2/ HTTP/1.0\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "chunked with a vertical tab",
+        Refused,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: \u{b}chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "a chunk size that is none",
+        Refused,
+        "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+    ),
+    (
+        "a negative chunk size",
+        Refused,
+        "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n",
+    ),
+    (
+        "a chunk size that overflows",
+        Refused,
+        "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff1\r\nabc\r\n0\r\n\r\n",
+    ),
+    (
+        "a chunk size with 0x",
+        Refused,
+        "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n",
+    ),
+    (
+        "a chunk longer than its size",
+        Refused,
+        "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
+    ),
+    (
+        "a chunk size that ends in LF",
+        Refused,
+        "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
+    ),
+    (
+        "a chunk extension without end",
+        Refused,
+        "POST UPLOAD HTTP/1.1\r\nhost: HOST\r\nAUTH\r\ntransfer-encoding: chunked\r\n\r\n3;LONG\r\nabc\r\n0\r\n\r\n",
+    ),
+    (
+        "a NUL in a header",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx-a: a\0b\r\n\r\n",
+    ),
+    (
+        "a NUL in a path",
+        Refused,
+        "GET /v2/\0 HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "a CR in a header",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx-a: a\rb\r\n\r\n",
+    ),
+    (
+        "a header without a name",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\n: value\r\n\r\n",
+    ),
+    (
+        "a header without a colon",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nnonsense\r\n\r\n",
+    ),
+    (
+        "a space in a header name",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nx a: b\r\n\r\n",
+    ),
+    (
+        "a header name in brackets",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\n<x>: b\r\n\r\n",
+    ),
+    (
+        "a header before the request line",
+        Refused,
+        " host: HOST\r\nGET /v2/ HTTP/1.1\r\n\r\n",
+    ),
+    (
+        "a space before the first header",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\n host: HOST\r\n\r\n",
+    ),
     ("no host", Refused, "GET /v2/ HTTP/1.1\r\n\r\n"),
-    ("two hosts", Refused, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nhost: evil.example\r\n\r\n"),
-    ("a version of the future", Refused, "GET /v2/ HTTP/3.0\r\nhost: HOST\r\n\r\n"),
-    ("a version that is none", Refused, "GET /v2/ HTTP/1.x\r\nhost: HOST\r\n\r\n"),
+    (
+        "two hosts",
+        Refused,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nhost: evil.example\r\n\r\n",
+    ),
+    (
+        "a version of the future",
+        Refused,
+        "GET /v2/ HTTP/3.0\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "a version that is none",
+        Refused,
+        "GET /v2/ HTTP/1.x\r\nhost: HOST\r\n\r\n",
+    ),
     ("no version", Refused, "GET /v2/\r\nhost: HOST\r\n\r\n"),
     ("no path", Refused, "GET HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("a path without a slash", Refused, "GET v2 HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("a method with a brace", Refused, "G{T /v2/ HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("two spaces", Refused, "GET  /v2/ HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("something else entirely", Refused, "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}\r\n\r\n"),
+    (
+        "a path without a slash",
+        Refused,
+        "GET v2 HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "a method with a brace",
+        Refused,
+        "G{T /v2/ HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "two spaces",
+        Refused,
+        "GET  /v2/ HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "something else entirely",
+        Refused,
+        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}\r\n\r\n",
+    ),
     ("only LF", NotSmuggled, "GET /v2/ HTTP/1.1\nhost: HOST\n\n"),
-    ("a tunnel", Refused, "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n"),
-    ("a proxy request for elsewhere", NotSmuggled, "GET http://example.com/v2/smuggled HTTP/1.1\r\nhost: example.com\r\n\r\n"),
-    ("an upgrade to h2c", NotSmuggled, "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n"),
-    ("an expectation that is none", NotSmuggled, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\nexpect: 200-maybe\r\ncontent-length: 0\r\n\r\n"),
-    ("the same length twice", NotSmuggled, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nabcd"),
-    ("empty lines in front", Served, "\r\n\r\nGET /v2/ HTTP/1.1\r\nhost: HOST\r\n\r\n"),
-    ("a body that looks like a request", Served, "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 45\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+    (
+        "a tunnel",
+        Refused,
+        "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n",
+    ),
+    (
+        "a proxy request for elsewhere",
+        NotSmuggled,
+        "GET http://example.com/v2/smuggled HTTP/1.1\r\nhost: example.com\r\n\r\n",
+    ),
+    (
+        "an upgrade to h2c",
+        NotSmuggled,
+        "GET /v2/ HTTP/1.1\r\nhost: HOST\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n",
+    ),
+    (
+        "an expectation that is none",
+        NotSmuggled,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\nexpect: 200-maybe\r\ncontent-length: 0\r\n\r\n",
+    ),
+    (
+        "the same length twice",
+        NotSmuggled,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nabcd",
+    ),
+    (
+        "empty lines in front",
+        Served,
+        "\r\n\r\nGET /v2/ HTTP/1.1\r\nhost: HOST\r\n\r\n",
+    ),
+    (
+        "a body that looks like a request",
+        Served,
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 45\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    ),
 ];
 
 #[tokio::test]
@@ -81,14 +273,27 @@ async fn what_is_not_quite_http_is_refused_and_nothing_is_smuggled() {
             wrong.push(format!("{what}: {fate:?} expected, but {why}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} cases are wrong:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases are wrong:\n{}",
+        wrong.len(),
+        CASES.len(),
+        wrong.join("\n")
+    );
     server.still_serves().await;
 }
 
 async fn try_one(server: &Server, fate: Fate, text: &str) -> Result<(), String> {
     let text = text
         .replace("HOST", &server.host())
-        .replace("UPLOAD", &format!("/v2/{}/blobs/uploads/?digest=sha256:{}", super::REPOSITORY, "0".repeat(64)))
+        .replace(
+            "UPLOAD",
+            &format!(
+                "/v2/{}/blobs/uploads/?digest=sha256:{}",
+                super::REPOSITORY,
+                "0".repeat(64)
+            ),
+        )
         .replace("AUTH", "authorization: Basic YWRtaW46R2FudHJ5LUFkbTFu")
         .replace("LONG", &"x".repeat(100_000));
     let mut raw = server.raw().await;
@@ -98,8 +303,15 @@ async fn try_one(server: &Server, fate: Fate, text: &str) -> Result<(), String> 
     let limit = if fate == Refused { 2 } else { 3 };
     while answers.len() < limit {
         // what was answered well leaves the connection open: the last look is only a short one
-        let wait = !answers.is_empty() && answers.last().is_some_and(|answer: &crate::harness::RawAnswer| answer.status != 400);
-        let next = if wait { raw.answer_if_any().await } else { raw.answer().await };
+        let wait = !answers.is_empty()
+            && answers
+                .last()
+                .is_some_and(|answer: &crate::harness::RawAnswer| answer.status != 400);
+        let next = if wait {
+            raw.answer_if_any().await
+        } else {
+            raw.answer().await
+        };
         match next {
             Some(answer) => answers.push(answer),
             None => break,
@@ -118,11 +330,18 @@ async fn try_one(server: &Server, fate: Fate, text: &str) -> Result<(), String> 
     }
     let decent = |status: u16| [200, 401, 404, 405].contains(&status);
     match fate {
-        Refused if answers.len() > 1 || answers.iter().any(|a| !(400..600).contains(&a.status) || decent(a.status)) => {
+        Refused
+            if answers.len() > 1
+                || answers
+                    .iter()
+                    .any(|a| !(400..600).contains(&a.status) || decent(a.status)) =>
+        {
             Err(format!("{answers:?}"))
         }
         Served if answers.len() != 1 || !decent(answers[0].status) => Err(format!("{answers:?}")),
-        NotSmuggled if answers.len() > 1 && decent(answers[1].status) => Err(format!("two answers: {answers:?}")),
+        NotSmuggled if answers.len() > 1 && decent(answers[1].status) => {
+            Err(format!("two answers: {answers:?}"))
+        }
         Refused | Served | NotSmuggled => Ok(()),
     }
 }

@@ -85,7 +85,11 @@ fn forge(good: &str, forgery: Forgery, keys: &[u8]) -> String {
         jwt.claims[key] = value;
         jwt
     };
-    let key_id = jwt.header["kid"].as_str().unwrap_or_default().as_bytes().to_vec();
+    let key_id = jwt.header["kid"]
+        .as_str()
+        .unwrap_or_default()
+        .as_bytes()
+        .to_vec();
     let (signed, signature) = good.rsplit_once('.').expect("a token has three parts");
     match forgery {
         NoAlgorithm => header("alg", "none".into()).signed_by(&Signer::Nobody),
@@ -101,7 +105,9 @@ fn forge(good: &str, forgery: Forgery, keys: &[u8]) -> String {
         OwnKeyByUrl => header("jku", "http://127.0.0.1:9/keys".into()).signed_by(&Signer::OwnKey),
         OwnKeyUnknownId => header("kid", "unknown".into()).signed_by(&Signer::OwnKey),
         NoKeyId => header("kid", Value::Null).signed_by(&Signer::OwnKey),
-        KeyIdIsPath => header("kid", "../../../../dev/null".into()).signed_by(&Signer::Hmac(Vec::new())),
+        KeyIdIsPath => {
+            header("kid", "../../../../dev/null".into()).signed_by(&Signer::Hmac(Vec::new()))
+        }
         KeyIdIsQuery => header("kid", "' or 1=1 --".into()).signed_by(&Signer::OwnKey),
         HmacWithKeyId => header("alg", "HS256".into()).signed_by(&Signer::Hmac(key_id)),
         HmacWithPublicKey => header("alg", "HS256".into()).signed_by(&Signer::Hmac(keys.to_vec())),
@@ -114,7 +120,11 @@ fn forge(good: &str, forgery: Forgery, keys: &[u8]) -> String {
         ChangedExpiry => claim("exp", 9_999_999_999_i64.into()).with_old_signature(),
         ChangedAudience => claim("aud", "another-registry".into()).signed_by(&Signer::OwnKey),
         CriticalHeader => header("crit", json!(["x-unknown"])).with_old_signature(),
-        WithoutClaims => Jwt { claims: json!({}), ..jwt }.signed_by(&Signer::OwnKey),
+        WithoutClaims => Jwt {
+            claims: json!({}),
+            ..jwt
+        }
+        .signed_by(&Signer::OwnKey),
         WithoutHeader => format!(".{}", good.split_once('.').map_or("", |(_, rest)| rest)),
         FourParts => format!("{good}.{signature}"),
         TwoParts => signed.to_owned(),
@@ -131,16 +141,23 @@ async fn forged_tokens_open_nothing() {
     let server = Server::start().await;
     let project = server.private_project().await;
     let repository = project.repository("app");
-    server.admin().push_image(&repository, "latest", &image("forged")).await;
+    server
+        .admin()
+        .push_image(&repository, "latest", &image("forged"))
+        .await;
     let guest = project.member(Role::Guest).await;
-    let good = guest.token(&[&format!("repository:{repository}:pull")]).await;
+    let good = guest
+        .token(&[&format!("repository:{repository}:pull")])
+        .await;
     let path = format!("/v2/{repository}/manifests/latest");
     server.with_bearer(&good).get(&path).await.expect(200);
     let keys = server.anonymous().get("/service/jwks").await.body;
     let mut wrong = Vec::new();
     for (number, forgery) in FORGERIES.iter().enumerate() {
         let forged = forge(&good, *forgery, &keys);
-        let client = server.with_bearer(&forged).at(u8::try_from(100 + number).expect("there are few"));
+        let client = server
+            .with_bearer(&forged)
+            .at(u8::try_from(100 + number).expect("there are few"));
         for path in [&path, "/v2/"] {
             let answer = client.get(path).await;
             let challenge = answer.maybe_header("www-authenticate").unwrap_or_default();
@@ -160,21 +177,45 @@ async fn a_forged_token_opens_not_even_what_is_public() {
     let server = SERVER.get().await;
     let project = server.public_project().await;
     let repository = project.repository("app");
-    server.admin().push_image(&repository, "latest", &image("public and forged")).await;
+    server
+        .admin()
+        .push_image(&repository, "latest", &image("public and forged"))
+        .await;
     let path = format!("/v2/{repository}/manifests/latest");
-    let good = server.anonymous().token(&[&format!("repository:{repository}:pull")]).await;
+    let good = server
+        .anonymous()
+        .token(&[&format!("repository:{repository}:pull")])
+        .await;
     let forged = forge(&good, OwnKey, &[]);
-    let refused = server.with_bearer(&forged).at(32).get(&path).await.expect_error(401, "UNAUTHORIZED");
-    assert!(refused.header("www-authenticate").contains("error=\"invalid_token\""), "{refused}");
+    let refused = server
+        .with_bearer(&forged)
+        .at(32)
+        .get(&path)
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    assert!(
+        refused
+            .header("www-authenticate")
+            .contains("error=\"invalid_token\""),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
 async fn a_token_of_another_gantry_is_nothing_here() {
     let server = SERVER.get().await;
     let other = Server::start().await;
-    let token = other.admin().token(&["repository:library/app:pull,push"]).await;
+    let token = other
+        .admin()
+        .token(&["repository:library/app:pull,push"])
+        .await;
     other.with_bearer(&token).get("/v2/").await.expect(200);
-    server.with_bearer(&token).at(33).get("/v2/").await.expect_error(401, "UNAUTHORIZED");
+    server
+        .with_bearer(&token)
+        .at(33)
+        .get("/v2/")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
 }
 
 /// Good signatures of the right key, but not of this hour: the clock of the server is moved while it signs.
@@ -185,7 +226,10 @@ async fn tokens_of_the_past_and_of_the_future_are_refused() {
     for offset in ["-2h", "+2h"] {
         server.stop().await;
         server.restart_with_clock(offset).await;
-        let token = server.admin().token(&["repository:library/app:pull,push"]).await;
+        let token = server
+            .admin()
+            .token(&["repository:library/app:pull,push"])
+            .await;
         server.with_bearer(&token).get("/v2/").await.expect(200);
         tokens.push((offset, token));
     }
@@ -194,7 +238,12 @@ async fn tokens_of_the_past_and_of_the_future_are_refused() {
     for (offset, token) in &tokens {
         let refused = server.with_bearer(token).get("/v2/").await;
         assert_eq!(refused.status, 401, "a token of {offset}: {refused}");
-        assert!(refused.header("www-authenticate").contains("error=\"invalid_token\""), "{refused}");
+        assert!(
+            refused
+                .header("www-authenticate")
+                .contains("error=\"invalid_token\""),
+            "{refused}"
+        );
     }
     server.admin().get("/v2/").await.expect(200);
 }

@@ -36,15 +36,25 @@ async fn chunks_whose_range_lies_are_refused_and_harm_nothing() {
         let client = server.admin().speaking(protocol);
         let session = client.start_upload(REPOSITORY).await.location();
         for (range, status) in CHUNKS {
-            let case = Case::new(Method::PATCH, &session).header("content-range", range).body("0123456789");
+            let case = Case::new(Method::PATCH, &session)
+                .header("content-range", range)
+                .body("0123456789");
             let codes = &["BLOB_UPLOAD_INVALID", "SIZE_INVALID", "RANGE_INVALID"];
-            send(&client, &case.is(status, codes)).await.unwrap_or_else(|why| panic!("{protocol:?}: {why}"));
+            send(&client, &case.is(status, codes))
+                .await
+                .unwrap_or_else(|why| panic!("{protocol:?}: {why}"));
         }
-        let patch = client.patch(&session).header("content-range", "0-9").body("0123456789");
+        let patch = client
+            .patch(&session)
+            .header("content-range", "0-9")
+            .body("0123456789");
         let done = patch.await.expect(202);
         assert_eq!(done.header("range"), "0-9", "refused chunks must not count");
         let digest = sha256(b"0123456789");
-        client.put(&done.location_with(&format!("digest={digest}"))).await.expect(201);
+        client
+            .put(&done.location_with(&format!("digest={digest}")))
+            .await
+            .expect(201);
     }
     server.still_serves().await;
 }
@@ -60,7 +70,11 @@ async fn sessions_that_are_none_are_404() {
         *character = if *character == '0' { '1' } else { '0' };
     }
     let other: String = last.into_iter().collect();
-    let state = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let state = if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{query}")
+    };
     let sessions = [
         format!("{other}{state}"),
         format!("/v2/{REPOSITORY}/blobs/uploads/00000000-0000-0000-0000-000000000000"),
@@ -78,8 +92,12 @@ async fn sessions_that_are_none_are_404() {
             } else {
                 session.clone()
             };
-            let case = Case::new(method, path).body("x").is(&[404, 400], &["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"]);
-            send(&admin, &case).await.unwrap_or_else(|why| panic!("{why}"));
+            let case = Case::new(method, path)
+                .body("x")
+                .is(&[404, 400], &["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"]);
+            send(&admin, &case)
+                .await
+                .unwrap_or_else(|why| panic!("{why}"));
         }
     }
     admin.get(&real).await.expect(204);
@@ -90,11 +108,16 @@ async fn a_state_that_was_tampered_with_is_refused() {
     let server = SERVER.get().await;
     let admin = server.admin();
     let session = admin.start_upload(REPOSITORY).await.location();
-    let Some((path, query)) = session.split_once('?') else { return };
+    let Some((path, query)) = session.split_once('?') else {
+        return;
+    };
     let flip = |byte: char| if byte == 'A' { 'B' } else { 'A' };
     for at in [10, query.len() / 2, query.len() - 2] {
-        let tampered: String =
-            query.chars().enumerate().map(|(i, c)| if i == at { flip(c) } else { c }).collect();
+        let tampered: String = query
+            .chars()
+            .enumerate()
+            .map(|(i, c)| if i == at { flip(c) } else { c })
+            .collect();
         if tampered == query {
             continue;
         }
@@ -116,9 +139,14 @@ async fn a_body_that_is_not_as_long_as_announced_stores_nothing() {
         "PUT {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {authorization}\r\ncontent-length: 1000\r\n\r\n",
         server.host()
     );
-    raw.write(format!("{head}0123456789 and too little")).await.expect("the server reads");
+    raw.write(format!("{head}0123456789 and too little"))
+        .await
+        .expect("the server reads");
     raw.cut();
-    admin.get(&format!("/v2/{REPOSITORY}/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+    admin
+        .get(&format!("/v2/{REPOSITORY}/blobs/{digest}"))
+        .await
+        .expect_error(404, "BLOB_UNKNOWN");
 
     // more than announced: the rest is the next request, and it is none
     let bytes = b"0123456789";
@@ -129,7 +157,9 @@ async fn a_body_that_is_not_as_long_as_announced_stores_nothing() {
         "PUT {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {authorization}\r\ncontent-length: 10\r\n\r\n",
         server.host()
     );
-    raw.write(format!("{head}0123456789 and too much")).await.expect("the server reads");
+    raw.write(format!("{head}0123456789 and too much"))
+        .await
+        .expect("the server reads");
     assert_eq!(raw.answer().await.map(|answer| answer.status), Some(201));
     if let Some(answer) = raw.answer().await {
         assert_eq!(answer.status, 400, "{answer:?}");

@@ -72,10 +72,20 @@ impl Clone for Client {
 impl Client {
     pub(super) fn new(port: u16, authority: &Path, credential: Credential) -> Self {
         let trust = authority.exists().then(|| {
-            [tls::client_config(authority, &["http/1.1"]), tls::client_config(authority, &["h2"])]
+            [
+                tls::client_config(authority, &["http/1.1"]),
+                tls::client_config(authority, &["h2"]),
+            ]
         });
         let source = Ipv4Addr::LOCALHOST;
-        Self { port, source, credential, protocol: Protocol::Http1, trust, idle: Mutex::default() }
+        Self {
+            port,
+            source,
+            credential,
+            protocol: Protocol::Http1,
+            trust,
+            idle: Mutex::default(),
+        }
     }
 
     pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
@@ -85,13 +95,19 @@ impl Client {
 
     /// The same caller at another address of this machine, 127.0.0.`last`.
     pub(crate) fn at(&self, last: u8) -> Self {
-        Self { source: Ipv4Addr::new(127, 0, 0, last), ..self.clone() }
+        Self {
+            source: Ipv4Addr::new(127, 0, 0, last),
+            ..self.clone()
+        }
     }
 
     /// The same caller, who trusts only the certificates in `authority`.
     pub(crate) fn trusting(&self, authority: &Path) -> Self {
         let trust = Self::new(self.port, authority, Credential::None).trust;
-        Self { trust, ..self.clone() }
+        Self {
+            trust,
+            ..self.clone()
+        }
     }
 
     /// The user name, for a client that has one.
@@ -105,15 +121,24 @@ impl Client {
     /// The same person, holding a token for these scopes instead of a password.
     pub(crate) async fn with_token(&self, scopes: &[&str]) -> Self {
         let token = self.token(scopes).await;
-        Self { credential: Credential::Bearer(token), ..self.clone() }
+        Self {
+            credential: Credential::Bearer(token),
+            ..self.clone()
+        }
     }
 
     /// A token for these scopes, as docker asks for it.
     pub(crate) async fn token(&self, scopes: &[&str]) -> String {
-        let scopes: String = scopes.iter().map(|scope| format!("&scope={scope}")).collect();
+        let scopes: String = scopes
+            .iter()
+            .map(|scope| format!("&scope={scope}"))
+            .collect();
         let path = format!("/service/token?service=harbor-registry{scopes}");
         let answer = self.get(&path).await.expect(200).json();
-        answer["token"].as_str().expect("the answer has a token").to_owned()
+        answer["token"]
+            .as_str()
+            .expect("the answer has a token")
+            .to_owned()
     }
 
     pub(crate) fn get(&self, path: &str) -> Request<'_> {
@@ -145,26 +170,48 @@ impl Client {
             Credential::None => Vec::new(),
             Credential::Basic { user, password } => {
                 let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
-                vec![(AUTHORIZATION.to_string(), format!("Basic {pair}").into_bytes())]
+                vec![(
+                    AUTHORIZATION.to_string(),
+                    format!("Basic {pair}").into_bytes(),
+                )]
             }
             Credential::Bearer(token) => {
-                vec![(AUTHORIZATION.to_string(), format!("Bearer {token}").into_bytes())]
+                vec![(
+                    AUTHORIZATION.to_string(),
+                    format!("Bearer {token}").into_bytes(),
+                )]
             }
         };
-        Request { client: self, method, path: path.to_owned(), headers, body: empty() }
+        Request {
+            client: self,
+            method,
+            path: path.to_owned(),
+            headers,
+            body: empty(),
+        }
     }
 
     /// The certificate that a new handshake gets.
     pub(crate) async fn certificate(&self) -> CertificateDer<'static> {
-        self.certificate_for("127.0.0.1").await.expect("the handshake succeeds")
+        self.certificate_for("127.0.0.1")
+            .await
+            .expect("the handshake succeeds")
     }
 
     /// The certificate that a new handshake with this host name gets, if it is one for that name.
     pub(crate) async fn certificate_for(&self, host: &str) -> io::Result<CertificateDer<'static>> {
         let tcp = self.tcp().await?;
-        let config = self.trust.as_ref().expect("the CA was there when this client was made")[0].clone();
+        let config = self
+            .trust
+            .as_ref()
+            .expect("the CA was there when this client was made")[0]
+            .clone();
         let stream = tls::handshake(config, tcp, host).await?;
-        let chain = stream.get_ref().1.peer_certificates().expect("a server shows its certificate");
+        let chain = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .expect("a server shows its certificate");
         Ok(chain[0].clone().into_owned())
     }
 
@@ -173,7 +220,9 @@ impl Client {
         if self.source != Ipv4Addr::LOCALHOST {
             socket.bind((self.source, 0).into())?;
         }
-        let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).await?;
+        let stream = socket
+            .connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
+            .await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -184,7 +233,11 @@ impl Client {
             return Connection::http1(tcp).await;
         }
         let [http1, http2] = self.trust.as_ref().ok_or("the CA file is not there yet")?;
-        let config = if self.protocol == Protocol::Http2 { http2 } else { http1 };
+        let config = if self.protocol == Protocol::Http2 {
+            http2
+        } else {
+            http1
+        };
         let stream = tls::handshake(config.clone(), tcp, "127.0.0.1").await?;
         match self.protocol {
             Protocol::Http2 => Connection::http2(stream).await,
@@ -192,9 +245,16 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, mut request: hyper::Request<Body>) -> Result<(Response<Incoming>, Connection), Failure> {
+    async fn exchange(
+        &self,
+        mut request: hyper::Request<Body>,
+    ) -> Result<(Response<Incoming>, Connection), Failure> {
         loop {
-            let kept = self.idle.lock().expect("no test panics with the lock").pop();
+            let kept = self
+                .idle
+                .lock()
+                .expect("no test panics with the lock")
+                .pop();
             let fresh = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
@@ -210,7 +270,10 @@ impl Client {
     }
 
     fn keep(&self, connection: Connection) {
-        self.idle.lock().expect("no test panics with the lock").push(connection);
+        self.idle
+            .lock()
+            .expect("no test panics with the lock")
+            .push(connection);
     }
 }
 
@@ -220,15 +283,24 @@ enum Connection {
 }
 
 impl Connection {
-    async fn http1(io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static) -> Result<Self, Failure> {
-        let (sender, connection) = http1::Builder::new().max_headers(200).handshake(TokioIo::new(io)).await?;
+    async fn http1(
+        io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(200)
+            .handshake(TokioIo::new(io))
+            .await?;
         tokio::spawn(connection);
         Ok(Self::Http1(sender))
     }
 
-    async fn http2(io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static) -> Result<Self, Failure> {
-        let (sender, connection) =
-            http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(1 << 20).handshake(TokioIo::new(io)).await?;
+    async fn http2(
+        io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(1 << 20)
+            .handshake(TokioIo::new(io))
+            .await?;
         tokio::spawn(connection);
         Ok(Self::Http2(sender))
     }
@@ -267,13 +339,15 @@ pub(crate) struct Request<'c> {
 impl<'c> Request<'c> {
     /// Sets a header; one that was set before is replaced.
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.also_header(name, value)
     }
 
     /// Adds a header beside those of the same name.
     pub(crate) fn also_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
@@ -282,16 +356,20 @@ impl<'c> Request<'c> {
     }
 
     pub(crate) fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.body = Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync();
+        self.body = Full::new(bytes.into())
+            .map_err(|never| match never {})
+            .boxed_unsync();
         self
     }
 
     pub(crate) fn json(self, value: &Value) -> Self {
-        self.content_type("application/json").body(value.to_string())
+        self.content_type("application/json")
+            .body(value.to_string())
     }
 
     pub(crate) fn form(self, pairs: &str) -> Self {
-        self.content_type("application/x-www-form-urlencoded").body(pairs.to_owned())
+        self.content_type("application/x-www-form-urlencoded")
+            .body(pairs.to_owned())
     }
 
     /// A body that the test writes while the request runs.
@@ -309,7 +387,13 @@ impl<'c> Request<'c> {
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         client.keep(connection);
-        Ok(Answer { asked, status: head.status.as_u16(), version: head.version, headers: head.headers, body })
+        Ok(Answer {
+            asked,
+            status: head.status.as_u16(),
+            version: head.version,
+            headers: head.headers,
+            body,
+        })
     }
 
     /// Sends the request and leaves the body of the answer to the test.
@@ -345,7 +429,9 @@ impl<'c> IntoFuture for Request<'c> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let asked = format!("{} {}", self.method, self.path);
-            self.attempt().await.unwrap_or_else(|error| panic!("no answer to {asked}: {error:?}"))
+            self.attempt()
+                .await
+                .unwrap_or_else(|error| panic!("no answer to {asked}: {error:?}"))
         })
     }
 }
@@ -371,20 +457,29 @@ impl Answer {
     /// Fails the test for any other status or first error code.
     #[track_caller]
     pub(crate) fn expect_error(self, status: u16, code: &str) -> Self {
-        assert!(self.status == status && self.code() == code, "{status} {code} expected, but {self}");
+        assert!(
+            self.status == status && self.code() == code,
+            "{status} {code} expected, but {self}"
+        );
         self
     }
 
     /// The code of the first error in the body; empty where there is none.
     pub(crate) fn code(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        body["errors"][0]["code"].as_str().unwrap_or_default().to_owned()
+        body["errors"][0]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The message of the first error in the body; empty where there is none.
     pub(crate) fn message(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        body["errors"][0]["message"].as_str().unwrap_or_default().to_owned()
+        body["errors"][0]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     #[track_caller]
@@ -397,12 +492,15 @@ impl Answer {
     }
 
     pub(crate) fn maybe_header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"))
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("(not ASCII)"))
     }
 
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.maybe_header(name).unwrap_or_else(|| panic!("no header {name}: {self}"))
+        self.maybe_header(name)
+            .unwrap_or_else(|| panic!("no header {name}: {self}"))
     }
 
     #[track_caller]
@@ -413,8 +511,13 @@ impl Answer {
     /// Path and query of the `Location`, whether or not it names the host.
     #[track_caller]
     pub(crate) fn location(&self) -> String {
-        let uri: Uri = self.header("location").parse().unwrap_or_else(|error| panic!("{error}: {self}"));
-        uri.path_and_query().unwrap_or_else(|| panic!("no path in Location: {self}")).to_string()
+        let uri: Uri = self
+            .header("location")
+            .parse()
+            .unwrap_or_else(|error| panic!("{error}: {self}"));
+        uri.path_and_query()
+            .unwrap_or_else(|| panic!("no path in Location: {self}"))
+            .to_string()
     }
 
     /// [`Self::location`] with one more query parameter.
@@ -439,10 +542,16 @@ impl Answer {
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let body = String::from_utf8_lossy(&self.body[..self.body.len().min(600)]);
-        write!(f, "{} → {} {:?}\n{body}", self.asked, self.status, self.headers)
+        write!(
+            f,
+            "{} → {} {:?}\n{body}",
+            self.asked, self.status, self.headers
+        )
     }
 }
 
 fn empty() -> Body {
-    Full::default().map_err(|never| match never {}).boxed_unsync()
+    Full::default()
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }

@@ -18,7 +18,11 @@ pub(crate) fn sha512(bytes: &[u8]) -> String {
 /// Bytes that look random and are the same for the same seed.
 pub(crate) fn noise(seed: &str, length: usize) -> Bytes {
     let start = Sha256::digest(seed.as_bytes());
-    let mut state = start.iter().take(8).fold(1_u64, |state, byte| (state << 8) | u64::from(*byte)) | 1;
+    let mut state = start
+        .iter()
+        .take(8)
+        .fold(1_u64, |state, byte| (state << 8) | u64::from(*byte))
+        | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
         state ^= state << 13;
@@ -38,7 +42,10 @@ pub(crate) struct Blob {
 
 impl Blob {
     pub(crate) fn new(bytes: Bytes) -> Self {
-        Self { digest: sha256(&bytes), bytes }
+        Self {
+            digest: sha256(&bytes),
+            bytes,
+        }
     }
 
     pub(crate) fn descriptor(&self, media_type: &str) -> Value {
@@ -64,7 +71,8 @@ pub(crate) fn image(seed: &str) -> Image {
 /// An OCI index of these images.
 pub(crate) fn index_of(images: &[&Image]) -> (String, Bytes) {
     let manifests: Vec<Value> = images.iter().map(|image| image.descriptor()).collect();
-    let index = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests });
+    let index =
+        json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests });
     let bytes = Bytes::from(index.to_string());
     (sha256(&bytes), bytes)
 }
@@ -75,7 +83,10 @@ impl Image {
         let config = json!({ "architecture": "amd64", "os": "linux", "author": seed,
             "rootfs": { "type": "layers", "diff_ids": [] } });
         let config = Blob::new(config.to_string().into());
-        let layers = vec![Blob::new(noise(seed, 2000)), Blob::new(noise(&format!("{seed}, second"), 300))];
+        let layers = vec![
+            Blob::new(noise(seed, 2000)),
+            Blob::new(noise(&format!("{seed}, second"), 300)),
+        ];
         let mut manifest = json!({
             "schemaVersion": 2,
             "mediaType": media::OCI_MANIFEST,
@@ -85,9 +96,18 @@ impl Image {
         for (key, value) in fields.as_object().expect("the fields are an object") {
             manifest[key] = value.clone();
         }
-        let media_type = manifest["mediaType"].as_str().expect("a manifest has a media type").to_owned();
+        let media_type = manifest["mediaType"]
+            .as_str()
+            .expect("a manifest has a media type")
+            .to_owned();
         let manifest = Bytes::from(manifest.to_string());
-        Self { media_type, digest: sha256(&manifest), manifest, config, layers }
+        Self {
+            media_type,
+            digest: sha256(&manifest),
+            manifest,
+            config,
+            layers,
+        }
     }
 
     /// A referrer: an image about this one, of this artifact type.
@@ -113,13 +133,19 @@ impl Client {
         let digest = sha256(&bytes);
         let upload = self.start_upload(repository).await;
         let path = upload.location_with(&format!("digest={digest}"));
-        self.put(&path).content_type("application/octet-stream").body(bytes).await.expect(201);
+        self.put(&path)
+            .content_type("application/octet-stream")
+            .body(bytes)
+            .await
+            .expect(201);
         digest
     }
 
     /// POST that opens an upload session.
     pub(crate) async fn start_upload(&self, repository: &str) -> Answer {
-        self.post(&format!("/v2/{repository}/blobs/uploads/")).await.expect(202)
+        self.post(&format!("/v2/{repository}/blobs/uploads/"))
+            .await
+            .expect(202)
     }
 
     pub(crate) async fn push_manifest(
@@ -138,7 +164,18 @@ impl Client {
         for blob in image.blobs() {
             self.push_blob(repository, blob.bytes.clone()).await;
         }
-        let pushed = self.push_manifest(repository, reference, &image.media_type, image.manifest.clone()).await;
-        assert_eq!(pushed.expect(201).digest(), image.digest, "the digest that Gantry found");
+        let pushed = self
+            .push_manifest(
+                repository,
+                reference,
+                &image.media_type,
+                image.manifest.clone(),
+            )
+            .await;
+        assert_eq!(
+            pushed.expect(201).digest(),
+            image.digest,
+            "the digest that Gantry found"
+        );
     }
 }

@@ -28,12 +28,20 @@ pub(crate) enum Signer {
 impl Jwt {
     pub(crate) fn parse(token: &str) -> Self {
         let parts: Vec<&str> = token.split('.').collect();
-        let [header, claims, signature] = parts[..] else { panic!("not three parts: {token}") };
+        let [header, claims, signature] = parts[..] else {
+            panic!("not three parts: {token}")
+        };
         let decode = |part: &str| {
-            let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).expect("a part is base64url");
+            let bytes = BASE64_URL_SAFE_NO_PAD
+                .decode(part)
+                .expect("a part is base64url");
             serde_json::from_slice(&bytes).expect("a part is JSON")
         };
-        Self { header: decode(header), claims: decode(claims), signature: signature.to_owned() }
+        Self {
+            header: decode(header),
+            claims: decode(claims),
+            signature: signature.to_owned(),
+        }
     }
 
     /// The token with whatever signature it came with.
@@ -46,13 +54,19 @@ impl Jwt {
         let signature = match signer {
             Signer::Nobody => Vec::new(),
             Signer::OwnKey => {
-                let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key can be made");
-                let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).expect("a key can sign");
+                let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+                    .expect("a key can be made");
+                let signature = key
+                    .sign(&SystemRandom::new(), signed.as_bytes())
+                    .expect("a key can sign");
                 signature.as_ref().to_vec()
             }
-            Signer::Hmac(secret) => {
-                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes()).as_ref().to_vec()
-            }
+            Signer::Hmac(secret) => hmac::sign(
+                &hmac::Key::new(hmac::HMAC_SHA256, secret),
+                signed.as_bytes(),
+            )
+            .as_ref()
+            .to_vec(),
         };
         format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }

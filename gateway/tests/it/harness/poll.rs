@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// Asks `look` again and again until it finds something, and fails the test after `seconds`.
-pub(crate) async fn eventually<T>(seconds: u64, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(
+    seconds: u64,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
         if let Some(found) = look().await {

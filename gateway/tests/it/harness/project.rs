@@ -52,7 +52,12 @@ impl Server {
     pub(crate) async fn create_user(&self, name: &str) -> u64 {
         let user = json!({ "username": name, "password": PASSWORD, "email": format!("{name}@example.com"),
             "realname": name, "comment": "" });
-        let created = self.admin().post("/api/v2.0/users").json(&user).await.expect(201);
+        let created = self
+            .admin()
+            .post("/api/v2.0/users")
+            .json(&user)
+            .await
+            .expect(201);
         id_in(&created.location())
     }
 }
@@ -62,8 +67,17 @@ impl<'s> Project<'s> {
         let name = fresh("project");
         let public = (visibility == Visibility::Public).to_string();
         let body = json!({ "project_name": name, "metadata": { "public": public } });
-        let created = server.admin().post("/api/v2.0/projects").json(&body).await.expect(201);
-        Self { server, name, id: id_in(&created.location()) }
+        let created = server
+            .admin()
+            .post("/api/v2.0/projects")
+            .json(&body)
+            .await
+            .expect(201);
+        Self {
+            server,
+            name,
+            id: id_in(&created.location()),
+        }
     }
 
     pub(crate) fn repository(&self, name: &str) -> String {
@@ -80,12 +94,22 @@ impl<'s> Project<'s> {
     /// Makes a user a member; gives the member's id.
     pub(crate) async fn add(&self, user: &str, role: Role) -> u64 {
         let body = membership(user, role);
-        let added = self.server.admin().post(&self.members()).json(&body).await.expect(201);
+        let added = self
+            .server
+            .admin()
+            .post(&self.members())
+            .json(&body)
+            .await
+            .expect(201);
         id_in(&added.location())
     }
 
     pub(crate) async fn remove(&self, member: u64) {
-        self.server.admin().delete(&format!("{}/{member}", self.members())).await.expect(200);
+        self.server
+            .admin()
+            .delete(&format!("{}/{member}", self.members()))
+            .await
+            .expect(200);
     }
 
     /// The path of the project's members.
@@ -107,5 +131,6 @@ pub(crate) fn fresh(kind: &str) -> String {
 
 fn id_in(location: &str) -> u64 {
     let (_, id) = location.rsplit_once('/').expect("a Location is a path");
-    id.parse().unwrap_or_else(|_| panic!("no number at the end of {location}"))
+    id.parse()
+        .unwrap_or_else(|_| panic!("no number at the end of {location}"))
 }

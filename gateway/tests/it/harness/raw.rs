@@ -22,7 +22,6 @@ pub(crate) struct Raw {
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
     pub(crate) status: u16,
-    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -30,8 +29,16 @@ impl Raw {
     pub(crate) async fn connect(port: u16, authority: &Path) -> io::Result<Self> {
         let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
         tcp.set_nodelay(true)?;
-        let stream = tls::handshake(tls::client_config(authority, &["http/1.1"]), tcp, "127.0.0.1").await?;
-        Ok(Self { stream, read: Vec::new() })
+        let stream = tls::handshake(
+            tls::client_config(authority, &["http/1.1"]),
+            tcp,
+            "127.0.0.1",
+        )
+        .await?;
+        Ok(Self {
+            stream,
+            read: Vec::new(),
+        })
     }
 
     /// Writes and flushes; an error means that the server has closed the connection.
@@ -42,18 +49,25 @@ impl Raw {
 
     /// The next answer, or none if the server closes the connection first.
     pub(crate) async fn answer(&mut self) -> Option<RawAnswer> {
-        timeout(PATIENCE, self.read_answer()).await.expect("neither an answer nor an end within 10 s")
+        timeout(PATIENCE, self.read_answer())
+            .await
+            .expect("neither an answer nor an end within 10 s")
     }
 
     /// As [`Self::answer`], but a short silence counts as none too.
     pub(crate) async fn answer_if_any(&mut self) -> Option<RawAnswer> {
-        timeout(Duration::from_millis(300), self.read_answer()).await.ok().flatten()
+        timeout(Duration::from_millis(300), self.read_answer())
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Whether the next thing that comes is `100 Continue`.
     pub(crate) async fn says_continue(&mut self) -> bool {
         let expected: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        while self.read.len() < expected.len() && matches!(timeout(PATIENCE, self.fill()).await, Ok(true)) {}
+        while self.read.len() < expected.len()
+            && matches!(timeout(PATIENCE, self.fill()).await, Ok(true))
+        {}
         let said = self.read == expected;
         self.read.clear();
         said
@@ -81,14 +95,20 @@ impl Raw {
         };
         let head = String::from_utf8_lossy(&self.read[..head_end]).into_owned();
         self.read.drain(..head_end);
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
         if (100..200).contains(&status) {
             return Box::pin(self.read_answer()).await;
         }
-        let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let length = header(&head, "content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
         while self.read.len() < length && self.fill().await {}
         let body = self.read.drain(..length.min(self.read.len())).collect();
-        Some(RawAnswer { status, head, body })
+        Some(RawAnswer { status, body })
     }
 
     /// Reads some more; false at the end of the stream.
@@ -105,20 +125,22 @@ impl Raw {
 }
 
 impl RawAnswer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        header(&self.head, name)
-    }
-
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
+/// The value of a header in a raw answer.
 fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let lines = head.lines().filter_map(|line| line.split_once(':'));
-    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    lines
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+        .next()
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }

@@ -48,7 +48,11 @@ impl Server {
                 return server;
             }
             server.may_complain();
-            assert!(server.log().contains("in use"), "gantry did not start:\n{}", server.log());
+            assert!(
+                server.log().contains("in use"),
+                "gantry did not start:\n{}",
+                server.log()
+            );
         }
         panic!("no free port in three tries");
     }
@@ -93,13 +97,20 @@ impl Server {
     }
 
     pub(crate) fn as_user_with(&self, name: &str, password: &str) -> Client {
-        let credential = Credential::Basic { user: name.to_owned(), password: password.to_owned() };
+        let credential = Credential::Basic {
+            user: name.to_owned(),
+            password: password.to_owned(),
+        };
         Client::new(self.port, &self.authority_file(), credential)
     }
 
     /// A client that holds this token, wherever it came from.
     pub(crate) fn with_bearer(&self, token: &str) -> Client {
-        Client::new(self.port, &self.authority_file(), Credential::Bearer(token.to_owned()))
+        Client::new(
+            self.port,
+            &self.authority_file(),
+            Credential::Bearer(token.to_owned()),
+        )
     }
 
     /// A client of the plain-HTTP listener for metrics and health.
@@ -109,7 +120,9 @@ impl Server {
 
     /// A TLS connection on which a test writes what it wants, HTTP or not.
     pub(crate) async fn raw(&self) -> Raw {
-        Raw::connect(self.port, &self.authority_file()).await.expect("the server accepts a connection")
+        Raw::connect(self.port, &self.authority_file())
+            .await
+            .expect("the server accepts a connection")
     }
 
     /// The TLS version that is agreed on with a client that knows only this one.
@@ -127,38 +140,70 @@ impl Server {
     pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut command = gantry(arguments);
-        command.current_dir(folder.path()).envs(environment.iter().copied()).stdin(Stdio::null());
-        let run = tokio::process::Command::from(command).kill_on_drop(true).output();
+        command
+            .current_dir(folder.path())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null());
+        let run = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .output();
         let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
-        ended.expect("gantry ends within a minute").expect("gantry can be run")
+        ended
+            .expect("gantry ends within a minute")
+            .expect("gantry can be run")
     }
 
     /// Runs `gantry ARGUMENTS --data DIR` to its end.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = gantry(arguments);
         command.arg("--data").arg(self.data()).stdin(Stdio::null());
-        tokio::process::Command::from(command).output().await.expect("gantry can be run")
+        tokio::process::Command::from(command)
+            .output()
+            .await
+            .expect("gantry can be run")
     }
 
     /// As [`Self::cli`], for a command that has to succeed; gives what it printed.
     pub(crate) async fn cli_prints(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments).await;
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "gantry {arguments:?}: {}\n{out}{err}", output.status);
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success(),
+            "gantry {arguments:?}: {}\n{out}{err}",
+            output.status
+        );
         out.into_owned()
     }
 
     /// Starts the stopped or killed server again, on the same data and ports.
     pub(crate) async fn restart(&self) {
-        assert!(self.try_launch().await, "gantry did not start again:\n{}", self.log());
+        assert!(
+            self.try_launch().await,
+            "gantry did not start again:\n{}",
+            self.log()
+        );
     }
 
     /// As [`Self::restart`], with the clock of the process moved, such as `-2h`.
     pub(crate) async fn restart_with_clock(&self, offset: &str) {
         let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
-        assert!(Path::new(library).exists(), "faketime is missing: apt-get install faketime");
-        let clock = [("LD_PRELOAD", library), ("DONT_FAKE_MONOTONIC", "1"), ("FAKETIME", offset)];
-        assert!(self.launch(&clock).await, "gantry did not start again:\n{}", self.log());
+        assert!(
+            Path::new(library).exists(),
+            "faketime is missing: apt-get install faketime"
+        );
+        let clock = [
+            ("LD_PRELOAD", library),
+            ("DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME", offset),
+        ];
+        assert!(
+            self.launch(&clock).await,
+            "gantry did not start again:\n{}",
+            self.log()
+        );
     }
 
     /// This test provokes an ERROR line on purpose; a panic still fails it.
@@ -180,7 +225,11 @@ impl Server {
     pub(crate) async fn stop(&self) {
         self.ask_to_stop();
         let status = self.ended(30).await;
-        assert!(status.success(), "gantry ended with {status}:\n{}", self.log());
+        assert!(
+            status.success(),
+            "gantry ended with {status}:\n{}",
+            self.log()
+        );
     }
 
     /// Waits for the end of a process that was asked to stop.
@@ -197,7 +246,12 @@ impl Server {
 
     /// SIGKILL: no goodbye, no flush.
     pub(crate) fn kill(&self) {
-        let mut process = self.process.lock().expect("no test panics with the lock").take().expect("it runs");
+        let mut process = self
+            .process
+            .lock()
+            .expect("no test panics with the lock")
+            .take()
+            .expect("it runs");
         process.kill().expect("the process can be killed");
         process.wait().expect("the process can be waited for");
     }
@@ -209,10 +263,25 @@ impl Server {
         let image = super::image(&repository);
         let admin = self.admin();
         admin.push_image(&repository, "latest", &image).await;
-        let pulled = admin.get(&format!("/v2/{repository}/manifests/latest")).await.expect(200);
-        assert_eq!(pulled.body, image.manifest, "the manifest came back changed");
-        let layer = admin.get(&format!("/v2/{repository}/blobs/{}", image.layers[0].digest)).await.expect(200);
-        assert_eq!(layer.body, image.layers[0].bytes, "the layer came back changed");
+        let pulled = admin
+            .get(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(200);
+        assert_eq!(
+            pulled.body, image.manifest,
+            "the manifest came back changed"
+        );
+        let layer = admin
+            .get(&format!(
+                "/v2/{repository}/blobs/{}",
+                image.layers[0].digest
+            ))
+            .await
+            .expect(200);
+        assert_eq!(
+            layer.body, image.layers[0].bytes,
+            "the layer came back changed"
+        );
     }
 
     async fn try_launch(&self) -> bool {
@@ -227,7 +296,12 @@ impl Server {
             .expect("the log can be opened");
         let child = gantry(&["serve", "--data"])
             .arg(self.data())
-            .args(["--listen", &self.host(), "--metrics-listen", &format!("127.0.0.1:{}", self.metrics_port)])
+            .args([
+                "--listen",
+                &self.host(),
+                "--metrics-listen",
+                &format!("127.0.0.1:{}", self.metrics_port),
+            ])
             .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
             .envs(self.settings.iter().map(|(key, value)| (key, value)))
             .envs(extra.iter().copied())
@@ -247,8 +321,18 @@ impl Server {
             if self.poll_ended().is_some() {
                 return Some(false);
             }
-            let metrics = operator.get("/readyz").attempt().await.is_ok_and(|answer| answer.status == 200);
-            let public = metrics && self.anonymous().get("/readyz").attempt().await.is_ok_and(|a| a.status == 200);
+            let metrics = operator
+                .get("/readyz")
+                .attempt()
+                .await
+                .is_ok_and(|answer| answer.status == 200);
+            let public = metrics
+                && self
+                    .anonymous()
+                    .get("/readyz")
+                    .attempt()
+                    .await
+                    .is_ok_and(|a| a.status == 200);
             public.then_some(true)
         };
         let ready = eventually(60, "gantry is ready", ready).await;
@@ -260,7 +344,11 @@ impl Server {
 
     fn poll_ended(&self) -> Option<ExitStatus> {
         let mut process = self.process.lock().expect("no test panics with the lock");
-        process.as_mut().expect("it was started").try_wait().expect("the process can be asked")
+        process
+            .as_mut()
+            .expect("it was started")
+            .try_wait()
+            .expect("the process can be asked")
     }
 
     fn signal(&self, signal: Signal) {
@@ -275,7 +363,10 @@ impl Server {
         let bad = |line: &&str| {
             line.contains("panicked at")
                 || !excused && line.contains("\"level\":\"ERROR\"")
-                || !excused && line.split_whitespace().any(|word| strip_colour(word) == "ERROR")
+                || !excused
+                    && line
+                        .split_whitespace()
+                        .any(|word| strip_colour(word) == "ERROR")
         };
         self.log().lines().filter(bad).map(str::to_owned).collect()
     }
@@ -283,14 +374,21 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let running = self.process.lock().map_or(None, |mut process| process.take());
+        let running = self
+            .process
+            .lock()
+            .map_or(None, |mut process| process.take());
         let ended = running.map(end);
         if std::thread::panicking() {
             eprintln!("--- log of gantry ---\n{}", last(&self.log(), 60));
             return;
         }
         let complaints = self.complaints();
-        assert!(complaints.is_empty(), "gantry complained:\n{}", complaints.join("\n"));
+        assert!(
+            complaints.is_empty(),
+            "gantry complained:\n{}",
+            complaints.join("\n")
+        );
         if let Some(Err(how)) = ended {
             panic!("gantry did not stop well: {how}\n{}", last(&self.log(), 60));
         }
@@ -305,7 +403,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) const fn new(settings: &'static [(&'static str, &'static str)]) -> Self {
-        Self { settings, server: tokio::sync::Mutex::const_new(Weak::new()) }
+        Self {
+            settings,
+            server: tokio::sync::Mutex::const_new(Weak::new()),
+        }
     }
 
     pub(crate) async fn get(&self) -> Arc<Server> {
@@ -321,9 +422,12 @@ impl Shared {
 
 /// `gantry ARGUMENTS`, with nothing of our own environment that would configure it.
 fn gantry(arguments: &[&str]) -> Command {
-    let binary = std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into());
+    let binary =
+        std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into());
     let mut command = Command::new(binary);
-    for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("GANTRY_")) {
+    for (key, _) in
+        std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("GANTRY_"))
+    {
         command.env_remove(key);
     }
     command.args(arguments);
@@ -352,7 +456,10 @@ fn end(mut process: Child) -> Result<(), String> {
 
 fn free_port() -> u16 {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    socket.local_addr().expect("a bound socket has an address").port()
+    socket
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
 }
 
 fn strip_colour(word: &str) -> &str {

@@ -30,7 +30,9 @@ fn configured(
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authority).expect("the CA file can be read") {
-        roots.add(certificate.expect("the CA file is PEM")).expect("the CA is a certificate");
+        roots
+            .add(certificate.expect("the CA file is PEM"))
+            .expect("the CA is a certificate");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -38,7 +40,10 @@ fn configured(
         .expect("TLS 1.2 and 1.3 are there")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
     Arc::new(config)
 }
 
@@ -61,7 +66,9 @@ impl Authority {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names are fine");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
         let issuer = rcgen::CertifiedIssuer::self_signed(params, key).expect("a CA can be made");
         Self { issuer }
     }
@@ -75,7 +82,9 @@ impl Authority {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let params = rcgen::CertificateParams::new(names).expect("the names are valid");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be signed");
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .expect("a certificate can be signed");
         (certificate.pem(), key.serialize_pem())
     }
 }

@@ -15,12 +15,25 @@ async fn deleting_a_tag_keeps_the_digest() {
     admin.push_image(&repository, "two", &image).await;
     let path = |reference: &str| format!("/v2/{repository}/manifests/{reference}");
     admin.delete(&path("one")).await.expect(202);
-    admin.get(&path("one")).await.expect_error(404, "MANIFEST_UNKNOWN");
-    admin.delete(&path("one")).await.expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .get(&path("one"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .delete(&path("one"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
     admin.get(&path("two")).await.expect(200);
     admin.delete(&path("two")).await.expect(202);
-    assert_eq!(admin.get(&path(&image.digest)).await.expect(200).body, image.manifest);
-    let tags = admin.get(&format!("/v2/{repository}/tags/list")).await.expect(200).json();
+    assert_eq!(
+        admin.get(&path(&image.digest)).await.expect(200).body,
+        image.manifest
+    );
+    let tags = admin
+        .get(&format!("/v2/{repository}/tags/list"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(tags, json!({ "name": repository, "tags": [] }));
 }
 
@@ -36,11 +49,21 @@ async fn deleting_a_digest_takes_its_tags_along() {
     let path = |reference: &str| format!("/v2/{repository}/manifests/{reference}");
     admin.delete(&path(&image.digest)).await.expect(202);
     for reference in ["one", "two", image.digest.as_str()] {
-        admin.get(&path(reference)).await.expect_error(404, "MANIFEST_UNKNOWN");
+        admin
+            .get(&path(reference))
+            .await
+            .expect_error(404, "MANIFEST_UNKNOWN");
         admin.head(&path(reference)).await.expect(404);
     }
-    admin.delete(&path(&image.digest)).await.expect_error(404, "MANIFEST_UNKNOWN");
-    let tags = admin.get(&format!("/v2/{repository}/tags/list")).await.expect(200).json();
+    admin
+        .delete(&path(&image.digest))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    let tags = admin
+        .get(&format!("/v2/{repository}/tags/list"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(tags["tags"], json!(["other"]));
 }
 
@@ -52,11 +75,20 @@ async fn a_child_of_an_index_stays_until_the_index_goes() {
     let child = image("child of an index");
     admin.push_image(&repository, &child.digest, &child).await;
     let (digest, index) = index_of(&[&child]);
-    admin.push_manifest(&repository, "index", media::OCI_INDEX, index).await.expect(201);
+    admin
+        .push_manifest(&repository, "index", media::OCI_INDEX, index)
+        .await
+        .expect(201);
     let child = format!("/v2/{repository}/manifests/{}", child.digest);
-    admin.delete(&child).await.expect_error(412, "VIOLATE_FOREIGN_KEY_CONSTRAINT");
+    admin
+        .delete(&child)
+        .await
+        .expect_error(412, "VIOLATE_FOREIGN_KEY_CONSTRAINT");
     admin.get(&child).await.expect(200);
-    admin.delete(&format!("/v2/{repository}/manifests/{digest}")).await.expect(202);
+    admin
+        .delete(&format!("/v2/{repository}/manifests/{digest}"))
+        .await
+        .expect(202);
     admin.delete(&child).await.expect(202);
 }
 
@@ -70,7 +102,10 @@ async fn a_blob_that_a_manifest_names_is_not_deleted() {
     for blob in image.blobs() {
         let path = format!("/v2/{repository}/blobs/{}", blob.digest);
         let refused = admin.delete(&path).await.expect_error(405, "UNSUPPORTED");
-        assert!(refused.text().contains(&image.digest), "the answer names the manifest: {refused}");
+        assert!(
+            refused.text().contains(&image.digest),
+            "the answer names the manifest: {refused}"
+        );
         admin.get(&path).await.expect(200);
     }
 }
@@ -81,17 +116,31 @@ async fn a_blob_that_nothing_names_is_deleted() {
     let project = server.private_project().await;
     let admin = server.admin();
     let bytes = noise("nobody's", 333);
-    let digest = admin.push_blob(&project.repository("here"), bytes.clone()).await;
-    admin.push_blob(&project.repository("there"), bytes.clone()).await;
+    let digest = admin
+        .push_blob(&project.repository("here"), bytes.clone())
+        .await;
+    admin
+        .push_blob(&project.repository("there"), bytes.clone())
+        .await;
     let path = format!("/v2/{}/blobs/{digest}", project.repository("here"));
     admin.delete(&path).await.expect(202);
     admin.get(&path).await.expect_error(404, "BLOB_UNKNOWN");
     admin.head(&path).await.expect(404);
     admin.delete(&path).await.expect_error(404, "BLOB_UNKNOWN");
     let elsewhere = format!("/v2/{}/blobs/{digest}", project.repository("there"));
-    assert_eq!(admin.get(&elsewhere).await.expect(200).body, bytes, "the other repository keeps it");
-    admin.push_blob(&project.repository("here"), bytes.clone()).await;
-    assert_eq!(admin.get(&path).await.expect(200).body, bytes, "it can be pushed again");
+    assert_eq!(
+        admin.get(&elsewhere).await.expect(200).body,
+        bytes,
+        "the other repository keeps it"
+    );
+    admin
+        .push_blob(&project.repository("here"), bytes.clone())
+        .await;
+    assert_eq!(
+        admin.get(&path).await.expect(200).body,
+        bytes,
+        "it can be pushed again"
+    );
 }
 
 #[tokio::test]
@@ -102,8 +151,14 @@ async fn a_repository_outlives_its_manifests_and_can_be_used_again() {
     let image = image("again and again");
     for _ in 0..3 {
         admin.push_image(&repository, "latest", &image).await;
-        admin.delete(&format!("/v2/{repository}/manifests/{}", image.digest)).await.expect(202);
-        admin.get(&format!("/v2/{repository}/manifests/latest")).await.expect(404);
+        admin
+            .delete(&format!("/v2/{repository}/manifests/{}", image.digest))
+            .await
+            .expect(202);
+        admin
+            .get(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(404);
     }
 }
 
@@ -114,9 +169,21 @@ async fn a_deletion_that_fails_deletes_nothing() {
     let admin = server.admin();
     let image = image("fails to be deleted");
     admin.push_image(&repository, "latest", &image).await;
-    admin.delete(&format!("/v2/{repository}/manifests/nope")).await.expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .delete(&format!("/v2/{repository}/manifests/nope"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
     let nothing = format!("sha256:{}", "1".repeat(64));
-    admin.delete(&format!("/v2/{repository}/manifests/{nothing}")).await.expect_error(404, "MANIFEST_UNKNOWN");
-    admin.delete(&format!("/v2/{repository}/blobs/{nothing}")).await.expect_error(404, "BLOB_UNKNOWN");
-    admin.get(&format!("/v2/{repository}/manifests/latest")).await.expect(200);
+    admin
+        .delete(&format!("/v2/{repository}/manifests/{nothing}"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .delete(&format!("/v2/{repository}/blobs/{nothing}"))
+        .await
+        .expect_error(404, "BLOB_UNKNOWN");
+    admin
+        .get(&format!("/v2/{repository}/manifests/latest"))
+        .await
+        .expect(200);
 }

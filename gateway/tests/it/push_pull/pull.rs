@@ -52,8 +52,16 @@ async fn a_range_gets_its_part_of_a_blob() {
                 Part(first, last) => {
                     let answer = answer.expect(206);
                     assert_eq!(answer.body, bytes.slice(*first..=*last), "{range}");
-                    assert_eq!(answer.header("content-range"), format!("bytes {first}-{last}/1000"), "{range}");
-                    assert_eq!(answer.header("content-length"), answer.body.len().to_string(), "{range}");
+                    assert_eq!(
+                        answer.header("content-range"),
+                        format!("bytes {first}-{last}/1000"),
+                        "{range}"
+                    );
+                    assert_eq!(
+                        answer.header("content-length"),
+                        answer.body.len().to_string(),
+                        "{range}"
+                    );
                 }
                 Nothing => {
                     let answer = answer.expect(416);
@@ -76,7 +84,14 @@ async fn ranges_of_a_large_blob_join_to_the_whole() {
     let mut joined = Vec::new();
     while joined.len() < bytes.len() {
         let range = format!("bytes={}-{}", joined.len(), joined.len() + 777_776);
-        joined.extend_from_slice(&admin.get(&path).header("range", range).await.expect(206).body);
+        joined.extend_from_slice(
+            &admin
+                .get(&path)
+                .header("range", range)
+                .await
+                .expect(206)
+                .body,
+        );
     }
     assert!(joined == bytes, "the pieces differ from the whole");
 }
@@ -88,7 +103,11 @@ async fn a_range_of_an_empty_blob_cannot_be_satisfied() {
     let admin = server.admin();
     let digest = admin.push_blob(&repository, "").await;
     let path = format!("/v2/{repository}/blobs/{digest}");
-    let refused = admin.get(&path).header("range", "bytes=0-0").await.expect(416);
+    let refused = admin
+        .get(&path)
+        .header("range", "bytes=0-0")
+        .await
+        .expect(416);
     assert_eq!(refused.header("content-range"), "bytes */0");
 }
 
@@ -102,11 +121,17 @@ async fn what_a_client_already_has_is_304() {
     let layer = &image.layers[0].digest;
     let resources = [
         (format!("/v2/{repository}/manifests/latest"), &image.digest),
-        (format!("/v2/{repository}/manifests/{}", image.digest), &image.digest),
+        (
+            format!("/v2/{repository}/manifests/{}", image.digest),
+            &image.digest,
+        ),
         (format!("/v2/{repository}/blobs/{layer}"), layer),
     ];
     for (path, digest) in resources {
-        assert_eq!(admin.get(&path).await.expect(200).header("etag"), format!("\"{digest}\""));
+        assert_eq!(
+            admin.get(&path).await.expect(200).header("etag"),
+            format!("\"{digest}\"")
+        );
         let matching = [
             format!("\"{digest}\""),
             digest.clone(),
@@ -115,12 +140,24 @@ async fn what_a_client_already_has_is_304() {
             "*".to_owned(),
         ];
         for etag in matching {
-            let answer = admin.get(&path).header("if-none-match", &etag).await.expect(304);
+            let answer = admin
+                .get(&path)
+                .header("if-none-match", &etag)
+                .await
+                .expect(304);
             assert!(answer.body.is_empty(), "{etag}");
             assert_eq!(answer.header("etag"), format!("\"{digest}\""), "{etag}");
-            admin.head(&path).header("if-none-match", &etag).await.expect(304);
+            admin
+                .head(&path)
+                .header("if-none-match", &etag)
+                .await
+                .expect(304);
         }
-        admin.get(&path).header("if-none-match", "\"other\"").await.expect(200);
+        admin
+            .get(&path)
+            .header("if-none-match", "\"other\"")
+            .await
+            .expect(200);
     }
 }
 
@@ -129,7 +166,10 @@ async fn head_has_the_headers_of_get() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("head");
     let image = image("head and get");
-    server.admin().push_image(&repository, "latest", &image).await;
+    server
+        .admin()
+        .push_image(&repository, "latest", &image)
+        .await;
     let paths = [
         format!("/v2/{repository}/manifests/latest"),
         format!("/v2/{repository}/manifests/{}", image.digest),
@@ -160,12 +200,24 @@ async fn a_pull_has_the_headers_that_clients_read() {
     let admin = server.admin();
     let image = image("headers");
     admin.push_image(&repository, "latest", &image).await;
-    let manifest = admin.get(&format!("/v2/{repository}/manifests/latest")).await.expect(200);
+    let manifest = admin
+        .get(&format!("/v2/{repository}/manifests/latest"))
+        .await
+        .expect(200);
     assert_eq!(manifest.header("content-type"), media::OCI_MANIFEST);
-    assert_eq!(manifest.header("content-length"), image.manifest.len().to_string());
+    assert_eq!(
+        manifest.header("content-length"),
+        image.manifest.len().to_string()
+    );
     assert_eq!(manifest.digest(), image.digest);
-    assert_eq!(manifest.header("docker-distribution-api-version"), "registry/2.0");
-    let blob = admin.get(&format!("/v2/{repository}/blobs/{}", image.config.digest)).await.expect(200);
+    assert_eq!(
+        manifest.header("docker-distribution-api-version"),
+        "registry/2.0"
+    );
+    let blob = admin
+        .get(&format!("/v2/{repository}/blobs/{}", image.config.digest))
+        .await
+        .expect(200);
     assert_eq!(blob.header("content-type"), "application/octet-stream");
     assert_eq!(blob.header("accept-ranges"), "bytes");
     assert_eq!(blob.digest(), image.config.digest);
@@ -178,10 +230,21 @@ async fn accept_neither_converts_nor_refuses() {
     let admin = server.admin();
     let image = image("accept");
     admin.push_image(&repository, "latest", &image).await;
-    for accept in [media::OCI_MANIFEST, media::DOCKER_MANIFEST, media::OCI_INDEX, "text/html", "*/*", ""] {
+    for accept in [
+        media::OCI_MANIFEST,
+        media::DOCKER_MANIFEST,
+        media::OCI_INDEX,
+        "text/html",
+        "*/*",
+        "",
+    ] {
         let path = format!("/v2/{repository}/manifests/latest");
         let answer = admin.get(&path).header("accept", accept).await.expect(200);
-        assert_eq!((answer.header("content-type"), &answer.body), (media::OCI_MANIFEST, &image.manifest), "{accept}");
+        assert_eq!(
+            (answer.header("content-type"), &answer.body),
+            (media::OCI_MANIFEST, &image.manifest),
+            "{accept}"
+        );
     }
 }
 
@@ -191,27 +254,63 @@ async fn what_is_missing_says_what_is_missing() {
     let project = server.private_project().await;
     let repository = project.repository("there");
     let admin = server.admin();
-    admin.push_image(&repository, "latest", &image("there")).await;
+    admin
+        .push_image(&repository, "latest", &image("there"))
+        .await;
     let nothing = format!("sha256:{}", "0".repeat(64));
-    let by_tag = admin.get(&format!("/v2/{repository}/manifests/nope")).await.expect_error(404, "MANIFEST_UNKNOWN");
-    assert!(by_tag.message().contains("not found"), "scripts look for it: {by_tag}");
-    admin.get(&format!("/v2/{repository}/manifests/{nothing}")).await.expect_error(404, "MANIFEST_UNKNOWN");
-    admin.get(&format!("/v2/{repository}/blobs/{nothing}")).await.expect_error(404, "BLOB_UNKNOWN");
+    let by_tag = admin
+        .get(&format!("/v2/{repository}/manifests/nope"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    assert!(
+        by_tag.message().contains("not found"),
+        "scripts look for it: {by_tag}"
+    );
+    admin
+        .get(&format!("/v2/{repository}/manifests/{nothing}"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .get(&format!("/v2/{repository}/blobs/{nothing}"))
+        .await
+        .expect_error(404, "BLOB_UNKNOWN");
     let missing = project.repository("not-there");
-    admin.get(&format!("/v2/{missing}/tags/list")).await.expect_error(404, "NAME_UNKNOWN");
-    let answer = admin.get(&format!("/v2/{missing}/manifests/latest")).await.expect(404);
-    assert!(["NAME_UNKNOWN", "MANIFEST_UNKNOWN"].contains(&answer.code().as_str()), "{answer}");
+    admin
+        .get(&format!("/v2/{missing}/tags/list"))
+        .await
+        .expect_error(404, "NAME_UNKNOWN");
+    let answer = admin
+        .get(&format!("/v2/{missing}/manifests/latest"))
+        .await
+        .expect(404);
+    assert!(
+        ["NAME_UNKNOWN", "MANIFEST_UNKNOWN"].contains(&answer.code().as_str()),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn the_version_check_asks_for_a_sign_in() {
     let server = SERVER.get().await;
-    let refused = server.anonymous().get("/v2/").await.expect_error(401, "UNAUTHORIZED");
-    let realm = format!("Bearer realm=\"https://{}/service/token\",service=\"harbor-registry\"", server.host());
+    let refused = server
+        .anonymous()
+        .get("/v2/")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    let realm = format!(
+        "Bearer realm=\"https://{}/service/token\",service=\"harbor-registry\"",
+        server.host()
+    );
     assert_eq!(refused.header("www-authenticate"), realm);
-    assert_eq!(refused.header("docker-distribution-api-version"), "registry/2.0");
+    assert_eq!(
+        refused.header("docker-distribution-api-version"),
+        "registry/2.0"
+    );
     for path in ["/v2/", "/v2"] {
         let answer = server.admin().get(path).await.expect(200);
-        assert_eq!(answer.header("docker-distribution-api-version"), "registry/2.0");
+        assert_eq!(
+            answer.header("docker-distribution-api-version"),
+            "registry/2.0"
+        );
     }
 }

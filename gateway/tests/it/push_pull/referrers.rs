@@ -16,20 +16,42 @@ async fn referrers(client: &Client, repository: &str, digest: &str, query: &str)
         let page = client.get(&path).await.expect(200);
         assert_eq!(page.header("content-type"), media::OCI_INDEX);
         let index = page.json();
-        assert_eq!((&index["schemaVersion"], &index["mediaType"]), (&json!(2), &json!(media::OCI_INDEX)));
-        found.extend(index["manifests"].as_array().cloned().expect("manifests are a list"));
+        assert_eq!(
+            (&index["schemaVersion"], &index["mediaType"]),
+            (&json!(2), &json!(media::OCI_INDEX))
+        );
+        found.extend(
+            index["manifests"]
+                .as_array()
+                .cloned()
+                .expect("manifests are a list"),
+        );
         next = page.link("next");
     }
     found
 }
 
-async fn push_about(client: &Client, repository: &str, subject: &Image, seed: &str, artifact_type: &str) -> Image {
+async fn push_about(
+    client: &Client,
+    repository: &str,
+    subject: &Image,
+    seed: &str,
+    artifact_type: &str,
+) -> Image {
     let referrer = subject.about(seed, artifact_type);
     for blob in referrer.blobs() {
         client.push_blob(repository, blob.bytes.clone()).await;
     }
-    let pushed = client.push_manifest(repository, &referrer.digest, &referrer.media_type, referrer.manifest.clone());
-    assert_eq!(pushed.await.expect(201).header("oci-subject"), subject.digest);
+    let pushed = client.push_manifest(
+        repository,
+        &referrer.digest,
+        &referrer.media_type,
+        referrer.manifest.clone(),
+    );
+    assert_eq!(
+        pushed.await.expect(201).header("oci-subject"),
+        subject.digest
+    );
     referrer
 }
 
@@ -40,13 +62,21 @@ async fn referrers_are_listed_with_what_clients_need() {
     let admin = server.admin();
     let subject = image("subject");
     admin.push_image(&repository, "latest", &subject).await;
-    assert_eq!(referrers(&admin, &repository, &subject.digest, "").await, Vec::<Value>::new());
+    assert_eq!(
+        referrers(&admin, &repository, &subject.digest, "").await,
+        Vec::<Value>::new()
+    );
     let signature = push_about(&admin, &repository, &subject, "a signature", SIGNATURE).await;
     let bill = push_about(&admin, &repository, &subject, "a bill", BILL).await;
     let listed = referrers(&admin, &repository, &subject.digest, "").await;
     assert_eq!(listed.len(), 2);
-    for (referrer, artifact_type, about) in [(signature, SIGNATURE, "a signature"), (bill, BILL, "a bill")] {
-        let found = listed.iter().find(|entry| entry["digest"] == referrer.digest.as_str());
+    for (referrer, artifact_type, about) in [
+        (signature, SIGNATURE, "a signature"),
+        (bill, BILL, "a bill"),
+    ] {
+        let found = listed
+            .iter()
+            .find(|entry| entry["digest"] == referrer.digest.as_str());
         let found = found.unwrap_or_else(|| panic!("{about} is not in {listed:?}"));
         assert_eq!(found["mediaType"], media::OCI_MANIFEST);
         assert_eq!(found["size"], referrer.manifest.len());
@@ -64,14 +94,27 @@ async fn referrers_are_filtered_by_artifact_type() {
     admin.push_image(&repository, "latest", &subject).await;
     let signature = push_about(&admin, &repository, &subject, "filtered one", SIGNATURE).await;
     push_about(&admin, &repository, &subject, "filtered two", BILL).await;
-    let path = format!("/v2/{repository}/referrers/{}?artifactType={SIGNATURE}", subject.digest);
+    let path = format!(
+        "/v2/{repository}/referrers/{}?artifactType={SIGNATURE}",
+        subject.digest
+    );
     let answer = admin.get(&path).await.expect(200);
     assert_eq!(answer.header("oci-filters-applied"), "artifactType");
-    let listed = answer.json()["manifests"].as_array().cloned().expect("manifests are a list");
+    let listed = answer.json()["manifests"]
+        .as_array()
+        .cloned()
+        .expect("manifests are a list");
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0]["digest"], signature.digest.as_str());
-    assert!(referrers(&admin, &repository, &subject.digest, "?artifactType=none").await.is_empty());
-    let unfiltered = admin.get(&format!("/v2/{repository}/referrers/{}", subject.digest)).await.expect(200);
+    assert!(
+        referrers(&admin, &repository, &subject.digest, "?artifactType=none")
+            .await
+            .is_empty()
+    );
+    let unfiltered = admin
+        .get(&format!("/v2/{repository}/referrers/{}", subject.digest))
+        .await
+        .expect(200);
     assert_eq!(unfiltered.maybe_header("oci-filters-applied"), None);
 }
 
@@ -83,7 +126,9 @@ async fn the_artifact_type_falls_back_to_the_type_of_the_config() {
     let subject = image("fallback subject");
     admin.push_image(&repository, "latest", &subject).await;
     let referrer = Image::build("fallback", json!({ "subject": subject.descriptor() }));
-    admin.push_image(&repository, &referrer.digest, &referrer).await;
+    admin
+        .push_image(&repository, &referrer.digest, &referrer)
+        .await;
     let listed = referrers(&admin, &repository, &subject.digest, "").await;
     assert_eq!(listed[0]["artifactType"], media::OCI_CONFIG);
 }
@@ -98,9 +143,18 @@ async fn a_subject_may_come_later_or_never() {
     let listed = referrers(&admin, &repository, &subject.digest, "").await;
     assert_eq!(listed[0]["digest"], referrer.digest.as_str());
     admin.push_image(&repository, "latest", &subject).await;
-    assert_eq!(referrers(&admin, &repository, &subject.digest, "").await.len(), 1);
+    assert_eq!(
+        referrers(&admin, &repository, &subject.digest, "")
+            .await
+            .len(),
+        1
+    );
     let nothing = format!("sha256:{}", "4".repeat(64));
-    assert!(referrers(&admin, &repository, &nothing, "").await.is_empty());
+    assert!(
+        referrers(&admin, &repository, &nothing, "")
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -112,10 +166,16 @@ async fn an_index_can_be_a_referrer() {
     admin.push_image(&repository, "latest", &subject).await;
     let index = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [],
         "artifactType": SIGNATURE, "subject": subject.descriptor() });
-    let pushed = admin.push_manifest(&repository, "about", media::OCI_INDEX, index.to_string()).await.expect(201);
+    let pushed = admin
+        .push_manifest(&repository, "about", media::OCI_INDEX, index.to_string())
+        .await
+        .expect(201);
     assert_eq!(pushed.header("oci-subject"), subject.digest);
     let listed = referrers(&admin, &repository, &subject.digest, "").await;
-    assert_eq!((&listed[0]["mediaType"], &listed[0]["artifactType"]), (&json!(media::OCI_INDEX), &json!(SIGNATURE)));
+    assert_eq!(
+        (&listed[0]["mediaType"], &listed[0]["artifactType"]),
+        (&json!(media::OCI_INDEX), &json!(SIGNATURE))
+    );
 }
 
 #[tokio::test]
@@ -128,7 +188,17 @@ async fn pages_of_referrers_join_to_the_whole_list() {
     let mut expected = Vec::new();
     for number in 0..7 {
         let kind = if number % 2 == 0 { SIGNATURE } else { BILL };
-        expected.push(push_about(&admin, &repository, &subject, &format!("page {number}"), kind).await.digest);
+        expected.push(
+            push_about(
+                &admin,
+                &repository,
+                &subject,
+                &format!("page {number}"),
+                kind,
+            )
+            .await
+            .digest,
+        );
     }
     expected.sort();
     for query in ["", "?n=2", "?n=7"] {
@@ -140,7 +210,13 @@ async fn pages_of_referrers_join_to_the_whole_list() {
         listed.sort();
         assert_eq!(listed, expected, "{query}");
     }
-    let filtered = referrers(&admin, &repository, &subject.digest, &format!("?n=2&artifactType={SIGNATURE}")).await;
+    let filtered = referrers(
+        &admin,
+        &repository,
+        &subject.digest,
+        &format!("?n=2&artifactType={SIGNATURE}"),
+    )
+    .await;
     assert_eq!(filtered.len(), 4, "pages keep the filter");
 }
 
@@ -152,8 +228,15 @@ async fn a_deleted_referrer_leaves_the_list() {
     let subject = image("gone subject");
     admin.push_image(&repository, "latest", &subject).await;
     let referrer = push_about(&admin, &repository, &subject, "gone", SIGNATURE).await;
-    admin.delete(&format!("/v2/{repository}/manifests/{}", referrer.digest)).await.expect(202);
-    assert!(referrers(&admin, &repository, &subject.digest, "").await.is_empty());
+    admin
+        .delete(&format!("/v2/{repository}/manifests/{}", referrer.digest))
+        .await
+        .expect(202);
+    assert!(
+        referrers(&admin, &repository, &subject.digest, "")
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -165,8 +248,25 @@ async fn untagged_referrers_go_with_their_subject() {
     admin.push_image(&repository, "latest", &subject).await;
     let untagged = push_about(&admin, &repository, &subject, "untagged", SIGNATURE).await;
     let tagged = push_about(&admin, &repository, &subject, "tagged", BILL).await;
-    admin.push_manifest(&repository, "keep", &tagged.media_type, tagged.manifest.clone()).await.expect(201);
-    admin.delete(&format!("/v2/{repository}/manifests/{}", subject.digest)).await.expect(202);
-    admin.get(&format!("/v2/{repository}/manifests/{}", untagged.digest)).await.expect(404);
-    admin.get(&format!("/v2/{repository}/manifests/{}", tagged.digest)).await.expect(200);
+    admin
+        .push_manifest(
+            &repository,
+            "keep",
+            &tagged.media_type,
+            tagged.manifest.clone(),
+        )
+        .await
+        .expect(201);
+    admin
+        .delete(&format!("/v2/{repository}/manifests/{}", subject.digest))
+        .await
+        .expect(202);
+    admin
+        .get(&format!("/v2/{repository}/manifests/{}", untagged.digest))
+        .await
+        .expect(404);
+    admin
+        .get(&format!("/v2/{repository}/manifests/{}", tagged.digest))
+        .await
+        .expect(200);
 }

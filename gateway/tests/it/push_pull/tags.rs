@@ -20,7 +20,10 @@ async fn tags_are_sorted_bytewise() {
     let repository = server.private_project().await.repository("sorted");
     let admin = server.admin();
     tagged(&admin, &repository).await;
-    let list = admin.get(&format!("/v2/{repository}/tags/list")).await.expect(200);
+    let list = admin
+        .get(&format!("/v2/{repository}/tags/list"))
+        .await
+        .expect(200);
     assert_eq!(list.json(), json!({ "name": repository, "tags": TAGS }));
     assert_eq!(list.link("next"), None);
 }
@@ -36,9 +39,19 @@ async fn pages_of_tags_join_to_the_whole_list() {
         let mut next = Some(format!("/v2/{repository}/tags/list?n={size}"));
         while let Some(path) = next {
             let page = admin.get(&path).await.expect(200);
-            let tags = page.json()["tags"].as_array().cloned().expect("tags are a list");
-            assert!(tags.len() <= size, "{} tags where {size} were asked for", tags.len());
-            found.extend(tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)));
+            let tags = page.json()["tags"]
+                .as_array()
+                .cloned()
+                .expect("tags are a list");
+            assert!(
+                tags.len() <= size,
+                "{} tags where {size} were asked for",
+                tags.len()
+            );
+            found.extend(
+                tags.iter()
+                    .filter_map(|tag| tag.as_str().map(str::to_owned)),
+            );
             next = page.link("next");
         }
         assert_eq!(found, TAGS, "in pages of {size}");
@@ -60,7 +73,10 @@ async fn a_page_begins_after_last() {
         ("n=2&last=zzz", &[]),
     ];
     for (query, expected) in cases {
-        let list = admin.get(&format!("/v2/{repository}/tags/list?{query}")).await.expect(200);
+        let list = admin
+            .get(&format!("/v2/{repository}/tags/list?{query}"))
+            .await
+            .expect(200);
         assert_eq!(list.json()["tags"], json!(expected), "{query}");
     }
 }
@@ -70,8 +86,13 @@ async fn a_page_size_that_is_no_number_is_refused() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("badsize");
     let admin = server.admin();
-    admin.push_image(&repository, "latest", &image("badsize")).await;
+    admin
+        .push_image(&repository, "latest", &image("badsize"))
+        .await;
     for size in ["x", "-1", "1.5", "99999999999999999999999"] {
-        admin.get(&format!("/v2/{repository}/tags/list?n={size}")).await.expect(400);
+        admin
+            .get(&format!("/v2/{repository}/tags/list?n={size}"))
+            .await
+            .expect(400);
     }
 }

@@ -31,10 +31,18 @@ const FORMS: [Form; 6] = [
 ];
 
 /// Sends a blob in this form and gives its `Location`.
-async fn push(client: &Client, repository: &str, form: Form, bytes: &Bytes, digest: &str) -> String {
+async fn push(
+    client: &Client,
+    repository: &str,
+    form: Form,
+    bytes: &Bytes,
+    digest: &str,
+) -> String {
     let uploads = format!("/v2/{repository}/blobs/uploads/");
     if matches!(form, Form::PostWithDigest) {
-        let post = client.post(&format!("{uploads}?digest={digest}")).content_type(OCTETS);
+        let post = client
+            .post(&format!("{uploads}?digest={digest}"))
+            .content_type(OCTETS);
         return post.body(bytes.clone()).await.expect(201).location();
     }
     let mut session = client.post(&uploads).await.expect(202);
@@ -59,7 +67,9 @@ async fn push(client: &Client, repository: &str, form: Form, bytes: &Bytes, dige
             let (mut body, patch) = client.patch(&location).content_type(OCTETS).streaming();
             let send = async {
                 for piece in bytes.chunks(10_000) {
-                    body.send_data(Bytes::copy_from_slice(piece)).await.expect("the server reads the body");
+                    body.send_data(Bytes::copy_from_slice(piece))
+                        .await
+                        .expect("the server reads the body");
                 }
                 drop(body);
             };
@@ -67,7 +77,9 @@ async fn push(client: &Client, repository: &str, form: Form, bytes: &Bytes, dige
         }
         Form::PostWithDigest => unreachable!("answered above"),
     }
-    let finish = client.put(&session.location_with(&format!("digest={digest}"))).content_type(OCTETS);
+    let finish = client
+        .put(&session.location_with(&format!("digest={digest}")))
+        .content_type(OCTETS);
     let finish = match form {
         Form::LastChunkInPut if !rest.is_empty() => {
             finish.header("content-range", format!("{middle}-{}", bytes.len() - 1))
@@ -80,9 +92,22 @@ async fn push(client: &Client, repository: &str, form: Form, bytes: &Bytes, dige
 }
 
 /// PATCH of `bytes[from..to]` with its `Content-Range`.
-async fn chunk(client: &Client, location: &str, bytes: &Bytes, from: usize, to: usize) -> crate::harness::Answer {
-    let patch = client.patch(location).content_type(OCTETS).body(bytes.slice(from..to));
-    let patch = if to > from { patch.header("content-range", format!("{from}-{}", to - 1)) } else { patch };
+async fn chunk(
+    client: &Client,
+    location: &str,
+    bytes: &Bytes,
+    from: usize,
+    to: usize,
+) -> crate::harness::Answer {
+    let patch = client
+        .patch(location)
+        .content_type(OCTETS)
+        .body(bytes.slice(from..to));
+    let patch = if to > from {
+        patch.header("content-range", format!("{from}-{}", to - 1))
+    } else {
+        patch
+    };
     let answer = patch.await.expect(202);
     if to > 0 {
         assert_eq!(answer.header("range"), format!("0-{}", to - 1));
@@ -101,7 +126,11 @@ async fn every_form_of_upload_stores_the_same_bytes() {
             let bytes = noise(&format!("{protocol:?} {form:?}"), 300_001);
             let digest = sha256(&bytes);
             let location = push(&client, &repository, form, &bytes, &digest).await;
-            assert_eq!(location, format!("/v2/{repository}/blobs/{digest}"), "{form:?}");
+            assert_eq!(
+                location,
+                format!("/v2/{repository}/blobs/{digest}"),
+                "{form:?}"
+            );
             let pulled = client.get(&location).await.expect(200);
             assert_eq!(pulled.body, bytes, "{protocol:?} {form:?}");
             assert_eq!(pulled.digest(), digest, "{protocol:?} {form:?}");
@@ -118,7 +147,11 @@ async fn every_form_of_upload_takes_an_empty_blob() {
         let repository = project.repository(&format!("empty{number}"));
         let location = push(&client, &repository, form, &empty, &sha256(&empty)).await;
         let pulled = client.get(&location).await.expect(200);
-        assert_eq!((pulled.header("content-length"), pulled.body.len()), ("0", 0), "{form:?}");
+        assert_eq!(
+            (pulled.header("content-length"), pulled.body.len()),
+            ("0", 0),
+            "{form:?}"
+        );
     }
 }
 
@@ -149,8 +182,18 @@ async fn the_digest_algorithm_may_be_named_at_the_start() {
     let session = chunk(&client, &session.location(), &bytes, 0, 20_000).await;
     let session = chunk(&client, &session.location(), &bytes, 20_000, bytes.len()).await;
     let digest = sha512(&bytes);
-    client.put(&session.location_with(&format!("digest={digest}"))).await.expect(201);
-    assert_eq!(client.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect(200).body, bytes);
+    client
+        .put(&session.location_with(&format!("digest={digest}")))
+        .await
+        .expect(201);
+    assert_eq!(
+        client
+            .get(&format!("/v2/{repository}/blobs/{digest}"))
+            .await
+            .expect(200)
+            .body,
+        bytes
+    );
 }
 
 #[tokio::test]
@@ -158,7 +201,11 @@ async fn an_unknown_digest_algorithm_is_refused_at_the_start() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("algorithm");
     let uploads = format!("/v2/{repository}/blobs/uploads/?digest-algorithm=md5");
-    server.admin().post(&uploads).await.expect_error(400, "DIGEST_INVALID");
+    server
+        .admin()
+        .post(&uploads)
+        .await
+        .expect_error(400, "DIGEST_INVALID");
 }
 
 #[tokio::test]
@@ -170,12 +217,23 @@ async fn a_wrong_digest_stores_nothing() {
     for form in FORMS {
         let bytes = noise(&format!("{form:?} wrong"), 5000);
         let session = client.start_upload(&repository).await;
-        let put = client.put(&session.location_with(&format!("digest={wrong}"))).content_type(OCTETS);
-        put.body(bytes.clone()).await.expect_error(400, "DIGEST_INVALID");
-        let post = client.post(&format!("/v2/{repository}/blobs/uploads/?digest={wrong}")).content_type(OCTETS);
-        post.body(bytes.clone()).await.expect_error(400, "DIGEST_INVALID");
+        let put = client
+            .put(&session.location_with(&format!("digest={wrong}")))
+            .content_type(OCTETS);
+        put.body(bytes.clone())
+            .await
+            .expect_error(400, "DIGEST_INVALID");
+        let post = client
+            .post(&format!("/v2/{repository}/blobs/uploads/?digest={wrong}"))
+            .content_type(OCTETS);
+        post.body(bytes.clone())
+            .await
+            .expect_error(400, "DIGEST_INVALID");
         for digest in [&wrong, &sha256(&bytes)] {
-            client.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+            client
+                .get(&format!("/v2/{repository}/blobs/{digest}"))
+                .await
+                .expect_error(404, "BLOB_UNKNOWN");
         }
     }
 }
@@ -186,7 +244,10 @@ async fn the_final_put_needs_a_digest() {
     let repository = server.private_project().await.repository("none");
     let client = server.admin();
     let session = client.start_upload(&repository).await;
-    let put = client.put(&session.location()).content_type(OCTETS).body("hello");
+    let put = client
+        .put(&session.location())
+        .content_type(OCTETS)
+        .body("hello");
     put.await.expect_error(400, "DIGEST_INVALID");
 }
 
@@ -198,16 +259,34 @@ async fn a_chunk_out_of_order_is_416_and_harms_nothing() {
     let bytes = noise("out of order", 3000);
     let session = client.start_upload(&repository).await;
     let session = chunk(&client, &session.location(), &bytes, 0, 1000).await;
-    for (from, to) in [(2000, 3000), (1001, 2001), (0, 1000), (999, 1999), (500, 600)] {
-        let patch = client.patch(&session.location()).content_type(OCTETS).body(bytes.slice(from..to));
-        let refused = patch.header("content-range", format!("{from}-{}", to - 1)).await;
+    for (from, to) in [
+        (2000, 3000),
+        (1001, 2001),
+        (0, 1000),
+        (999, 1999),
+        (500, 600),
+    ] {
+        let patch = client
+            .patch(&session.location())
+            .content_type(OCTETS)
+            .body(bytes.slice(from..to));
+        let refused = patch
+            .header("content-range", format!("{from}-{}", to - 1))
+            .await;
         refused.expect_error(416, "BLOB_UPLOAD_INVALID");
     }
     let status = client.get(&session.location()).await.expect(204);
-    assert_eq!(status.header("range"), "0-999", "a refused chunk must not count");
+    assert_eq!(
+        status.header("range"),
+        "0-999",
+        "a refused chunk must not count"
+    );
     let session = chunk(&client, &status.location(), &bytes, 1000, 3000).await;
     let digest = sha256(&bytes);
-    client.put(&session.location_with(&format!("digest={digest}"))).await.expect(201);
+    client
+        .put(&session.location_with(&format!("digest={digest}")))
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -218,8 +297,13 @@ async fn a_final_chunk_out_of_order_is_416() {
     let bytes = noise("final out of order", 2000);
     let session = client.start_upload(&repository).await;
     let session = chunk(&client, &session.location(), &bytes, 0, 1000).await;
-    let put = client.put(&session.location_with(&format!("digest={}", sha256(&bytes)))).content_type(OCTETS);
-    let refused = put.header("content-range", "500-1499").body(bytes.slice(500..1500)).await;
+    let put = client
+        .put(&session.location_with(&format!("digest={}", sha256(&bytes))))
+        .content_type(OCTETS);
+    let refused = put
+        .header("content-range", "500-1499")
+        .body(bytes.slice(500..1500))
+        .await;
     refused.expect_error(416, "BLOB_UPLOAD_INVALID");
 }
 
@@ -230,14 +314,20 @@ async fn the_status_of_an_upload_tells_where_to_go_on() {
     let client = server.admin();
     let bytes = noise("status", 1234);
     let session = client.start_upload(&repository).await;
-    assert!(session.maybe_header("docker-upload-uuid").is_some(), "docker reads the id: {session}");
+    assert!(
+        session.maybe_header("docker-upload-uuid").is_some(),
+        "docker reads the id: {session}"
+    );
     client.get(&session.location()).await.expect(204);
     let session = chunk(&client, &session.location(), &bytes, 0, 1234).await;
     let status = client.get(&session.location()).await.expect(204);
     assert_eq!(status.header("range"), "0-1233");
     let path = status.location_with(&format!("digest={}", sha256(&bytes)));
     client.put(&path).await.expect(201);
-    client.get(&session.location()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    client
+        .get(&session.location())
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
 #[tokio::test]
@@ -252,23 +342,41 @@ async fn an_upload_resumes_after_the_connection_was_cut() {
 
     let (mut body, patch) = client.patch(&location).content_type(OCTETS).streaming();
     let send = async {
-        body.send_data(bytes.slice(500_000..1_200_000)).await.expect("the server reads the body");
+        body.send_data(bytes.slice(500_000..1_200_000))
+            .await
+            .expect("the server reads the body");
         body.abort(std::io::Error::other("the cable is cut"));
     };
     let (answer, ()) = tokio::join!(patch.attempt(), send);
-    assert!(answer.is_err(), "a body that was cut is no success: {answer:?}");
+    assert!(
+        answer.is_err(),
+        "a body that was cut is no success: {answer:?}"
+    );
 
     let offset = eventually(10, "the session tells its offset", async || {
         let status = client.get(&location).await;
         (status.status == 204).then(|| offset_in(status.header("range")))
     })
     .await;
-    assert!((500_000..=1_200_000).contains(&offset), "acknowledged bytes are kept, others not invented: {offset}");
+    assert!(
+        (500_000..=1_200_000).contains(&offset),
+        "acknowledged bytes are kept, others not invented: {offset}"
+    );
     let session = client.get(&location).await.expect(204);
     let session = chunk(&client, &session.location(), &bytes, offset, bytes.len()).await;
     let digest = sha256(&bytes);
-    client.put(&session.location_with(&format!("digest={digest}"))).await.expect(201);
-    assert_eq!(client.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect(200).body, bytes);
+    client
+        .put(&session.location_with(&format!("digest={digest}")))
+        .await
+        .expect(201);
+    assert_eq!(
+        client
+            .get(&format!("/v2/{repository}/blobs/{digest}"))
+            .await
+            .expect(200)
+            .body,
+        bytes
+    );
 }
 
 #[tokio::test]
@@ -281,14 +389,26 @@ async fn a_monolithic_put_that_was_cut_stores_nothing() {
     let session = client.start_upload(&repository).await;
     let path = session.location_with(&format!("digest={digest}"));
     let length = bytes.len().to_string();
-    let (mut body, put) = client.put(&path).content_type(OCTETS).header("content-length", length).streaming();
+    let (mut body, put) = client
+        .put(&path)
+        .content_type(OCTETS)
+        .header("content-length", length)
+        .streaming();
     let send = async {
-        body.send_data(bytes.slice(..400_000)).await.expect("the server reads the body");
+        body.send_data(bytes.slice(..400_000))
+            .await
+            .expect("the server reads the body");
         body.abort(std::io::Error::other("the cable is cut"));
     };
     let (answer, ()) = tokio::join!(put.attempt(), send);
-    assert!(answer.is_err(), "a body that was cut is no success: {answer:?}");
-    client.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+    assert!(
+        answer.is_err(),
+        "a body that was cut is no success: {answer:?}"
+    );
+    client
+        .get(&format!("/v2/{repository}/blobs/{digest}"))
+        .await
+        .expect_error(404, "BLOB_UNKNOWN");
 }
 
 #[tokio::test]
@@ -297,18 +417,45 @@ async fn a_cancelled_upload_is_gone() {
     let repository = server.private_project().await.repository("cancel");
     let client = server.admin();
     let bytes = noise("cancel", 1000);
-    let begun = chunk(&client, &client.start_upload(&repository).await.location(), &bytes, 0, 500).await.location();
+    let begun = chunk(
+        &client,
+        &client.start_upload(&repository).await.location(),
+        &bytes,
+        0,
+        500,
+    )
+    .await
+    .location();
     let fresh = client.start_upload(&repository).await.location();
     for session in [begun, fresh] {
         client.delete(&session).await.expect(204);
-        client.get(&session).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-        client.delete(&session).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-        client.patch(&session).content_type(OCTETS).body(bytes.clone()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        client
+            .get(&session)
+            .await
+            .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        client
+            .delete(&session)
+            .await
+            .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        client
+            .patch(&session)
+            .content_type(OCTETS)
+            .body(bytes.clone())
+            .await
+            .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
         let separator = if session.contains('?') { '&' } else { '?' };
         let finish = format!("{session}{separator}digest={}", sha256(&bytes));
-        client.put(&finish).content_type(OCTETS).body(bytes.clone()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        client
+            .put(&finish)
+            .content_type(OCTETS)
+            .body(bytes.clone())
+            .await
+            .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     }
-    client.get(&format!("/v2/{repository}/blobs/{}", sha256(&bytes))).await.expect_error(404, "BLOB_UNKNOWN");
+    client
+        .get(&format!("/v2/{repository}/blobs/{}", sha256(&bytes)))
+        .await
+        .expect_error(404, "BLOB_UNKNOWN");
 }
 
 #[tokio::test]
@@ -316,10 +463,21 @@ async fn a_session_belongs_to_its_repository() {
     let server = SERVER.get().await;
     let project = server.private_project().await;
     let client = server.admin();
-    let location = client.start_upload(&project.repository("mine")).await.location();
+    let location = client
+        .start_upload(&project.repository("mine"))
+        .await
+        .location();
     let elsewhere = location.replace("/mine/", "/other/");
-    client.get(&elsewhere).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-    client.patch(&elsewhere).content_type(OCTETS).body("x").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    client
+        .get(&elsewhere)
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    client
+        .patch(&elsewhere)
+        .content_type(OCTETS)
+        .body("x")
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     client.get(&location).await.expect(204);
 }
 
@@ -327,10 +485,19 @@ async fn a_session_belongs_to_its_repository() {
 async fn a_session_does_not_serve_another_person() {
     let server = SERVER.get().await;
     let project = server.private_project().await;
-    let location = server.admin().start_upload(&project.repository("mine")).await.location();
+    let location = server
+        .admin()
+        .start_upload(&project.repository("mine"))
+        .await
+        .location();
     let guest = project.member(crate::harness::Role::Guest).await;
     guest.get(&location).await.expect_error(401, "UNAUTHORIZED");
-    guest.patch(&location).content_type(OCTETS).body("x").await.expect_error(401, "UNAUTHORIZED");
+    guest
+        .patch(&location)
+        .content_type(OCTETS)
+        .body("x")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]
@@ -339,10 +506,18 @@ async fn two_clients_may_push_the_same_blob_at_once() {
     let repository = server.private_project().await.repository("twice");
     let bytes = noise("the same twice", 900_000);
     let (one, two) = (server.admin(), server.admin().speaking(Protocol::Http2));
-    let (first, second) =
-        tokio::join!(one.push_blob(&repository, bytes.clone()), two.push_blob(&repository, bytes.clone()));
+    let (first, second) = tokio::join!(
+        one.push_blob(&repository, bytes.clone()),
+        two.push_blob(&repository, bytes.clone())
+    );
     assert_eq!(first, second);
-    assert_eq!(one.get(&format!("/v2/{repository}/blobs/{first}")).await.expect(200).body, bytes);
+    assert_eq!(
+        one.get(&format!("/v2/{repository}/blobs/{first}"))
+            .await
+            .expect(200)
+            .body,
+        bytes
+    );
 }
 
 #[tokio::test]
@@ -351,7 +526,14 @@ async fn two_writers_of_one_session_do_not_mix() {
     let repository = server.private_project().await.repository("fenced");
     let client = server.admin();
     let bytes = noise("fenced", 400_000);
-    let session = chunk(&client, &client.start_upload(&repository).await.location(), &bytes, 0, 100_000).await;
+    let session = chunk(
+        &client,
+        &client.start_upload(&repository).await.location(),
+        &bytes,
+        0,
+        100_000,
+    )
+    .await;
     let location = session.location();
 
     // the first writer stalls in the middle of its chunk; the second takes the session over
@@ -359,8 +541,13 @@ async fn two_writers_of_one_session_do_not_mix() {
     let (mut body, patch) = stalled.patch(&location).content_type(OCTETS).streaming();
     let first = async {
         let stall = async {
-            body.send_data(bytes.slice(100_000..200_000)).await.expect("the server reads the body");
-            let second = client.patch(&location).content_type(OCTETS).header("content-range", "100000-399999");
+            body.send_data(bytes.slice(100_000..200_000))
+                .await
+                .expect("the server reads the body");
+            let second = client
+                .patch(&location)
+                .content_type(OCTETS)
+                .header("content-range", "100000-399999");
             let second = second.body(bytes.slice(100_000..)).await;
             body.send_data(bytes.slice(200_000..300_000)).await.ok();
             drop(body);
@@ -368,13 +555,25 @@ async fn two_writers_of_one_session_do_not_mix() {
         };
         tokio::join!(patch.attempt(), stall)
     };
-    let (first, second) = tokio::time::timeout(Duration::from_secs(60), first).await.expect("neither hangs");
-    let accepted = [first.is_ok_and(|answer| answer.status == 202), second.status == 202];
-    assert_eq!(accepted.iter().filter(|accepted| **accepted).count(), 1, "one of the two wins: {accepted:?}");
+    let (first, second) = tokio::time::timeout(Duration::from_secs(60), first)
+        .await
+        .expect("neither hangs");
+    let accepted = [
+        first.is_ok_and(|answer| answer.status == 202),
+        second.status == 202,
+    ];
+    assert_eq!(
+        accepted.iter().filter(|accepted| **accepted).count(),
+        1,
+        "one of the two wins: {accepted:?}"
+    );
     let session = client.get(&location).await.expect(204);
     let offset = offset_in(session.header("range"));
     let session = chunk(&client, &session.location(), &bytes, offset, bytes.len()).await;
-    client.put(&session.location_with(&format!("digest={}", sha256(&bytes)))).await.expect(201);
+    client
+        .put(&session.location_with(&format!("digest={}", sha256(&bytes))))
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -385,7 +584,10 @@ async fn a_large_blob_comes_back_to_the_byte() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let client = server.admin().speaking(protocol);
         let digest = client.push_blob(&repository, bytes.clone()).await;
-        let pulled = client.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect(200);
+        let pulled = client
+            .get(&format!("/v2/{repository}/blobs/{digest}"))
+            .await
+            .expect(200);
         assert!(pulled.body == bytes, "{protocol:?}: the bytes differ");
     }
 }
