@@ -24,7 +24,7 @@ async fn deeds(server: &Server, who: &str, at_least: usize) -> Vec<String> {
     eventually(10, "the entries are written", async || {
         let all = entries(server).await;
         let own = all.iter().filter(|entry| entry["account_name"] == who);
-        let own: Vec<String> = own.map(|entry| told(entry)).collect();
+        let own: Vec<String> = own.map(told).collect();
         (own.len() >= at_least).then_some(own)
     })
     .await

@@ -156,25 +156,6 @@ async fn the_command_line_explains_itself() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_data_is_refused() {
-    let server = Server::start().await;
-    let data = server.data();
-    let data = data.to_string_lossy();
-    let arguments = [
-        "serve",
-        "--data",
-        &data,
-        "--listen",
-        "127.0.0.1:0",
-        "--metrics-listen",
-        "127.0.0.1:0",
-    ];
-    let output = Server::run(&arguments, &[]).await;
-    assert!(!output.status.success(), "{}", said(&output));
-    server.still_serves().await;
-}
-
-#[tokio::test]
 async fn the_first_start_tells_what_to_do_next() {
     let server = Server::start().await;
     let log = server.log();

@@ -1,7 +1,5 @@
 //! kill -9: what was acknowledged is there, what was not is not, and uploads go on.
 
-use std::future::IntoFuture;
-
 use crate::harness::{Client, Server, image, noise, sha256};
 
 async fn patch(
@@ -191,16 +189,6 @@ async fn tokens_accounts_and_keys_survive() {
         "no new certificate"
     );
     let uploads = format!("/v2/{}/blobs/uploads/", project.repository("app"));
-    holder
-        .clone()
-        .post(&uploads)
-        .into_future()
-        .await
-        .expect(202);
-    developer
-        .clone()
-        .post(&uploads)
-        .into_future()
-        .await
-        .expect(202);
+    holder.post(&uploads).await.expect(202);
+    developer.post(&uploads).await.expect(202);
 }

@@ -215,7 +215,6 @@ async fn scopes_that_mean_nothing_grant_nothing() {
         "repository:nowhere/app:pull",
         "repository:app:pull",
         "thing:library/app:pull",
-        "zzz",
     ] {
         let access = granted(&admin, &[scope]).await;
         let actions = access

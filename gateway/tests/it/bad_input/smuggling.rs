@@ -208,7 +208,7 @@ pub(super) const CASES: &[(&str, Fate, &str)] = &[
     ("no path", Refused, "GET HTTP/1.1\r\nhost: HOST\r\n\r\n"),
     (
         "a path without a slash",
-        Refused,
+        NotSmuggled,
         "GET v2 HTTP/1.1\r\nhost: HOST\r\n\r\n",
     ),
     (
@@ -229,13 +229,13 @@ pub(super) const CASES: &[(&str, Fate, &str)] = &[
     ("only LF", NotSmuggled, "GET /v2/ HTTP/1.1\nhost: HOST\n\n"),
     (
         "a tunnel",
-        Refused,
+        NotSmuggled,
         "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n",
     ),
     (
         "a proxy request for elsewhere",
         NotSmuggled,
-        "GET http://example.com/v2/smuggled HTTP/1.1\r\nhost: example.com\r\n\r\n",
+        "GET http://example.com/v2/ HTTP/1.1\r\nhost: example.com\r\n\r\n",
     ),
     (
         "an upgrade to h2c",
@@ -260,7 +260,7 @@ pub(super) const CASES: &[(&str, Fate, &str)] = &[
     (
         "a body that looks like a request",
         Served,
-        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 45\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "POST /v2/ HTTP/1.1\r\nhost: HOST\r\ncontent-length: 46\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n",
     ),
 ];
 
