@@ -10,6 +10,7 @@ mod bad_input;
 mod config;
 mod crash;
 mod drain;
+mod forwarded;
 mod limits;
 mod metrics;
 mod permissions;

@@ -1,9 +1,6 @@
 //! The listener for operators: `/metrics`, `/healthz`, `/readyz`.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
-
-use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Server, Shared, eventually, image};
 
@@ -143,36 +140,6 @@ async fn unknown_paths_and_methods_do_not_make_new_series() {
     }
     let after = names(&scrape(&server).await);
     assert!(after <= before + 40, "{before} series became {after}");
-}
-
-#[tokio::test]
-async fn promtool_finds_nothing_to_say() {
-    let server = SERVER.get().await;
-    server
-        .admin()
-        .push_image("library/metrics", "latest", &image("promtool"))
-        .await;
-    let text = scrape(&server).await;
-    let mut promtool = tokio::process::Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is missing: apt-get install --no-install-recommends prometheus");
-    let mut input = promtool.stdin.take().expect("its input is a pipe");
-    input
-        .write_all(text.as_bytes())
-        .await
-        .expect("promtool reads");
-    drop(input);
-    let output = promtool.wait_with_output().await.expect("promtool ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && said.is_empty(),
-        "{}: {said}",
-        output.status
-    );
 }
 
 #[tokio::test]

@@ -26,8 +26,10 @@ pub(crate) struct RawAnswer {
 }
 
 impl Raw {
-    pub(crate) async fn connect(port: u16, authority: &Path) -> io::Result<Self> {
-        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+    /// Connects; `preface` goes over the wire before TLS begins.
+    pub(crate) async fn connect(port: u16, authority: &Path, preface: &[u8]) -> io::Result<Self> {
+        let mut tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        tcp.write_all(preface).await?;
         tcp.set_nodelay(true)?;
         let stream = tls::handshake(
             tls::client_config(authority, &["http/1.1"]),

@@ -120,9 +120,14 @@ impl Server {
 
     /// A TLS connection on which a test writes what it wants, HTTP or not.
     pub(crate) async fn raw(&self) -> Raw {
-        Raw::connect(self.port, &self.authority_file())
+        self.raw_after(&[])
             .await
             .expect("the server accepts a connection")
+    }
+
+    /// As [`Self::raw`], with these bytes before the handshake.
+    pub(crate) async fn raw_after(&self, preface: &[u8]) -> std::io::Result<Raw> {
+        Raw::connect(self.port, &self.authority_file(), preface).await
     }
 
     /// The TLS version that is agreed on with a client that knows only this one.
