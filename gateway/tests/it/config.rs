@@ -50,12 +50,12 @@ async fn a_misspelt_key_in_the_file_stops_the_start_with_a_suggestion() {
 async fn a_value_of_the_wrong_kind_is_named() {
     let output = Server::run(
         &["config", "check"],
-        &[("GANTRY_LIMITS__LOGIN_FAILURES", "many")],
+        &[("GANTRY_LIMITS__IDLE_SECS", "soon")],
     )
     .await;
     assert!(!output.status.success(), "{}", said(&output));
     assert!(
-        said(&output).to_lowercase().contains("login_failures"),
+        said(&output).to_lowercase().contains("idle_secs"),
         "{}",
         said(&output)
     );
@@ -174,4 +174,28 @@ async fn the_first_start_tells_what_to_do_next() {
         !server.log()[before..].contains("docker push"),
         "a second start need not explain again"
     );
+}
+
+#[tokio::test]
+async fn a_log_for_programs_is_json_in_every_line() {
+    let server = Server::with(&[("GANTRY_LOG__FORMAT", "json")]).await;
+    let asked = server
+        .admin()
+        .get("/v2/")
+        .header("x-request-id", "json-log-1")
+        .await;
+    asked.expect(200);
+    server.stop().await;
+    let log = server.log();
+    let mut of_the_request = 0;
+    for line in log.lines().filter(|line| line.starts_with('{')) {
+        let line: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        of_the_request += usize::from(line["request.id"] == "json-log-1");
+    }
+    assert!(
+        of_the_request >= 1,
+        "the access log names the request:\n{log}"
+    );
+    server.restart().await;
 }

@@ -15,7 +15,7 @@ pub(crate) use jwt::{Jwt, Signer};
 pub(crate) use poll::eventually;
 pub(crate) use project::{PASSWORD, Project, Role, fresh, membership};
 pub(crate) use raw::RawAnswer;
-pub(crate) use server::{ADMIN_PASSWORD, Server, Shared};
+pub(crate) use server::{ADMIN_PASSWORD, Server, Shared, free_port};
 pub(crate) use tls::Authority;
 
 /// Media types that more than one test names.

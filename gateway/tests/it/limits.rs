@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use hyper::Method;
 
-use crate::harness::{Protocol, Server, Shared, sha256};
+use crate::harness::{Protocol, Server, Shared, eventually, sha256};
 
 static SERVER: Shared = Shared::new(&[
-    ("GANTRY_LIMITS__HEADER_TIMEOUT_SECS", "2"),
-    ("GANTRY_LIMITS__BODY_TIMEOUT_SECS", "2"),
-    ("GANTRY_LIMITS__IDLE_TIMEOUT_SECS", "3"),
+    ("GANTRY_LIMITS__HEADER_SECS", "2"),
+    ("GANTRY_LIMITS__IDLE_SECS", "2"),
+    ("GANTRY_LIMITS__HANDSHAKE_SECS", "3"),
 ]);
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn connections_from_one_address_are_bounded() {
     server.admin().at(42).get("/v2/").await.expect(200);
     held.pop();
     let again = server.admin().at(41);
-    crate::harness::eventually(5, "a place is free again", async || {
+    eventually(5, "a place is free again", async || {
         again
             .clone()
             .get("/v2/")
@@ -204,4 +204,55 @@ async fn connections_from_one_address_are_bounded() {
             .then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn requests_of_one_address_may_be_bounded() {
+    let server = Server::with(&[("GANTRY_LIMITS__REQUESTS_PER_SECOND", "5")]).await;
+    let eager = server.anonymous().at(43);
+    let mut refused = None;
+    for _ in 0..100 {
+        let answer = eager.get("/v2/").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a hundred requests at once are more than five a second");
+    let wait: u64 = refused
+        .header("retry-after")
+        .parse()
+        .expect("Retry-After is a number of seconds");
+    assert!(wait >= 1, "{refused}");
+    assert_eq!(refused.code(), "TOOMANYREQUESTS");
+    server.anonymous().at(44).get("/v2/").await.expect(401);
+    eventually(5, "the address is served again", async || {
+        (eager.get("/v2/").await.status == 401).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_goes_on_with_expires() {
+    let server = Server::with(&[("GANTRY_UPLOADS__EXPIRY_SECS", "2")]).await;
+    let admin = server.admin();
+    let fresh = admin.start_upload("library/expiry").await.location();
+    let begun = admin.start_upload("library/expiry").await.location();
+    let begun = admin
+        .patch(&begun)
+        .body("a beginning")
+        .await
+        .expect(202)
+        .location();
+    for session in [&fresh, &begun] {
+        eventually(20, "the session has expired", async || {
+            (admin.get(session).await.status == 404).then_some(())
+        })
+        .await;
+        admin
+            .patch(session)
+            .body("more")
+            .await
+            .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    }
 }

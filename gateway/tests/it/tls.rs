@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::harness::{Authority, Client, Protocol, Server, Shared, eventually};
+use crate::harness::{Authority, Client, Protocol, Server, Shared, eventually, free_port};
 
 static SERVER: Shared = Shared::new(&[("GANTRY_SERVER__NAMES", "registry.example,10.9.0.2")]);
 
@@ -89,6 +89,21 @@ async fn plain_http_on_the_tls_port_does_not_hang() {
     let end = timeout(Duration::from_secs(10), tcp.read_to_end(&mut answer)).await;
     assert!(end.is_ok(), "the connection stays open");
     assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_plain_listener_redirects() {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let server = Server::with(&[("GANTRY_SERVER__REDIRECT_LISTEN", &listen)]).await;
+    let plain = server.plain(port);
+    for path in ["/v2/", "/api/v2.0/projects?page=1"] {
+        let answer = plain.get(path).await.expect(308);
+        let target = format!("https://127.0.0.1:{}{path}", server.port());
+        assert_eq!(answer.header("location"), target);
+    }
+    let odd = plain.get("/v2/").header("host", "evil.example\\@x").await;
+    assert!([308, 400].contains(&odd.status), "{odd}");
 }
 
 #[tokio::test]

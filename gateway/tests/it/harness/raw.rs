@@ -1,11 +1,12 @@
 //! A TLS connection on which a test writes bytes that no HTTP library would.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
@@ -26,9 +27,18 @@ pub(crate) struct RawAnswer {
 }
 
 impl Raw {
-    /// Connects; `preface` goes over the wire before TLS begins.
-    pub(crate) async fn connect(port: u16, authority: &Path, preface: &[u8]) -> io::Result<Self> {
-        let mut tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+    /// Connects from 127.0.0.`last`; `preface` goes over the wire before TLS begins.
+    pub(crate) async fn connect(
+        last: u8,
+        port: u16,
+        authority: &Path,
+        preface: &[u8],
+    ) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
+        let mut tcp = socket
+            .connect(SocketAddr::from(([127, 0, 0, 1], port)))
+            .await?;
         tcp.write_all(preface).await?;
         tcp.set_nodelay(true)?;
         let stream = tls::handshake(

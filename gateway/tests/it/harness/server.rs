@@ -115,19 +115,23 @@ impl Server {
 
     /// A client of the plain-HTTP listener for metrics and health.
     pub(crate) fn operator(&self) -> Client {
-        Client::new(self.metrics_port, Path::new(""), Credential::None).speaking(Protocol::Plain)
+        self.plain(self.metrics_port)
+    }
+
+    /// A client of plain HTTP on any port.
+    pub(crate) fn plain(&self, port: u16) -> Client {
+        Client::new(port, Path::new(""), Credential::None).speaking(Protocol::Plain)
     }
 
     /// A TLS connection on which a test writes what it wants, HTTP or not.
     pub(crate) async fn raw(&self) -> Raw {
-        self.raw_after(&[])
-            .await
-            .expect("the server accepts a connection")
+        let raw = self.raw_from(1, &[]).await;
+        raw.expect("the server accepts a connection")
     }
 
-    /// As [`Self::raw`], with these bytes before the handshake.
-    pub(crate) async fn raw_after(&self, preface: &[u8]) -> std::io::Result<Raw> {
-        Raw::connect(self.port, &self.authority_file(), preface).await
+    /// As [`Self::raw`], from 127.0.0.`last` and with these bytes before the handshake.
+    pub(crate) async fn raw_from(&self, last: u8, preface: &[u8]) -> std::io::Result<Raw> {
+        Raw::connect(last, self.port, &self.authority_file(), preface).await
     }
 
     /// The TLS version that is agreed on with a client that knows only this one.
@@ -459,7 +463,8 @@ fn end(mut process: Child) -> Result<(), String> {
     Err("SIGTERM did not end it within 30 s".to_owned())
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on at the moment.
+pub(crate) fn free_port() -> u16 {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     socket
         .local_addr()
