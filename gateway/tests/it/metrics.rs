@@ -75,7 +75,7 @@ async fn the_metrics_of_every_area_are_there() {
         "gantry_http_request_duration_seconds_bucket",
         "gantry_http_request_duration_seconds_count",
         "gantry_build_info",
-        "gantry_certificate_expiry_seconds",
+        "gantry_certificate_expiry_timestamp_seconds",
         "process_resident_memory_bytes",
         "process_open_fds",
     ] {

@@ -102,6 +102,15 @@ async fn a_plain_listener_redirects() {
         let target = format!("https://127.0.0.1:{}{path}", server.port());
         assert_eq!(answer.header("location"), target);
     }
+    for (host, named) in [
+        ("[::1]", "[::1]"),
+        ("[::1]:80", "[::1]"),
+        ("a.example", "a.example"),
+    ] {
+        let answer = plain.get("/v2/").header("host", host).await.expect(308);
+        let target = format!("https://{named}:{}/v2/", server.port());
+        assert_eq!(answer.header("location"), target);
+    }
     let odd = plain.get("/v2/").header("host", "evil.example\\@x").await;
     assert!([308, 400].contains(&odd.status), "{odd}");
 }
