@@ -9,7 +9,7 @@ mod raw;
 mod server;
 mod tls;
 
-pub(crate) use client::{Answer, Client, Protocol};
+pub(crate) use client::{Answer, Client, Failure, Protocol};
 pub(crate) use image::{Image, image, index_of, noise, sha256, sha512};
 pub(crate) use jwt::{Jwt, Signer};
 pub(crate) use poll::eventually;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::SERVER;
-use crate::harness::{Client, Protocol, eventually, noise, sha256, sha512};
+use crate::harness::{Answer, Client, Failure, Protocol, eventually, noise, sha256, sha512};
 
 const OCTETS: &str = "application/octet-stream";
 
@@ -92,13 +92,7 @@ async fn push(
 }
 
 /// PATCH of `bytes[from..to]` with its `Content-Range`.
-async fn chunk(
-    client: &Client,
-    location: &str,
-    bytes: &Bytes,
-    from: usize,
-    to: usize,
-) -> crate::harness::Answer {
+async fn chunk(client: &Client, location: &str, bytes: &Bytes, from: usize, to: usize) -> Answer {
     let patch = client
         .patch(location)
         .content_type(OCTETS)
@@ -520,60 +514,79 @@ async fn two_clients_may_push_the_same_blob_at_once() {
     );
 }
 
-#[tokio::test]
-async fn two_writers_of_one_session_do_not_mix() {
-    let server = SERVER.get().await;
-    let repository = server.private_project().await.repository("fenced");
-    let client = server.admin();
-    let bytes = noise("fenced", 400_000);
-    let session = chunk(
-        &client,
-        &client.start_upload(&repository).await.location(),
-        &bytes,
-        0,
-        100_000,
-    )
-    .await;
-    let location = session.location();
+/// How two writers of one session fared who both go on at 100,000 of 2,000,000 bytes: one sends `before`
+/// bytes, stalls while the other sends everything and finishes, and sends something else then.
+struct Race {
+    stalled: Result<Answer, Failure>,
+    stored: Answer,
+    pulled: Answer,
+}
 
-    // the first writer stalls in the middle of its chunk; the second takes the session over
-    let stalled = client.clone();
-    let (mut body, patch) = stalled.patch(&location).content_type(OCTETS).streaming();
-    let first = async {
-        let stall = async {
-            body.send_data(bytes.slice(100_000..200_000))
-                .await
-                .expect("the server reads the body");
-            let second = client
-                .patch(&location)
-                .content_type(OCTETS)
-                .header("content-range", "100000-399999");
-            let second = second.body(bytes.slice(100_000..)).await;
-            body.send_data(bytes.slice(200_000..300_000)).await.ok();
-            drop(body);
-            second
-        };
-        tokio::join!(patch.attempt(), stall)
+async fn race(client: &Client, repository: &str, bytes: &Bytes, before: usize) -> Race {
+    let begun = client.start_upload(repository).await.location();
+    let location = chunk(client, &begun, bytes, 0, 100_000).await.location();
+    let other = client.clone();
+    let (mut body, patch) = other
+        .patch(&location)
+        .content_type(OCTETS)
+        .header("content-range", "100000-1999999")
+        .streaming();
+    let overtaken = async {
+        let beginning = bytes.slice(100_000..100_000 + before);
+        body.send_data(beginning)
+            .await
+            .expect("the server reads the body");
+        // as long as the second is not done, the first has to be in the middle of its chunk
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let session = chunk(client, &location, bytes, 100_000, bytes.len()).await;
+        let finish = session.location_with(&format!("digest={}", sha256(bytes)));
+        let stored = client.put(&finish).await;
+        let other_bytes = noise("garbage", 1_900_000 - before);
+        for piece in other_bytes.chunks(100_000) {
+            if body.send_data(Bytes::copy_from_slice(piece)).await.is_err() {
+                break;
+            }
+        }
+        drop(body);
+        stored
     };
-    let (first, second) = tokio::time::timeout(Duration::from_secs(60), first)
+    let both = async { tokio::join!(patch.attempt(), overtaken) };
+    let (stalled, stored) = tokio::time::timeout(Duration::from_secs(60), both)
         .await
         .expect("neither hangs");
-    let accepted = [
-        first.is_ok_and(|answer| answer.status == 202),
-        second.status == 202,
-    ];
-    assert_eq!(
-        accepted.iter().filter(|accepted| **accepted).count(),
-        1,
-        "one of the two wins: {accepted:?}"
-    );
-    let session = client.get(&location).await.expect(204);
-    let offset = offset_in(session.header("range"));
-    let session = chunk(&client, &session.location(), &bytes, offset, bytes.len()).await;
-    client
-        .put(&session.location_with(&format!("digest={}", sha256(&bytes))))
-        .await
-        .expect(201);
+    let pulled = client
+        .get(&format!("/v2/{repository}/blobs/{}", sha256(bytes)))
+        .await;
+    Race {
+        stalled,
+        stored,
+        pulled,
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_lost_its_session_cannot_touch_the_blob() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("fenced");
+    // within the first batch that a server collects, and past it
+    for before in [50_000, 900_000] {
+        let bytes = noise(&format!("fenced {before}"), 2_000_000);
+        let race = race(&server.admin(), &repository, &bytes, before).await;
+        race.stored.expect(201);
+        assert!(
+            race.pulled.expect(200).body == bytes,
+            "{before}: the stored bytes were changed"
+        );
+        let lost = race
+            .stalled
+            .as_ref()
+            .map_or(true, |answer| [404, 416].contains(&answer.status));
+        assert!(
+            lost,
+            "{before}: whoever lost the session is told so: {:?}",
+            race.stalled
+        );
+    }
 }
 
 #[tokio::test]
