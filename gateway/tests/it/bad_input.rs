@@ -93,7 +93,7 @@ async fn send(client: &Client, case: &Case) -> Result<(), String> {
         "{} {:?} {:?}",
         case.method,
         shortened(&case.path),
-        case.headers
+        shown(case)
     );
     let answer = request
         .attempt()
@@ -130,11 +130,30 @@ fn leak(text: &str) -> Option<&'static str> {
     inside.into_iter().find(|word| text.contains(word))
 }
 
+/// Headers and body of a case, as far as a line has room.
+fn shown(case: &Case) -> String {
+    let headers = case
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.escape_ascii()));
+    let body = shortened(&String::from_utf8_lossy(&case.body));
+    format!(
+        "{}{body}",
+        headers
+            .map(|header| shortened(&header) + "; ")
+            .collect::<String>()
+    )
+}
+
 fn shortened(text: &str) -> String {
     if text.len() <= 90 {
         text.to_owned()
     } else {
-        format!("{}… ({} bytes)", &text[..80], text.len())
+        format!(
+            "{}… ({} bytes)",
+            text.chars().take(80).collect::<String>(),
+            text.len()
+        )
     }
 }
 

@@ -32,13 +32,14 @@ async fn is_finished_whole(protocol: Protocol) {
     let admin = server.admin();
     let large = noise("a slow download", 24 << 20);
     let digest = admin.push_blob("library/drain", large.clone()).await;
-    let sent = noise("a slow upload", 600_000);
+    let sent = noise("a slow upload", 900_000);
     let session = admin.start_upload("library/drain").await;
     let (downloader, uploader) = (
         server.admin().speaking(protocol),
         server.admin().speaking(protocol),
     );
 
+    let operator = server.operator();
     let download = downloader
         .get(&format!("/v2/library/drain/blobs/{digest}"))
         .open()
@@ -56,9 +57,14 @@ async fn is_finished_whole(protocol: Protocol) {
     let path = session.location_with(&format!("digest={}", sha256(&sent)));
     let (mut body, put) = uploader.put(&path).streaming();
     let rest = async {
-        body.send_data(sent.slice(..100_000))
+        body.send_data(sent.slice(..300_000))
             .await
             .expect("the server reads the body");
+        eventually(10, "the upload has begun", async || {
+            let metrics = operator.get("/metrics").await.text();
+            metrics.contains("gantry_uploads_open 1\n").then_some(())
+        })
+        .await;
         server.ask_to_stop();
         eventually(10, "new connections are refused", async || {
             TcpStream::connect(("127.0.0.1", server.port()))
@@ -68,7 +74,7 @@ async fn is_finished_whole(protocol: Protocol) {
         })
         .await;
         assert!(!server.has_ended(), "it ended while requests were running");
-        for piece in sent[100_000..].chunks(100_000) {
+        for piece in sent[300_000..].chunks(100_000) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             body.send_data(Bytes::copy_from_slice(piece))
                 .await

@@ -276,12 +276,12 @@ async fn a_wrong_password_is_401_and_not_an_anonymous_token() {
     let person = server.stranger().await;
     let public = server.public_project().await;
     let scope = format!("&scope=repository:{}:pull", public.repository("app"));
-    for (name, password) in [
-        (person.name(), "wrong"),
-        ("nobody-at-all", "wrong"),
-        (person.name(), ""),
+    for (at, name, password) in [
+        (101, person.name(), "wrong"),
+        (102, "nobody-at-all", "wrong"),
+        (103, person.name(), ""),
     ] {
-        let wrong = server.as_user_with(name, password).at(11);
+        let wrong = server.as_user_with(name, password).at(at);
         for scope in ["", scope.as_str()] {
             let path = format!("/service/token?service=harbor-registry{scope}");
             wrong.get(&path).await.expect_error(401, "UNAUTHORIZED");

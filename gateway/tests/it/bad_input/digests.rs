@@ -28,7 +28,6 @@ pub(super) fn cases() -> Vec<Case> {
         format!("md5:{}", zeros(32)),
         format!("sha1:{}", zeros(40)),
         format!("sha256+b64:{}", zeros(64)),
-        format!("sha256:..%2f..%2f{}", zeros(54)),
         "latest".to_owned(),
         "%00".to_owned(),
         "%ff".to_owned(),

@@ -158,12 +158,7 @@ async fn harmless_nonsense_is_ignored() {
 #[tokio::test]
 async fn a_request_id_is_echoed_only_when_it_is_one() {
     let server = SERVER.get().await;
-    for id in [
-        "a".repeat(4000),
-        "<script>".to_owned(),
-        "a b\tc".to_owned(),
-        "é".to_owned(),
-    ] {
+    for id in ["a".repeat(4000), "a b\tc".to_owned(), "é".to_owned()] {
         let answer = server
             .anonymous()
             .get("/v2/")
@@ -172,7 +167,7 @@ async fn a_request_id_is_echoed_only_when_it_is_one() {
             .expect(401);
         let echoed = answer.header("x-request-id");
         assert!(
-            echoed.len() <= 200 && echoed.is_ascii() && !echoed.contains('<'),
+            echoed.len() <= 200 && echoed.bytes().all(|byte| byte.is_ascii_graphic()),
             "{echoed}"
         );
     }

@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         "/api/v2.0/users",
         "/api/v2.0/projects/1/members",
     ] {
-        let bodies: [&[u8]; 14] = [
+        let bodies: [&[u8]; 12] = [
             b"",
             b"{not json",
             b"{",
@@ -33,14 +33,19 @@ pub(super) fn cases() -> Vec<Case> {
             b"{\"a\":1} trailing",
             b"{\"a\":1}{\"a\":2}",
             b"\xff\xfe{}",
-            b"{\"a\":\"\xff\"}",
-            b"{\"a\":\"\\ud800\"}",
             b"\x00",
         ];
         cases.extend(
             bodies
                 .iter()
                 .map(|body| post(path, body).is(unprocessable, &["UNPROCESSABLE_ENTITY"])),
+        );
+        // in a field that nobody reads: some parsers look, others do not
+        let unread: [&[u8]; 2] = [b"{\"a\":\"\xff\"}", b"{\"a\":\"\\ud800\"}"];
+        cases.extend(
+            unread
+                .iter()
+                .map(|body| post(path, body).is(&[400, 422], &[])),
         );
         let deep = "[".repeat(100_000);
         cases.push(post(path, deep.as_bytes()).is(unprocessable, &["UNPROCESSABLE_ENTITY"]));
@@ -115,7 +120,7 @@ pub(super) fn cases() -> Vec<Case> {
     ] {
         cases.push(member(body).is(unprocessable, &["UNPROCESSABLE_ENTITY"]));
     }
-    let large = format!("{{\"project_name\":\"{}\"}}", "a".repeat(8 << 20));
+    let large = format!("{{\"project_name\":\"{}\"}}", "a".repeat(900_000));
     cases.push(project(&large).is(
         &[413, 422],
         &["REQUEST_ENTITY_TOO_LARGE", "UNPROCESSABLE_ENTITY"],

@@ -35,6 +35,8 @@ const PATHS: &[&str] = &[
     "/v2/library/app/manifests/%2e%2e%2f%2e%2e",
     "/v2/library/app/manifests/a/b",
     "/v2/library/app/blobs/uploads/../../../catalog",
+    "/v2/library/app/blobs/sha256:..%2f..%2f000000000000000000000000000000000000000000000000000000",
+    "/v2/library/app/blobs/uploads/..%2f..%2fx",
     "/v2/library/app/blobs/uploads/%00",
     "/v2/library/app/blobs/uploads/%2e%2e",
     "/v2/library/app/referrers/",

@@ -1,7 +1,7 @@
 //! Bytes that two servers might read differently, and other things that are not quite HTTP.
 
 use super::{SERVER, leak};
-use crate::harness::Server;
+use crate::harness::{RawAnswer, Server};
 
 /// What may happen to a request of this kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -306,7 +306,7 @@ async fn try_one(server: &Server, fate: Fate, text: &str) -> Result<(), String> 
         let wait = !answers.is_empty()
             && answers
                 .last()
-                .is_some_and(|answer: &crate::harness::RawAnswer| answer.status != 400);
+                .is_some_and(|answer: &RawAnswer| answer.status != 400);
         let next = if wait {
             raw.answer_if_any().await
         } else {
@@ -336,12 +336,19 @@ async fn try_one(server: &Server, fate: Fate, text: &str) -> Result<(), String> 
                     .iter()
                     .any(|a| !(400..600).contains(&a.status) || decent(a.status)) =>
         {
-            Err(format!("{answers:?}"))
+            Err(told(&answers))
         }
-        Served if answers.len() != 1 || !decent(answers[0].status) => Err(format!("{answers:?}")),
+        Served if answers.len() != 1 || !decent(answers[0].status) => Err(told(&answers)),
         NotSmuggled if answers.len() > 1 && decent(answers[1].status) => {
-            Err(format!("two answers: {answers:?}"))
+            Err(format!("two answers: {}", told(&answers)))
         }
         Refused | Served | NotSmuggled => Ok(()),
     }
+}
+
+fn told(answers: &[RawAnswer]) -> String {
+    let told = answers
+        .iter()
+        .map(|answer| format!("{} {}", answer.status, answer.text()));
+    told.collect::<Vec<_>>().join(", ")
 }

@@ -82,7 +82,6 @@ async fn sessions_that_are_none_are_404() {
         format!("/v2/{REPOSITORY}/blobs/uploads/{}", "a".repeat(2000)),
         format!("/v2/{REPOSITORY}/blobs/uploads/%ff"),
         format!("/v2/{REPOSITORY}/blobs/uploads/00000000-0000-0000-0000-000000000000?_state=x"),
-        format!("/v2/{REPOSITORY}/blobs/uploads/..%2f..%2fx"),
     ];
     for session in &sessions {
         for method in [Method::GET, Method::PATCH, Method::PUT, Method::DELETE] {

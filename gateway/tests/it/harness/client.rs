@@ -8,7 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -25,6 +25,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
 
 use super::tls;
 
@@ -227,7 +228,15 @@ impl Client {
         Ok(stream)
     }
 
+    /// A new connection, which lives on a runtime of its own: it goes on, and ends, while the test's waits.
     async fn connect(&self) -> Result<Connection, Failure> {
+        let client = self.clone();
+        background()
+            .spawn(async move { client.connect_here().await })
+            .await?
+    }
+
+    async fn connect_here(&self) -> Result<Connection, Failure> {
         let tcp = self.tcp().await?;
         if self.protocol == Protocol::Plain {
             return Connection::http1(tcp).await;
@@ -275,6 +284,19 @@ impl Client {
             .expect("no test panics with the lock")
             .push(connection);
     }
+}
+
+/// Where the connections of all clients live.
+fn background() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made")
+    })
 }
 
 enum Connection {
@@ -412,7 +434,11 @@ impl<'c> Request<'c> {
             self.path.parse()?
         };
         let mut request = hyper::Request::builder().method(self.method).uri(uri);
-        if self.client.protocol != Protocol::Http2 {
+        let own_host = self
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        if self.client.protocol != Protocol::Http2 && !own_host {
             request = request.header(HOST, authority);
         }
         for (name, value) in &self.headers {

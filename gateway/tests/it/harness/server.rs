@@ -477,7 +477,11 @@ fn strip_colour(word: &str) -> &str {
     word.strip_suffix("\u{1b}[0m").unwrap_or(word)
 }
 
+/// The last lines of a log, without those of single requests.
 fn last(log: &str, lines: usize) -> String {
-    let all: Vec<&str> = log.lines().collect();
+    let all: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.contains(" HTTP/"))
+        .collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }
