@@ -406,7 +406,7 @@ async fn a_dropped_tail_is_found_with_an_exported_head() {
         .cli_prints(&["audit", "verify", "--head", &head])
         .await;
     let tail =
-        "delete from audit where id > (select last from audit_seal order by sequence limit 1);
+        "delete from audit where id > (select last_id from audit_seal order by sequence limit 1);
         delete from audit_seal where sequence > (select min(sequence) from audit_seal)";
     sql(&server, tail).await;
     let verified = server.cli(&["audit", "verify", "--head", &head]).await;

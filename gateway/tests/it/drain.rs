@@ -26,6 +26,20 @@ async fn an_idle_server_stops_at_once() {
     drop(silent);
 }
 
+#[tokio::test]
+async fn a_client_that_does_not_answer_does_not_hold_the_server() {
+    let server = Server::start().await;
+    let frozen = server.frozen_h2().await;
+    let begun = Instant::now();
+    server.stop().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(12),
+        "it took {:?}",
+        begun.elapsed()
+    );
+    drop(frozen);
+}
+
 /// What runs when SIGTERM comes, over each protocol.
 async fn is_finished_whole(protocol: Protocol) {
     let server = Server::start().await;

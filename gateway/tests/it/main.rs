@@ -7,9 +7,11 @@ mod harness;
 
 mod audit;
 mod bad_input;
+mod cli;
 mod config;
 mod crash;
 mod drain;
+mod faults;
 mod forwarded;
 mod limits;
 mod metrics;

@@ -53,6 +53,23 @@ impl Raw {
         })
     }
 
+    /// An HTTP/2 connection whose client says hello and nothing more: it reads nothing, answers nothing.
+    pub(crate) async fn frozen_h2(port: u16, authority: &Path) -> io::Result<Self> {
+        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        let config = tls::client_config(authority, &["h2"]);
+        let stream = tls::handshake(config, tcp, "127.0.0.1").await?;
+        let mut raw = Self {
+            stream,
+            read: Vec::new(),
+        };
+        raw.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+        // SETTINGS without any, and the acknowledgement of those that will come
+        raw.write(b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0")
+            .await?;
+        raw.fill().await;
+        Ok(raw)
+    }
+
     /// Writes and flushes; an error means that the server has closed the connection.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref()).await?;
@@ -64,6 +81,16 @@ impl Raw {
         timeout(PATIENCE, self.read_answer())
             .await
             .expect("neither an answer nor an end within 10 s")
+    }
+
+    /// The answer to a HEAD: no body, whatever its length says.
+    pub(crate) async fn head_answer(&mut self) -> Option<RawAnswer> {
+        let head = timeout(PATIENCE, self.read_head()).await;
+        let (status, _) = head.expect("neither an answer nor an end within 10 s")?;
+        Some(RawAnswer {
+            status,
+            body: Vec::new(),
+        })
     }
 
     /// As [`Self::answer`], but a short silence counts as none too.
@@ -97,30 +124,36 @@ impl Raw {
     }
 
     async fn read_answer(&mut self) -> Option<RawAnswer> {
-        let head_end = loop {
-            if let Some(at) = find(&self.read, b"\r\n\r\n") {
-                break at + 4;
-            }
-            if !self.fill().await {
-                return None;
-            }
-        };
-        let head = String::from_utf8_lossy(&self.read[..head_end]).into_owned();
-        self.read.drain(..head_end);
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .unwrap_or(0);
-        if (100..200).contains(&status) {
-            return Box::pin(self.read_answer()).await;
-        }
-        let length = header(&head, "content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
+        let (status, head) = self.read_head().await?;
+        let length = header(&head, "content-length");
+        let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
         while self.read.len() < length && self.fill().await {}
         let body = self.read.drain(..length.min(self.read.len())).collect();
         Some(RawAnswer { status, body })
+    }
+
+    /// Status and header of the next answer that is a final one.
+    async fn read_head(&mut self) -> Option<(u16, String)> {
+        loop {
+            let end = loop {
+                if let Some(at) = find(&self.read, b"\r\n\r\n") {
+                    break at + 4;
+                }
+                if !self.fill().await {
+                    return None;
+                }
+            };
+            let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
+            self.read.drain(..end);
+            let status = head
+                .split(' ')
+                .nth(1)
+                .and_then(|status| status.parse().ok());
+            let status = status.unwrap_or(0);
+            if !(100..200).contains(&status) {
+                return Some((status, head));
+            }
+        }
     }
 
     /// Reads some more; false at the end of the stream.

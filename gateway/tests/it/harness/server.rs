@@ -129,6 +129,12 @@ impl Server {
         raw.expect("the server accepts a connection")
     }
 
+    /// See [`Raw::frozen_h2`].
+    pub(crate) async fn frozen_h2(&self) -> Raw {
+        let raw = Raw::frozen_h2(self.port, &self.authority_file()).await;
+        raw.expect("the server accepts a connection")
+    }
+
     /// As [`Self::raw`], from 127.0.0.`last` and with these bytes before the handshake.
     pub(crate) async fn raw_from(&self, last: u8, preface: &[u8]) -> std::io::Result<Raw> {
         Raw::connect(last, self.port, &self.authority_file(), preface).await
@@ -164,12 +170,22 @@ impl Server {
 
     /// Runs `gantry ARGUMENTS --data DIR` to its end.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Output {
+        self.cli_with(arguments, &[]).await
+    }
+
+    /// As [`Self::cli`], with environment variables.
+    pub(crate) async fn cli_with(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Output {
         let mut command = gantry(arguments);
-        command.arg("--data").arg(self.data()).stdin(Stdio::null());
-        tokio::process::Command::from(command)
-            .output()
-            .await
-            .expect("gantry can be run")
+        command.arg("--data").arg(self.data());
+        command
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null());
+        let run = tokio::process::Command::from(command).output();
+        run.await.expect("gantry can be run")
     }
 
     /// As [`Self::cli`], for a command that has to succeed; gives what it printed.
