@@ -2,6 +2,7 @@
 
 mod digests;
 mod headers;
+mod http2;
 mod json;
 mod manifests;
 mod names;
@@ -166,6 +167,7 @@ fn there_are_more_than_200_cases() {
         names::cases().len(),
         digests::cases().len(),
         headers::cases().len(),
+        http2::CASES.len(),
         json::cases().len(),
         manifests::cases().len(),
         paths::cases().len(),

@@ -6,6 +6,7 @@ mod jwt;
 mod poll;
 mod project;
 mod raw;
+mod raw_h2;
 mod server;
 mod tls;
 
@@ -15,6 +16,7 @@ pub(crate) use jwt::{Jwt, Signer};
 pub(crate) use poll::eventually;
 pub(crate) use project::{PASSWORD, Project, Role, fresh, membership};
 pub(crate) use raw::RawAnswer;
+pub(crate) use raw_h2::RawH2;
 pub(crate) use server::{ADMIN_PASSWORD, Server, Shared, free_port};
 pub(crate) use tls::Authority;
 

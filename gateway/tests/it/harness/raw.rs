@@ -53,23 +53,6 @@ impl Raw {
         })
     }
 
-    /// An HTTP/2 connection whose client says hello and nothing more: it reads nothing, answers nothing.
-    pub(crate) async fn frozen_h2(port: u16, authority: &Path) -> io::Result<Self> {
-        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
-        let config = tls::client_config(authority, &["h2"]);
-        let stream = tls::handshake(config, tcp, "127.0.0.1").await?;
-        let mut raw = Self {
-            stream,
-            read: Vec::new(),
-        };
-        raw.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
-        // SETTINGS without any, and the acknowledgement of those that will come
-        raw.write(b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0")
-            .await?;
-        raw.fill().await;
-        Ok(raw)
-    }
-
     /// Writes and flushes; an error means that the server has closed the connection.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref()).await?;

@@ -129,12 +129,6 @@ impl Server {
         raw.expect("the server accepts a connection")
     }
 
-    /// See [`Raw::frozen_h2`].
-    pub(crate) async fn frozen_h2(&self) -> Raw {
-        let raw = Raw::frozen_h2(self.port, &self.authority_file()).await;
-        raw.expect("the server accepts a connection")
-    }
-
     /// As [`Self::raw`], from 127.0.0.`last` and with these bytes before the handshake.
     pub(crate) async fn raw_from(&self, last: u8, preface: &[u8]) -> std::io::Result<Raw> {
         Raw::connect(last, self.port, &self.authority_file(), preface).await
