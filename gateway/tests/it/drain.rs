@@ -1,6 +1,8 @@
 //! SIGTERM: what has begun is finished whole, nothing new begins, and the process ends well.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -181,4 +183,74 @@ async fn requests_that_come_in_are_answered_or_never_begun() {
         // a connection may close between two requests, but no answer that began may be cut
         assert!(!error.contains("Body"), "an answer was cut: {error}");
     }
+}
+
+/// A new binary takes the place of an old one: nobody notices but by the version.
+#[tokio::test]
+async fn a_successor_takes_over_and_no_request_fails() {
+    let server = Server::start().await;
+    let pushed = image("handed over");
+    server
+        .admin()
+        .push_image("library/over", "latest", &pushed)
+        .await;
+    let done = Arc::new(AtomicBool::new(false));
+    let mut clients = Vec::new();
+    for protocol in [
+        Protocol::Http1,
+        Protocol::Http2,
+        Protocol::Http1,
+        Protocol::Http2,
+    ] {
+        let (client, done) = (server.admin().speaking(protocol), done.clone());
+        clients.push(tokio::spawn(async move {
+            let mut answered = 0;
+            while !done.load(Ordering::Relaxed) {
+                // each request on a connection of its own
+                let answer = client
+                    .clone()
+                    .get("/v2/library/over/manifests/latest")
+                    .attempt()
+                    .await;
+                assert!(
+                    answer.as_ref().is_ok_and(|answer| answer.status == 200),
+                    "{answer:?}"
+                );
+                answered += 1;
+            }
+            answered
+        }));
+    }
+    let (sent, uploader) = (noise("across the hand-over", 900_000), server.admin());
+    let session = uploader.start_upload("library/over").await;
+    let path = session.location_with(&format!("digest={}", sha256(&sent)));
+    let (mut body, put) = uploader.put(&path).streaming();
+    let across = async {
+        body.send_data(sent.slice(..400_000))
+            .await
+            .expect("the server reads the body");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let rest = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            body.send_data(sent.slice(400_000..))
+                .await
+                .expect("the server reads the body");
+            drop(body);
+        };
+        tokio::join!(server.hand_over(), rest);
+    };
+    let (stored, ()) = tokio::join!(put.into_future(), across);
+    stored.expect(201);
+    done.store(true, Ordering::Relaxed);
+    for client in clients {
+        let answered: u32 = client.await.expect("no request failed");
+        assert!(answered > 0);
+    }
+    let kept = server
+        .admin()
+        .get(&format!("/v2/library/over/blobs/{}", sha256(&sent)))
+        .await
+        .expect(200);
+    assert!(kept.body == sent, "what was acknowledged has to stay");
+    server.still_serves().await;
 }

@@ -303,34 +303,55 @@ impl Server {
         );
     }
 
+    /// Starts a successor, which takes the listeners over, and waits until the process before it has ended.
+    pub(crate) async fn hand_over(&self) {
+        let before = self
+            .process
+            .lock()
+            .expect("no test panics with the lock")
+            .take();
+        let mut before = before.expect("it runs");
+        self.spawn(&["--take-over"], &[]);
+        kill_process(Pid::from_child(&before), Signal::QUIT).expect("the process can be signalled");
+        let ended = async || before.try_wait().expect("the process can be asked");
+        let status = eventually(60, "the process before has ended", ended).await;
+        assert!(status.success(), "it ended with {status}:\n{}", self.log());
+        assert!(
+            self.ready().await,
+            "the successor did not start:\n{}",
+            self.log()
+        );
+    }
+
     async fn try_launch(&self) -> bool {
         self.launch(&[]).await
     }
 
-    async fn launch(&self, extra: &[(&str, &str)]) -> bool {
+    async fn launch(&self, environment: &[(&str, &str)]) -> bool {
+        self.spawn(&[], environment);
+        self.ready().await
+    }
+
+    fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.folder.path().join("log"))
             .expect("the log can be opened");
+        let metrics = format!("127.0.0.1:{}", self.metrics_port);
         let child = gantry(&["serve", "--data"])
             .arg(self.data())
-            .args([
-                "--listen",
-                &self.host(),
-                "--metrics-listen",
-                &format!("127.0.0.1:{}", self.metrics_port),
-            ])
+            .args(["--listen", &self.host(), "--metrics-listen", &metrics])
+            .args(arguments)
             .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
             .envs(self.settings.iter().map(|(key, value)| (key, value)))
-            .envs(extra.iter().copied())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log)
             .spawn()
             .expect("gantry can be run");
         *self.process.lock().expect("no test panics with the lock") = Some(child);
-        self.ready().await
     }
 
     /// True when `/readyz` answers 200 on both listeners, false when the process ended before that.

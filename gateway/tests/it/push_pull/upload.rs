@@ -580,7 +580,7 @@ async fn a_writer_that_lost_its_session_cannot_touch_the_blob() {
         let lost = race
             .stalled
             .as_ref()
-            .map_or(true, |answer| [404, 416].contains(&answer.status));
+            .map_or(true, |answer| [404, 409, 416].contains(&answer.status));
         assert!(
             lost,
             "{before}: whoever lost the session is told so: {:?}",
