@@ -1,0 +1,136 @@
+//! Repository names, tags and project names that break the rules.
+
+use super::{Case, SERVER, check};
+
+const NAMES: &[&str] = &[
+    "app",
+    "library/App",
+    "Library/app",
+    "library/",
+    "library/-app",
+    "library/app-",
+    "library/.app",
+    "library/app.",
+    "library/_app",
+    "library/a..b",
+    "library/a._b",
+    "library/a-.b",
+    "library/a___b",
+    "library/a__.b",
+    "library/a/b-",
+    "library/a/B",
+    "library/a%20b",
+    "library/a%00b",
+    "library/a%0ab",
+    "library/a%0d%0ab",
+    "library/%C3%A9",
+    "library/%ff%fe",
+    "library/a%5Cb",
+    "library/a+b",
+    "library/a*b",
+    "library/a~b",
+    "library/a@b",
+    "library/a:b",
+    "library/a$b",
+    "library/a'b",
+    "library/a%22b",
+    "library/a%3Cscript%3E",
+    "library/a%27%20or%201=1--",
+    "li--brary/app",
+    "li__brary/app",
+    "-library/app",
+    "library-/app",
+];
+
+const TAGS: &[&str] = &[
+    ".tag",
+    "-tag",
+    "a%20b",
+    "a%00b",
+    "a%0ab",
+    "a+b",
+    "a*b",
+    "a$b",
+    "a!b",
+    "a~b",
+    "a%C3%A9",
+    "a%ff",
+    "a@b",
+    "a:b",
+    "a%3Ab",
+    "sha256:",
+    "sha256:abc",
+    "sha256%3Aabc",
+    "md5:d41d8cd98f00b204e9800998ecf8427e",
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let bad_name = |name: &str| {
+        Case::get(format!("/v2/{name}/manifests/latest")).is(&[400], &["NAME_INVALID"])
+    };
+    let bad_tag = |tag: &str| {
+        Case::get(format!("/v2/library/app/manifests/{tag}")).is(
+            &[400],
+            &["TAG_INVALID", "MANIFEST_INVALID", "DIGEST_INVALID"],
+        )
+    };
+    let mut cases: Vec<Case> = NAMES.iter().map(|name| bad_name(name)).collect();
+    cases.push(bad_name(&format!("library/{}", "a".repeat(248))));
+    cases.push(bad_name(&format!("{}/a", "a".repeat(256))));
+    cases.extend(TAGS.iter().map(|tag| bad_tag(tag)));
+    cases.push(bad_tag(&"a".repeat(129)));
+    cases.push(bad_tag(&"a".repeat(5000)));
+    for last in ["tags/list", "blobs/uploads/", "referrers/sha256:00"] {
+        let method = if last.starts_with("blobs") {
+            hyper::Method::POST
+        } else {
+            hyper::Method::GET
+        };
+        cases.push(
+            Case::new(method, format!("/v2/library/UPPER/{last}"))
+                .is(&[400], &["NAME_INVALID", "DIGEST_INVALID"]),
+        );
+    }
+    cases
+}
+
+#[tokio::test]
+async fn names_that_break_the_rules_are_400() {
+    let server = SERVER.get().await;
+    check(&server, &cases()).await;
+}
+
+#[tokio::test]
+async fn the_longest_names_are_accepted() {
+    let server = SERVER.get().await;
+    let admin = server.admin();
+    let longest = format!("library/{}", "a".repeat(247));
+    let image = crate::harness::image("the longest names");
+    admin.push_image(&longest, &"t".repeat(128), &image).await;
+    admin
+        .get(&format!("/v2/{longest}/manifests/{}", "t".repeat(128)))
+        .await
+        .expect(200);
+    let odd = "library/a__b.c-d--e---f/0/1_2";
+    admin.push_image(odd, "_T.a-g_", &image).await;
+}
+
+#[tokio::test]
+async fn an_invalid_name_is_refused_before_anybody_signs_in() {
+    let server = SERVER.get().await;
+    for path in [
+        "/v2/library/UPPER/manifests/latest",
+        "/v2/app/manifests/latest",
+    ] {
+        server
+            .anonymous()
+            .get(path)
+            .await
+            .expect_error(400, "NAME_INVALID");
+    }
+    let anonymous = server.anonymous();
+    anonymous
+        .get("/v2/library/app/blobs/sha256:zz")
+        .await
+        .expect_error(400, "DIGEST_INVALID");
+}

@@ -1,0 +1,194 @@
+//! Configuration: what is misspelt stops the start, and what is secret is not shown.
+
+use std::fs;
+use std::process::Output;
+
+use crate::harness::Server;
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[tokio::test]
+async fn a_misspelt_key_stops_the_start_with_a_suggestion() {
+    for (key, value, suggestion) in [
+        ("GANTRY_SERVER__NAMSE", "a.example", "names"),
+        ("GANTRY_SERVR__NAMES", "a.example", "server"),
+    ] {
+        let output = Server::run(&["config", "check"], &[(key, value)]).await;
+        assert!(!output.status.success(), "{}", said(&output));
+        assert!(
+            said(&output).contains(suggestion),
+            "no suggestion: {}",
+            said(&output)
+        );
+        let output = Server::run(&["serve"], &[(key, value)]).await;
+        assert!(!output.status.success(), "{}", said(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_key_in_the_file_stops_the_start_with_a_suggestion() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("gantry.toml");
+    fs::write(&file, "[server]\nlistn = \"127.0.0.1:1\"\n").expect("the file can be written");
+    let file = file.to_string_lossy();
+    let output = Server::run(&["config", "check", "--config", &file], &[]).await;
+    assert!(!output.status.success(), "{}", said(&output));
+    assert!(
+        said(&output).contains("listen"),
+        "no suggestion: {}",
+        said(&output)
+    );
+}
+
+#[tokio::test]
+async fn a_value_of_the_wrong_kind_is_named() {
+    let output = Server::run(
+        &["config", "check"],
+        &[("GANTRY_LIMITS__IDLE_SECS", "soon")],
+    )
+    .await;
+    assert!(!output.status.success(), "{}", said(&output));
+    assert!(
+        said(&output).to_lowercase().contains("idle_secs"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[tokio::test]
+async fn the_environment_overrides_the_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("gantry.toml");
+    fs::write(&file, "[server]\nnames = [\"file.example\"]\n").expect("the file can be written");
+    let file = file.to_string_lossy();
+    let show = ["config", "show", "--config", &file];
+    let output = Server::run(&show, &[]).await;
+    assert!(
+        output.status.success() && said(&output).contains("file.example"),
+        "{}",
+        said(&output)
+    );
+    let output = Server::run(
+        &show,
+        &[("GANTRY_SERVER__NAMES", "one.example,two.example")],
+    )
+    .await;
+    let text = said(&output);
+    assert!(
+        text.contains("one.example")
+            && text.contains("two.example")
+            && !text.contains("file.example"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn secrets_are_not_shown() {
+    let secret = "Very-Secret-Passw0rd";
+    let output = Server::run(&["config", "show"], &[("GANTRY_ADMIN_PASSWORD", secret)]).await;
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(!said(&output).contains(secret), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn secrets_are_not_logged() {
+    let server = Server::start().await;
+    let person = server.stranger().await;
+    let token = person.token(&["repository:library/app:pull"]).await;
+    server.with_bearer(&token).get("/v2/").await.expect(200);
+    let login = format!(
+        "grant_type=password&username={}&password=Unusual-Passw0rd&service=harbor-registry",
+        person.name()
+    );
+    server
+        .anonymous()
+        .post("/service/token")
+        .form(&login)
+        .await
+        .expect(401);
+    server.stop().await;
+    let log = server.log();
+    let secrets = [
+        crate::harness::ADMIN_PASSWORD,
+        crate::harness::PASSWORD,
+        "Unusual-Passw0rd",
+        &token,
+        "YWRtaW46",
+    ];
+    for secret in secrets {
+        assert!(!log.contains(secret), "{secret} stands in the log");
+    }
+    server.restart().await;
+}
+
+#[tokio::test]
+async fn the_command_line_explains_itself() {
+    let help = Server::run(&["--help"], &[]).await;
+    assert!(help.status.success());
+    for command in [
+        "serve", "config", "user", "project", "cert", "audit", "storage", "version",
+    ] {
+        assert!(
+            said(&help).contains(command),
+            "{command} is not in the help: {}",
+            said(&help)
+        );
+        let more = Server::run(&[command, "--help"], &[]).await;
+        assert!(
+            more.status.success() && said(&more).contains("Usage"),
+            "{command}: {}",
+            said(&more)
+        );
+    }
+    let version = Server::run(&["version"], &[]).await;
+    assert!(
+        version.status.success() && said(&version).contains(env!("CARGO_PKG_VERSION")),
+        "{}",
+        said(&version)
+    );
+    assert_eq!(Server::run(&["nonsense"], &[]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_start_tells_what_to_do_next() {
+    let server = Server::start().await;
+    let log = server.log();
+    for hint in [
+        "ca.crt",
+        "docker login",
+        "docker push",
+        "/etc/docker/certs.d",
+    ] {
+        assert!(log.contains(hint), "nothing about {hint}:\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_for_programs_is_json_in_every_line() {
+    let server = Server::with(&[("GANTRY_LOG__FORMAT", "json")]).await;
+    let asked = server
+        .admin()
+        .get("/v2/")
+        .header("x-request-id", "json-log-1")
+        .await;
+    asked.expect(200);
+    server.stop().await;
+    let log = server.log();
+    let mut of_the_request = 0;
+    for line in log.lines().filter(|line| line.starts_with('{')) {
+        let line: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        of_the_request += usize::from(line["request.id"] == "json-log-1");
+    }
+    assert!(
+        of_the_request >= 1,
+        "the access log names the request:\n{log}"
+    );
+    server.restart().await;
+}

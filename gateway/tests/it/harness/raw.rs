@@ -1,0 +1,174 @@
+//! A TLS connection on which a test writes bytes that no HTTP library would.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::tls;
+
+/// How long an answer may take before the test says that none came.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Raw {
+    stream: TlsStream<TcpStream>,
+    read: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawAnswer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Raw {
+    /// Connects from 127.0.0.`last`; `preface` goes over the wire before TLS begins.
+    pub(crate) async fn connect(
+        last: u8,
+        port: u16,
+        authority: &Path,
+        preface: &[u8],
+    ) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
+        let mut tcp = socket
+            .connect(SocketAddr::from(([127, 0, 0, 1], port)))
+            .await?;
+        tcp.write_all(preface).await?;
+        tcp.set_nodelay(true)?;
+        let stream = tls::handshake(
+            tls::client_config(authority, &["http/1.1"]),
+            tcp,
+            "127.0.0.1",
+        )
+        .await?;
+        Ok(Self {
+            stream,
+            read: Vec::new(),
+        })
+    }
+
+    /// Writes and flushes; an error means that the server has closed the connection.
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).await?;
+        self.stream.flush().await
+    }
+
+    /// The next answer, or none if the server closes the connection first.
+    pub(crate) async fn answer(&mut self) -> Option<RawAnswer> {
+        timeout(PATIENCE, self.read_answer())
+            .await
+            .expect("neither an answer nor an end within 10 s")
+    }
+
+    /// The answer to a HEAD: no body, whatever its length says.
+    pub(crate) async fn head_answer(&mut self) -> Option<RawAnswer> {
+        let head = timeout(PATIENCE, self.read_head()).await;
+        let (status, _) = head.expect("neither an answer nor an end within 10 s")?;
+        Some(RawAnswer {
+            status,
+            body: Vec::new(),
+        })
+    }
+
+    /// As [`Self::answer`], but a short silence counts as none too.
+    pub(crate) async fn answer_if_any(&mut self) -> Option<RawAnswer> {
+        timeout(Duration::from_millis(300), self.read_answer())
+            .await
+            .ok()
+            .flatten()
+    }
+
+    /// Whether the next thing that comes is `100 Continue`.
+    pub(crate) async fn says_continue(&mut self) -> bool {
+        let expected: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        while self.read.len() < expected.len()
+            && matches!(timeout(PATIENCE, self.fill()).await, Ok(true))
+        {}
+        let said = self.read == expected;
+        self.read.clear();
+        said
+    }
+
+    /// Whether the server closes the connection without another byte.
+    pub(crate) async fn closes_within(&mut self, patience: Duration) -> bool {
+        self.read.is_empty() && matches!(timeout(patience, self.fill()).await, Ok(false))
+    }
+
+    /// Drops the TCP connection without a word, as a cut cable does once the peer's timer has run out.
+    pub(crate) fn cut(self) {
+        let (tcp, _) = self.stream.into_inner();
+        let _ = tcp.set_zero_linger();
+    }
+
+    async fn read_answer(&mut self) -> Option<RawAnswer> {
+        let (status, head) = self.read_head().await?;
+        let length = header(&head, "content-length");
+        let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+        while self.read.len() < length && self.fill().await {}
+        let body = self.read.drain(..length.min(self.read.len())).collect();
+        Some(RawAnswer { status, body })
+    }
+
+    /// Status and header of the next answer that is a final one.
+    async fn read_head(&mut self) -> Option<(u16, String)> {
+        loop {
+            let end = loop {
+                if let Some(at) = find(&self.read, b"\r\n\r\n") {
+                    break at + 4;
+                }
+                if !self.fill().await {
+                    return None;
+                }
+            };
+            let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
+            self.read.drain(..end);
+            let status = head
+                .split(' ')
+                .nth(1)
+                .and_then(|status| status.parse().ok());
+            let status = status.unwrap_or(0);
+            if !(100..200).contains(&status) {
+                return Some((status, head));
+            }
+        }
+    }
+
+    /// Reads some more; false at the end of the stream.
+    async fn fill(&mut self) -> bool {
+        let mut some = [0; 16 * 1024];
+        match self.stream.read(&mut some).await {
+            Ok(0) | Err(_) => false,
+            Ok(count) => {
+                self.read.extend_from_slice(&some[..count]);
+                true
+            }
+        }
+    }
+}
+
+impl RawAnswer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// The value of a header in a raw answer.
+fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+        .next()
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}

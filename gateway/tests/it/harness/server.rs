@@ -1,0 +1,518 @@
+//! A Gantry of a test's own: its data folder, ports and process, from the first start to the last log line.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::client::{Client, Credential, Protocol};
+use super::eventually;
+use super::raw::Raw;
+
+pub(crate) const ADMIN_PASSWORD: &str = "Gantry-Adm1n";
+
+pub(crate) struct Server {
+    folder: TempDir,
+    port: u16,
+    metrics_port: u16,
+    settings: Vec<(String, String)>,
+    process: Mutex<Option<Child>>,
+    excused: AtomicBool,
+}
+
+impl Server {
+    /// A new server with default settings, ready to answer.
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A new server with these environment variables, ready to answer.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        // a port that was free a moment ago may be somebody else's by now: hence the second and third try
+        for _ in 0..3 {
+            let server = Self {
+                folder: tempfile::tempdir().expect("a temporary folder can be made"),
+                port: free_port(),
+                metrics_port: free_port(),
+                settings: settings.iter().map(own).collect(),
+                process: Mutex::new(None),
+                excused: AtomicBool::new(false),
+            };
+            if server.try_launch().await {
+                return server;
+            }
+            server.may_complain();
+            assert!(
+                server.log().contains("in use"),
+                "gantry did not start:\n{}",
+                server.log()
+            );
+        }
+        panic!("no free port in three tries");
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder beside the data folder, for what a test writes itself.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn authority_file(&self) -> PathBuf {
+        self.data().join("certs").join("ca.crt")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Everything that the process printed so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn anonymous(&self) -> Client {
+        Client::new(self.port, &self.authority_file(), Credential::None)
+    }
+
+    pub(crate) fn admin(&self) -> Client {
+        self.as_user_with("admin", ADMIN_PASSWORD)
+    }
+
+    /// The client of a user that [`Self::create_user`] made.
+    pub(crate) fn as_user(&self, name: &str) -> Client {
+        self.as_user_with(name, super::PASSWORD)
+    }
+
+    pub(crate) fn as_user_with(&self, name: &str, password: &str) -> Client {
+        let credential = Credential::Basic {
+            user: name.to_owned(),
+            password: password.to_owned(),
+        };
+        Client::new(self.port, &self.authority_file(), credential)
+    }
+
+    /// A client that holds this token, wherever it came from.
+    pub(crate) fn with_bearer(&self, token: &str) -> Client {
+        Client::new(
+            self.port,
+            &self.authority_file(),
+            Credential::Bearer(token.to_owned()),
+        )
+    }
+
+    /// A client of the plain-HTTP listener for metrics and health.
+    pub(crate) fn operator(&self) -> Client {
+        self.plain(self.metrics_port)
+    }
+
+    /// A client of plain HTTP on any port.
+    pub(crate) fn plain(&self, port: u16) -> Client {
+        Client::new(port, Path::new(""), Credential::None).speaking(Protocol::Plain)
+    }
+
+    /// A TLS connection on which a test writes what it wants, HTTP or not.
+    pub(crate) async fn raw(&self) -> Raw {
+        let raw = self.raw_from(1, &[]).await;
+        raw.expect("the server accepts a connection")
+    }
+
+    /// As [`Self::raw`], from 127.0.0.`last` and with these bytes before the handshake.
+    pub(crate) async fn raw_from(&self, last: u8, preface: &[u8]) -> std::io::Result<Raw> {
+        Raw::connect(last, self.port, &self.authority_file(), preface).await
+    }
+
+    /// The TLS version that is agreed on with a client that knows only this one.
+    pub(crate) async fn negotiated(
+        &self,
+        only: &'static rustls::SupportedProtocolVersion,
+    ) -> std::io::Result<Option<rustls::ProtocolVersion>> {
+        let tcp = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let config = super::tls::client_config_of_version(&self.authority_file(), only);
+        let stream = super::tls::handshake(config, tcp, "127.0.0.1").await?;
+        Ok(stream.get_ref().1.protocol_version())
+    }
+
+    /// Runs `gantry ARGUMENTS` to its end, without a server, in an empty folder.
+    pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut command = gantry(arguments);
+        command
+            .current_dir(folder.path())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null());
+        let run = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .output();
+        let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
+        ended
+            .expect("gantry ends within a minute")
+            .expect("gantry can be run")
+    }
+
+    /// Runs `gantry ARGUMENTS --data DIR` to its end.
+    pub(crate) async fn cli(&self, arguments: &[&str]) -> Output {
+        self.cli_with(arguments, &[]).await
+    }
+
+    /// As [`Self::cli`], with environment variables.
+    pub(crate) async fn cli_with(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Output {
+        let mut command = gantry(arguments);
+        command.arg("--data").arg(self.data());
+        command
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null());
+        let run = tokio::process::Command::from(command).output();
+        run.await.expect("gantry can be run")
+    }
+
+    /// As [`Self::cli`], for a command that has to succeed; gives what it printed.
+    pub(crate) async fn cli_prints(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments).await;
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success(),
+            "gantry {arguments:?}: {}\n{out}{err}",
+            output.status
+        );
+        out.into_owned()
+    }
+
+    /// Starts the stopped or killed server again, on the same data and ports.
+    pub(crate) async fn restart(&self) {
+        assert!(
+            self.try_launch().await,
+            "gantry did not start again:\n{}",
+            self.log()
+        );
+    }
+
+    /// As [`Self::restart`], with the clock of the process moved, such as `-2h`.
+    pub(crate) async fn restart_with_clock(&self, offset: &str) {
+        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+        assert!(
+            Path::new(library).exists(),
+            "faketime is missing: apt-get install faketime"
+        );
+        let clock = [
+            ("LD_PRELOAD", library),
+            ("DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME", offset),
+        ];
+        assert!(
+            self.launch(&clock).await,
+            "gantry did not start again:\n{}",
+            self.log()
+        );
+    }
+
+    /// This test provokes an ERROR line on purpose; a panic still fails it.
+    pub(crate) fn may_complain(&self) {
+        self.excused.store(true, Ordering::Relaxed);
+    }
+
+    /// SIGTERM; does not wait.
+    pub(crate) fn ask_to_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGHUP.
+    pub(crate) fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// SIGTERM, and waits until the process has ended well.
+    pub(crate) async fn stop(&self) {
+        self.ask_to_stop();
+        let status = self.ended(30).await;
+        assert!(
+            status.success(),
+            "gantry ended with {status}:\n{}",
+            self.log()
+        );
+    }
+
+    /// Waits for the end of a process that was asked to stop.
+    pub(crate) async fn ended(&self, seconds: u64) -> ExitStatus {
+        let status = eventually(seconds, "the process ends", async || self.poll_ended()).await;
+        *self.process.lock().expect("no test panics with the lock") = None;
+        status
+    }
+
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.poll_ended().is_some()
+    }
+
+    /// SIGKILL: no goodbye, no flush.
+    pub(crate) fn kill(&self) {
+        let mut process = self
+            .process
+            .lock()
+            .expect("no test panics with the lock")
+            .take()
+            .expect("it runs");
+        process.kill().expect("the process can be killed");
+        process.wait().expect("the process can be waited for");
+    }
+
+    /// Pushes and pulls an image: whatever a test did before, this has to work.
+    pub(crate) async fn still_serves(&self) {
+        let project = super::Project::create(self, super::project::Visibility::Private).await;
+        let repository = project.repository("still-serves");
+        let image = super::image(&repository);
+        let admin = self.admin();
+        admin.push_image(&repository, "latest", &image).await;
+        let pulled = admin
+            .get(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(200);
+        assert_eq!(
+            pulled.body, image.manifest,
+            "the manifest came back changed"
+        );
+        let layer = admin
+            .get(&format!(
+                "/v2/{repository}/blobs/{}",
+                image.layers[0].digest
+            ))
+            .await
+            .expect(200);
+        assert_eq!(
+            layer.body, image.layers[0].bytes,
+            "the layer came back changed"
+        );
+    }
+
+    /// Starts a successor, which takes the listeners over, and waits until the process before it has ended.
+    pub(crate) async fn hand_over(&self) {
+        let before = self
+            .process
+            .lock()
+            .expect("no test panics with the lock")
+            .take();
+        let mut before = before.expect("it runs");
+        self.spawn(&["--take-over"], &[]);
+        kill_process(Pid::from_child(&before), Signal::QUIT).expect("the process can be signalled");
+        let ended = async || before.try_wait().expect("the process can be asked");
+        let status = eventually(60, "the process before has ended", ended).await;
+        assert!(status.success(), "it ended with {status}:\n{}", self.log());
+        assert!(
+            self.ready().await,
+            "the successor did not start:\n{}",
+            self.log()
+        );
+    }
+
+    async fn try_launch(&self) -> bool {
+        self.launch(&[]).await
+    }
+
+    async fn launch(&self, environment: &[(&str, &str)]) -> bool {
+        self.spawn(&[], environment);
+        self.ready().await
+    }
+
+    fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .expect("the log can be opened");
+        let metrics = format!("127.0.0.1:{}", self.metrics_port);
+        let child = gantry(&["serve", "--data"])
+            .arg(self.data())
+            .args(["--listen", &self.host(), "--metrics-listen", &metrics])
+            .args(arguments)
+            .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
+            .envs(self.settings.iter().map(|(key, value)| (key, value)))
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("gantry can be run");
+        *self.process.lock().expect("no test panics with the lock") = Some(child);
+    }
+
+    /// True when `/readyz` answers 200 on both listeners, false when the process ended before that.
+    async fn ready(&self) -> bool {
+        let operator = self.operator();
+        let ready = async || {
+            if self.poll_ended().is_some() {
+                return Some(false);
+            }
+            let metrics = operator
+                .get("/readyz")
+                .attempt()
+                .await
+                .is_ok_and(|answer| answer.status == 200);
+            let public = metrics
+                && self
+                    .anonymous()
+                    .get("/readyz")
+                    .attempt()
+                    .await
+                    .is_ok_and(|a| a.status == 200);
+            public.then_some(true)
+        };
+        let ready = eventually(60, "gantry is ready", ready).await;
+        if !ready {
+            *self.process.lock().expect("no test panics with the lock") = None;
+        }
+        ready
+    }
+
+    fn poll_ended(&self) -> Option<ExitStatus> {
+        let mut process = self.process.lock().expect("no test panics with the lock");
+        process
+            .as_mut()
+            .expect("it was started")
+            .try_wait()
+            .expect("the process can be asked")
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = self.process.lock().expect("no test panics with the lock");
+        let pid = Pid::from_child(process.as_ref().expect("it was started"));
+        kill_process(pid, signal).expect("the process can be signalled");
+    }
+
+    /// Log lines that no test may leave behind.
+    fn complaints(&self) -> Vec<String> {
+        let excused = self.excused.load(Ordering::Relaxed);
+        let bad = |line: &&str| {
+            line.contains("panicked at")
+                || !excused && line.contains("\"level\":\"ERROR\"")
+                || !excused
+                    && line
+                        .split_whitespace()
+                        .any(|word| strip_colour(word) == "ERROR")
+        };
+        self.log().lines().filter(bad).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let running = self
+            .process
+            .lock()
+            .map_or(None, |mut process| process.take());
+        let ended = running.map(end);
+        if std::thread::panicking() {
+            eprintln!("--- log of gantry ---\n{}", last(&self.log(), 60));
+            return;
+        }
+        let complaints = self.complaints();
+        assert!(
+            complaints.is_empty(),
+            "gantry complained:\n{}",
+            complaints.join("\n")
+        );
+        if let Some(Err(how)) = ended {
+            panic!("gantry did not stop well: {how}\n{}", last(&self.log(), 60));
+        }
+    }
+}
+
+/// A server that the tests of one module share; it stops when the last of them has ended.
+pub(crate) struct Shared {
+    settings: &'static [(&'static str, &'static str)],
+    server: tokio::sync::Mutex<Weak<Server>>,
+}
+
+impl Shared {
+    pub(crate) const fn new(settings: &'static [(&'static str, &'static str)]) -> Self {
+        Self {
+            settings,
+            server: tokio::sync::Mutex::const_new(Weak::new()),
+        }
+    }
+
+    pub(crate) async fn get(&self) -> Arc<Server> {
+        let mut shared = self.server.lock().await;
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let server = Arc::new(Server::with(self.settings).await);
+        *shared = Arc::downgrade(&server);
+        server
+    }
+}
+
+/// `gantry ARGUMENTS`, with nothing of our own environment that would configure it.
+fn gantry(arguments: &[&str]) -> Command {
+    let binary =
+        std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into());
+    let mut command = Command::new(binary);
+    for (key, _) in
+        std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("GANTRY_"))
+    {
+        command.env_remove(key);
+    }
+    command.args(arguments);
+    command
+}
+
+/// SIGTERM and, where that does not help within 30 s, SIGKILL.
+fn end(mut process: Child) -> Result<(), String> {
+    if let Ok(Some(status)) = process.try_wait() {
+        return Err(format!("it had already ended with {status}"));
+    }
+    let _ = kill_process(Pid::from_child(&process), Signal::TERM);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        match process.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("it ended with {status}")),
+            Ok(None) => std::thread::sleep(Duration::from_millis(10)),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let _ = process.kill();
+    let _ = process.wait();
+    Err("SIGTERM did not end it within 30 s".to_owned())
+}
+
+/// A port that nobody listens on at the moment.
+pub(crate) fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    socket
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
+
+fn strip_colour(word: &str) -> &str {
+    let word = word.strip_prefix("\u{1b}[31m").unwrap_or(word);
+    word.strip_suffix("\u{1b}[0m").unwrap_or(word)
+}
+
+/// The last lines of a log, without those of single requests.
+fn last(log: &str, lines: usize) -> String {
+    let all: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.contains(" HTTP/"))
+        .collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

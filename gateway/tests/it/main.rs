@@ -1,0 +1,22 @@
+//! Gantry from outside: the real binary, real sockets, real files and database.
+//!
+//! The binary is the one Cargo built, or the one that `GANTRY_BIN` names. Each test talks to a server of its own or
+//! shares one with its module, and a server that logs an error, panics or does not stop cleanly fails the test.
+
+mod harness;
+
+mod audit;
+mod bad_input;
+mod cli;
+mod config;
+mod crash;
+mod drain;
+mod faults;
+mod forwarded;
+mod limits;
+mod metrics;
+mod permissions;
+mod push_pull;
+mod rest;
+mod tls;
+mod token;

@@ -1,0 +1,523 @@
+//! One table for private projects and one for public ones: callers across, actions down.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::SERVER;
+use crate::harness::{
+    Answer, Client, Image, Project, Role, Server, fresh, image, membership, noise,
+};
+
+use Action::*;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Action {
+    PullManifest,
+    HeadManifest,
+    PullBlob,
+    HeadBlob,
+    ListTags,
+    ListReferrers,
+    StartUpload,
+    SendChunk,
+    CancelUpload,
+    PushManifest,
+    MountFromThere,
+    MountIntoThere,
+    DeleteTag,
+    DeleteManifest,
+    DeleteBlob,
+    FindInCatalog,
+    GetProject,
+    HeadProject,
+    FindInProjects,
+    UpdateProject,
+    DeleteProject,
+    ListMembers,
+    GetMember,
+    AddMember,
+    UpdateMember,
+    RemoveMember,
+    CreateProject,
+    ListUsers,
+    CreateUser,
+    GetOtherUser,
+    DeleteUser,
+}
+
+const CALLERS: [&str; 8] = [
+    "anonymous",
+    "stranger",
+    "limitedGuest",
+    "guest",
+    "developer",
+    "maintainer",
+    "projectAdmin",
+    "admin",
+];
+
+/// In every table: the status that each of [`CALLERS`] gets.
+type Table = [(Action, [u16; 8])];
+
+/// What the distribution API answers in a private project. All callers but the anonymous one are developers of a
+/// project of their own, into which and from which they mount.
+#[rustfmt::skip]
+const PRIVATE_V2: &Table = &[
+    //                anonym  strang  limit   guest   develop mainten projadm admin
+    (PullManifest,   [401,    401,    200,    200,    200,    200,    200,    200]),
+    (HeadManifest,   [401,    401,    200,    200,    200,    200,    200,    200]),
+    (PullBlob,       [401,    401,    200,    200,    200,    200,    200,    200]),
+    (HeadBlob,       [401,    401,    200,    200,    200,    200,    200,    200]),
+    (ListTags,       [401,    401,    200,    200,    200,    200,    200,    200]),
+    (ListReferrers,  [401,    401,    200,    200,    200,    200,    200,    200]),
+    (StartUpload,    [401,    401,    401,    401,    202,    202,    202,    202]),
+    (SendChunk,      [401,    401,    401,    401,    202,    202,    202,    202]),
+    (CancelUpload,   [401,    401,    401,    401,    204,    204,    204,    204]),
+    (PushManifest,   [401,    401,    401,    401,    201,    201,    201,    201]),
+    (MountFromThere, [401,    202,    201,    201,    201,    201,    201,    201]),
+    (MountIntoThere, [401,    401,    401,    401,    201,    201,    201,    201]),
+    (DeleteTag,      [401,    401,    401,    401,    401,    202,    202,    202]),
+    (DeleteManifest, [401,    401,    401,    401,    401,    202,    202,    202]),
+    (DeleteBlob,     [401,    401,    401,    401,    401,    202,    202,    202]),
+];
+
+/// What REST answers about a private project. 404 in `FindIn…` means: answered, and not in the list.
+#[rustfmt::skip]
+const PRIVATE_REST: &Table = &[
+    //                anonym  strang  limit   guest   develop mainten projadm admin
+    (FindInCatalog,  [401,    404,    200,    200,    200,    200,    200,    200]),
+    (GetProject,     [401,    403,    200,    200,    200,    200,    200,    200]),
+    (HeadProject,    [401,    404,    200,    200,    200,    200,    200,    200]),
+    (FindInProjects, [404,    404,    200,    200,    200,    200,    200,    200]),
+    (UpdateProject,  [401,    403,    403,    403,    403,    403,    200,    200]),
+    (DeleteProject,  [401,    403,    403,    403,    403,    403,    412,    412]),
+    (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
+    (GetMember,      [401,    403,    403,    200,    200,    200,    200,    200]),
+    (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
+    (UpdateMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (RemoveMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (CreateProject,  [401,    201,    201,    201,    201,    201,    201,    201]),
+    (ListUsers,      [401,    403,    403,    403,    403,    403,    403,    200]),
+    (CreateUser,     [401,    403,    403,    403,    403,    403,    403,    201]),
+    (GetOtherUser,   [401,    403,    403,    403,    403,    403,    403,    200]),
+    (DeleteUser,     [401,    403,    403,    403,    403,    403,    403,    200]),
+];
+
+/// A public project: everybody reads, only members do more.
+#[rustfmt::skip]
+const PUBLIC: &Table = &[
+    //                anonym  strang  limit   guest   develop mainten projadm admin
+    (PullManifest,   [200,    200,    200,    200,    200,    200,    200,    200]),
+    (HeadManifest,   [200,    200,    200,    200,    200,    200,    200,    200]),
+    (PullBlob,       [200,    200,    200,    200,    200,    200,    200,    200]),
+    (HeadBlob,       [200,    200,    200,    200,    200,    200,    200,    200]),
+    (ListTags,       [200,    200,    200,    200,    200,    200,    200,    200]),
+    (ListReferrers,  [200,    200,    200,    200,    200,    200,    200,    200]),
+    (StartUpload,    [401,    401,    401,    401,    202,    202,    202,    202]),
+    (SendChunk,      [401,    401,    401,    401,    202,    202,    202,    202]),
+    (CancelUpload,   [401,    401,    401,    401,    204,    204,    204,    204]),
+    (PushManifest,   [401,    401,    401,    401,    201,    201,    201,    201]),
+    (MountFromThere, [401,    201,    201,    201,    201,    201,    201,    201]),
+    (MountIntoThere, [401,    401,    401,    401,    201,    201,    201,    201]),
+    (DeleteTag,      [401,    401,    401,    401,    401,    202,    202,    202]),
+    (DeleteManifest, [401,    401,    401,    401,    401,    202,    202,    202]),
+    (DeleteBlob,     [401,    401,    401,    401,    401,    202,    202,    202]),
+    (FindInCatalog,  [401,    200,    200,    200,    200,    200,    200,    200]),
+    (GetProject,     [200,    200,    200,    200,    200,    200,    200,    200]),
+    (HeadProject,    [401,    200,    200,    200,    200,    200,    200,    200]),
+    (FindInProjects, [200,    200,    200,    200,    200,    200,    200,    200]),
+    (UpdateProject,  [401,    403,    403,    403,    403,    403,    200,    200]),
+    (DeleteProject,  [401,    403,    403,    403,    403,    403,    412,    412]),
+    (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
+    (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
+    (UpdateMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (RemoveMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
+];
+
+/// A project with an image in it, everybody's own project, and one person for each column.
+struct World<'s> {
+    server: &'s Server,
+    project: Project<'s>,
+    own: Project<'s>,
+    image: Image,
+    callers: Vec<Client>,
+}
+
+impl<'s> World<'s> {
+    async fn around(server: &'s Server, project: Project<'s>) -> Self {
+        let own = server.private_project().await;
+        let image = image(&format!("permissions in {}", project.name));
+        server
+            .admin()
+            .push_image(&project.repository("app"), "latest", &image)
+            .await;
+        server
+            .admin()
+            .push_image(&own.repository("app"), "latest", &image)
+            .await;
+        let mut callers = vec![server.anonymous(), server.stranger().await];
+        for role in [
+            Role::LimitedGuest,
+            Role::Guest,
+            Role::Developer,
+            Role::Maintainer,
+            Role::ProjectAdmin,
+        ] {
+            callers.push(project.member(role).await);
+        }
+        for caller in &callers[1..] {
+            own.add(caller.name(), Role::Developer).await;
+        }
+        callers.push(server.admin());
+        Self {
+            server,
+            project,
+            own,
+            image,
+            callers,
+        }
+    }
+
+    /// The same callers with tokens for everything that they may be granted.
+    async fn with_tokens(mut self) -> Self {
+        let scopes: Vec<String> = [&self.project, &self.own]
+            .iter()
+            .map(|project| format!("repository:{}:pull,push,delete", project.repository("app")))
+            .collect();
+        for caller in &mut self.callers {
+            *caller = caller.with_token(&[&scopes[0], &scopes[1]]).await;
+        }
+        self
+    }
+
+    /// Asks for every action of the table as every caller, and compares all at once.
+    async fn check(&self, table: &Table) {
+        let mut wrong = String::new();
+        for (action, expected) in table {
+            for (column, (caller, expected)) in self.callers.iter().zip(expected).enumerate() {
+                let answer = self.attempt(caller, *action).await;
+                if answer.status != *expected {
+                    writeln!(
+                        wrong,
+                        "{} × {action:?}: {expected} expected, {answer}",
+                        CALLERS[column]
+                    )
+                    .expect("a string can be written");
+                }
+                if answer.status == 401 {
+                    assert_eq!(answer.code(), "UNAUTHORIZED", "{answer}");
+                }
+                if answer.status == 403 {
+                    assert_eq!(answer.code(), "FORBIDDEN", "{answer}");
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "the table does not hold:\n{wrong}");
+    }
+
+    /// Tries one action, on something made for this attempt where it would destroy what the next one needs.
+    async fn attempt(&self, caller: &Client, action: Action) -> Answer {
+        let admin = self.server.admin();
+        let repository = self.project.repository("app");
+        let v2 = format!("/v2/{repository}");
+        let uploads = format!("{v2}/blobs/uploads/");
+        let rest = format!("/api/v2.0/projects/{}", self.project.name);
+        let layer = &self.image.layers[0].digest;
+        match action {
+            PullManifest => caller.get(&format!("{v2}/manifests/latest")).await,
+            HeadManifest => with_code(caller.head(&format!("{v2}/manifests/latest")).await),
+            PullBlob => caller.get(&format!("{v2}/blobs/{layer}")).await,
+            HeadBlob => with_code(caller.head(&format!("{v2}/blobs/{layer}")).await),
+            ListTags => caller.get(&format!("{v2}/tags/list")).await,
+            ListReferrers => {
+                caller
+                    .get(&format!("{v2}/referrers/{}", self.image.digest))
+                    .await
+            }
+            StartUpload => caller.post(&uploads).await,
+            SendChunk => {
+                caller
+                    .patch(&self.session(caller).await)
+                    .body("chunk")
+                    .await
+            }
+            CancelUpload => caller.delete(&self.session(caller).await).await,
+            PushManifest => {
+                let (kind, bytes) = (&self.image.media_type, self.image.manifest.clone());
+                caller
+                    .push_manifest(&repository, "latest", kind, bytes)
+                    .await
+            }
+            MountFromThere => {
+                let fresh = admin
+                    .push_blob(&repository, noise(&fresh("blob"), 64))
+                    .await;
+                let target = self.own.repository("app");
+                caller
+                    .post(&format!(
+                        "/v2/{target}/blobs/uploads/?mount={fresh}&from={repository}"
+                    ))
+                    .await
+            }
+            MountIntoThere => {
+                let source = self.own.repository("app");
+                let fresh = admin.push_blob(&source, noise(&fresh("blob"), 64)).await;
+                caller
+                    .post(&format!("{uploads}?mount={fresh}&from={source}"))
+                    .await
+            }
+            DeleteTag => {
+                let (kind, bytes) = (&self.image.media_type, self.image.manifest.clone());
+                admin
+                    .push_manifest(&repository, "doomed", kind, bytes)
+                    .await
+                    .expect(201);
+                caller.delete(&format!("{v2}/manifests/doomed")).await
+            }
+            DeleteManifest => {
+                let doomed = image(&fresh("doomed"));
+                admin.push_image(&repository, &doomed.digest, &doomed).await;
+                caller
+                    .delete(&format!("{v2}/manifests/{}", doomed.digest))
+                    .await
+            }
+            DeleteBlob => {
+                let doomed = admin
+                    .push_blob(&repository, noise(&fresh("doomed"), 64))
+                    .await;
+                caller.delete(&format!("{v2}/blobs/{doomed}")).await
+            }
+            FindInCatalog => {
+                let answer = caller.get("/v2/_catalog?n=1000").await;
+                found(answer, |body| {
+                    body["repositories"]
+                        .as_array()?
+                        .iter()
+                        .find(|name| **name == *repository)
+                        .cloned()
+                })
+            }
+            GetProject => caller.get(&rest).await,
+            HeadProject => with_code(
+                caller
+                    .head(&format!(
+                        "/api/v2.0/projects?project_name={}",
+                        self.project.name
+                    ))
+                    .await,
+            ),
+            FindInProjects => {
+                let answer = caller
+                    .get(&format!("/api/v2.0/projects?name={}", self.project.name))
+                    .await;
+                found(answer, |body| {
+                    body.as_array()?
+                        .iter()
+                        .find(|p| p["name"] == *self.project.name)
+                        .cloned()
+                })
+            }
+            UpdateProject => {
+                caller
+                    .put(&rest)
+                    .json(&json!({ "metadata": { "auto_scan": "false" } }))
+                    .await
+            }
+            DeleteProject => caller.delete(&rest).await,
+            ListMembers => caller.get(&format!("{rest}/members")).await,
+            GetMember => {
+                caller
+                    .get(&format!("{rest}/members/{}", self.new_member().await))
+                    .await
+            }
+            AddMember => {
+                let person = self.server.stranger().await;
+                caller
+                    .post(&format!("{rest}/members"))
+                    .json(&membership(person.name(), Role::Guest))
+                    .await
+            }
+            UpdateMember => {
+                let member = format!("{rest}/members/{}", self.new_member().await);
+                caller.put(&member).json(&json!({ "role_id": 2 })).await
+            }
+            RemoveMember => {
+                caller
+                    .delete(&format!("{rest}/members/{}", self.new_member().await))
+                    .await
+            }
+            CreateProject => {
+                caller
+                    .post("/api/v2.0/projects")
+                    .json(&json!({ "project_name": fresh("new") }))
+                    .await
+            }
+            ListUsers => caller.get("/api/v2.0/users").await,
+            CreateUser => {
+                let name = fresh("new");
+                let user = json!({ "username": name, "password": "Passw0rd1", "email": format!("{name}@example.com"),
+                    "realname": name });
+                caller.post("/api/v2.0/users").json(&user).await
+            }
+            GetOtherUser => caller.get("/api/v2.0/users/1").await,
+            DeleteUser => {
+                let user = self.server.create_user(&fresh("doomed")).await;
+                caller.delete(&format!("/api/v2.0/users/{user}")).await
+            }
+        }
+    }
+
+    /// An upload session of the caller's own; somebody else's for those who cannot begin one.
+    async fn session(&self, caller: &Client) -> String {
+        let repository = self.project.repository("app");
+        let own = caller
+            .post(&format!("/v2/{repository}/blobs/uploads/"))
+            .await;
+        match own.status {
+            202 => own.location(),
+            _ => self
+                .server
+                .admin()
+                .start_upload(&repository)
+                .await
+                .location(),
+        }
+    }
+
+    /// A member to be looked at, changed or removed; gives the member's id.
+    async fn new_member(&self) -> u64 {
+        let person = self.server.stranger().await;
+        self.project.add(person.name(), Role::Guest).await
+    }
+}
+
+/// An answer to HEAD has no body; its refusals count as if they had the usual one.
+fn with_code(mut answer: Answer) -> Answer {
+    assert!(answer.body.is_empty(), "HEAD has no body: {answer}");
+    let code = if answer.status == 403 {
+        "FORBIDDEN"
+    } else {
+        "UNAUTHORIZED"
+    };
+    answer.body = json!({ "errors": [{ "code": code }] }).to_string().into();
+    answer
+}
+
+/// Turns a list that lacks what was looked for into a 404.
+fn found(
+    mut answer: Answer,
+    look: impl Fn(&serde_json::Value) -> Option<serde_json::Value>,
+) -> Answer {
+    if answer.status == 200 && look(&answer.json()).is_none() {
+        answer.status = 404;
+    }
+    answer
+}
+
+#[tokio::test]
+async fn in_a_private_project_roles_decide_by_password() {
+    let server = SERVER.get().await;
+    World::around(&server, server.private_project().await)
+        .await
+        .check(PRIVATE_V2)
+        .await;
+}
+
+#[tokio::test]
+async fn in_a_private_project_roles_decide_by_token() {
+    let server = SERVER.get().await;
+    let world = World::around(&server, server.private_project().await)
+        .await
+        .with_tokens()
+        .await;
+    world.check(PRIVATE_V2).await;
+}
+
+#[tokio::test]
+async fn in_a_private_project_roles_decide_over_rest() {
+    let server = SERVER.get().await;
+    World::around(&server, server.private_project().await)
+        .await
+        .check(PRIVATE_REST)
+        .await;
+}
+
+#[tokio::test]
+async fn a_public_project_is_open_to_read() {
+    let server = SERVER.get().await;
+    World::around(&server, server.public_project().await)
+        .await
+        .check(PUBLIC)
+        .await;
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_was_missing_and_where_to_get_it() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let repository = project.repository("app");
+    let stranger = server.stranger().await;
+    let token = stranger
+        .with_token(&[&format!("repository:{repository}:pull,push,delete")])
+        .await;
+    let realm = format!(
+        "Bearer realm=\"https://{}/service/token\",service=\"harbor-registry\"",
+        server.host()
+    );
+    for (caller, presented) in [
+        (server.anonymous(), false),
+        (stranger, false),
+        (token, true),
+    ] {
+        let requests = [
+            (
+                caller.get(&format!("/v2/{repository}/manifests/latest")),
+                "pull",
+                "pull",
+            ),
+            (
+                caller.get(&format!("/v2/{repository}/tags/list")),
+                "pull",
+                "pull",
+            ),
+            (
+                caller.post(&format!("/v2/{repository}/blobs/uploads/")),
+                "push",
+                "pull,push",
+            ),
+            (
+                caller
+                    .put(&format!("/v2/{repository}/manifests/latest"))
+                    .body("{}"),
+                "push",
+                "pull,push",
+            ),
+            (
+                caller.delete(&format!("/v2/{repository}/manifests/latest")),
+                "delete",
+                "delete",
+            ),
+        ];
+        for (request, action, scope) in requests {
+            let answer = request.await.expect_error(401, "UNAUTHORIZED");
+            let text = format!("unauthorized to access repository: {repository}, action: {action}");
+            assert_eq!(answer.message(), format!("{text}: {text}"));
+            let challenge = answer.header("www-authenticate");
+            let wanted = format!("{realm},scope=\"repository:{repository}:{scope}\"");
+            assert!(
+                challenge.starts_with(&wanted),
+                "{challenge} does not begin with {wanted}"
+            );
+            assert_eq!(
+                challenge.contains("error=\"insufficient_scope\""),
+                presented,
+                "{challenge}"
+            );
+            assert_eq!(
+                answer.header("docker-distribution-api-version"),
+                "registry/2.0"
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Deleting tags, manifests and blobs, and what is kept because something else needs it.
+
+use serde_json::json;
+
+use super::SERVER;
+use crate::harness::{image, index_of, media, noise};
+
+#[tokio::test]
+async fn deleting_a_tag_keeps_the_digest() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("tag");
+    let admin = server.admin();
+    let image = image("delete a tag");
+    admin.push_image(&repository, "one", &image).await;
+    admin.push_image(&repository, "two", &image).await;
+    let path = |reference: &str| format!("/v2/{repository}/manifests/{reference}");
+    admin.delete(&path("one")).await.expect(202);
+    admin
+        .get(&path("one"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .delete(&path("one"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    admin.get(&path("two")).await.expect(200);
+    admin.delete(&path("two")).await.expect(202);
+    assert_eq!(
+        admin.get(&path(&image.digest)).await.expect(200).body,
+        image.manifest
+    );
+    let tags = admin
+        .get(&format!("/v2/{repository}/tags/list"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(tags, json!({ "name": repository, "tags": [] }));
+}
+
+#[tokio::test]
+async fn deleting_a_digest_takes_its_tags_along() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("digest");
+    let admin = server.admin();
+    let (image, other) = (image("delete a digest"), image("stays"));
+    admin.push_image(&repository, "one", &image).await;
+    admin.push_image(&repository, "two", &image).await;
+    admin.push_image(&repository, "other", &other).await;
+    let path = |reference: &str| format!("/v2/{repository}/manifests/{reference}");
+    admin.delete(&path(&image.digest)).await.expect(202);
+    for reference in ["one", "two", image.digest.as_str()] {
+        admin
+            .get(&path(reference))
+            .await
+            .expect_error(404, "MANIFEST_UNKNOWN");
+        admin.head(&path(reference)).await.expect(404);
+    }
+    admin
+        .delete(&path(&image.digest))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    let tags = admin
+        .get(&format!("/v2/{repository}/tags/list"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(tags["tags"], json!(["other"]));
+}
+
+#[tokio::test]
+async fn a_child_of_an_index_stays_until_the_index_goes() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("child");
+    let admin = server.admin();
+    let child = image("child of an index");
+    admin.push_image(&repository, &child.digest, &child).await;
+    let (digest, index) = index_of(&[&child]);
+    admin
+        .push_manifest(&repository, "index", media::OCI_INDEX, index)
+        .await
+        .expect(201);
+    let child = format!("/v2/{repository}/manifests/{}", child.digest);
+    admin
+        .delete(&child)
+        .await
+        .expect_error(412, "VIOLATE_FOREIGN_KEY_CONSTRAINT");
+    admin.get(&child).await.expect(200);
+    admin
+        .delete(&format!("/v2/{repository}/manifests/{digest}"))
+        .await
+        .expect(202);
+    admin.delete(&child).await.expect(202);
+}
+
+#[tokio::test]
+async fn a_blob_that_a_manifest_names_is_not_deleted() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("named");
+    let admin = server.admin();
+    let image = image("names its blobs");
+    admin.push_image(&repository, "latest", &image).await;
+    for blob in image.blobs() {
+        let path = format!("/v2/{repository}/blobs/{}", blob.digest);
+        let refused = admin.delete(&path).await.expect_error(405, "UNSUPPORTED");
+        assert!(
+            refused.text().contains(&image.digest),
+            "the answer names the manifest: {refused}"
+        );
+        admin.get(&path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_nothing_names_is_deleted() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    let bytes = noise("nobody's", 333);
+    let digest = admin
+        .push_blob(&project.repository("here"), bytes.clone())
+        .await;
+    admin
+        .push_blob(&project.repository("there"), bytes.clone())
+        .await;
+    let path = format!("/v2/{}/blobs/{digest}", project.repository("here"));
+    admin.delete(&path).await.expect(202);
+    admin.get(&path).await.expect_error(404, "BLOB_UNKNOWN");
+    admin.head(&path).await.expect(404);
+    admin.delete(&path).await.expect_error(404, "BLOB_UNKNOWN");
+    let elsewhere = format!("/v2/{}/blobs/{digest}", project.repository("there"));
+    assert_eq!(
+        admin.get(&elsewhere).await.expect(200).body,
+        bytes,
+        "the other repository keeps it"
+    );
+    admin
+        .push_blob(&project.repository("here"), bytes.clone())
+        .await;
+    assert_eq!(
+        admin.get(&path).await.expect(200).body,
+        bytes,
+        "it can be pushed again"
+    );
+}
+
+#[tokio::test]
+async fn a_repository_outlives_its_manifests_and_can_be_used_again() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("again");
+    let admin = server.admin();
+    let image = image("again and again");
+    for _ in 0..3 {
+        admin.push_image(&repository, "latest", &image).await;
+        admin
+            .delete(&format!("/v2/{repository}/manifests/{}", image.digest))
+            .await
+            .expect(202);
+        admin
+            .get(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_deletes_nothing() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("fails");
+    let admin = server.admin();
+    let image = image("fails to be deleted");
+    admin.push_image(&repository, "latest", &image).await;
+    admin
+        .delete(&format!("/v2/{repository}/manifests/nope"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    let nothing = format!("sha256:{}", "1".repeat(64));
+    admin
+        .delete(&format!("/v2/{repository}/manifests/{nothing}"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .delete(&format!("/v2/{repository}/blobs/{nothing}"))
+        .await
+        .expect_error(404, "BLOB_UNKNOWN");
+    admin
+        .get(&format!("/v2/{repository}/manifests/latest"))
+        .await
+        .expect(200);
+}

@@ -1,0 +1,316 @@
+//! GET and HEAD of blobs and manifests: ranges, conditions, headers.
+
+use super::SERVER;
+use crate::harness::{Protocol, image, media, noise};
+
+/// What a `Range` header gets from a blob of 1,000 bytes: the part, or 416, or the whole.
+enum Gets {
+    Part(usize, usize),
+    Nothing,
+    Whole,
+}
+
+use Gets::{Nothing, Part, Whole};
+
+const RANGES: &[(&str, Gets)] = &[
+    ("bytes=0-0", Part(0, 0)),
+    ("bytes=0-999", Part(0, 999)),
+    ("bytes=0-", Part(0, 999)),
+    ("bytes=10-19", Part(10, 19)),
+    ("bytes=999-", Part(999, 999)),
+    ("bytes=500-5000", Part(500, 999)),
+    ("bytes=-1", Part(999, 999)),
+    ("bytes=-100", Part(900, 999)),
+    ("bytes=-1000", Part(0, 999)),
+    ("bytes=-5000", Part(0, 999)),
+    ("bytes=0-18446744073709551615", Part(0, 999)),
+    ("bytes=1000-", Nothing),
+    ("bytes=1000-2000", Nothing),
+    ("bytes=5000-", Nothing),
+    ("bytes=-0", Nothing),
+    ("bytes=0-1,5-6", Whole),
+    ("bytes=5-2", Nothing),
+    ("bytes=", Whole),
+    ("bytes=a-b", Whole),
+    ("bytes=-", Whole),
+    ("lines=0-5", Whole),
+    ("0-5", Whole),
+];
+
+#[tokio::test]
+async fn a_range_gets_its_part_of_a_blob() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("ranges");
+    let bytes = noise("ranges", 1000);
+    let digest = server.admin().push_blob(&repository, bytes.clone()).await;
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let client = server.admin().speaking(protocol);
+        for (range, gets) in RANGES {
+            let answer = client.get(&path).header("range", range).await;
+            match gets {
+                Part(first, last) => {
+                    let answer = answer.expect(206);
+                    assert_eq!(answer.body, bytes.slice(*first..=*last), "{range}");
+                    assert_eq!(
+                        answer.header("content-range"),
+                        format!("bytes {first}-{last}/1000"),
+                        "{range}"
+                    );
+                    assert_eq!(
+                        answer.header("content-length"),
+                        answer.body.len().to_string(),
+                        "{range}"
+                    );
+                }
+                Nothing => {
+                    let answer = answer.expect(416);
+                    assert_eq!(answer.header("content-range"), "bytes */1000", "{range}");
+                }
+                Whole => assert_eq!(answer.expect(200).body, bytes, "{range}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn ranges_of_a_large_blob_join_to_the_whole() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("pieces");
+    let bytes = noise("pieces", 3_000_000);
+    let admin = server.admin();
+    let digest = admin.push_blob(&repository, bytes.clone()).await;
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    let mut joined = Vec::new();
+    while joined.len() < bytes.len() {
+        let range = format!("bytes={}-{}", joined.len(), joined.len() + 777_776);
+        joined.extend_from_slice(
+            &admin
+                .get(&path)
+                .header("range", range)
+                .await
+                .expect(206)
+                .body,
+        );
+    }
+    assert!(joined == bytes, "the pieces differ from the whole");
+}
+
+#[tokio::test]
+async fn a_range_of_an_empty_blob_cannot_be_satisfied() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("empty");
+    let admin = server.admin();
+    let digest = admin.push_blob(&repository, "").await;
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    let refused = admin
+        .get(&path)
+        .header("range", "bytes=0-0")
+        .await
+        .expect(416);
+    assert_eq!(refused.header("content-range"), "bytes */0");
+}
+
+#[tokio::test]
+async fn what_a_client_already_has_is_304() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("cached");
+    let admin = server.admin();
+    let image = image("conditional");
+    admin.push_image(&repository, "latest", &image).await;
+    let layer = &image.layers[0].digest;
+    let resources = [
+        (format!("/v2/{repository}/manifests/latest"), &image.digest),
+        (
+            format!("/v2/{repository}/manifests/{}", image.digest),
+            &image.digest,
+        ),
+        (format!("/v2/{repository}/blobs/{layer}"), layer),
+    ];
+    for (path, digest) in resources {
+        assert_eq!(
+            admin.get(&path).await.expect(200).header("etag"),
+            format!("\"{digest}\"")
+        );
+        let matching = [
+            format!("\"{digest}\""),
+            digest.clone(),
+            format!("W/\"{digest}\""),
+            format!("\"other\", \"{digest}\""),
+            "*".to_owned(),
+        ];
+        for etag in matching {
+            let answer = admin
+                .get(&path)
+                .header("if-none-match", &etag)
+                .await
+                .expect(304);
+            assert!(answer.body.is_empty(), "{etag}");
+            assert_eq!(answer.header("etag"), format!("\"{digest}\""), "{etag}");
+            admin
+                .head(&path)
+                .header("if-none-match", &etag)
+                .await
+                .expect(304);
+        }
+        admin
+            .get(&path)
+            .header("if-none-match", "\"other\"")
+            .await
+            .expect(200);
+    }
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("head");
+    let image = image("head and get");
+    server
+        .admin()
+        .push_image(&repository, "latest", &image)
+        .await;
+    let paths = [
+        format!("/v2/{repository}/manifests/latest"),
+        format!("/v2/{repository}/manifests/{}", image.digest),
+        format!("/v2/{repository}/blobs/{}", image.layers[0].digest),
+        format!("/v2/{repository}/blobs/{}", image.config.digest),
+        format!("/v2/{repository}/manifests/nothing"),
+        format!("/v2/{repository}/blobs/sha256:{}", "0".repeat(64)),
+    ];
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let client = server.admin().speaking(protocol);
+        for path in &paths {
+            let (mut get, mut head) = (client.get(path).await, client.head(path).await);
+            assert_eq!(get.status, head.status, "{path}");
+            for answer in [&mut get, &mut head] {
+                answer.headers.remove("date");
+                answer.headers.remove("x-request-id");
+            }
+            assert_eq!(get.headers, head.headers, "{protocol:?} {path}");
+            assert!(head.body.is_empty(), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pull_has_the_headers_that_clients_read() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("headers");
+    let admin = server.admin();
+    let image = image("headers");
+    admin.push_image(&repository, "latest", &image).await;
+    let manifest = admin
+        .get(&format!("/v2/{repository}/manifests/latest"))
+        .await
+        .expect(200);
+    assert_eq!(manifest.header("content-type"), media::OCI_MANIFEST);
+    assert_eq!(
+        manifest.header("content-length"),
+        image.manifest.len().to_string()
+    );
+    assert_eq!(manifest.digest(), image.digest);
+    assert_eq!(
+        manifest.header("docker-distribution-api-version"),
+        "registry/2.0"
+    );
+    let blob = admin
+        .get(&format!("/v2/{repository}/blobs/{}", image.config.digest))
+        .await
+        .expect(200);
+    assert_eq!(blob.header("content-type"), "application/octet-stream");
+    assert_eq!(blob.header("accept-ranges"), "bytes");
+    assert_eq!(blob.digest(), image.config.digest);
+}
+
+#[tokio::test]
+async fn accept_neither_converts_nor_refuses() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("accept");
+    let admin = server.admin();
+    let image = image("accept");
+    admin.push_image(&repository, "latest", &image).await;
+    for accept in [
+        media::OCI_MANIFEST,
+        media::DOCKER_MANIFEST,
+        media::OCI_INDEX,
+        "text/html",
+        "*/*",
+        "",
+    ] {
+        let path = format!("/v2/{repository}/manifests/latest");
+        let answer = admin.get(&path).header("accept", accept).await.expect(200);
+        assert_eq!(
+            (answer.header("content-type"), &answer.body),
+            (media::OCI_MANIFEST, &image.manifest),
+            "{accept}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_says_what_is_missing() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let repository = project.repository("there");
+    let admin = server.admin();
+    admin
+        .push_image(&repository, "latest", &image("there"))
+        .await;
+    let nothing = format!("sha256:{}", "0".repeat(64));
+    let by_tag = admin
+        .get(&format!("/v2/{repository}/manifests/nope"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    assert!(
+        by_tag.message().contains("not found"),
+        "scripts look for it: {by_tag}"
+    );
+    admin
+        .get(&format!("/v2/{repository}/manifests/{nothing}"))
+        .await
+        .expect_error(404, "MANIFEST_UNKNOWN");
+    admin
+        .get(&format!("/v2/{repository}/blobs/{nothing}"))
+        .await
+        .expect_error(404, "BLOB_UNKNOWN");
+    let missing = project.repository("not-there");
+    admin
+        .get(&format!("/v2/{missing}/tags/list"))
+        .await
+        .expect_error(404, "NAME_UNKNOWN");
+    let answer = admin
+        .get(&format!("/v2/{missing}/manifests/latest"))
+        .await
+        .expect(404);
+    assert!(
+        ["NAME_UNKNOWN", "MANIFEST_UNKNOWN"].contains(&answer.code().as_str()),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn the_version_check_asks_for_a_sign_in() {
+    let server = SERVER.get().await;
+    let refused = server
+        .anonymous()
+        .get("/v2/")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    let realm = format!(
+        "Bearer realm=\"https://{}/service/token\",service=\"harbor-registry\"",
+        server.host()
+    );
+    assert_eq!(refused.header("www-authenticate"), realm);
+    assert_eq!(
+        refused.header("docker-distribution-api-version"),
+        "registry/2.0"
+    );
+    for path in ["/v2/", "/v2"] {
+        let answer = server.admin().get(path).await.expect(200);
+        assert_eq!(
+            answer.header("docker-distribution-api-version"),
+            "registry/2.0"
+        );
+    }
+}

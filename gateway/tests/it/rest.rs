@@ -1,0 +1,10 @@
+//! REST under `/api/v2.0`, in the wire form that scripts for Harbor expect.
+
+mod conventions;
+mod members;
+mod projects;
+mod users;
+
+use crate::harness::Shared;
+
+static SERVER: Shared = Shared::new(&[]);

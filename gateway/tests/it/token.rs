@@ -1,0 +1,660 @@
+//! The token service: what docker and others ask it, what it grants, and what its tokens open.
+
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Jwt, Project, Role, Server, Shared, eventually, image};
+
+static SERVER: Shared = Shared::new(&[]);
+
+/// The path at which the keys are published.
+const KEYS: &str = "/service/jwks";
+
+/// The `access` claim of a token for these scopes.
+async fn granted(caller: &Client, scopes: &[&str]) -> Value {
+    Jwt::parse(&caller.token(scopes).await).claims["access"].clone()
+}
+
+fn grant(repository: &str, actions: &[&str]) -> Value {
+    json!({ "type": "repository", "name": repository, "actions": actions })
+}
+
+/// The answer with the header and value of Basic credentials that may be nonsense.
+async fn with_authorization(server: &Server, value: &str) -> crate::harness::Answer {
+    server
+        .anonymous()
+        .get("/service/token?service=harbor-registry")
+        .header("authorization", value)
+        .await
+}
+
+#[tokio::test]
+async fn docker_login_gets_a_token() {
+    let server = SERVER.get().await;
+    let person = server.stranger().await;
+    let query = format!(
+        "account={}&client_id=docker&offline_token=true&service=harbor-registry",
+        person.name()
+    );
+    let answer = person
+        .get(&format!("/service/token?{query}"))
+        .await
+        .expect(200);
+    let body = answer.json();
+    assert_eq!(body["expires_in"], 1800);
+    assert_eq!(
+        body["token"], body["access_token"],
+        "some clients read the one, some the other"
+    );
+    assert_eq!(body.get("refresh_token"), None, "docker would store it");
+    let issued = body["issued_at"].as_str().expect("issued_at is text");
+    assert!(
+        issued.len() >= 20 && issued.ends_with('Z') && issued.contains('T'),
+        "RFC 3339 in UTC: {issued}"
+    );
+    let jwt = Jwt::parse(body["token"].as_str().expect("a token is text"));
+    assert_eq!(
+        (&jwt.header["alg"], &jwt.header["typ"]),
+        (&json!("ES256"), &json!("JWT"))
+    );
+    assert_eq!(jwt.claims["sub"], person.name());
+    assert_eq!(jwt.claims["aud"], "harbor-registry");
+    let time = |claim: &str| {
+        jwt.claims[claim]
+            .as_i64()
+            .unwrap_or_else(|| panic!("no {claim}: {:?}", jwt.claims))
+    };
+    assert_eq!(time("exp") - time("iat"), 1800);
+    let bearer = server.with_bearer(body["token"].as_str().expect("a token is text"));
+    bearer.get("/v2/").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_challenge_leads_to_a_token_that_works() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let developer = project.member(Role::Developer).await;
+    let repository = project.repository("challenge");
+    let refused = server
+        .anonymous()
+        .post(&format!("/v2/{repository}/blobs/uploads/"))
+        .await
+        .expect(401);
+    let challenge = refused.header("www-authenticate").to_owned();
+    let value = |key: &str| {
+        let (_, rest) = challenge
+            .split_once(&format!("{key}=\""))
+            .expect("the challenge has the key");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    let realm = value("realm");
+    let path = realm
+        .strip_prefix(&format!("https://{}", server.host()))
+        .expect("the realm is the registry itself");
+    let query = format!(
+        "{path}?service={}&scope={}",
+        value("service"),
+        value("scope")
+    );
+    let token = developer.get(&query).await.expect(200).json()["token"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    server
+        .with_bearer(&token)
+        .post(&format!("/v2/{repository}/blobs/uploads/"))
+        .await
+        .expect(202);
+}
+
+#[tokio::test]
+async fn a_token_grants_what_was_asked_and_is_held() {
+    let server = SERVER.get().await;
+    let (project, public) = (
+        server.private_project().await,
+        server.public_project().await,
+    );
+    let (repository, open) = (project.repository("app"), public.repository("app"));
+    let all = format!("repository:{repository}:pull,push,delete");
+    let cases: [(Client, &[&str]); 5] = [
+        (project.member(Role::LimitedGuest).await, &["pull"]),
+        (project.member(Role::Guest).await, &["pull"]),
+        (project.member(Role::Developer).await, &["pull", "push"]),
+        (
+            project.member(Role::Maintainer).await,
+            &["pull", "push", "delete"],
+        ),
+        (server.admin(), &["pull", "push", "delete"]),
+    ];
+    for (caller, held) in &cases {
+        assert_eq!(
+            granted(caller, &[&all]).await,
+            json!([grant(&repository, held)]),
+            "{}",
+            caller.name()
+        );
+        let only_pull = format!("repository:{repository}:pull");
+        assert_eq!(
+            granted(caller, &[&only_pull]).await,
+            json!([grant(&repository, &["pull"])])
+        );
+    }
+    for caller in [server.anonymous(), server.stranger().await] {
+        assert_eq!(
+            granted(&caller, &[&all]).await,
+            json!([grant(&repository, &[])])
+        );
+        let open_all = format!("repository:{open}:pull,push");
+        assert_eq!(
+            granted(&caller, &[&open_all]).await,
+            json!([grant(&open, &["pull"])])
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_order_of_actions_does_not_depend_on_the_question() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("order");
+    let admin = server.admin();
+    for actions in [
+        "pull,push,delete",
+        "delete,push,pull",
+        "push,delete,pull",
+        "push,push,delete,pull,pull",
+    ] {
+        let scope = format!("repository:{repository}:{actions}");
+        assert_eq!(
+            granted(&admin, &[&scope]).await,
+            json!([grant(&repository, &["pull", "push", "delete"])])
+        );
+    }
+}
+
+#[tokio::test]
+async fn several_scopes_in_either_form() {
+    let server = SERVER.get().await;
+    let (one, two) = (
+        server.private_project().await,
+        server.private_project().await,
+    );
+    let developer = one.member(Role::Developer).await;
+    two.add(developer.name(), Role::Guest).await;
+    let (first, second) = (one.repository("a"), two.repository("b"));
+    let expected = json!([grant(&first, &["pull", "push"]), grant(&second, &["pull"])]);
+    let scopes = [
+        format!("repository:{first}:pull,push"),
+        format!("repository:{second}:pull,push"),
+    ];
+    assert_eq!(
+        granted(&developer, &[&scopes[0], &scopes[1]]).await,
+        expected,
+        "repeated"
+    );
+    assert_eq!(
+        granted(&developer, &[&scopes.join("%20")]).await,
+        expected,
+        "separated by a space"
+    );
+    assert_eq!(
+        granted(&developer, &[&scopes.join("+")]).await,
+        expected,
+        "separated by a plus"
+    );
+}
+
+#[tokio::test]
+async fn scopes_that_mean_nothing_grant_nothing() {
+    let server = SERVER.get().await;
+    let admin = server.admin();
+    for scope in [
+        "repository:nowhere/app:pull",
+        "repository:app:pull",
+        "thing:library/app:pull",
+    ] {
+        let access = granted(&admin, &[scope]).await;
+        let actions = access
+            .as_array()
+            .expect("access is a list")
+            .iter()
+            .flat_map(|entry| entry["actions"].as_array().cloned().unwrap_or_default());
+        assert_eq!(actions.count(), 0, "{scope}: {access}");
+    }
+}
+
+#[tokio::test]
+async fn the_catalog_is_a_scope_of_its_own() {
+    let server = SERVER.get().await;
+    let catalog =
+        |actions: &[&str]| json!([{ "type": "registry", "name": "catalog", "actions": actions }]);
+    assert_eq!(
+        granted(&server.admin(), &["registry:catalog:*"]).await,
+        catalog(&["*"])
+    );
+    let stranger = server.stranger().await;
+    let token = stranger.with_token(&["registry:catalog:*"]).await;
+    let answer = token.get("/v2/_catalog").await;
+    assert!([200, 401].contains(&answer.status), "{answer}");
+    server
+        .admin()
+        .with_token(&["registry:catalog:*"])
+        .await
+        .get("/v2/_catalog")
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn nobody_without_a_question_gets_no_token() {
+    let server = SERVER.get().await;
+    server
+        .anonymous()
+        .get("/service/token?service=harbor-registry")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn another_service_is_refused() {
+    let server = SERVER.get().await;
+    for query in ["?service=zzz", "?service=", ""] {
+        server
+            .admin()
+            .get(&format!("/service/token{query}"))
+            .await
+            .expect(400);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_401_and_not_an_anonymous_token() {
+    let server = SERVER.get().await;
+    let person = server.stranger().await;
+    let public = server.public_project().await;
+    let scope = format!("&scope=repository:{}:pull", public.repository("app"));
+    for (at, name, password) in [
+        (101, person.name(), "wrong"),
+        (102, "nobody-at-all", "wrong"),
+        (103, person.name(), ""),
+    ] {
+        let wrong = server.as_user_with(name, password).at(at);
+        for scope in ["", scope.as_str()] {
+            let path = format!("/service/token?service=harbor-registry{scope}");
+            wrong.get(&path).await.expect_error(401, "UNAUTHORIZED");
+        }
+        wrong.get("/v2/").await.expect_error(401, "UNAUTHORIZED");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_user_looks_like_a_wrong_password() {
+    let server = SERVER.get().await;
+    let person = server.stranger().await;
+    let path = "/service/token?service=harbor-registry";
+    let known = server
+        .as_user_with(person.name(), "wrong")
+        .at(12)
+        .get(path)
+        .await
+        .expect(401);
+    let unknown = server
+        .as_user_with("user-nobody", "wrong")
+        .at(12)
+        .get(path)
+        .await
+        .expect(401);
+    assert_eq!(known.text(), unknown.text());
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_401() {
+    let server = SERVER.get().await;
+    let no_colon = format!("Basic {}", BASE64_STANDARD.encode("no-colon"));
+    for value in [
+        "Basic !!!",
+        "Basic",
+        "Basic ",
+        &no_colon,
+        "Digest abc",
+        "Bearer abc",
+    ] {
+        with_authorization(&server, value)
+            .await
+            .expect_error(401, "UNAUTHORIZED");
+    }
+}
+
+#[tokio::test]
+async fn the_password_grant_works_like_docker_login() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let developer = project.member(Role::Developer).await;
+    let repository = project.repository("grant");
+    let form = format!(
+        "grant_type=password&username={}&password={}&client_id=containerd&service=harbor-registry&scope=repository:{repository}:pull,push",
+        developer.name(),
+        crate::harness::PASSWORD
+    );
+    let body = server
+        .anonymous()
+        .post("/service/token")
+        .form(&form)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(body.get("refresh_token"), None, "docker would store it");
+    assert_eq!(body["expires_in"], 1800);
+    let token = body["access_token"].as_str().expect("a token is text");
+    assert_eq!(
+        Jwt::parse(token).claims["access"],
+        json!([grant(&repository, &["pull", "push"])])
+    );
+    server
+        .with_bearer(token)
+        .post(&format!("/v2/{repository}/blobs/uploads/"))
+        .await
+        .expect(202);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_none_is_refused() {
+    let server = SERVER.get().await;
+    let person = server.stranger().await;
+    let anonymous = server.anonymous().at(13);
+    let wrong = format!(
+        "grant_type=password&username={}&password=wrong&service=harbor-registry",
+        person.name()
+    );
+    anonymous
+        .post("/service/token")
+        .form(&wrong)
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    for form in [
+        "grant_type=refresh_token&refresh_token=abc&service=harbor-registry",
+        "grant_type=client_credentials&service=harbor-registry",
+        "service=harbor-registry",
+        "grant_type=password&username=x&password=y&service=zzz",
+        "",
+    ] {
+        let answer = anonymous.post("/service/token").form(form).await;
+        assert!([400, 401].contains(&answer.status), "{form}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_can_be_checked_with_the_published_keys() {
+    let server = SERVER.get().await;
+    let keys = server.anonymous().get(KEYS).await.expect(200).json();
+    let token = server.admin().token(&[]).await;
+    let header = Jwt::parse(&token).header;
+    let keys = keys["keys"].as_array().expect("keys are a list");
+    let key = keys
+        .iter()
+        .find(|key| key["kid"] == header["kid"])
+        .expect("the key of the token is published");
+    assert_eq!(
+        (&key["kty"], &key["crv"], &key["alg"]),
+        (&json!("EC"), &json!("P-256"), &json!("ES256"))
+    );
+    assert_eq!(key.get("d"), None, "the private part stays private");
+    let part = |name: &str| {
+        BASE64_URL_SAFE_NO_PAD
+            .decode(key[name].as_str().expect("a coordinate is text"))
+            .expect("it is base64url")
+    };
+    let point = [vec![4], part("x"), part("y")].concat();
+    let (signed, signature) = token.rsplit_once('.').expect("a token has three parts");
+    let signature = BASE64_URL_SAFE_NO_PAD
+        .decode(signature)
+        .expect("a signature is base64url");
+    let checked = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        .verify(signed.as_bytes(), &signature);
+    assert!(checked.is_ok(), "the signature is not of the published key");
+}
+
+#[tokio::test]
+async fn a_token_opens_what_it_names_and_nothing_else() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (one, two) = (project.repository("one"), project.repository("two"));
+    let admin = server.admin();
+    for repository in [&one, &two] {
+        admin
+            .push_image(repository, "latest", &image(repository))
+            .await;
+    }
+    let maintainer = project.member(Role::Maintainer).await;
+    let pull = maintainer
+        .with_token(&[&format!("repository:{one}:pull")])
+        .await;
+    pull.get(&format!("/v2/{one}/manifests/latest"))
+        .await
+        .expect(200);
+    let elsewhere = pull
+        .get(&format!("/v2/{two}/manifests/latest"))
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    assert!(
+        elsewhere
+            .header("www-authenticate")
+            .contains("error=\"insufficient_scope\""),
+        "{elsewhere}"
+    );
+    pull.post(&format!("/v2/{one}/blobs/uploads/"))
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    pull.delete(&format!("/v2/{one}/manifests/latest"))
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    let push = maintainer
+        .with_token(&[&format!("repository:{one}:pull,push")])
+        .await;
+    push.post(&format!("/v2/{one}/blobs/uploads/"))
+        .await
+        .expect(202);
+    push.delete(&format!("/v2/{one}/manifests/latest"))
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_registry_token_is_nothing_to_rest() {
+    let server = SERVER.get().await;
+    let admin = server.admin().with_token(&["registry:catalog:*"]).await;
+    admin
+        .get("/api/v2.0/users")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn anonymous_needs_a_token_for_nothing_but_may_have_one() {
+    let server = SERVER.get().await;
+    let project = server.public_project().await;
+    let repository = project.repository("open");
+    server
+        .admin()
+        .push_image(&repository, "latest", &image("open"))
+        .await;
+    let manifest = format!("/v2/{repository}/manifests/latest");
+    server.anonymous().get(&manifest).await.expect(200);
+    let holder = server
+        .anonymous()
+        .with_token(&[&format!("repository:{repository}:pull")])
+        .await;
+    holder.get(&manifest).await.expect(200);
+    holder.get("/v2/").await.expect(401);
+}
+
+/// Whether a caller who could do something until now is refused within 2 s of this change.
+async fn refused_soon(caller: &Client, path: &str) {
+    let begun = Instant::now();
+    eventually(2, "the right is gone", async || {
+        (caller.get(path).await.status == 401).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    caller.get(path).await.expect(401);
+}
+
+/// A repository with an image in a new project, and the path of its manifest.
+async fn pullable(project: &Project<'_>, server: &Server) -> (String, String) {
+    let repository = project.repository("old-token");
+    server
+        .admin()
+        .push_image(&repository, "latest", &image(&repository))
+        .await;
+    let path = format!("/v2/{repository}/manifests/latest");
+    (repository, path)
+}
+
+#[tokio::test]
+async fn a_removed_member_is_refused_whatever_they_hold() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let person = server.stranger().await;
+    let member = project.add(person.name(), Role::Developer).await;
+    let holder = person
+        .with_token(&[&format!("repository:{repository}:pull,push")])
+        .await;
+    holder.get(&path).await.expect(200);
+    person.get(&path).await.expect(200);
+    project.remove(member).await;
+    refused_soon(&holder, &path).await;
+    refused_soon(&person, &path).await;
+    holder
+        .post(&format!("/v2/{repository}/blobs/uploads/"))
+        .await
+        .expect(401);
+}
+
+#[tokio::test]
+async fn a_demoted_member_loses_what_the_new_role_lacks() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let person = server.stranger().await;
+    let member = project.add(person.name(), Role::Developer).await;
+    let holder = person
+        .with_token(&[&format!("repository:{repository}:pull,push")])
+        .await;
+    let uploads = format!("/v2/{repository}/blobs/uploads/");
+    holder.post(&uploads).await.expect(202);
+    let guest = json!({ "role_id": Role::Guest as u8 });
+    server
+        .admin()
+        .put(&format!("{}/{member}", project.members()))
+        .json(&guest)
+        .await
+        .expect(200);
+    eventually(2, "push is gone", async || {
+        (holder.post(&uploads).await.status == 401).then_some(())
+    })
+    .await;
+    holder.get(&path).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_refused_whatever_they_hold() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let name = crate::harness::fresh("leaver");
+    let id = server.create_user(&name).await;
+    project.add(&name, Role::Developer).await;
+    let person = server.as_user(&name);
+    let holder = person
+        .with_token(&[&format!("repository:{repository}:pull")])
+        .await;
+    holder.get(&path).await.expect(200);
+    server
+        .admin()
+        .delete(&format!("/api/v2.0/users/{id}"))
+        .await
+        .expect(200);
+    refused_soon(&holder, &path).await;
+    refused_soon(&person, &path).await;
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_the_old_one() {
+    let server = SERVER.get().await;
+    let name = crate::harness::fresh("changer");
+    let id = server.create_user(&name).await;
+    let person = server.as_user(&name);
+    person.get("/v2/").await.expect(200);
+    let change =
+        json!({ "old_password": crate::harness::PASSWORD, "new_password": "An0therPassword" });
+    person
+        .put(&format!("/api/v2.0/users/{id}/password"))
+        .json(&change)
+        .await
+        .expect(200);
+    let old = person.at(14);
+    eventually(2, "the old password is gone", async || {
+        (old.get("/v2/").await.status == 401).then_some(())
+    })
+    .await;
+    server
+        .as_user_with(&name, "An0therPassword")
+        .get("/v2/")
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn a_project_made_private_closes_at_once() {
+    let server = SERVER.get().await;
+    let project = server.public_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let holder = server
+        .anonymous()
+        .with_token(&[&format!("repository:{repository}:pull")])
+        .await;
+    holder.get(&path).await.expect(200);
+    let private = json!({ "metadata": { "public": "false" } });
+    server
+        .admin()
+        .put(&format!("/api/v2.0/projects/{}", project.id))
+        .json(&private)
+        .await
+        .expect(200);
+    refused_soon(&holder, &path).await;
+    refused_soon(&server.anonymous(), &path).await;
+}
+
+#[tokio::test]
+async fn guessing_a_password_is_slowed_down_for_the_guesser_only() {
+    let server = Server::start().await;
+    let person = server.stranger().await;
+    let login = "/service/token?service=harbor-registry";
+    let guesser = server.as_user_with(person.name(), "Guess").at(66);
+    let mut statuses = Vec::new();
+    let refused = loop {
+        let answer = guesser.get(login).await;
+        statuses.push(answer.status);
+        if answer.status == 429 {
+            break answer;
+        }
+        assert!(
+            statuses.len() < 200,
+            "200 guesses, and none is refused: {statuses:?}"
+        );
+    };
+    let wait: u64 = refused
+        .header("retry-after")
+        .parse()
+        .expect("Retry-After is a number of seconds");
+    assert!(wait >= 1, "{refused}");
+    assert_eq!(refused.code(), "TOOMANYREQUESTS");
+    let right = server.as_user(person.name());
+    right.at(66).get(login).await.expect(429);
+    right.at(67).get(login).await.expect(200);
+    server.admin().get(login).await.expect(200);
+}
