@@ -9,16 +9,19 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use libfuzzer_sys::fuzz_target;
 use time::OffsetDateTime;
 
-/// A key of no other use, fixed so that findings can be repeated.
-const KEY: &str = include_str!("../token.key");
+/// A key made for this run: findings are repeated by what they say of header and claims.
+static KEY: LazyLock<TokenKey> = LazyLock::new(|| TokenKey::generate().expect("the system makes a key"));
 
 static KEYS: LazyLock<TokenKeys> = LazyLock::new(|| {
-    let key = TokenKey::from_pem(KEY).expect("the key is one");
+    let pem = KEY.to_pem().expect("the key prints");
+    let key = TokenKey::from_pem(&pem).expect("the key is one");
     TokenKeys::new(Arc::new(key), Vec::new())
 });
 
-static SIGNER: LazyLock<EncodingKey> =
-    LazyLock::new(|| EncodingKey::from_ec_pem(KEY.as_bytes()).expect("the key is one"));
+static SIGNER: LazyLock<EncodingKey> = LazyLock::new(|| {
+    let pem = KEY.to_pem().expect("the key prints");
+    EncodingKey::from_ec_pem(pem.as_bytes()).expect("the key is one")
+});
 
 const NOW: i64 = 1_772_366_400;
 

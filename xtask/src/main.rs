@@ -63,7 +63,7 @@ cargo xtask run [--no-install] [-- ARGUMENTS]   build gantry and start it; ARGUM
 cargo xtask test [--no-install] [--only STEP] [--no-big]   run the tests with real clients
 
 --no-install   install nothing: where a part is missing, print the line that installs it and fail
---only STEP    one of fmt, clippy, cargo-test, run, docker, clients, conformance or metrics
+--only STEP    one of fmt, clippy, cargo-test, run, docker, clients, conformance, metrics, soak or bench
 --no-big       leave out the layers of 2 GiB, for a quick look
 
 GANTRY_CACHE      where tools stay between runs (~/.cache/gantry)

@@ -61,7 +61,7 @@ struct Step {
     run: fn(&mut Tally, &Setting),
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "fmt",
         server: false,
@@ -155,7 +155,52 @@ const STEPS: [Step; 8] = [
             tally.check("promtool check metrics", lint);
         },
     },
+    Step {
+        name: "soak",
+        server: true,
+        needs: &[
+            GO,
+            need("mkfs.ext4", "e2fsprogs", "makes the disk that is cut off"),
+        ],
+        tools: &[],
+        run: |tally, setting| {
+            tally.check("cargo xtask soak --short", || {
+                crate::soak::run(&short(&setting.binary))
+            });
+        },
+    },
+    Step {
+        name: "bench",
+        server: true,
+        needs: &[
+            GO,
+            need("wrk", "wrk", "loads the servers"),
+            need("nginx", "nginx-light", "a server to compare with"),
+            need(
+                "docker-registry",
+                "docker-registry",
+                "a server to compare with",
+            ),
+        ],
+        tools: &[],
+        run: |tally, setting| {
+            tally.check("cargo xtask bench --short", || {
+                crate::bench::run(&short(&setting.binary))
+            });
+        },
+    },
 ];
+
+/// The short form of a long test, which checks that things are right and never how fast.
+fn short(binary: &std::path::Path) -> Vec<String> {
+    vec![
+        "--short".to_owned(),
+        "--gantry".to_owned(),
+        binary.display().to_string(),
+    ]
+}
+
+const GO: Need = need("go", "golang-go", "builds the load client");
 
 const IP: Need = need("ip", "iproute2", "makes network namespaces");
 const CURL: Need = need("curl", "curl", "asks the server's API");

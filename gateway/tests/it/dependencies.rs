@@ -1,0 +1,51 @@
+//! A crate depends only on crates above it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// All crates, from the top of the house down.
+const ORDER: [&str; 10] = [
+    "gantry-model",
+    "gantry-policy",
+    "gantry-storage",
+    "gantry-db",
+    "gantry-certs",
+    "gantry-auth",
+    "gantry-registry",
+    "gantry-jobs",
+    "gantry-admin-api",
+    "gantry",
+];
+
+#[test]
+fn crates_depend_only_on_crates_above_them() {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let place = |name: &str| ORDER.iter().position(|known| *known == name);
+    let packages = metadata["packages"].as_array().expect("there are packages");
+    for package in packages {
+        let name = package["name"].as_str().expect("a package has a name");
+        let own = |dependency: &&Value| dependency["path"].is_string();
+        let dependencies = package["dependencies"].as_array().expect("a list");
+        for dependency in dependencies.iter().filter(own) {
+            let on = dependency["name"]
+                .as_str()
+                .expect("a dependency has a name");
+            assert!(place(on) < place(name), "{name} must not depend on {on}");
+        }
+        let known = place(name).is_some() || name == "xtask";
+        assert!(known, "{name} has no place in the order");
+    }
+    assert_eq!(packages.len(), ORDER.len() + 1);
+}
