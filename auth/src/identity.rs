@@ -175,7 +175,7 @@ impl Identity {
         };
         let bindings = match known {
             Some(bindings) => bindings,
-            None => self.check_password(name, password, address).await?,
+            None => Box::pin(self.check_password(name, password, address)).await?,
         };
         Ok(Caller {
             bindings,

@@ -20,6 +20,11 @@ pub async fn of_account(db: &Db, id: AccountId, generation: Option<i64>) -> Resu
     if let Some(bindings) = db.caches().bindings.get(&id) {
         return Ok(fits(&bindings, generation).then_some(bindings));
     }
+    Box::pin(read_through(db, id, generation)).await
+}
+
+/// Reads what the cache does not have, and puts it there.
+async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result<Option<Bound>> {
     let read_at = db.caches().bindings.before_read();
     let mut tx = db.reader().await?;
     let Some(account) = account::by_id(&mut tx, id).await? else {

@@ -47,6 +47,12 @@ pub async fn linked(
     if let Some(blob) = db.caches().blobs.get(&key) {
         return Ok(Some(blob));
     }
+    Box::pin(read_through(db, key)).await
+}
+
+/// Reads what the cache does not have, and puts it there.
+async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<Arc<StoredBlob>>> {
+    let (repository, digest) = &key;
     let read_at = db.caches().blobs.before_read();
     let mut tx = db.reader().await?;
     let row = tx

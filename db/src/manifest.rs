@@ -34,6 +34,15 @@ pub async fn stored(
     if let Some(manifest) = db.caches().manifests.get(&key) {
         return Ok(Some(manifest));
     }
+    Box::pin(read_through(db, key)).await
+}
+
+/// Reads what the cache does not have, and puts it there.
+async fn read_through(
+    db: &Db,
+    key: (RepositoryName, Digest),
+) -> Result<Option<Arc<StoredManifest>>> {
+    let (repository, digest) = &key;
     let read_at = db.caches().manifests.before_read();
     let mut tx = db.reader().await?;
     let row = tx

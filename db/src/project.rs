@@ -106,6 +106,11 @@ pub async fn facts(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectFact
     if let Some(facts) = db.caches().projects.get(name) {
         return Ok(facts);
     }
+    Box::pin(read_through(db, name)).await
+}
+
+/// Reads what the cache does not have, and puts it there.
+async fn read_through(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectFacts>>> {
     let read_at = db.caches().projects.before_read();
     let mut tx = db.reader().await?;
     let row = tx

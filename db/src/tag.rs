@@ -14,6 +14,12 @@ pub async fn resolve(db: &Db, repository: &RepositoryName, tag: &Tag) -> Result<
     if let Some(digest) = db.caches().tags.get(&key) {
         return Ok(Some(digest));
     }
+    Box::pin(read_through(db, key)).await
+}
+
+/// Reads what the cache does not have, and puts it there.
+async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Digest>> {
+    let (repository, tag) = &key;
     let read_at = db.caches().tags.before_read();
     let mut tx = db.reader().await?;
     let row = tx

@@ -31,6 +31,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const STREAMS: u32 = 128;
 /// HTTP/2: how often an idle connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long a new connection's first request is waited for while draining.
+const FIRST_REQUEST: Duration = Duration::from_millis(300);
 /// How long an idle connection of a client that does not answer is kept while draining.
 const LEAVE: Duration = Duration::from_secs(3);
 /// HTTP/1.1: bytes buffered for reading, and for writing.
@@ -180,7 +182,10 @@ impl Connections {
         }
         // Half a header is a request that will be answered; HTTP/1.1 would take the connection for idle.
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
-        while !multiplexed && wire.has_half_a_request() {
+        let asked = Instant::now();
+        // So is the first one of a connection that was accepted a moment ago.
+        let awaited = || wire.is_new() && asked.elapsed() < FIRST_REQUEST;
+        while !multiplexed && (wire.has_half_a_request() || awaited()) {
             tokio::select! {
                 _ = connection.as_mut() => return,
                 _ = ticks.tick() => {}

@@ -101,7 +101,7 @@ async fn answer(
     request: Request<RequestBody>,
 ) -> (RouteName, Response<Body>) {
     match peer.listener {
-        Listener::Metrics => health::answer(app, request.uri().path()).await,
+        Listener::Metrics => Box::pin(health::answer(app, request.uri().path())).await,
         Listener::Redirect => (RouteName::Redirect, redirect(app, &request)),
         Listener::Public if !app.rate.allows(address) => (RouteName::Other, too_many_requests()),
         Listener::Public => public(app, address, request).await,
@@ -120,10 +120,15 @@ async fn public(
         return (name, oci::answer(app, address, route, request).await);
     }
     match path {
-        "/service/token" => (RouteName::Token, token::answer(app, address, request).await),
+        "/service/token" => (
+            RouteName::Token,
+            Box::pin(token::answer(app, address, request)).await,
+        ),
         "/service/jwks" | "/.well-known/jwks.json" => (RouteName::Jwks, token::jwks(app)),
-        "/healthz" | "/readyz" => health::answer(app, path).await,
-        _ if path.starts_with("/api") => (RouteName::Api, admin(app, address, request).await),
+        "/healthz" | "/readyz" => Box::pin(health::answer(app, path)).await,
+        _ if path.starts_with("/api") => {
+            (RouteName::Api, Box::pin(admin(app, address, request)).await)
+        }
         _ => (RouteName::Other, not_found(path)),
     }
 }

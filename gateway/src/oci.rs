@@ -28,6 +28,9 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 /// Header that names what is in a body.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// Headers that a pull is answered with, so that their map is made once and large enough.
+const HEADERS: usize = 16;
+
 type Answer = Result<Response<Body>, OciError>;
 
 /// A request whose caller is known.
@@ -89,27 +92,28 @@ async fn operate(
         headers: parts.headers,
         query,
     };
+    // Pulls are short; whatever else would make every request's future as large as its own is boxed.
     match route {
         Route::Base => call.base(),
-        Route::Catalog => call.catalog().await,
+        Route::Catalog => Box::pin(call.catalog()).await,
         Route::Manifest(name, reference) => match call.method {
-            Method::PUT => call.put_manifest(name, reference, body).await,
-            Method::DELETE => call.delete_manifest(name, reference).await,
+            Method::PUT => Box::pin(call.put_manifest(name, reference, body)).await,
+            Method::DELETE => Box::pin(call.delete_manifest(name, reference)).await,
             _ => call.get_manifest(name, reference).await,
         },
         Route::Blob(name, digest) => match call.method {
-            Method::DELETE => call.delete_blob(name, digest).await,
+            Method::DELETE => Box::pin(call.delete_blob(name, digest)).await,
             _ => call.get_blob(name, digest).await,
         },
-        Route::UploadStart(name) => call.start_upload(name, body).await,
+        Route::UploadStart(name) => Box::pin(call.start_upload(name, body)).await,
         Route::Upload(name, id) => match call.method {
-            Method::PATCH => call.append_upload(name, &id, body).await,
-            Method::PUT => call.finish_upload(name, &id, body).await,
-            Method::DELETE => call.cancel_upload(name, &id).await,
-            _ => call.upload_status(name, &id).await,
+            Method::PATCH => Box::pin(call.append_upload(name, &id, body)).await,
+            Method::PUT => Box::pin(call.finish_upload(name, &id, body)).await,
+            Method::DELETE => Box::pin(call.cancel_upload(name, &id)).await,
+            _ => Box::pin(call.upload_status(name, &id)).await,
         },
-        Route::Tags(name) => call.tags(name).await,
-        Route::Referrers(name, digest) => call.referrers(name, digest).await,
+        Route::Tags(name) => Box::pin(call.tags(name)).await,
+        Route::Referrers(name, digest) => Box::pin(call.referrers(name, digest)).await,
     }
 }
 

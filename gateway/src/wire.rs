@@ -22,6 +22,8 @@ pub(crate) struct WireState {
     serving: AtomicUsize,
     /// Bytes came since the last answer was out.
     touched: AtomicBool,
+    /// A request was served.
+    used: AtomicBool,
 }
 
 /// A request whose answer is not out.
@@ -31,7 +33,13 @@ impl WireState {
     /// Counts a request until what is returned is dropped.
     pub(crate) fn serving(self: &Arc<Self>) -> Served {
         self.serving.fetch_add(1, Ordering::Relaxed);
+        self.used.store(true, Ordering::Relaxed);
         Served(self.clone())
+    }
+
+    /// Whether no request was served yet.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.used.load(Ordering::Relaxed)
     }
 
     /// Whether a request's answer is not out.

@@ -28,7 +28,7 @@ pub enum BodyError {
 }
 
 /// Bytes that are hashed and written in one job.
-pub(crate) const BATCH: usize = 256 << 10;
+pub(crate) const BATCH: usize = 512 << 10;
 /// What a stream holds at most: a batch that is written and one that is collected.
 const STREAM_MEMORY: usize = 2 * BATCH;
 /// How long a stream waits for memory.

@@ -127,7 +127,7 @@ impl Registry {
 
     async fn record(&self, pull: Pull) -> Result<()> {
         if self.limits.each_pull {
-            return write(&self.db, &self.clock, vec![(pull, 1)]).await;
+            return Box::pin(write(&self.db, &self.clock, vec![(pull, 1)])).await;
         }
         self.pulls.count(pull, 1)
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use model::Hasher;
@@ -21,6 +22,8 @@ use crate::{BlobStore, BlobWriter, Chunks, Error, Result};
 #[derive(Clone, Debug)]
 pub struct Files {
     folder: Arc<PathBuf>,
+    /// The newest hour whose folder is known to be durable.
+    durable_hour: Arc<AtomicI64>,
 }
 
 impl Files {
@@ -33,6 +36,7 @@ impl Files {
         made.map_err(|error| failed("make the folder of", ".", error))?;
         Ok(Self {
             folder: Arc::new(folder.to_owned()),
+            durable_hour: Arc::new(AtomicI64::new(i64::MIN)),
         })
     }
 
@@ -69,7 +73,12 @@ async fn blocking<T: Send + 'static>(
 #[async_trait]
 impl BlobStore for Files {
     async fn create(&self, key: &str, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
-        Ok(Box::new(Writer::create(key, self.path(key), hasher)))
+        Ok(Box::new(Writer::create(
+            key,
+            self.path(key),
+            hasher,
+            self.durable_hour.clone(),
+        )))
     }
 
     async fn resume(&self, key: &str, at: u64, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
@@ -86,7 +95,14 @@ impl BlobStore for Files {
         if !whole {
             return Err(Error::Truncated(key.to_owned()));
         }
-        Ok(Box::new(Writer::resume(key, path, file, at, hasher)))
+        Ok(Box::new(Writer::resume(
+            key,
+            path,
+            file,
+            at,
+            hasher,
+            self.durable_hour.clone(),
+        )))
     }
 
     async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks> {

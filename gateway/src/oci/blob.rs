@@ -4,7 +4,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use model::{ByteRange, Digest, RepositoryName};
 use registry::blob::Content;
 
-use super::{Answer, CONTENT_DIGEST, Call, status, text};
+use super::{Answer, CONTENT_DIGEST, Call, HEADERS, status, text};
 use crate::http::response_body::Body;
 
 impl Call<'_> {
@@ -66,6 +66,7 @@ impl Call<'_> {
 
 fn describe(response: &mut Response<Body>, digest: &str) {
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(
         header::CACHE_CONTROL,

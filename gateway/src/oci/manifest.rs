@@ -6,7 +6,7 @@ use model::{Reference, RepositoryName, Tag};
 use registry::LARGEST_MANIFEST;
 use registry::manifest::NewManifest;
 
-use super::{Answer, CONTENT_DIGEST, Call, status, text};
+use super::{Answer, CONTENT_DIGEST, Call, HEADERS, status, text};
 use crate::http::request_body::RequestBody;
 use crate::http::response_body::Body;
 use crate::http::wants_body;
@@ -34,6 +34,7 @@ impl Call<'_> {
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
+        headers.reserve(HEADERS);
         headers.insert(header::ETAG, text(format!("\"{etag}\"")));
         headers.insert(CONTENT_DIGEST, text(&etag));
         headers.insert(header::CONTENT_TYPE, text(&found.media_type));

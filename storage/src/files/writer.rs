@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use model::Hasher;
 use tokio::task::JoinHandle;
 
 use super::{blocking, failed, sync_folder};
+use crate::key;
 use crate::{BlobWriter, Checkpoint, Error, Finished, Result};
 
 /// Bytes after which write-back is begun, so that the last sync has little left to do.
@@ -31,6 +33,7 @@ pub(super) struct Writer {
     write_back: Option<JoinHandle<io::Result<()>>>,
     /// Whether the file's name is durable.
     named: bool,
+    durable_hour: Arc<AtomicI64>,
 }
 
 enum State {
@@ -41,15 +44,34 @@ enum State {
 }
 
 impl Writer {
-    pub(super) fn create(key: &str, path: PathBuf, hasher: Hasher) -> Self {
-        Self::new(key, path, State::Idle(None, hasher), 0)
+    pub(super) fn create(
+        key: &str,
+        path: PathBuf,
+        hasher: Hasher,
+        durable_hour: Arc<AtomicI64>,
+    ) -> Self {
+        Self::new(key, path, State::Idle(None, hasher), 0, durable_hour)
     }
 
-    pub(super) fn resume(key: &str, path: PathBuf, file: File, at: u64, hasher: Hasher) -> Self {
-        Self::new(key, path, State::Idle(Some(Arc::new(file)), hasher), at)
+    pub(super) fn resume(
+        key: &str,
+        path: PathBuf,
+        file: File,
+        at: u64,
+        hasher: Hasher,
+        durable_hour: Arc<AtomicI64>,
+    ) -> Self {
+        let state = State::Idle(Some(Arc::new(file)), hasher);
+        Self::new(key, path, state, at, durable_hour)
     }
 
-    fn new(key: &str, path: PathBuf, state: State, size: u64) -> Self {
+    fn new(
+        key: &str,
+        path: PathBuf,
+        state: State,
+        size: u64,
+        durable_hour: Arc<AtomicI64>,
+    ) -> Self {
         let named = matches!(state, State::Idle(Some(_), _));
         Self {
             key: key.to_owned(),
@@ -59,6 +81,7 @@ impl Writer {
             unsynced: 0,
             write_back: None,
             named,
+            durable_hour,
         }
     }
 
@@ -102,12 +125,14 @@ impl Writer {
         }
         let (path, named, at) = (self.path.clone(), self.named, self.size);
         self.size += length(&last);
+        let hour = key::hour(&self.key).unwrap_or_default();
+        let durable_hour = self.durable_hour.clone();
         let job = blocking(move || {
             let file = file.map_or_else(|| make(&path), Ok)?;
             append(&file, at, &last, &mut hasher)?;
             let mut synced = file.sync_data();
-            if !named && let Some(folder) = path.parent() {
-                synced = synced.and_then(|()| sync_folder(folder));
+            if !named {
+                synced = synced.and_then(|()| sync_name(&path, hour, &durable_hour));
             }
             Ok((file, hasher, synced))
         });
@@ -166,6 +191,21 @@ fn length(batch: &[Bytes]) -> u64 {
     batch.iter().map(|bytes| bytes.len() as u64).sum()
 }
 
+/// Makes a file's name durable: its folder, and once an hour the one above.
+fn sync_name(path: &Path, hour: i64, durable_hour: &AtomicI64) -> io::Result<()> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    sync_folder(folder)?;
+    if durable_hour.load(Ordering::Acquire) < hour {
+        if let Some(above) = folder.parent() {
+            sync_folder(above)?;
+        }
+        durable_hour.fetch_max(hour, Ordering::AcqRel);
+    }
+    Ok(())
+}
+
 /// Makes the file, and its folder where it is the hour's first.
 fn make(path: &Path) -> io::Result<Arc<File>> {
     let mut options = File::options();
@@ -174,9 +214,6 @@ fn make(path: &Path) -> io::Result<Arc<File>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder)?;
-            if let Some(above) = folder.parent() {
-                sync_folder(above)?;
-            }
             options.open(path).map(Arc::new)
         }
         opened => opened.map(Arc::new),
