@@ -452,16 +452,16 @@ impl Run<'_> {
         name: &'static str,
         server: &Server,
         round: u32,
-        work: impl FnOnce(&Self) -> Result<Figures, String>,
+        work: impl Fn(&Self) -> Result<Figures, String>,
     ) -> Result<(), String> {
-        server.reset_peak();
-        let profile = (self.options.profile && name == "gantry" && round == 0)
-            .then(|| Profile::begin(server, case))
-            .transpose()?;
-        let mut figures = work(self)?;
-        if let Some(profile) = profile {
+        if self.options.profile && name == "gantry" && round == 0 {
+            // A measurement of its own: recording costs time too.
+            let profile = Profile::begin(server, case)?;
+            work(self)?;
             profile.end()?;
         }
+        server.reset_peak();
+        let mut figures = work(self)?;
         figures.insert("peak_mib".to_owned(), server.peak_mib());
         derive(&mut figures);
         let of = |key: &str| figures.get(key).copied().unwrap_or(f64::NAN);

@@ -97,12 +97,6 @@ fn goals(results: &Results) -> Vec<Goal> {
             " ms",
         ),
         goal(
-            "small image (as docker does): server CPU each",
-            AtMost(4.0),
-            own("small-docker", "cpu_per_1000"),
-            " ms",
-        ),
-        goal(
             "tokens, cached credentials",
             AtLeast(10_000.0),
             own("token", "rate"),
