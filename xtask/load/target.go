@@ -188,8 +188,17 @@ func (c *Client) authorization(repository string) (string, error) {
 	return "Bearer " + answer.Token, nil
 }
 
-func tokenPath(repository string) string {
-	return "/service/token?service=harbor-registry&scope=repository:" + repository + ":pull,push,delete"
+// tokenPath asks for all actions on a repository and, for those after a comma, the right to pull.
+func tokenPath(repositories string) string {
+	path := "/service/token?service=harbor-registry"
+	for index, repository := range strings.Split(repositories, ",") {
+		actions := "pull"
+		if index == 0 {
+			actions = "pull,push,delete"
+		}
+		path += "&scope=repository:" + repository + ":" + actions
+	}
+	return path
 }
 
 // StatusError is an answer with a status that was not hoped for.

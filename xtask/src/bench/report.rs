@@ -279,6 +279,13 @@ fn table(text: &mut String, case: &Case, results: &Results) {
         let cells: Vec<String> = columns.iter().map(cell).collect();
         let _ = writeln!(text, "| {server} | {} |", cells.join(" | "));
     }
+    if let Some(top) = results.profile(case.name) {
+        let _ = writeln!(
+            text,
+            "\nWhere Gantry's time goes (perf, in a run of its own): {}.",
+            top.join(", ")
+        );
+    }
 }
 
 fn show(spread: Spread) -> String {
