@@ -20,6 +20,10 @@ import (
 	"time"
 )
 
+// unreadMargin is how long before the signal a request may have been sent and still lie unread: both sides
+// share a machine that is fully loaded. What was certainly read is the affair of the half requests.
+const unreadMargin = 250 * time.Millisecond
+
 // drainRun is what all parts of the test share.
 type drainRun struct {
 	target     *Target
@@ -135,7 +139,7 @@ func (r *drainRun) fail(format string, args ...any) {
 func (r *drainRun) report() error {
 	for _, what := range []string{"answered_before", "answered_after", "closed_unread_after", "refused_after",
 		"halves_answered", "downloads_whole", "uploads_whole",
-		"h2_answered_before", "h2_answered_after", "h2_refused_after", "h2_downloads_whole", "idle_closed", "failures"} {
+		"h2_answered_before", "h2_answered_after", "h2_told_to_go", "h2_downloads_whole", "idle_closed", "failures"} {
 		put(what, r.counts[what])
 	}
 	for _, text := range r.failures {
@@ -160,7 +164,7 @@ func (r *drainRun) load() {
 		began := time.Now()
 		answer, err := line.exchange(r.request)
 		at, signalled := r.signalled.Load().(time.Time)
-		late := signalled && time.Now().After(at.Add(-20*time.Millisecond))
+		late := signalled && time.Now().After(at)
 		var closed *unread
 		switch {
 		case err == nil && answer.status != http.StatusOK:
@@ -170,7 +174,7 @@ func (r *drainRun) load() {
 			r.count("answered_after")
 		case err == nil:
 			r.count("answered_before")
-		case errors.As(err, &closed) && signalled && began.After(at.Add(-20*time.Millisecond)):
+		case errors.As(err, &closed) && signalled && began.After(at.Add(-unreadMargin)):
 			r.count("closed_unread_after")
 			return
 		default:
@@ -186,8 +190,8 @@ func (r *drainRun) load() {
 	}
 }
 
-// loadHTTP2 asks without pause on one HTTP/2 connection. Go's client repeats what the server said it did
-// not begin, on a new connection: that one has to be refused.
+// loadHTTP2 asks without pause on one HTTP/2 connection, until the server says that it goes. A request that
+// the server did not begin is one it told us of; any other end is a failure.
 func (r *drainRun) loadHTTP2() {
 	client := r.target.clientHTTP2()
 	defer client.close()
@@ -201,8 +205,8 @@ func (r *drainRun) loadHTTP2() {
 			r.count("h2_answered_after")
 		case err == nil:
 			r.count("h2_answered_before")
-		case late && errors.Is(err, syscall.ECONNREFUSED):
-			r.count("h2_refused_after")
+		case late && errors.Is(err, errSecondDial):
+			r.count("h2_told_to_go")
 			return
 		default:
 			r.fail("HTTP/2 request, %v after the signal: %v", r.since(), err)

@@ -117,7 +117,7 @@ func (c *Client) finishUpload(repository, location, digest string, body io.Reade
 
 // mountBlob reports whether the server mounted the blob; it may also have begun an upload instead.
 func (c *Client) mountBlob(repository, from, digest string) (bool, error) {
-	response, _, err := c.send(call{method: "POST", repository: repository, body: http.NoBody,
+	response, _, err := c.send(call{method: "POST", repository: repository + "," + from, body: http.NoBody,
 		path: "/v2/" + repository + "/blobs/uploads/?mount=" + digest + "&from=" + url.QueryEscape(from)},
 		http.StatusCreated, http.StatusAccepted)
 	if err != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -111,14 +113,25 @@ func (t *Target) client(connections int) *Client {
 	}}
 }
 
-// clientHTTP2 is a client with one connection of its own that speaks HTTP/2.
+// errSecondDial stands for any attempt to open another connection.
+var errSecondDial = errors.New("another connection is needed")
+
+// clientHTTP2 is a client that speaks HTTP/2 on one connection and never opens another: Go repeats what
+// a server said it did not begin, and what becomes of a new connection is another question.
 func (t *Target) clientHTTP2() *Client {
+	dialed := int32(0)
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if atomic.AddInt32(&dialed, 1) > 1 {
+			return nil, errSecondDial
+		}
+		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, address)
+	}
 	transport := &http.Transport{
 		TLSClientConfig:       t.tlsConfig(),
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true,
 		ResponseHeaderTimeout: 2 * time.Minute,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:           dial,
 	}
 	return &Client{t, &http.Client{Transport: transport}}
 }
@@ -175,8 +188,17 @@ func (c *Client) authorization(repository string) (string, error) {
 	return "Bearer " + answer.Token, nil
 }
 
-func tokenPath(repository string) string {
-	return "/service/token?service=harbor-registry&scope=repository:" + repository + ":pull,push,delete"
+// tokenPath asks for all actions on a repository and, for those after a comma, the right to pull.
+func tokenPath(repositories string) string {
+	path := "/service/token?service=harbor-registry"
+	for index, repository := range strings.Split(repositories, ",") {
+		actions := "pull"
+		if index == 0 {
+			actions = "pull,push,delete"
+		}
+		path += "&scope=repository:" + repository + ":" + actions
+	}
+	return path
 }
 
 // StatusError is an answer with a status that was not hoped for.

@@ -452,16 +452,17 @@ impl Run<'_> {
         name: &'static str,
         server: &Server,
         round: u32,
-        work: impl FnOnce(&Self) -> Result<Figures, String>,
+        work: impl Fn(&Self) -> Result<Figures, String>,
     ) -> Result<(), String> {
-        server.reset_peak();
-        let profile = (self.options.profile && name == "gantry" && round == 0)
-            .then(|| Profile::begin(server, case))
-            .transpose()?;
-        let mut figures = work(self)?;
-        if let Some(profile) = profile {
-            profile.end()?;
+        if self.options.profile && name == "gantry" && round == 0 {
+            // A measurement of its own: recording costs time too.
+            let profile = Profile::begin(server, case)?;
+            work(self)?;
+            let top = profile.end()?;
+            self.results.add_profile(case, top);
         }
+        server.reset_peak();
+        let mut figures = work(self)?;
         figures.insert("peak_mib".to_owned(), server.peak_mib());
         derive(&mut figures);
         let of = |key: &str| figures.get(key).copied().unwrap_or(f64::NAN);
@@ -568,7 +569,7 @@ impl Profile {
         })
     }
 
-    fn end(mut self) -> Result<(), String> {
+    fn end(mut self) -> Result<Vec<String>, String> {
         succeed(
             Command::new("kill")
                 .arg("-INT")
@@ -587,16 +588,39 @@ impl Profile {
                 ])
                 .arg(&self.data),
         )?;
+        let top = report.lines().filter_map(top_symbol).take(14).collect();
         std::fs::write(&self.text, report).map_err(|e| e.to_string())?;
         let _ = std::fs::remove_file(&self.data);
         eprintln!("profile: {}", self.text.display());
-        Ok(())
+        Ok(top)
     }
+}
+
+/// `    9.50%  thread  object  [.] symbol` as `9.5 % symbol`.
+fn top_symbol(line: &str) -> Option<String> {
+    let (share, rest) = line.trim_start().split_once('%')?;
+    let share: f64 = share.parse().ok()?;
+    let symbol = rest
+        .split_once("[.] ")
+        .or_else(|| rest.split_once("[k] "))?
+        .1;
+    Some(format!("{share:.1} % `{}`", symbol.trim()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_perf_becomes_a_share_and_a_symbol() {
+        let line =
+            "     9.39%  gateway          [kernel.kallsyms]  [k] _raw_spin_unlock_irqrestore    ";
+        assert_eq!(
+            top_symbol(line).unwrap(),
+            "9.4 % `_raw_spin_unlock_irqrestore`"
+        );
+        assert!(top_symbol("# Overhead  Command").is_none());
+    }
 
     #[test]
     fn base64_pads() {

@@ -15,6 +15,7 @@ pub(crate) struct Sample {
 #[derive(Default)]
 pub(crate) struct Results {
     samples: Vec<Sample>,
+    profiles: Vec<(&'static str, Vec<String>)>,
 }
 
 /// Median, smallest and largest of several rounds.
@@ -51,6 +52,17 @@ impl Results {
             server,
             figures,
         });
+    }
+
+    /// Notes where Gantry's time went in a case.
+    pub(crate) fn add_profile(&mut self, case: &'static str, top: Vec<String>) {
+        self.profiles.push((case, top));
+    }
+
+    /// The costliest functions of Gantry in a case, where they were recorded.
+    pub(crate) fn profile(&self, case: &str) -> Option<&[String]> {
+        let found = self.profiles.iter().find(|(name, _)| *name == case);
+        found.map(|(_, top)| top.as_slice())
     }
 
     /// One figure of every round.

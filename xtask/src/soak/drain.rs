@@ -27,6 +27,7 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
         let status = gantry.server.wait(Duration::from_secs(30))?;
         let text: Vec<String> = figures
             .iter()
+            .filter(|(key, _)| *key != "foreign")
             .map(|(key, value)| format!("{key} {value}"))
             .collect();
         eprintln!("  {}; {status}", text.join(", "));
