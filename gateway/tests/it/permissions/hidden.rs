@@ -94,6 +94,14 @@ const REST: &[Template] = &[
         "{\"role_id\":1}",
     ),
     (Method::DELETE, "/api/v2.0/projects/PROJECT/members/1", ""),
+    (Method::GET, "/api/v2.0/projects/PROJECT/summary", ""),
+    (Method::GET, "/api/v2.0/projects/PROJECT/_deletable", ""),
+    (Method::GET, "/api/v2.0/projects/PROJECT/metadatas", ""),
+    (
+        Method::GET,
+        "/api/v2.0/projects/PROJECT/metadatas/public",
+        "",
+    ),
 ];
 
 /// A private project with an image and an open upload, and the name of one that never existed.

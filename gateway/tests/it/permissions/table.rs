@@ -34,6 +34,9 @@ enum Action {
     FindInProjects,
     UpdateProject,
     DeleteProject,
+    AskDeletable,
+    ReadSummary,
+    ReadMetadata,
     ListMembers,
     GetMember,
     AddMember,
@@ -92,6 +95,9 @@ const PRIVATE_REST: &Table = &[
     (FindInProjects, [404,    404,    200,    200,    200,    200,    200,    200]),
     (UpdateProject,  [401,    403,    403,    403,    403,    403,    200,    200]),
     (DeleteProject,  [401,    403,    403,    403,    403,    403,    412,    412]),
+    (AskDeletable,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (ReadSummary,    [401,    403,    200,    200,    200,    200,    200,    200]),
+    (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
     (GetMember,      [401,    403,    403,    200,    200,    200,    200,    200]),
     (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
@@ -129,6 +135,9 @@ const PUBLIC: &Table = &[
     (FindInProjects, [200,    200,    200,    200,    200,    200,    200,    200]),
     (UpdateProject,  [401,    403,    403,    403,    403,    403,    200,    200]),
     (DeleteProject,  [401,    403,    403,    403,    403,    403,    412,    412]),
+    (AskDeletable,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (ReadSummary,    [200,    200,    200,    200,    200,    200,    200,    200]),
+    (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
     (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
     (UpdateMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
@@ -325,6 +334,9 @@ impl<'s> World<'s> {
                     .await
             }
             DeleteProject => caller.delete(&rest).await,
+            AskDeletable => caller.get(&format!("{rest}/_deletable")).await,
+            ReadSummary => caller.get(&format!("{rest}/summary")).await,
+            ReadMetadata => caller.get(&format!("{rest}/metadatas/public")).await,
             ListMembers => caller.get(&format!("{rest}/members")).await,
             GetMember => {
                 caller

@@ -321,3 +321,69 @@ async fn what_cannot_be_accepted_is_not_sent() {
         .await
         .expect(200);
 }
+
+#[tokio::test]
+async fn the_version_of_the_interface_is_told() {
+    let server = SERVER.get().await;
+    let version = server
+        .anonymous()
+        .get("/api/version")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(version, json!({ "version": "v2.0" }));
+}
+
+#[tokio::test]
+async fn the_ca_can_be_fetched() {
+    let server = SERVER.get().await;
+    let answer = server
+        .anonymous()
+        .get("/api/v2.0/systeminfo/getcert")
+        .await
+        .expect(200);
+    assert_eq!(
+        answer.header("content-disposition"),
+        "attachment; filename=ca.crt"
+    );
+    let file = std::fs::read_to_string(server.authority_file()).expect("the CA can be read");
+    assert_eq!(answer.text().trim(), file.trim());
+}
+
+#[tokio::test]
+async fn the_size_of_the_volume_is_for_administrators() {
+    let server = SERVER.get().await;
+    let path = "/api/v2.0/systeminfo/volumes";
+    server
+        .anonymous()
+        .get(path)
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    server
+        .stranger()
+        .await
+        .get(path)
+        .await
+        .expect_error(403, "FORBIDDEN");
+    let volumes = server.admin().get(path).await.expect(200).json();
+    let (total, free) = (
+        &volumes["storage"][0]["total"],
+        &volumes["storage"][0]["free"],
+    );
+    assert!(
+        total.as_u64() > Some(0) && free.as_u64() <= total.as_u64(),
+        "{volumes}"
+    );
+}
+
+#[tokio::test]
+async fn slashes_too_many_do_not_matter() {
+    let server = SERVER.get().await;
+    for path in [
+        "/api/v2.0/projects/",
+        "/api/v2.0//projects",
+        "/api/v2.0/projects//library/",
+    ] {
+        server.admin().get(path).await.expect(200);
+    }
+}

@@ -330,3 +330,73 @@ async fn a_new_project_of_an_old_name_has_nothing_of_the_old_one() {
             .expect(401);
     }
 }
+
+#[tokio::test]
+async fn a_summary_counts_what_one_may_see() {
+    let server = SERVER.get().await;
+    let project = server.public_project().await;
+    let guest = project.member(Role::Guest).await;
+    project.member(Role::Developer).await;
+    let path = format!("{PROJECTS}/{}/summary", project.name);
+    server
+        .admin()
+        .push_image(&project.repository("app"), "latest", &image("summary"))
+        .await;
+    let seen = guest.get(&path).await.expect(200).json();
+    assert_eq!(
+        (&seen["project_admin_count"], &seen["developer_count"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(
+        (&seen["guest_count"], &seen["repo_count"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(seen["quota"]["hard"]["storage"], -1);
+    assert!(
+        seen["quota"]["used"]["storage"].as_u64() > Some(2000),
+        "{seen}"
+    );
+    let outside = server.stranger().await.get(&path).await.expect(200).json();
+    assert_eq!(outside, json!({ "repo_count": 1 }), "no quota, no members");
+}
+
+#[tokio::test]
+async fn whether_a_project_can_be_deleted_is_told() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (admin, path) = (
+        server.admin(),
+        format!("{PROJECTS}/{}/_deletable", project.id),
+    );
+    assert_eq!(
+        admin.get(&path).await.expect(200).json(),
+        json!({ "deletable": true })
+    );
+    admin
+        .push_image(&project.repository("app"), "latest", &image("deletable"))
+        .await;
+    let full = admin.get(&path).await.expect(200).json();
+    let reason = "the project contains repositories, can not be deleted";
+    assert_eq!(full, json!({ "message": reason }));
+}
+
+#[tokio::test]
+async fn metadata_reads_one_by_one() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let owner = project.member(Role::ProjectAdmin).await;
+    let path = format!("{PROJECTS}/{}/metadatas", project.id);
+    let one = owner
+        .get(&format!("{path}/public"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(one, json!({ "public": "false" }));
+    assert_eq!(
+        owner.get(&format!("{path}/zzz")).await.expect(200).json(),
+        json!({})
+    );
+    owner.get(&path).await.expect_error(403, "FORBIDDEN");
+    let all = server.admin().get(&path).await.expect(200).json();
+    assert_eq!(all["public"], "false");
+}

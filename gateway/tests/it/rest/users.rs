@@ -321,3 +321,105 @@ async fn ids_that_are_none_are_refused() {
             .expect_error(422, "UNPROCESSABLE_ENTITY");
     }
 }
+
+#[tokio::test]
+async fn a_profile_is_changed_by_its_owner_and_by_administrators() {
+    let server = SERVER.get().await;
+    let name = fresh("profile");
+    let (id, other) = (server.create_user(&name).await, server.stranger().await);
+    let (person, path) = (server.as_user(&name), format!("{USERS}/{id}"));
+    let profile = |who: &str| json!({ "email": format!("{name}@{who}.example"), "realname": who, "comment": "new" });
+    person.put(&path).json(&profile("self")).await.expect(200);
+    assert_eq!(
+        person.get(&path).await.expect(200).json()["realname"],
+        "self"
+    );
+    server
+        .admin()
+        .put(&path)
+        .json(&profile("admin"))
+        .await
+        .expect(200);
+    assert_eq!(
+        person.get(&path).await.expect(200).json()["email"],
+        format!("{name}@admin.example")
+    );
+    other
+        .put(&path)
+        .json(&profile("other"))
+        .await
+        .expect_error(403, "FORBIDDEN");
+    let bad = json!({ "email": "nowhere", "realname": "x" });
+    person
+        .put(&path)
+        .json(&bad)
+        .await
+        .expect_error(400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn nobody_makes_themselves_an_administrator() {
+    let server = SERVER.get().await;
+    let name = fresh("climber");
+    let id = server.create_user(&name).await;
+    let person = server.as_user(&name);
+    let flag = json!({ "sysadmin_flag": true });
+    person
+        .put(&format!("{USERS}/{id}/sysadmin"))
+        .json(&flag)
+        .await
+        .expect_error(403, "FORBIDDEN");
+    let profile =
+        json!({ "email": format!("{name}@example.com"), "realname": "x", "sysadmin_flag": true });
+    person
+        .put(&format!("{USERS}/{id}"))
+        .json(&profile)
+        .await
+        .expect(200);
+    let current = person
+        .get(&format!("{USERS}/current"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(current["sysadmin_flag"], false);
+    person.get(USERS).await.expect_error(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn permissions_are_those_of_the_role() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let path = |relative: bool| {
+        let scope = format!("/project/{}", project.id);
+        format!("{USERS}/current/permissions?scope={scope}&relative={relative}")
+    };
+    let guest = project.member(crate::harness::Role::Guest).await;
+    let held = guest.get(&path(true)).await.expect(200).json();
+    let pair = |resource: &str, action: &str| json!({ "resource": resource, "action": action });
+    let holds = |pair: Value| held.as_array().is_some_and(|held| held.contains(&pair));
+    assert!(
+        holds(pair("repository", "pull")) && holds(pair(".", "read")),
+        "{held}"
+    );
+    assert!(
+        !holds(pair("repository", "push")) && !holds(pair("member", "create")),
+        "{held}"
+    );
+    let absolute = guest.get(&path(false)).await.expect(200).text();
+    assert!(
+        absolute.contains(&format!("/project/{}/repository", project.id)),
+        "{absolute}"
+    );
+    let stranger = server.stranger().await;
+    assert_eq!(
+        stranger.get(&path(true)).await.expect(200).json(),
+        json!([])
+    );
+    let nonsense = format!("{USERS}/current/permissions?scope=nope");
+    assert_eq!(stranger.get(&nonsense).await.expect(200).json(), json!([]));
+    server
+        .anonymous()
+        .get(&path(true))
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+}
