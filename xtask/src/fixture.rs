@@ -31,6 +31,8 @@ pub(crate) struct Fixtures {
     pub(crate) with_referrer: Fixture,
     /// Refers to `artifact` by its `subject`; a layout of its own.
     pub(crate) referrer: Fixture,
+    /// A chart as helm pushes it.
+    pub(crate) chart: Fixture,
     /// An artifact whose only layer has no bytes.
     pub(crate) zero_byte: Fixture,
     pub(crate) hundred_layers: Fixture,
@@ -46,6 +48,7 @@ impl Fixtures {
             artifact: artifact(&scratch)?,
             with_referrer: with_referrer(&scratch)?,
             referrer: referrer(&scratch)?,
+            chart: chart(&scratch)?,
             zero_byte: zero_byte(&scratch)?,
             hundred_layers: hundred_layers(&scratch)?,
             scratch,
@@ -169,6 +172,27 @@ fn referrer_manifest(layout: &Layout, subject: &Descriptor) -> Result<Descriptor
         subject.json()
     );
     layout.manifest(&layout.blob(EMPTY, b"{}")?, &[layer], &more)
+}
+
+fn chart(scratch: &Scratch) -> Result<Fixture, String> {
+    let sources = scratch.join("chart-sources");
+    chart_sources(&sources.join(CHART))?;
+    let packed = scratch.join("chart.tgz");
+    Cmd::new("tar")
+        .words("--sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C")
+        .arg(&sources)
+        .arg("-czf")
+        .arg(&packed)
+        .arg(CHART)
+        .run()?;
+    let folder = scratch.join("chart");
+    let mut layout = Layout::new(&folder)?;
+    let about = format!(r#"{{"name":"{CHART}","version":"{CHART_VERSION}","apiVersion":"v2"}}"#);
+    let config = layout.blob("application/vnd.cncf.helm.config.v1+json", about.as_bytes())?;
+    let content = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+    let layer = layout.blob_file(content, &packed)?;
+    let manifest = layout.manifest(&config, &[layer], "")?;
+    fixture(&mut layout, folder, &manifest)
 }
 
 fn zero_byte(scratch: &Scratch) -> Result<Fixture, String> {

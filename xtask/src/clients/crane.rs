@@ -27,6 +27,7 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     for (operation, name, fixture) in [
         (Operation::Image, "image", &all.image),
         (Operation::Index, "index", &all.index),
+        (Operation::Chart, "chart", &all.chart),
         (Operation::ZeroByte, "zero-byte", &all.zero_byte),
         (Operation::HundredLayers, "hundred", &all.hundred_layers),
     ] {
@@ -41,10 +42,6 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     if stage.big {
         sheet.does(tally, Operation::BigLayer, || big(stage));
     }
-    sheet.cannot(
-        &[Operation::Chart],
-        "it makes no charts; one that helm pushed it copies like an image",
-    );
     sheet.does(tally, Operation::List, || {
         let said = crane(stage)
             .arg("ls")

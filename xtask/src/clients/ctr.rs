@@ -23,6 +23,8 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     for (operation, name, fixture) in [
         (Operation::Image, "image", &all.image),
         (Operation::Index, "index", &all.index),
+        (Operation::Chart, "chart", &all.chart),
+        (Operation::HundredLayers, "hundred", &all.hundred_layers),
         (Operation::BuildCache, "build-cache", &all.build_cache),
     ] {
         sheet.does(tally, operation, || copy(stage, name, fixture));
@@ -35,10 +37,6 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     sheet.cannot(
         &[Operation::ZeroByte],
         "containerd fetches nothing that has the size zero",
-    );
-    sheet.cannot(
-        &[Operation::Chart],
-        "it makes no charts; one that helm pushed it fetches like any content",
     );
     sheet.cannot(
         &[Operation::List, Operation::Delete],

@@ -28,6 +28,8 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     for (operation, name, fixture) in [
         (Operation::Image, "image", &all.image),
         (Operation::Index, "index", &all.index),
+        (Operation::Chart, "chart", &all.chart),
+        (Operation::HundredLayers, "hundred", &all.hundred_layers),
         (Operation::ZeroByte, "zero-byte", &all.zero_byte),
     ] {
         sheet.does(tally, operation, || copy(stage, name, fixture));
@@ -42,10 +44,6 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
         says(&said, &all.referrer.digest)
     });
     sheet.does(tally, Operation::BuildCache, || build_cache(stage));
-    sheet.cannot(
-        &[Operation::Chart],
-        "it makes no charts; one that helm pushed it copies like any artifact",
-    );
     sheet.does(tally, Operation::List, || {
         let said = oras(stage)
             .words("repo tags")

@@ -27,6 +27,8 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     for (operation, name, fixture) in [
         (Operation::Image, "image", &all.image),
         (Operation::Index, "index", &all.index),
+        (Operation::Chart, "chart", &all.chart),
+        (Operation::HundredLayers, "hundred", &all.hundred_layers),
         (Operation::ZeroByte, "zero-byte", &all.zero_byte),
         (Operation::BuildCache, "build-cache", &all.build_cache),
     ] {
@@ -43,10 +45,6 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
         says(&said, &all.referrer.digest)?;
         pull_with_referrers(stage)
     });
-    sheet.cannot(
-        &[Operation::Chart],
-        "it makes no charts; one that helm pushed it copies like any artifact",
-    );
     sheet.does(tally, Operation::List, || {
         let said = regctl(stage)
             .words("tag ls")

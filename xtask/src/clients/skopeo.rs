@@ -25,6 +25,8 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     for (operation, name, fixture) in [
         (Operation::Image, "image", &all.image),
         (Operation::Index, "index", &all.index),
+        (Operation::Chart, "chart", &all.chart),
+        (Operation::HundredLayers, "hundred", &all.hundred_layers),
         (Operation::ZeroByte, "zero-byte", &all.zero_byte),
     ] {
         sheet.does(tally, operation, || copy(stage, name, fixture));
@@ -37,10 +39,6 @@ pub(super) fn run(stage: &Stage, tally: &mut Tally) -> Sheet {
     sheet.cannot(
         &[Operation::BuildCache],
         "it takes every entry of an index for a manifest",
-    );
-    sheet.cannot(
-        &[Operation::Chart],
-        "it makes no charts; one that helm pushed it copies like any artifact",
     );
     sheet.does(tally, Operation::List, || {
         let name = format!("docker://{}", stage.repository(ME, "image"));
