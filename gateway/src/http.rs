@@ -6,7 +6,8 @@ pub(crate) mod response_body;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use http::header::{HeaderName, HeaderValue};
@@ -192,9 +193,16 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     };
     match headers.get(REQUEST_ID).filter(usable) {
         Some(value) => value.clone(),
-        None => HeaderValue::from_str(&auth::random_hex::<16>())
+        None => HeaderValue::from_str(&next_request_id())
             .unwrap_or_else(|_| HeaderValue::from_static("none")),
     }
+}
+
+/// Ids need to be different, not secret: the process's random part and a count.
+fn next_request_id() -> String {
+    static PROCESS: LazyLock<String> = LazyLock::new(auth::random_hex::<8>);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}{:016x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The address that a request comes from: the last one in X-Forwarded-For that is no trusted balancer.

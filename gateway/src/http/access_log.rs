@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use model::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -53,8 +54,27 @@ impl Finish {
 /// Lines that wait to be written.
 pub(crate) struct AccessLog {
     format: LogFormat,
-    waiting: Mutex<String>,
+    waiting: Mutex<Lines>,
     dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+    /// The second that was last printed, and its text: most lines fall into the same one.
+    second: i64,
+    printed: String,
+}
+
+impl Lines {
+    /// The time as [`Timestamp`] prints it, the milliseconds aside.
+    fn second(&mut self, at: Timestamp) {
+        if self.second != at.seconds() {
+            self.second = at.seconds();
+            self.printed = at.to_string();
+            self.printed.truncate("2026-01-02T03:04:05".len());
+        }
+    }
 }
 
 impl AccessLog {
@@ -80,26 +100,29 @@ impl AccessLog {
         let path = uri.path();
         let took = took.as_micros() as f64 / 1_000.0;
         let status = status.as_u16();
-        let mut waiting = self.waiting.lock();
-        if waiting.len() > CAPACITY {
+        let millis = at.0.div_euclid(1_000).rem_euclid(1_000);
+        let mut lines = self.waiting.lock();
+        if lines.text.len() > CAPACITY {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        lines.second(at);
+        let Lines { text, printed, .. } = &mut *lines;
         // Writing to a string cannot fail.
         let _ = match self.format {
             LogFormat::Human => {
                 let cut = if cut { " cut" } else { "" };
                 writeln!(
-                    waiting,
-                    "{at} {address} {method} {path} {version:?} {status} {sent} B {took:.3} ms {id}{cut}"
+                    text,
+                    "{printed}.{millis:03}Z {address} {method} {path} {version:?} {status} {sent} B {took:.3} ms {id}{cut}"
                 )
             }
             LogFormat::Json => {
                 let path = serde_json::Value::from(path);
                 let id = serde_json::Value::from(id);
                 writeln!(
-                    waiting,
-                    r#"{{"time":"{at}","client.address":"{address}","http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took:.3},"request.id":{id},"cut":{cut}}}"#
+                    text,
+                    r#"{{"time":"{printed}.{millis:03}Z","client.address":"{address}","http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took:.3},"request.id":{id},"cut":{cut}}}"#
                 )
             }
         };
@@ -113,7 +136,7 @@ impl AccessLog {
                 () = cancel.cancelled() => true,
                 _ = ticks.tick() => false,
             };
-            let lines = std::mem::take(&mut *self.waiting.lock());
+            let lines = std::mem::take(&mut self.waiting.lock().text);
             if !lines.is_empty() {
                 // A closed standard output is no reason to stop serving.
                 let _ = tokio::task::spawn_blocking(move || {
