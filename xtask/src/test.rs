@@ -1,13 +1,13 @@
 //! `cargo xtask test`: everything that decides whether a change is good, with real parts.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::install::{self, BUILD, Mode, Need, need};
 use crate::postgres::Postgres;
 use crate::tally::Tally;
 use crate::tools::{self, CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, Tool};
-use crate::{clients, conformance, docker_demo, metrics_lint, run, workspace};
+use crate::{bench, clients, conformance, docker_demo, metrics_lint, run, soak, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
@@ -165,7 +165,7 @@ const STEPS: [Step; 10] = [
         tools: &[],
         run: |tally, setting| {
             tally.check("cargo xtask soak --short", || {
-                crate::soak::run(&short(&setting.binary))
+                soak::run(&short(&setting.binary)).map(|()| String::new())
             });
         },
     },
@@ -185,14 +185,14 @@ const STEPS: [Step; 10] = [
         tools: &[],
         run: |tally, setting| {
             tally.check("cargo xtask bench --short", || {
-                crate::bench::run(&short(&setting.binary))
+                bench::run(&short(&setting.binary)).map(|()| String::new())
             });
         },
     },
 ];
 
 /// The short form of a long test, which checks that things are right and never how fast.
-fn short(binary: &std::path::Path) -> Vec<String> {
+fn short(binary: &Path) -> Vec<String> {
     vec![
         "--short".to_owned(),
         "--gantry".to_owned(),
