@@ -123,11 +123,7 @@ const STEPS: [Step; 10] = [
             need("skopeo", "skopeo", "a client of the matrix"),
             need("podman", "podman", "a client of the matrix"),
             need("buildah", "buildah", "a client of the matrix"),
-            need(
-                "openssl",
-                "openssl",
-                "makes layers that cannot be compressed",
-            ),
+            OPENSSL,
         ],
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
         run: |tally, setting| {
@@ -160,7 +156,10 @@ const STEPS: [Step; 10] = [
         server: true,
         needs: &[
             GO,
+            OPENSSL,
             need("mkfs.ext4", "e2fsprogs", "makes the disk that is cut off"),
+            need("mount", "mount", "mounts it"),
+            need("python3", "python3", "cuts it off"),
         ],
         tools: &[],
         run: |tally, setting| {
@@ -174,6 +173,7 @@ const STEPS: [Step; 10] = [
         server: true,
         needs: &[
             GO,
+            OPENSSL,
             need("wrk", "wrk", "loads the servers"),
             need("nginx", "nginx-light", "a server to compare with"),
             need(
@@ -200,6 +200,7 @@ fn short(binary: &Path) -> Vec<String> {
     ]
 }
 
+const OPENSSL: Need = need("openssl", "openssl", "makes certificates and random layers");
 const GO: Need = need("go", "golang-go", "builds the load client");
 
 const IP: Need = need("ip", "iproute2", "makes network namespaces");
