@@ -107,7 +107,7 @@ impl Connections {
             .map(|remote| remote.ip().to_canonical())
             .ok_or("no address")?;
         let listener = self.listener(local.as_ref());
-        let trusted = self.app.trusts(address);
+        let mut trusted = self.app.trusts(address);
         let patience = Duration::from_secs(self.app.config.limits.handshake_secs);
         if trusted && self.app.config.server.proxy_protocol && listener != Listener::Metrics {
             let header = tokio::time::timeout(patience, proxy_protocol::read(&mut io)).await;
@@ -116,6 +116,8 @@ impl Connections {
                 .map_err(|_| "PROXY header bad")?
             {
                 address = client.to_canonical();
+                // From here on it is that address whose word counts.
+                trusted = self.app.trusts(address);
             }
         }
         let _place = self.place(address).ok_or("too many connections")?;

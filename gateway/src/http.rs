@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use axum::extract::MatchedPath;
+use db::audit::NewEntry;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use policy::Caller;
 use tower::ServiceExt as _;
 
 use crate::app::App;
@@ -155,9 +158,37 @@ async fn admin(app: &Arc<App>, address: IpAddr, request: Request<RequestBody>) -
         .extensions_mut()
         .insert(admin_api::ClientAddress(address));
     match app.admin.clone().oneshot(request).await {
-        Ok(response) => response.map(Body::boxed),
+        Ok(response) => {
+            note_refusal(app, &response);
+            response.map(Body::boxed)
+        }
         Err(never) => match never {},
     }
+}
+
+/// What a signed-in caller was refused by the REST API is noted in the audit log.
+fn note_refusal(app: &App, response: &Response<axum::body::Body>) {
+    let caller = response.extensions().get::<Caller>();
+    let Some(caller) = caller.filter(|caller| caller.account().is_some()) else {
+        return;
+    };
+    if response.status() != StatusCode::FORBIDDEN {
+        return;
+    }
+    let route = response.extensions().get::<MatchedPath>();
+    app.audit.record(NewEntry {
+        at: app.clock.now(),
+        account: caller.account(),
+        account_name: caller.name().to_owned(),
+        address: caller.address.to_string(),
+        operation: "refuse",
+        resource_type: "api",
+        resource: route.map_or("", MatchedPath::as_str).to_owned(),
+        project: None,
+        success: false,
+        times: 1,
+        detail: String::new(),
+    });
 }
 
 /// Percent-encoding is undone once; names and digests allow no `%`, so that nothing hides in a second

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use auth::identity::Identity;
 use auth::password::PasswordHasher;
-use certs::{FileReloader, HotCertificate, ServerCertificate};
+use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
 use db::Db;
 use db::audit::recorder::Recorder;
 use jobs::Jobs;
@@ -38,6 +38,9 @@ use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::welcome;
 
+/// How often the end of the server certificate is looked at.
+const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
+
 /// How the process was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -50,18 +53,27 @@ pub(crate) enum Start {
 /// Serves until a signal ends it.
 pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     bootstrap::data_folder(&config.server.data)?;
-    let lock = (start == Start::Fresh)
-        .then(|| lock(&config.server.data))
-        .transpose()?;
+    let lock = match start {
+        Start::Fresh => Some(lock(&config.server.data)?),
+        Start::TakeOver => {
+            inherit_lock(&config.server.data)?;
+            None
+        }
+    };
     // Pools, jobs and reloading live here, longer than any runtime of Pingora's.
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let opened = runtime.block_on(open(config, start))?;
     let Opened {
         app,
         jobs,
+        authority,
         reloader,
     } = opened;
     let tasks = Tasks::start(&runtime, &app, jobs, reloader);
+    tasks.spawn(
+        &runtime,
+        renew_in_time(app.clone(), authority, tasks.cancel.clone()),
+    );
     let server = server(&app, start, tasks.clone(), runtime.handle().clone())?;
     server.run(RunArgs::default());
     runtime.block_on(tasks.finish(&app));
@@ -82,9 +94,28 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// Waits in the background until the process before has ended, and keeps its lock until this one
+/// ends.
+fn inherit_lock(folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join("gantry.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let wait = move || {
+        if let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
+            tracing::error!(%error, "the lock of the data folder cannot be taken");
+        }
+        // Never given back while the process lives.
+        std::mem::forget(file);
+    };
+    std::thread::Builder::new()
+        .name("lock".to_owned())
+        .spawn(wait)?;
+    Ok(())
+}
+
 struct Opened {
     app: Arc<App>,
     jobs: Jobs,
+    authority: Authority,
     reloader: Arc<FileReloader>,
 }
 
@@ -138,6 +169,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     Ok(Opened {
         app,
         jobs,
+        authority,
         reloader: FileReloader::new(files, certificate),
     })
 }
@@ -220,6 +252,10 @@ impl Tasks {
         }
     }
 
+    fn spawn(&self, runtime: &Runtime, task: impl Future<Output = ()> + Send + 'static) {
+        self.running.lock().push(runtime.spawn(task));
+    }
+
     /// Ends all tasks, waits for each, and closes the database.
     async fn finish(&self, app: &App) {
         app.registry.settle().await;
@@ -232,6 +268,21 @@ impl Tasks {
             let _ = task.await;
         }
         app.db.close().await;
+    }
+}
+
+/// Issues a new server certificate before the present one of our own ends; the reloader takes it up.
+async fn renew_in_time(app: Arc<App>, authority: Authority, cancel: CancellationToken) {
+    let mut ticks = tokio::time::interval(RENEWAL_CHECK);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) = bootstrap::server_certificate(&app.config, &authority, app.clock.now())
+        {
+            tracing::error!(%error, "the server certificate cannot be renewed");
+        }
     }
 }
 

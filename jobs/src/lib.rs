@@ -48,8 +48,8 @@ pub struct Jobs {
     pub master: Arc<MasterKey>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Whether no other process writes into the store, so that what an earlier one left can be told
-    /// at once.
+    /// Whether no other process writes into the store at the start, so that what an earlier one left
+    /// is told and swept then; a successor may come any time later.
     pub alone: bool,
 }
 
@@ -57,6 +57,11 @@ impl Jobs {
     /// Runs all jobs until `cancel`; the last entries are written before it returns.
     pub async fn run(self, cancel: CancellationToken) {
         let second = Duration::from_secs(1);
+        if self.alone
+            && let Err(error) = self.sweep_everything().await
+        {
+            tracing::warn!(%error, "what an earlier process left could not be swept");
+        }
         let mut tasks = JoinSet::new();
         tasks.spawn(every(
             second,

@@ -13,23 +13,15 @@ const CLOSED_AFTER: i64 = 2;
 const MARK: &str = "sweep-mark";
 
 impl Jobs {
-    /// Sweeps the hours that were closed since the last time; and, where no other process writes into
-    /// the store, also what other processes than this one left in the open hours.
+    /// Sweeps the hours that were closed since the last time.
     ///
     /// # Errors
     /// When the store or the database fails; the rest is swept the next time.
     pub async fn sweep(&self) -> Result<()> {
-        let mut tx = self.db.reader().await?;
-        let mark = setting::get(&mut tx, MARK).await?;
-        drop(tx);
-        let mark = mark
-            .and_then(|mark| mark.try_into().ok())
-            .map_or(i64::MIN, i64::from_be_bytes);
-        let open = self.clock.now().hour() - CLOSED_AFTER;
+        let (mark, open) = (self.mark().await?, self.open_from());
         for hour in self.registry.store().hours().await? {
-            let closed = hour < open;
-            if hour >= mark && (closed || self.alone) {
-                self.sweep_hour(hour, closed).await?;
+            if (mark..open).contains(&hour) {
+                self.sweep_hour(hour, true).await?;
             }
         }
         if mark < open {
@@ -39,6 +31,32 @@ impl Jobs {
             mark.await?;
         }
         Ok(())
+    }
+
+    /// Sweeps the open hours too, of what other processes than this one left. Only right where no
+    /// other process writes into the store.
+    pub(crate) async fn sweep_everything(&self) -> Result<()> {
+        let (mark, open) = (self.mark().await?, self.open_from());
+        for hour in self.registry.store().hours().await? {
+            if hour >= mark {
+                self.sweep_hour(hour, hour < open).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first hour that was not swept.
+    async fn mark(&self) -> Result<i64> {
+        let mut tx = self.db.reader().await?;
+        let mark = setting::get(&mut tx, MARK).await?;
+        Ok(mark
+            .and_then(|mark| mark.try_into().ok())
+            .map_or(i64::MIN, i64::from_be_bytes))
+    }
+
+    /// The first hour that is not closed.
+    fn open_from(&self) -> i64 {
+        self.clock.now().hour() - CLOSED_AFTER
     }
 
     async fn sweep_hour(&self, hour: i64, closed: bool) -> Result<()> {

@@ -84,7 +84,15 @@ const STEPS: [Step; 10] = [
     Step {
         name: "cargo-test",
         server: true,
-        needs: &[POSTGRES],
+        needs: &[
+            POSTGRES,
+            need(
+                "sqlite3",
+                "sqlite3",
+                "changes the audit log behind the server's back",
+            ),
+            need("faketime", "faketime", "lets a server live at another time"),
+        ],
         tools: &[],
         run: cargo_test,
     },
