@@ -1,13 +1,13 @@
 //! `cargo xtask test`: everything that decides whether a change is good, with real parts.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::install::{self, BUILD, Mode, Need, need};
 use crate::postgres::Postgres;
 use crate::tally::Tally;
 use crate::tools::{self, CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, Tool};
-use crate::{clients, conformance, docker_demo, metrics_lint, run, workspace};
+use crate::{bench, clients, conformance, docker_demo, metrics_lint, run, soak, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
@@ -131,11 +131,7 @@ const STEPS: [Step; 10] = [
             need("skopeo", "skopeo", "a client of the matrix"),
             need("podman", "podman", "a client of the matrix"),
             need("buildah", "buildah", "a client of the matrix"),
-            need(
-                "openssl",
-                "openssl",
-                "makes layers that cannot be compressed",
-            ),
+            OPENSSL,
         ],
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
         run: |tally, setting| {
@@ -168,12 +164,15 @@ const STEPS: [Step; 10] = [
         server: true,
         needs: &[
             GO,
+            OPENSSL,
             need("mkfs.ext4", "e2fsprogs", "makes the disk that is cut off"),
+            need("mount", "mount", "mounts it"),
+            need("python3", "python3", "cuts it off"),
         ],
         tools: &[],
         run: |tally, setting| {
             tally.check("cargo xtask soak --short", || {
-                crate::soak::run(&short(&setting.binary)).map(|()| String::new())
+                soak::run(&short(&setting.binary)).map(|()| String::new())
             });
         },
     },
@@ -182,6 +181,7 @@ const STEPS: [Step; 10] = [
         server: true,
         needs: &[
             GO,
+            OPENSSL,
             need("wrk", "wrk", "loads the servers"),
             need("nginx", "nginx-light", "a server to compare with"),
             need(
@@ -193,14 +193,14 @@ const STEPS: [Step; 10] = [
         tools: &[],
         run: |tally, setting| {
             tally.check("cargo xtask bench --short", || {
-                crate::bench::run(&short(&setting.binary)).map(|()| String::new())
+                bench::run(&short(&setting.binary)).map(|()| String::new())
             });
         },
     },
 ];
 
 /// The short form of a long test, which checks that things are right and never how fast.
-fn short(binary: &std::path::Path) -> Vec<String> {
+fn short(binary: &Path) -> Vec<String> {
     vec![
         "--short".to_owned(),
         "--gantry".to_owned(),
@@ -208,6 +208,7 @@ fn short(binary: &std::path::Path) -> Vec<String> {
     ]
 }
 
+const OPENSSL: Need = need("openssl", "openssl", "makes certificates and random layers");
 const GO: Need = need("go", "golang-go", "builds the load client");
 
 const IP: Need = need("ip", "iproute2", "makes network namespaces");

@@ -74,7 +74,7 @@ async fn is_finished_whole(protocol: Protocol) {
     let path = session.location_with(&format!("digest={}", sha256(&sent)));
     let (mut body, put) = uploader.put(&path).streaming();
     let rest = async {
-        body.send_data(sent.slice(..300_000))
+        body.send_data(sent.slice(..600_000))
             .await
             .expect("the server reads the body");
         eventually(10, "the upload has begun", async || {
