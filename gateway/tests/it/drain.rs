@@ -91,7 +91,7 @@ async fn is_finished_whole(protocol: Protocol) {
         })
         .await;
         assert!(!server.has_ended(), "it ended while requests were running");
-        for piece in sent[300_000..].chunks(100_000) {
+        for piece in sent[600_000..].chunks(100_000) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             body.send_data(Bytes::copy_from_slice(piece))
                 .await
