@@ -163,7 +163,11 @@ disturbs a round disturbs both sides. **CPU ratios decide**: rates depend on how
 
 fn conditions(text: &mut String, options: &Options) {
     let first_line = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output().ok()?;
+        let output = Command::new(program)
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .ok()?;
         let all = [output.stdout, output.stderr].concat();
         Some(
             String::from_utf8_lossy(&all)
