@@ -1,6 +1,8 @@
 //! Every store, on both databases. PostgreSQL comes from `GANTRY_TEST_POSTGRES`, a URL of a server
 //! on which the test may make databases: `cargo xtask test` starts one.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use gantry_db::{

@@ -25,7 +25,7 @@ impl Algorithm {
     }
 
     /// Length of the hash in bytes.
-    pub const fn len(self) -> usize {
+    pub const fn hash_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
@@ -82,7 +82,7 @@ impl Digest {
 
     /// The hash itself, 32 or 64 bytes.
     pub fn hash(&self) -> &[u8] {
-        &self.hash[..self.algorithm.len()]
+        &self.hash[..self.algorithm.hash_len()]
     }
 
     fn new(algorithm: Algorithm, bytes: &[u8]) -> Self {
@@ -99,11 +99,11 @@ impl FromStr for Digest {
         let (algorithm, encoded) = text.split_once(':').ok_or(InvalidDigest::Format)?;
         let algorithm: Algorithm = algorithm.parse()?;
         let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if encoded.len() != algorithm.len() * 2 || !encoded.bytes().all(lower) {
+        if encoded.len() != algorithm.hash_len() * 2 || !encoded.bytes().all(lower) {
             return Err(InvalidDigest::Hash);
         }
         let mut hash = [0; 64];
-        hex::decode_to_slice(encoded, &mut hash[..algorithm.len()])
+        hex::decode_to_slice(encoded, &mut hash[..algorithm.hash_len()])
             .map_err(|_| InvalidDigest::Hash)?;
         Ok(Self { algorithm, hash })
     }
@@ -112,7 +112,7 @@ impl FromStr for Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut encoded = [0; 128];
-        let encoded = &mut encoded[..self.algorithm.len() * 2];
+        let encoded = &mut encoded[..self.algorithm.hash_len() * 2];
         hex::encode_to_slice(self.hash(), encoded).map_err(|_| fmt::Error)?;
         f.write_str(self.algorithm.name())?;
         f.write_str(":")?;
@@ -174,7 +174,7 @@ impl Hasher {
     /// The state, to be stored beside the offset it belongs to: a version byte, the algorithm's
     /// hash length, then `sha2`'s own layout.
     pub fn state(&self) -> Vec<u8> {
-        let mut state = vec![STATE_VERSION, self.algorithm().len() as u8];
+        let mut state = vec![STATE_VERSION, self.algorithm().hash_len() as u8];
         match self {
             Self::Sha256(hasher) => state.extend_from_slice(&hasher.serialize()),
             Self::Sha512(hasher) => state.extend_from_slice(&hasher.serialize()),

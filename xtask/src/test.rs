@@ -300,7 +300,7 @@ fn server() -> Result<PathBuf, String> {
         println!("testing {} as it is", binary.display());
         return Ok(PathBuf::from(binary));
     }
-    workspace::cargo("build --release --workspace").show()?;
+    workspace::cargo("test --release --workspace --no-run").show()?;
     workspace::binary()
 }
 
@@ -314,7 +314,7 @@ fn cargo(tally: &mut Tally, words: &str) {
 fn cargo_test(tally: &mut Tally, setting: &Setting) {
     tally.check("cargo test --release --workspace", || {
         let postgres = Postgres::start()?;
-        workspace::cargo("test --release --workspace")
+        workspace::cargo("test --release --workspace --no-fail-fast")
             .env("GANTRY_BIN", &setting.binary)
             .env("GANTRY_TEST_POSTGRES", postgres.url())
             .show()

@@ -30,7 +30,7 @@ impl Session {
         let mut bytes = Vec::with_capacity(PAYLOAD + SIGNATURE);
         bytes.extend_from_slice(&auth::random::<16>());
         bytes.extend_from_slice(&now.0.to_be_bytes());
-        bytes.push(algorithm.len() as u8);
+        bytes.push(algorithm.hash_len() as u8);
         let signature = sign(master, permit, &bytes);
         bytes.extend_from_slice(&signature);
         Self {
