@@ -187,7 +187,7 @@ impl Connections {
         let asked = Instant::now();
         // So is the first one of a connection that was accepted a moment ago.
         let awaited = || wire.is_new() && asked.elapsed() < FIRST_REQUEST;
-        while !multiplexed && (wire.has_half_a_request() || awaited()) {
+        while awaited() || (!multiplexed && wire.has_half_a_request()) {
             tokio::select! {
                 _ = connection.as_mut() => return,
                 _ = ticks.tick() => {}

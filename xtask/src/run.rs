@@ -40,6 +40,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
 /// that ends when asked to.
 pub(crate) fn check() -> Result<String, String> {
     let own = env::current_exe().map_err(|error| format!("cannot find xtask itself: {error}"))?;
+    // Not part of the time that the start may take.
+    workspace::cargo("build --release -p gantry").show()?;
     let scratch = Scratch::new("run")?;
     let mut command = Command::new(own);
     command.args(["run", "--no-install", "--"]);
