@@ -403,22 +403,32 @@ async fn the_audit_chain_holds_and_counts_what_is_not_sealed() {
                 .await
                 .unwrap();
         }
-        let sealed = db
-            .write(move |tx| Box::pin(async move { audit::chain::seal(tx, &sign, NOW).await }))
-            .await
-            .unwrap();
+        // A PostgreSQL server holds rows back while any of its databases has an older transaction open,
+        // and the tests beside this one do.
+        let mut sealed = 0;
+        for _ in 0..1_000 {
+            sealed += db
+                .write(move |tx| Box::pin(async move { audit::chain::seal(tx, &sign, NOW).await }))
+                .await
+                .unwrap();
+            if sealed == 3 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         assert_eq!(sealed, 3);
         db.write(|tx| Box::pin(async move { audit::append(tx, &entry("d")).await }))
             .await
             .unwrap();
         let mut tx = db.reader().await.unwrap();
         let report = audit::chain::verify(&mut tx, &sign, None).await.unwrap();
-        assert_eq!((report.seals, report.sealed, report.unsealed), (1, 3, 1));
+        assert_eq!((report.sealed, report.unsealed), (3, 1));
+        assert!(report.seals >= 1);
         assert!(report.findings.is_empty(), "{:?}", report.findings);
         let foreign = audit::chain::verify(&mut tx, &|_: &[u8]| [0; 32], None)
             .await
             .unwrap();
-        assert_eq!(foreign.findings.len(), 1);
+        assert_eq!(foreign.findings.len() as i64, report.seals);
         let mut other = audit::chain::head(&mut tx).await.unwrap().unwrap();
         other.sequence = 9;
         let cut = audit::chain::verify(&mut tx, &sign, Some(&other))
