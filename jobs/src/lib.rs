@@ -57,12 +57,11 @@ impl Jobs {
     /// Runs all jobs until `cancel`; the last entries are written before it returns.
     pub async fn run(self, cancel: CancellationToken) {
         let second = Duration::from_secs(1);
-        if self.alone
-            && let Err(error) = self.sweep_everything().await
-        {
-            tracing::warn!(%error, "what an earlier process left could not be swept");
-        }
         let mut tasks = JoinSet::new();
+        if self.alone {
+            // Beside the other jobs: after a busy hour there may be much to look at.
+            tasks.spawn(self.clone().sweep_at_start(cancel.clone()));
+        }
         tasks.spawn(every(
             second,
             "flush",
@@ -94,6 +93,16 @@ impl Jobs {
         tasks.join_all().await;
         if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last audit entries cannot be written");
+        }
+    }
+
+    /// Sweeps what an earlier process left, unless this one ends before.
+    async fn sweep_at_start(self, cancel: CancellationToken) {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            swept = self.sweep_everything() => if let Err(error) = swept {
+                tracing::warn!(%error, "what an earlier process left could not be swept");
+            }
         }
     }
 }
