@@ -184,6 +184,13 @@ impl Cmd {
                 command.env_remove(name);
             }
         }
+        // What cargo tells this program of itself would make the cargo below build ring, and all that uses it, anew.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&*name);
+            }
+        }
         for (key, value) in &self.env {
             command.env(key, value);
         }
