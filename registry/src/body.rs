@@ -27,10 +27,10 @@ pub enum BodyError {
     TooLarge(u64),
 }
 
-/// Bytes that are hashed and written in one job.
-pub(crate) const BATCH: usize = 512 << 10;
-/// What a stream holds at most: a batch that is written and one that is collected.
-const STREAM_MEMORY: usize = 2 * BATCH;
+/// Bytes that are handed to the store at a time.
+pub(crate) const BATCH: usize = 256 << 10;
+/// What a stream holds at most: the batches that the store has taken, and one that is collected.
+const STREAM_MEMORY: usize = (storage::AHEAD + 1) * BATCH;
 /// How long a stream waits for memory.
 const PATIENCE: Duration = Duration::from_secs(30);
 

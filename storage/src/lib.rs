@@ -51,6 +51,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Bytes of a blob, in order. It ends early only with an error.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send + Sync>>;
 
+/// Batches that a writer holds at most: neither side idles when the other falters.
+pub const AHEAD: usize = 3;
+
 /// Where blob bytes are kept.
 ///
 /// Keys are chosen by [`key::new`] and used once. An object is written by one writer, and read only
@@ -93,7 +96,7 @@ pub trait BlobStore: Send + Sync + 'static {
 #[async_trait]
 pub trait BlobWriter: Send {
     /// Takes bytes over: they are hashed and written in the background while the next ones are
-    /// collected. At most one batch is in flight. An error may come with the next call.
+    /// collected. At most [`AHEAD`] batches are held. An error may come with a later call.
     async fn write(&mut self, batch: Vec<Bytes>) -> Result<()>;
 
     /// Makes all bytes durable; how many there are, and the state of their hash.

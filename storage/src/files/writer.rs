@@ -1,20 +1,24 @@
-//! Writing a file: hash and write in one job off the async threads, one batch in flight, write-back
-//! begun long before the end.
+//! Writing a file: hashed and written by a job off the async threads while the next batches are
+//! collected, write-back begun long before the end.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::Hasher;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tracing::instrument;
 
 use super::{blocking, failed, sync_folder};
 use crate::key;
-use crate::{BlobWriter, Checkpoint, Error, Finished, Result};
+use crate::{AHEAD, BlobWriter, Checkpoint, Error, Finished, Result};
 
 /// Bytes after which write-back is begun, so that the last sync has little left to do.
 const WRITE_BACK: u64 = 32 << 20;
@@ -24,8 +28,10 @@ const WRITE_CALL: usize = 256 << 10;
 /// A file that is being written.
 pub(super) struct Writer {
     key: String,
-    path: PathBuf,
-    state: State,
+    line: Arc<Line>,
+    /// The job that was started last.
+    job: Option<JoinHandle<()>>,
+    file: Arc<OnceLock<File>>,
     /// Bytes handed over so far.
     size: u64,
     /// Bytes handed over since write-back was last begun.
@@ -36,11 +42,65 @@ pub(super) struct Writer {
     durable_hour: Arc<AtomicI64>,
 }
 
-enum State {
-    /// Nothing runs; the file is made with the first bytes.
-    Idle(Option<Arc<File>>, Hasher),
-    Running(JoinHandle<io::Result<(Arc<File>, Hasher)>>),
-    Failed,
+/// Batches on their way to the job that hashes and writes them.
+struct Line {
+    queue: Mutex<Queue>,
+    /// Room for batches; closed after a failure.
+    room: Semaphore,
+}
+
+struct Queue {
+    waiting: VecDeque<Vec<Bytes>>,
+    /// `None` while a job has it, and after a failure.
+    work: Option<Work>,
+    failed: Option<io::Error>,
+}
+
+/// What a job needs. The file is made with the first bytes.
+struct Work {
+    path: PathBuf,
+    file: Arc<OnceLock<File>>,
+    hasher: Hasher,
+    at: u64,
+}
+
+impl Work {
+    /// Writes what waits, and then ends, so that a slow client holds no thread.
+    fn run(mut self, line: &Line) {
+        loop {
+            let batch = {
+                let mut queue = line.queue.lock();
+                match queue.waiting.pop_front() {
+                    Some(batch) => batch,
+                    None => {
+                        queue.work = Some(self);
+                        return;
+                    }
+                }
+            };
+            if let Err(error) = self.append(&batch) {
+                line.queue.lock().failed = Some(error);
+                return line.room.close();
+            }
+            line.room.add_permits(1);
+        }
+    }
+
+    fn append(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        let file = opened(&self.file, &self.path)?;
+        append(file, self.at, batch, &mut self.hasher)?;
+        self.at += length(batch);
+        Ok(())
+    }
+
+    /// Makes all bytes durable, and the file's name where it is not yet.
+    fn sync(&self, named: bool, hour: i64, durable_hour: &AtomicI64) -> io::Result<()> {
+        opened(&self.file, &self.path)?.sync_data()?;
+        if named {
+            return Ok(());
+        }
+        sync_name(&self.path, hour, durable_hour)
+    }
 }
 
 impl Writer {
@@ -50,7 +110,7 @@ impl Writer {
         hasher: Hasher,
         durable_hour: Arc<AtomicI64>,
     ) -> Self {
-        Self::new(key, path, State::Idle(None, hasher), 0, durable_hour)
+        Self::new(key, path, OnceLock::new(), (0, hasher), durable_hour)
     }
 
     pub(super) fn resume(
@@ -61,23 +121,38 @@ impl Writer {
         hasher: Hasher,
         durable_hour: Arc<AtomicI64>,
     ) -> Self {
-        let state = State::Idle(Some(Arc::new(file)), hasher);
-        Self::new(key, path, state, at, durable_hour)
+        Self::new(key, path, file.into(), (at, hasher), durable_hour)
     }
 
     fn new(
         key: &str,
         path: PathBuf,
-        state: State,
-        size: u64,
+        file: OnceLock<File>,
+        (at, hasher): (u64, Hasher),
         durable_hour: Arc<AtomicI64>,
     ) -> Self {
-        let named = matches!(state, State::Idle(Some(_), _));
+        let named = file.get().is_some();
+        let file = Arc::new(file);
+        let work = Work {
+            path,
+            file: file.clone(),
+            hasher,
+            at,
+        };
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            work: Some(work),
+            failed: None,
+        };
         Self {
             key: key.to_owned(),
-            path,
-            state,
-            size,
+            line: Arc::new(Line {
+                queue: Mutex::new(queue),
+                room: Semaphore::new(AHEAD),
+            }),
+            job: None,
+            file,
+            size: at,
             unsynced: 0,
             write_back: None,
             named,
@@ -85,28 +160,34 @@ impl Writer {
         }
     }
 
-    /// Waits for the batch in flight.
-    async fn settle(&mut self) -> Result<(Option<Arc<File>>, Hasher)> {
-        let gone = || io::Error::other("an earlier write failed");
-        let settled = match std::mem::replace(&mut self.state, State::Failed) {
-            State::Idle(file, hasher) => Ok((file, hasher)),
-            State::Running(job) => match job.await {
-                Ok(done) => done.map(|(file, hasher)| (Some(file), hasher)),
-                Err(error) => Err(io::Error::other(error)),
-            },
-            State::Failed => Err(gone()),
-        };
-        settled.map_err(|error| failed("write", &self.key, error))
+    /// Waits until all that was handed over is written, and takes the work.
+    async fn settle(&mut self) -> Result<Work> {
+        if let Some(job) = self.job.take() {
+            // A job that panicked leaves no work.
+            let _ = job.await;
+        }
+        let mut queue = self.line.queue.lock();
+        let lost = || io::Error::other("an earlier write failed");
+        match queue.work.take() {
+            Some(work) => Ok(work),
+            None => Err(failed(
+                "write",
+                &self.key,
+                queue.failed.take().unwrap_or_else(lost),
+            )),
+        }
     }
 
-    async fn begin_write_back(&mut self, file: &Arc<File>) -> Result<()> {
+    async fn begin_write_back(&mut self) -> Result<()> {
         if let Some(job) = self.write_back.take_if(|job| job.is_finished()) {
             self.synced(job.await)?;
         }
         if self.unsynced >= WRITE_BACK && self.write_back.is_none() {
             self.unsynced = 0;
-            let file = file.clone();
-            self.write_back = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+            let file = self.file.clone();
+            self.write_back = Some(tokio::task::spawn_blocking(move || {
+                file.get().map_or(Ok(()), File::sync_data)
+            }));
         }
         Ok(())
     }
@@ -117,56 +198,58 @@ impl Writer {
             .map_err(|error| Error::NotDurable(self.key.clone(), error))
     }
 
-    /// Writes `last` and makes everything durable, in one job.
-    async fn sync(&mut self, last: Vec<Bytes>) -> Result<(Arc<File>, Hasher)> {
-        let (file, mut hasher) = self.settle().await?;
+    /// Writes `last` and makes everything durable, in one job; the hash of all bytes.
+    #[instrument(name = "storage.object.sync", level = "debug", skip_all, fields(object.key = %self.key))]
+    async fn sync(&mut self, last: Vec<Bytes>) -> Result<Hasher> {
+        let mut work = self.settle().await?;
         if let Some(job) = self.write_back.take() {
             self.synced(job.await)?;
         }
-        let (path, named, at) = (self.path.clone(), self.named, self.size);
         self.size += length(&last);
+        let named = self.named;
         let hour = key::hour(&self.key).unwrap_or_default();
         let durable_hour = self.durable_hour.clone();
         let job = blocking(move || {
-            let file = file.map_or_else(|| make(&path), Ok)?;
-            append(&file, at, &last, &mut hasher)?;
-            let mut synced = file.sync_data();
-            if !named {
-                synced = synced.and_then(|()| sync_name(&path, hour, &durable_hour));
-            }
-            Ok((file, hasher, synced))
+            work.append(&last)?;
+            let synced = work.sync(named, hour, &durable_hour);
+            Ok((work, synced))
         });
-        let (file, hasher, synced) = job
+        let (work, synced) = job
             .await
             .map_err(|error| failed("write", &self.key, error))?;
         self.synced(Ok(synced))?;
         self.named = true;
         self.unsynced = 0;
-        Ok((file, hasher))
+        let hasher = work.hasher.clone();
+        self.line.queue.lock().work = Some(work);
+        Ok(hasher)
     }
 }
 
 #[async_trait]
 impl BlobWriter for Writer {
     async fn write(&mut self, batch: Vec<Bytes>) -> Result<()> {
-        let (file, mut hasher) = self.settle().await?;
-        if let Some(file) = &file {
-            self.begin_write_back(file).await?;
-        }
-        let (path, at, length) = (self.path.clone(), self.size, length(&batch));
+        self.begin_write_back().await?;
+        let Ok(room) = self.line.room.acquire().await else {
+            return self.settle().await.map(|_| ());
+        };
+        // Given back when the batch is written.
+        room.forget();
+        let length = length(&batch);
         self.size += length;
         self.unsynced += length;
-        self.state = State::Running(tokio::task::spawn_blocking(move || {
-            let file = file.map_or_else(|| make(&path), Ok)?;
-            append(&file, at, &batch, &mut hasher)?;
-            Ok((file, hasher))
-        }));
+        let mut queue = self.line.queue.lock();
+        queue.waiting.push_back(batch);
+        if let Some(work) = queue.work.take() {
+            drop(queue);
+            let line = self.line.clone();
+            self.job = Some(tokio::task::spawn_blocking(move || work.run(&line)));
+        }
         Ok(())
     }
 
     async fn checkpoint(&mut self) -> Result<Checkpoint> {
-        let (file, hasher) = self.sync(Vec::new()).await?;
-        self.state = State::Idle(Some(file), hasher.clone());
+        let hasher = self.sync(Vec::new()).await?;
         Ok(Checkpoint {
             size: self.size,
             hasher,
@@ -179,7 +262,7 @@ impl BlobWriter for Writer {
     }
 
     async fn finish(mut self: Box<Self>, last: Vec<Bytes>) -> Result<Finished> {
-        let (_, hasher) = self.sync(last).await?;
+        let hasher = self.sync(last).await?;
         Ok(Finished {
             size: self.size,
             digest: hasher.finish(),
@@ -206,17 +289,26 @@ fn sync_name(path: &Path, hour: i64, durable_hour: &AtomicI64) -> io::Result<()>
     Ok(())
 }
 
+/// The file, made where it is absent.
+fn opened<'a>(file: &'a OnceLock<File>, path: &Path) -> io::Result<&'a File> {
+    if file.get().is_none() {
+        // One job at a time has the work, so that nobody else sets it meanwhile.
+        let _ = file.set(make(path)?);
+    }
+    file.get().ok_or_else(|| io::Error::other("no file"))
+}
+
 /// Makes the file, and its folder where it is the hour's first.
-fn make(path: &Path) -> io::Result<Arc<File>> {
+fn make(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     let options = options.read(true).write(true).create_new(true);
     match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder)?;
-            options.open(path).map(Arc::new)
+            options.open(path)
         }
-        opened => opened.map(Arc::new),
+        opened => opened,
     }
 }
 
