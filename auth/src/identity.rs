@@ -11,6 +11,7 @@ use db::audit::recorder::Recorder;
 use db::{Db, account, binding, project};
 use model::{AccountId, Clock, RepositoryName};
 use policy::{Action, Caller, Grant, Grants, Presented};
+use tracing::instrument;
 
 use crate::password::{PasswordError, PasswordHasher};
 use crate::scope::Scope;
@@ -190,6 +191,7 @@ impl Identity {
         Ok(binding::of_account(&self.db, account, Some(known.generation)).await?)
     }
 
+    #[instrument(name = "auth.password.verify", level = "debug", skip_all)]
     async fn check_password(
         &self,
         name: &str,
@@ -269,6 +271,7 @@ impl Identity {
     ///
     /// # Errors
     /// When the database cannot be read.
+    #[instrument(name = "auth.token.issue", level = "debug", skip_all)]
     pub async fn issue(&self, caller: &Caller, scopes: &[Scope]) -> Result<Issued, Error> {
         let mut access = Vec::with_capacity(scopes.len());
         for scope in scopes {

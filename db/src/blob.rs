@@ -96,22 +96,24 @@ pub async fn commit(
     size: u64,
     now: Timestamp,
 ) -> Result<StoredBlob> {
-    tx.query(
-        "insert into blob (digest, object_key, size, state, created_at) values ($1, $2, $3, 'live', $4)
-         on conflict (digest) where state = 'live' do nothing",
-    )
-    .bind(digest)
-    .bind(key)
-    .bind(size)
-    .bind(now)
-    .execute()
-    .await?;
-    let row = tx
-        .query("select id, digest, object_key, size from blob where digest = $1 and state = 'live'")
+    let made = tx
+        .query(
+            "insert into blob (digest, object_key, size, state, created_at) values ($1, $2, $3, 'live', $4)
+             on conflict (digest) where state = 'live' do nothing returning id, digest, object_key, size",
+        )
         .bind(digest)
-        .one()
+        .bind(key)
+        .bind(size)
+        .bind(now)
+        .optional()
         .await?;
-    read(&row)
+    match made {
+        Some(row) => read(&row),
+        None => live(tx, digest).await?.ok_or(Error::Corrupt {
+            table: "blob",
+            column: "digest",
+        }),
+    }
 }
 
 /// Links a blob to a repository, or renews the link's lease.

@@ -27,6 +27,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _};
+use tracing::instrument;
 
 pub use cache::Caches;
 pub use sql::Tx;
@@ -186,6 +187,7 @@ impl Db {
     ///
     /// # Errors
     /// Those of `work`, and [`Error::Commit`].
+    #[instrument(name = "db.transaction.run", level = "debug", skip_all)]
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -12,6 +12,8 @@ use sqlx::{
     AssertSqlSafe, PgConnection, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Transaction,
 };
 
+use tracing::{Instrument as _, Span, field};
+
 use crate::cache::Touch;
 use crate::{Error, Result};
 
@@ -208,34 +210,70 @@ impl Query<'_> {
 
     /// Runs it; the number of rows changed.
     pub(crate) async fn execute(self) -> Result<u64> {
-        run!(self, execute, |done| done.rows_affected(), |done| done
-            .rows_affected())
+        let span = span(self.name);
+        let run = async {
+            run!(self, execute, |done| done.rows_affected(), |done| done
+                .rows_affected())
+        };
+        run.instrument(span).await
     }
 
     /// All rows.
     pub(crate) async fn all(self) -> Result<Vec<Row>> {
-        run!(
-            self,
-            fetch_all,
-            |rows| rows.into_iter().map(Row::Sqlite).collect(),
-            |rows| rows.into_iter().map(Row::Postgres).collect()
-        )
+        let span = span(self.name);
+        let run = async {
+            run!(
+                self,
+                fetch_all,
+                |rows| rows.into_iter().map(Row::Sqlite).collect(),
+                |rows| rows.into_iter().map(Row::Postgres).collect()
+            )
+        };
+        run.instrument(span).await
     }
 
     /// The only row, if there is one.
     pub(crate) async fn optional(self) -> Result<Option<Row>> {
-        run!(self, fetch_optional, |row| row.map(Row::Sqlite), |row| row
-            .map(Row::Postgres))
+        let span = span(self.name);
+        let run = async {
+            run!(self, fetch_optional, |row| row.map(Row::Sqlite), |row| row
+                .map(Row::Postgres))
+        };
+        run.instrument(span).await
     }
 
     /// The only row.
     pub(crate) async fn one(self) -> Result<Row> {
-        run!(
-            self,
-            fetch_one,
-            |row| Row::Sqlite(row),
-            |row| Row::Postgres(row)
-        )
+        let found = self.optional().await?;
+        found.ok_or(Error::Statement("one row", sqlx::Error::RowNotFound))
+    }
+}
+
+/// A span for a statement, named by what it does: `db.tag.insert`.
+fn span(sql: &'static str) -> Span {
+    let span = tracing::debug_span!(
+        "db.statement",
+        otel.name = field::Empty,
+        db.query.text = sql
+    );
+    if !span.is_disabled() {
+        span.record("otel.name", span_name(sql));
+    }
+    span
+}
+
+fn span_name(sql: &str) -> String {
+    let mut words = sql.split_whitespace();
+    let verb = words.next().unwrap_or("statement");
+    let table = match verb {
+        "update" => words.next(),
+        "insert" | "delete" => words.nth(1),
+        "select" => words.skip_while(|word| *word != "from").nth(1),
+        _ => None,
+    };
+    match table {
+        Some(table) => format!("db.{table}.{verb}"),
+        None => format!("db.transaction.{verb}"),
     }
 }
 
@@ -285,5 +323,28 @@ impl Row {
         self.text(table, column)?
             .parse()
             .map_err(|_| Error::Corrupt { table, column })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span_name;
+
+    #[test]
+    fn a_statement_is_named_by_its_table_and_verb() {
+        let names = [
+            ("insert into tag (a) values ($1)", "db.tag.insert"),
+            ("update upload set a = $1", "db.upload.update"),
+            ("delete from tag where a = $1", "db.tag.delete"),
+            (
+                "select r.name from repository r\n where a = $1",
+                "db.repository.select",
+            ),
+            ("begin immediate", "db.transaction.begin"),
+            ("", "db.transaction.statement"),
+        ];
+        for (sql, name) in names {
+            assert_eq!(span_name(sql), name, "{sql}");
+        }
     }
 }

@@ -99,7 +99,16 @@ pub async fn take_over(tx: &mut Tx, id: &str, expires_at: Timestamp) -> Result<O
     row.as_ref().map(read).transpose()
 }
 
-/// Makes the row of a session that gets its first byte. `false` where there is one already.
+/// What is durable of a session.
+#[derive(Clone, Debug, Default)]
+pub struct Durable {
+    /// How many bytes.
+    pub size: u64,
+    /// Their hash; `None` where there are none.
+    pub hash_state: Option<Vec<u8>>,
+}
+
+/// Makes the row of a session that gets its first bytes. `false` where there is one already.
 ///
 /// # Errors
 /// When the statement fails.
@@ -107,19 +116,21 @@ pub async fn begin(
     tx: &mut Tx,
     id: &str,
     (repository, account): (&RepositoryName, AccountId),
-    key: &str,
+    (key, durable): (&str, &Durable),
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<bool> {
     let made = tx
         .query(
-            "insert into upload (id, repository, account_id, object_key, size, epoch, state, started_at, expires_at)
-             values ($1, $2, $3, $4, 0, 1, 'open', $5, $6) on conflict (id) do nothing",
+            "insert into upload (id, repository, account_id, object_key, size, hash_state, epoch, state, started_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, 1, 'open', $7, $8) on conflict (id) do nothing",
         )
         .bind(id)
         .bind(repository.as_str())
         .bind(account)
         .bind(key)
+        .bind(durable.size)
+        .bind(durable.hash_state.as_deref())
         .bind(now)
         .bind(expires_at)
         .execute()
@@ -135,8 +146,7 @@ pub async fn begin(
 pub async fn checkpoint(
     tx: &mut Tx,
     (id, epoch): (&str, i64),
-    size: u64,
-    hash_state: &[u8],
+    durable: &Durable,
     expires_at: Timestamp,
 ) -> Result<bool> {
     let changed = tx
@@ -146,8 +156,8 @@ pub async fn checkpoint(
         )
         .bind(id)
         .bind(epoch)
-        .bind(size)
-        .bind(hash_state)
+        .bind(durable.size)
+        .bind(durable.hash_state.as_deref())
         .bind(expires_at)
         .execute()
         .await?;

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 
 use crate::cache::{Caches, Touch};
 use crate::sql::Tx;
@@ -34,6 +35,16 @@ type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Finished> + Send
 struct Finished {
     keep: bool,
     answer: Answer,
+}
+
+/// What became of a transaction of a batch.
+enum Ran {
+    /// It will be committed with the batch.
+    Kept(Answer, Vec<Touch>),
+    /// It failed, and left nothing.
+    Undone(Answer),
+    /// It was answered already, or never will be.
+    Lost,
 }
 
 type Answer = Box<dyn FnOnce(Result<(), Arc<sqlx::Error>>) + Send>;
@@ -67,9 +78,11 @@ impl Writer {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
+        // The writer's statements belong to whoever waits for them.
+        let span = Span::current();
         let run: Work = Box::new(move |tx| {
             Box::pin(async move {
-                let result = work(tx).await;
+                let result = work(tx).instrument(span).await;
                 let keep = result.is_ok();
                 let answer: Answer = Box::new(move |committed| {
                     let result = match committed {
@@ -129,20 +142,26 @@ impl Task {
 
     /// Runs a batch; `false` when a stop was asked for.
     async fn batch(&mut self, first: Work) -> bool {
-        if let Err(error) = self.statement("begin immediate").await {
+        if let Err(error) = self.begin().await {
             // Dropping the work drops its answer channel: the caller sees `WriterGone`.
             tracing::warn!(%error, "cannot begin a database transaction");
             return true;
         }
-        self.look_around().await;
         let mut kept = Vec::new();
         let mut answers = Vec::new();
         let mut next = Some(first);
         let mut go_on = true;
+        // Whether the transaction holds anything that a failure must leave alone.
+        let mut empty = true;
         while let Some(work) = next.take() {
-            if let Some((answer, touched)) = self.one(work).await {
-                answers.push(answer);
-                kept.extend(touched);
+            match self.one(work, empty).await {
+                Ran::Kept(answer, touched) => {
+                    empty = false;
+                    answers.push(answer);
+                    kept.extend(touched);
+                }
+                Ran::Undone(answer) => answers.push(answer),
+                Ran::Lost => {}
             }
             if answers.len() < BATCH {
                 match self.waiting.try_recv() {
@@ -167,32 +186,41 @@ impl Task {
         go_on
     }
 
-    /// Runs one transaction within a savepoint of its own.
-    async fn one(&mut self, work: Work) -> Option<(Answer, Vec<Touch>)> {
-        if let Err(error) = self.statement("savepoint work").await {
+    /// Begins a transaction, and looks in the same statement whether another process has written.
+    async fn begin(&mut self) -> Result<()> {
+        let row = self.tx.query("begin immediate; pragma data_version");
+        let version = row.one().await?.int("pragma", "data_version");
+        self.saw(version);
+        Ok(())
+    }
+
+    /// Runs one transaction; what it leaves undone is as if it had never been. Beside others it has a
+    /// savepoint of its own; as the first it needs none.
+    async fn one(&mut self, work: Work, first: bool) -> Ran {
+        if !first && let Err(error) = self.statement("savepoint work").await {
             tracing::warn!(%error, "cannot begin a database transaction");
-            return None;
+            return Ran::Lost;
         }
         let finished = AssertUnwindSafe(work(&mut self.tx)).catch_unwind().await;
         let touched = self.tx.take_touched();
         let keep = finished.as_ref().is_ok_and(|finished| finished.keep);
-        if !keep {
-            let _ = self.statement("rollback to work").await;
-        }
-        let released = self.statement("release work").await;
-        match finished {
-            Ok(finished) => {
-                let answer = finished.answer;
-                if let Err(error) = released {
-                    answer(Err(Arc::new(error)));
-                    return None;
-                }
-                Some((answer, if keep { touched } else { Vec::new() }))
+        let ended = match (keep, first) {
+            (true, true) => Ok(()),
+            (true, false) => self.statement("release work").await,
+            (false, true) => self.statement("rollback; begin immediate").await,
+            (false, false) => self.statement("rollback to work; release work").await,
+        };
+        let Ok(finished) = finished else {
+            tracing::error!("a database transaction panicked and was rolled back");
+            return Ran::Lost;
+        };
+        match ended {
+            Err(error) => {
+                (finished.answer)(Err(Arc::new(error)));
+                Ran::Lost
             }
-            Err(_) => {
-                tracing::error!("a database transaction panicked and was rolled back");
-                None
-            }
+            Ok(()) if keep => Ran::Kept(finished.answer, touched),
+            Ok(()) => Ran::Undone(finished.answer),
         }
     }
 
@@ -204,10 +232,13 @@ impl Task {
         }
     }
 
-    /// Empties the caches when another process has written.
     async fn look_around(&mut self) {
         let row = self.tx.query("pragma data_version").one().await;
-        let version = row.and_then(|row| row.int("pragma", "data_version"));
+        self.saw(row.and_then(|row| row.int("pragma", "data_version")));
+    }
+
+    /// Empties the caches when another process has written.
+    fn saw(&mut self, version: Result<i64>) {
         match version {
             Ok(version) => {
                 if self

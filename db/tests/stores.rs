@@ -343,12 +343,24 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
         db.write(move |tx| {
             Box::pin(async move {
                 let name: RepositoryName = "team/app".parse().unwrap();
-                assert!(upload::begin(tx, "u", (&name, ann), "0/u", NOW, later).await?);
-                assert!(!upload::begin(tx, "u", (&name, ann), "0/v", NOW, later).await?);
-                assert!(upload::checkpoint(tx, ("u", 1), 5, b"state", later).await?);
+                let nothing = upload::Durable::default();
+                let five = upload::Durable {
+                    size: 5,
+                    hash_state: Some(b"state".to_vec()),
+                };
+                assert!(upload::begin(tx, "w", (&name, ann), ("0/w", &five), NOW, later).await?);
+                let whole = upload::get(tx, "w").await?.unwrap();
+                assert_eq!((whole.epoch, whole.size), (1, 5));
+                assert_eq!(whole.hash_state, five.hash_state);
+                assert!(upload::close(tx, ("w", 1)).await?);
+                assert!(upload::begin(tx, "u", (&name, ann), ("0/u", &nothing), NOW, later).await?);
+                assert!(
+                    !upload::begin(tx, "u", (&name, ann), ("0/v", &nothing), NOW, later).await?
+                );
+                assert!(upload::checkpoint(tx, ("u", 1), &five, later).await?);
                 let taken = upload::take_over(tx, "u", later).await?.unwrap();
                 assert_eq!((taken.epoch, taken.size), (2, 5));
-                assert!(!upload::checkpoint(tx, ("u", 1), 9, b"state", later).await?);
+                assert!(!upload::checkpoint(tx, ("u", 1), &five, later).await?);
                 assert!(!upload::close(tx, ("u", 1)).await?);
                 assert_eq!(upload::count_open(tx).await?, 1);
                 let before = upload::cancel(tx, "u", (&name, ann), NOW, later)
@@ -360,7 +372,7 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                     upload::expired(tx, later.plus(Duration::from_secs(1)), 10)
                         .await?
                         .len(),
-                    1
+                    2
                 );
                 assert!(upload::forget_expired(tx, "u", later.plus(Duration::from_secs(1))).await?);
                 Ok::<_, Error>(())

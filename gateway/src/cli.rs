@@ -12,9 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, LogFormat};
 use crate::serve::{Start, serve};
 
 /// Gantry, an enterprise container registry in one process.
@@ -113,7 +111,6 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             config.server.metrics_listen = options
                 .metrics_listen
                 .unwrap_or(config.server.metrics_listen);
-            log(&config)?;
             let start = if options.take_over {
                 Start::TakeOver
             } else {
@@ -147,25 +144,4 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "commands answer on standard output")]
 fn print(line: &str) {
     println!("{line}");
-}
-
-fn log(config: &Config) -> anyhow::Result<()> {
-    let filter: EnvFilter = config
-        .log
-        .level
-        .parse()
-        .map_err(|error| anyhow::anyhow!("[log] level {:?}: {error}", config.log.level))?;
-    // Pingora logs every failed handshake, and every start and stop, for itself.
-    let filter = ["pingora_core=off", "pingora_runtime=off"]
-        .into_iter()
-        .filter_map(|directive| directive.parse().ok())
-        .fold(filter, EnvFilter::add_directive);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match config.log.format {
-        LogFormat::Human => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
 }

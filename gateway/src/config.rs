@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) audit: Audit,
     pub(crate) auth: Auth,
     pub(crate) log: Log,
+    pub(crate) tracing: Tracing,
 }
 
 /// Where and how to listen.
@@ -255,6 +256,27 @@ impl Default for Log {
             format: LogFormat::Human,
             level: "info".to_owned(),
             access: true,
+        }
+    }
+}
+
+/// Spans, which tell where the time of a request goes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tracing {
+    /// `http://HOST:PORT` or `https://HOST:PORT` of a collector that takes spans by OTLP over HTTP; empty for
+    /// none. Default: empty.
+    pub(crate) otlp_endpoint: String,
+    /// Share of the requests that are traced, from 0 to 1; a request that belongs to a trace already follows
+    /// that. Default: 1.
+    pub(crate) sample_ratio: f64,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: String::new(),
+            sample_ratio: 1.0,
         }
     }
 }

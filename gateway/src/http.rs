@@ -18,12 +18,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use policy::Caller;
 use tower::ServiceExt as _;
+use tracing::{Instrument as _, field};
 
 use crate::app::App;
 use crate::http::access_log::Finish;
 use crate::http::request_body::RequestBody;
 use crate::http::response_body::Body;
 use crate::route::{self, RouteName};
+use crate::telemetry::continue_trace;
 use crate::wire::WireState;
 use crate::{health, oci, token};
 
@@ -68,13 +70,32 @@ pub(crate) async fn serve(
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let version = request.version();
     let served = peer.wire.serving();
+    let span = tracing::debug_span!(
+        "http.request",
+        otel.name = field::Empty,
+        otel.kind = "server",
+        http.request.method = %method,
+        http.route = field::Empty,
+        http.response.status_code = field::Empty,
+        url.path = uri.path(),
+        client.address = %address,
+        request.id = ?id,
+    );
+    if !span.is_disabled() {
+        span.record("otel.name", span_name(&method, uri.path()));
+        continue_trace(&span, request.headers());
+    }
     let request =
         request.map(|body| RequestBody::new(body, app.drain.clone(), app.config.limits.idle_secs));
     let (name, mut response) = if has_one_host(version, request.headers()) {
-        answer(&app, &peer, address, request).await
+        answer(&app, &peer, address, request)
+            .instrument(span.clone())
+            .await
     } else {
         (RouteName::Other, bad_host())
     };
+    span.record("http.route", name.as_str());
+    span.record("http.response.status_code", response.status().as_u16());
     if !wants_body(&method) {
         // HTTP/1.1 leaves a body out by itself, HTTP/2 would send it.
         response = without_body(response);
@@ -93,6 +114,7 @@ pub(crate) async fn serve(
         id,
         app,
         _served: served,
+        _span: span,
     };
     Ok(response.map(|body| body.finishing(finish)))
 }
@@ -122,18 +144,26 @@ async fn public(
         let (name, route) = route::parse(request.method(), &decoded);
         return (name, oci::answer(app, address, route, request).await);
     }
-    match path {
-        "/service/token" => (
-            RouteName::Token,
-            Box::pin(token::answer(app, address, request)).await,
-        ),
-        "/service/jwks" | "/.well-known/jwks.json" => (RouteName::Jwks, token::jwks(app)),
-        "/healthz" | "/readyz" => Box::pin(health::answer(app, path)).await,
-        _ if path.starts_with("/api") => {
-            (RouteName::Api, Box::pin(admin(app, address, request)).await)
-        }
-        _ => (RouteName::Other, not_found(path)),
-    }
+    let name = RouteName::of(path);
+    let response = match name {
+        RouteName::Token => Box::pin(token::answer(app, address, request)).await,
+        RouteName::Jwks => token::jwks(app),
+        RouteName::Health => Box::pin(health::answer(app, path)).await.1,
+        RouteName::Api => Box::pin(admin(app, address, request)).await,
+        _ => not_found(path),
+    };
+    (name, response)
+}
+
+/// The name of a request's span, which must be there before spans within it are.
+fn span_name(method: &Method, path: &str) -> String {
+    let name = if path.starts_with("/v2") {
+        route::parse(method, &decode(path)).0
+    } else {
+        RouteName::of(path)
+    };
+    let verb = method.as_str().to_ascii_lowercase();
+    format!("http.{}.{verb}", name.noun())
 }
 
 /// The answer to a HEAD: the headers of a GET, its length included.

@@ -14,6 +14,7 @@ mod proxy_protocol;
 mod rate;
 mod route;
 mod serve;
+mod telemetry;
 mod token;
 mod welcome;
 mod wire;

@@ -61,6 +61,37 @@ impl RouteName {
             Self::Other => "other",
         }
     }
+
+    /// Where a path leads that is none of the registry API.
+    pub(crate) fn of(path: &str) -> Self {
+        match path {
+            "/service/token" => Self::Token,
+            "/service/jwks" | "/.well-known/jwks.json" => Self::Jwks,
+            "/healthz" | "/readyz" => Self::Health,
+            _ if path.starts_with("/api") => Self::Api,
+            _ => Self::Other,
+        }
+    }
+
+    /// What it is about, in one word, as spans name it.
+    pub(crate) const fn noun(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Catalog => "catalog",
+            Self::Manifest => "manifest",
+            Self::Blob => "blob",
+            Self::UploadStart | Self::Upload => "upload",
+            Self::Tags => "tags",
+            Self::Referrers => "referrers",
+            Self::Token => "token",
+            Self::Jwks => "jwks",
+            Self::Health => "health",
+            Self::Metrics => "metrics",
+            Self::Api => "api",
+            Self::Redirect => "redirect",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A place in the registry API.

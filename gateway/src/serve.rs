@@ -36,6 +36,7 @@ use crate::http::Listener;
 use crate::http::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
+use crate::telemetry::Telemetry;
 use crate::welcome;
 
 /// How often the end of the server certificate is looked at.
@@ -52,6 +53,9 @@ pub(crate) enum Start {
 
 /// Serves until a signal ends it.
 pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
+    // Pools, jobs, reloading and spans live here, longer than any runtime of Pingora's.
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let telemetry = Telemetry::start(&config, runtime.handle())?;
     bootstrap::data_folder(&config.server.data)?;
     let lock = match start {
         Start::Fresh => Some(lock(&config.server.data)?),
@@ -60,8 +64,6 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
             None
         }
     };
-    // Pools, jobs and reloading live here, longer than any runtime of Pingora's.
-    let runtime = Runtime::new().context("cannot start the runtime")?;
     let opened = runtime.block_on(open(config, start))?;
     let Opened {
         app,
@@ -69,7 +71,7 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
         authority,
         reloader,
     } = opened;
-    let tasks = Tasks::start(&runtime, &app, jobs, reloader);
+    let tasks = Tasks::start(&runtime, &app, jobs, reloader, telemetry);
     tasks.spawn(
         &runtime,
         renew_in_time(app.clone(), authority, tasks.cancel.clone()),
@@ -233,10 +235,17 @@ fn admin(
 struct Tasks {
     cancel: CancellationToken,
     running: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
+    telemetry: Telemetry,
 }
 
 impl Tasks {
-    fn start(runtime: &Runtime, app: &Arc<App>, jobs: Jobs, reloader: Arc<FileReloader>) -> Self {
+    fn start(
+        runtime: &Runtime,
+        app: &Arc<App>,
+        jobs: Jobs,
+        reloader: Arc<FileReloader>,
+        telemetry: Telemetry,
+    ) -> Self {
         let cancel = CancellationToken::new();
         let mut running = vec![
             runtime.spawn(jobs.run(cancel.clone())),
@@ -249,6 +258,7 @@ impl Tasks {
         Self {
             cancel,
             running: Arc::new(parking_lot::Mutex::new(running)),
+            telemetry,
         }
     }
 
@@ -256,7 +266,7 @@ impl Tasks {
         self.running.lock().push(runtime.spawn(task));
     }
 
-    /// Ends all tasks, waits for each, and closes the database.
+    /// Ends all tasks, waits for each, closes the database, and sends the last spans.
     async fn finish(&self, app: &App) {
         app.registry.settle().await;
         self.cancel.cancel();
@@ -268,6 +278,9 @@ impl Tasks {
             let _ = task.await;
         }
         app.db.close().await;
+        let telemetry = self.telemetry.clone();
+        // One that panics takes no data with it.
+        let _ = tokio::task::spawn_blocking(move || telemetry.finish()).await;
     }
 }
 

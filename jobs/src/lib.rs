@@ -17,6 +17,7 @@ use registry::Registry;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, field};
 
 /// What can go wrong with a job.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +123,11 @@ async fn every(
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = work(&jobs).await {
+        let span = tracing::debug_span!("job.run", otel.name = field::Empty, job.name = name);
+        if !span.is_disabled() {
+            span.record("otel.name", format!("job.{name}.run"));
+        }
+        if let Err(error) = work(&jobs).instrument(span).await {
             let cause = std::error::Error::source(&error)
                 .map(ToString::to_string)
                 .unwrap_or_default();

@@ -13,6 +13,7 @@ use model::{Digest, RepositoryName};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use storage::Chunks;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::instrument;
 
 use crate::{Error, Registry, Result};
 
@@ -92,6 +93,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the database cannot be written.
+    #[instrument(name = "registry.blob.mount", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn mount_blob(
         &self,
         permit: &PushPermit,
@@ -133,6 +135,7 @@ impl Registry {
     /// # Errors
     /// [`Error::BlobUnknown`] where the repository has none, [`Error::BlobInUse`] where a manifest of
     /// it names the blob.
+    #[instrument(name = "registry.blob.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_blob(&self, permit: &DeletePermit, digest: &Digest) -> Result<()> {
         let (name, digest) = (permit.repository().clone(), *digest);
         let entry = self.audit_entry(

@@ -7,6 +7,7 @@ use db::manifest::{Found, StoredManifest};
 use db::{audit, manifest, repository, tag};
 use model::{Algorithm, Digest, Manifest, Reference, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
+use tracing::instrument;
 
 use crate::{Error, LARGEST_MANIFEST, Registry, Result};
 
@@ -89,6 +90,7 @@ impl Registry {
     ///
     /// # Errors
     /// When it is malformed, too large, of another digest than said, or refers to what is not there.
+    #[instrument(name = "registry.manifest.push", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn push_manifest(&self, permit: &PushPermit, new: NewManifest) -> Result<Pushed> {
         if new.payload.len() > LARGEST_MANIFEST {
             return Err(Error::ManifestTooLarge);
@@ -146,6 +148,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for the child of an index.
+    #[instrument(name = "registry.manifest.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_manifest(
         &self,
         permit: &DeletePermit,

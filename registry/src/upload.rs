@@ -1,56 +1,27 @@
 //! Upload sessions: bytes a client has sent but not yet committed, and how they become a blob.
 //! Idle sessions are swept by the `upload_expiry` job.
 
+mod commit;
 mod session;
 mod turn;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use db::blob::StoredBlob;
-use db::upload::{State, Upload};
-use db::{blob, repository, upload};
-use futures_util::TryStreamExt as _;
+use db::upload::{self, State, Upload};
 use model::{AccountId, Algorithm, ContentRange, Digest, Hasher};
 use policy::PushPermit;
-use storage::{BlobWriter, Finished, key};
+use storage::key;
+use tracing::{Instrument as _, instrument};
 
 pub use session::Session;
-use turn::Turn;
 pub(crate) use turn::Turns;
+use writing::FirstRow;
 
 use crate::body::Batches;
 use crate::{Body, Error, Registry, Result};
-
-/// Bytes after which a running upload is checkpointed.
-const CHECKPOINT: u64 = 64 << 20;
-
-/// An upload that this request writes.
-struct Writing {
-    writer: Box<dyn BlobWriter>,
-    turn: Turn,
-    key: String,
-    /// Epoch of the session's row; `None` while it has none.
-    epoch: Option<i64>,
-    size: u64,
-}
-
-impl Writing {
-    /// Ends in failure: nothing reaches the bytes any more when this returns.
-    async fn abandon(self, error: Error) -> Error {
-        self.writer.abandon().await;
-        error
-    }
-}
-
-/// An object that is complete and durable, not yet a blob.
-struct Object {
-    key: String,
-    epoch: Option<i64>,
-    /// Held until the blob is committed.
-    _turn: Option<Turn>,
-}
 
 impl Registry {
     /// Begins a session. Nothing is written: its id says all there is to know.
@@ -96,6 +67,7 @@ impl Registry {
     /// # Errors
     /// [`Error::ChunkOutOfOrder`] where the chunk does not begin where the session stands. What came
     /// before a connection was cut is kept.
+    #[instrument(name = "registry.upload.append", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn append_upload(
         self: &Arc<Self>,
         permit: &PushPermit,
@@ -114,6 +86,7 @@ impl Registry {
     /// # Errors
     /// [`Error::DigestMismatch`], after which the session is over, and those of
     /// [`Registry::append_upload`].
+    #[instrument(name = "registry.upload.finish", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn finish_upload(
         self: &Arc<Self>,
         permit: &PushPermit,
@@ -134,7 +107,7 @@ impl Registry {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         self.tasks
-            .spawn(work)
+            .spawn(work.in_current_span())
             .await
             .map_err(|error| interrupted("write", error))?
     }
@@ -157,22 +130,23 @@ impl Registry {
             right_size(range, 0)?;
             return Ok(at);
         }
-        let mut writing = self.take_over(permit, session, range).await?;
+        let row = FirstRow::for_body(&ended);
+        let mut writing = self.take_over(permit, session, range, row).await?;
         let at = writing.size;
         let received = self
-            .receive(session, &mut writing, (first, ended), &mut batches)
+            .receive(permit, session, &mut writing, (first, ended), &mut batches)
             .await;
         let ended = match received {
             Ok(ended) => ended,
-            Err(error) => return Err(writing.abandon(error).await),
+            Err(error) => return Err(self.abandon(writing, error).await),
         };
         if ended.is_ok()
             && let Err(error) = right_size(range, writing.size - at)
         {
-            return Err(writing.abandon(error).await);
+            return Err(self.abandon(writing, error).await);
         }
-        if let Err(error) = self.checkpoint(session, &mut writing).await {
-            return Err(writing.abandon(error).await);
+        if let Err(error) = self.checkpoint(permit, session, &mut writing).await {
+            return Err(self.abandon(writing, error).await);
         }
         ended?;
         Ok(writing.size)
@@ -201,302 +175,20 @@ impl Registry {
                 self.finish_in_one(session, first).await?
             }
             (_, ended) => {
-                let writing = self.take_over(permit, session, range).await?;
-                self.finish_received(session, writing, range, (first, ended), batches)
+                let row = FirstRow::AtOnce;
+                let writing = self.take_over(permit, session, range, row).await?;
+                self.finish_received(permit, session, writing, range, (first, ended), batches)
                     .await?
             }
         };
         self.commit(permit, session, digest, object, finished).await
     }
 
-    /// The last bytes come with this request, after others or as the only ones.
-    async fn finish_received(
-        &self,
-        session: &Session,
-        mut writing: Writing,
-        range: Option<ContentRange>,
-        first: (Vec<Bytes>, Option<Result<(), crate::BodyError>>),
-        mut batches: Batches,
-    ) -> Result<(Object, Finished)> {
-        let at = writing.size;
-        let received = self
-            .receive(session, &mut writing, first, &mut batches)
-            .await;
-        match received {
-            Err(error) => return Err(writing.abandon(error).await),
-            Ok(Err(error)) => {
-                let kept = self.checkpoint(session, &mut writing).await;
-                return Err(writing.abandon(kept.err().unwrap_or(error.into())).await);
-            }
-            Ok(Ok(())) => {}
-        }
-        if let Err(error) = right_size(range, writing.size - at) {
-            return Err(writing.abandon(error).await);
-        }
-        let finished = writing.writer.finish(Vec::new()).await?;
-        Ok((
-            Object {
-                key: writing.key,
-                epoch: writing.epoch,
-                _turn: Some(writing.turn),
-            },
-            finished,
-        ))
-    }
-
-    /// All bytes came with earlier requests and are durable.
-    async fn finish_as_stored(
-        &self,
-        session: &Session,
-        range: Option<ContentRange>,
-    ) -> Result<(Object, Finished)> {
-        let turn = self.turns.take(session.id()).await;
-        let row = self.row(session).await?.ok_or(Error::UploadUnknown)?;
-        in_order(session, range, row.size)?;
-        let key = row.key.ok_or(Error::UploadUnknown)?;
-        let hasher = hasher(session, row.hash_state.as_deref())?;
-        let finished = Finished {
-            size: row.size,
-            digest: hasher.finish(),
-        };
-        Ok((
-            Object {
-                key,
-                epoch: Some(row.epoch),
-                _turn: Some(turn),
-            },
-            finished,
-        ))
-    }
-
-    /// All bytes came with this request and are few: the session never gets a row.
-    async fn finish_in_one(
-        &self,
-        session: &Session,
-        bytes: Vec<Bytes>,
-    ) -> Result<(Object, Finished)> {
-        let key = self.new_key();
-        let writer = self
-            .store
-            .create(&key, Hasher::new(session.algorithm()))
-            .await?;
-        let finished = match writer.finish(bytes).await {
-            Ok(finished) => finished,
-            Err(error) => {
-                self.discard(&key).await;
-                return Err(error.into());
-            }
-        };
-        Ok((
-            Object {
-                key,
-                epoch: None,
-                _turn: None,
-            },
-            finished,
-        ))
-    }
-
-    fn new_key(&self) -> String {
-        key::new(self.clock.now(), self.process, auth::random())
-    }
-
-    /// Becomes the session's only writer.
-    async fn take_over(
-        &self,
-        permit: &PushPermit,
-        session: &Session,
-        range: Option<ContentRange>,
-    ) -> Result<Writing> {
-        let turn = self.turns.take(session.id()).await;
-        let row = self.row(session).await?;
-        // It may have gone on while the first bytes came.
-        in_order(session, range, row.as_ref().map_or(0, |row| row.size))?;
-        match row {
-            Some(_) => self.resume(session, turn).await,
-            None => self.begin(permit, session, turn).await,
-        }
-    }
-
-    async fn resume(&self, session: &Session, turn: Turn) -> Result<Writing> {
-        let id = session.id().to_owned();
-        let expires_at = self.clock.now().plus(self.limits.upload_expiry);
-        let taken = self
-            .db
-            .write(move |tx| Box::pin(async move { upload::take_over(tx, &id, expires_at).await }));
-        let row = taken.await?.ok_or(Error::UploadUnknown)?;
-        let key = row.key.ok_or(Error::UploadUnknown)?;
-        let hasher = hasher(session, row.hash_state.as_deref())?;
-        // Without a checkpoint there may be no file yet.
-        let writer = if row.size == 0 {
-            self.store.delete(&key).await?;
-            self.store.create(&key, hasher).await?
-        } else {
-            self.store.resume(&key, row.size, hasher).await?
-        };
-        Ok(Writing {
-            writer,
-            turn,
-            key,
-            epoch: Some(row.epoch),
-            size: row.size,
-        })
-    }
-
-    async fn begin(&self, permit: &PushPermit, session: &Session, turn: Turn) -> Result<Writing> {
-        let (id, now) = (session.id().to_owned(), self.clock.now());
-        let expires_at = now.plus(self.limits.upload_expiry);
-        let key = self.new_key();
-        let (name, account) = (permit.repository().clone(), account(permit));
-        let row_key = key.clone();
-        let begun = self.db.write(move |tx| {
-            Box::pin(async move {
-                upload::begin(tx, &id, (&name, account), &row_key, now, expires_at).await
-            })
-        });
-        if !begun.await? {
-            return Err(Error::UploadUnknown);
-        }
-        let writer = self
-            .store
-            .create(&key, Hasher::new(session.algorithm()))
-            .await?;
-        Ok(Writing {
-            writer,
-            turn,
-            key,
-            epoch: Some(1),
-            size: 0,
-        })
-    }
-
-    /// Writes a body to its end; how it ended.
-    async fn receive(
-        &self,
-        session: &Session,
-        writing: &mut Writing,
-        first: (Vec<Bytes>, Option<Result<(), crate::BodyError>>),
-        batches: &mut Batches,
-    ) -> Result<Result<(), crate::BodyError>> {
-        let (mut batch, mut ended) = first;
-        let mut since_checkpoint = 0;
-        loop {
-            let length: u64 = batch.iter().map(|bytes| bytes.len() as u64).sum();
-            if length > 0 {
-                writing.writer.write(batch).await?;
-                writing.size += length;
-                since_checkpoint += length;
-            }
-            if let Some(ended) = ended {
-                return Ok(ended);
-            }
-            if since_checkpoint >= CHECKPOINT {
-                self.checkpoint(session, writing).await?;
-                since_checkpoint = 0;
-            }
-            (batch, ended) = tokio::select! {
-                next = batches.next() => next,
-                () = writing.turn.stopped() => return Err(Error::TakenOver),
-            };
-        }
-    }
-
-    /// Makes all bytes durable, then says so in the row.
-    async fn checkpoint(&self, session: &Session, writing: &mut Writing) -> Result<()> {
-        let Some(epoch) = writing.epoch else {
-            return Ok(());
-        };
-        let checkpoint = writing.writer.checkpoint().await?;
-        let (id, size, state) = (
-            session.id().to_owned(),
-            checkpoint.size,
-            checkpoint.hasher.state(),
-        );
-        let expires_at = self.clock.now().plus(self.limits.upload_expiry);
-        let noted = self.db.write(move |tx| {
-            Box::pin(
-                async move { upload::checkpoint(tx, (&id, epoch), size, &state, expires_at).await },
-            )
-        });
-        if noted.await? {
-            Ok(())
-        } else {
-            Err(Error::UploadUnknown)
-        }
-    }
-
-    /// Bytes are durable: now the blob may exist.
-    async fn commit(
-        &self,
-        permit: &PushPermit,
-        session: &Session,
-        stated: &Digest,
-        object: Object,
-        finished: Finished,
-    ) -> Result<StoredBlob> {
-        let Object { key, epoch, _turn } = object;
-        let actual = self.digest_as(stated.algorithm(), &key, finished).await?;
-        if actual != *stated {
-            self.close(permit, session).await?;
-            self.discard(&key).await;
-            return Err(Error::DigestMismatch {
-                stated: *stated,
-                actual,
-            });
-        }
-        let (id, name, project) = (
-            session.id().to_owned(),
-            permit.repository().clone(),
-            permit.project(),
-        );
-        let (now, object_key) = (self.clock.now(), key.clone());
-        let lease = now.plus(self.limits.grace);
-        let committed = self.db.write(move |tx| {
-            Box::pin(async move {
-                if let Some(epoch) = epoch
-                    && !upload::close(tx, (&id, epoch)).await?
-                {
-                    return Err(Error::UploadUnknown);
-                }
-                let repository = repository::ensure(tx, project, &name, now).await?;
-                let row = blob::commit(tx, &actual, &object_key, finished.size, now).await?;
-                blob::link(tx, (repository, &name), &row, lease).await?;
-                Ok::<_, Error>(row)
-            })
-        });
-        let row = committed.await?;
-        if row.key != key {
-            self.discard(&key).await;
-        }
-        Ok(row)
-    }
-
-    /// The digest by another algorithm than the one that ran along: one more reading.
-    async fn digest_as(
-        &self,
-        algorithm: Algorithm,
-        key: &str,
-        finished: Finished,
-    ) -> Result<Digest> {
-        if finished.digest.algorithm() == algorithm {
-            return Ok(finished.digest);
-        }
-        let mut hasher = Hasher::new(algorithm);
-        let mut chunks = self.store.read(key, 0..finished.size).await?;
-        while let Some(bytes) = chunks.try_next().await? {
-            let hashed = tokio::task::spawn_blocking(move || {
-                hasher.update(&bytes);
-                hasher
-            });
-            hasher = hashed.await.map_err(|error| interrupted("hash", error))?;
-        }
-        Ok(hasher.finish())
-    }
-
     /// Ends a session; its id stays dead.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`] where it was over before.
+    #[instrument(name = "registry.upload.cancel", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn cancel_upload(&self, permit: &PushPermit, session: &Session) -> Result<()> {
         let _turn = self.turns.take(session.id()).await;
         self.close(permit, session).await
@@ -528,6 +220,10 @@ impl Registry {
         if let Err(error) = self.store.delete(key).await {
             tracing::warn!(object.key = key, %error, "cannot discard an object; the sweeper will");
         }
+    }
+
+    fn new_key(&self) -> String {
+        key::new(self.clock.now(), self.process, auth::random())
     }
 
     /// Ends sessions whose time is over and deletes their bytes; how many it were.

@@ -93,6 +93,11 @@ fn merge(into: &mut Table, from: Table, known: &Table, origin: &str) -> Result<(
             if !keys.contains_key(&key) {
                 return Err(unknown_key(origin, &section, &key, keys));
             }
+            let value = match (&keys[&key], value) {
+                // A whole number is written without a point.
+                (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+                (_, value) => value,
+            };
             if let Some(Value::Table(section)) = into.get_mut(&section) {
                 section.insert(key, value);
             }
@@ -123,6 +128,7 @@ fn set(
     let wrong = |kind: &str| ConfigError::Value(format!("{origin}: {text:?} is not {kind}"));
     let value = match default {
         Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a number"))?),
+        Value::Float(_) => Value::Float(text.parse().map_err(|_| wrong("a number"))?),
         Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
         Value::Array(_) => {
             let items = text

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use model::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::app::App;
 use crate::config::LogFormat;
@@ -36,6 +37,8 @@ pub(crate) struct Finish {
     pub(crate) app: Arc<App>,
     /// Ends with the answer's last byte.
     pub(crate) _served: Served,
+    /// Ends then too.
+    pub(crate) _span: Span,
 }
 
 impl Finish {

@@ -19,5 +19,6 @@ mod metrics;
 mod permissions;
 mod push_pull;
 mod rest;
+mod spans;
 mod tls;
 mod token;

@@ -1,0 +1,164 @@
+//! Spans by OTLP: what a collector gets to see of a push, and that a client's trace goes on.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+
+use crate::harness::{Server, image};
+
+/// An endpoint that takes spans as the OTLP specification's "OTLP/HTTP" section says.
+struct Collector {
+    address: String,
+    spans: Arc<Mutex<Vec<Span>>>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = format!(
+            "http://{}",
+            listener.local_addr().expect("it has an address")
+        );
+        let spans = Arc::<Mutex<Vec<Span>>>::default();
+        let kept = spans.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let kept = kept.clone();
+                std::thread::spawn(move || serve(stream, &kept));
+            }
+        });
+        Self { address, spans }
+    }
+
+    /// All spans that came, once the server has ended and so sent its last ones.
+    fn spans(&self) -> Vec<Span> {
+        self.spans.lock().unwrap().clone()
+    }
+}
+
+fn serve(stream: TcpStream, spans: &Mutex<Vec<Span>>) {
+    let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+    loop {
+        let mut length = 0;
+        let mut line = String::new();
+        let mut first = String::new();
+        while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line.trim() != "" {
+            let lower = line.to_ascii_lowercase();
+            if first.is_empty() {
+                first.clone_from(&line);
+            }
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a number");
+            }
+            line.clear();
+        }
+        if first.is_empty() {
+            return;
+        }
+        assert!(first.starts_with("POST /v1/traces "), "{first}");
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("the whole body");
+        let request = ExportTraceServiceRequest::decode(&body[..]).expect("an OTLP request");
+        for resource in request.resource_spans {
+            let attributes = resource.resource.expect("a resource").attributes;
+            assert!(attributes.iter().any(|pair| pair.key == "service.name"));
+            for scope in resource.scope_spans {
+                spans.lock().unwrap().extend(scope.spans);
+            }
+        }
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        (&stream).write_all(answer.as_bytes()).expect("an answer");
+    }
+}
+
+fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
+    spans.iter().filter(|span| span.name == name).collect()
+}
+
+#[tokio::test]
+async fn a_push_is_one_trace_from_the_request_to_the_statement() {
+    let collector = Collector::start();
+    let server = Server::with(&[("GANTRY_TRACING__OTLP_ENDPOINT", &collector.address)]).await;
+    let admin = server.admin();
+    admin
+        .push_image("library/traced", "v1", &image("traced"))
+        .await;
+    server.stop().await;
+    let spans = collector.spans();
+    let parent = |child: &Span| {
+        let found = spans
+            .iter()
+            .find(|span| span.span_id == child.parent_span_id);
+        found.unwrap_or_else(|| panic!("no parent of {}", child.name))
+    };
+    let statements = named(&spans, "db.manifest.insert");
+    let [statement] = statements[..] else {
+        panic!("one manifest was pushed: {statements:?}");
+    };
+    let mut path = vec![statement.name.as_str()];
+    let mut span = statement;
+    while !span.parent_span_id.is_empty() {
+        assert_eq!(span.trace_id, statement.trace_id);
+        span = parent(span);
+        path.push(&span.name);
+    }
+    let expected = [
+        "db.manifest.insert",
+        "db.transaction.run",
+        "registry.manifest.push",
+        "http.manifest.put",
+    ];
+    assert_eq!(path, expected);
+    assert!(!named(&spans, "auth.password.verify").is_empty());
+    assert!(!named(&spans, "job.flush.run").is_empty());
+    let text = format!("{spans:?}");
+    assert!(
+        !text.contains(crate::harness::ADMIN_PASSWORD),
+        "a secret is in a span"
+    );
+}
+
+#[tokio::test]
+async fn a_trace_that_a_client_began_goes_on() {
+    let collector = Collector::start();
+    let server = Server::with(&[
+        ("GANTRY_TRACING__OTLP_ENDPOINT", &collector.address),
+        ("GANTRY_TRACING__SAMPLE_RATIO", "0"),
+    ])
+    .await;
+    let asked = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let admin = server.admin();
+    admin
+        .get("/v2/")
+        .header("traceparent", asked)
+        .await
+        .expect(200);
+    admin.get("/v2/").await.expect(200);
+    server.stop().await;
+    let spans = collector.spans();
+    let requests = named(&spans, "http.base.get");
+    let [request] = requests[..] else {
+        panic!("only what the client traces is sampled: {requests:?}");
+    };
+    assert_eq!(
+        hex::encode(&request.trace_id),
+        "0af7651916cd43dd8448eb211c80319c"
+    );
+    assert_eq!(hex::encode(&request.parent_span_id), "b7ad6b7169203331");
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_harms_nobody() {
+    let port = crate::harness::free_port();
+    let nowhere = format!("http://127.0.0.1:{port}");
+    let server = Server::with(&[("GANTRY_TRACING__OTLP_ENDPOINT", &nowhere)]).await;
+    server
+        .admin()
+        .push_image("library/traced", "v1", &image("untraced"))
+        .await;
+    server.stop().await;
+}

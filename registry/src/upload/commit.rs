@@ -1,0 +1,183 @@
+//! From a session's bytes to a blob: the last bytes, the digest, the row.
+
+use bytes::Bytes;
+use db::blob::StoredBlob;
+use db::{blob, repository, upload};
+use futures_util::TryStreamExt as _;
+use model::{Algorithm, ContentRange, Digest, Hasher};
+use policy::PushPermit;
+use storage::Finished;
+
+use super::turn::Turn;
+use super::writing::Writing;
+use super::{Session, hasher, in_order, interrupted, right_size};
+use crate::body::Batches;
+use crate::{BodyError, Error, Registry, Result};
+
+/// An object that is complete and durable, not yet a blob.
+pub(super) struct Object {
+    key: String,
+    epoch: Option<i64>,
+    /// Held until the blob is committed.
+    _turn: Option<Turn>,
+}
+
+impl Registry {
+    /// The last bytes come with this request, after others or as the only ones.
+    pub(super) async fn finish_received(
+        &self,
+        permit: &PushPermit,
+        session: &Session,
+        mut writing: Writing,
+        range: Option<ContentRange>,
+        first: (Vec<Bytes>, Option<Result<(), BodyError>>),
+        mut batches: Batches,
+    ) -> Result<(Object, Finished)> {
+        let at = writing.size;
+        let received = self
+            .receive(permit, session, &mut writing, first, &mut batches)
+            .await;
+        match received {
+            Err(error) => return Err(self.abandon(writing, error).await),
+            Ok(Err(error)) => {
+                let kept = self.checkpoint(permit, session, &mut writing).await;
+                let error = kept.err().unwrap_or(error.into());
+                return Err(self.abandon(writing, error).await);
+            }
+            Ok(Ok(())) => {}
+        }
+        if let Err(error) = right_size(range, writing.size - at) {
+            return Err(self.abandon(writing, error).await);
+        }
+        let finished = writing.writer.finish(Vec::new()).await?;
+        Ok((
+            Object {
+                key: writing.key,
+                epoch: writing.epoch,
+                _turn: Some(writing.turn),
+            },
+            finished,
+        ))
+    }
+
+    /// All bytes came with earlier requests and are durable.
+    pub(super) async fn finish_as_stored(
+        &self,
+        session: &Session,
+        range: Option<ContentRange>,
+    ) -> Result<(Object, Finished)> {
+        let turn = self.turns.take(session.id()).await;
+        let row = self.row(session).await?.ok_or(Error::UploadUnknown)?;
+        in_order(session, range, row.size)?;
+        let key = row.key.ok_or(Error::UploadUnknown)?;
+        let hasher = hasher(session, row.hash_state.as_deref())?;
+        let finished = Finished {
+            size: row.size,
+            digest: hasher.finish(),
+        };
+        Ok((
+            Object {
+                key,
+                epoch: Some(row.epoch),
+                _turn: Some(turn),
+            },
+            finished,
+        ))
+    }
+
+    /// All bytes came with this request and are few: the session never gets a row.
+    pub(super) async fn finish_in_one(
+        &self,
+        session: &Session,
+        bytes: Vec<Bytes>,
+    ) -> Result<(Object, Finished)> {
+        let key = self.new_key();
+        let writer = self
+            .store
+            .create(&key, Hasher::new(session.algorithm()))
+            .await?;
+        let finished = match writer.finish(bytes).await {
+            Ok(finished) => finished,
+            Err(error) => {
+                self.discard(&key).await;
+                return Err(error.into());
+            }
+        };
+        Ok((
+            Object {
+                key,
+                epoch: None,
+                _turn: None,
+            },
+            finished,
+        ))
+    }
+
+    /// Bytes are durable: now the blob may exist.
+    pub(super) async fn commit(
+        &self,
+        permit: &PushPermit,
+        session: &Session,
+        stated: &Digest,
+        object: Object,
+        finished: Finished,
+    ) -> Result<StoredBlob> {
+        let Object { key, epoch, _turn } = object;
+        let actual = self.digest_as(stated.algorithm(), &key, finished).await?;
+        if actual != *stated {
+            self.close(permit, session).await?;
+            self.discard(&key).await;
+            return Err(Error::DigestMismatch {
+                stated: *stated,
+                actual,
+            });
+        }
+        let (id, name, project) = (
+            session.id().to_owned(),
+            permit.repository().clone(),
+            permit.project(),
+        );
+        let (now, object_key) = (self.clock.now(), key.clone());
+        let lease = now.plus(self.limits.grace);
+        let committed = self.db.write(move |tx| {
+            Box::pin(async move {
+                if let Some(epoch) = epoch
+                    && !upload::close(tx, (&id, epoch)).await?
+                {
+                    return Err(Error::UploadUnknown);
+                }
+                let repository = repository::ensure(tx, project, &name, now).await?;
+                let row = blob::commit(tx, &actual, &object_key, finished.size, now).await?;
+                blob::link(tx, (repository, &name), &row, lease).await?;
+                Ok::<_, Error>(row)
+            })
+        });
+        let row = committed.await?;
+        if row.key != key {
+            self.discard(&key).await;
+        }
+        Ok(row)
+    }
+
+    /// The digest by another algorithm than the one that ran along: one more reading.
+    async fn digest_as(
+        &self,
+        algorithm: Algorithm,
+        key: &str,
+        finished: Finished,
+    ) -> Result<Digest> {
+        if finished.digest.algorithm() == algorithm {
+            return Ok(finished.digest);
+        }
+        let mut hasher = Hasher::new(algorithm);
+        let mut chunks = self.store.read(key, 0..finished.size).await?;
+        while let Some(bytes) = chunks.try_next().await? {
+            let hashed = tokio::task::spawn_blocking(move || {
+                hasher.update(&bytes);
+                hasher
+            });
+            hasher = hashed.await.map_err(|error| interrupted("hash", error))?;
+        }
+        Ok(hasher.finish())
+    }
+}
