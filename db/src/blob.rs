@@ -151,7 +151,7 @@ pub async fn unlink(
     let gone = tx
         .query(
             "delete from repository_blob where repository_id = $1
-             and blob_id in (select id from blob where digest = $2)",
+             and blob_id in (select id from blob where digest = $2 and state = 'live')",
         )
         .bind(id)
         .bind(digest)

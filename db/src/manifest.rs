@@ -114,8 +114,10 @@ pub async fn find_children(
     let wanted = serde_json::to_string(&wanted).unwrap_or_default();
     let blobs = tx
         .query_either(
-            "select b.id, b.digest from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = $1
-             where b.state = 'live' and b.digest in (select value from json_each($2))",
+            // In this order: SQLite would rather walk all blobs of the repository.
+            "select b.id, b.digest from json_each($2) j
+             cross join blob b on b.digest = j.value and b.state = 'live'
+             cross join repository_blob l on l.blob_id = b.id and l.repository_id = $1",
             "select b.id, b.digest from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = $1
              where b.state = 'live' and b.digest in (select json_array_elements_text(cast($2 as json)))
              order by b.id for key share of b",

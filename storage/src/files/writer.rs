@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::Hasher;
 use parking_lot::Mutex;
+use rustix::fs::FallocateFlags;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::instrument;
@@ -22,6 +23,8 @@ use crate::{AHEAD, BlobWriter, Checkpoint, Error, Finished, Result};
 
 /// Bytes after which write-back is begun, so that the last sync has little left to do.
 const WRITE_BACK: u64 = 32 << 20;
+/// Bytes for which room on the disk is taken ahead: less work in the kernel than block by block.
+const RESERVE: u64 = 16 << 20;
 /// A single write call of a megabyte costs twice what four of a quarter cost on ext4.
 const WRITE_CALL: usize = 256 << 10;
 
@@ -62,6 +65,8 @@ struct Work {
     file: Arc<OnceLock<File>>,
     hasher: Hasher,
     at: u64,
+    /// Up to here room on the disk is taken.
+    reserved: u64,
 }
 
 impl Work {
@@ -88,8 +93,24 @@ impl Work {
 
     fn append(&mut self, batch: &[Bytes]) -> io::Result<()> {
         let file = opened(&self.file, &self.path)?;
+        let end = self.at + length(batch);
+        // What comes in one batch is most often all that comes.
+        if self.at > 0 && end > self.reserved {
+            self.reserved = end + RESERVE;
+            let room = self.reserved - self.at;
+            // Where that cannot be had, writing tells whether the disk is full.
+            let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, self.at, room);
+        }
         append(file, self.at, batch, &mut self.hasher)?;
-        self.at += length(batch);
+        self.at = end;
+        Ok(())
+    }
+
+    /// Gives room back that was taken in vain.
+    fn trim(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.reserved) > self.at {
+            opened(&self.file, &self.path)?.set_len(self.at)?;
+        }
         Ok(())
     }
 
@@ -138,6 +159,7 @@ impl Writer {
             file: file.clone(),
             hasher,
             at,
+            reserved: 0,
         };
         let queue = Queue {
             waiting: VecDeque::new(),
@@ -211,6 +233,7 @@ impl Writer {
         let durable_hour = self.durable_hour.clone();
         let job = blocking(move || {
             work.append(&last)?;
+            work.trim()?;
             let synced = work.sync(named, hour, &durable_hour);
             Ok((work, synced))
         });
