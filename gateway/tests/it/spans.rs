@@ -2,10 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use parking_lot::Mutex;
 use prost::Message as _;
 
 use crate::harness::{Server, image};
@@ -36,7 +37,7 @@ impl Collector {
 
     /// All spans that came, once the server has ended and so sent its last ones.
     fn spans(&self) -> Vec<Span> {
-        self.spans.lock().unwrap().clone()
+        self.spans.lock().clone()
     }
 }
 
@@ -67,7 +68,7 @@ fn serve(stream: TcpStream, spans: &Mutex<Vec<Span>>) {
             let attributes = resource.resource.expect("a resource").attributes;
             assert!(attributes.iter().any(|pair| pair.key == "service.name"));
             for scope in resource.scope_spans {
-                spans.lock().unwrap().extend(scope.spans);
+                spans.lock().extend(scope.spans);
             }
         }
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

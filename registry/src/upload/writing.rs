@@ -206,7 +206,9 @@ impl Registry {
     /// are gone.
     pub(super) async fn abandon(&self, writing: Writing, error: Error) -> Error {
         writing.writer.abandon().await;
-        if writing.epoch.is_none() {
+        // A commit whose answer was lost may have made the row: the sweeper finds out.
+        let uncertain = matches!(error, Error::Database(_));
+        if writing.epoch.is_none() && !uncertain {
             self.discard(&writing.key).await;
         }
         error
