@@ -43,8 +43,10 @@ enum Ran {
     Kept(Answer, Vec<Touch>),
     /// It failed, and left nothing.
     Undone(Answer),
-    /// It was answered already, or never will be.
+    /// It panicked, and left nothing.
     Lost,
+    /// The batch's transaction is gone or in doubt: nothing may run in it any more.
+    Broken(Option<Answer>, sqlx::Error),
 }
 
 type Answer = Box<dyn FnOnce(Result<(), Arc<sqlx::Error>>) + Send>;
@@ -145,12 +147,15 @@ impl Task {
         if let Err(error) = self.begin().await {
             // Dropping the work drops its answer channel: the caller sees `WriterGone`.
             tracing::warn!(%error, "cannot begin a database transaction");
+            // Should one be open that could not be rolled back before.
+            let _ = self.statement("rollback").await;
             return true;
         }
         let mut kept = Vec::new();
         let mut answers = Vec::new();
         let mut next = Some(first);
         let mut go_on = true;
+        let mut ended = Ok(());
         // Whether the transaction holds anything that a failure must leave alone.
         let mut empty = true;
         while let Some(work) = next.take() {
@@ -162,6 +167,11 @@ impl Task {
                 }
                 Ran::Undone(answer) => answers.push(answer),
                 Ran::Lost => {}
+                Ran::Broken(answer, error) => {
+                    answers.extend(answer);
+                    ended = Err(error);
+                    break;
+                }
             }
             if answers.len() < BATCH {
                 match self.waiting.try_recv() {
@@ -171,14 +181,14 @@ impl Task {
                 }
             }
         }
-        let committed = match self.statement("commit").await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // SQLite keeps a transaction open when a commit meets an I/O error.
-                let _ = self.statement("rollback").await;
-                Err(Arc::new(error))
-            }
-        };
+        if ended.is_ok() {
+            ended = self.statement("commit").await;
+        }
+        if ended.is_err() {
+            // SQLite keeps a transaction open when a commit meets an I/O error.
+            let _ = self.statement("rollback").await;
+        }
+        let committed = ended.map_err(Arc::new);
         self.caches.apply(&kept);
         for answer in answers {
             answer(committed.clone());
@@ -198,8 +208,7 @@ impl Task {
     /// savepoint of its own; as the first it needs none.
     async fn one(&mut self, work: Work, first: bool) -> Ran {
         if !first && let Err(error) = self.statement("savepoint work").await {
-            tracing::warn!(%error, "cannot begin a database transaction");
-            return Ran::Lost;
+            return Ran::Broken(None, error);
         }
         let finished = AssertUnwindSafe(work(&mut self.tx)).catch_unwind().await;
         let touched = self.tx.take_touched();
@@ -210,17 +219,15 @@ impl Task {
             (false, true) => self.statement("rollback; begin immediate").await,
             (false, false) => self.statement("rollback to work; release work").await,
         };
-        let Ok(finished) = finished else {
+        if finished.is_err() {
             tracing::error!("a database transaction panicked and was rolled back");
-            return Ran::Lost;
-        };
-        match ended {
-            Err(error) => {
-                (finished.answer)(Err(Arc::new(error)));
-                Ran::Lost
-            }
-            Ok(()) if keep => Ran::Kept(finished.answer, touched),
-            Ok(()) => Ran::Undone(finished.answer),
+        }
+        let answer = finished.ok().map(|finished| finished.answer);
+        match (ended, answer) {
+            (Err(error), answer) => Ran::Broken(answer, error),
+            (Ok(()), Some(answer)) if keep => Ran::Kept(answer, touched),
+            (Ok(()), Some(answer)) => Ran::Undone(answer),
+            (Ok(()), None) => Ran::Lost,
         }
     }
 
@@ -254,5 +261,70 @@ impl Task {
                 self.caches.apply(&[Touch::Everything]);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::BoxFuture;
+    use tokio::sync::oneshot;
+
+    use crate::{Db, Error, Location, Result, Tx};
+
+    async fn opened() -> (tempfile::TempDir, Db) {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("gantry.db"));
+        let db = Db::open(&location).await.unwrap();
+        (folder, db)
+    }
+
+    async fn put(tx: &mut Tx, name: &'static str) -> Result<()> {
+        crate::setting::put(tx, name, b"x").await
+    }
+
+    async fn is_there(db: &Db, name: &'static str) -> bool {
+        let mut tx = db.reader().await.unwrap();
+        crate::setting::get(&mut tx, name).await.unwrap().is_some()
+    }
+
+    /// Does what SQLite does by itself when a disk is full: ends the transaction that others share.
+    async fn roll_back_by_force(tx: &mut Tx) -> Result<()> {
+        tx.query("rollback").execute().await?;
+        Err(Error::WriterGone)
+    }
+
+    type Work = for<'t> fn(&'t mut Tx) -> BoxFuture<'t, Result<()>>;
+
+    /// Runs `works` as one batch: none begins before all wait.
+    async fn as_one_batch(db: &Db, works: [Work; 3]) -> Vec<Result<()>> {
+        let (open, gate) = oneshot::channel::<()>();
+        let first =
+            db.write(move |_| Box::pin(async move { gate.await.map_err(|_| Error::WriterGone) }));
+        let all = futures_util::future::join_all(works.map(|work| db.write(work)));
+        let opened = async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            open.send(()).unwrap();
+        };
+        let (_, all, ()) = tokio::join!(first, all, opened);
+        all
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_with_its_transaction() {
+        let (_folder, db) = opened().await;
+        let answers = as_one_batch(
+            &db,
+            [
+                |tx| Box::pin(put(tx, "before")),
+                |tx| Box::pin(roll_back_by_force(tx)),
+                |tx| Box::pin(put(tx, "after")),
+            ],
+        )
+        .await;
+        assert!(matches!(answers[0], Err(Error::Commit(_))), "{answers:?}");
+        assert!(matches!(answers[1], Err(Error::WriterGone)), "{answers:?}");
+        assert!(answers[2].is_ok(), "{answers:?}");
+        assert!(!is_there(&db, "before").await, "answered as failed");
+        assert!(is_there(&db, "after").await, "ran in a batch of its own");
     }
 }

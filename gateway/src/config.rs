@@ -139,7 +139,7 @@ pub(crate) struct Limits {
     pub(crate) handshake_secs: u64,
     /// Seconds for a request's header to arrive, and for an idle connection to be kept. Default: 30.
     pub(crate) header_secs: u64,
-    /// Bytes of a request's header. Default: 65536.
+    /// Bytes of a request's target and header fields; 431 beyond. Default: 65536.
     pub(crate) header_bytes: usize,
     /// Seconds without a byte, in either direction, after which a body is given up. Default: 60.
     pub(crate) idle_secs: u64,

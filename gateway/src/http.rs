@@ -87,13 +87,16 @@ pub(crate) async fn serve(
     }
     let request =
         request.map(|body| RequestBody::new(body, app.drain.clone(), app.config.limits.idle_secs));
-    let (name, mut response) = if has_one_host(version, request.headers()) {
-        answer(&app, &peer, address, request)
-            .instrument(span.clone())
-            .await
-    } else {
-        (RouteName::Other, bad_host())
-    };
+    let (name, mut response) =
+        if header_size(&uri, request.headers()) > app.config.limits.header_bytes {
+            (RouteName::Other, large_header(&app))
+        } else if has_one_host(version, request.headers()) {
+            answer(&app, &peer, address, request)
+                .instrument(span.clone())
+                .await
+        } else {
+            (RouteName::Other, bad_host())
+        };
     span.record("http.route", name.as_str());
     span.record("http.response.status_code", response.status().as_u16());
     if !wants_body(&method) {
@@ -225,6 +228,26 @@ fn note_refusal(app: &App, response: &Response<axum::body::Body>) {
 /// layer.
 fn decode(path: &str) -> std::borrow::Cow<'_, str> {
     percent_encoding::percent_decode_str(path).decode_utf8_lossy()
+}
+
+/// Bytes of a request's target and header fields. The buffer of a connection bounds them too, but it is
+/// larger: bodies are read through it.
+fn header_size(uri: &http::Uri, headers: &HeaderMap) -> usize {
+    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let fields = headers.iter();
+    target
+        + fields
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum::<usize>()
+}
+
+fn large_header(app: &App) -> Response<Body> {
+    let limit = app.config.limits.header_bytes;
+    envelope(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "BAD_REQUEST",
+        &format!("the request's header has more than {limit} bytes ([limits] header_bytes)"),
+    )
 }
 
 /// A request names the host that it is meant for, once (RFC 9112, section 3.2).

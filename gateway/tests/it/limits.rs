@@ -47,15 +47,17 @@ async fn a_header_that_is_too_large_is_431() {
 }
 
 #[tokio::test]
-async fn a_header_of_16_kib_is_fine() {
+async fn a_header_of_60_kib_is_fine_and_one_of_66_is_not() {
     let server = SERVER.get().await;
     for protocol in [Protocol::Http1, Protocol::Http2] {
-        let client = server.admin().speaking(protocol);
-        client
-            .get("/v2/")
-            .header("x-large", "a".repeat(16 << 10))
-            .await
-            .expect(200);
+        for (kib, status) in [(60, 200), (66, 431)] {
+            let client = server.admin().speaking(protocol);
+            client
+                .get("/v2/")
+                .header("x-large", "a".repeat(kib << 10))
+                .await
+                .expect(status);
+        }
     }
 }
 
