@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::cmd::{Cmd, last_lines};
 use crate::daemon::Daemon;
 use crate::netns::Namespace;
-use crate::postgres::free_port;
+use crate::port::free_port;
 
 /// The password of `admin` on every server that the tests start.
 pub(crate) const ADMIN_PASSWORD: &str = "Gantry-test-12345";

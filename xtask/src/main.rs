@@ -21,6 +21,7 @@ mod lab;
 mod layout;
 mod metrics_lint;
 mod netns;
+mod port;
 mod postgres;
 mod run;
 mod scratch;

@@ -1,6 +1,5 @@
 //! A throw-away PostgreSQL server on loopback, as Debian packages it.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use crate::cmd::Cmd;
 use crate::daemon::Daemon;
 use crate::install;
+use crate::port::lasting_port;
 use crate::scratch::{Scratch, make_folder};
 
 /// The running server; dropping it stops it and removes its data.
@@ -31,7 +31,7 @@ impl Postgres {
             &[]
         };
         initdb(&programs.join("initdb"), account, &data)?;
-        let port = free_port()?;
+        let port = lasting_port()?;
         let mut words: Vec<String> = account.iter().map(|&word| word.to_owned()).collect();
         words.push(programs.join("postgres").to_string_lossy().into_owned());
         let mut command = Command::new(&words[0]);
@@ -91,12 +91,4 @@ fn ready(programs: &Path, port: u16) -> bool {
         .words(&format!("-q -h 127.0.0.1 -p {port} -U postgres"))
         .run()
         .is_ok()
-}
-
-/// A port that nobody listens on at this moment.
-pub(crate) fn free_port() -> Result<u16, String> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("cannot find a free port: {error}"))
 }

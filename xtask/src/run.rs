@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::gantry::Gantry;
 use crate::install::{self, BUILD, Mode};
-use crate::postgres::free_port;
+use crate::port::free_port;
 use crate::scratch::Scratch;
 use crate::workspace;
 

@@ -8,9 +8,9 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::folder::free_port;
 use super::load::{Target, succeed};
 use super::process::Server;
+use crate::port::free_port;
 
 const PASSWORD: &str = "Bench-Passw0rd-1";
 

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::folder::free_port;
 use super::load::{Target, succeed};
 use super::process::Server;
+use crate::port::free_port;
 
 /// A running peer.
 pub(crate) struct Peer {
