@@ -24,12 +24,19 @@ use crate::layout::listed_digest;
 use crate::scratch::write;
 use crate::tally::Tally;
 use crate::tools::{HELM_3, HELM_4};
+use crate::topology::Topology;
 use crate::trust::Trust;
 
 /// Runs every client; without `big` docker and crane leave the 2 GiB layer out. When all has been done
-/// and all is well, the table is written to `table`.
-pub(crate) fn matrix(tally: &mut Tally, binary: &Path, big: bool, table: &Path) {
-    let stage = match Stage::start(binary, big) {
+/// and all is well, the table is written to `table`, where one is wanted.
+pub(crate) fn matrix(
+    tally: &mut Tally,
+    binary: &Path,
+    topology: Topology,
+    big: bool,
+    table: Option<&Path>,
+) {
+    let stage = match Stage::start(binary, topology, big) {
         Ok(stage) => stage,
         Err(reason) => return tally.fail("clients: stage", reason),
     };
@@ -47,7 +54,10 @@ pub(crate) fn matrix(tally: &mut Tally, binary: &Path, big: bool, table: &Path) 
         crane::run(&stage, tally),
         cosign::run(&stage, tally),
     ];
-    if big && tally.failed() == before {
+    if let Some(table) = table
+        && big
+        && tally.failed() == before
+    {
         tally.check("clients: the table in docs", || {
             write(table, sheet::table(&sheets)?).map(|()| String::new())
         });
@@ -68,8 +78,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn start(binary: &Path, big: bool) -> Result<Self, String> {
-        let lab = Lab::start(binary, &[PROJECT])?;
+    fn start(binary: &Path, topology: Topology, big: bool) -> Result<Self, String> {
+        let lab = Lab::start(binary, topology, &[PROJECT])?;
         Ok(Self {
             _trust: Trust::install(&lab.gantry().ca(), lab.host())?,
             dockerd: Dockerd::start()?,

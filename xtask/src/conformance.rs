@@ -7,12 +7,13 @@ use crate::gantry::{ADMIN_PASSWORD, Gantry};
 use crate::scratch::{Scratch, read};
 use crate::tally::Tally;
 use crate::tools::CONFORMANCE;
+use crate::topology::Topology;
 
-/// Runs both settings against one server.
-pub(crate) fn conform(tally: &mut Tally, binary: &Path) {
+/// Runs both settings against one registry.
+pub(crate) fn conform(tally: &mut Tally, binary: &Path, topology: Topology) {
     let stage = || -> Result<(Scratch, Gantry), String> {
         let scratch = Scratch::new("conformance")?;
-        let gantry = Gantry::on_loopback(binary, &scratch.join("data"))?;
+        let gantry = Gantry::on_loopback(binary, &scratch.join("data"), topology, &[])?;
         gantry.create_project("conformance-1")?;
         gantry.create_project("conformance-2")?;
         Ok((scratch, gantry))
@@ -22,7 +23,7 @@ pub(crate) fn conform(tally: &mut Tally, binary: &Path) {
         Err(reason) => return tally.fail("conformance: stage", reason),
     };
     for version in ["1.1", "dev"] {
-        tally.check(&format!("OCI conformance {version}"), || {
+        tally.check(&format!("OCI conformance {version} on {topology}"), || {
             run_suite(&gantry, &scratch, version)
         });
     }

@@ -19,7 +19,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command` with its output in `log`.
+    /// Starts `command` with its output at the end of `log`.
     pub(crate) fn start(
         name: &'static str,
         mut command: Command,
@@ -30,7 +30,13 @@ impl Daemon {
         }
         command.env("PATH", install::path());
         let failed = |error: std::io::Error| format!("cannot start {name}: {error}");
-        let out = File::create(log).map_err(failed)?;
+        // Appended to: what one life of a server said is not lost when it starts again.
+        let mut options = File::options();
+        let out = options
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
         let child = command
             .stdin(Stdio::null())
@@ -85,11 +91,16 @@ impl Daemon {
 
     /// Asks the program to end and waits for it; `Ok` holds the time that took.
     pub(crate) fn stop(&mut self, limit: Duration) -> Result<Duration, String> {
+        self.stop_by(self.signal, limit)
+    }
+
+    /// The same with another signal than usual.
+    pub(crate) fn stop_by(&mut self, signal: &str, limit: Duration) -> Result<Duration, String> {
         let start = Instant::now();
         if let Ok(Some(status)) = self.child.try_wait() {
             return Err(self.report(&format!("had already ended with {status}")));
         }
-        send(self.signal, self.pid());
+        send(signal, self.pid());
         while start.elapsed() < limit {
             if let Ok(Some(_)) = self.child.try_wait() {
                 return Ok(start.elapsed());

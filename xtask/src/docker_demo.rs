@@ -11,11 +11,13 @@ use crate::layout::digest_in;
 use crate::scratch::{Scratch, make_folder};
 use crate::tally::Tally;
 use crate::tools::cache;
+use crate::topology::Topology;
 use crate::trust::Trust;
 
 /// Runs the demonstration; every step is a line of its own in the tally.
 pub(crate) fn demonstrate(tally: &mut Tally, binary: &Path) {
-    let stage = Lab::start(binary, &["demo"]).and_then(|lab| Ok((lab, Dockerd::start()?)));
+    let stage =
+        Lab::start(binary, Topology::Files, &["demo"]).and_then(|lab| Ok((lab, Dockerd::start()?)));
     let (lab, dockerd) = match stage {
         Ok(stage) => stage,
         Err(reason) => return tally.fail("docker: stage", reason),

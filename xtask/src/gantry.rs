@@ -1,80 +1,119 @@
-//! The server under test: the built binary with a data folder of its own, and the few API calls that
-//! set the stage for clients.
+//! The server under test: the built binary with a data folder of its own, or several of them on shared
+//! storage, and the few API calls that set the stage for clients.
 
-use std::ffi::OsString;
-use std::fs;
+mod replicas;
+mod server;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use crate::cmd::{Cmd, last_lines};
-use crate::daemon::Daemon;
+use crate::cmd::Cmd;
 use crate::netns::Namespace;
-use crate::port::free_port;
+use crate::port::lasting_port;
+use crate::topology::Topology;
+use replicas::{Around, Place};
+use server::Server;
 
 /// The password of `admin` on every server that the tests start.
 pub(crate) const ADMIN_PASSWORD: &str = "Gantry-test-12345";
 
-/// A running `gantry serve`. Dropping it stops it; the data folder is its maker's.
+/// A running registry. Dropping it stops it; the data folder is its maker's.
 pub(crate) struct Gantry {
-    daemon: Daemon,
+    // Order matters: servers end before what they stand on.
+    servers: Vec<Server>,
+    /// What replicas have around them.
+    around: Option<Around>,
     address: String,
-    metrics: String,
-    data: PathBuf,
 }
 
 impl Gantry {
-    /// Starts it on two free loopback ports.
-    pub(crate) fn on_loopback(binary: &Path, data: &Path) -> Result<Self, String> {
-        let address = format!("127.0.0.1:{}", free_port()?);
-        let metrics = format!("127.0.0.1:{}", free_port()?);
-        Self::start(Command::new(binary), data, address, metrics, &[])
+    /// Starts it on free loopback ports, with `settings` as environment variables.
+    pub(crate) fn on_loopback(
+        binary: &Path,
+        data: &Path,
+        topology: Topology,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let settings = owned(settings);
+        let public = format!("127.0.0.1:{}", lasting_port()?);
+        let place = Place {
+            inner: "127.0.0.1",
+            public: &public,
+            namespace: None,
+        };
+        match topology {
+            Topology::Files => {
+                let metrics = format!("127.0.0.1:{}", lasting_port()?);
+                Self::alone(Command::new(binary), data, public, metrics, &settings)
+            }
+            Topology::Replicas => Self::replicas(binary, data, &place, &settings),
+        }
     }
 
-    /// Starts it inside a network namespace, with that address in its certificate.
+    /// Starts it inside a network namespace, or, of replicas, the balancer before them; with that address
+    /// in its certificate.
     pub(crate) fn in_namespace(
         binary: &Path,
         data: &Path,
+        topology: Topology,
         namespace: &Namespace,
     ) -> Result<Self, String> {
         let host = namespace.address();
-        let (address, metrics) = (format!("{host}:8443"), format!("{host}:9443"));
-        Self::start(namespace.command(binary), data, address, metrics, &[host])
+        let public = format!("{host}:8443");
+        let place = Place {
+            inner: namespace.outside_address(),
+            public: &public,
+            namespace: Some(namespace),
+        };
+        match topology {
+            Topology::Files => {
+                let settings = owned(&[("GANTRY_SERVER__NAMES", host)]);
+                let metrics = format!("{host}:9443");
+                let command = namespace.command(binary);
+                Self::alone(command, data, public, metrics, &settings)
+            }
+            Topology::Replicas => Self::replicas(binary, data, &place, &[]),
+        }
     }
 
     /// Starts `command` (the binary, possibly under another program) with the usual arguments and
-    /// waits until it is ready. `names` go into the server certificate beside the usual ones.
+    /// waits until it is ready.
     pub(crate) fn start(
-        mut command: Command,
+        command: Command,
         data: &Path,
         address: String,
         metrics: String,
-        names: &[&str],
     ) -> Result<Self, String> {
-        command
-            .arg("serve")
-            .arg("--data")
-            .arg(data)
-            .args(["--listen", &address, "--metrics-listen", &metrics])
-            .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD);
-        if !names.is_empty() {
-            command.env("GANTRY_SERVER__NAMES", names.join(","));
-        }
-        let log = log_beside(data);
-        let mut daemon = Daemon::start("gantry", command, &log)?;
-        let url = format!("http://{metrics}/readyz");
-        daemon.wait_until(Duration::from_secs(60), || {
-            Cmd::local("curl")
-                .words("-sf -o /dev/null --max-time 5")
-                .arg(&url)
-                .run()
-                .is_ok()
-        })?;
+        Self::alone(command, data, address, metrics, &[])
+    }
+
+    fn alone(
+        command: Command,
+        data: &Path,
+        address: String,
+        metrics: String,
+        settings: &[(String, String)],
+    ) -> Result<Self, String> {
+        let mut server = Server::spawn(command, data, &address, metrics, settings)?;
+        server.wait_ready()?;
         Ok(Self {
-            daemon,
+            servers: vec![server],
+            around: None,
             address,
-            metrics,
-            data: data.to_owned(),
+        })
+    }
+
+    fn replicas(
+        binary: &Path,
+        data: &Path,
+        place: &Place<'_>,
+        settings: &[(String, String)],
+    ) -> Result<Self, String> {
+        let (servers, around) = replicas::start(binary, data, place, settings)?;
+        Ok(Self {
+            servers,
+            around: Some(around),
+            address: place.public.to_owned(),
         })
     }
 
@@ -83,14 +122,14 @@ impl Gantry {
         &self.address
     }
 
-    /// `HOST:PORT` of the listener for metrics and health.
+    /// `HOST:PORT` of the listener for metrics and health; of replicas, the first one's.
     pub(crate) fn metrics_address(&self) -> &str {
-        &self.metrics
+        self.servers[0].metrics()
     }
 
-    /// The certificate authority that clients have to trust.
+    /// The certificate authority that clients have to trust; replicas share one.
     pub(crate) fn ca(&self) -> PathBuf {
-        self.data.join("certs/ca.crt")
+        self.servers[0].data().join("certs/ca.crt")
     }
 
     /// Creates a private project.
@@ -151,19 +190,17 @@ impl Gantry {
         Ok(digest)
     }
 
-    /// Asks it to end, and fails where it does not, or where its log holds an error or a panic.
+    /// Asks it to end, and fails where it does not, or where a log holds an error or a panic.
     pub(crate) fn finish(mut self) -> Result<String, String> {
-        let took = self.daemon.stop(Duration::from_secs(30))?;
-        let log = self.daemon.log();
-        let bad: Vec<&str> = log.lines().filter(|line| is_error(line)).collect();
-        if bad.is_empty() {
-            return Ok(format!("ended within {:.1} s", took.as_secs_f32()));
+        let mut said = Vec::new();
+        for server in &mut self.servers {
+            let took = server.finish()?;
+            said.push(format!("ended within {:.1} s", took.as_secs_f32()));
         }
-        Err(format!(
-            "{} errors in the log: {}",
-            bad.len(),
-            last_lines(&bad.join("\n"))
-        ))
+        if let Some(around) = &self.around {
+            said.push(around.finish()?);
+        }
+        Ok(said.join(", "))
     }
 
     fn create(&self, path: &str, body: &str) -> Result<(), String> {
@@ -196,16 +233,7 @@ const ACCEPT: &str = "Accept: application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json";
 
-/// A line of the server's log that means a person must act.
-fn is_error(line: &str) -> bool {
-    line.contains(" ERROR ") || line.contains(r#""level":"ERROR""#) || line.contains("panicked at")
-}
-
-fn log_beside(data: &Path) -> PathBuf {
-    let mut name = data.as_os_str().to_owned();
-    name.push(OsString::from(".log"));
-    if let Some(parent) = data.parent() {
-        fs::create_dir_all(parent).ok();
-    }
-    PathBuf::from(name)
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    settings.iter().map(pair).collect()
 }

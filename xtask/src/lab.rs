@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::gantry::{Gantry, Role};
 use crate::netns::Namespace;
 use crate::scratch::Scratch;
+use crate::topology::Topology;
 
 /// A running stage. Fields are dropped in this order: server, network, files.
 pub(crate) struct Lab {
@@ -15,11 +16,15 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    pub(crate) fn start(binary: &Path, projects: &[&str]) -> Result<Self, String> {
+    pub(crate) fn start(
+        binary: &Path,
+        topology: Topology,
+        projects: &[&str],
+    ) -> Result<Self, String> {
         let scratch = Scratch::new("lab")?;
         let namespace = Namespace::new()?;
         let data = scratch.join("data");
-        let gantry = Gantry::in_namespace(binary, &data, &namespace)?;
+        let gantry = Gantry::in_namespace(binary, &data, topology, &namespace)?;
         gantry.create_user(USER, PASSWORD)?;
         for project in projects {
             gantry.create_project(project)?;

@@ -7,6 +7,8 @@
     reason = "this program's output is for the person who runs it"
 )]
 
+mod backing;
+mod balancer;
 mod bench;
 mod clients;
 mod cmd;
@@ -25,10 +27,12 @@ mod port;
 mod postgres;
 mod run;
 mod scratch;
+mod seaweed;
 mod soak;
 mod tally;
 mod test;
 mod tools;
+mod topology;
 mod trust;
 mod workspace;
 
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
         "test" => test::test(rest),
         "bench" => bench::run(rest),
         "soak" => soak::run(rest),
+        // What a stage with several servers starts; not for people.
+        "balancer" => balancer::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {
@@ -64,8 +70,9 @@ cargo xtask run [--no-install] [-- ARGUMENTS]   build gantry and start it; ARGUM
 cargo xtask test [--no-install] [--only STEP] [--no-big]   run the tests with real clients
 
 --no-install   install nothing: where a part is missing, print the line that installs it and fail
---only STEP    one of fmt, clippy, cargo-test, run, docker, clients, conformance, metrics, soak or bench
---no-big       leave out the layers of 2 GiB, for a quick look
+--only STEP    one of fmt, clippy, cargo-test, run, docker, clients, clients-replicas, conformance,
+               conformance-replicas, metrics, soak or bench
+--no-big       leave out the layers of 2 GiB, for a quick look (clients-replicas has them with --only)
 
 GANTRY_CACHE      where tools stay between runs (~/.cache/gantry)
 GANTRY_BIN        a server to test as it is, instead of building one

@@ -5,11 +5,12 @@ use std::path::Path;
 use crate::cmd::Cmd;
 use crate::gantry::Gantry;
 use crate::scratch::Scratch;
+use crate::topology::Topology;
 
 /// Asks a server that has done some work for its metrics and gives them to `promtool check metrics`.
 pub(crate) fn lint(binary: &Path) -> Result<String, String> {
     let scratch = Scratch::new("metrics")?;
-    let gantry = Gantry::on_loopback(binary, &scratch.join("data"))?;
+    let gantry = Gantry::on_loopback(binary, &scratch.join("data"), Topology::Files, &[])?;
     work(&gantry)?;
     let metrics = Cmd::local("curl")
         .words("-sSf --max-time 30")

@@ -13,6 +13,7 @@ pub(crate) struct Namespace {
     name: String,
     outside: String,
     address: String,
+    outside_address: String,
 }
 
 impl Namespace {
@@ -27,14 +28,15 @@ impl Namespace {
             name: format!("gantry-{id}-{number}"),
             outside: format!("gt{id}o{number}"),
             address: format!("{network}.{}", first + 2),
+            outside_address: format!("{network}.{}", first + 1),
         };
         let inside = format!("gt{id}i{number}");
         let Self {
             name,
             outside,
             address,
+            outside_address: here,
         } = &made;
-        let here = format!("{network}.{}", first + 1);
         ip(&format!("netns add {name}"))?;
         ip(&format!(
             "link add {outside} type veth peer name {inside} netns {name}"
@@ -50,6 +52,11 @@ impl Namespace {
     /// The address inside, which this namespace reaches.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The address of this end, which the namespace reaches.
+    pub(crate) fn outside_address(&self) -> &str {
+        &self.outside_address
     }
 
     /// A command that will run inside.

@@ -13,52 +13,93 @@ use crate::scratch::{Scratch, make_folder};
 /// The running server; dropping it stops it and removes its data.
 pub(crate) struct Postgres {
     // Order matters: the server ends before its folder goes.
-    _daemon: Daemon,
-    _scratch: Scratch,
+    daemon: Daemon,
+    scratch: Scratch,
     port: u16,
+    durability: Durability,
+}
+
+/// Whether what is committed has to survive the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The data does not outlive the run; Gantry's own durability is proven elsewhere.
+    Fast,
+    /// As in earnest, with fsync: for a server that is crashed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
+    Synced,
 }
 
 impl Postgres {
-    pub(crate) fn start() -> Result<Self, String> {
+    pub(crate) fn start(durability: Durability) -> Result<Self, String> {
         let scratch = Scratch::new("postgres")?;
         let data = scratch.join("data");
         make_folder(&data)?;
-        let programs = Path::new(PROGRAMS);
-        let account = if install::is_root() {
+        let account = account();
+        if !account.is_empty() {
             Cmd::new("chown").arg("postgres").arg(&data).run()?;
-            ACCOUNT
-        } else {
-            &[]
-        };
-        initdb(&programs.join("initdb"), account, &data)?;
-        let port = lasting_port()?;
-        let mut words: Vec<String> = account.iter().map(|&word| word.to_owned()).collect();
-        words.push(programs.join("postgres").to_string_lossy().into_owned());
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg("-D").arg(&data);
-        for setting in [
-            &format!("port={port}"),
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            // Its data does not outlive the tests; Gantry's own durability is proven elsewhere.
-            "fsync=off",
-            "max_connections=300",
-        ] {
-            command.arg("-c").arg(setting);
         }
-        let mut daemon = Daemon::start("postgres", command, &scratch.join("log"))?.ended_by("INT");
-        daemon.wait_until(Duration::from_secs(60), || ready(programs, port))?;
+        initdb(&Path::new(PROGRAMS).join("initdb"), account, &data)?;
+        let port = lasting_port()?;
         Ok(Self {
-            _daemon: daemon,
-            _scratch: scratch,
+            daemon: launch(&scratch, port, durability)?,
+            scratch,
             port,
+            durability,
         })
     }
 
     /// Where the tests connect; they make databases of their own.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        self.url_of("postgres")
     }
+
+    /// Makes an empty database; the URL to connect to it by.
+    pub(crate) fn create_database(&self, name: &str) -> Result<String, String> {
+        Cmd::local(Path::new(PROGRAMS).join("createdb"))
+            .words(&format!("-h 127.0.0.1 -p {} -U postgres", self.port))
+            .arg(name)
+            .folder("/")
+            .run()?;
+        Ok(self.url_of(name))
+    }
+
+    /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`, and the server starts again
+    /// on the same folder and port.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
+    pub(crate) fn restart_immediate(&mut self) -> Result<(), String> {
+        self.daemon.stop_by("QUIT", Duration::from_secs(30))?;
+        self.daemon = launch(&self.scratch, self.port, self.durability)?;
+        Ok(())
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+/// Starts the server on its folder and waits until it takes connections.
+fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon, String> {
+    let program = Path::new(PROGRAMS).join("postgres");
+    let mut words: Vec<PathBuf> = account().iter().map(PathBuf::from).collect();
+    words.push(program);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command.arg("-D").arg(scratch.join("data"));
+    for setting in [
+        format!("port={port}").as_str(),
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "max_connections=300",
+        match durability {
+            Durability::Fast => "fsync=off",
+            Durability::Synced => "fsync=on",
+        },
+    ] {
+        command.arg("-c").arg(setting);
+    }
+    let mut daemon = Daemon::start("postgres", command, &scratch.join("log"))?.ended_by("INT");
+    daemon.wait_until(Duration::from_secs(60), || ready(port))?;
+    Ok(daemon)
 }
 
 /// Where Debian keeps the server's programs.
@@ -71,6 +112,10 @@ const ACCOUNT: &[&str] = &[
     "--regid=postgres",
     "--clear-groups",
 ];
+
+fn account() -> &'static [&'static str] {
+    if install::is_root() { ACCOUNT } else { &[] }
+}
 
 fn initdb(program: &Path, account: &[&str], data: &Path) -> Result<(), String> {
     let mut words: Vec<PathBuf> = account.iter().map(PathBuf::from).collect();
@@ -86,9 +131,37 @@ fn initdb(program: &Path, account: &[&str], data: &Path) -> Result<(), String> {
         .run()
 }
 
-fn ready(programs: &Path, port: u16) -> bool {
-    Cmd::local(programs.join("pg_isready"))
+fn ready(port: u16) -> bool {
+    Cmd::local(Path::new(PROGRAMS).join("pg_isready"))
         .words(&format!("-q -h 127.0.0.1 -p {port} -U postgres"))
         .run()
         .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cmd, Durability, PROGRAMS, Path, Postgres};
+
+    fn psql(url: &str, statement: &str) -> String {
+        Cmd::local(Path::new(PROGRAMS).join("psql"))
+            .words("-At -c")
+            .arg(statement)
+            .arg(url)
+            .folder("/")
+            .text()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_is_committed_survives_an_immediate_restart() {
+        let mut postgres = Postgres::start(Durability::Synced).unwrap();
+        let url = postgres.create_database("fresh").unwrap();
+        psql(
+            &url,
+            "create table kept (n int); insert into kept values (7)",
+        );
+        postgres.restart_immediate().unwrap();
+        assert_eq!(psql(&url, "select n from kept").trim(), "7");
+        assert_ne!(url, postgres.url());
+    }
 }

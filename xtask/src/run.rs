@@ -47,7 +47,7 @@ pub(crate) fn check() -> Result<String, String> {
     command.args(["run", "--no-install", "--"]);
     let address = format!("127.0.0.1:{}", free_port()?);
     let metrics = format!("127.0.0.1:{}", free_port()?);
-    let gantry = Gantry::start(command, &scratch.join("data"), address, metrics, &[])?;
+    let gantry = Gantry::start(command, &scratch.join("data"), address, metrics)?;
     match gantry.request(&[], "/v2/")? {
         (200, _) => gantry.finish(),
         (status, _) => Err(format!("/v2/ answered {status}")),

@@ -4,9 +4,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::install::{self, BUILD, Mode, Need, need};
-use crate::postgres::Postgres;
+use crate::postgres::{Durability, Postgres};
+use crate::seaweed::Seaweed;
 use crate::tally::Tally;
-use crate::tools::{self, CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, Tool};
+use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
+use crate::topology::Topology;
 use crate::{bench, clients, conformance, docker_demo, metrics_lint, run, soak, workspace};
 
 /// Runs all steps, or the one named by `--only`.
@@ -22,6 +24,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     let mut setting = Setting {
         binary: PathBuf::new(),
         big: wish.big,
+        alone: wish.only.is_some(),
         mode: wish.mode,
     };
     for step in without {
@@ -48,6 +51,8 @@ struct Setting {
     binary: PathBuf,
     /// Whether the 2 GiB layers are wanted.
     big: bool,
+    /// Whether this is the only step.
+    alone: bool,
     mode: Mode,
 }
 
@@ -61,7 +66,7 @@ struct Step {
     run: fn(&mut Tally, &Setting),
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "fmt",
         server: false,
@@ -93,7 +98,7 @@ const STEPS: [Step; 10] = [
             ),
             need("faketime", "faketime", "lets a server live at another time"),
         ],
-        tools: &[],
+        tools: &[SEAWEEDFS],
         run: cargo_test,
     },
     Step {
@@ -124,22 +129,31 @@ const STEPS: [Step; 10] = [
     Step {
         name: "clients",
         server: true,
-        needs: &[
-            IP,
-            CURL,
-            DOCKER,
-            need("skopeo", "skopeo", "a client of the matrix"),
-            need("podman", "podman", "a client of the matrix"),
-            need("buildah", "buildah", "a client of the matrix"),
-            OPENSSL,
-        ],
+        needs: &CLIENTS,
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
         run: |tally, setting| {
             let table = workspace::root().map(|root| root.join("docs/clients.md"));
             match table {
-                Ok(table) => clients::matrix(tally, &setting.binary, setting.big, &table),
+                Ok(table) => clients::matrix(
+                    tally,
+                    &setting.binary,
+                    Topology::Files,
+                    setting.big,
+                    Some(&table),
+                ),
                 Err(reason) => tally.fail("clients", reason),
             }
+        },
+    },
+    Step {
+        name: "clients-replicas",
+        server: true,
+        needs: &CLIENTS_ON_REPLICAS,
+        tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN, SEAWEEDFS],
+        run: |tally, setting| {
+            // A run of all steps has pushed 2 GiB already.
+            let big = setting.big && setting.alone;
+            clients::matrix(tally, &setting.binary, Topology::Replicas, big, None);
         },
     },
     Step {
@@ -147,7 +161,14 @@ const STEPS: [Step; 10] = [
         server: true,
         needs: &[CURL],
         tools: &[CONFORMANCE],
-        run: |tally, setting| conformance::conform(tally, &setting.binary),
+        run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Files),
+    },
+    Step {
+        name: "conformance-replicas",
+        server: true,
+        needs: &[CURL, POSTGRES],
+        tools: &[CONFORMANCE, SEAWEEDFS],
+        run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
     },
     Step {
         name: "metrics",
@@ -217,8 +238,14 @@ const DOCKER: Need = need("dockerd", "docker.io", "docker and ctr, as clients");
 const POSTGRES: Need = need(
     "/usr/lib/postgresql/15/bin/postgres",
     "postgresql-15",
-    "the store tests run on it too",
+    "the store tests and the replicas run on it",
 );
+const SKOPEO: Need = need("skopeo", "skopeo", "a client of the matrix");
+const PODMAN: Need = need("podman", "podman", "a client of the matrix");
+const BUILDAH: Need = need("buildah", "buildah", "a client of the matrix");
+const CLIENTS: [Need; 7] = [IP, CURL, DOCKER, SKOPEO, PODMAN, BUILDAH, OPENSSL];
+const CLIENTS_ON_REPLICAS: [Need; 8] =
+    [IP, CURL, DOCKER, SKOPEO, PODMAN, BUILDAH, OPENSSL, POSTGRES];
 
 /// What the command line asks for.
 struct Wish<'a> {
@@ -273,9 +300,7 @@ fn install_all(steps: &[&Step], mode: Mode) {
 impl Step {
     fn needs(&self) -> Vec<Need> {
         let mut needs = self.needs.to_vec();
-        if !self.tools.is_empty() {
-            needs.extend(tools::NEEDS);
-        }
+        needs.extend(self.tools.iter().flat_map(Tool::needs));
         needs
     }
 
@@ -313,10 +338,12 @@ fn cargo(tally: &mut Tally, words: &str) {
 
 fn cargo_test(tally: &mut Tally, setting: &Setting) {
     tally.check("cargo test --release --workspace", || {
-        let postgres = Postgres::start()?;
+        let postgres = Postgres::start(Durability::Fast)?;
+        let seaweed = Seaweed::start()?;
         workspace::cargo("test --release --workspace --no-fail-fast")
             .env("GANTRY_BIN", &setting.binary)
             .env("GANTRY_TEST_POSTGRES", postgres.url())
+            .env("GANTRY_TEST_S3", seaweed.test_url())
             .show()
             .map(|()| String::new())
     });

