@@ -22,6 +22,7 @@ var commands = map[string]command{
 	"pull":         {runPull, "pull blobs in one or more streams and check their digests"},
 	"mixed":        {runMixed, "push and pull many large blobs at once"},
 	"crash":        {runCrash, "push and delete at random, keeping a journal, until the server is gone"},
+	"race":         {runRace, "push, mount, delete and pull images of shared blobs while the server collects garbage"},
 	"verify":       {runVerify, "hold the server to what the journal says it acknowledged"},
 	"tokens":       {runTokens, "request tokens with Basic credentials"},
 	"login":        {runLogin, "time logins with credentials the server has not seen yet"},

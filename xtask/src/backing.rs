@@ -52,6 +52,10 @@ impl Backing {
         ]
     }
 
+    pub(crate) fn seaweed(&self) -> &Seaweed {
+        &self.seaweed
+    }
+
     fn key(&self) -> PathBuf {
         self.scratch.join("master.key")
     }

@@ -4,12 +4,14 @@
 mod replicas;
 mod server;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cmd::Cmd;
 use crate::netns::Namespace;
 use crate::port::lasting_port;
+use crate::scratch::files_below;
 use crate::topology::Topology;
 use replicas::{Around, Place};
 use server::Server;
@@ -125,6 +127,23 @@ impl Gantry {
     /// `HOST:PORT` of the listener for metrics and health; of replicas, the first one's.
     pub(crate) fn metrics_address(&self) -> &str {
         self.servers[0].metrics()
+    }
+
+    /// A sub-command beside the running server, with its settings.
+    pub(crate) fn command(&self, binary: &Path, words: &str) -> Cmd {
+        let mut cmd = Cmd::local(binary).words(words);
+        for (name, value) in self.around.iter().flat_map(|around| &around.settings) {
+            cmd = cmd.env(name, value);
+        }
+        cmd.arg("--data").arg(self.servers[0].data())
+    }
+
+    /// Every stored object with its size, as the storage itself lists them.
+    pub(crate) fn objects(&self) -> Result<BTreeMap<String, u64>, String> {
+        match &self.around {
+            Some(around) => around.backing.seaweed().objects(),
+            None => files_below(&self.servers[0].data().join("blobs")),
+        }
     }
 
     /// The certificate authority that clients have to trust; replicas share one.

@@ -1,5 +1,6 @@
 //! A folder for one run, gone afterwards.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,4 +61,46 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String
 /// Reads a file whole.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+/// Every file below a folder with its size, by its path from there. What goes while this looks is left out.
+pub(crate) fn files_below(folder: &Path) -> Result<BTreeMap<String, u64>, String> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&next) else {
+            continue;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            match fs::metadata(&path) {
+                Ok(meta) if meta.is_dir() => folders.push(path),
+                Ok(meta) => {
+                    let name = path.strip_prefix(folder).unwrap_or(&path);
+                    files.insert(name.to_string_lossy().into_owned(), meta.len());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    if !folder.is_dir() {
+        return Err(format!("{} is not there", folder.display()));
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scratch, files_below, write};
+
+    #[test]
+    fn files_are_found_at_every_depth() {
+        let scratch = Scratch::new("files").unwrap();
+        scratch.folder("a/b").unwrap();
+        write(&scratch.join("a/b/two"), "12").unwrap();
+        write(&scratch.join("none"), "").unwrap();
+        let found = files_below(scratch.path()).unwrap();
+        let expected = [("a/b/two".to_owned(), 2), ("none".to_owned(), 0)];
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+        assert!(files_below(&scratch.join("absent")).is_err());
+    }
 }

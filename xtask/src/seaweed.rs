@@ -1,5 +1,6 @@
 //! A throw-away S3 server: SeaweedFS, all its parts in one process on loopback, with a bucket.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -52,6 +53,19 @@ impl Seaweed {
     pub(crate) fn test_url(&self) -> String {
         let endpoint = self.endpoint();
         format!("{endpoint}?access_key={ACCESS_KEY}&secret_key={SECRET_KEY}&bucket={BUCKET}")
+    }
+
+    /// Every object of the bucket with its size.
+    pub(crate) fn objects(&self) -> Result<BTreeMap<String, u64>, String> {
+        let mut objects = BTreeMap::new();
+        loop {
+            let after = objects.last_key_value().map(|(key, _): (&String, _)| key);
+            let page = self.s3().list(BUCKET, after.map_or("", String::as_str))?;
+            objects.extend(objects_in(&page)?);
+            if !page.contains("<IsTruncated>true</IsTruncated>") {
+                return Ok(objects);
+            }
+        }
     }
 
     /// A crash: SIGKILL, and the server starts again on the same folder and ports. Returns when what was
@@ -182,6 +196,12 @@ impl S3 {
         self.curl().arg(self.url(path)).run()
     }
 
+    fn list(&self, bucket: &str, after: &str) -> Result<String, String> {
+        let after = after.replace('/', "%2F");
+        let query = format!("/{bucket}?list-type=2&max-keys=1000&start-after={after}");
+        self.curl().arg(self.url(&query)).text()
+    }
+
     fn curl(&self) -> Cmd {
         Cmd::local("curl")
             .words("-sSf --max-time 10 --aws-sigv4")
@@ -192,5 +212,46 @@ impl S3 {
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.0)
+    }
+}
+
+/// The keys and sizes in a page of a list.
+fn objects_in(page: &str) -> Result<Vec<(String, u64)>, String> {
+    let object = |entry: &str| {
+        let key = between(entry, "<Key>", "</Key>")?;
+        let size = between(entry, "<Size>", "</Size>")?.parse().ok()?;
+        Some((key.to_owned(), size))
+    };
+    page.split("<Contents>")
+        .skip(1)
+        .map(|entry| object(entry).ok_or(format!("a list has the entry {entry}")))
+        .collect()
+}
+
+fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
+    text.split_once(open)?.1.split_once(close).map(|(it, _)| it)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::objects_in;
+
+    #[test]
+    fn a_list_is_read_as_keys_and_sizes() {
+        let page = "<ListBucketResult><KeyCount>2</KeyCount>\
+            <Contents><Key>1/a</Key><ETag>&#34;e&#34;</ETag><Size>5</Size></Contents>\
+            <Contents><Key>2/b</Key><Size>0</Size></Contents></ListBucketResult>";
+        let expected = [("1/a".to_owned(), 5), ("2/b".to_owned(), 0)];
+        assert_eq!(objects_in(page).unwrap(), expected);
+        assert!(
+            objects_in("<ListBucketResult></ListBucketResult>")
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn an_entry_without_a_size_is_an_error() {
+        assert!(objects_in("<Contents><Key>1/a</Key></Contents>").is_err());
     }
 }

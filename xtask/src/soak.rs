@@ -8,6 +8,7 @@ mod disk;
 mod drain;
 mod memory;
 mod power;
+mod race;
 mod ready;
 
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use crate::bench::folder::Folder;
 use crate::bench::gantry::Binary;
 use crate::bench::load::Load;
 use crate::bench::require;
+use crate::install::Mode;
+use crate::topology::Topology;
 use dice::Dice;
 
 /// Programs a run needs, and the Debian packages they come in.
@@ -27,7 +30,8 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ("openssl", "openssl"),
 ];
 
-const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--seed N] [--gantry BINARY] [--folder DIR]
+const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--minutes N] [--on TOPOLOGY] [--seed N]
+                        [--gantry BINARY] [--folder DIR] [--no-install]
 tests (default: all)
   crash    kill -9 at random moments while 8 clients push and delete (300 rounds)
   power    the same with the disk cut off without a flush; root only (50 rounds)
@@ -35,13 +39,20 @@ tests (default: all)
   ready    time from start to ready with 100,000 manifests (7 starts)
   certs    the certificate replaced under load (3 rounds)
   drain    SIGTERM under load (3 rounds)
+  race     16 clients push, mount and delete the same 50 blobs while what nobody refers to is collected
+           (20 minutes); on files and on replicas, unless --on names one of them
   --short  a few small rounds that check correctness only
+  --minutes N  how long race takes on each topology
   --folder where the data goes (default: the system's temporary folder; memory needs 34 GiB)";
 
 /// What all tests share.
 pub(crate) struct Soak {
     short: bool,
     rounds: Option<u32>,
+    minutes: Option<u32>,
+    topologies: Vec<Topology>,
+    /// Whether SeaweedFS may be installed.
+    mode: Mode,
     dice: Dice,
     folder: Folder,
     load: Load,
@@ -57,6 +68,7 @@ const TESTS: &[(&str, Test)] = &[
     ("ready", ready::run),
     ("certs", certs::run),
     ("drain", drain::run),
+    ("race", race::run),
 ];
 
 /// Runs the chosen tests, all of them even if one fails.
@@ -66,6 +78,7 @@ const TESTS: &[(&str, Test)] = &[
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let (mut chosen, mut short, mut rounds, mut seed, mut gantry, mut parent) =
         (Vec::new(), false, None, None, None, std::env::temp_dir());
+    let (mut minutes, mut topologies) = (None, Vec::new());
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
@@ -76,6 +89,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             }
             "--short" => short = true,
             "--rounds" => rounds = Some(value()?.parse().map_err(|e| format!("--rounds: {e}"))?),
+            "--minutes" => {
+                minutes = Some(value()?.parse().map_err(|e| format!("--minutes: {e}"))?);
+            }
+            "--on" => topologies.push(value()?.parse()?),
+            "--no-install" => {}
             "--seed" => seed = Some(value()?.parse().map_err(|e| format!("--seed: {e}"))?),
             "--gantry" => gantry = Some(value()?),
             "--folder" => parent = PathBuf::from(value()?),
@@ -91,6 +109,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     if chosen.is_empty() {
         chosen.extend(TESTS);
     }
+    if topologies.is_empty() {
+        topologies.extend(Topology::ALL);
+    }
     require(NEEDED)?;
     let folder = Folder::below(&parent, "soak")?;
     let load = Load::build(folder.path())?;
@@ -98,6 +119,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let mut soak = Soak {
         short,
         rounds,
+        minutes,
+        topologies,
+        mode: Mode::of(args),
         dice: Dice::new(seed),
         folder,
         load,

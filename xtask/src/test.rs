@@ -186,11 +186,13 @@ const STEPS: [Step; 12] = [
         needs: &[
             GO,
             OPENSSL,
+            CURL,
+            POSTGRES,
             need("mkfs.ext4", "e2fsprogs", "makes the disk that is cut off"),
             need("mount", "mount", "mounts it"),
             need("python3", "python3", "cuts it off"),
         ],
-        tools: &[],
+        tools: &[SEAWEEDFS],
         run: |tally, setting| {
             tally.check("cargo xtask soak --short", || {
                 soak::run(&short(&setting.binary)).map(|()| String::new())

@@ -1,6 +1,7 @@
 //! What a server under test consists of.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// One process, or several on shared storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,11 +12,37 @@ pub(crate) enum Topology {
     Replicas,
 }
 
+impl Topology {
+    pub(crate) const ALL: [Self; 2] = [Self::Files, Self::Replicas];
+}
+
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Files => "files",
             Self::Replicas => "replicas",
         })
+    }
+}
+
+impl FromStr for Topology {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|it| it.to_string() == text);
+        known.ok_or(format!("{text} is neither files nor replicas"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Topology;
+
+    #[test]
+    fn every_topology_is_read_as_it_is_written() {
+        for topology in Topology::ALL {
+            assert_eq!(topology.to_string().parse(), Ok(topology));
+        }
+        assert!("cluster".parse::<Topology>().is_err());
     }
 }

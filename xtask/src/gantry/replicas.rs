@@ -12,7 +12,9 @@ use crate::port::lasting_port;
 /// What there is besides the servers. Fields are dropped in this order: balancer, storage.
 pub(super) struct Around {
     balancer: balancer::Process,
-    _backing: Backing,
+    pub(super) backing: Backing,
+    /// The settings that all servers share.
+    pub(super) settings: Vec<(String, String)>,
 }
 
 impl Around {
@@ -70,7 +72,8 @@ pub(super) fn start(
     let balancer = balancer::Process::start(place.namespace, place.public, &backends, &log)?;
     let around = Around {
         balancer,
-        _backing: backing,
+        backing,
+        settings,
     };
     Ok((servers, around))
 }
