@@ -110,7 +110,9 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Statement(..)
         | db::Error::Commit(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
-        db::Error::Duplicate(_) | db::Error::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        db::Error::Duplicate(_) | db::Error::Corrupt { .. } | db::Error::Crowded => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 

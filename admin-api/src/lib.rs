@@ -14,6 +14,7 @@ mod param;
 mod ping;
 mod project;
 mod query;
+mod quota;
 mod route;
 mod systeminfo;
 #[cfg(test)]

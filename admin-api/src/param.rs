@@ -190,7 +190,15 @@ impl<S: Send + Sync> FromRequestParts<S> for MetadataName {
     }
 }
 
-async fn int_param<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<i64, Error> {
+/// A number in the path.
+///
+/// # Errors
+/// For anything else.
+pub(crate) async fn int_param<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<i64, Error> {
     let text = path_param(parts, state, name).await?;
     text.parse()
         .map_err(|_| Error::Validation(format!("{name} in path must be of type int64: {text:?}")))

@@ -156,7 +156,7 @@ pub(crate) async fn still(tx: &mut Tx, id: ProjectId) -> Result<Project, Error> 
 }
 
 /// Notes a change of a project.
-async fn note(
+pub(crate) async fn note(
     tx: &mut Tx,
     caller: &Caller,
     operation: &'static str,

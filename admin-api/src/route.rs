@@ -13,7 +13,7 @@ use policy::{Action, Resource};
 use tower::util::MapRequest;
 
 use crate::caller::Asked;
-use crate::{AdminState, Error, health, member, ping, project, systeminfo, user};
+use crate::{AdminState, Error, health, member, ping, project, quota, systeminfo, user};
 
 /// What a caller needs for a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,10 @@ routes! {
     get "/api/v2.0/projects/{project_name_or_id}/summary", Project(Resource::Project, Read) => project::summary::summary;
     get "/api/v2.0/projects/{project_name_or_id}/metadatas", Project(Metadata, List) => project::metadata::list;
     get "/api/v2.0/projects/{project_name_or_id}/metadatas/{meta_name}", Project(Metadata, Read) => project::metadata::get;
+
+    get "/api/v2.0/quotas", System => quota::list;
+    get "/api/v2.0/quotas/{id}", System => quota::get;
+    put "/api/v2.0/quotas/{id}", System => quota::update;
 
     get "/api/v2.0/projects/{project_name_or_id}/members", Project(Member, List) => member::get::list;
     post "/api/v2.0/projects/{project_name_or_id}/members", Project(Member, Create) => member::create::create;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use model::{BlobId, Digest, RepositoryId, RepositoryName, Timestamp};
+use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
 use crate::cache::Touch;
+use crate::quota::{self, OverLimit, Taking};
 use crate::sql::Row;
 use crate::{Db, Error, Result, Tx};
 
@@ -34,6 +35,15 @@ fn read(row: &Row) -> Result<StoredBlob> {
     })
 }
 
+/// A blob that a repository links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkedBlob {
+    /// The blob.
+    pub blob: StoredBlob,
+    /// Until when the link is kept even if nothing refers to it.
+    pub lease_until: Timestamp,
+}
+
 /// The blob that a repository links under a digest, through the cache.
 ///
 /// # Errors
@@ -42,7 +52,7 @@ pub async fn linked(
     db: &Db,
     repository: &RepositoryName,
     digest: &Digest,
-) -> Result<Option<Arc<StoredBlob>>> {
+) -> Result<Option<Arc<LinkedBlob>>> {
     let key = (repository.clone(), *digest);
     if let Some(blob) = db.caches().blobs.get(&key) {
         return Ok(Some(blob));
@@ -51,13 +61,13 @@ pub async fn linked(
 }
 
 /// Reads what the cache does not have, and puts it there.
-async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<Arc<StoredBlob>>> {
+async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<Arc<LinkedBlob>>> {
     let (repository, digest) = &key;
     let read_at = db.caches().blobs.before_read();
     let mut tx = db.reader().await?;
     let row = tx
         .query(
-            "select b.id, b.digest, b.object_key, b.size from blob b
+            "select b.id, b.digest, b.object_key, b.size, l.lease_until from blob b
              join repository_blob l on l.blob_id = b.id join repository r on r.id = l.repository_id
              where r.name = $1 and b.digest = $2 and b.state = 'live'",
         )
@@ -66,7 +76,10 @@ async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<A
         .optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let blob = Arc::new(read(&row)?);
+    let blob = Arc::new(LinkedBlob {
+        blob: read(&row)?,
+        lease_until: row.time("repository_blob", "lease_until")?,
+    });
     db.caches().blobs.put(read_at, key, blob.clone());
     Ok(Some(blob))
 }
@@ -84,8 +97,32 @@ pub async fn live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
     row.as_ref().map(read).transpose()
 }
 
+/// As [`live`], held until the transaction ends: it can be linked, and cannot be condemned meanwhile.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold_live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
+    let row = tx
+        .query_either(
+            "select id, digest, object_key, size from blob where digest = $1 and state = 'live'",
+            "select id, digest, object_key, size from blob where digest = $1 and state = 'live' for key share",
+        )
+        .bind(digest)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// What came of bytes that were to become a blob.
+pub enum Committed {
+    /// A new blob.
+    New(StoredBlob),
+    /// Another push was first: this is its blob, under another key.
+    Known(StoredBlob),
+}
+
 /// The row of a blob whose bytes are durable under `key`: a new one, or the one that another push
-/// committed first, whose key then differs.
+/// committed first.
 ///
 /// # Errors
 /// When a statement fails.
@@ -95,70 +132,310 @@ pub async fn commit(
     key: &str,
     size: u64,
     now: Timestamp,
-) -> Result<StoredBlob> {
-    let made = tx
-        .query(
-            "insert into blob (digest, object_key, size, state, created_at) values ($1, $2, $3, 'live', $4)
-             on conflict (digest) where state = 'live' do nothing returning id, digest, object_key, size",
-        )
-        .bind(digest)
-        .bind(key)
-        .bind(size)
-        .bind(now)
-        .optional()
-        .await?;
-    match made {
-        Some(row) => read(&row),
-        None => live(tx, digest).await?.ok_or(Error::Corrupt {
-            table: "blob",
-            column: "digest",
-        }),
+) -> Result<Committed> {
+    // The one that is found may be condemned before it is held: then there is room for a new one.
+    for _ in 0..ATTEMPTS {
+        let made = tx
+            .query(
+                "insert into blob (digest, object_key, size, state, created_at) values ($1, $2, $3, 'live', $4)
+                 on conflict (digest) where state = 'live' do nothing returning id, digest, object_key, size",
+            )
+            .bind(digest)
+            .bind(key)
+            .bind(size)
+            .bind(now)
+            .optional()
+            .await?;
+        if let Some(row) = made {
+            return Ok(Committed::New(read(&row)?));
+        }
+        if let Some(known) = hold_live(tx, digest).await? {
+            return Ok(Committed::Known(known));
+        }
     }
+    Err(Error::Corrupt {
+        table: "blob",
+        column: "digest",
+    })
 }
 
-/// Links a blob to a repository, or renews the link's lease.
+/// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn commit_foreign(
+    tx: &mut Tx,
+    digest: &Digest,
+    key: &str,
+    size: u64,
+    now: Timestamp,
+) -> Result<Committed> {
+    let committed = commit(tx, digest, key, size, now).await?;
+    if let Committed::New(row) = &committed {
+        tx.query("update blob set owned = 0 where id = $1")
+            .bind(row.id)
+            .execute()
+            .await?;
+    }
+    Ok(committed)
+}
+
+/// Makes imported objects Gantry's own: they are deleted when they are garbage. How many they are.
 ///
 /// # Errors
 /// When the statement fails.
+pub async fn adopt(tx: &mut Tx) -> Result<u64> {
+    tx.query("update blob set owned = 1 where owned = 0")
+        .execute()
+        .await
+}
+
+/// How often a commit may find that the blob it met is gone.
+const ATTEMPTS: usize = 5;
+
+/// Where a blob is linked: a repository, and the project that is charged.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The project.
+    pub project: ProjectId,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// The repository's name.
+    pub name: &'a RepositoryName,
+    /// How the project's room is taken.
+    pub taking: Taking,
+}
+
+/// Links a blob that is new in this transaction, and charges the project for it.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn link_new(
+    tx: &mut Tx,
+    at: Place<'_>,
+    blob: &StoredBlob,
+    lease_until: Timestamp,
+) -> Result<Result<(), OverLimit>> {
+    tx.touch(Touch::Blob(at.name.clone(), blob.digest));
+    let size = blob.size as i64;
+    if at.taking == Taking::Alone {
+        insert_link(tx, at, blob, lease_until).await?;
+        return quota::charge(tx, at.project, size, at.taking).await;
+    }
+    // One way to the database for both: a small image is four of these.
+    let charged = tx
+        .query_either(
+            "insert into repository_blob (repository_id, blob_id, lease_until, review_at) values ($1, $2, $3, $3);
+             update project_usage set used = used + $6, room = room - $6
+             where project_id = $4 and shard = $5 and room >= $6 returning shard",
+            "with linked as (insert into repository_blob (repository_id, blob_id, lease_until, review_at)
+                             values ($1, $2, $3, $3)),
+             free as (select shard from project_usage where project_id = $4 and room >= $6
+                      order by (shard + $5) % 8 limit 1 for update skip locked)
+             update project_usage u set used = used + $6, room = room - $6
+             from free where u.project_id = $4 and u.shard = free.shard returning u.shard",
+        )
+        .bind(at.repository)
+        .bind(blob.id)
+        .bind(lease_until)
+        .bind(at.project)
+        .bind(quota::next_shard())
+        .bind(size)
+        .optional()
+        .await?;
+    match charged {
+        Some(_) => Ok(Ok(())),
+        None => quota::crowded(tx, at.project, size).await,
+    }
+}
+
+/// Links a blob that is held, or renews the link's lease; a project that did not have it is charged.
+///
+/// # Errors
+/// When a statement fails.
 pub async fn link(
     tx: &mut Tx,
-    (id, name): (RepositoryId, &RepositoryName),
+    at: Place<'_>,
+    blob: &StoredBlob,
+    lease_until: Timestamp,
+) -> Result<Result<(), OverLimit>> {
+    if renew(tx, (at.repository, at.name), blob, lease_until).await? {
+        return Ok(Ok(()));
+    }
+    let held = is_held(tx, at.project, blob.id).await?;
+    insert_link(tx, at, blob, lease_until).await?;
+    tx.touch(Touch::Blob(at.name.clone(), blob.digest));
+    if held {
+        return Ok(Ok(()));
+    }
+    quota::charge(tx, at.project, blob.size as i64, at.taking).await
+}
+
+async fn insert_link(
+    tx: &mut Tx,
+    at: Place<'_>,
     blob: &StoredBlob,
     lease_until: Timestamp,
 ) -> Result<()> {
     tx.query(
-        "insert into repository_blob (repository_id, blob_id, lease_until) values ($1, $2, $3)
-         on conflict (repository_id, blob_id) do update set lease_until = excluded.lease_until",
+        "insert into repository_blob (repository_id, blob_id, lease_until, review_at) values ($1, $2, $3, $3)
+         on conflict (repository_id, blob_id) do update set lease_until = excluded.lease_until, review_at = excluded.review_at",
     )
-    .bind(id)
+    .bind(at.repository)
     .bind(blob.id)
     .bind(lease_until)
     .execute()
     .await?;
-    tx.touch(Touch::Blob(name.clone(), blob.digest));
     Ok(())
 }
 
-/// Takes the link away. Whether there was one.
+/// Whether a project holds a blob. Nobody else may begin to hold it there until the transaction ends.
+async fn is_held(tx: &mut Tx, project: ProjectId, blob: BlobId) -> Result<bool> {
+    let row = tx
+        .query_either(
+            "select exists (select 1 from repository_blob l join repository r on r.id = l.repository_id
+                 where l.blob_id = $2 and r.project_id = $1) as held",
+            // The lock comes first: what is seen under it includes all that was committed before.
+            "select pg_advisory_xact_lock(hashtextextended('project-blob', $1 * 1000003 + $2))",
+        )
+        .bind(project)
+        .bind(blob)
+        .one()
+        .await?;
+    if let Row::Sqlite(_) = row {
+        return row.flag("repository_blob", "held");
+    }
+    let row = tx
+        .query(
+            "select cast(count(*) as bigint) as held from (select 1 from repository_blob l
+             join repository r on r.id = l.repository_id where l.blob_id = $2 and r.project_id = $1 limit 1) found",
+        )
+        .bind(project)
+        .bind(blob)
+        .one()
+        .await?;
+    row.flag("repository_blob", "held")
+}
+
+/// Renews the lease of a link. `false` where there is none.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn unlink(
+pub async fn renew(
     tx: &mut Tx,
     (id, name): (RepositoryId, &RepositoryName),
-    digest: &Digest,
+    blob: &StoredBlob,
+    lease_until: Timestamp,
 ) -> Result<bool> {
-    let gone = tx
+    let renewed = tx
         .query(
-            "delete from repository_blob where repository_id = $1
-             and blob_id in (select id from blob where digest = $2 and state = 'live')",
+            "update repository_blob set lease_until = $3, review_at = $3 where repository_id = $1 and blob_id = $2",
         )
         .bind(id)
-        .bind(digest)
+        .bind(blob.id)
+        .bind(lease_until)
         .execute()
         .await?;
-    tx.touch(Touch::Blob(name.clone(), *digest));
-    Ok(gone > 0)
+    tx.touch(Touch::Blob(name.clone(), blob.digest));
+    Ok(renewed == 1)
+}
+
+/// Renews the leases of what a manifest names, which is about to go.
+///
+/// # Errors
+/// When the statement fails.
+pub(crate) async fn renew_named(
+    tx: &mut Tx,
+    (id, name): (RepositoryId, &RepositoryName),
+    manifest: model::ManifestId,
+    lease_until: Timestamp,
+) -> Result<()> {
+    let rows = tx
+        .query_either(
+            "update repository_blob set lease_until = max(lease_until, $3), review_at = max(lease_until, $3)
+             where repository_id = $1 and blob_id in
+             (select blob_id from manifest_reference where manifest_id = $2 and blob_id is not null)
+             returning (select digest from blob b where b.id = blob_id) as digest",
+            // In one order, so that two deletions never wait for each other.
+            "with named as (select l.blob_id, b.digest from repository_blob l join blob b on b.id = l.blob_id
+                            where l.repository_id = $1 and l.blob_id in
+                            (select blob_id from manifest_reference where manifest_id = $2 and blob_id is not null)
+                            order by l.blob_id for update of l)
+             update repository_blob l set lease_until = greatest(l.lease_until, $3), review_at = greatest(l.lease_until, $3)
+             from named where l.repository_id = $1 and l.blob_id = named.blob_id returning named.digest",
+        )
+        .bind(id)
+        .bind(manifest)
+        .bind(lease_until)
+        .all()
+        .await?;
+    for row in &rows {
+        tx.touch(Touch::Blob(name.clone(), row.parse("blob", "digest")?));
+    }
+    Ok(())
+}
+
+/// Whether a manifest of the repository names the blob.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: BlobId) -> Result<bool> {
+    let row = tx
+        .query(
+            "select count(*) as named from (select 1 from manifest_reference c join repository r on r.id = c.repository_id
+             where r.name = $1 and c.blob_id = $2 limit 1) found",
+        )
+        .bind(repository.as_str())
+        .bind(blob)
+        .one()
+        .await?;
+    row.flag("manifest_reference", "named")
+}
+
+/// The live blob with a digest, held so that nobody links or names it until the transaction ends.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold_alone(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
+    let row = tx
+        .query_either(
+            "select id, digest, object_key, size from blob where digest = $1 and state = 'live'",
+            "select id, digest, object_key, size from blob where digest = $1 and state = 'live' for update",
+        )
+        .bind(digest)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Takes a link away from a blob that is held alone, gives the project back what it does not hold any
+/// more, and condemns a blob that lost its last link. Whether there was a link.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn unlink(tx: &mut Tx, at: Place<'_>, blob: &StoredBlob, now: Timestamp) -> Result<bool> {
+    let gone = tx
+        .query("delete from repository_blob where repository_id = $1 and blob_id = $2")
+        .bind(at.repository)
+        .bind(blob.id)
+        .execute()
+        .await?;
+    tx.touch(Touch::Blob(at.name.clone(), blob.digest));
+    if gone == 0 {
+        return Ok(false);
+    }
+    if !is_held(tx, at.project, blob.id).await? {
+        quota::refund(tx, at.project, blob.size as i64).await?;
+    }
+    tx.query(
+        "update blob set state = 'condemned', condemned_at = $2 where id = $1 and state = 'live'
+         and not exists (select 1 from repository_blob l where l.blob_id = $1)",
+    )
+    .bind(blob.id)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(true)
 }
 
 /// A manifest of the repository that names the blob, if there is one.

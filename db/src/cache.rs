@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use policy::{Bindings, ProjectFacts};
 
-use crate::blob::StoredBlob;
+use crate::blob::LinkedBlob;
 use crate::manifest::StoredManifest;
 
 /// Something cached that a transaction changed.
@@ -41,7 +41,7 @@ pub struct Caches {
     /// Manifests of a repository.
     pub manifests: Cached<(RepositoryName, Digest), Arc<StoredManifest>>,
     /// Blobs that a repository links.
-    pub blobs: Cached<(RepositoryName, Digest), Arc<StoredBlob>>,
+    pub blobs: Cached<(RepositoryName, Digest), Arc<LinkedBlob>>,
 }
 
 /// Bytes of manifests kept in memory.

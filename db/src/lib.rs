@@ -6,10 +6,13 @@ pub mod audit;
 pub mod binding;
 pub mod blob;
 pub mod cache;
+pub mod gc;
+pub mod lease;
 pub mod manifest;
 pub mod member;
 pub mod page;
 pub mod project;
+pub mod quota;
 pub mod repository;
 pub mod setting;
 mod sql;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -57,12 +61,28 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
+    /// No part of a project's room had enough for a push beside others.
+    #[error("the project is near its limit: the transaction must run alone")]
+    Crowded,
     /// The commit failed; nothing of the transaction is there.
     #[error("cannot commit: {0}")]
     Commit(Arc<sqlx::Error>),
     /// The writer has stopped, because the process is ending or a statement panicked.
     #[error("the database writer is gone")]
     WriterGone,
+}
+
+impl Error {
+    /// Whether the transaction met others and may be run again: deadlocks and serialization failures.
+    pub fn is_collision(&self) -> bool {
+        let error = match self {
+            Self::Statement(_, error) | Self::Duplicate(error) => error,
+            Self::Commit(error) => &**error,
+            _ => return false,
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| ["40P01", "40001"].contains(&&*code))
+    }
 }
 
 /// Result of this crate.
@@ -89,6 +109,41 @@ enum Backend {
     Sqlite { writer: Writer, readers: SqlitePool },
     Postgres(PgPool),
 }
+
+static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
+
+/// A step of the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number.
+    pub version: i64,
+    /// What it is about.
+    pub name: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+/// Versions of the migrations that a database has.
+async fn applied<C: Migrate>(
+    connection: Result<C, sqlx::Error>,
+    shown: String,
+) -> Result<Vec<i64>> {
+    let mut connection = connection.map_err(|error| Error::Open(shown, error))?;
+    connection
+        .ensure_migrations_table(TABLE)
+        .await
+        .map_err(Error::Migrate)?;
+    let listed = connection.list_applied_migrations(TABLE).await;
+    Ok(listed
+        .map_err(Error::Migrate)?
+        .iter()
+        .map(|migration| migration.version)
+        .collect())
+}
+
+/// Where sqlx notes migrations.
+const TABLE: &str = "_sqlx_migrations";
 
 /// Connections that read from SQLite at once.
 const SQLITE_READERS: u32 = 4;
@@ -125,10 +180,7 @@ impl Db {
             .disable_statement_logging();
         let open = |error| Error::Open(shown.clone(), error);
         let mut connection = options.connect().await.map_err(open)?;
-        sqlx::migrate!("./migrations/sqlite")
-            .run(&mut connection)
-            .await
-            .map_err(Error::Migrate)?;
+        SQLITE.run(&mut connection).await.map_err(Error::Migrate)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(PATIENCE)
@@ -150,7 +202,7 @@ impl Db {
         let options = options.disable_statement_logging();
         let open = |error| Error::Open(shown.clone(), error);
         let mut connection = options.connect().await.map_err(open)?;
-        sqlx::migrate!("./migrations/postgres")
+        POSTGRES
             .run(&mut connection)
             .await
             .map_err(Error::Migrate)?;
@@ -165,9 +217,43 @@ impl Db {
         })
     }
 
+    /// The migrations that this program knows, and whether the database has them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn migrations(location: &Location) -> Result<Vec<Migration>> {
+        let known = match location {
+            Location::Sqlite(_) => &SQLITE,
+            Location::Postgres(_) => &POSTGRES,
+        };
+        let applied = match location {
+            Location::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                applied(options.connect().await, path.display().to_string()).await?
+            }
+            Location::Postgres(url) => {
+                let options: PgConnectOptions = url
+                    .parse()
+                    .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
+                applied(options.connect().await, "at [database] url".to_owned()).await?
+            }
+        };
+        let all = known.iter().map(|migration| Migration {
+            version: migration.version,
+            name: migration.description.to_string(),
+            applied: applied.contains(&migration.version),
+        });
+        Ok(all.collect())
+    }
+
     /// What was read before and still holds.
     pub fn caches(&self) -> &Caches {
         &self.caches
+    }
+
+    /// Whether other processes work on the database too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
     }
 
     /// A connection to read with. Statements see what was committed before each of them.

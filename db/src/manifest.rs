@@ -7,7 +7,9 @@ use model::manifest::{Child, ChildKind};
 use model::{Descriptor, Digest, Manifest, ManifestId, RepositoryId, RepositoryName, Timestamp};
 use serde::Serialize;
 
+use crate::blob::{self, Place};
 use crate::cache::Touch;
+use crate::quota::{self, OverLimit};
 use crate::{Db, Error, Result, Tx};
 
 /// A manifest as it is pulled.
@@ -96,8 +98,8 @@ pub enum Found {
     Missing,
 }
 
-/// Looks all children of a manifest up at once, and holds the blobs found until the transaction
-/// ends, so that none can be condemned meanwhile.
+/// Looks all children of a manifest up at once, and holds the blobs found and their links until the
+/// transaction ends, so that none can go meanwhile.
 ///
 /// # Errors
 /// When a statement fails.
@@ -120,7 +122,7 @@ pub async fn find_children(
              cross join repository_blob l on l.blob_id = b.id and l.repository_id = $1",
             "select b.id, b.digest from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = $1
              where b.state = 'live' and b.digest in (select json_array_elements_text(cast($2 as json)))
-             order by b.id for key share of b",
+             order by b.id for key share of b, l",
         )
         .bind(repository)
         .bind(wanted.as_str())
@@ -169,18 +171,20 @@ struct ReferenceRow<'a> {
     platform: Option<&'a str>,
 }
 
-/// Stores a manifest with its references, unless the repository has it already.
+/// Stores a manifest with its references and charges the project for it, unless the repository has it
+/// already.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn store(
     tx: &mut Tx,
-    (repository, name): (RepositoryId, &RepositoryName),
+    at: Place<'_>,
     digest: &Digest,
     (manifest, payload): (&Manifest, &[u8]),
     found: &[Found],
     now: Timestamp,
-) -> Result<ManifestId> {
+) -> Result<Result<ManifestId, OverLimit>> {
+    let (repository, name) = (at.repository, at.name);
     let row = tx
         .query(
             "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, payload, created_at, pull_count)
@@ -198,7 +202,7 @@ pub async fn store(
         .await?;
     let Some(row) = row else {
         let stored = id(tx, repository, digest).await?;
-        return stored.ok_or(Error::Corrupt {
+        return stored.map(Ok).ok_or(Error::Corrupt {
             table: "manifest",
             column: "digest",
         });
@@ -206,7 +210,8 @@ pub async fn store(
     let id = ManifestId(row.int("manifest", "id")?);
     store_references(tx, repository, id, &manifest.children, found).await?;
     tx.touch(Touch::Manifest(name.clone(), *digest));
-    Ok(id)
+    let charged = quota::charge(tx, at.project, payload.len() as i64, at.taking).await?;
+    Ok(charged.map(|()| id))
 }
 
 async fn store_references(
@@ -274,28 +279,38 @@ pub async fn parent(tx: &mut Tx, manifest: ManifestId) -> Result<Option<Digest>>
     row.map(|row| row.parse("manifest", "digest")).transpose()
 }
 
-/// Removes a manifest and the tags that point at it.
+/// Removes a manifest and the tags that point at it, and gives the project its bytes back. What it named
+/// is kept until `lease_until` at least.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn delete(
     tx: &mut Tx,
-    (repository, name): (RepositoryId, &RepositoryName),
+    at: Place<'_>,
     (manifest, digest): (ManifestId, &Digest),
+    lease_until: Timestamp,
 ) -> Result<()> {
+    let (repository, name) = (at.repository, at.name);
     for tag in crate::tag::of_manifest(tx, manifest).await? {
         crate::tag::delete(tx, (repository, name), &tag).await?;
     }
+    blob::renew_named(tx, (repository, name), manifest, lease_until).await?;
     tx.query("delete from manifest_reference where manifest_id = $1")
         .bind(manifest)
         .execute()
         .await?;
-    tx.query("delete from manifest where id = $1")
+    let row = tx
+        .query(
+            "delete from manifest where id = $1 returning cast(length(payload) as bigint) as size",
+        )
         .bind(manifest)
-        .execute()
+        .optional()
         .await?;
     tx.touch(Touch::Manifest(name.clone(), *digest));
-    Ok(())
+    match row {
+        Some(row) => quota::refund(tx, at.project, row.int("manifest", "size")?).await,
+        None => Ok(()),
+    }
 }
 
 /// Untagged referrers of a subject that no index lists: they go when it goes.
@@ -392,37 +407,26 @@ pub async fn count_referrers(
     row.int("manifest", "total")
 }
 
-/// Notes pulls of a manifest, and of the tag that it was pulled by.
+/// Notes pulls of a manifest.
 ///
 /// # Errors
-/// When a statement fails.
+/// When the statement fails.
 pub async fn note_pulls(
     tx: &mut Tx,
     repository: &RepositoryName,
     digest: &Digest,
-    tag: Option<&str>,
     pulls: i64,
     at: Timestamp,
 ) -> Result<()> {
-    let Some(id) = crate::repository::id(tx, repository).await? else {
-        return Ok(());
-    };
     tx.query(
-        "update manifest set pulled_at = $3, pull_count = pull_count + $4 where repository_id = $1 and digest = $2",
+        "update manifest set pulled_at = $3, pull_count = pull_count + $4
+         where digest = $2 and repository_id = (select id from repository where name = $1)",
     )
-    .bind(id)
+    .bind(repository.as_str())
     .bind(digest)
     .bind(at)
     .bind(pulls)
     .execute()
     .await?;
-    if let Some(tag) = tag {
-        tx.query("update tag set pulled_at = $3 where repository_id = $1 and name = $2")
-            .bind(id)
-            .bind(tag)
-            .bind(at)
-            .execute()
-            .await?;
-    }
     Ok(())
 }

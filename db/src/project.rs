@@ -10,7 +10,7 @@ use crate::account::one_of;
 use crate::cache::Touch;
 use crate::page::{Page, contains};
 use crate::sql::{Query, Row};
-use crate::{Db, Result, Tx, member};
+use crate::{Db, Result, Tx, member, quota};
 
 /// A project as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ impl Project {
             id: self.id,
             name: self.name.clone(),
             public: self.public,
+            limited: self.storage_limit >= 0,
         }
     }
 }
@@ -93,6 +94,7 @@ pub async fn create(
         .one()
         .await?;
     let id = ProjectId(row.int("project", "id")?);
+    quota::create(tx, id, storage_limit).await?;
     member::add(tx, id, owner, Role::ProjectAdmin, now).await?;
     tx.touch(Touch::Project(name.clone()));
     Ok(id)
@@ -114,7 +116,9 @@ async fn read_through(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectF
     let read_at = db.caches().projects.before_read();
     let mut tx = db.reader().await?;
     let row = tx
-        .query("select id, public from project where name = $1 and deleted_at is null")
+        .query(
+            "select id, public, storage_limit from project where name = $1 and deleted_at is null",
+        )
         .bind(name.as_str())
         .optional()
         .await?;
@@ -124,6 +128,7 @@ async fn read_through(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectF
             id: ProjectId(row.int("project", "id")?),
             name: name.clone(),
             public: row.flag("project", "public")?,
+            limited: row.int("project", "storage_limit")? >= 0,
         })),
     };
     db.caches()
@@ -161,6 +166,8 @@ pub async fn by_name(tx: &mut Tx, name: &ProjectName) -> Result<Option<Project>>
 /// Which projects a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// The project with this id.
+    pub id: Option<ProjectId>,
     /// Only those that this account may see (its own and public ones); `None` for all.
     pub visible_to: Option<Viewer>,
     /// Part of the name, in any case.
@@ -259,7 +266,7 @@ pub async fn list(
 }
 
 /// How many values [`bind`] gives apart from the names.
-const BOUND: usize = 10;
+const BOUND: usize = 11;
 
 /// What a filter asks of the values that [`bind`] gives.
 fn conditions(filter: &Filter) -> String {
@@ -271,7 +278,8 @@ fn conditions(filter: &Filter) -> String {
         and ($5 < 0 or p.public = $5)
         and ($6 < 0 or p.owner_id = $6)
         and p.created_at between $7 and $8
-        and p.updated_at between $9 and $10";
+        and p.updated_at between $9 and $10
+        and ($11 < 0 or p.id = $11)";
     one_of(AND, "p.name", BOUND + 1, filter.names.len())
 }
 
@@ -294,7 +302,8 @@ fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
         .bind(created.0)
         .bind(created.1)
         .bind(updated.0)
-        .bind(updated.1);
+        .bind(updated.1)
+        .bind(filter.id.map_or(-1, |id| id.0));
     let names = filter.names.iter().map(String::as_str);
     names.fold(query, Query::bind)
 }
@@ -367,7 +376,20 @@ pub async fn metadata_of(
     Ok(found)
 }
 
-/// Bytes of the blobs and manifests that a project holds, each blob counted once.
+/// All projects, by name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn all(tx: &mut Tx) -> Result<Vec<Project>> {
+    let rows = tx
+        .query(concat!(select!(), "order by p.name"))
+        .all()
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Bytes of the blobs and manifests that a project holds, each blob counted once: what [`quota::used`] is
+/// without reservations, counted anew.
 ///
 /// # Errors
 /// When the statement fails.

@@ -109,6 +109,14 @@ impl Tx {
         }
     }
 
+    /// Whether other transactions run beside this one.
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(
+            self.connection,
+            Connection::PostgresWriter(_) | Connection::PostgresReader(_)
+        )
+    }
+
     fn dialect(&mut self) -> Dialect<'_> {
         match &mut self.connection {
             Connection::SqliteWriter(connection) => Dialect::Sqlite(connection),

@@ -122,3 +122,25 @@ pub async fn of_manifest(tx: &mut Tx, manifest: ManifestId) -> Result<Vec<Tag>> 
         .await?;
     rows.iter().map(|row| row.parse("tag", "name")).collect()
 }
+
+/// Notes that a tag was pulled.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn note_pull(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    tag: &Tag,
+    at: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "update tag set pulled_at = $3 where name = $2
+         and repository_id = (select id from repository where name = $1)",
+    )
+    .bind(repository.as_str())
+    .bind(tag.as_str())
+    .bind(at)
+    .execute()
+    .await?;
+    Ok(())
+}

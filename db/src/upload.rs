@@ -1,8 +1,9 @@
 //! Upload sessions that have bytes. Fenced by an epoch: whoever took a session over raised it, and a
 //! writer of an older one can neither checkpoint nor commit.
 
-use model::{AccountId, RepositoryName, Timestamp};
+use model::{AccountId, ProjectId, RepositoryName, Timestamp};
 
+use crate::quota::{self, OverLimit, Taking};
 use crate::sql::Row;
 use crate::{Error, Result, Tx};
 
@@ -21,6 +22,12 @@ pub struct Upload {
     pub size: u64,
     /// The hash of those bytes.
     pub hash_state: Option<Vec<u8>>,
+    /// What the store needs besides to go on.
+    pub store_state: Option<Vec<u8>>,
+    /// The project that it uploads into.
+    pub project: Option<ProjectId>,
+    /// Bytes that the project was charged for ahead.
+    pub reserved: i64,
     /// Counts those who took it over.
     pub epoch: i64,
     /// What became of it.
@@ -53,6 +60,9 @@ fn read(row: &Row) -> Result<Upload> {
             .try_into()
             .map_err(|_| corrupt("size"))?,
         hash_state: row.opt_bytes("upload", "hash_state")?,
+        store_state: row.opt_bytes("upload", "store_state")?,
+        project: row.opt_int("upload", "project_id")?.map(ProjectId),
+        reserved: row.int("upload", "reserved")?,
         epoch: row.int("upload", "epoch")?,
         state: match row.text("upload", "state")?.as_str() {
             "open" => State::Open,
@@ -65,7 +75,7 @@ fn read(row: &Row) -> Result<Upload> {
 
 macro_rules! columns {
     () => {
-        "id, repository, account_id, object_key, size, hash_state, epoch, state, expires_at"
+        "id, repository, account_id, object_key, size, hash_state, store_state, project_id, reserved, epoch, state, expires_at"
     };
 }
 
@@ -106,6 +116,19 @@ pub struct Durable {
     pub size: u64,
     /// Their hash; `None` where there are none.
     pub hash_state: Option<Vec<u8>>,
+    /// What the store needs besides to go on.
+    pub store_state: Option<Vec<u8>>,
+}
+
+/// Who uploads, and where to.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// Its project.
+    pub project: ProjectId,
+    /// Who began the session; 0 for nobody.
+    pub account: AccountId,
 }
 
 /// Makes the row of a session that gets its first bytes. `false` where there is one already.
@@ -115,27 +138,52 @@ pub struct Durable {
 pub async fn begin(
     tx: &mut Tx,
     id: &str,
-    (repository, account): (&RepositoryName, AccountId),
+    owner: &Owner,
     (key, durable): (&str, &Durable),
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<bool> {
     let made = tx
         .query(
-            "insert into upload (id, repository, account_id, object_key, size, hash_state, epoch, state, started_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, 1, 'open', $7, $8) on conflict (id) do nothing",
+            "insert into upload (id, repository, account_id, object_key, size, hash_state, epoch, state, started_at, expires_at,
+                                 store_state, project_id)
+             values ($1, $2, $3, $4, $5, $6, 1, 'open', $7, $8, $9, $10) on conflict (id) do nothing",
         )
         .bind(id)
-        .bind(repository.as_str())
-        .bind(account)
+        .bind(owner.repository.as_str())
+        .bind(owner.account)
         .bind(key)
         .bind(durable.size)
         .bind(durable.hash_state.as_deref())
         .bind(now)
         .bind(expires_at)
+        .bind(durable.store_state.as_deref())
+        .bind(owner.project)
         .execute()
         .await?;
     Ok(made == 1)
+}
+
+/// Charges the project ahead for the bytes that a session will have, as far as it was not yet.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn reserve(
+    tx: &mut Tx,
+    (id, epoch): (&str, i64),
+    (project, taking): (ProjectId, Taking),
+    (reserved, wanted): (i64, i64),
+) -> Result<Result<(), OverLimit>> {
+    if wanted <= reserved {
+        return Ok(Ok(()));
+    }
+    tx.query("update upload set reserved = $3 where id = $1 and epoch = $2 and state = 'open'")
+        .bind(id)
+        .bind(epoch)
+        .bind(wanted)
+        .execute()
+        .await?;
+    quota::charge(tx, project, wanted - reserved, taking).await
 }
 
 /// Notes how many bytes are durable, and their hash. `false` where someone else took over, or the
@@ -151,7 +199,7 @@ pub async fn checkpoint(
 ) -> Result<bool> {
     let changed = tx
         .query(
-            "update upload set size = $3, hash_state = $4, expires_at = $5
+            "update upload set size = $3, hash_state = $4, expires_at = $5, store_state = $6
              where id = $1 and epoch = $2 and state = 'open'",
         )
         .bind(id)
@@ -159,54 +207,66 @@ pub async fn checkpoint(
         .bind(durable.size)
         .bind(durable.hash_state.as_deref())
         .bind(expires_at)
+        .bind(durable.store_state.as_deref())
         .execute()
         .await?;
     Ok(changed == 1)
 }
 
-/// Closes a session that became a blob. `false` where someone else took over.
+/// Closes a session that became a blob. What was reserved for it, which is for the caller to give back;
+/// `None` where someone else took over.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<bool> {
-    let changed = tx
+pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<Option<i64>> {
+    // What was reserved stays in the row: a closed one is never looked at for it.
+    let row = tx
         .query(
-            "update upload set state = 'closed', object_key = null, hash_state = null
-             where id = $1 and epoch = $2 and state = 'open'",
+            "update upload set state = 'closed', object_key = null, hash_state = null, store_state = null
+             where id = $1 and epoch = $2 and state = 'open' returning reserved",
         )
         .bind(id)
         .bind(epoch)
-        .execute()
+        .optional()
         .await?;
-    Ok(changed == 1)
+    row.map(|row| row.int("upload", "reserved")).transpose()
 }
 
-/// Cancels a session, and leaves a mark that keeps its id dead until it would have expired. The key
-/// of the bytes to be swept; `Err` inside where the session was closed before.
+/// Cancels a session, gives back what was reserved for it, and leaves a mark that keeps its id dead until
+/// it would have expired.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn cancel(
     tx: &mut Tx,
     id: &str,
-    (repository, account): (&RepositoryName, AccountId),
+    owner: &Owner,
     now: Timestamp,
     expires_at: Timestamp,
-) -> Result<Option<Upload>> {
-    let before = get(tx, id).await?;
+) -> Result<()> {
+    let open = tx
+        .query(
+            "update upload set state = 'closed', epoch = epoch + 1, object_key = null, hash_state = null, store_state = null
+             where id = $1 and state = 'open' returning reserved",
+        )
+        .bind(id)
+        .optional()
+        .await?;
+    if let Some(row) = open {
+        return quota::refund(tx, owner.project, row.int("upload", "reserved")?).await;
+    }
     tx.query(
         "insert into upload (id, repository, account_id, size, epoch, state, started_at, expires_at)
-         values ($1, $2, $3, 0, 1, 'closed', $4, $5)
-         on conflict (id) do update set state = 'closed', epoch = upload.epoch + 1, object_key = null, hash_state = null",
+         values ($1, $2, $3, 0, 1, 'closed', $4, $5) on conflict (id) do nothing",
     )
     .bind(id)
-    .bind(repository.as_str())
-    .bind(account)
+    .bind(owner.repository.as_str())
+    .bind(owner.account)
     .bind(now)
     .bind(expires_at)
     .execute()
     .await?;
-    Ok(before)
+    Ok(())
 }
 
 /// Sessions whose time is over, at most `limit`.
@@ -227,18 +287,26 @@ pub async fn expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Uplo
     rows.iter().map(read).collect()
 }
 
-/// Forgets a session unless it was renewed meanwhile. Whether it is gone.
+/// Forgets a session unless it was renewed meanwhile, and gives back what was reserved for it. Whether it
+/// is gone.
 ///
 /// # Errors
-/// When the statement fails.
+/// When a statement fails.
 pub async fn forget_expired(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool> {
     let gone = tx
-        .query("delete from upload where id = $1 and expires_at < $2")
+        .query(
+            "delete from upload where id = $1 and expires_at < $2
+             returning project_id, case when state = 'open' then reserved else 0 end as reserved",
+        )
         .bind(id)
         .bind(now)
-        .execute()
+        .optional()
         .await?;
-    Ok(gone == 1)
+    let Some(row) = gone else { return Ok(false) };
+    if let Some(project) = row.opt_int("upload", "project_id")? {
+        quota::refund(tx, ProjectId(project), row.int("upload", "reserved")?).await?;
+    }
+    Ok(true)
 }
 
 /// How many sessions are open.

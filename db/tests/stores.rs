@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use gantry_db::{
-    Db, Error, Location, account, audit, binding, blob, manifest, member, project, repository,
-    setting, tag, upload,
+    Db, Error, Location, Tx, account, audit, binding, blob, gc, lease, manifest, member, project,
+    quota, repository, setting, tag, upload,
 };
-use model::{Algorithm, Digest, Manifest, ProjectName, RepositoryName, Timestamp};
+use model::{
+    Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
+};
 use policy::Role;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -225,22 +227,17 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
             Box::pin(async move {
                 let manifest = Manifest::parse(None, &bytes).unwrap();
                 let repo = repository::ensure(tx, project, &stored_name, NOW).await?;
+                let at = place(project, repo, &stored_name);
                 let missing = manifest::find_children(tx, repo, &manifest.children).await?;
                 assert_eq!(missing, [manifest::Found::Missing]);
-                let row = blob::commit(tx, &config, "0/a", 2, NOW).await?;
-                let second = blob::commit(tx, &config, "0/b", 2, NOW).await?;
+                let row = committed(blob::commit(tx, &config, "0/a", 2, NOW).await?);
+                let second = committed(blob::commit(tx, &config, "0/b", 2, NOW).await?);
                 assert_eq!(row, second);
-                blob::link(tx, (repo, &stored_name), &row, NOW).await?;
+                blob::link(tx, at, &row, NOW).await?.unwrap();
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
-                let id = manifest::store(
-                    tx,
-                    (repo, &stored_name),
-                    &digest,
-                    (&manifest, &bytes),
-                    &found,
-                    NOW,
-                )
-                .await?;
+                let id = manifest::store(tx, at, &digest, (&manifest, &bytes), &found, NOW)
+                    .await?
+                    .unwrap();
                 tag::set(tx, (repo, &stored_name), &stored_tag, id, NOW).await?;
                 repository::publish(tx, repo, NOW).await?;
                 assert_eq!(blob::named_by(tx, repo, &config).await?, Some(digest));
@@ -263,6 +260,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 .await
                 .unwrap()
                 .unwrap()
+                .blob
                 .key,
             "0/a"
         );
@@ -306,9 +304,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
         drop(tx);
         let (gone_name, note) = (name.clone(), name.clone());
         db.write(move |tx| {
-            Box::pin(
-                async move { manifest::note_pulls(tx, &note, &digest, Some("v1"), 3, NOW).await },
-            )
+            Box::pin(async move { manifest::note_pulls(tx, &note, &digest, 3, NOW).await })
         })
         .await
         .unwrap();
@@ -316,8 +312,11 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
             Box::pin(async move {
                 let repo = repository::published(tx, &gone_name).await?.unwrap();
                 let id = manifest::id(tx, repo, &digest).await?.unwrap();
-                manifest::delete(tx, (repo, &gone_name), (id, &digest)).await?;
-                assert!(blob::unlink(tx, (repo, &gone_name), &config).await?);
+                let at = place(project, repo, &gone_name);
+                manifest::delete(tx, at, (id, &digest), NOW).await?;
+                let stored = blob::hold_alone(tx, &config).await?.unwrap();
+                assert!(blob::unlink(tx, at, &stored, NOW).await?);
+                assert!(!blob::unlink(tx, at, &stored, NOW).await?);
                 Ok::<_, Error>(())
             })
         })
@@ -335,38 +334,314 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
     .await;
 }
 
+fn committed(committed: blob::Committed) -> blob::StoredBlob {
+    match committed {
+        blob::Committed::New(blob) | blob::Committed::Known(blob) => blob,
+    }
+}
+
+fn place(project: ProjectId, repository: RepositoryId, name: &RepositoryName) -> blob::Place<'_> {
+    blob::Place {
+        project,
+        repository,
+        name,
+        taking: quota::Taking::default(),
+    }
+}
+
+/// Commits a blob of a size and links it to a repository.
+async fn push(
+    tx: &mut Tx,
+    project: ProjectId,
+    name: &RepositoryName,
+    (text, size): (&str, u64),
+    lease: Timestamp,
+) -> Result<(), Error> {
+    push_taking(
+        tx,
+        project,
+        name,
+        (text, size, lease),
+        quota::Taking::Shared,
+    )
+    .await
+}
+
+async fn push_taking(
+    tx: &mut Tx,
+    project: ProjectId,
+    name: &RepositoryName,
+    (text, size, lease): (&str, u64, Timestamp),
+    taking: quota::Taking,
+) -> Result<(), Error> {
+    if taking == quota::Taking::Alone {
+        quota::hold(tx, project).await?;
+    }
+    let repo = repository::ensure(tx, project, name, NOW).await?;
+    let digest = Digest::of(Algorithm::Sha256, text.as_bytes());
+    let at = blob::Place {
+        taking,
+        ..place(project, repo, name)
+    };
+    let charged = match blob::commit(tx, &digest, &format!("0/{text}"), size, NOW).await? {
+        blob::Committed::New(row) => blob::link_new(tx, at, &row, lease).await?,
+        blob::Committed::Known(row) => blob::link(tx, at, &row, lease).await?,
+    };
+    // As the registry does: what is refused leaves nothing.
+    charged.map_err(|_| Error::WriterGone)
+}
+
+#[tokio::test]
+async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
+    on_both("gc", async |db| {
+        let (_, project) = team(&db).await;
+        let (one, two): (RepositoryName, RepositoryName) =
+            ("team/one".parse().unwrap(), "team/two".parse().unwrap());
+        let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+        let names = (one.clone(), two.clone());
+        let payload = image(&Digest::of(Algorithm::Sha256, b"named"));
+        let manifest_digest = Digest::of(Algorithm::Sha256, &payload);
+        db.write(move |tx| {
+            Box::pin(async move {
+                let (one, two) = names;
+                push(tx, project, &one, ("named", 10), at(10)).await?;
+                push(tx, project, &one, ("twice", 20), at(10)).await?;
+                push(tx, project, &two, ("twice", 20), at(30)).await?;
+                push(tx, project, &one, ("lost", 40), at(10)).await?;
+                let repo = repository::id(tx, &one).await?.unwrap();
+                let manifest = Manifest::parse(None, &payload).unwrap();
+                let found = manifest::find_children(tx, repo, &manifest.children).await?;
+                let what = (&manifest, &payload[..]);
+                let id = manifest::store(
+                    tx,
+                    place(project, repo, &one),
+                    &manifest_digest,
+                    what,
+                    &found,
+                    NOW,
+                );
+                id.await?.unwrap();
+                assert_eq!(quota::used(tx, project).await?, 70 + payload.len() as i64);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        let review = async |now| {
+            db.write(move |tx| Box::pin(gc::review(tx, now, 100)))
+                .await
+                .unwrap()
+        };
+        assert_eq!(review(at(9)).await, gc::Reviewed::default());
+        let first = review(at(10)).await;
+        assert_eq!(
+            (
+                first.looked_at,
+                first.unlinked,
+                first.condemned,
+                first.bytes
+            ),
+            (3, 2, 1, 40)
+        );
+        assert_eq!(review(at(29)).await.looked_at, 0);
+        let last = review(at(30)).await;
+        assert_eq!((last.unlinked, last.condemned), (1, 1));
+        let mut tx = db.reader().await.unwrap();
+        let condemned = gc::condemned(&mut tx, at(30), 10).await.unwrap();
+        let keys: Vec<&str> = condemned.iter().map(|blob| blob.key.as_str()).collect();
+        assert_eq!(keys, ["0/lost", "0/twice"]);
+        let used = quota::used(&mut tx, project).await.unwrap();
+        assert_eq!(used, project::stored_bytes(&mut tx, project).await.unwrap());
+        let named = blob::live(&mut tx, &Digest::of(Algorithm::Sha256, b"named"))
+            .await
+            .unwrap()
+            .unwrap();
+        let keepers = gc::keepers(&mut tx, named.id, 10).await.unwrap();
+        assert_eq!(keepers[0].manifests, [manifest_digest]);
+        drop(tx);
+        // The last reference goes: what it named stays for its lease, then goes too.
+        let name = one.clone();
+        db.write(move |tx| {
+            Box::pin(async move {
+                gc::forget(tx, &condemned).await?;
+                let repo = repository::id(tx, &name).await?.unwrap();
+                let id = manifest::id(tx, repo, &manifest_digest).await?.unwrap();
+                manifest::delete(
+                    tx,
+                    place(project, repo, &name),
+                    (id, &manifest_digest),
+                    at(100),
+                )
+                .await
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(review(at(99)).await.looked_at, 0);
+        assert_eq!(review(at(100)).await.condemned, 1);
+        let mut tx = db.reader().await.unwrap();
+        assert_eq!(quota::used(&mut tx, project).await.unwrap(), 0);
+        assert_eq!(gc::outlook(&mut tx, at(100)).await.unwrap().condemned, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_condemned_blob_and_a_new_one_stand_side_by_side() {
+    on_both("again", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        db.write(move |tx| {
+            Box::pin(async move {
+                push(tx, project, &name, ("x", 1), NOW).await?;
+                assert_eq!(gc::review(tx, NOW, 10).await?.condemned, 1);
+                let repo = repository::id(tx, &name).await?.unwrap();
+                let digest = Digest::of(Algorithm::Sha256, b"x");
+                assert!(blob::hold_live(tx, &digest).await?.is_none());
+                let again = blob::commit(tx, &digest, "0/y", 1, NOW).await?;
+                assert!(matches!(again, blob::Committed::New(_)));
+                let at = place(project, repo, &name);
+                blob::link_new(tx, at, &committed(again), NOW)
+                    .await?
+                    .unwrap();
+                let old = gc::condemned(tx, NOW, 10).await?;
+                gc::forget(tx, &old).await?;
+                assert_eq!(blob::live(tx, &digest).await?.unwrap().key, "0/y");
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn exactly_what_fits_is_pushed() {
+    on_both("quota", async |db| {
+        let (_, project) = team(&db).await;
+        let limit = 120 * 1_000;
+        db.write(move |tx| Box::pin(quota::set_limit(tx, project, limit)))
+            .await
+            .unwrap();
+        let pushes = (0..200).map(|number| {
+            let db = db.clone();
+            async move {
+                let name: RepositoryName = format!("team/app{}", number % 7).parse().unwrap();
+                let push = async |taking| {
+                    let name = name.clone();
+                    let push = db.write(move |tx| {
+                        Box::pin(async move {
+                            let what = (&*format!("blob {number}"), 1_000, NOW);
+                            push_taking(tx, project, &name, what, taking).await
+                        })
+                    });
+                    push.await
+                };
+                match push(quota::Taking::Shared).await {
+                    Err(Error::Crowded) => push(quota::Taking::Alone).await,
+                    pushed => pushed,
+                }
+            }
+        });
+        let pushed = futures_util::future::join_all(pushes).await;
+        let failed: Vec<_> = pushed
+            .iter()
+            .filter(|result| !matches!(result, Ok(()) | Err(Error::WriterGone)))
+            .collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        assert_eq!(pushed.iter().filter(|result| result.is_ok()).count(), 120);
+        let mut tx = db.reader().await.unwrap();
+        assert_eq!(quota::used(&mut tx, project).await.unwrap(), limit);
+        assert_eq!(
+            project::stored_bytes(&mut tx, project).await.unwrap(),
+            limit
+        );
+        drop(tx);
+        // Less than it holds: nothing more fits until enough is gone.
+        db.write(move |tx| {
+            Box::pin(async move {
+                quota::set_limit(tx, project, 50_000).await?;
+                assert_eq!(quota::exceeded(tx, project).await?.unwrap().used, limit);
+                quota::refund(tx, project, 70_000).await?;
+                assert!(quota::exceeded(tx, project).await?.is_none());
+                let alone = quota::Taking::Alone;
+                assert!(quota::charge(tx, project, 1, alone).await?.is_err());
+                quota::refund(tx, project, 1).await?;
+                assert_eq!(quota::waiting(tx, 10).await?, [project]);
+                assert!(quota::charge(tx, project, 1, alone).await?.is_ok());
+                assert!(quota::waiting(tx, 10).await?.is_empty());
+                quota::set_limit(tx, project, -1).await?;
+                assert!(quota::charge(tx, project, 1 << 50, alone).await?.is_ok());
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_has_one_holder() {
+    on_both("lease", async |db| {
+        let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+        db.write(move |tx| {
+            Box::pin(async move {
+                assert!(lease::take(tx, "gc", "a", (at(0), at(10))).await?);
+                assert!(!lease::take(tx, "gc", "b", (at(5), at(15))).await?);
+                assert!(lease::take(tx, "gc", "a", (at(5), at(15))).await?);
+                assert!(lease::take(tx, "sweep", "b", (at(5), at(15))).await?);
+                assert!(lease::take(tx, "gc", "b", (at(16), at(26))).await?);
+                lease::give_back(tx, "b").await?;
+                assert!(lease::take(tx, "gc", "a", (at(17), at(27))).await?);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_takes_an_upload_over_fences_the_one_before() {
     on_both("upload", async |db| {
-        let (ann, _) = team(&db).await;
+        let (ann, project) = team(&db).await;
         let later = NOW.plus(Duration::from_secs(60));
         db.write(move |tx| {
             Box::pin(async move {
-                let name: RepositoryName = "team/app".parse().unwrap();
+                let owner = upload::Owner {
+                    repository: "team/app".parse().unwrap(),
+                    project,
+                    account: ann,
+                };
                 let nothing = upload::Durable::default();
                 let five = upload::Durable {
                     size: 5,
                     hash_state: Some(b"state".to_vec()),
+                    store_state: Some(b"parts".to_vec()),
                 };
-                assert!(upload::begin(tx, "w", (&name, ann), ("0/w", &five), NOW, later).await?);
+                assert!(upload::begin(tx, "w", &owner, ("0/w", &five), NOW, later).await?);
                 let whole = upload::get(tx, "w").await?.unwrap();
                 assert_eq!((whole.epoch, whole.size), (1, 5));
                 assert_eq!(whole.hash_state, five.hash_state);
-                assert!(upload::close(tx, ("w", 1)).await?);
-                assert!(upload::begin(tx, "u", (&name, ann), ("0/u", &nothing), NOW, later).await?);
-                assert!(
-                    !upload::begin(tx, "u", (&name, ann), ("0/v", &nothing), NOW, later).await?
-                );
+                assert_eq!(whole.store_state, five.store_state);
+                assert_eq!(upload::close(tx, ("w", 1)).await?, Some(0));
+                assert!(upload::begin(tx, "u", &owner, ("0/u", &nothing), NOW, later).await?);
+                assert!(!upload::begin(tx, "u", &owner, ("0/v", &nothing), NOW, later).await?);
                 assert!(upload::checkpoint(tx, ("u", 1), &five, later).await?);
                 let taken = upload::take_over(tx, "u", later).await?.unwrap();
                 assert_eq!((taken.epoch, taken.size), (2, 5));
                 assert!(!upload::checkpoint(tx, ("u", 1), &five, later).await?);
-                assert!(!upload::close(tx, ("u", 1)).await?);
+                assert_eq!(upload::close(tx, ("u", 1)).await?, None);
                 assert_eq!(upload::count_open(tx).await?, 1);
-                let before = upload::cancel(tx, "u", (&name, ann), NOW, later)
+                upload::reserve(tx, ("u", 2), (project, quota::Taking::Shared), (0, 7))
                     .await?
                     .unwrap();
-                assert_eq!(before.key.as_deref(), Some("0/u"));
+                assert_eq!(quota::used(tx, project).await?, 7);
+                upload::cancel(tx, "u", &owner, NOW, later).await?;
+                assert_eq!(quota::used(tx, project).await?, 0);
                 assert!(upload::take_over(tx, "u", later).await?.is_none());
                 assert_eq!(
                     upload::expired(tx, later.plus(Duration::from_secs(1)), 10)

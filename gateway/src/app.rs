@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) rate: Rate,
+    /// What the garbage collection of this process has done.
+    pub(crate) collected: Arc<jobs::gc::Progress>,
     /// Unread bodies that are being drained.
     pub(crate) drain: TaskTracker,
     pub(crate) draining: AtomicBool,

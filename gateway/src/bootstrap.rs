@@ -4,14 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use auth::password::PasswordHasher;
 use auth::secret::{MasterKey, Secret};
 use auth::token::{TokenKey, TokenKeys};
 use certs::{Authority, LEAF_DAYS, Pair, ServerCertificate};
 use db::{Db, account, project, setting};
 use model::{AccountId, Timestamp};
+use storage::{BlobStore, Files, S3};
 
-use crate::config::Config;
+use crate::config::{Backend, Config};
 
 /// Days before its end at which a certificate of our own is renewed.
 const RENEW_DAYS: i64 = 30;
@@ -20,7 +22,6 @@ const TOKEN_KEY: &str = "token-key";
 
 /// Makes the data folder, readable to nobody else.
 pub(crate) fn data_folder(folder: &Path) -> anyhow::Result<()> {
-    use anyhow::Context as _;
     use std::os::unix::fs::DirBuilderExt as _;
     if folder.is_dir() {
         return Ok(());
@@ -42,6 +43,18 @@ pub(crate) fn master_key(config: &Config) -> anyhow::Result<Arc<MasterKey>> {
         MasterKey::load(&path)?
     };
     Ok(Arc::new(key))
+}
+
+/// The blob store, looked at where it is not on this machine.
+pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
+    match config.storage.backend {
+        Backend::Files => Ok(Arc::new(Files::open(&config.blobs())?)),
+        Backend::S3 => {
+            let store = S3::open(&config.storage.s3).context("[storage.s3]")?;
+            store.probe().await.context("[storage.s3]")?;
+            Ok(Arc::new(store))
+        }
+    }
 }
 
 /// A secret of the installation: made once, kept encrypted in the database, the same for all

@@ -2,8 +2,11 @@
 
 mod audit;
 mod cert;
+mod db;
+mod gc;
 mod local;
 mod project;
+mod secret;
 mod storage;
 mod user;
 
@@ -58,6 +61,15 @@ enum Command {
     /// Look after stored blobs.
     #[command(subcommand)]
     Storage(storage::Command),
+    /// Look at and steer the garbage collection.
+    #[command(subcommand)]
+    Gc(gc::Command),
+    /// Look after the database's schema.
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Make secrets.
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Print the version.
     Version,
 }
@@ -133,6 +145,9 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
+        Command::Gc(command) => local::run(config, async |local| command.run(local).await),
+        Command::Db(command) => local::runtime()?.block_on(command.run(&config)),
+        Command::Secret(command) => command.run(),
         Command::Version => {
             print(concat!("gantry ", env!("CARGO_PKG_VERSION")));
             Ok(ExitCode::SUCCESS)

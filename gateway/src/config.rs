@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use auth::secret::Secret;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use storage::s3;
 
 pub(crate) use load::{ConfigError, load};
 
@@ -85,10 +86,12 @@ pub(crate) struct Tls {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Storage {
-    /// `files`. Default: `files`.
+    /// `files`, or `s3` for an object store that speaks S3. Default: `files`.
     pub(crate) backend: Backend,
     /// Folder of the files; empty for `blobs` in the data folder. Default: empty.
     pub(crate) path: String,
+    /// The bucket of `s3`.
+    pub(crate) s3: s3::Settings,
 }
 
 /// Kinds of blob stores.
@@ -97,6 +100,8 @@ pub(crate) struct Storage {
 pub(crate) enum Backend {
     /// Files below a folder.
     Files,
+    /// Objects in a bucket.
+    S3,
 }
 
 impl Default for Storage {
@@ -104,6 +109,7 @@ impl Default for Storage {
         Self {
             backend: Backend::Files,
             path: String::new(),
+            s3: s3::Settings::default(),
         }
     }
 }
@@ -185,11 +191,20 @@ impl Default for Uploads {
 pub(crate) struct Gc {
     /// Seconds that a blob is kept which nothing refers to. Default: 7200.
     pub(crate) grace_secs: u64,
+    /// Seconds that the bytes of a blob are kept after it was given up: at least the age of the oldest
+    /// database backup that may be restored. Default: 0.
+    pub(crate) hold_secs: u64,
+    /// Blobs that are removed in a minute at most; 0 for no bound. Default: 0.
+    pub(crate) blobs_per_minute: u64,
 }
 
 impl Default for Gc {
     fn default() -> Self {
-        Self { grace_secs: 7_200 }
+        Self {
+            grace_secs: 7_200,
+            hold_secs: 0,
+            blobs_per_minute: 0,
+        }
     }
 }
 

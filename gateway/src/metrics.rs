@@ -1,9 +1,11 @@
 //! What Prometheus scrapes. Labels come from closed sets: route template, method, status class.
 
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use jobs::gc::Progress;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -41,6 +43,10 @@ pub(crate) struct Metrics {
     pub(crate) pool_connections: IntGaugeVec,
     pub(crate) certificate_expiry: Gauge,
     pub(crate) audit_dropped: IntGauge,
+    pub(crate) gc_links: IntCounter,
+    pub(crate) gc_condemned: IntCounter,
+    pub(crate) gc_deleted: IntCounter,
+    pub(crate) gc_freed: IntCounter,
 }
 
 impl Metrics {
@@ -108,6 +114,13 @@ impl Metrics {
                 "gantry_audit_entries_dropped",
                 "Entries of refusals and failed logins dropped for want of room.",
             )?,
+            gc_links: counter(
+                "gantry_gc_links_removed_total",
+                "Links of blobs to repositories removed because nothing referred to them.",
+            )?,
+            gc_condemned: counter("gantry_gc_blobs_condemned_total", "Blobs given up.")?,
+            gc_deleted: counter("gantry_gc_objects_deleted_total", "Objects deleted.")?,
+            gc_freed: counter("gantry_gc_freed_bytes_total", "Bytes of objects deleted.")?,
             registry,
         };
         metrics.register()?;
@@ -119,7 +132,7 @@ impl Metrics {
         build
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 14] = [
+        let all: [Box<dyn prometheus::core::Collector>; 18] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.sent.clone()),
@@ -132,6 +145,10 @@ impl Metrics {
             Box::new(self.pool_connections.clone()),
             Box::new(self.certificate_expiry.clone()),
             Box::new(self.audit_dropped.clone()),
+            Box::new(self.gc_links.clone()),
+            Box::new(self.gc_condemned.clone()),
+            Box::new(self.gc_deleted.clone()),
+            Box::new(self.gc_freed.clone()),
             Box::new(build),
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         ];
@@ -164,6 +181,20 @@ impl Metrics {
             .get_or_init(|| self.durations.with_label_values(&[route.as_str()]));
         histogram.observe(took.as_secs_f64());
         self.sent.inc_by(sent);
+    }
+
+    /// Takes over what the garbage collection has counted.
+    pub(crate) fn collected(&self, progress: &Progress) {
+        let counters = [
+            (&self.gc_links, &progress.links),
+            (&self.gc_condemned, &progress.condemned),
+            (&self.gc_deleted, &progress.deleted),
+            (&self.gc_freed, &progress.freed),
+        ];
+        for (counter, total) in counters {
+            let total = total.load(Ordering::Relaxed);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
     }
 
     /// The text that Prometheus reads.

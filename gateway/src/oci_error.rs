@@ -240,6 +240,7 @@ fn registry(error: &Error) -> Response<Body> {
             "VIOLATE_FOREIGN_KEY_CONSTRAINT",
         ),
         Error::Body(body) => body_error(body),
+        Error::QuotaExceeded(_) => one(StatusCode::FORBIDDEN, "DENIED"),
         Error::Busy | Error::CannotRecord => later(
             StatusCode::SERVICE_UNAVAILABLE,
             "TOOMANYREQUESTS",

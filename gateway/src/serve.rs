@@ -20,7 +20,7 @@ use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
 use registry::{Limits, Registry};
-use storage::Files;
+use storage::BlobStore;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::bootstrap;
-use crate::config::{Config, Pulls};
+use crate::config::{Backend, Config, Pulls};
 use crate::connection::Connections;
 use crate::http::Listener;
 use crate::http::access_log::AccessLog;
@@ -140,7 +140,9 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     ));
     let password = bootstrap::administrator(&db, &config, &PasswordHasher::new(), now).await?;
     welcome::print(&config, password.as_ref());
-    let registry = Arc::new(registry(&config, &db, &clock, &master)?);
+    let store = bootstrap::store(&config).await?;
+    let registry = Arc::new(registry(&config, &db, &clock, &master, store));
+    let progress = Arc::new(jobs::gc::Progress::default());
     let app = Arc::new(App {
         admin: admin(&config, &db, &identity, &clock, authority.certificate_pem()),
         access_log: config
@@ -149,6 +151,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
             .then(|| Arc::new(AccessLog::new(config.log.format))),
         rate: Rate::new(config.limits.requests_per_second),
         metrics: Metrics::new()?,
+        collected: progress.clone(),
         drain: TaskTracker::new(),
         draining: false.into(),
         db: db.clone(),
@@ -159,6 +162,10 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         certificate: certificate.clone(),
         config,
     });
+    let gc = jobs::gc::Settings {
+        hold: Duration::from_secs(app.config.gc.hold_secs),
+        blobs_per_minute: app.config.gc.blobs_per_minute,
+    };
     let alone = start == Start::Fresh && app.config.database.url.is_empty();
     let jobs = Jobs {
         db,
@@ -166,6 +173,8 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         audit,
         master,
         clock,
+        gc,
+        progress,
         alone,
     };
     Ok(Opened {
@@ -181,21 +190,15 @@ fn registry(
     db: &Db,
     clock: &Arc<dyn Clock>,
     master: &Arc<auth::secret::MasterKey>,
-) -> anyhow::Result<Registry> {
-    let store = Arc::new(Files::open(&config.blobs())?);
+    store: Arc<dyn BlobStore>,
+) -> Registry {
     let limits = Limits {
         upload_expiry: Duration::from_secs(config.uploads.expiry_secs),
         grace: Duration::from_secs(config.gc.grace_secs),
         body_memory: config.limits.body_memory_mib << 20,
         each_pull: config.audit.pulls == Pulls::Each,
     };
-    Ok(Registry::new(
-        db.clone(),
-        store,
-        clock.clone(),
-        master.clone(),
-        limits,
-    ))
+    Registry::new(db.clone(), store, clock.clone(), master.clone(), limits)
 }
 
 fn admin(
@@ -218,7 +221,10 @@ fn admin(
             format!("{host}:{port}")
         },
         version: format!("v2.16.0-gantry.{}", env!("CARGO_PKG_VERSION")),
-        storage_provider: "filesystem",
+        storage_provider: match config.storage.backend {
+            Backend::Files => "filesystem",
+            Backend::S3 => "s3",
+        },
         ca_pem: config.tls.certificate.is_empty().then(|| ca.to_owned()),
         data_folder: config.server.data.clone(),
     };

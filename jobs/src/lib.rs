@@ -3,6 +3,8 @@
 pub mod audit_seal;
 pub mod check;
 pub mod flush;
+pub mod gc;
+pub mod import;
 pub mod sweep;
 pub mod upload_expiry;
 
@@ -10,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::secret::MasterKey;
-use db::Db;
 use db::audit::recorder::Recorder;
-use model::Clock;
+use db::quota::OverLimit;
+use db::{Db, lease};
+use model::{Clock, RepositoryName};
 use registry::Registry;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -28,6 +31,9 @@ pub enum Error {
     /// The store.
     #[error("the job cannot use the blob store")]
     Storage(#[from] storage::Error),
+    /// An import into a project that may not hold that much.
+    #[error("{0} does not fit into its project: {1:?}")]
+    OverLimit(RepositoryName, OverLimit),
     /// The registry.
     #[error("the job cannot use the registry")]
     Registry(#[from] registry::Error),
@@ -35,6 +41,9 @@ pub enum Error {
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How long a replica is the one that does a job, unless it says so again.
+const LEASE: Duration = Duration::from_secs(15);
 
 /// What jobs work on.
 #[derive(Clone)]
@@ -49,6 +58,10 @@ pub struct Jobs {
     pub master: Arc<MasterKey>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How garbage is collected.
+    pub gc: gc::Settings,
+    /// What was collected.
+    pub progress: Arc<gc::Progress>,
     /// Whether no other process writes into the store at the start, so that what an earlier one left
     /// is told and swept then; a successor may come any time later.
     pub alone: bool,
@@ -77,6 +90,20 @@ impl Jobs {
             self.clone(),
             async |jobs: &Self| jobs.seal_audit().await,
         ));
+        let ended = cancel.clone();
+        tasks.spawn(every(
+            second,
+            "gc",
+            cancel.clone(),
+            self.clone(),
+            // It may have much to do; what it leaves is done after the next start.
+            async move |jobs: &Self| {
+                tokio::select! {
+                    () = ended.cancelled() => Ok(()),
+                    done = jobs.collect_garbage() => done,
+                }
+            },
+        ));
         tasks.spawn(every(
             second * 30,
             "upload_expiry",
@@ -95,6 +122,38 @@ impl Jobs {
         if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last audit entries cannot be written");
         }
+        if let Err(error) = self.step_down().await {
+            tracing::warn!(%error, "other replicas wait for this one's work until its leases end");
+        }
+    }
+
+    /// Whether this process is the one that does what only one may do; that holds for [`LEASE`]. A process
+    /// alone on its database always is.
+    pub(crate) async fn leads(&self, name: &'static str) -> Result<bool> {
+        if !self.db.is_shared() {
+            return Ok(true);
+        }
+        let (holder, now) = (self.holder(), self.clock.now());
+        let taken = self.db.write(move |tx| {
+            Box::pin(async move { lease::take(tx, name, &holder, (now, now.plus(LEASE))).await })
+        });
+        Ok(taken.await?)
+    }
+
+    /// Lets another process go on at once.
+    async fn step_down(&self) -> Result<()> {
+        if !self.db.is_shared() {
+            return Ok(());
+        }
+        let holder = self.holder();
+        let given = self
+            .db
+            .write(move |tx| Box::pin(async move { lease::give_back(tx, &holder).await }));
+        Ok(given.await?)
+    }
+
+    fn holder(&self) -> String {
+        self.registry.process().to_string()
     }
 
     /// Sweeps what an earlier process left, unless this one ends before.

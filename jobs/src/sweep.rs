@@ -18,6 +18,9 @@ impl Jobs {
     /// # Errors
     /// When the store or the database fails; the rest is swept the next time.
     pub async fn sweep(&self) -> Result<()> {
+        if !self.leads("sweep").await? {
+            return Ok(());
+        }
         let (mark, open) = (self.mark().await?, self.open_from());
         for hour in self.registry.store().hours().await? {
             if (mark..open).contains(&hour) {
@@ -68,7 +71,7 @@ impl Jobs {
             for key in keys {
                 let running = !closed && key::is_of(key, self.registry.process());
                 if !known.contains(key) && !running {
-                    store.delete(key).await?;
+                    store.discard(key).await?;
                     swept += 1;
                 }
             }

@@ -15,6 +15,8 @@ pub struct ProjectFacts {
     pub name: ProjectName,
     /// Whether everyone may pull from it.
     pub public: bool,
+    /// Whether there is a limit to what it may hold.
+    pub limited: bool,
 }
 
 /// Why a caller may not do a thing. Whether the thing exists is not part of it.
@@ -37,6 +39,7 @@ macro_rules! repository_permits {
         #[derive(Clone, Debug)]
         pub struct $name {
             project: ProjectId,
+            limited: bool,
             repository: RepositoryName,
             caller: Caller,
         }
@@ -45,6 +48,11 @@ macro_rules! repository_permits {
             /// The project that the repository belongs to.
             pub fn project(&self) -> ProjectId {
                 self.project
+            }
+
+            /// Whether there is a limit to what the project may hold.
+            pub fn is_limited(&self) -> bool {
+                self.limited
             }
 
             /// The repository.
@@ -127,7 +135,8 @@ pub fn permit_pull(
         Action::Pull,
     )?;
     Ok(PullPermit {
-        project,
+        project: project.id,
+        limited: project.limited,
         repository: repository.clone(),
         caller: caller.clone(),
     })
@@ -150,7 +159,8 @@ pub fn permit_push(
         Action::Push,
     )?;
     Ok(PushPermit {
-        project,
+        project: project.id,
+        limited: project.limited,
         repository: repository.clone(),
         caller: caller.clone(),
     })
@@ -173,7 +183,8 @@ pub fn permit_delete(
         Action::Delete,
     )?;
     Ok(DeletePermit {
-        project,
+        project: project.id,
+        limited: project.limited,
         repository: repository.clone(),
         caller: caller.clone(),
     })
@@ -269,19 +280,19 @@ pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
     }
 }
 
-fn check(
+fn check<'p>(
     caller: &Caller,
     repository: &RepositoryName,
-    project: Option<&ProjectFacts>,
+    project: Option<&'p ProjectFacts>,
     resource: Resource,
     action: Action,
-) -> Result<ProjectId, Refusal> {
+) -> Result<&'p ProjectFacts, Refusal> {
     match project {
         Some(project) if allowed(caller, project, resource, action) => {
             // What everyone may do, a narrower token does not take away.
             let public = project.public && table::public_allows(resource, action);
             if public || caller.granted(repository, action) {
-                Ok(project.id)
+                Ok(project)
             } else {
                 Err(Refusal::TokenTooNarrow)
             }
@@ -340,6 +351,7 @@ mod tests {
             id: ProjectId(1),
             name: "team".parse().unwrap(),
             public,
+            limited: false,
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use db::blob::StoredBlob;
+use db::blob::{LinkedBlob, Place, StoredBlob};
+use db::quota::Taking;
 use db::{audit, blob, repository};
 use futures_util::{Stream, TryStreamExt as _};
 use model::{Digest, RepositoryName};
@@ -47,9 +48,42 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::BlobUnknown`] where it links none.
-    pub async fn stat_blob(&self, permit: &PullPermit, digest: &Digest) -> Result<Arc<StoredBlob>> {
+    pub async fn stat_blob(&self, permit: &PullPermit, digest: &Digest) -> Result<Arc<LinkedBlob>> {
         let found = blob::linked(&self.db, permit.repository(), digest).await?;
         found.ok_or(Error::BlobUnknown(*digest))
+    }
+
+    /// Promises to whoever was told that a blob is there that it stays for a while: clients do not upload
+    /// what they have seen. Writes only where nothing refers to the blob and its lease is half over.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] where it went meanwhile.
+    pub async fn renew_blob(&self, permit: &PullPermit, linked: &LinkedBlob) -> Result<()> {
+        let now = self.clock.now();
+        let name = permit.repository();
+        if linked.lease_until >= now.plus(self.limits.grace / 2) {
+            return Ok(());
+        }
+        let mut tx = self.db.reader().await?;
+        if blob::is_named(&mut tx, name, linked.blob.id).await? {
+            return Ok(());
+        }
+        drop(tx);
+        let (name, stored) = (name.clone(), linked.blob.clone());
+        let lease = now.plus(self.limits.grace);
+        let renewed = self.db.write(move |tx| {
+            Box::pin(async move {
+                match repository::id(tx, &name).await? {
+                    Some(id) => blob::renew(tx, (id, &name), &stored, lease).await,
+                    None => Ok(false),
+                }
+            })
+        });
+        if renewed.await? {
+            Ok(())
+        } else {
+            Err(Error::BlobUnknown(linked.blob.digest))
+        }
     }
 
     /// The bytes of a blob within a range, which must lie within its size.
@@ -106,15 +140,23 @@ impl Registry {
         let (project, name) = (permit.project(), permit.repository().clone());
         let (now, digest) = (self.clock.now(), *digest);
         let lease = now.plus(self.limits.grace);
-        let linked = self.db.write(move |tx| {
+        let linked = self.charging(project, move |taking, tx| {
+            let (name, found) = (name.clone(), found.clone());
             Box::pin(async move {
                 // Looked at again: it may be gone since.
-                let live = blob::live(tx, &digest).await?;
-                let Some(live) = live.filter(|live| live.id == found.id) else {
+                let live = blob::hold_live(tx, &digest).await?;
+                let Some(live) = live.filter(|live| live.id == found.blob.id) else {
                     return Ok(false);
                 };
-                let id = repository::ensure(tx, project, &name, now).await?;
-                blob::link(tx, (id, &name), &live, lease).await?;
+                let at = Place {
+                    project,
+                    repository: repository::ensure(tx, project, &name, now).await?,
+                    name: &name,
+                    taking,
+                };
+                blob::link(tx, at, &live, lease)
+                    .await?
+                    .map_err(Error::QuotaExceeded)?;
                 Ok::<_, Error>(true)
             })
         });
@@ -138,25 +180,33 @@ impl Registry {
     #[instrument(name = "registry.blob.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_blob(&self, permit: &DeletePermit, digest: &Digest) -> Result<()> {
         let (name, digest) = (permit.repository().clone(), *digest);
+        let (project, now) = (permit.project(), self.clock.now());
         let entry = self.audit_entry(
             permit.caller(),
-            permit.project(),
+            project,
             ("delete", "blob"),
             format!("{name}@{digest}"),
         );
         let deleted = self.db.write(move |tx| {
             Box::pin(async move {
-                let id = repository::id(tx, &name)
-                    .await?
-                    .ok_or(Error::BlobUnknown(digest))?;
+                let unknown = || Error::BlobUnknown(digest);
+                let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
+                // Held first: a manifest that names it cannot come meanwhile.
+                let stored = blob::hold_alone(tx, &digest).await?.ok_or_else(unknown)?;
                 if let Some(manifest) = blob::named_by(tx, id, &digest).await? {
                     return Err(Error::BlobInUse {
                         blob: digest,
                         manifest,
                     });
                 }
-                if !blob::unlink(tx, (id, &name), &digest).await? {
-                    return Err(Error::BlobUnknown(digest));
+                let at = Place {
+                    project,
+                    repository: id,
+                    name: &name,
+                    taking: Taking::default(),
+                };
+                if !blob::unlink(tx, at, &stored, now).await? {
+                    return Err(unknown());
                 }
                 Ok(audit::append(tx, &entry).await?)
             })

@@ -1,5 +1,6 @@
 //! What can go wrong with a push, a pull or a delete. The gateway maps each to a status and a code.
 
+use db::quota::OverLimit;
 use model::manifest::InvalidManifest;
 use model::{Digest, Reference, RepositoryName};
 
@@ -75,6 +76,9 @@ pub enum Error {
         /// The index.
         parent: Digest,
     },
+    /// The project may not hold that much.
+    #[error("{}", over_limit(.0))]
+    QuotaExceeded(OverLimit),
     /// The request's body did not come whole.
     #[error("the request's body did not come whole")]
     Body(#[from] BodyError),
@@ -99,4 +103,29 @@ impl Error {
             Reference::Digest(digest) => format!("{repository}@{digest}"),
         })
     }
+}
+
+/// In the words that Harbor's clients know.
+fn over_limit(over: &OverLimit) -> String {
+    format!(
+        "adding {} of storage resource, which when updated to current usage of {} will exceed the configured upper limit of {}.",
+        units(over.adding),
+        units(over.used),
+        units(over.limit)
+    )
+}
+
+/// Bytes in the largest unit that leaves a whole part, with one decimal.
+fn units(bytes: i64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut size = bytes as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if size.abs() < 1024.0 {
+            break;
+        }
+        size /= 1024.0;
+        unit = larger;
+    }
+    format!("{size:.1} {unit}")
 }

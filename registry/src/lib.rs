@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use auth::secret::MasterKey;
 use bytes::Bytes;
-use db::Db;
 use db::audit::NewEntry;
+use db::quota::{self, Taking};
+use db::{Db, Tx};
+use futures_util::future::BoxFuture;
 use model::{BlobId, Clock, ProjectId};
 use moka::sync::Cache;
 use policy::Caller;
@@ -47,6 +49,8 @@ pub struct Limits {
 pub const LARGEST_MANIFEST: usize = 4 << 20;
 /// Bytes of small blobs kept in memory.
 const SMALL_BLOBS: u64 = 12 << 20;
+/// How often a transaction is run that meets others.
+const ATTEMPTS: u32 = 4;
 /// The unit of the body budget, in bytes.
 const BUDGET_UNIT: usize = 64 << 10;
 
@@ -124,6 +128,38 @@ impl Registry {
     /// Bytes of the body budget that are free.
     pub fn free_body_memory(&self) -> usize {
         self.budget.available_permits() * BUDGET_UNIT
+    }
+
+    /// Runs a transaction that takes room of a project: beside others while there is enough, alone where
+    /// there is not; and again where it met others in a circle.
+    async fn charging<T, F>(&self, project: ProjectId, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(Taking, &'t mut Tx) -> BoxFuture<'t, Result<T>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        let mut taking = Taking::Shared;
+        let mut attempts = ATTEMPTS;
+        loop {
+            let work = work.clone();
+            let done = self.db.write(move |tx| {
+                Box::pin(async move {
+                    if taking == Taking::Alone {
+                        quota::hold(tx, project).await?;
+                    }
+                    work(taking, tx).await
+                })
+            });
+            attempts = attempts.saturating_sub(1);
+            match done.await {
+                Err(Error::Database(db::Error::Crowded)) => taking = Taking::Alone,
+                Err(Error::Database(error)) if attempts > 0 && error.is_collision() => {}
+                done => return done,
+            }
+        }
     }
 
     fn audit_entry(

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use db::audit::NewEntry;
+use db::blob::Place;
 use db::manifest::{Found, StoredManifest};
+use db::quota::Taking;
 use db::{audit, manifest, repository, tag};
-use model::{Algorithm, Digest, Manifest, Reference, Tag};
+use model::{Algorithm, Digest, Manifest, Reference, Tag, Timestamp};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
@@ -121,19 +124,30 @@ impl Registry {
                 .map(|tag| resource(format!("{name}:{tag}")))
                 .collect()
         };
-        let payload = new.payload;
-        let stored = self.db.write(move |tx| {
+        let (parsed, payload) = (Arc::new(parsed), new.payload);
+        let (tags, entries): (Arc<[Tag]>, Arc<[NewEntry]>) = (tags.into(), entries.into());
+        let stored = self.charging(project, move |taking, tx| {
+            let (parsed, payload) = (parsed.clone(), payload.clone());
+            let (name, tags, entries) = (name.clone(), tags.clone(), entries.clone());
             Box::pin(async move {
                 let id = repository::ensure(tx, project, &name, now).await?;
                 let found = manifest::find_children(tx, id, &parsed.children).await?;
                 refuse_missing(&parsed, &found)?;
-                let to = (&parsed, &payload[..]);
-                let row = manifest::store(tx, (id, &name), &digest, to, &found, now).await?;
-                for tag in &tags {
+                let at = Place {
+                    project,
+                    repository: id,
+                    name: &name,
+                    taking,
+                };
+                let what = (&*parsed, &payload[..]);
+                let row = manifest::store(tx, at, &digest, what, &found, now)
+                    .await?
+                    .map_err(Error::QuotaExceeded)?;
+                for tag in &*tags {
                     tag::set(tx, (id, &name), tag, row, now).await?;
                 }
                 repository::publish(tx, id, now).await?;
-                for entry in &entries {
+                for entry in &*entries {
                     audit::append(tx, entry).await?;
                 }
                 Ok::<_, Error>(())
@@ -159,8 +173,10 @@ impl Registry {
             Reference::Tag(tag) => ("tag", format!("{name}:{tag}")),
             Reference::Digest(digest) => ("artifact", format!("{name}@{digest}")),
         };
-        let entry = self.audit_entry(permit.caller(), permit.project(), ("delete", kind), text);
+        let project = permit.project();
+        let entry = self.audit_entry(permit.caller(), project, ("delete", kind), text);
         let reference = reference.clone();
+        let lease = self.clock.now().plus(self.limits.grace);
         let deleted = self.db.write(move |tx| {
             Box::pin(async move {
                 let unknown = || Error::manifest_unknown(&name, &reference);
@@ -180,8 +196,14 @@ impl Registry {
                                 parent,
                             });
                         }
-                        manifest::delete(tx, (id, &name), (row, digest)).await?;
-                        delete_referrers(tx, (id, &name), *digest).await?;
+                        let at = Place {
+                            project,
+                            repository: id,
+                            name: &name,
+                            taking: Taking::default(),
+                        };
+                        manifest::delete(tx, at, (row, digest), lease).await?;
+                        delete_referrers(tx, at, *digest, lease).await?;
                     }
                 }
                 Ok(audit::append(tx, &entry).await?)
@@ -240,13 +262,14 @@ fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
 /// Deletes the untagged referrers of a subject that is gone, and theirs.
 async fn delete_referrers(
     tx: &mut db::Tx,
-    repository: (model::RepositoryId, &model::RepositoryName),
+    at: Place<'_>,
     subject: Digest,
+    lease: Timestamp,
 ) -> Result<()> {
     let mut gone = vec![subject];
     while let Some(subject) = gone.pop() {
-        for (row, digest) in manifest::untagged_referrers(tx, repository.0, &subject).await? {
-            manifest::delete(tx, repository, (row, &digest)).await?;
+        for (row, digest) in manifest::untagged_referrers(tx, at.repository, &subject).await? {
+            manifest::delete(tx, at, (row, &digest), lease).await?;
             gone.push(digest);
         }
     }

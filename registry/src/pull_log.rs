@@ -1,14 +1,14 @@
 //! Pulls that happened within the last second: counted in memory, written in batches, so that a pull
 //! writes nothing itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use db::audit::{self, NewEntry};
-use db::{Db, manifest, repository};
-use model::{AccountId, Clock, Digest, ProjectId, Reference, RepositoryName};
+use db::{Db, Tx, manifest, repository, tag};
+use model::{AccountId, Clock, Digest, ProjectId, Reference, RepositoryName, Tag, Timestamp};
 use parking_lot::Mutex;
 use policy::{Caller, PullPermit};
 
@@ -152,22 +152,54 @@ impl Registry {
     }
 }
 
+/// What pulls add up to. Rows are changed in the order in which deletes and pushes hold them, so that
+/// replicas never wait for each other in a circle: tags, manifests, repositories, each sorted.
+#[derive(Default)]
+struct Sums {
+    tags: BTreeSet<(RepositoryName, Tag)>,
+    manifests: BTreeMap<(RepositoryName, Digest), i64>,
+    repositories: BTreeMap<RepositoryName, i64>,
+}
+
+impl Sums {
+    fn of(pulls: &[(Pull, i64)]) -> Self {
+        let mut sums = Self::default();
+        for (pull, times) in pulls {
+            let Some((reference, digest)) = &pull.manifest else {
+                continue;
+            };
+            let name = &pull.repository;
+            if let Reference::Tag(tag) = reference {
+                sums.tags.insert((name.clone(), tag.clone()));
+            }
+            *sums.manifests.entry((name.clone(), *digest)).or_default() += times;
+            *sums.repositories.entry(name.clone()).or_default() += times;
+        }
+        sums
+    }
+
+    async fn store(&self, tx: &mut Tx, now: Timestamp) -> db::Result<()> {
+        for (name, tag) in &self.tags {
+            tag::note_pull(tx, name, tag, now).await?;
+        }
+        for ((name, digest), times) in &self.manifests {
+            manifest::note_pulls(tx, name, digest, *times, now).await?;
+        }
+        for (name, times) in &self.repositories {
+            repository::count_pulls(tx, name, *times).await?;
+        }
+        Ok(())
+    }
+}
+
 async fn write(db: &Db, clock: &Arc<dyn Clock>, pulls: Vec<(Pull, i64)>) -> Result<()> {
     let clock = clock.clone();
     let written = db.write(move |tx| {
         Box::pin(async move {
             for (pull, times) in &pulls {
                 audit::append(tx, &pull.entry(&*clock, *times)).await?;
-                if let Some((reference, digest)) = &pull.manifest {
-                    let tag = match reference {
-                        Reference::Tag(tag) => Some(tag.as_str()),
-                        Reference::Digest(_) => None,
-                    };
-                    manifest::note_pulls(tx, &pull.repository, digest, tag, *times, clock.now())
-                        .await?;
-                    repository::count_pulls(tx, &pull.repository, *times).await?;
-                }
             }
+            Sums::of(&pulls).store(tx, clock.now()).await?;
             Ok::<_, Error>(())
         })
     });

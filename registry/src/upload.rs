@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::blob::StoredBlob;
-use db::upload::{self, State, Upload};
+use db::quota;
+use db::upload::{self, Owner, State, Upload};
 use model::{AccountId, Algorithm, ContentRange, Digest, Hasher};
 use policy::PushPermit;
-use storage::key;
+use storage::{Checkpoint, key};
 use tracing::{Instrument as _, instrument};
 
 pub use session::Session;
@@ -23,10 +24,41 @@ use writing::FirstRow;
 use crate::body::Batches;
 use crate::{Body, Error, Registry, Result};
 
+/// Bytes that a request brings.
+pub struct Chunk {
+    /// What is known of them ahead.
+    pub extent: Extent,
+    /// The bytes.
+    pub body: Body,
+}
+
+/// What is known ahead of the bytes that come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    /// Where they belong.
+    pub range: Option<ContentRange>,
+    /// How many they are.
+    pub length: Option<u64>,
+}
+
 impl Registry {
     /// Begins a session. Nothing is written: its id says all there is to know.
-    pub fn begin_upload(&self, permit: &PushPermit, algorithm: Algorithm) -> Session {
-        Session::begin(&self.master, permit, algorithm, self.clock.now())
+    ///
+    /// # Errors
+    /// [`Error::QuotaExceeded`] where the project is above its limit already.
+    pub async fn begin_upload(&self, permit: &PushPermit, algorithm: Algorithm) -> Result<Session> {
+        if permit.is_limited() {
+            let mut tx = self.db.reader().await?;
+            if let Some(over) = quota::exceeded(&mut tx, permit.project()).await? {
+                return Err(Error::QuotaExceeded(over));
+            }
+        }
+        Ok(Session::begin(
+            &self.master,
+            permit,
+            algorithm,
+            self.clock.now(),
+        ))
     }
 
     /// The session that an id names, which must have been given to the same caller for the same
@@ -72,11 +104,10 @@ impl Registry {
         self: &Arc<Self>,
         permit: &PushPermit,
         session: &Session,
-        range: Option<ContentRange>,
-        body: Body,
+        chunk: Chunk,
     ) -> Result<u64> {
         let (this, permit, session) = (self.clone(), permit.clone(), session.clone());
-        self.to_the_end(async move { this.append(&permit, &session, range, body).await })
+        self.to_the_end(async move { this.append(&permit, &session, chunk).await })
             .await
     }
 
@@ -92,12 +123,11 @@ impl Registry {
         permit: &PushPermit,
         session: &Session,
         digest: &Digest,
-        range: Option<ContentRange>,
-        body: Body,
+        chunk: Chunk,
     ) -> Result<StoredBlob> {
         let (this, permit, session, digest) =
             (self.clone(), permit.clone(), session.clone(), *digest);
-        self.to_the_end(async move { this.finish(&permit, &session, &digest, range, body).await })
+        self.to_the_end(async move { this.finish(&permit, &session, &digest, chunk).await })
             .await
     }
 
@@ -116,22 +146,21 @@ impl Registry {
         &self,
         permit: &PushPermit,
         session: &Session,
-        range: Option<ContentRange>,
-        body: Body,
+        Chunk { extent, body }: Chunk,
     ) -> Result<u64> {
         let row = self.row(session).await?;
         let at = row.as_ref().map_or(0, |row| row.size);
-        in_order(session, range, at)?;
+        in_order(session, extent, at)?;
         let _memory = self.body_memory().await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
         if first.is_empty() {
             ended.unwrap_or(Ok(()))?;
-            right_size(range, 0)?;
+            right_size(extent, 0)?;
             return Ok(at);
         }
         let row = FirstRow::for_body(&ended);
-        let mut writing = self.take_over(permit, session, range, row).await?;
+        let mut writing = self.take_over(permit, session, extent, row).await?;
         let at = writing.size;
         let received = self
             .receive(permit, session, &mut writing, (first, ended), &mut batches)
@@ -141,7 +170,7 @@ impl Registry {
             Err(error) => return Err(self.abandon(writing, error).await),
         };
         if ended.is_ok()
-            && let Err(error) = right_size(range, writing.size - at)
+            && let Err(error) = right_size(extent, writing.size - at)
         {
             return Err(self.abandon(writing, error).await);
         }
@@ -157,27 +186,26 @@ impl Registry {
         permit: &PushPermit,
         session: &Session,
         digest: &Digest,
-        range: Option<ContentRange>,
-        body: Body,
+        Chunk { extent, body }: Chunk,
     ) -> Result<StoredBlob> {
         let row = self.row(session).await?;
-        in_order(session, range, row.as_ref().map_or(0, |row| row.size))?;
+        in_order(session, extent, row.as_ref().map_or(0, |row| row.size))?;
         let _memory = self.body_memory().await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
         let (object, finished) = match (row, ended) {
             (Some(_), Some(Ok(()))) if first.is_empty() => {
-                right_size(range, 0)?;
-                self.finish_as_stored(session, range).await?
+                right_size(extent, 0)?;
+                self.finish_as_stored(session, extent).await?
             }
             (None, Some(Ok(()))) => {
-                right_size(range, first.iter().map(|bytes| bytes.len() as u64).sum())?;
+                right_size(extent, first.iter().map(|bytes| bytes.len() as u64).sum())?;
                 self.finish_in_one(session, first).await?
             }
             (_, ended) => {
                 let row = FirstRow::AtOnce;
-                let writing = self.take_over(permit, session, range, row).await?;
-                self.finish_received(permit, session, writing, range, (first, ended), batches)
+                let writing = self.take_over(permit, session, extent, row).await?;
+                self.finish_received(permit, session, writing, extent, (first, ended), batches)
                     .await?
             }
         };
@@ -196,17 +224,11 @@ impl Registry {
 
     async fn close(&self, permit: &PushPermit, session: &Session) -> Result<()> {
         let row = self.row(session).await?;
-        let (id, name, account) = (
-            session.id().to_owned(),
-            permit.repository().clone(),
-            account(permit),
-        );
+        let (id, owner) = (session.id().to_owned(), owner(permit));
         let now = self.clock.now();
         let expires_at = session.started().max(now).plus(self.limits.upload_expiry);
         let cancelled = self.db.write(move |tx| {
-            Box::pin(
-                async move { upload::cancel(tx, &id, (&name, account), now, expires_at).await },
-            )
+            Box::pin(async move { upload::cancel(tx, &id, &owner, now, expires_at).await })
         });
         cancelled.await?;
         if let Some(key) = row.and_then(|row| row.key) {
@@ -217,7 +239,7 @@ impl Registry {
 
     /// Deletes an object that no row names. Where that fails, the sweeper finds it.
     async fn discard(&self, key: &str) {
-        if let Err(error) = self.store.delete(key).await {
+        if let Err(error) = self.store.discard(key).await {
             tracing::warn!(object.key = key, %error, "cannot discard an object; the sweeper will");
         }
     }
@@ -267,22 +289,32 @@ fn interrupted(action: &'static str, error: tokio::task::JoinError) -> Error {
     })
 }
 
-fn account(permit: &PushPermit) -> AccountId {
-    permit.caller().account().unwrap_or(AccountId(0))
-}
-
-fn hasher(session: &Session, state: Option<&[u8]>) -> Result<Hasher> {
-    match state {
-        None => Ok(Hasher::new(session.algorithm())),
-        Some(state) => Hasher::from_state(state).ok_or(Error::Database(db::Error::Corrupt {
-            table: "upload",
-            column: "hash_state",
-        })),
+fn owner(permit: &PushPermit) -> Owner {
+    Owner {
+        repository: permit.repository().clone(),
+        project: permit.project(),
+        account: permit.caller().account().unwrap_or(AccountId(0)),
     }
 }
 
-fn in_order(session: &Session, range: Option<ContentRange>, at: u64) -> Result<()> {
-    match range {
+/// Where the row says that the bytes stand.
+fn checkpoint_of(session: &Session, row: &Upload) -> Result<Checkpoint> {
+    let hasher = match &row.hash_state {
+        None => Hasher::new(session.algorithm()),
+        Some(state) => Hasher::from_state(state).ok_or(Error::Database(db::Error::Corrupt {
+            table: "upload",
+            column: "hash_state",
+        }))?,
+    };
+    Ok(Checkpoint {
+        size: row.size,
+        hasher,
+        state: row.store_state.clone(),
+    })
+}
+
+fn in_order(session: &Session, extent: Extent, at: u64) -> Result<()> {
+    match extent.range {
         Some(range) if range.first != at => Err(Error::ChunkOutOfOrder {
             session: session.id().to_owned(),
             expected: at,
@@ -291,8 +323,8 @@ fn in_order(session: &Session, range: Option<ContentRange>, at: u64) -> Result<(
     }
 }
 
-fn right_size(range: Option<ContentRange>, actual: u64) -> Result<()> {
-    match range {
+fn right_size(extent: Extent, actual: u64) -> Result<()> {
+    match extent.range {
         Some(range) if range.length() != actual => Err(Error::SizeMismatch {
             stated: range.length(),
             actual,

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
+use futures_util::stream;
 use model::Hasher;
 
 use crate::files::reader::Reader;
 use crate::files::writer::Writer;
-use crate::{BlobStore, BlobWriter, Chunks, Error, Result};
+use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Result, Walk};
 
 /// A store of files below one folder.
 #[derive(Clone, Debug)]
@@ -81,15 +82,15 @@ impl BlobStore for Files {
         )))
     }
 
-    async fn resume(&self, key: &str, at: u64, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
+    async fn resume(&self, key: &str, at: Checkpoint) -> Result<Box<dyn BlobWriter>> {
         let path = self.path(key);
         let opened = blocking(move || {
             let file = File::options().read(true).write(true).open(&path)?;
             let size = file.metadata()?.len();
-            if size > at {
-                file.set_len(at)?;
+            if size > at.size {
+                file.set_len(at.size)?;
             }
-            Ok((file, size >= at, path))
+            Ok((file, size >= at.size, path))
         });
         let (file, whole, path) = opened.await.map_err(|error| failed("resume", key, error))?;
         if !whole {
@@ -99,10 +100,23 @@ impl BlobStore for Files {
             key,
             path,
             file,
-            at,
-            hasher,
+            at.size,
+            at.hasher,
             self.durable_hour.clone(),
         )))
+    }
+
+    async fn seal(&self, key: &str, at: Checkpoint) -> Result<()> {
+        let path = self.path(key);
+        // As cheap as opening; all is durable already.
+        let metadata = std::fs::metadata(&path).map_err(|error| failed("seal", key, error))?;
+        match metadata.len().cmp(&at.size) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Less => Err(Error::Truncated(key.to_owned())),
+            std::cmp::Ordering::Greater => blocking(move || cut(&path, at.size))
+                .await
+                .map_err(|error| failed("seal", key, error)),
+        }
     }
 
     async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks> {
@@ -120,14 +134,21 @@ impl BlobStore for Files {
         }
     }
 
-    async fn delete(&self, key: &str) -> Result<()> {
-        let path = self.path(key);
-        match blocking(move || std::fs::remove_file(path)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("delete", key, error))
-            }
-            _ => Ok(()),
-        }
+    async fn delete(&self, keys: &[String]) -> Result<()> {
+        let paths: Vec<(String, PathBuf)> = keys
+            .iter()
+            .map(|key| (key.clone(), self.path(key)))
+            .collect();
+        let removed = tokio::task::spawn_blocking(move || {
+            paths.iter().try_for_each(|(key, path)| remove(key, path))
+        });
+        removed
+            .await
+            .unwrap_or_else(|error| Err(failed("delete", ".", io::Error::other(error))))
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        self.delete(&[key.to_owned()]).await
     }
 
     async fn hours(&self) -> Result<Vec<i64>> {
@@ -149,11 +170,60 @@ impl BlobStore for Files {
             .collect())
     }
 
+    async fn walk(&self, folder: &str) -> Result<Walk> {
+        let (root, below) = (self.folder.clone(), self.path(folder));
+        let (found, walk) = tokio::sync::mpsc::channel(WALKED_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let files = walkdir::WalkDir::new(below).into_iter();
+            for entry in files.filter_map(|entry| file(&root, entry)) {
+                if found.blocking_send(entry).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Box::pin(stream::unfold(walk, async |mut walk| {
+            walk.recv().await.map(|entry| (entry, walk))
+        })))
+    }
+
     async fn forget_hour(&self, hour: i64) -> Result<()> {
         let folder = self.path(&hour.to_string());
         // A folder that is not empty stays.
         let _ = blocking(move || std::fs::remove_dir(folder)).await;
         Ok(())
+    }
+}
+
+fn remove(key: &str, path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", key, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Cuts a file off, durably.
+fn cut(path: &Path, size: u64) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    file.set_len(size)?;
+    file.sync_data()
+}
+
+/// Entries of a walk that wait to be looked at.
+const WALKED_AHEAD: usize = 1_024;
+
+/// A file that a walk found: its key and size. A folder that is not there has none.
+fn file(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Result<(String, u64)>> {
+    let found = entry.and_then(|entry| Ok((entry.metadata()?, entry)));
+    match found {
+        Ok((metadata, entry)) if metadata.is_file() => {
+            let key = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            Some(Ok((key.to_string_lossy().into_owned(), metadata.len())))
+        }
+        Ok(_) => None,
+        Err(error) => {
+            let error = io::Error::from(error);
+            (error.kind() != io::ErrorKind::NotFound).then(|| Err(failed("list", ".", error)))
+        }
     }
 }
 

@@ -8,6 +8,12 @@ use model::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(pub [u8; 4]);
 
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 /// A new key. `random` comes from a cryptographic source.
 pub fn new(now: Timestamp, process: Process, random: [u8; 16]) -> String {
     format!(

@@ -5,9 +5,11 @@ pub mod conformance;
 pub mod files;
 pub mod key;
 pub mod memory;
+pub mod s3;
 
 use std::ops::Range;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +18,7 @@ use model::{Digest, Hasher};
 
 pub use files::Files;
 pub use memory::Memory;
+pub use s3::S3;
 
 /// Why bytes could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +46,50 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The store could not be reached, or could not answer now: the same may succeed later.
+    #[error("the store is not available to {action} object {key}")]
+    Unavailable {
+        /// What was tried.
+        action: &'static str,
+        /// On which object.
+        key: String,
+        /// What happened.
+        #[source]
+        source: Cause,
+    },
+    /// No memory became free for bytes on their way to the store.
+    #[error("no memory became free within {1:?} to write object {0}")]
+    Busy(String, Duration),
+    /// The bucket cannot be used as things are.
+    #[error("cannot use bucket {bucket}: {reason}")]
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// What the store answered.
+        #[source]
+        source: Cause,
+    },
+    /// A setting cannot be used.
+    #[error("cannot use the storage setting {name}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Cause,
+    },
 }
+
+/// What is behind an error of a store on the network.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Keys and sizes of objects, in no order.
+pub type Walk = Pin<Box<dyn Stream<Item = Result<(String, u64)>> + Send>>;
 
 /// Bytes of a blob, in order. It ends early only with an error.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send + Sync>>;
@@ -56,19 +99,28 @@ pub const AHEAD: usize = 3;
 
 /// Where blob bytes are kept.
 ///
-/// Keys are chosen by [`key::new`] and used once. An object is written by one writer, and read only
-/// after it was finished. Nothing is atomic but what the methods say; a crash may leave any prefix of
-/// an object that was not finished.
+/// Keys are chosen by [`key::new`] and used once: `create` is called once in a key's life, by one
+/// process. An object is written by one writer at a time, and read only after it was finished or sealed.
+/// Nothing is atomic but what the methods say; a crash may leave any prefix of an object that was not
+/// finished.
 #[async_trait]
 pub trait BlobStore: Send + Sync + 'static {
     /// Starts an object. Nothing need be there before the first write.
     async fn create(&self, key: &str, hasher: Hasher) -> Result<Box<dyn BlobWriter>>;
 
-    /// Goes on with an object at a checkpoint: what lies behind it is cut off.
+    /// Goes on with an object at a checkpoint: what lies behind it is forgotten. Of an object's
+    /// checkpoints that [`BlobWriter::checkpoint`] made, the two newest can be resumed.
     ///
     /// # Errors
     /// [`Error::Missing`] or [`Error::Truncated`] where the checkpoint's bytes are not there.
-    async fn resume(&self, key: &str, at: u64, hasher: Hasher) -> Result<Box<dyn BlobWriter>>;
+    async fn resume(&self, key: &str, at: Checkpoint) -> Result<Box<dyn BlobWriter>>;
+
+    /// Makes an object whole that ends at a checkpoint, durably; what lies behind it is forgotten. To
+    /// do it again is no error.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] or [`Error::Truncated`] where the checkpoint's bytes are not there.
+    async fn seal(&self, key: &str, at: Checkpoint) -> Result<()>;
 
     /// The bytes of a finished object within `range`.
     ///
@@ -76,20 +128,34 @@ pub trait BlobStore: Send + Sync + 'static {
     /// [`Error::Missing`] where there is none; one that is too short fails while it is read.
     async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks>;
 
-    /// The object's size; `None` where there is none.
+    /// The size of a finished object; `None` where there is none.
     async fn size(&self, key: &str) -> Result<Option<u64>>;
 
-    /// Removes an object. One that is not there is no error.
-    async fn delete(&self, key: &str) -> Result<()>;
+    /// Removes finished objects. Those that are not there are no error.
+    async fn delete(&self, keys: &[String]) -> Result<()>;
 
-    /// The hours (since 1970) in which objects were started that are still there.
+    /// Removes all that there is of an object that was never finished, whoever started it. Where there
+    /// is nothing that is no error.
+    async fn discard(&self, key: &str) -> Result<()>;
+
+    /// The hours (since 1970) in which objects were started that are still there, finished or not.
     async fn hours(&self) -> Result<Vec<i64>>;
 
-    /// Keys of the objects that were started in an hour.
+    /// Keys of the objects that were started in an hour, finished or not, each once.
     async fn list(&self, hour: i64) -> Result<Vec<String>>;
+
+    /// Keys and sizes of all finished objects below a folder, whoever made them.
+    async fn walk(&self, folder: &str) -> Result<Walk>;
 
     /// Gives back what an hour without objects may have left, such as an empty folder.
     async fn forget_hour(&self, hour: i64) -> Result<()>;
+
+    /// A URL under which a client reads the object from the store directly, for as long as it lasts;
+    /// `None` where the store has none. Whether the object is there is not looked at.
+    async fn presigned(&self, key: &str, lasts: Duration) -> Result<Option<String>> {
+        let _ = (key, lasts);
+        Ok(None)
+    }
 }
 
 /// An object that is being written.
@@ -97,12 +163,15 @@ pub trait BlobStore: Send + Sync + 'static {
 pub trait BlobWriter: Send {
     /// Takes bytes over: they are hashed and written in the background while the next ones are
     /// collected. At most [`AHEAD`] batches are held. An error may come with a later call.
-    async fn write(&mut self, batch: Vec<Bytes>) -> Result<()>;
+    ///
+    /// Returns the newest checkpoint that was reached on the way, if one was.
+    async fn write(&mut self, batch: Vec<Bytes>) -> Result<Option<Checkpoint>>;
 
-    /// Makes all bytes durable; how many there are, and the state of their hash.
+    /// Makes all bytes durable.
     async fn checkpoint(&mut self) -> Result<Checkpoint>;
 
-    /// Gives the object up: when this returns, nothing that was handed over is written any more.
+    /// Gives the object up: when this returns, nothing that was handed over is written any more. What
+    /// was written stays, and can be resumed.
     async fn abandon(self: Box<Self>);
 
     /// Writes the last bytes, makes all durable, and ends the object.
@@ -116,6 +185,8 @@ pub struct Checkpoint {
     pub size: u64,
     /// Their hash so far.
     pub hasher: Hasher,
+    /// What the store needs beyond the bytes to go on, to be kept with the session as it is.
+    pub state: Option<Vec<u8>>,
 }
 
 /// An object that is complete and durable.

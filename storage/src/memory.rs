@@ -10,7 +10,7 @@ use futures_util::stream;
 use model::Hasher;
 use parking_lot::Mutex;
 
-use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Finished, Result, key};
+use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Finished, Result, Walk, key};
 
 type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
@@ -26,6 +26,20 @@ struct MemoryWriter {
     hasher: Hasher,
 }
 
+impl Memory {
+    fn cut(&self, key: &str, size: u64) -> Result<()> {
+        let mut objects = self.objects.lock();
+        let object = objects
+            .get_mut(key)
+            .ok_or_else(|| Error::Missing(key.to_owned()))?;
+        if (object.len() as u64) < size {
+            return Err(Error::Truncated(key.to_owned()));
+        }
+        object.truncate(size as usize);
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl BlobStore for Memory {
     async fn create(&self, key: &str, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
@@ -37,18 +51,13 @@ impl BlobStore for Memory {
         Ok(Box::new(writer))
     }
 
-    async fn resume(&self, key: &str, at: u64, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
-        {
-            let mut objects = self.objects.lock();
-            let object = objects
-                .get_mut(key)
-                .ok_or_else(|| Error::Missing(key.to_owned()))?;
-            if (object.len() as u64) < at {
-                return Err(Error::Truncated(key.to_owned()));
-            }
-            object.truncate(at as usize);
-        }
-        self.create(key, hasher).await
+    async fn resume(&self, key: &str, at: Checkpoint) -> Result<Box<dyn BlobWriter>> {
+        self.cut(key, at.size)?;
+        self.create(key, at.hasher).await
+    }
+
+    async fn seal(&self, key: &str, at: Checkpoint) -> Result<()> {
+        self.cut(key, at.size)
     }
 
     async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks> {
@@ -71,7 +80,15 @@ impl BlobStore for Memory {
             .map(|object| object.len() as u64))
     }
 
-    async fn delete(&self, key: &str) -> Result<()> {
+    async fn delete(&self, keys: &[String]) -> Result<()> {
+        let mut objects = self.objects.lock();
+        for key in keys {
+            objects.remove(key);
+        }
+        Ok(())
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
         self.objects.lock().remove(key);
         Ok(())
     }
@@ -96,6 +113,15 @@ impl BlobStore for Memory {
             .collect())
     }
 
+    async fn walk(&self, folder: &str) -> Result<Walk> {
+        let (objects, folder) = (self.objects.lock(), format!("{folder}/"));
+        let below = objects.iter().filter(|(key, _)| key.starts_with(&folder));
+        let found: Vec<_> = below
+            .map(|(key, object)| Ok((key.clone(), object.len() as u64)))
+            .collect();
+        Ok(Box::pin(stream::iter(found)))
+    }
+
     async fn forget_hour(&self, _hour: i64) -> Result<()> {
         Ok(())
     }
@@ -115,15 +141,16 @@ impl MemoryWriter {
 
 #[async_trait]
 impl BlobWriter for MemoryWriter {
-    async fn write(&mut self, batch: Vec<Bytes>) -> Result<()> {
+    async fn write(&mut self, batch: Vec<Bytes>) -> Result<Option<Checkpoint>> {
         self.append(batch);
-        Ok(())
+        Ok(None)
     }
 
     async fn checkpoint(&mut self) -> Result<Checkpoint> {
         Ok(Checkpoint {
             size: self.append(Vec::new()),
             hasher: self.hasher.clone(),
+            state: None,
         })
     }
 

@@ -16,7 +16,7 @@ use crate::json::{BodyOf, Parsed};
 use crate::param::header_flag;
 use crate::project::metadata::{Metadata, Settings};
 use crate::project::note;
-use crate::{AdminState, App, Error};
+use crate::{AdminState, App, Error, quota};
 
 /// The body of `POST` and `PUT /projects`.
 #[derive(Default, Deserialize)]
@@ -126,23 +126,12 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
     })
 }
 
-/// No limit.
-const UNLIMITED: i64 = -1;
-/// The largest limit: 1 PiB.
-const LARGEST_LIMIT: i64 = 1 << 50;
-
 /// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
 fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
     match asked.filter(|_| caller.bindings.sysadmin) {
-        None | Some(0) => Ok(UNLIMITED),
-        Some(UNLIMITED) => Ok(UNLIMITED),
-        Some(bytes) if bytes < 0 => Err(Error::BadRequest(format!(
-            "bad request: invalid non-positive value for quota limit, value={bytes}"
-        ))),
-        Some(bytes) if bytes > LARGEST_LIMIT => Err(Error::BadRequest(format!(
-            "bad request: 1024TB is the maximum limitation for quota limit, value={bytes}"
-        ))),
-        Some(bytes) => Ok(bytes),
+        None | Some(0) => Ok(quota::UNLIMITED),
+        Some(bytes) => quota::check(bytes)
+            .map_err(|reason| Error::BadRequest(format!("bad request: {reason}"))),
     }
 }
 

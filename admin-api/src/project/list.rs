@@ -43,6 +43,7 @@ fn filter(caller: &Caller, listing: &mut Listing) -> Result<Filter, Error> {
     let public = listing.query.flag("public")?;
     let given = |name| listing.params.get(name).map(str::to_owned);
     Ok(Filter {
+        id: None,
         visible_to: viewer(caller),
         name_contains: name.contains.or_else(|| given("name")),
         name: name.is,

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use db::project::{self, Project};
+use db::project::Project;
 use db::{Tx, member};
 use policy::{Action, Caller, Resource, Role, permit};
 use serde::Serialize;
@@ -80,7 +80,7 @@ async fn quota(
     if !may(caller, project, Resource::Quota, Action::Read) {
         return Ok(None);
     }
-    let used = project::stored_bytes(tx, project.id).await?;
+    let used = db::quota::used(tx, project.id).await?;
     let storage = |storage| Storage { storage };
     Ok(Some(Quota {
         hard: storage(project.storage_limit),

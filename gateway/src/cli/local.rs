@@ -9,7 +9,7 @@ use auth::secret::MasterKey;
 use db::audit::NewEntry;
 use db::{Db, Location};
 use model::{Clock as _, ProjectId, SystemClock, Timestamp};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::bootstrap;
 use crate::config::Config;
@@ -33,11 +33,7 @@ pub(super) fn run(
             path.display()
         );
     }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let master = bootstrap::master_key(&config)?;
         let db = Db::open(&config.database()).await?;
         let local = Local { config, db, master };
@@ -45,6 +41,14 @@ pub(super) fn run(
         local.db.close().await;
         code
     })
+}
+
+/// A runtime for a command.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    Ok(Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?)
 }
 
 impl Local {

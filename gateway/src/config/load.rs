@@ -54,12 +54,10 @@ pub(crate) fn load(
     }
     for (name, value) in environment {
         // Names without a double underscore, such as GANTRY_ADMIN_PASSWORD, are not settings.
-        if let Some((section, key)) = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split_once("__"))
-        {
-            let (section, key) = (section.to_lowercase(), key.to_lowercase());
-            set(&mut merged, &known, (&section, &key), &value, &name)?;
+        if let Some(path) = name.strip_prefix(PREFIX).filter(|rest| rest.contains("__")) {
+            let path = path.to_lowercase();
+            let keys: Vec<&str> = path.split("__").collect();
+            set(&mut merged, &known, &keys, &value, &name)?;
         }
     }
     Config::deserialize_from(merged)
@@ -84,24 +82,43 @@ fn merge(into: &mut Table, from: Table, known: &Table, origin: &str) -> Result<(
                 known.keys().cloned(),
             ));
         };
-        let Value::Table(values) = values else {
-            return Err(ConfigError::Value(format!(
-                "{origin}: [{section}] must be a section"
-            )));
+        let (Value::Table(values), Some(Value::Table(into))) = (values, into.get_mut(&section))
+        else {
+            return Err(no_section(origin, &section));
         };
-        for (key, value) in values {
-            if !keys.contains_key(&key) {
-                return Err(unknown_key(origin, &section, &key, keys));
+        merge_section(into, values, keys, (origin, &section))?;
+    }
+    Ok(())
+}
+
+fn no_section(origin: &str, section: &str) -> ConfigError {
+    ConfigError::Value(format!("{origin}: [{section}] must be a section"))
+}
+
+/// The keys of a section, and of those within it.
+fn merge_section(
+    into: &mut Table,
+    from: Table,
+    known: &Table,
+    (origin, section): (&str, &str),
+) -> Result<(), ConfigError> {
+    for (key, value) in from {
+        let Some(default) = known.get(&key) else {
+            return Err(unknown_key(origin, section, &key, known));
+        };
+        let value = match (default, value) {
+            (Value::Table(known), Value::Table(values)) => {
+                if let Some(Value::Table(into)) = into.get_mut(&key) {
+                    merge_section(into, values, known, (origin, &format!("{section}.{key}")))?;
+                }
+                continue;
             }
-            let value = match (&keys[&key], value) {
-                // A whole number is written without a point.
-                (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
-                (_, value) => value,
-            };
-            if let Some(Value::Table(section)) = into.get_mut(&section) {
-                section.insert(key, value);
-            }
-        }
+            (Value::Table(_), _) => return Err(no_section(origin, &format!("{section}.{key}"))),
+            // A whole number is written without a point.
+            (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+            (_, value) => value,
+        };
+        into.insert(key, value);
     }
     Ok(())
 }
@@ -110,20 +127,33 @@ fn merge(into: &mut Table, from: Table, known: &Table, origin: &str) -> Result<(
 fn set(
     into: &mut Table,
     known: &Table,
-    (section, key): (&str, &str),
+    path: &[&str],
     text: &str,
     origin: &str,
 ) -> Result<(), ConfigError> {
-    let Some(Value::Table(keys)) = known.get(section) else {
-        return Err(unknown(
-            origin,
-            section,
-            section.to_owned(),
-            known.keys().cloned(),
-        ));
+    let (Some(key), sections) = (path.last(), &path[..path.len().saturating_sub(1)]) else {
+        return Ok(());
     };
-    let Some(default) = keys.get(key) else {
-        return Err(unknown_key(origin, section, key, keys));
+    let (mut into, mut known) = (into, known);
+    for section in sections {
+        known = match known.get(*section) {
+            Some(Value::Table(known)) => known,
+            _ => {
+                return Err(unknown(
+                    origin,
+                    section,
+                    (*section).to_owned(),
+                    known.keys().cloned(),
+                ));
+            }
+        };
+        into = match into.get_mut(*section) {
+            Some(Value::Table(into)) => into,
+            _ => return Err(no_section(origin, section)),
+        };
+    }
+    let Some(default) = known.get(*key) else {
+        return Err(unknown_key(origin, &sections.join("."), key, known));
     };
     let wrong = |kind: &str| ConfigError::Value(format!("{origin}: {text:?} is not {kind}"));
     let value = match default {
@@ -137,11 +167,10 @@ fn set(
                 .filter(|item| !item.is_empty());
             Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
         }
+        Value::Table(_) => return Err(wrong("a section")),
         _ => Value::String(text.to_owned()),
     };
-    if let Some(Value::Table(section)) = into.get_mut(section) {
-        section.insert(key.to_owned(), value);
-    }
+    into.insert((*key).to_owned(), value);
     Ok(())
 }
 

@@ -10,7 +10,11 @@ use crate::http::response_body::Body;
 impl Call<'_> {
     pub(super) async fn get_blob(&self, name: RepositoryName, digest: Digest) -> Answer {
         let permit = self.may_pull(&name).await?;
-        let blob = self.app.registry.stat_blob(&permit, &digest).await?;
+        let linked = self.app.registry.stat_blob(&permit, &digest).await?;
+        if self.method == Method::HEAD {
+            self.app.registry.renew_blob(&permit, &linked).await?;
+        }
+        let blob = &linked.blob;
         let etag = digest.to_string();
         if self.has(&etag) {
             let mut response = status(StatusCode::NOT_MODIFIED);
@@ -34,7 +38,7 @@ impl Call<'_> {
             match self
                 .app
                 .registry
-                .read_blob(&permit, &blob, first..first + length)
+                .read_blob(&permit, blob, first..first + length)
                 .await?
             {
                 Content::Bytes(bytes) => Body::full(bytes),

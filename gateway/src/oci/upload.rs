@@ -3,10 +3,10 @@
 
 use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode, header};
-use model::{Algorithm, ContentRange, Digest, RepositoryName};
+use model::{Algorithm, Digest, RepositoryName};
 use policy::Refusal;
 use policy::permit::{self, PullPermit, PushPermit};
-use registry::upload::Session;
+use registry::upload::{Chunk, Extent, Session};
 
 use super::{Answer, CONTENT_DIGEST, Call, status, text};
 use crate::http::request_body::RequestBody;
@@ -29,9 +29,15 @@ impl Call<'_> {
         };
         if let Some(digest) = self.digest()? {
             let session = self.app.registry.begin_upload(&permit, digest.algorithm());
-            return self.commit(&permit, &session, digest, None, body).await;
+            let extent = Extent {
+                range: None,
+                length: self.content_length(),
+            };
+            return self
+                .commit(&permit, &session.await?, digest, extent, body)
+                .await;
         }
-        let session = self.app.registry.begin_upload(&permit, algorithm);
+        let session = self.app.registry.begin_upload(&permit, algorithm).await?;
         Ok(self.progress(StatusCode::ACCEPTED, &name, session.id(), 0))
     }
 
@@ -96,11 +102,14 @@ impl Call<'_> {
     ) -> Answer {
         let permit = self.may_push(&name).await?;
         let session = self.app.registry.upload_session(&permit, id)?;
-        let range = self.content_range()?;
+        let chunk = Chunk {
+            extent: self.extent()?,
+            body: Box::pin(body),
+        };
         let taken = self
             .app
             .registry
-            .append_upload(&permit, &session, range, Box::pin(body))
+            .append_upload(&permit, &session, chunk)
             .await;
         match taken {
             Ok(size) => Ok(self.progress(StatusCode::ACCEPTED, &name, id, size)),
@@ -123,8 +132,8 @@ impl Call<'_> {
                 "the query must name the digest: ?digest=sha256:…",
             )
         })?;
-        let range = self.content_range()?;
-        self.commit(&permit, &session, digest, range, body).await
+        let extent = self.extent()?;
+        self.commit(&permit, &session, digest, extent, body).await
     }
 
     pub(super) async fn cancel_upload(&self, name: RepositoryName, id: &str) -> Answer {
@@ -139,13 +148,17 @@ impl Call<'_> {
         permit: &PushPermit,
         session: &Session,
         digest: Digest,
-        range: Option<ContentRange>,
+        extent: Extent,
         body: RequestBody,
     ) -> Answer {
+        let chunk = Chunk {
+            extent,
+            body: Box::pin(body),
+        };
         let finished = self
             .app
             .registry
-            .finish_upload(permit, session, &digest, range, Box::pin(body))
+            .finish_upload(permit, session, &digest, chunk)
             .await;
         match finished {
             Ok(blob) => {
@@ -179,17 +192,30 @@ impl Call<'_> {
         self.parameter("digest").map(parse).transpose()
     }
 
-    fn content_range(&self) -> Result<Option<ContentRange>, OciError> {
+    /// What the headers say of the body.
+    fn extent(&self) -> Result<Extent, OciError> {
+        let length = self.content_length();
         let Some(value) = self.headers.get(header::CONTENT_RANGE) else {
-            return Ok(None);
+            return Ok(Extent {
+                range: None,
+                length,
+            });
         };
         let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
-        parsed.map(Some).ok_or_else(|| {
+        let range = parsed.ok_or_else(|| {
             OciError::bad(
                 "BLOB_UPLOAD_INVALID",
                 model::range::InvalidContentRange.to_string(),
             )
+        })?;
+        Ok(Extent {
+            range: Some(range),
+            length,
         })
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        self.header(header::CONTENT_LENGTH)?.parse().ok()
     }
 
     fn progress(

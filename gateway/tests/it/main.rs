@@ -14,6 +14,8 @@ mod dependencies;
 mod drain;
 mod faults;
 mod forwarded;
+mod garbage;
+mod import;
 mod limits;
 mod metrics;
 mod permissions;

@@ -1,16 +1,16 @@
 //! From a session's bytes to a blob: the last bytes, the digest, the row.
 
 use bytes::Bytes;
-use db::blob::StoredBlob;
-use db::{blob, repository, upload};
+use db::blob::{Committed, Place, StoredBlob};
+use db::{blob, quota, repository, upload};
 use futures_util::TryStreamExt as _;
-use model::{Algorithm, ContentRange, Digest, Hasher};
+use model::{Algorithm, Digest, Hasher};
 use policy::PushPermit;
 use storage::Finished;
 
 use super::turn::Turn;
 use super::writing::Writing;
-use super::{Session, hasher, in_order, interrupted, right_size};
+use super::{Extent, Session, checkpoint_of, in_order, interrupted, right_size};
 use crate::body::Batches;
 use crate::{BodyError, Error, Registry, Result};
 
@@ -29,7 +29,7 @@ impl Registry {
         permit: &PushPermit,
         session: &Session,
         mut writing: Writing,
-        range: Option<ContentRange>,
+        extent: Extent,
         first: (Vec<Bytes>, Option<Result<(), BodyError>>),
         mut batches: Batches,
     ) -> Result<(Object, Finished)> {
@@ -46,7 +46,7 @@ impl Registry {
             }
             Ok(Ok(())) => {}
         }
-        if let Err(error) = right_size(range, writing.size - at) {
+        if let Err(error) = right_size(extent, writing.size - at) {
             return Err(self.abandon(writing, error).await);
         }
         let finished = writing.writer.finish(Vec::new()).await?;
@@ -64,17 +64,18 @@ impl Registry {
     pub(super) async fn finish_as_stored(
         &self,
         session: &Session,
-        range: Option<ContentRange>,
+        extent: Extent,
     ) -> Result<(Object, Finished)> {
         let turn = self.turns.take(session.id()).await;
         let row = self.row(session).await?.ok_or(Error::UploadUnknown)?;
-        in_order(session, range, row.size)?;
+        in_order(session, extent, row.size)?;
+        let checkpoint = checkpoint_of(session, &row)?;
         let key = row.key.ok_or(Error::UploadUnknown)?;
-        let hasher = hasher(session, row.hash_state.as_deref())?;
         let finished = Finished {
             size: row.size,
-            digest: hasher.finish(),
+            digest: checkpoint.hasher.clone().finish(),
         };
+        self.store.seal(&key, checkpoint).await?;
         Ok((
             Object {
                 key,
@@ -139,24 +140,48 @@ impl Registry {
         );
         let (now, object_key) = (self.clock.now(), key.clone());
         let lease = now.plus(self.limits.grace);
-        let committed = self.db.write(move |tx| {
+        let committed = self.charging(project, move |taking, tx| {
+            let (id, name, object_key) = (id.clone(), name.clone(), object_key.clone());
             Box::pin(async move {
-                if let Some(epoch) = epoch
-                    && !upload::close(tx, (&id, epoch)).await?
-                {
-                    return Err(Error::UploadUnknown);
+                if let Some(epoch) = epoch {
+                    let reserved = upload::close(tx, (&id, epoch)).await?;
+                    quota::refund(tx, project, reserved.ok_or(Error::UploadUnknown)?).await?;
                 }
-                let repository = repository::ensure(tx, project, &name, now).await?;
-                let row = blob::commit(tx, &actual, &object_key, finished.size, now).await?;
-                blob::link(tx, (repository, &name), &row, lease).await?;
+                let at = Place {
+                    project,
+                    repository: repository::ensure(tx, project, &name, now).await?,
+                    name: &name,
+                    taking,
+                };
+                let (row, charged) =
+                    match blob::commit(tx, &actual, &object_key, finished.size, now).await? {
+                        Committed::New(row) => {
+                            let charged = blob::link_new(tx, at, &row, lease).await?;
+                            (row, charged)
+                        }
+                        Committed::Known(row) => {
+                            let charged = blob::link(tx, at, &row, lease).await?;
+                            (row, charged)
+                        }
+                    };
+                charged.map_err(Error::QuotaExceeded)?;
                 Ok::<_, Error>(row)
             })
         });
-        let row = committed.await?;
-        if row.key != key {
-            self.discard(&key).await;
+        match committed.await {
+            Ok(row) => {
+                if row.key != key {
+                    self.discard(&key).await;
+                }
+                Ok(row)
+            }
+            Err(error @ Error::QuotaExceeded(_)) => {
+                self.close(permit, session).await?;
+                self.discard(&key).await;
+                Err(error)
+            }
+            Err(error) => Err(error),
         }
-        Ok(row)
     }
 
     /// The digest by another algorithm than the one that ran along: one more reading.

@@ -2,17 +2,14 @@
 
 use bytes::Bytes;
 use db::upload::{self, Durable};
-use model::{ContentRange, Hasher};
+use model::Hasher;
 use policy::PushPermit;
-use storage::BlobWriter;
+use storage::{BlobWriter, Checkpoint};
 
 use super::turn::Turn;
-use super::{Session, account, hasher, in_order};
+use super::{Extent, Session, checkpoint_of, in_order, owner};
 use crate::body::Batches;
 use crate::{BodyError, Error, Registry, Result};
-
-/// Bytes after which a running upload is checkpointed.
-const CHECKPOINT: u64 = 64 << 20;
 
 /// An upload that this request writes.
 pub(super) struct Writing {
@@ -22,6 +19,8 @@ pub(super) struct Writing {
     /// Epoch of the session's row; `None` while it has none.
     pub(super) epoch: Option<i64>,
     pub(super) size: u64,
+    /// Bytes that the project was charged for ahead.
+    reserved: i64,
 }
 
 /// When a session's row is made.
@@ -48,17 +47,52 @@ impl Registry {
         &self,
         permit: &PushPermit,
         session: &Session,
-        range: Option<ContentRange>,
+        extent: Extent,
         first: FirstRow,
     ) -> Result<Writing> {
         let turn = self.turns.take(session.id()).await;
         let row = self.row(session).await?;
         // It may have gone on while the first bytes came.
-        in_order(session, range, row.as_ref().map_or(0, |row| row.size))?;
-        match row {
-            Some(_) => self.resume(session, turn).await,
-            None => self.begin(permit, session, turn, first).await,
+        in_order(session, extent, row.as_ref().map_or(0, |row| row.size))?;
+        let mut writing = match row {
+            Some(_) => self.resume(session, turn).await?,
+            None => self.begin(permit, session, turn, first).await?,
+        };
+        match self.reserve(permit, session, &mut writing, extent).await {
+            Ok(()) => Ok(writing),
+            Err(error) => Err(self.abandon(writing, error).await),
         }
+    }
+
+    /// Charges a project with a limit ahead, where it is known how many bytes come.
+    async fn reserve(
+        &self,
+        permit: &PushPermit,
+        session: &Session,
+        writing: &mut Writing,
+        extent: Extent,
+    ) -> Result<()> {
+        let (Some(epoch), Some(length)) = (writing.epoch, extent.length) else {
+            return Ok(());
+        };
+        let wanted = i64::try_from(writing.size.saturating_add(length)).unwrap_or(i64::MAX);
+        if !permit.is_limited() || wanted <= writing.reserved {
+            return Ok(());
+        }
+        let (id, project) = (session.id().to_owned(), permit.project());
+        let reserved = writing.reserved;
+        let charged = self.charging(project, move |taking, tx| {
+            let id = id.clone();
+            Box::pin(async move {
+                let charge = (reserved, wanted);
+                upload::reserve(tx, (&id, epoch), (project, taking), charge)
+                    .await?
+                    .map_err(Error::QuotaExceeded)
+            })
+        });
+        charged.await?;
+        writing.reserved = wanted;
+        Ok(())
     }
 
     async fn resume(&self, session: &Session, turn: Turn) -> Result<Writing> {
@@ -68,14 +102,14 @@ impl Registry {
             .db
             .write(move |tx| Box::pin(async move { upload::take_over(tx, &id, expires_at).await }));
         let row = taken.await?.ok_or(Error::UploadUnknown)?;
+        let checkpoint = checkpoint_of(session, &row)?;
         let key = row.key.ok_or(Error::UploadUnknown)?;
-        let hasher = hasher(session, row.hash_state.as_deref())?;
         // Without a checkpoint there may be no file yet.
         let writer = if row.size == 0 {
-            self.store.delete(&key).await?;
-            self.store.create(&key, hasher).await?
+            self.store.discard(&key).await?;
+            self.store.create(&key, checkpoint.hasher).await?
         } else {
-            self.store.resume(&key, row.size, hasher).await?
+            self.store.resume(&key, checkpoint).await?
         };
         Ok(Writing {
             writer,
@@ -83,6 +117,7 @@ impl Registry {
             key,
             epoch: Some(row.epoch),
             size: row.size,
+            reserved: row.reserved,
         })
     }
 
@@ -111,6 +146,7 @@ impl Registry {
             key,
             epoch,
             size: 0,
+            reserved: 0,
         })
     }
 
@@ -125,11 +161,11 @@ impl Registry {
         const FIRST: i64 = 1;
         let (id, now) = (session.id().to_owned(), self.clock.now());
         let expires_at = now.plus(self.limits.upload_expiry);
-        let (name, account, key) = (permit.repository().clone(), account(permit), key.to_owned());
+        let (owner, key) = (owner(permit), key.to_owned());
         let begun = self.db.write(move |tx| {
             Box::pin(async move {
                 let at = (key.as_str(), &durable);
-                upload::begin(tx, &id, (&name, account), at, now, expires_at).await
+                upload::begin(tx, &id, &owner, at, now, expires_at).await
             })
         });
         if begun.await? {
@@ -149,20 +185,18 @@ impl Registry {
         batches: &mut Batches,
     ) -> Result<Result<(), BodyError>> {
         let (mut batch, mut ended) = first;
-        let mut since_checkpoint = 0;
         loop {
             let length: u64 = batch.iter().map(|bytes| bytes.len() as u64).sum();
+            let mut reached = None;
             if length > 0 {
-                writing.writer.write(batch).await?;
+                reached = writing.writer.write(batch).await?;
                 writing.size += length;
-                since_checkpoint += length;
             }
             if let Some(ended) = ended {
                 return Ok(ended);
             }
-            if since_checkpoint >= CHECKPOINT {
-                self.checkpoint(permit, session, writing).await?;
-                since_checkpoint = 0;
+            if let Some(checkpoint) = reached {
+                self.note(permit, session, writing, checkpoint).await?;
             }
             (batch, ended) = tokio::select! {
                 next = batches.next() => next,
@@ -179,9 +213,21 @@ impl Registry {
         writing: &mut Writing,
     ) -> Result<()> {
         let checkpoint = writing.writer.checkpoint().await?;
+        self.note(permit, session, writing, checkpoint).await
+    }
+
+    /// Says in the row what is durable.
+    async fn note(
+        &self,
+        permit: &PushPermit,
+        session: &Session,
+        writing: &mut Writing,
+        checkpoint: Checkpoint,
+    ) -> Result<()> {
         let durable = Durable {
             size: checkpoint.size,
             hash_state: Some(checkpoint.hasher.state()),
+            store_state: checkpoint.state,
         };
         let Some(epoch) = writing.epoch else {
             let epoch = self.make_row(permit, session, &writing.key, durable);

@@ -23,6 +23,8 @@ use crate::{AHEAD, BlobWriter, Checkpoint, Error, Finished, Result};
 
 /// Bytes after which write-back is begun, so that the last sync has little left to do.
 const WRITE_BACK: u64 = 32 << 20;
+/// Bytes after which a running object is checkpointed.
+const CHECKPOINT: u64 = 64 << 20;
 /// Bytes for which room on the disk is taken ahead: less work in the kernel than block by block.
 const RESERVE: u64 = 16 << 20;
 /// A single write call of a megabyte costs twice what four of a quarter cost on ext4.
@@ -39,6 +41,8 @@ pub(super) struct Writer {
     size: u64,
     /// Bytes handed over since write-back was last begun.
     unsynced: u64,
+    /// Bytes handed over since the last checkpoint.
+    unsaved: u64,
     write_back: Option<JoinHandle<io::Result<()>>>,
     /// Whether the file's name is durable.
     named: bool,
@@ -176,6 +180,7 @@ impl Writer {
             file,
             size: at,
             unsynced: 0,
+            unsaved: 0,
             write_back: None,
             named,
             durable_hour,
@@ -220,6 +225,28 @@ impl Writer {
             .map_err(|error| Error::NotDurable(self.key.clone(), error))
     }
 
+    /// Queues a batch for the job, which is started where none runs.
+    async fn hand_over(&mut self, batch: Vec<Bytes>) -> Result<()> {
+        self.begin_write_back().await?;
+        let Ok(room) = self.line.room.acquire().await else {
+            return self.settle().await.map(|_| ());
+        };
+        // Given back when the batch is written.
+        room.forget();
+        let length = length(&batch);
+        self.size += length;
+        self.unsynced += length;
+        self.unsaved += length;
+        let mut queue = self.line.queue.lock();
+        queue.waiting.push_back(batch);
+        if let Some(work) = queue.work.take() {
+            drop(queue);
+            let line = self.line.clone();
+            self.job = Some(tokio::task::spawn_blocking(move || work.run(&line)));
+        }
+        Ok(())
+    }
+
     /// Writes `last` and makes everything durable, in one job; the hash of all bytes.
     #[instrument(name = "storage.object.sync", level = "debug", skip_all, fields(object.key = %self.key))]
     async fn sync(&mut self, last: Vec<Bytes>) -> Result<Hasher> {
@@ -243,6 +270,7 @@ impl Writer {
         self.synced(Ok(synced))?;
         self.named = true;
         self.unsynced = 0;
+        self.unsaved = 0;
         let hasher = work.hasher.clone();
         self.line.queue.lock().work = Some(work);
         Ok(hasher)
@@ -251,24 +279,12 @@ impl Writer {
 
 #[async_trait]
 impl BlobWriter for Writer {
-    async fn write(&mut self, batch: Vec<Bytes>) -> Result<()> {
-        self.begin_write_back().await?;
-        let Ok(room) = self.line.room.acquire().await else {
-            return self.settle().await.map(|_| ());
-        };
-        // Given back when the batch is written.
-        room.forget();
-        let length = length(&batch);
-        self.size += length;
-        self.unsynced += length;
-        let mut queue = self.line.queue.lock();
-        queue.waiting.push_back(batch);
-        if let Some(work) = queue.work.take() {
-            drop(queue);
-            let line = self.line.clone();
-            self.job = Some(tokio::task::spawn_blocking(move || work.run(&line)));
+    async fn write(&mut self, batch: Vec<Bytes>) -> Result<Option<Checkpoint>> {
+        self.hand_over(batch).await?;
+        if self.unsaved < CHECKPOINT {
+            return Ok(None);
         }
-        Ok(())
+        self.checkpoint().await.map(Some)
     }
 
     async fn checkpoint(&mut self) -> Result<Checkpoint> {
@@ -276,6 +292,7 @@ impl BlobWriter for Writer {
         Ok(Checkpoint {
             size: self.size,
             hasher,
+            state: None,
         })
     }
 

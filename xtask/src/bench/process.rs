@@ -127,16 +127,18 @@ impl Server {
 
     /// SIGKILL, then reap.
     pub(crate) fn kill(&mut self) {
-        // SIGKILL does not reach the workers of nginx through their master.
-        for pid in self.pids().into_iter().skip(1) {
+        // SIGKILL does not reach the workers of nginx through their master, who must go first: it would
+        // replace each worker that ends.
+        let workers = self.pids().into_iter().skip(1);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for pid in workers {
             let _ = Command::new("kill")
                 .arg("-KILL")
                 .arg(pid.to_string())
                 .stderr(Stdio::null())
                 .status();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 
     /// SIGTERM, and SIGKILL after `patience`; the exit status where it ended by itself.

@@ -1,0 +1,181 @@
+//! What projects may hold. A quota has the id of its project.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::response::Response;
+use db::project::{self, Filter, Order, Project};
+use db::{Tx, quota};
+use http::request::Parts;
+use model::{AccountId, ProjectId};
+use serde::{Deserialize, Serialize};
+
+use crate::caller::{By, permit_system};
+use crate::error::Rendered;
+use crate::json::{BodyOf, Parsed};
+use crate::listing::Listing;
+use crate::param::int_param;
+use crate::project::note;
+use crate::{App, Error};
+
+/// The largest limit: 1 PiB.
+pub(crate) const LARGEST_LIMIT: i64 = 1 << 50;
+/// No limit.
+pub(crate) const UNLIMITED: i64 = -1;
+
+/// A quota as the API shows it.
+#[derive(Serialize)]
+pub(crate) struct View {
+    creation_time: String,
+    hard: Storage,
+    id: ProjectId,
+    #[serde(rename = "ref")]
+    reference: Reference,
+    update_time: String,
+    used: Storage,
+}
+
+/// The project.
+#[derive(Serialize)]
+struct Reference {
+    id: ProjectId,
+    name: String,
+    owner_name: String,
+}
+
+/// Bytes.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storage {
+    pub(crate) storage: i64,
+}
+
+/// The body of `PUT /quotas/{id}`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct QuotaRequest {
+    hard: Option<Storage>,
+}
+
+impl BodyOf for QuotaRequest {
+    const NAME: &'static str = "hard";
+}
+
+/// The quota that a path names.
+pub(crate) struct QuotaRef(ProjectId);
+
+impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        int_param(parts, state, "id")
+            .await
+            .map(|id| Self(ProjectId(id)))
+    }
+}
+
+async fn view(tx: &mut Tx, project: &Project) -> Result<View, db::Error> {
+    // The first administrator, as which Gantry makes its own project, is nobody's name in Harbor.
+    let owner_name = match project.owner {
+        AccountId::ADMIN => String::new(),
+        _ => project.owner_name.clone(),
+    };
+    Ok(View {
+        creation_time: project.created_at.to_string(),
+        hard: Storage {
+            storage: project.storage_limit,
+        },
+        id: project.id,
+        reference: Reference {
+            id: project.id,
+            name: project.name.to_string(),
+            owner_name,
+        },
+        update_time: project.updated_at.to_string(),
+        used: Storage {
+            storage: quota::used(tx, project.id).await?,
+        },
+    })
+}
+
+/// What a list can be sorted by.
+const ORDERS: &[(&str, Order, Order)] =
+    &[("creation_time", Order::Created, Order::CreatedDescending)];
+
+/// `GET /quotas`
+pub(crate) async fn list(
+    State(app): App,
+    By(caller): By,
+    mut listing: Listing,
+) -> Result<Response, Error> {
+    permit_system(&caller)?;
+    let filter = Filter {
+        id: listing.params.int("reference_id")?.map(ProjectId),
+        ..Filter::default()
+    };
+    let order = match listing.params.get("sort") {
+        None => Order::CreatedDescending,
+        Some(_) => listing.query.order(ORDERS),
+    };
+    let mut tx = app.db.reader().await?;
+    let (projects, total) = project::list(&mut tx, &filter, order, listing.rows()).await?;
+    let mut views = Vec::with_capacity(projects.len());
+    for project in &projects {
+        views.push(view(&mut tx, project).await?);
+    }
+    Ok(listing.answer(&views, total))
+}
+
+/// `GET /quotas/{id}`
+pub(crate) async fn get(State(app): App, QuotaRef(id): QuotaRef, By(caller): By) -> Rendered<View> {
+    permit_system(&caller)?;
+    let mut tx = app.db.reader().await?;
+    let project = find(&mut tx, id).await?;
+    Ok(Json(view(&mut tx, &project).await?))
+}
+
+async fn find(tx: &mut Tx, id: ProjectId) -> Result<Project, Error> {
+    let found = project::by_id(tx, id).await?;
+    found.ok_or_else(|| Error::NotFound(format!("quota {} not found", id.0)))
+}
+
+/// `PUT /quotas/{id}`: may be less than the project holds.
+pub(crate) async fn update(
+    State(app): App,
+    QuotaRef(id): QuotaRef,
+    By(caller): By,
+    Parsed(body): Parsed<QuotaRequest>,
+) -> Result<(), Error> {
+    let permit = permit_system(&caller)?;
+    let hard = body.hard.ok_or_else(|| {
+        Error::BadRequest("hard: must contain exactly storage, a number of bytes".to_owned())
+    })?;
+    let limit = check(hard.storage).map_err(Error::BadRequest)?;
+    let now = app.clock.now();
+    app.db
+        .write(move |tx| {
+            Box::pin(async move {
+                quota::set_limit(tx, id, limit).await?;
+                let project = find(tx, id).await?;
+                let named = (id, project.name.as_str());
+                let detail = format!("storage limit {limit}");
+                note(tx, permit.caller(), "update", named, detail, now).await
+            })
+        })
+        .await
+}
+
+/// A limit that may be set.
+///
+/// # Errors
+/// Why it may not.
+pub(crate) fn check(limit: i64) -> Result<i64, String> {
+    match limit {
+        UNLIMITED | 1..=LARGEST_LIMIT => Ok(limit),
+        ..1 => Err(format!(
+            "invalid non-positive value for quota limit, value={limit}"
+        )),
+        _ => Err(format!(
+            "1024TB is the maximum limitation for quota limit, value={limit}"
+        )),
+    }
+}

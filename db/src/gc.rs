@@ -1,0 +1,416 @@
+//! Garbage collection: links that nothing refers to, then blobs without links, then their rows. What
+//! is looked at is what came due, so that the cost follows the garbage.
+
+use std::collections::{BTreeMap, HashSet};
+
+use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
+use serde::Serialize;
+
+use crate::cache::Touch;
+use crate::sql::Row;
+use crate::{Result, Tx, quota};
+
+/// What a review of due links did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reviewed {
+    /// Links that were looked at.
+    pub looked_at: u64,
+    /// Links that are gone.
+    pub unlinked: u64,
+    /// Blobs that are condemned.
+    pub condemned: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+}
+
+/// A link whose time has come.
+struct Due {
+    link: Link,
+    project: ProjectId,
+    repository: RepositoryName,
+    digest: Digest,
+    size: i64,
+    lease_until: Timestamp,
+}
+
+/// A link's key, as JSON: `[repository, blob]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+struct Link(i64, i64);
+
+fn read(row: &Row) -> Result<Due> {
+    Ok(Due {
+        link: Link(
+            row.int("repository_blob", "repository_id")?,
+            row.int("repository_blob", "blob_id")?,
+        ),
+        project: ProjectId(row.int("repository", "project_id")?),
+        repository: row.parse("repository", "name")?,
+        digest: row.parse("blob", "digest")?,
+        size: row.int("blob", "size")?,
+        lease_until: row.time("repository_blob", "lease_until")?,
+    })
+}
+
+fn json<T: Serialize>(of: &[T]) -> String {
+    serde_json::to_string(of).unwrap_or_default()
+}
+
+/// Looks at links whose review is due, at most `limit`: keeps those that a manifest refers to, puts those
+/// off whose lease was renewed, and takes the others away; blobs that lose their last link are condemned.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn review(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Reviewed> {
+    let due = due(tx, now, limit).await?;
+    let mut reviewed = Reviewed {
+        looked_at: due.len() as u64,
+        ..Reviewed::default()
+    };
+    let (over, leased): (Vec<Due>, Vec<Due>) =
+        due.into_iter().partition(|due| due.lease_until <= now);
+    put_off(tx, &leased).await?;
+    let over = hold(tx, over).await?;
+    let links: Vec<Link> = over.iter().map(|due| due.link).collect();
+    let kept = referred_to(tx, &links).await?;
+    let kept_links: Vec<Link> = kept.iter().copied().collect();
+    settle(tx, &kept_links).await?;
+    let gone: Vec<&Due> = over
+        .iter()
+        .filter(|due| !kept.contains(&due.link))
+        .collect();
+    if gone.is_empty() {
+        return Ok(reviewed);
+    }
+    reviewed.unlinked = gone.len() as u64;
+    unlink(tx, &gone).await?;
+    refund(tx, &gone).await?;
+    (reviewed.condemned, reviewed.bytes) = condemn(tx, &gone, now).await?;
+    Ok(reviewed)
+}
+
+async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Due>> {
+    let rows = tx
+        .query_either(
+            "select l.repository_id, l.blob_id, l.lease_until, r.project_id, r.name, b.digest, b.size
+             from repository_blob l join repository r on r.id = l.repository_id join blob b on b.id = l.blob_id
+             where l.review_at <= $1 order by l.review_at limit $2",
+            "select l.repository_id, l.blob_id, l.lease_until, r.project_id, r.name, b.digest, b.size
+             from repository_blob l join repository r on r.id = l.repository_id join blob b on b.id = l.blob_id
+             where l.review_at <= $1 order by l.review_at limit $2 for update of l skip locked",
+        )
+        .bind(now)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Those whose blob nobody else is about to link or name; it is held until the transaction ends.
+async fn hold(tx: &mut Tx, due: Vec<Due>) -> Result<Vec<Due>> {
+    let blobs: Vec<i64> = due.iter().map(|due| due.link.1).collect();
+    let rows = tx
+        .query_either(
+            // The one writer holds everything.
+            "select value as id from json_each($1)",
+            "select id from blob where id in (select cast(value as bigint) from json_array_elements_text(cast($1 as json)))
+             order by id for update skip locked",
+        )
+        .bind(json(&blobs))
+        .all()
+        .await?;
+    let held: HashSet<i64> = rows
+        .iter()
+        .map(|row| row.int("blob", "id"))
+        .collect::<Result<_>>()?;
+    Ok(due
+        .into_iter()
+        .filter(|due| held.contains(&due.link.1))
+        .collect())
+}
+
+async fn put_off(tx: &mut Tx, leased: &[Due]) -> Result<()> {
+    if leased.is_empty() {
+        return Ok(());
+    }
+    let links: Vec<Link> = leased.iter().map(|due| due.link).collect();
+    tx.query_either(
+        "update repository_blob set review_at = lease_until where (repository_id, blob_id) in
+         (select value ->> 0, value ->> 1 from json_each($1))",
+        "update repository_blob set review_at = lease_until where (repository_id, blob_id) in
+         (select cast(value ->> 0 as bigint), cast(value ->> 1 as bigint) from json_array_elements(cast($1 as json)))",
+    )
+    .bind(json(&links))
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Those of the links that a manifest of their repository refers to.
+async fn referred_to(tx: &mut Tx, links: &[Link]) -> Result<HashSet<Link>> {
+    let rows = tx
+        .query_either(
+            "select value ->> 0 as repository_id, value ->> 1 as blob_id from json_each($1)
+             where exists (select 1 from manifest_reference c
+                 where c.blob_id = value ->> 1 and c.repository_id = value ->> 0)",
+            "select l.repository_id, l.blob_id from
+             (select cast(value ->> 0 as bigint) as repository_id, cast(value ->> 1 as bigint) as blob_id
+              from json_array_elements(cast($1 as json))) l
+             where exists (select 1 from manifest_reference c
+                 where c.blob_id = l.blob_id and c.repository_id = l.repository_id)",
+        )
+        .bind(json(links))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Link(
+                row.int("repository_blob", "repository_id")?,
+                row.int("repository_blob", "blob_id")?,
+            ))
+        })
+        .collect()
+}
+
+/// Notes that something refers to the links: they are looked at again when that goes.
+async fn settle(tx: &mut Tx, links: &[Link]) -> Result<()> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    tx.query_either(
+        "update repository_blob set review_at = null where (repository_id, blob_id) in
+         (select value ->> 0, value ->> 1 from json_each($1))",
+        "update repository_blob set review_at = null where (repository_id, blob_id) in
+         (select cast(value ->> 0 as bigint), cast(value ->> 1 as bigint) from json_array_elements(cast($1 as json)))",
+    )
+    .bind(json(links))
+    .execute()
+    .await?;
+    Ok(())
+}
+
+async fn unlink(tx: &mut Tx, gone: &[&Due]) -> Result<()> {
+    let links: Vec<Link> = gone.iter().map(|due| due.link).collect();
+    tx.query_either(
+        "delete from repository_blob where (repository_id, blob_id) in
+         (select value ->> 0, value ->> 1 from json_each($1))",
+        "delete from repository_blob where (repository_id, blob_id) in
+         (select cast(value ->> 0 as bigint), cast(value ->> 1 as bigint) from json_array_elements(cast($1 as json)))",
+    )
+    .bind(json(&links))
+    .execute()
+    .await?;
+    for due in gone {
+        tx.touch(Touch::Blob(due.repository.clone(), due.digest));
+    }
+    Ok(())
+}
+
+/// Gives back what the projects do not hold any more: blobs that none of their repositories links.
+async fn refund(tx: &mut Tx, gone: &[&Due]) -> Result<()> {
+    let sizes: BTreeMap<(i64, i64), i64> = gone
+        .iter()
+        .map(|due| ((due.project.0, due.link.1), due.size))
+        .collect();
+    let held: Vec<Link> = sizes
+        .keys()
+        .map(|(project, blob)| Link(*project, *blob))
+        .collect();
+    let rows = tx
+        .query_either(
+            "select value ->> 0 as project_id, value ->> 1 as blob_id from json_each($1)
+             where not exists (select 1 from repository_blob l join repository r on r.id = l.repository_id
+                 where l.blob_id = value ->> 1 and r.project_id = value ->> 0)",
+            "select h.project_id, h.blob_id from
+             (select cast(value ->> 0 as bigint) as project_id, cast(value ->> 1 as bigint) as blob_id
+              from json_array_elements(cast($1 as json))) h
+             where not exists (select 1 from repository_blob l join repository r on r.id = l.repository_id
+                 where l.blob_id = h.blob_id and r.project_id = h.project_id)",
+        )
+        .bind(json(&held))
+        .all()
+        .await?;
+    let mut refunds: BTreeMap<i64, i64> = BTreeMap::new();
+    for row in &rows {
+        let key = (
+            row.int("repository", "project_id")?,
+            row.int("blob", "blob_id")?,
+        );
+        *refunds.entry(key.0).or_default() += sizes.get(&key).copied().unwrap_or_default();
+    }
+    for (project, bytes) in refunds {
+        quota::refund(tx, ProjectId(project), bytes).await?;
+    }
+    Ok(())
+}
+
+/// Condemns the blobs that have no link any more; how many, and their bytes.
+async fn condemn(tx: &mut Tx, gone: &[&Due], now: Timestamp) -> Result<(u64, u64)> {
+    let blobs: Vec<i64> = gone.iter().map(|due| due.link.1).collect();
+    let rows = tx
+        .query_either(
+            "update blob set state = 'condemned', condemned_at = $2
+             where id in (select value from json_each($1)) and state = 'live'
+             and not exists (select 1 from repository_blob l where l.blob_id = blob.id) returning size",
+            "update blob set state = 'condemned', condemned_at = $2
+             where id in (select cast(value as bigint) from json_array_elements_text(cast($1 as json))) and state = 'live'
+             and not exists (select 1 from repository_blob l where l.blob_id = blob.id) returning size",
+        )
+        .bind(json(&blobs))
+        .bind(now)
+        .all()
+        .await?;
+    let mut bytes = 0;
+    for row in &rows {
+        bytes += row.int("blob", "size")? as u64;
+    }
+    Ok((rows.len() as u64, bytes))
+}
+
+/// A blob that is not there any more, but its object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condemned {
+    /// Its id.
+    pub id: BlobId,
+    /// Where its bytes are.
+    pub key: String,
+    /// How many they are.
+    pub size: u64,
+    /// Whether the object may be deleted.
+    pub owned: bool,
+}
+
+/// Blobs condemned at `before` or earlier, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn condemned(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<Vec<Condemned>> {
+    let rows = tx
+        .query(
+            "select id, object_key, size, owned from blob where state = 'condemned' and condemned_at <= $1
+             order by condemned_at, id limit $2",
+        )
+        .bind(before)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Condemned {
+                id: BlobId(row.int("blob", "id")?),
+                key: row.text("blob", "object_key")?,
+                size: row.int("blob", "size")? as u64,
+                owned: row.flag("blob", "owned")?,
+            })
+        })
+        .collect()
+}
+
+/// Forgets condemned blobs whose objects are gone.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn forget(tx: &mut Tx, blobs: &[Condemned]) -> Result<()> {
+    let ids: Vec<i64> = blobs.iter().map(|blob| blob.id.0).collect();
+    tx.query_either(
+        "delete from blob where id in (select value from json_each($1)) and state = 'condemned'",
+        "delete from blob where id in (select cast(value as bigint) from json_array_elements_text(cast($1 as json)))
+         and state = 'condemned'",
+    )
+    .bind(json(&ids))
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// What a collection would do now, and what waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Links whose review is due.
+    pub due_links: i64,
+    /// Links among those that nothing refers to and whose lease is over.
+    pub garbage_links: i64,
+    /// Condemned blobs whose objects are still there.
+    pub condemned: i64,
+    /// Bytes of those.
+    pub condemned_bytes: i64,
+}
+
+/// Looks without changing anything.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn outlook(tx: &mut Tx, now: Timestamp) -> Result<Outlook> {
+    let links = tx
+        .query(
+            "select count(*) as due, cast(coalesce(sum(case when lease_until <= $1 and not exists
+               (select 1 from manifest_reference c where c.blob_id = l.blob_id and c.repository_id = l.repository_id)
+               then 1 else 0 end), 0) as bigint) as garbage
+             from repository_blob l where review_at <= $1",
+        )
+        .bind(now)
+        .one()
+        .await?;
+    let blobs = tx
+        .query(
+            "select count(*) as blobs, cast(coalesce(sum(size), 0) as bigint) as bytes from blob where state = 'condemned'",
+        )
+        .one()
+        .await?;
+    Ok(Outlook {
+        due_links: links.int("repository_blob", "due")?,
+        garbage_links: links.int("repository_blob", "garbage")?,
+        condemned: blobs.int("blob", "blobs")?,
+        condemned_bytes: blobs.int("blob", "bytes")?,
+    })
+}
+
+/// Why a blob is kept: one repository that links it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeper {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// Manifests of it that name the blob, at most ten.
+    pub manifests: Vec<Digest>,
+    /// Until when it is kept even if none does.
+    pub lease_until: Timestamp,
+}
+
+/// The repositories that link a blob, and what of them names it; at most `limit`.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn keepers(tx: &mut Tx, blob: BlobId, limit: i64) -> Result<Vec<Keeper>> {
+    let rows = tx
+        .query(
+            "select r.id, r.name, l.lease_until from repository_blob l join repository r on r.id = l.repository_id
+             where l.blob_id = $1 order by r.id limit $2",
+        )
+        .bind(blob)
+        .bind(limit)
+        .all()
+        .await?;
+    let mut keepers = Vec::new();
+    for row in &rows {
+        keepers.push(Keeper {
+            repository: row.parse("repository", "name")?,
+            manifests: naming(tx, RepositoryId(row.int("repository", "id")?), blob).await?,
+            lease_until: row.time("repository_blob", "lease_until")?,
+        });
+    }
+    Ok(keepers)
+}
+
+async fn naming(tx: &mut Tx, repository: RepositoryId, blob: BlobId) -> Result<Vec<Digest>> {
+    let rows = tx
+        .query(
+            "select distinct m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
+             where c.blob_id = $1 and c.repository_id = $2 order by m.digest limit 10",
+        )
+        .bind(blob)
+        .bind(repository)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.parse("manifest", "digest"))
+        .collect()
+}

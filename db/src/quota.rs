@@ -1,0 +1,299 @@
+//! What a project holds, to the byte, and how much more it may hold. Both are spread over shards: while
+//! there is room, a push takes from one shard that is free, and pushes do not wait for each other; near the
+//! limit one holds all shards and sees the sum. What is given back is noted in rows of its own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::ProjectId;
+
+use crate::cache::Touch;
+use crate::{Error, Result, Tx, project};
+
+/// Parts that a project's room is spread over.
+const SHARDS: i64 = 8;
+/// Room of a shard of a project without a limit: 512 PiB.
+const UNLIMITED: i64 = (1 << 59) - 1;
+
+/// Why a project does not take more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverLimit {
+    /// Bytes that were to be added.
+    pub adding: i64,
+    /// Bytes that the project holds.
+    pub used: i64,
+    /// Bytes that it may hold.
+    pub limit: i64,
+}
+
+/// Where to begin to look for a shard.
+pub(crate) fn next_shard() -> i64 {
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    (TURN.fetch_add(1, Ordering::Relaxed) % SHARDS as u64) as i64
+}
+
+fn share(limit: i64) -> i64 {
+    if limit < 0 { UNLIMITED } else { limit / SHARDS }
+}
+
+/// Makes the shards of a new project.
+pub(crate) async fn create(tx: &mut Tx, project: ProjectId, limit: i64) -> Result<()> {
+    let share = share(limit);
+    let first = if limit < 0 {
+        share
+    } else {
+        limit - share * (SHARDS - 1)
+    };
+    tx.query(
+        "insert into project_usage (project_id, shard, used, room) values
+         ($1, 0, 0, $2), ($1, 1, 0, $3), ($1, 2, 0, $3), ($1, 3, 0, $3),
+         ($1, 4, 0, $3), ($1, 5, 0, $3), ($1, 6, 0, $3), ($1, 7, 0, $3)",
+    )
+    .bind(project)
+    .bind(first)
+    .bind(share)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// How a transaction takes room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Taking {
+    /// From one shard, beside others.
+    #[default]
+    Shared,
+    /// With all shards held since its first statement ([`hold`]).
+    Alone,
+}
+
+/// Adds bytes to what a project holds; what it holds and may hold where that would be too much.
+///
+/// # Errors
+/// [`Error::Crowded`] where no shard had that much: the transaction must be begun anew with
+/// [`Taking::Alone`]. It holds what others wait for, so it must not wait for the shards itself.
+pub async fn charge(
+    tx: &mut Tx,
+    project: ProjectId,
+    bytes: i64,
+    taking: Taking,
+) -> Result<Result<(), OverLimit>> {
+    if bytes <= 0 {
+        refund(tx, project, -bytes).await?;
+        return Ok(Ok(()));
+    }
+    if taking == Taking::Alone {
+        return charge_alone(tx, project, bytes).await;
+    }
+    let taken = tx
+        .query_either(
+            "update project_usage set used = used + $2, room = room - $2
+             where project_id = $1 and shard = $3 and room >= $2 returning shard",
+            "with free as (select shard from project_usage where project_id = $1 and room >= $2
+                           order by (shard + $3) % 8 limit 1 for update skip locked)
+             update project_usage u set used = used + $2, room = room - $2
+             from free where u.project_id = $1 and u.shard = free.shard returning u.shard",
+        )
+        .bind(project)
+        .bind(bytes)
+        .bind(next_shard())
+        .optional()
+        .await?;
+    match taken {
+        Some(_) => Ok(Ok(())),
+        None => crowded(tx, project, bytes).await,
+    }
+}
+
+/// No shard had enough. SQLite's one writer may look at all of them at any time.
+pub(crate) async fn crowded(
+    tx: &mut Tx,
+    project: ProjectId,
+    bytes: i64,
+) -> Result<Result<(), OverLimit>> {
+    if tx.is_postgres() {
+        return Err(Error::Crowded);
+    }
+    charge_alone(tx, project, bytes).await
+}
+
+async fn charge_alone(
+    tx: &mut Tx,
+    project: ProjectId,
+    bytes: i64,
+) -> Result<Result<(), OverLimit>> {
+    let (used, room) = hold(tx, project).await?;
+    if room < bytes {
+        return Ok(Err(OverLimit {
+            adding: bytes,
+            used,
+            limit: used + room,
+        }));
+    }
+    spread(tx, project, room - bytes, used + bytes).await?;
+    Ok(Ok(()))
+}
+
+/// Holds all shards until the transaction ends, adds what was given back, and says what is used and what
+/// room there is. To be the first statement of a transaction.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn hold(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
+    let (used, room) = lock(tx, project).await?;
+    let refunds = tx
+        .query("delete from project_refund where project_id = $1 returning bytes")
+        .bind(project)
+        .all()
+        .await?;
+    let mut refunded = 0;
+    for row in &refunds {
+        refunded += row.int("project_refund", "bytes")?;
+    }
+    if refunded != 0 {
+        spread(tx, project, room + refunded, used - refunded).await?;
+    }
+    Ok((used - refunded, room + refunded))
+}
+
+/// Projects whose refunds wait to be added to their room by [`hold`], at most `limit`.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn waiting(tx: &mut Tx, limit: i64) -> Result<Vec<ProjectId>> {
+    let rows = tx
+        .query("select distinct project_id from project_refund order by project_id limit $1")
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.int("project_refund", "project_id").map(ProjectId))
+        .collect()
+}
+
+/// Bytes used and bytes of room, all shards held until the transaction ends.
+async fn lock(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
+    let rows = tx
+        .query_either(
+            "select used, room from project_usage where project_id = $1 order by shard",
+            "select used, room from project_usage where project_id = $1 order by shard for update",
+        )
+        .bind(project)
+        .all()
+        .await?;
+    let (mut used, mut room) = (0, 0);
+    for row in &rows {
+        used += row.int("project_usage", "used")?;
+        room += row.int("project_usage", "room")?;
+    }
+    Ok((used, room))
+}
+
+/// Spreads room over the shards.
+async fn spread(tx: &mut Tx, project: ProjectId, room: i64, used: i64) -> Result<()> {
+    // What is missing stands in the first shard.
+    let share = if room < 0 { 0 } else { room / SHARDS };
+    tx.query(
+        "update project_usage set room = case when shard = 0 then $2 else $3 end,
+         used = case when shard = 0 then $4 else 0 end where project_id = $1",
+    )
+    .bind(project)
+    .bind(room - share * (SHARDS - 1))
+    .bind(share)
+    .bind(used)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Gives back bytes that a project does not hold any more.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn refund(tx: &mut Tx, project: ProjectId, bytes: i64) -> Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    tx.query("insert into project_refund (project_id, bytes) values ($1, $2)")
+        .bind(project)
+        .bind(bytes)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Sets how much a project may hold; -1 for no limit. It may be less than it holds.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn set_limit(tx: &mut Tx, project: ProjectId, limit: i64) -> Result<()> {
+    let (used, _) = hold(tx, project).await?;
+    let room = if limit < 0 {
+        UNLIMITED * SHARDS
+    } else {
+        limit - used
+    };
+    spread(tx, project, room, used).await?;
+    tx.query("update project set storage_limit = $2 where id = $1")
+        .bind(project)
+        .bind(limit)
+        .execute()
+        .await?;
+    if let Some(project) = project::by_id(tx, project).await? {
+        tx.touch(Touch::Project(project.name));
+    }
+    Ok(())
+}
+
+/// Bytes that a project holds, and that uploads into it have reserved.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn used(tx: &mut Tx, project: ProjectId) -> Result<i64> {
+    Ok(sums(tx, project).await?.0)
+}
+
+/// Bytes that open upload sessions have reserved.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn reserved(tx: &mut Tx, project: ProjectId) -> Result<i64> {
+    let row = tx
+        .query(
+            "select cast(coalesce(sum(reserved), 0) as bigint) as reserved from upload
+             where project_id = $1 and state = 'open'",
+        )
+        .bind(project)
+        .one()
+        .await?;
+    row.int("upload", "reserved")
+}
+
+/// What stands in the way of a push into a project that is above its limit already.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn exceeded(tx: &mut Tx, project: ProjectId) -> Result<Option<OverLimit>> {
+    let (used, room) = sums(tx, project).await?;
+    Ok((room < 0).then_some(OverLimit {
+        adding: 0,
+        used,
+        limit: used + room,
+    }))
+}
+
+async fn sums(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
+    let row = tx
+        .query(
+            "select cast(coalesce(sum(used), 0) - r.bytes as bigint) as used,
+                    cast(coalesce(sum(room), 0) + r.bytes as bigint) as room
+             from (select coalesce(sum(bytes), 0) as bytes from project_refund where project_id = $1) r
+             left join project_usage u on u.project_id = $1 group by r.bytes",
+        )
+        .bind(project)
+        .one()
+        .await?;
+    Ok((
+        row.int("project_usage", "used")?,
+        row.int("project_usage", "room")?,
+    ))
+}

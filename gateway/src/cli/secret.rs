@@ -1,0 +1,31 @@
+//! `gantry secret`: what has to be there before the database is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use auth::secret::MasterKey;
+use clap::Subcommand;
+
+use super::print;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Make a master key in a new file, for [secrets] master_key_file: the same for all replicas.
+    New {
+        /// The file, which must not exist.
+        file: PathBuf,
+    },
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let Self::New { file } = self;
+        anyhow::ensure!(!file.exists(), "{} exists already", file.display());
+        MasterKey::load_or_create(&file)?;
+        print(&format!(
+            "{} holds a new master key: keep a copy, without it the database is of no use",
+            file.display()
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}

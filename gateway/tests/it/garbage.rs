@@ -1,0 +1,194 @@
+//! Garbage collection: what nothing refers to goes, object and all; what something refers to stays.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Server, eventually, fresh, image, noise};
+
+/// A server that waits one second for references.
+async fn impatient() -> Server {
+    Server::with(&[("GANTRY_GC__GRACE_SECS", "1")]).await
+}
+
+/// How many objects are stored.
+fn objects(server: &Server) -> usize {
+    let files = |folder: &Path| fs::read_dir(folder).map_or(0, Iterator::count);
+    let hours = fs::read_dir(server.data().join("blobs")).expect("the folder can be read");
+    hours
+        .map(|hour| files(&hour.expect("the folder can be read").path()))
+        .sum()
+}
+
+#[tokio::test]
+async fn what_a_deleted_image_named_goes() {
+    let server = impatient().await;
+    let admin = server.admin();
+    let (kept, gone) = (image("kept"), image("gone"));
+    admin.push_image("library/kept", "v1", &kept).await;
+    admin.push_image("library/gone", "v1", &gone).await;
+    let all = objects(&server);
+    admin
+        .delete(&format!("/v2/library/gone/manifests/{}", gone.digest))
+        .await
+        .expect(202);
+    let left = all - gone.blobs().count();
+    eventually(20, "the deleted image's objects are gone", async || {
+        (objects(&server) == left).then_some(())
+    })
+    .await;
+    for blob in gone.blobs() {
+        let path = format!("/v2/library/gone/blobs/{}", blob.digest);
+        admin.get(&path).await.expect_error(404, "BLOB_UNKNOWN");
+    }
+    for blob in kept.blobs() {
+        let path = format!("/v2/library/kept/blobs/{}", blob.digest);
+        admin.get(&path).await.expect(200);
+        let why = server.cli_prints(&["storage", "why", &blob.digest]).await;
+        assert!(
+            why.contains(&format!("library/kept: named by {}", kept.digest)),
+            "{why}"
+        );
+    }
+    server.cli_prints(&["storage", "check", "--rehash"]).await;
+    server.cli_prints(&["storage", "usage"]).await;
+    // The same image again: under new keys, and whole.
+    admin.push_image("library/gone", "v2", &gone).await;
+    assert_eq!(objects(&server), all);
+}
+
+#[tokio::test]
+async fn a_shared_blob_stays_while_one_repository_names_it() {
+    let server = impatient().await;
+    let admin = server.admin();
+    let shared = image("shared");
+    admin.push_image("library/one", "v1", &shared).await;
+    admin.push_image("library/two", "v1", &shared).await;
+    let all = objects(&server);
+    let delete = async |repository: &str| {
+        let path = format!("/v2/{repository}/manifests/{}", shared.digest);
+        admin.delete(&path).await.expect(202);
+    };
+    let blob = shared.blobs().next().expect("an image has blobs");
+    delete("library/one").await;
+    eventually(20, "the link is gone", async || {
+        let path = format!("/v2/library/one/blobs/{}", blob.digest);
+        // A HEAD would renew its lease.
+        (admin.get(&path).await.status == 404).then_some(())
+    })
+    .await;
+    let path = format!("/v2/library/two/blobs/{}", blob.digest);
+    admin.get(&path).await.expect(200);
+    assert_eq!(objects(&server), all);
+    delete("library/two").await;
+    eventually(20, "the objects are gone", async || {
+        (objects(&server) == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_goes_while_it_is_paused() {
+    let server = impatient().await;
+    let admin = server.admin();
+    server.cli_prints(&["gc", "pause"]).await;
+    let digest = admin.push_blob("library/idle", noise("idle", 5_000)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let status = server.cli_prints(&["gc", "status"]).await;
+    assert!(status.contains("paused: true"), "{status}");
+    assert!(status.contains("links that would go now: 1"), "{status}");
+    let path = format!("/v2/library/idle/blobs/{digest}");
+    admin.get(&path).await.expect(200);
+    server.cli_prints(&["gc", "resume"]).await;
+    eventually(20, "the blob is gone", async || {
+        (objects(&server) == 0 && admin.get(&path).await.status == 404).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_was_told_that_a_blob_is_there_finds_it() {
+    let server = Server::with(&[("GANTRY_GC__GRACE_SECS", "4")]).await;
+    let admin = server.admin();
+    let digest = admin.push_blob("library/seen", noise("seen", 5_000)).await;
+    let path = format!("/v2/library/seen/blobs/{digest}");
+    // Three times the grace: each HEAD renews it.
+    for _ in 0..12 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        admin.head(&path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_project_holds_what_its_quota_allows() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let name = fresh("quota");
+    let project = serde_json::json!({ "project_name": name, "storage_limit": 12_000 });
+    admin
+        .post("/api/v2.0/projects")
+        .json(&project)
+        .await
+        .expect(201);
+    let repository = format!("{name}/app");
+    let pushes = (0..20).map(|number| {
+        let (admin, repository) = (&admin, &repository);
+        async move {
+            let bytes = noise(&format!("quota {number}"), 1_000);
+            let digest = crate::harness::sha256(&bytes);
+            let started = admin.start_upload(repository).await;
+            let path = started.location_with(&format!("digest={digest}"));
+            admin.put(&path).body(bytes).await
+        }
+    });
+    let pushed = futures_util::future::join_all(pushes).await;
+    let count = |status| {
+        pushed
+            .iter()
+            .filter(|answer| answer.status == status)
+            .count()
+    };
+    assert_eq!((count(201), count(403)), (12, 8));
+    let refused = pushed
+        .iter()
+        .find(|answer| answer.status == 403)
+        .expect("eight were refused");
+    assert_eq!(refused.code(), "DENIED");
+    assert_eq!(
+        refused.message(),
+        "adding 1000.0 B of storage resource, which when updated to current usage of 11.7 KiB \
+         will exceed the configured upper limit of 11.7 KiB."
+    );
+    let summary = admin
+        .get(&format!("/api/v2.0/projects/{name}/summary"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(summary["quota"]["used"]["storage"], 12_000);
+    let listed = admin
+        .get("/api/v2.0/quotas?sort=-creation_time")
+        .await
+        .expect(200)
+        .json();
+    let quota = listed[0].clone();
+    assert_eq!(
+        (&quota["ref"]["name"], &quota["hard"]["storage"]),
+        (&name.into(), &12_000.into())
+    );
+    let path = format!("/api/v2.0/quotas/{}", quota["id"]);
+    let set = async |bytes: i64| {
+        admin
+            .put(&path)
+            .json(&serde_json::json!({ "hard": { "storage": bytes } }))
+            .await
+    };
+    set(-5).await.expect_error(400, "BAD_REQUEST");
+    // Below what it holds: refused before a byte comes.
+    set(5_000).await.expect(200);
+    let start = format!("/v2/{repository}/blobs/uploads/");
+    admin.post(&start).await.expect_error(403, "DENIED");
+    set(-1).await.expect(200);
+    admin
+        .push_blob(&repository, noise("quota again", 50_000))
+        .await;
+    server.cli_prints(&["storage", "usage"]).await;
+}

@@ -1,0 +1,201 @@
+//! Garbage collection, always on: links that nothing refers to any more go first, then blobs without
+//! links, then their objects. What it costs follows the garbage.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use db::gc::{self, Condemned};
+use db::{quota, setting};
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracing::instrument;
+
+use crate::{Jobs, Result};
+
+/// What an operator may change in the settings file.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long the object of a condemned blob is kept.
+    pub hold: Duration,
+    /// Blobs that are removed in a minute at most; 0 for no bound.
+    pub blobs_per_minute: u64,
+}
+
+/// What an operator may change while it runs: kept in the database, the same for all replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Control {
+    /// Whether nothing is collected for now.
+    pub paused: bool,
+    /// In place of the settings file's.
+    pub blobs_per_minute: Option<u64>,
+}
+
+/// What this process has collected since its start.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Links removed.
+    pub links: AtomicU64,
+    /// Blobs condemned.
+    pub condemned: AtomicU64,
+    /// Objects deleted.
+    pub deleted: AtomicU64,
+    /// Bytes of those.
+    pub freed: AtomicU64,
+    /// Whether it collects at this moment.
+    pub running: AtomicBool,
+}
+
+/// The setting that holds the [`Control`].
+const CONTROL: &str = "gc-control";
+/// Links that are reviewed in one transaction.
+const LINKS: i64 = 250;
+/// Objects that are deleted at once.
+const OBJECTS: i64 = 1_000;
+/// Projects whose refunds are added at a time.
+const PROJECTS: i64 = 100;
+/// Turns of a throttled collection in a second, so that it is spread evenly.
+const TURNS: u64 = 5;
+
+/// How the collection is steered.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn control(db: &db::Db) -> Result<Control> {
+    let mut tx = db.reader().await?;
+    let stored = setting::get(&mut tx, CONTROL).await?;
+    Ok(stored
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .unwrap_or_default())
+}
+
+/// Steers the collection of all replicas.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn steer(tx: &mut db::Tx, control: Control) -> db::Result<()> {
+    let json = serde_json::to_vec(&control).unwrap_or_default();
+    setting::put(tx, CONTROL, &json).await
+}
+
+impl Jobs {
+    /// Collects all that is due.
+    ///
+    /// # Errors
+    /// When the database or the store fails; the rest is collected the next time.
+    pub async fn collect_garbage(&self) -> Result<()> {
+        let control = control(&self.db).await?;
+        if control.paused || !self.leads("gc").await? {
+            return Ok(());
+        }
+        self.progress.running.store(true, Ordering::Relaxed);
+        let rate = control.blobs_per_minute.unwrap_or(self.gc.blobs_per_minute);
+        let collected = self.review_links(rate).await;
+        let deleted = self.delete_condemned(rate).await;
+        let added = self.add_refunds().await;
+        self.progress.running.store(false, Ordering::Relaxed);
+        collected.and(deleted).and(added)
+    }
+
+    #[instrument(name = "gc.links.review", level = "debug", skip_all)]
+    async fn review_links(&self, rate: u64) -> Result<()> {
+        let limit = per_turn(rate, LINKS);
+        loop {
+            let now = self.clock.now();
+            let reviewed = self
+                .db
+                .write(move |tx| Box::pin(gc::review(tx, now, limit)))
+                .await?;
+            let progress = &self.progress;
+            progress
+                .links
+                .fetch_add(reviewed.unlinked, Ordering::Relaxed);
+            progress
+                .condemned
+                .fetch_add(reviewed.condemned, Ordering::Relaxed);
+            if (reviewed.looked_at as i64) < limit || !self.leads("gc").await? {
+                return Ok(());
+            }
+            pause(rate, reviewed.unlinked).await;
+        }
+    }
+
+    /// Adds to the projects' room what was given back.
+    async fn add_refunds(&self) -> Result<()> {
+        let mut tx = self.db.reader().await?;
+        let waiting = quota::waiting(&mut tx, PROJECTS).await?;
+        drop(tx);
+        for project in waiting {
+            let held = self.db.write(move |tx| Box::pin(quota::hold(tx, project)));
+            held.await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the objects of condemned blobs, then the blobs' rows.
+    #[instrument(name = "gc.objects.delete", level = "debug", skip_all)]
+    async fn delete_condemned(&self, rate: u64) -> Result<()> {
+        let limit = per_turn(rate, OBJECTS);
+        loop {
+            let before = Timestamp(self.clock.now().0 - self.gc.hold.as_micros() as i64);
+            let mut tx = self.db.reader().await?;
+            let blobs = gc::condemned(&mut tx, before, limit).await?;
+            drop(tx);
+            if blobs.is_empty() {
+                return Ok(());
+            }
+            let count = blobs.len() as u64;
+            self.delete_objects(blobs).await?;
+            if (count as i64) < limit || !self.leads("gc").await? {
+                return Ok(());
+            }
+            pause(rate, count).await;
+        }
+    }
+
+    async fn delete_objects(&self, blobs: Vec<Condemned>) -> Result<()> {
+        let owned = || blobs.iter().filter(|blob| blob.owned);
+        let keys: Vec<String> = owned().map(|blob| blob.key.clone()).collect();
+        let freed: u64 = owned().map(|blob| blob.size).sum();
+        self.registry.store().delete(&keys).await?;
+        let forgotten = self
+            .db
+            .write(move |tx| Box::pin(async move { gc::forget(tx, &blobs).await }));
+        forgotten.await?;
+        self.progress
+            .deleted
+            .fetch_add(keys.len() as u64, Ordering::Relaxed);
+        self.progress.freed.fetch_add(freed, Ordering::Relaxed);
+        tracing::info!(objects = keys.len(), bytes = freed, "collected garbage");
+        Ok(())
+    }
+}
+
+/// How many are taken at once, so that a throttled collection does not work in bursts.
+fn per_turn(rate: u64, most: i64) -> i64 {
+    if rate == 0 {
+        return most;
+    }
+    i64::try_from(rate / 60 / TURNS)
+        .unwrap_or(most)
+        .clamp(1, most)
+}
+
+async fn pause(rate: u64, done: u64) {
+    if rate > 0 {
+        tokio::time::sleep(Duration::from_secs_f64(done as f64 * 60.0 / rate as f64)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_throttled_collection_takes_small_turns() {
+        assert_eq!(per_turn(0, 250), 250);
+        assert_eq!(per_turn(30_000, 250), 100);
+        assert_eq!(per_turn(600_000, 250), 250);
+        assert_eq!(per_turn(10, 250), 1);
+    }
+}

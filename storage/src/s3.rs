@@ -1,0 +1,157 @@
+//! Objects in a bucket that speaks S3: `<prefix>/<hour>/<random>`.
+//!
+//! What is larger than one part is a multipart upload. An unfinished object is such an upload and, where
+//! a checkpoint left bytes below the part size, a *tail*: a small object `<key>.<random>` that holds
+//! them, because parts cannot be read back.
+//!
+//! Whoever goes on with an object ends it by completing the one upload that its checkpoints name, which
+//! succeeds once: a writer that was overtaken cannot overwrite what the other one made.
+
+mod bucket;
+mod client;
+mod error;
+mod hashing;
+mod listing;
+mod part;
+mod reader;
+mod room;
+mod settings;
+mod state;
+mod tail;
+mod writer;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream;
+use model::Hasher;
+
+pub use settings::{SecretKey, Settings, Sse};
+
+use crate::s3::bucket::Bucket;
+use crate::s3::reader::Reader;
+use crate::s3::room::Room;
+use crate::s3::state::State;
+use crate::s3::writer::Writer;
+use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Result, Walk};
+
+/// A store in a bucket.
+#[derive(Clone, Debug)]
+pub struct S3 {
+    bucket: Arc<Bucket>,
+    /// Memory for parts on their way, of all writers together.
+    room: Room,
+    /// Names this process in checkpoints.
+    instance: Arc<str>,
+}
+
+impl S3 {
+    /// A store in a bucket, which is not spoken to yet.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where a setting cannot be used.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        settings.check()?;
+        Ok(Self {
+            bucket: Arc::new(Bucket::open(settings)?),
+            room: Room::new(settings.memory_mib),
+            instance: tail::random()?.into(),
+        })
+    }
+
+    /// Asks the bucket for a list of one object.
+    ///
+    /// # Errors
+    /// [`Error::Bucket`] where it cannot be used, [`Error::Unavailable`] where it does not answer.
+    pub async fn probe(&self) -> Result<()> {
+        self.bucket.probe().await
+    }
+
+    /// Where a checkpoint's object stands.
+    fn state(key: &str, at: &Checkpoint) -> Result<State> {
+        // Without a checkpoint nothing is known to be there.
+        let text = at.state.as_deref();
+        let text = text.ok_or_else(|| Error::Missing(key.to_owned()))?;
+        let state = State::parse(key, text)?;
+        if state.end() == at.size {
+            Ok(state)
+        } else {
+            Err(Error::Truncated(key.to_owned()))
+        }
+    }
+}
+
+#[async_trait]
+impl BlobStore for S3 {
+    async fn create(&self, key: &str, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
+        Ok(Box::new(Writer::create(self, key, hasher)))
+    }
+
+    async fn resume(&self, key: &str, at: Checkpoint) -> Result<Box<dyn BlobWriter>> {
+        let state = Self::state(key, &at)?;
+        Ok(Box::new(Writer::resume(self, key, state, at.hasher).await?))
+    }
+
+    async fn seal(&self, key: &str, at: Checkpoint) -> Result<()> {
+        let state = Self::state(key, &at)?;
+        let (parts, size) = (state.all_parts(), state.end());
+        match self.bucket.end(key, &state.upload, parts, size).await {
+            // A part of the tail's number was written since: the tail still has the bytes.
+            Err(Error::Truncated(_)) if state.tail.is_some() => {
+                let writer = self.resume(key, at).await?;
+                writer.finish(Vec::new()).await.map(|_| ())
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                let strays = state.may_have_strays(&self.instance);
+                self.bucket.clear_tails(key, &state.tails, strays).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks> {
+        if range.is_empty() {
+            return match self.bucket.head(key).await? {
+                Some(_) => Ok(Box::pin(stream::empty())),
+                None => Err(Error::Missing(key.to_owned())),
+            };
+        }
+        let body = self.bucket.get(key, range.clone()).await?;
+        Ok(Box::pin(Reader::new(&self.bucket, key, range, body)))
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.bucket.head(key).await?.map(|head| head.size))
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<()> {
+        self.bucket.delete(keys).await
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        self.bucket.discard(key).await
+    }
+
+    async fn walk(&self, folder: &str) -> Result<Walk> {
+        Ok(Bucket::walk(self.bucket.clone(), format!("{folder}/")))
+    }
+
+    async fn hours(&self) -> Result<Vec<i64>> {
+        self.bucket.hours().await
+    }
+
+    async fn list(&self, hour: i64) -> Result<Vec<String>> {
+        self.bucket.list(hour).await
+    }
+
+    async fn forget_hour(&self, hour: i64) -> Result<()> {
+        self.bucket.forget_hour(hour).await
+    }
+
+    async fn presigned(&self, key: &str, lasts: Duration) -> Result<Option<String>> {
+        self.bucket.presigned(key, lasts).await.map(Some)
+    }
+}

@@ -1,0 +1,197 @@
+//! The SDK's clients: how they connect, sign, wait and try again.
+
+use std::time::Duration;
+
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Config, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::settings::Settings;
+use crate::{Cause, Error, Result};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long an attempt of a small request may take, or a download's first byte.
+const SMALL: Duration = Duration::from_secs(10);
+/// How long an attempt to upload a part, or to complete an upload, may take.
+const LARGE: Duration = Duration::from_secs(60);
+/// How long an upload may stand still.
+const STALLED: Duration = Duration::from_secs(20);
+/// How long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
+/// Attempts of a request.
+const ATTEMPTS: u32 = 3;
+
+/// Clients that share their connections.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    /// For what is small, and for downloads.
+    pub(super) small: Client,
+    /// For uploads of parts.
+    pub(super) large: Client,
+}
+
+impl Clients {
+    pub(super) fn new(settings: &Settings) -> Result<Self> {
+        let config = config(settings)?;
+        let small = config.to_builder().timeout_config(timeouts(SMALL)).build();
+        let large = config.to_builder().timeout_config(timeouts(LARGE)).build();
+        Ok(Self {
+            small: Client::from_conf(small),
+            large: Client::from_conf(large),
+        })
+    }
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(attempt)
+        .build()
+}
+
+fn config(settings: &Settings) -> Result<Config> {
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(Duration::from_millis(200))
+        .with_max_backoff(Duration::from_secs(5));
+    // Downloads are watched by their reader, which knows when it is the client that is slow.
+    let stalled = StalledStreamProtectionConfig::enabled()
+        .upload_enabled(true)
+        .download_enabled(false)
+        .grace_period(STALLED)
+        .build();
+    let mut config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(settings.region.clone()))
+        .credentials_provider(credentials(settings))
+        .http_client(http_client(trust(&settings.ca_file)?)?)
+        .force_path_style(settings.path_style)
+        // The bytes have a digest of their own; not every store knows S3's newer checksums.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .retry_config(retries)
+        .stalled_stream_protection(stalled);
+    let endpoint = Some(settings.endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
+    config.set_endpoint_url(endpoint);
+    Ok(config.build())
+}
+
+fn http_client(trust: TrustStore) -> Result<SharedHttpClient> {
+    let tls = TlsContext::builder().with_trust_store(trust).build();
+    let tls = tls.map_err(|error| invalid("ca_file", error.into()))?;
+    Ok(aws_smithy_http_client::Builder::new()
+        .pool_idle_timeout(IDLE)
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(tls)
+        .build_https())
+}
+
+/// Trust in the CAs of a file, or of the system where none is named.
+fn trust(ca_file: &str) -> Result<TrustStore> {
+    if ca_file.is_empty() {
+        return Ok(TrustStore::default());
+    }
+    let pem = std::fs::read(ca_file).map_err(|error| invalid("ca_file", error.into()))?;
+    check(&pem).map_err(|error| invalid("ca_file", error))?;
+    Ok(TrustStore::empty().with_pem_certificate(pem))
+}
+
+/// The HTTP client panics where these are not certificates.
+fn check(pem: &[u8]) -> Result<(), Cause> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate?)?;
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate in the file".into());
+    }
+    Ok(())
+}
+
+fn credentials(settings: &Settings) -> SharedCredentialsProvider {
+    if settings.access_key_id.is_empty() {
+        return SharedCredentialsProvider::new(surroundings(&settings.region));
+    }
+    let secret = settings.secret_access_key.expose();
+    SharedCredentialsProvider::new(Credentials::new(
+        &settings.access_key_id,
+        secret,
+        None,
+        None,
+        "settings",
+    ))
+}
+
+/// Credentials from where the process runs: its environment, a web identity (Kubernetes), the role of
+/// its container or of its machine.
+fn surroundings(region: &str) -> CredentialsProviderChain {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build_https();
+    let config = ProviderConfig::without_region()
+        .with_region(Some(Region::new(region.to_owned())))
+        .with_http_client(http);
+    let identity = WebIdentityTokenCredentialsProvider::builder().configure(&config);
+    let container = EcsCredentialsProvider::builder().configure(&config);
+    let machine = ImdsCredentialsProvider::builder().configure(&config);
+    CredentialsProviderChain::first_try(
+        "environment",
+        EnvironmentVariableCredentialsProvider::new(),
+    )
+    .or_else("web identity", identity.build())
+    .or_else("container", container.build())
+    .or_else("machine", machine.build())
+}
+
+fn invalid(name: &'static str, source: Cause) -> Error {
+    Error::Setting { name, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_certificate_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let settings = Settings {
+            ca_file: file.path().to_string_lossy().into_owned(),
+            ..Settings::default()
+        };
+        for text in [
+            "",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            std::fs::write(file.path(), text).unwrap();
+            let error = Clients::new(&settings).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::Setting {
+                        name: "ca_file",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Writing an object: bytes are hashed as they come, collected into parts, and each full part is sent
+//! while the next one is collected.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use model::Hasher;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
+
+use super::S3;
+use super::bucket::refused;
+use super::hashing::Hashing;
+use super::part::{self, Pieces, length, take_front};
+use super::reader::Reader;
+use super::state::{Part, State, Tail};
+use super::tail;
+use crate::{BlobWriter, Checkpoint, Error, Finished, Result};
+
+/// Parts of one object that are on their way at a time.
+const IN_FLIGHT: usize = 2;
+/// Bytes of a part that the caller has the memory for.
+const COVERED: u64 = 1 << 20;
+/// Tails that are kept: one for each checkpoint that can be resumed.
+const TAILS: usize = 2;
+/// How long an object that is given up waits for the parts that are on their way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An object that is being written.
+pub(super) struct Writer {
+    store: S3,
+    key: String,
+    hashing: Hashing,
+    /// Bytes handed over so far.
+    size: u64,
+    /// The multipart upload. There is none before the first part, or the first checkpoint.
+    upload: Option<Arc<str>>,
+    /// Parts that were uploaded, in order.
+    parts: Vec<Part>,
+    /// Bytes in them.
+    durable: u64,
+    /// The hash of those bytes, where the caller does not know of them yet.
+    reached: Option<Hasher>,
+    sending: VecDeque<Sending>,
+    /// Number of the part that is collected.
+    number: u16,
+    collected: Collected,
+    /// The tail that has what is collected, or the first bytes of it.
+    tail: Option<Tail>,
+    /// Names of the tails that are there, the newest last.
+    tails: Vec<String>,
+    strays: bool,
+}
+
+/// The part that is collected.
+#[derive(Default)]
+struct Collected {
+    pieces: Pieces,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// A part on its way.
+struct Sending {
+    /// Where it ends in the object, and the hash up to there.
+    end: u64,
+    hasher: Hasher,
+    task: AbortOnDropHandle<Result<Part>>,
+}
+
+impl Writer {
+    pub(super) fn create(store: &S3, key: &str, hasher: Hasher) -> Self {
+        Self {
+            store: store.clone(),
+            key: key.to_owned(),
+            hashing: Hashing::Idle(hasher),
+            size: 0,
+            upload: None,
+            parts: Vec::new(),
+            durable: 0,
+            reached: None,
+            sending: VecDeque::new(),
+            number: 1,
+            collected: Collected::default(),
+            tail: None,
+            tails: Vec::new(),
+            strays: false,
+        }
+    }
+
+    /// Goes on where a checkpoint stands: its tail is read back.
+    pub(super) async fn resume(
+        store: &S3,
+        key: &str,
+        state: State,
+        hasher: Hasher,
+    ) -> Result<Self> {
+        let mut writer = Self::create(store, key, hasher);
+        writer.size = state.end();
+        writer.number = state.next_number(&store.instance);
+        // What was resumed may have had a later checkpoint that nobody knows.
+        writer.strays = true;
+        match state.tail.filter(|tail| tail.size > 0) {
+            Some(tail) => writer.read_tail(&tail).await?,
+            None => store.bucket.must_have(key, &state.upload).await?,
+        }
+        writer.upload = Some(state.upload.into());
+        writer.parts = state.parts;
+        writer.durable = state.size;
+        writer.tails = state.tails;
+        Ok(writer)
+    }
+
+    async fn read_tail(&mut self, tail: &Tail) -> Result<()> {
+        self.make_room(tail.size).await?;
+        let bucket = &self.store.bucket;
+        let (name, all) = (tail::key(&self.key, &tail.name), 0..tail.size);
+        let body = bucket.get(&name, all.clone()).await;
+        let body = body.map_err(|error| self.of_object(error))?;
+        let read = Reader::new(bucket, &name, all, body).try_collect().await;
+        let read: Vec<Bytes> = read.map_err(|error| self.of_object(error))?;
+        self.collected.pieces.append(read);
+        Ok(())
+    }
+
+    /// An error about a tail, as one about its object.
+    fn of_object(&self, error: Error) -> Error {
+        match error {
+            Error::Missing(_) => Error::Missing(self.key.clone()),
+            Error::Truncated(_) => Error::Truncated(self.key.clone()),
+            error => error,
+        }
+    }
+
+    /// Takes memory for the whole part before more than the caller's share of it is held.
+    async fn make_room(&mut self, more: u64) -> Result<()> {
+        let held = self.collected.pieces.size() + more;
+        if held > COVERED && self.collected.room.is_none() {
+            let size = part::size(self.number).max(held);
+            self.collected.room = Some(self.store.room.take(&self.key, size).await?);
+        }
+        Ok(())
+    }
+
+    /// Takes bytes over; parts that they fill are sent.
+    async fn take_in(&mut self, batch: Vec<Bytes>) -> Result<()> {
+        let mut batch = VecDeque::from(batch);
+        loop {
+            let size = part::size(self.number);
+            let wanted = size.saturating_sub(self.collected.pieces.size());
+            self.collect(take_front(&mut batch, wanted)).await?;
+            if self.collected.pieces.size() < size {
+                return Ok(());
+            }
+            self.send().await?;
+        }
+    }
+
+    async fn collect(&mut self, batch: Vec<Bytes>) -> Result<()> {
+        let length = length(&batch);
+        if length == 0 {
+            return Ok(());
+        }
+        self.make_room(length).await?;
+        self.hashing.update(&self.key, batch.clone()).await?;
+        self.collected.pieces.append(batch);
+        self.size += length;
+        Ok(())
+    }
+
+    /// Sends what is collected as a part.
+    async fn send(&mut self) -> Result<()> {
+        if self.number > part::LAST {
+            return Err(refused("write", &self.key, "it has too many parts"));
+        }
+        let upload = self.upload().await?;
+        let hasher = self.hashing.state(&self.key).await?;
+        while self.sending.len() >= IN_FLIGHT {
+            self.settle_one().await?;
+        }
+        let Collected { pieces, room } = std::mem::take(&mut self.collected);
+        let (bucket, key, number) = (self.store.bucket.clone(), self.key.clone(), self.number);
+        let sending = async move {
+            let part = bucket.part(&key, &upload, number, pieces).await;
+            drop(room);
+            part
+        };
+        let task = tokio::spawn(sending.in_current_span());
+        self.sending.push_back(Sending {
+            end: self.size,
+            hasher,
+            task: AbortOnDropHandle::new(task),
+        });
+        self.number += 1;
+        self.tail = None;
+        Ok(())
+    }
+
+    /// The multipart upload, begun where there is none.
+    async fn upload(&mut self) -> Result<Arc<str>> {
+        if let Some(upload) = &self.upload {
+            return Ok(upload.clone());
+        }
+        let upload: Arc<str> = self.store.bucket.begin(&self.key).await?.into();
+        self.upload = Some(upload.clone());
+        Ok(upload)
+    }
+
+    /// Waits for the oldest part on its way.
+    async fn settle_one(&mut self) -> Result<()> {
+        let Some(first) = self.sending.front_mut() else {
+            return Ok(());
+        };
+        let sent = (&mut first.task).await;
+        let sent = sent.unwrap_or_else(|error| Err(refused("write", &self.key, error)));
+        let first = self.sending.pop_front();
+        match (sent, first) {
+            (Ok(part), Some(Sending { end, hasher, .. })) => {
+                self.parts.push(part);
+                self.durable = end;
+                self.reached = Some(hasher);
+                Ok(())
+            }
+            (sent, _) => {
+                // What comes behind a part that is missing is of no use.
+                self.sending.clear();
+                self.hashing = Hashing::Lost;
+                sent.map(|_| ())
+            }
+        }
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        while !self.sending.is_empty() {
+            self.settle_one().await?;
+        }
+        Ok(())
+    }
+
+    /// Uploads what is collected as a tail, where no tail has it yet.
+    async fn keep_tail(&mut self) -> Result<()> {
+        let size = self.collected.pieces.size();
+        if self.tail.as_ref().is_some_and(|tail| tail.size == size) {
+            return Ok(());
+        }
+        let upload = self.upload().await?;
+        let name = tail::random()?;
+        let (bucket, pieces) = (&self.store.bucket, &self.collected.pieces);
+        let object = tail::key(&self.key, &name);
+        // Known before it is there, so that it is removed whatever comes.
+        self.tails.push(name.clone());
+        let (part, ()) = tokio::try_join!(
+            bucket.part(&self.key, &upload, self.number, pieces.clone()),
+            bucket.put(&object, pieces.clone()),
+        )?;
+        self.tail = Some(Tail { name, size, part });
+        let old = self.tails.len().saturating_sub(TAILS);
+        let old: Vec<String> = self.tails.drain(..old).collect();
+        bucket.remove_tails(&self.key, &old).await;
+        Ok(())
+    }
+
+    /// A checkpoint at the end of the parts, or of their tail.
+    fn at(&self, hasher: Hasher, upload: &str, tail: Option<Tail>) -> Checkpoint {
+        let state = State {
+            version: State::version(),
+            instance: self.store.instance.to_string(),
+            upload: upload.to_owned(),
+            parts: self.parts.clone(),
+            size: self.durable,
+            tail,
+            tails: self.tails.clone(),
+            strays: self.strays,
+        };
+        Checkpoint {
+            size: state.end(),
+            hasher,
+            state: Some(state.text()),
+        }
+    }
+
+    /// Makes the multipart upload an object.
+    async fn complete(&mut self, upload: &str) -> Result<()> {
+        if self.collected.pieces.size() > 0 || (self.parts.is_empty() && self.sending.is_empty()) {
+            self.send().await?;
+        }
+        self.settle().await?;
+        let (bucket, parts) = (&self.store.bucket, self.parts.clone());
+        bucket.end(&self.key, upload, parts, self.size).await?;
+        let (tails, strays) = (&self.tails, self.strays);
+        bucket.clear_tails(&self.key, tails, strays).await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl BlobWriter for Writer {
+    async fn write(&mut self, batch: Vec<Bytes>) -> Result<Option<Checkpoint>> {
+        self.take_in(batch).await?;
+        while self
+            .sending
+            .front()
+            .is_some_and(|part| part.task.is_finished())
+        {
+            self.settle_one().await?;
+        }
+        let Some(upload) = self.upload.clone() else {
+            return Ok(None);
+        };
+        let reached = self.reached.take();
+        Ok(reached.map(|hasher| self.at(hasher, &upload, None)))
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let hasher = self.hashing.state(&self.key).await?;
+        let upload = self.upload().await?;
+        self.settle().await?;
+        self.reached = None;
+        if self.collected.pieces.size() > 0 || self.parts.is_empty() {
+            self.keep_tail().await?;
+        }
+        Ok(self.at(hasher, &upload, self.tail.clone()))
+    }
+
+    async fn abandon(mut self: Box<Self>) {
+        // A request that is cut off may still be carried out: it is better to see its end.
+        let patience = Instant::now() + PATIENCE;
+        for Sending { mut task, .. } in self.sending.drain(..) {
+            if tokio::time::timeout_at(patience, &mut task).await.is_err() {
+                task.abort();
+                let _ = task.await;
+            }
+        }
+    }
+
+    async fn finish(mut self: Box<Self>, last: Vec<Bytes>) -> Result<Finished> {
+        self.take_in(last).await?;
+        let hasher = self.hashing.state(&self.key).await?;
+        match self.upload.clone() {
+            Some(upload) => self.complete(&upload).await?,
+            None => {
+                let pieces = std::mem::take(&mut self.collected.pieces);
+                self.store.bucket.put(&self.key, pieces).await?;
+            }
+        }
+        Ok(Finished {
+            size: self.size,
+            digest: hasher.finish(),
+        })
+    }
+}

@@ -1,0 +1,304 @@
+//! The store in a bucket against a server that fails: nothing may look whole that is not.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use gantry_storage::s3::{SecretKey, Settings};
+use gantry_storage::{BlobStore, Chunks, Error, S3};
+use model::{Algorithm, Hasher};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+struct Request {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn is(&self, method: &str, part: &str) -> bool {
+        let line = self.head.lines().next().unwrap_or_default();
+        line.starts_with(method) && line.contains(part)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .find(|line| line.0.eq_ignore_ascii_case(name))
+            .map(|line| line.1)
+    }
+}
+
+type Requests = Arc<Mutex<Vec<Request>>>;
+
+/// A server that answers as it is told, one request a connection.
+struct Server {
+    store: S3,
+    requests: Requests,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    /// `answer` is given the request and how many there were before it; an empty answer hangs up.
+    async fn start(answer: impl Fn(&Request, usize) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = Settings {
+            endpoint: format!("http://{}", listener.local_addr().unwrap()),
+            bucket: "bucket".to_owned(),
+            access_key_id: "AK".to_owned(),
+            secret_access_key: SecretKey::new("SK".to_owned()),
+            path_style: true,
+            ..Settings::default()
+        };
+        let requests = Requests::default();
+        let seen = requests.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let Some(request) = received(&mut socket).await else {
+                    continue;
+                };
+                let before = seen.lock().unwrap().len();
+                let answer = answer(&request, before);
+                seen.lock().unwrap().push(request);
+                let _ = socket.write_all(answer.as_bytes()).await;
+            }
+        });
+        Self {
+            store: S3::open(&settings).unwrap(),
+            requests,
+            task,
+        }
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    async fn read(&self, size: u64) -> Result<Vec<u8>, Error> {
+        read_all(self.store.read("1/a", 0..size).await?).await
+    }
+}
+
+async fn received(socket: &mut TcpStream) -> Option<Request> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end;
+        }
+    };
+    let body = bytes.split_off(end + 4);
+    let head = String::from_utf8_lossy(&bytes).into_owned();
+    let mut request = Request { head, body };
+    let length = request.header("content-length").unwrap_or("0");
+    let length: usize = length.parse().unwrap();
+    while request.body.len() < length {
+        if socket.read_buf(&mut request.body).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(request)
+}
+
+async fn read_all(chunks: Chunks) -> Result<Vec<u8>, Error> {
+    let chunks: Vec<Bytes> = chunks.try_collect().await?;
+    Ok(chunks.concat())
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}\r\n{body}")
+}
+
+fn refusal(status: &str, code: &str) -> String {
+    let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+    answer(
+        status,
+        &format!("Content-Length: {}\r\n", body.len()),
+        &body,
+    )
+}
+
+/// A range of an object, of which only `body` comes.
+fn partial(range: &str, length: usize, body: &str) -> String {
+    let headers = format!("Content-Length: {length}\r\nContent-Range: bytes {range}/10\r\n");
+    answer("206 Partial Content", &headers, body)
+}
+
+fn hasher() -> Hasher {
+    Hasher::new(Algorithm::Sha256)
+}
+
+#[tokio::test]
+async fn a_read_that_breaks_is_taken_up_again() {
+    let server = Server::start(|_, before| match before {
+        0 => partial("0-9", 10, "0123"),
+        _ => partial("4-9", 6, "456789"),
+    })
+    .await;
+    assert_eq!(server.read(10).await.unwrap(), b"0123456789");
+    let requests = server.requests();
+    let ranges = requests
+        .iter()
+        .filter_map(|request| request.header("range"));
+    assert_eq!(ranges.collect::<Vec<_>>(), ["bytes=0-9", "bytes=4-9"]);
+}
+
+#[tokio::test]
+async fn a_read_that_stays_short_is_an_error() {
+    let server = Server::start(|request, _| {
+        let range = request.header("range").unwrap_or_default();
+        let range = range.trim_start_matches("bytes=");
+        let (from, to) = range.split_once('-').unwrap();
+        let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+        partial(range, to + 1 - from, "x")
+    })
+    .await;
+    let found = server.read(10).await;
+    assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn fewer_or_other_bytes_than_asked_for_are_refused() {
+    for wrong in [
+        partial("0-3", 4, "0123"),
+        partial("1-10", 10, "0123456789"),
+        answer("200 OK", "Content-Length: 4\r\n", "0123"),
+        refusal("416 Range Not Satisfiable", "InvalidRange"),
+    ] {
+        let server = Server::start(move |_, _| wrong.clone()).await;
+        let found = server.read(10).await;
+        assert!(matches!(found, Err(Error::Truncated(_))), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_answer_is_asked_again_and_then_unavailable() {
+    for (status, code) in [
+        ("500 Internal Server Error", "InternalError"),
+        ("503 Slow Down", "SlowDown"),
+    ] {
+        let server = Server::start(move |_, _| refusal(status, code)).await;
+        let found = server.read(10).await;
+        assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
+        assert_eq!(server.requests().len(), 3, "{status}");
+        let found = server.store.probe().await;
+        assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_gone_is_not_an_object_that_is_gone() {
+    let server = Server::start(|_, _| refusal("404 Not Found", "NoSuchBucket")).await;
+    let found = server.read(10).await;
+    assert!(matches!(found, Err(Error::Failed { .. })), "{found:?}");
+    let server = Server::start(|_, _| refusal("404 Not Found", "NoSuchKey")).await;
+    let found = server.read(10).await;
+    assert!(matches!(found, Err(Error::Missing(_))), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_upload_is_sent_again_as_it_was_and_not_hashed() {
+    let server = Server::start(|_, before| match before {
+        0 => refusal("503 Slow Down", "SlowDown"),
+        1 => String::new(),
+        _ => answer("200 OK", "Content-Length: 0\r\nETag: \"e\"\r\n", ""),
+    })
+    .await;
+    let writer = server.store.create("1/a", hasher()).await.unwrap();
+    let pieces = [&b"one "[..], b"two ", b"three"].map(Bytes::from_static);
+    writer.finish(pieces.to_vec()).await.unwrap();
+    let requests = server.requests();
+    assert_eq!(requests.len(), 3);
+    for request in requests {
+        assert_eq!(request.body, b"one two three");
+        let hash = request.header("x-amz-content-sha256");
+        assert_eq!(hash, Some("UNSIGNED-PAYLOAD"), "{}", request.head);
+        assert!(!request.head.contains("checksum"), "{}", request.head);
+    }
+}
+
+/// A server that completes an upload, but whose answer to that is lost.
+async fn forgetful(etag: &'static str) -> Server {
+    Server::start(move |request, _| {
+        if request.is("POST", "uploads") {
+            let body = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+            answer("200 OK", &format!("Content-Length: {}\r\n", body.len()), body)
+        } else if request.is("PUT", "partNumber") {
+            // The MD5 of nothing.
+            let etag = "ETag: \"d41d8cd98f00b204e9800998ecf8427e\"\r\nContent-Length: 0\r\n";
+            answer("200 OK", etag, "")
+        } else if request.is("PUT", "") {
+            answer("200 OK", "ETag: \"t\"\r\nContent-Length: 0\r\n", "")
+        } else if request.is("POST", "uploadId") {
+            refusal("404 Not Found", "NoSuchUpload")
+        } else if request.is("HEAD", "") {
+            answer("200 OK", &format!("Content-Length: 5\r\nETag: \"{etag}\"\r\n"), "")
+        } else {
+            refusal("404 Not Found", "NoSuchKey")
+        }
+    })
+    .await
+}
+
+async fn seal(server: &Server) -> Result<(), Error> {
+    let mut writer = server.store.create("1/a", hasher()).await?;
+    writer.write(vec![Bytes::from_static(b"hello")]).await?;
+    let checkpoint = writer.checkpoint().await?;
+    server.store.seal("1/a", checkpoint).await
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_the_last_request_is_made_good() {
+    // The MD5 of the MD5 of nothing, as S3 makes it for one part.
+    let server = forgetful("59adb24ef3cdbe0297f05b395827453f-1").await;
+    seal(&server).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_process_made_of_an_upload_is_not_taken_for_this_one() {
+    let server = forgetful("00000000000000000000000000000000-1").await;
+    let found = seal(&server).await;
+    assert!(matches!(found, Err(Error::Missing(_))), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_part_that_fails_fails_the_object() {
+    let server = Server::start(|request, _| {
+        if request.is("POST", "uploads") {
+            let body = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+            answer("200 OK", &format!("Content-Length: {}\r\n", body.len()), body)
+        } else {
+            refusal("403 Forbidden", "AccessDenied")
+        }
+    })
+    .await;
+    let mut writer = server.store.create("1/a", hasher()).await.unwrap();
+    let batch = Bytes::from(vec![7; 1 << 20]);
+    let written = async {
+        for _ in 0..40 {
+            writer.write(vec![batch.clone()]).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    let written = tokio::time::timeout(Duration::from_secs(20), written).await;
+    let written = written.unwrap();
+    assert!(matches!(written, Err(Error::Failed { .. })), "{written:?}");
+    let later = writer.checkpoint().await.err();
+    assert!(matches!(later, Some(Error::Failed { .. })), "{later:?}");
+    assert!(writer.finish(Vec::new()).await.is_err());
+}
