@@ -232,6 +232,17 @@ pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<Option<i64>>
     row.map(|row| row.int("upload", "reserved")).transpose()
 }
 
+/// What a cancellation found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// An open session, whose bytes are under this key.
+    Open(Option<String>),
+    /// None: it never had bytes.
+    Fresh,
+    /// One that was over already; its bytes may be a blob's.
+    Over,
+}
+
 /// Cancels a session, gives back what was reserved for it, and leaves a mark that keeps its id dead until
 /// it would have expired.
 ///
@@ -243,30 +254,80 @@ pub async fn cancel(
     owner: &Owner,
     now: Timestamp,
     expires_at: Timestamp,
-) -> Result<()> {
-    let open = tx
-        .query(
-            "update upload set state = 'closed', epoch = epoch + 1, object_key = null, hash_state = null, store_state = null
-             where id = $1 and state = 'open' returning reserved",
+) -> Result<Cancelled> {
+    let row = tx
+        .query_either(
+            concat!("select ", columns!(), " from upload where id = $1"),
+            concat!(
+                "select ",
+                columns!(),
+                " from upload where id = $1 for update"
+            ),
         )
         .bind(id)
         .optional()
         .await?;
-    if let Some(row) = open {
-        return quota::refund(tx, owner.project, row.int("upload", "reserved")?).await;
+    let Some(row) = row else {
+        return leave_mark(tx, id, owner, (now, expires_at)).await;
+    };
+    let upload = read(&row)?;
+    if upload.state == State::Closed {
+        return Ok(Cancelled::Over);
     }
     tx.query(
-        "insert into upload (id, repository, account_id, size, epoch, state, started_at, expires_at)
-         values ($1, $2, $3, 0, 1, 'closed', $4, $5) on conflict (id) do nothing",
+        "update upload set state = 'closed', epoch = epoch + 1, object_key = null, hash_state = null, store_state = null
+         where id = $1",
     )
     .bind(id)
-    .bind(owner.repository.as_str())
-    .bind(owner.account)
-    .bind(now)
-    .bind(expires_at)
     .execute()
     .await?;
-    Ok(())
+    quota::refund(tx, owner.project, upload.reserved).await?;
+    Ok(Cancelled::Open(upload.key))
+}
+
+async fn leave_mark(
+    tx: &mut Tx,
+    id: &str,
+    owner: &Owner,
+    (now, expires_at): (Timestamp, Timestamp),
+) -> Result<Cancelled> {
+    let made = tx
+        .query(
+            "insert into upload (id, repository, account_id, size, epoch, state, started_at, expires_at)
+             values ($1, $2, $3, 0, 1, 'closed', $4, $5) on conflict (id) do nothing",
+        )
+        .bind(id)
+        .bind(owner.repository.as_str())
+        .bind(owner.account)
+        .bind(now)
+        .bind(expires_at)
+        .execute()
+        .await?;
+    // Whoever made the row meanwhile goes on with it.
+    Ok(if made == 1 {
+        Cancelled::Fresh
+    } else {
+        Cancelled::Over
+    })
+}
+
+/// Gives a session without durable bytes another key: the one before may still be written by whoever had
+/// the session. `false` where someone else took over.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn rekey(tx: &mut Tx, (id, epoch): (&str, i64), key: &str) -> Result<bool> {
+    let changed = tx
+        .query(
+            "update upload set object_key = $3, hash_state = null, store_state = null
+             where id = $1 and epoch = $2 and state = 'open' and size = 0",
+        )
+        .bind(id)
+        .bind(epoch)
+        .bind(key)
+        .execute()
+        .await?;
+    Ok(changed == 1)
 }
 
 /// Sessions whose time is over, at most `limit`.
@@ -287,26 +348,37 @@ pub async fn expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Uplo
     rows.iter().map(read).collect()
 }
 
-/// Forgets a session unless it was renewed meanwhile, and gives back what was reserved for it. Whether it
-/// is gone.
+/// Forgets a session unless it was renewed meanwhile, and gives back what was reserved for it. The key of
+/// bytes that nobody needs any more, which a session that became a blob has not.
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn forget_expired(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool> {
+pub async fn forget_expired(tx: &mut Tx, id: &str, now: Timestamp) -> Result<Forgotten> {
     let gone = tx
         .query(
             "delete from upload where id = $1 and expires_at < $2
-             returning project_id, case when state = 'open' then reserved else 0 end as reserved",
+             returning project_id, object_key, case when state = 'open' then reserved else 0 end as reserved",
         )
         .bind(id)
         .bind(now)
         .optional()
         .await?;
-    let Some(row) = gone else { return Ok(false) };
+    let Some(row) = gone else {
+        return Ok(Forgotten::Not);
+    };
     if let Some(project) = row.opt_int("upload", "project_id")? {
         quota::refund(tx, ProjectId(project), row.int("upload", "reserved")?).await?;
     }
-    Ok(true)
+    Ok(Forgotten::Gone(row.opt_text("upload", "object_key")?))
+}
+
+/// What became of a session whose time seemed to be over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is gone; its bytes are under this key.
+    Gone(Option<String>),
+    /// It was renewed, or went before.
+    Not,
 }
 
 /// How many sessions are open.

@@ -640,16 +640,27 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                     .await?
                     .unwrap();
                 assert_eq!(quota::used(tx, project).await?, 7);
-                upload::cancel(tx, "u", &owner, NOW, later).await?;
+                assert!(
+                    upload::rekey(tx, ("u", 2), "0/v")
+                        .await
+                        .is_ok_and(|done| !done)
+                );
+                let cancelled = upload::cancel(tx, "u", &owner, NOW, later).await?;
+                assert_eq!(cancelled, upload::Cancelled::Open(Some("0/u".into())));
+                let again = upload::cancel(tx, "u", &owner, NOW, later).await?;
+                assert_eq!(again, upload::Cancelled::Over);
+                let fresh = upload::cancel(tx, "x", &owner, NOW, later).await?;
+                assert_eq!(fresh, upload::Cancelled::Fresh);
                 assert_eq!(quota::used(tx, project).await?, 0);
                 assert!(upload::take_over(tx, "u", later).await?.is_none());
                 assert_eq!(
                     upload::expired(tx, later.plus(Duration::from_secs(1)), 10)
                         .await?
                         .len(),
-                    2
+                    3
                 );
-                assert!(upload::forget_expired(tx, "u", later.plus(Duration::from_secs(1))).await?);
+                let gone = upload::forget_expired(tx, "u", later.plus(Duration::from_secs(1)));
+                assert_eq!(gone.await?, upload::Forgotten::Gone(None));
                 Ok::<_, Error>(())
             })
         })

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use db::blob::StoredBlob;
 use db::quota;
-use db::upload::{self, Owner, State, Upload};
+use db::upload::{self, Cancelled, Forgotten, Owner, State, Upload};
 use model::{AccountId, Algorithm, ContentRange, Digest, Hasher};
 use policy::PushPermit;
 use storage::{Checkpoint, key};
@@ -223,16 +223,17 @@ impl Registry {
     }
 
     async fn close(&self, permit: &PushPermit, session: &Session) -> Result<()> {
-        let row = self.row(session).await?;
+        self.row(session).await?;
         let (id, owner) = (session.id().to_owned(), owner(permit));
         let now = self.clock.now();
         let expires_at = session.started().max(now).plus(self.limits.upload_expiry);
         let cancelled = self.db.write(move |tx| {
             Box::pin(async move { upload::cancel(tx, &id, &owner, now, expires_at).await })
         });
-        cancelled.await?;
-        if let Some(key) = row.and_then(|row| row.key) {
-            self.discard(&key).await;
+        match cancelled.await? {
+            Cancelled::Open(Some(key)) => self.discard(&key).await,
+            Cancelled::Open(None) | Cancelled::Fresh => {}
+            Cancelled::Over => return Err(Error::UploadUnknown),
         }
         Ok(())
     }
@@ -264,9 +265,9 @@ impl Registry {
             let gone = self.db.write(move |tx| {
                 Box::pin(async move { upload::forget_expired(tx, &id, now).await })
             });
-            if gone.await? {
+            if let Forgotten::Gone(key) = gone.await? {
                 ended += 1;
-                if let Some(key) = row.key {
+                if let Some(key) = key {
                     self.discard(&key).await;
                 }
             }

@@ -103,11 +103,12 @@ impl Registry {
             .write(move |tx| Box::pin(async move { upload::take_over(tx, &id, expires_at).await }));
         let row = taken.await?.ok_or(Error::UploadUnknown)?;
         let checkpoint = checkpoint_of(session, &row)?;
-        let key = row.key.ok_or(Error::UploadUnknown)?;
-        // Without a checkpoint there may be no file yet.
+        let mut key = row.key.ok_or(Error::UploadUnknown)?;
         let writer = if row.size == 0 {
-            self.store.discard(&key).await?;
-            self.store.create(&key, checkpoint.hasher).await?
+            key = self.rekey(session, row.epoch, &key).await?;
+            self.store
+                .create(&key, Hasher::new(session.algorithm()))
+                .await?
         } else {
             self.store.resume(&key, checkpoint).await?
         };
@@ -119,6 +120,21 @@ impl Registry {
             size: row.size,
             reserved: row.reserved,
         })
+    }
+
+    /// Without a checkpoint the object may be anything, and another process may still write it: this one
+    /// begins another.
+    async fn rekey(&self, session: &Session, epoch: i64, before: &str) -> Result<String> {
+        let (id, key) = (session.id().to_owned(), self.new_key());
+        let new = key.clone();
+        let rekeyed = self
+            .db
+            .write(move |tx| Box::pin(async move { upload::rekey(tx, (&id, epoch), &new).await }));
+        if !rekeyed.await? {
+            return Err(Error::UploadUnknown);
+        }
+        self.discard(before).await;
+        Ok(key)
     }
 
     async fn begin(
