@@ -706,7 +706,9 @@ async fn the_audit_chain_holds_and_counts_what_is_not_sealed() {
         let mut sealed = 0;
         for _ in 0..1_000 {
             sealed += db
-                .write(move |tx| Box::pin(async move { audit::chain::seal(tx, &sign, NOW).await }))
+                .write(move |tx| {
+                    Box::pin(async move { audit::chain::seal(tx, &sign, i64::MAX, NOW).await })
+                })
                 .await
                 .unwrap();
             if sealed == 3 {

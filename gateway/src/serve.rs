@@ -175,6 +175,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         clock,
         gc,
         progress,
+        horizon: Arc::default(),
         alone,
     };
     Ok(Opened {

@@ -14,7 +14,8 @@ pub fn sign(master: &MasterKey, hash: &[u8]) -> [u8; 32] {
 }
 
 impl Jobs {
-    /// Seals all rows that are committed.
+    /// Seals all rows to which no open transaction can add any more: those of the second before, where
+    /// transactions follow each other closely.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -22,13 +23,26 @@ impl Jobs {
         // Most seconds there is nothing to seal, and then nothing is written.
         let mut tx = self.db.reader().await?;
         let mut waiting = chain::is_waiting(&mut tx).await?;
+        if !waiting {
+            return Ok(());
+        }
+        let before = self.horizon.lock().take();
+        let horizon = match before {
+            Some(horizon) => horizon,
+            None => chain::horizon(&mut tx).await?,
+        };
+        if !chain::is_settled(&mut tx, &horizon).await? {
+            *self.horizon.lock() = Some(horizon);
+            return Ok(());
+        }
         drop(tx);
+        let up_to = horizon.last_id;
         while waiting && self.leads("audit_seal").await? {
             let (master, now) = (self.master.clone(), self.clock.now());
             let sealed = self.db.write(move |tx| {
-                Box::pin(
-                    async move { chain::seal(tx, &|hash: &[u8]| sign(&master, hash), now).await },
-                )
+                Box::pin(async move {
+                    chain::seal(tx, &|hash: &[u8]| sign(&master, hash), up_to, now).await
+                })
             });
             waiting = sealed.await? == chain::BATCH;
         }

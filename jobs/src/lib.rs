@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::secret::MasterKey;
+use db::audit::chain;
 use db::audit::recorder::Recorder;
 use db::quota::OverLimit;
 use db::{Db, lease};
 use model::{Clock, RepositoryName};
+use parking_lot::Mutex;
 use registry::Registry;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -62,6 +64,8 @@ pub struct Jobs {
     pub gc: gc::Settings,
     /// What was collected.
     pub progress: Arc<gc::Progress>,
+    /// How far the audit log may be sealed, once some transactions have ended.
+    pub horizon: Arc<Mutex<Option<chain::Horizon>>>,
     /// Whether no other process writes into the store at the start, so that what an earlier one left
     /// is told and swept then; a successor may come any time later.
     pub alone: bool,

@@ -76,12 +76,66 @@ pub async fn is_waiting(tx: &mut Tx) -> Result<bool> {
     row.int("audit", "total").map(|total| total > 0)
 }
 
-/// Seals committed rows that are not sealed yet, at most [`BATCH`] of them; how many it were. On
-/// PostgreSQL never ahead of a transaction that is still open.
+/// How far the log may be sealed, once some transactions have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// The newest id that was given out.
+    pub last_id: i64,
+    /// Open transactions that write into the log, and may hold an id up to that one.
+    writers: Vec<String>,
+}
+
+/// Looks how far the log may be sealed. A transaction holds its lock on the table from before it is given
+/// an id until its end, so that none is missed.
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn seal(tx: &mut Tx, sign: Sign<'_>, now: Timestamp) -> Result<i64> {
+pub async fn horizon(tx: &mut Tx) -> Result<Horizon> {
+    let row = tx
+        .query_either(
+            "select coalesce(max(id), 0) as id from audit",
+            "select last_value as id from audit_id_seq",
+        )
+        .one()
+        .await?;
+    Ok(Horizon {
+        last_id: row.int("audit", "id")?,
+        writers: writers(tx).await?,
+    })
+}
+
+/// Whether no transaction can add a row up to the horizon any more.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_settled(tx: &mut Tx, horizon: &Horizon) -> Result<bool> {
+    if horizon.writers.is_empty() {
+        return Ok(true);
+    }
+    let open = writers(tx).await?;
+    Ok(!horizon.writers.iter().any(|writer| open.contains(writer)))
+}
+
+async fn writers(tx: &mut Tx) -> Result<Vec<String>> {
+    let rows = tx
+        .query_either(
+            // The one writer is the one who asks.
+            "select '' as writer where 0",
+            "select virtualtransaction as writer from pg_locks
+             where locktype = 'relation' and relation = cast('audit' as regclass) and mode = 'RowExclusiveLock'
+             and database = (select oid from pg_database where datname = current_database())",
+        )
+        .all()
+        .await?;
+    rows.iter().map(|row| row.text("audit", "writer")).collect()
+}
+
+/// Seals rows up to an id that are not sealed yet, at most [`BATCH`] of them; how many it were. No
+/// transaction may be able to add one any more ([`is_settled`]).
+///
+/// # Errors
+/// When a statement fails.
+pub async fn seal(tx: &mut Tx, sign: Sign<'_>, up_to: i64, now: Timestamp) -> Result<i64> {
     tx.query_either(
         "select 1 as locked",
         "select 1 as locked from pg_advisory_xact_lock(7101)",
@@ -91,14 +145,9 @@ pub async fn seal(tx: &mut Tx, sign: Sign<'_>, now: Timestamp) -> Result<i64> {
     let head = head(tx).await?;
     let after = head.as_ref().map_or(0, |seal| seal.last_id);
     let rows = tx
-        .query_either(
-            "select id from audit where id > $1 order by id limit $2",
-            "select id from audit where id > $1 and id < coalesce(
-                 (select min(id) from audit where id > $1 and xact >= pg_snapshot_xmin(pg_current_snapshot())),
-                 9223372036854775807)
-             order by id limit $2",
-        )
+        .query("select id from audit where id > $1 and id <= $2 order by id limit $3")
         .bind(after)
+        .bind(up_to)
         .bind(BATCH)
         .all()
         .await?;
