@@ -177,6 +177,7 @@ fn path_of(route: &Route, project: ProjectId) -> String {
         .replace("{project_name_or_id}", &project.to_string())
         .replace("{user_id}", "1")
         .replace("{mid}", "1")
+        .replace("{id}", "1")
         .replace("{meta_name}", "public");
     match route.method {
         "HEAD" => format!("{path}?project_name=library"),
