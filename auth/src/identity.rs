@@ -105,6 +105,11 @@ impl Identity {
         self.keys.jwks()
     }
 
+    /// The brake on guessing.
+    pub fn throttle(&self) -> &LoginThrottle {
+        &self.throttle
+    }
+
     /// Hashes and checks passwords.
     pub fn hasher(&self) -> &PasswordHasher {
         &self.hasher
@@ -215,7 +220,7 @@ impl Identity {
             self.note_login(name, None, address, false);
             return Err(Error::WrongCredentials);
         };
-        self.throttle.succeeded(name, address);
+        self.throttle.succeeded(name, address, self.now());
         let verified = Verified {
             account: account.id.0,
             generation: account.generation,

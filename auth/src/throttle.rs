@@ -2,6 +2,7 @@
 //! soft per account alone, so that nobody can lock an account out for its owner.
 //! It decides and counts; waiting and answering (429 with Retry-After) is the caller's.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,8 @@ pub enum Verdict {
     },
 }
 
-/// Counts of failed logins in this process; bounded, and lost with it.
+/// Counts of failed logins; bounded. Processes tell each other of theirs through [`LoginThrottle::take_news`] and
+/// [`LoginThrottle::hear`].
 ///
 /// An IPv6 address counts as its /64, which is what one customer has.
 #[derive(Debug)]
@@ -58,7 +60,27 @@ pub struct LoginThrottle {
     pairs: Counts,
     addresses: Counts,
     accounts: Counts,
+    /// What others were not told yet, by pair.
+    news: Mutex<HashMap<[u8; 32], News>>,
 }
+
+/// What happened to logins of an account from an address. Hashes stand for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// The account and the address together.
+    pub pair: [u8; 32],
+    /// The address.
+    pub address: [u8; 32],
+    /// The account.
+    pub account: [u8; 32],
+    /// When it happened last, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Failures; 0 where the last one was a success.
+    pub failures: u32,
+}
+
+/// Pairs that wait to be told at most. What goes beyond is known here alone.
+const MOST_NEWS: usize = 1_000;
 
 impl LoginThrottle {
     /// A throttle that has seen nothing yet.
@@ -67,6 +89,7 @@ impl LoginThrottle {
             pairs: counts(),
             addresses: counts(),
             accounts: counts(),
+            news: Mutex::default(),
         }
     }
 
@@ -96,8 +119,12 @@ impl LoginThrottle {
 
     /// Counts a wrong password for `account` from `address` at `now`.
     pub fn failed(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
-        let now = millis(now);
-        let key = Key::new(account, address);
+        let (now, key) = (millis(now), Key::new(account, address));
+        self.count(&key, now);
+        self.note(&key, now, |failures| failures.saturating_add(1));
+    }
+
+    fn count(&self, key: &Key, now: i64) {
         let count = |counts: &Counts, key| counts.get_with(key, Arc::default);
         count(&self.pairs, key.pair)
             .lock()
@@ -113,8 +140,51 @@ impl LoginThrottle {
     /// Forgets the failures of `account` from `address`, whose password was right.
     ///
     /// Those of the address over all accounts stay: one account of one's own must not buy guesses at others.
-    pub fn succeeded(&self, account: &str, address: IpAddr) {
-        self.pairs.invalidate(&Key::new(account, address).pair);
+    pub fn succeeded(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
+        let key = Key::new(account, address);
+        // Who had no failures is no news.
+        if self.pairs.remove(&key.pair).is_some() {
+            self.note(&key, millis(now), |_| 0);
+        }
+    }
+
+    fn note(&self, key: &Key, at_ms: i64, failures: impl FnOnce(u32) -> u32) {
+        let mut news = self.news.lock();
+        if news.len() >= MOST_NEWS && !news.contains_key(&key.pair) {
+            return;
+        }
+        let entry = news.entry(key.pair).or_insert(News {
+            pair: key.pair,
+            address: key.address,
+            account: key.account,
+            at_ms,
+            failures: 0,
+        });
+        entry.at_ms = at_ms;
+        entry.failures = failures(entry.failures);
+    }
+
+    /// What happened here since this was asked last.
+    pub fn take_news(&self) -> Vec<News> {
+        std::mem::take(&mut *self.news.lock())
+            .into_values()
+            .collect()
+    }
+
+    /// Takes over what happened in another process; each news once.
+    pub fn hear(&self, news: &News) {
+        let key = Key {
+            pair: news.pair,
+            address: news.address,
+            account: news.account,
+        };
+        if news.failures == 0 {
+            self.pairs.invalidate(&key.pair);
+        }
+        // More than a refusal lets through, a process cannot have seen.
+        for _ in 0..news.failures.min(ADDRESS_LIMIT as u32) {
+            self.count(&key, news.at_ms);
+        }
     }
 }
 
@@ -319,8 +389,30 @@ mod tests {
             throttle.failed("alice", home(), NOW);
         }
         assert!(refused(&throttle, "alice", home(), NOW) > 0);
-        throttle.succeeded("alice", home());
+        throttle.succeeded("alice", home(), NOW);
         assert_eq!(refused(&throttle, "alice", home(), NOW), 0);
+    }
+
+    #[test]
+    fn what_happens_in_one_process_counts_in_the_other() {
+        let (here, there) = (LoginThrottle::new(), LoginThrottle::new());
+        let tell = || here.take_news().iter().for_each(|news| there.hear(news));
+        for _ in 0..3 {
+            here.failed("alice", home(), NOW);
+        }
+        tell();
+        for _ in 0..3 {
+            there.failed("alice", home(), NOW);
+        }
+        assert_eq!(refused(&there, "alice", home(), NOW), 2);
+        assert_eq!(refused(&there, "alice", address(1), NOW), 0);
+        tell();
+        assert_eq!(refused(&there, "alice", home(), NOW), 2);
+        here.succeeded("alice", home(), NOW);
+        tell();
+        assert_eq!(refused(&there, "alice", home(), NOW), 0);
+        here.succeeded("alice", home(), NOW);
+        assert_eq!(here.take_news(), []);
     }
 
     #[test]
@@ -342,7 +434,7 @@ mod tests {
         assert_eq!(throttle.check("bob", home(), NOW), FREE);
         throttle.failed("29", home(), NOW);
         assert_eq!(refused(&throttle, "bob", home(), NOW), 1);
-        throttle.succeeded("bob", home());
+        throttle.succeeded("bob", home(), NOW);
         assert_eq!(refused(&throttle, "bob", home(), NOW), 1);
         assert_eq!(throttle.check("bob", address(1), NOW), FREE);
     }

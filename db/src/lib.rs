@@ -3,11 +3,13 @@
 
 pub mod account;
 pub mod audit;
+pub mod backup;
 pub mod binding;
 pub mod blob;
 pub mod cache;
 pub mod gc;
 pub mod lease;
+pub mod login_failure;
 pub mod manifest;
 pub mod member;
 pub mod page;
@@ -17,6 +19,7 @@ pub mod repository;
 pub mod setting;
 mod sql;
 pub mod tag;
+pub mod untagged;
 pub mod upload;
 mod writer;
 
@@ -34,6 +37,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tracing::instrument;
 
 pub use cache::Caches;
+pub(crate) use sql::Row;
 pub use sql::Tx;
 
 use crate::writer::Writer;
@@ -266,6 +270,24 @@ impl Db {
             Backend::Postgres(pool) => pool.acquire().await.map(Tx::postgres_reader),
         }
         .map_err(|error| Error::Statement("acquire", error))
+    }
+
+    /// A view of the database at one moment, for as long as it is held. What has to be written meanwhile is.
+    ///
+    /// # Errors
+    /// When no connection is free within five seconds.
+    pub async fn snapshot(&self) -> Result<Tx> {
+        let begun = |error| Error::Statement("begin", error);
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => {
+                Ok(Tx::sqlite_snapshot(readers.begin().await.map_err(begun)?))
+            }
+            Backend::Postgres(pool) => {
+                let begin = "begin isolation level repeatable read read only";
+                let tx = pool.begin_with(begin).await.map_err(begun)?;
+                Ok(Tx::postgres_writer(tx))
+            }
+        }
     }
 
     /// Runs `work` in one transaction and answers once it is committed and durable. What fails

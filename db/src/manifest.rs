@@ -201,11 +201,15 @@ pub async fn store(
         .optional()
         .await?;
     let Some(row) = row else {
-        let stored = id(tx, repository, digest).await?;
-        return stored.map(Ok).ok_or(Error::Corrupt {
-            table: "manifest",
-            column: "digest",
-        });
+        let row = tx
+            .query(
+                "update manifest set untagged_at = null where repository_id = $1 and digest = $2 returning id",
+            )
+            .bind(repository)
+            .bind(digest)
+            .one()
+            .await?;
+        return Ok(Ok(ManifestId(row.int("manifest", "id")?)));
     };
     let id = ManifestId(row.int("manifest", "id")?);
     store_references(tx, repository, id, &manifest.children, found).await?;

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use futures_util::StreamExt as _;
 use model::{AccountId, BlobId, Digest, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
@@ -27,6 +28,7 @@ pub struct Tx {
 enum Connection {
     SqliteWriter(SqliteConnection),
     SqliteReader(PoolConnection<Sqlite>),
+    SqliteSnapshot(Transaction<'static, Sqlite>),
     PostgresWriter(Transaction<'static, Postgres>),
     PostgresReader(PoolConnection<Postgres>),
 }
@@ -51,6 +53,10 @@ impl Tx {
 
     pub(crate) fn postgres_reader(connection: PoolConnection<Postgres>) -> Self {
         Self::new(Connection::PostgresReader(connection))
+    }
+
+    pub(crate) fn sqlite_snapshot(transaction: Transaction<'static, Sqlite>) -> Self {
+        Self::new(Connection::SqliteSnapshot(transaction))
     }
 
     fn new(connection: Connection) -> Self {
@@ -92,10 +98,7 @@ impl Tx {
         sqlite: &'static str,
         postgres: &'static str,
     ) -> Query<'_> {
-        let sql = match self.connection {
-            Connection::SqliteWriter(_) | Connection::SqliteReader(_) => sqlite,
-            Connection::PostgresWriter(_) | Connection::PostgresReader(_) => postgres,
-        };
+        let sql = if self.is_postgres() { postgres } else { sqlite };
         self.query(sql)
     }
 
@@ -121,6 +124,7 @@ impl Tx {
         match &mut self.connection {
             Connection::SqliteWriter(connection) => Dialect::Sqlite(connection),
             Connection::SqliteReader(connection) => Dialect::Sqlite(connection),
+            Connection::SqliteSnapshot(transaction) => Dialect::Sqlite(transaction),
             Connection::PostgresWriter(transaction) => Dialect::Postgres(transaction),
             Connection::PostgresReader(connection) => Dialect::Postgres(connection),
         }
@@ -248,6 +252,29 @@ impl Query<'_> {
                 .map(Row::Postgres))
         };
         run.instrument(span).await
+    }
+
+    /// Hands the rows on as they come, so that there may be any number of them.
+    pub(crate) async fn each<E: From<Error>>(
+        self,
+        mut take: impl FnMut(Row) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        let name = self.name;
+        match self.tx.dialect() {
+            Dialect::Sqlite(connection) => {
+                let mut rows = sqlx::query::<Sqlite>(self.sql).fetch(connection);
+                while let Some(row) = rows.next().await {
+                    take(Row::Sqlite(row.map_err(|error| refine(name, error))?))?;
+                }
+            }
+            Dialect::Postgres(connection) => {
+                let mut rows = sqlx::query::<Postgres>(self.sql).fetch(connection);
+                while let Some(row) = rows.next().await {
+                    take(Row::Postgres(row.map_err(|error| refine(name, error))?))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The only row.

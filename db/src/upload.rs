@@ -381,6 +381,20 @@ pub enum Forgotten {
     Not,
 }
 
+/// Keys of the objects of all open sessions.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn open_keys(tx: &mut Tx) -> Result<Vec<String>> {
+    let rows = tx
+        .query("select object_key from upload where state = 'open'")
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.text("upload", "object_key"))
+        .collect()
+}
+
 /// How many sessions are open.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use auth::token::{TokenKey, TokenKeys};
 use certs::{Authority, LEAF_DAYS, Pair, ServerCertificate};
 use db::{Db, account, project, setting};
 use model::{AccountId, Timestamp};
-use storage::{BlobStore, Files, S3};
+use storage::{BlobStore, Files, Moving, S3};
 
 use crate::config::{Backend, Config};
 
@@ -45,9 +45,25 @@ pub(crate) fn master_key(config: &Config) -> anyhow::Result<Arc<MasterKey>> {
     Ok(Arc::new(key))
 }
 
-/// The blob store, looked at where it is not on this machine.
+/// The blob store; two as one while blobs are moved.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
-    match config.storage.backend {
+    let new = store_in(config, config.storage.backend).await?;
+    let Some(from) = config.moving_from() else {
+        return Ok(new);
+    };
+    anyhow::ensure!(
+        from != config.storage.backend,
+        "[storage] moving_from is the backend itself: set it to the other one, or to none"
+    );
+    Ok(Arc::new(Moving::new(store_in(config, from).await?, new)))
+}
+
+/// One store, looked at where it is not on this machine.
+pub(crate) async fn store_in(
+    config: &Config,
+    backend: Backend,
+) -> anyhow::Result<Arc<dyn BlobStore>> {
+    match backend {
         Backend::Files => Ok(Arc::new(Files::open(&config.blobs())?)),
         Backend::S3 => {
             let store = S3::open(&config.storage.s3).context("[storage.s3]")?;

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed or something was found, 2 wrong usage.
 
 mod audit;
+mod backup;
 mod cert;
 mod db;
 mod gc;
@@ -67,6 +68,11 @@ enum Command {
     /// Look after the database's schema.
     #[command(subcommand)]
     Db(db::Command),
+    /// Write the database as of one moment, and the digests of the blobs that it names, into a new folder, while the
+    /// server runs. The blobs stay where they are.
+    Backup(backup::Backup),
+    /// Put a backup into an empty database, of either kind, and check that its blobs are there.
+    Restore(backup::Restore),
     /// Make secrets.
     #[command(subcommand)]
     Secret(secret::Command),
@@ -146,6 +152,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),
+        Command::Backup(command) => local::run(config, async |local| command.run(local).await),
+        Command::Restore(command) => local::runtime()?.block_on(command.run(config)),
         Command::Db(command) => local::runtime()?.block_on(command.run(&config)),
         Command::Secret(command) => command.run(),
         Command::Version => {

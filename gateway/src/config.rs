@@ -88,16 +88,58 @@ pub(crate) struct Tls {
 pub(crate) struct Storage {
     /// `files`, or `s3` for an object store that speaks S3. Default: `files`.
     pub(crate) backend: Backend,
+    /// `files` or `s3`: where blobs are still kept that `gantry storage move` takes to `backend`; `none` where
+    /// none are. Default: `none`.
+    pub(crate) moving_from: MovingFrom,
     /// Folder of the files; empty for `blobs` in the data folder. Default: empty.
     pub(crate) path: String,
     /// The bucket of `s3`.
     pub(crate) s3: s3::Settings,
+    /// Which pulls from `s3` are answered with a URL of the bucket.
+    pub(crate) redirect: Redirect,
+}
+
+/// Which pulls are answered with a URL of the bucket, 307, instead of the bytes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Redirect {
+    /// Networks of clients that reach the bucket themselves. Default: none, so that nothing is redirected.
+    pub(crate) networks: Vec<IpNet>,
+    /// Projects whose blobs may be fetched so; empty for all. Default: none.
+    pub(crate) projects: Vec<String>,
+    /// Bytes from which on a blob is worth a second request. Default: 1048576.
+    pub(crate) min_bytes: u64,
+    /// Seconds that a URL is good for; a download that began goes on. Default: 300.
+    pub(crate) expiry_secs: u32,
+}
+
+impl Default for Redirect {
+    fn default() -> Self {
+        Self {
+            networks: Vec::new(),
+            projects: Vec::new(),
+            min_bytes: 1 << 20,
+            expiry_secs: 300,
+        }
+    }
 }
 
 /// Kinds of blob stores.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Backend {
+    /// Files below a folder.
+    Files,
+    /// Objects in a bucket.
+    S3,
+}
+
+/// A store that blobs are moved away from.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MovingFrom {
+    /// There is none.
+    None,
     /// Files below a folder.
     Files,
     /// Objects in a bucket.
@@ -108,8 +150,10 @@ impl Default for Storage {
     fn default() -> Self {
         Self {
             backend: Backend::Files,
+            moving_from: MovingFrom::None,
             path: String::new(),
             s3: s3::Settings::default(),
+            redirect: Redirect::default(),
         }
     }
 }
@@ -317,6 +361,15 @@ impl Config {
             db::Location::Sqlite(self.server.data.join("gantry.db"))
         } else {
             db::Location::Postgres(self.database.url.clone())
+        }
+    }
+
+    /// The store that blobs are moved away from.
+    pub(crate) fn moving_from(&self) -> Option<Backend> {
+        match self.storage.moving_from {
+            MovingFrom::None => None,
+            MovingFrom::Files => Some(Backend::Files),
+            MovingFrom::S3 => Some(Backend::S3),
         }
     }
 

@@ -3,6 +3,7 @@
 mod blob;
 mod catalog;
 mod manifest;
+mod redirect;
 mod referrers;
 mod tag;
 mod upload;

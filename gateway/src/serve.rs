@@ -156,7 +156,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         draining: false.into(),
         db: db.clone(),
         registry: registry.clone(),
-        identity,
+        identity: identity.clone(),
         audit: audit.clone(),
         clock: clock.clone(),
         certificate: certificate.clone(),
@@ -170,6 +170,8 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let jobs = Jobs {
         db,
         registry,
+        identity,
+        heard: Arc::default(),
         audit,
         master,
         clock,

@@ -64,9 +64,14 @@ const TURNS: u64 = 5;
 pub async fn control(db: &db::Db) -> Result<Control> {
     let mut tx = db.reader().await?;
     let stored = setting::get(&mut tx, CONTROL).await?;
-    Ok(stored
-        .and_then(|json| serde_json::from_slice(&json).ok())
-        .unwrap_or_default())
+    // What cannot be read may have meant to stop it.
+    let stopped = Control {
+        paused: true,
+        ..Control::default()
+    };
+    Ok(stored.map_or_else(Control::default, |json| {
+        serde_json::from_slice(&json).unwrap_or(stopped)
+    }))
 }
 
 /// Steers the collection of all replicas.

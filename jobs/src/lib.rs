@@ -1,16 +1,21 @@
 //! Background work: one module per job, and the loop that runs each of them.
 
 pub mod audit_seal;
+pub mod backup;
 pub mod check;
 pub mod flush;
 pub mod gc;
 pub mod import;
+pub mod login_failures;
+pub mod moving;
 pub mod sweep;
+mod untagged;
 pub mod upload_expiry;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::identity::Identity;
 use auth::secret::MasterKey;
 use db::audit::chain;
 use db::audit::recorder::Recorder;
@@ -54,6 +59,10 @@ pub struct Jobs {
     pub db: Db,
     /// The registry.
     pub registry: Arc<Registry>,
+    /// Who calls, and whose logins failed.
+    pub identity: Arc<Identity>,
+    /// Failed logins that other processes told of.
+    pub heard: Arc<Mutex<login_failures::Heard>>,
     /// Audit entries that wait.
     pub audit: Arc<Recorder>,
     /// The master key, whose derived key signs the audit chain.
@@ -94,6 +103,13 @@ impl Jobs {
             self.clone(),
             async |jobs: &Self| jobs.seal_audit().await,
         ));
+        tasks.spawn(every(
+            second,
+            "login_failures",
+            cancel.clone(),
+            self.clone(),
+            async |jobs: &Self| jobs.share_login_failures().await,
+        ));
         let ended = cancel.clone();
         tasks.spawn(every(
             second,
@@ -107,6 +123,13 @@ impl Jobs {
                     done = jobs.collect_garbage() => done,
                 }
             },
+        ));
+        tasks.spawn(every(
+            second * 5,
+            "untagged",
+            cancel.clone(),
+            self.clone(),
+            async |jobs: &Self| jobs.delete_untagged().await,
         ));
         tasks.spawn(every(
             second * 30,

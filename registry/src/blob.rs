@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::{LinkedBlob, Place, StoredBlob};
@@ -109,6 +110,24 @@ impl Registry {
             chunks,
             _memory: memory,
         }))
+    }
+
+    /// A URL of the store under which the caller reads a blob for as long as it lasts; `None` where the
+    /// store has none to give.
+    ///
+    /// # Errors
+    /// When the store cannot sign, or the pull cannot be recorded.
+    pub async fn blob_url(
+        &self,
+        permit: &PullPermit,
+        blob: &StoredBlob,
+        lasts: Duration,
+    ) -> Result<Option<String>> {
+        let url = self.store.presigned(&blob.key, lasts).await?;
+        if url.is_some() {
+            self.record_blob_pull(permit).await?;
+        }
+        Ok(url)
     }
 
     /// A small blob, whole. What an id names never changes, so that it is kept without limit of time.

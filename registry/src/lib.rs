@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod pull_log;
 pub mod referrers;
 pub mod tag;
+mod untagged;
 pub mod upload;
 
 use std::sync::Arc;

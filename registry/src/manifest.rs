@@ -8,7 +8,7 @@ use db::blob::Place;
 use db::manifest::{Found, StoredManifest};
 use db::quota::Taking;
 use db::{audit, manifest, repository, tag};
-use model::{Algorithm, Digest, Manifest, Reference, Tag, Timestamp};
+use model::{Algorithm, Digest, Manifest, ManifestId, Reference, Tag, Timestamp};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
@@ -202,8 +202,7 @@ impl Registry {
                             name: &name,
                             taking: Taking::default(),
                         };
-                        manifest::delete(tx, at, (row, digest), lease).await?;
-                        delete_referrers(tx, at, *digest, lease).await?;
+                        delete_with_referrers(tx, at, (row, *digest), lease).await?;
                     }
                 }
                 Ok(audit::append(tx, &entry).await?)
@@ -259,19 +258,17 @@ fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
     }
 }
 
-/// Deletes the untagged referrers of a subject that is gone, and theirs.
-async fn delete_referrers(
+/// Deletes a manifest, its untagged referrers, and theirs.
+pub(crate) async fn delete_with_referrers(
     tx: &mut db::Tx,
     at: Place<'_>,
-    subject: Digest,
+    manifest: (ManifestId, Digest),
     lease: Timestamp,
 ) -> Result<()> {
-    let mut gone = vec![subject];
-    while let Some(subject) = gone.pop() {
-        for (row, digest) in manifest::untagged_referrers(tx, at.repository, &subject).await? {
-            manifest::delete(tx, at, (row, &digest), lease).await?;
-            gone.push(digest);
-        }
+    let mut going = vec![manifest];
+    while let Some((row, digest)) = going.pop() {
+        manifest::delete(tx, at, (row, &digest), lease).await?;
+        going.extend(manifest::untagged_referrers(tx, at.repository, &digest).await?);
     }
     Ok(())
 }

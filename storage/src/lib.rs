@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod files;
 pub mod key;
 pub mod memory;
+pub mod moving;
 pub mod s3;
 
 use std::ops::Range;
@@ -18,6 +19,7 @@ use model::{Digest, Hasher};
 
 pub use files::Files;
 pub use memory::Memory;
+pub use moving::Moving;
 pub use s3::S3;
 
 /// Why bytes could not be read or written.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use db::page::Page;
-use db::{account, audit, member, project};
+use db::{account, audit, member, project, untagged};
 use model::{AccountId, ProjectName};
 use policy::{ProjectFacts, Role};
 
@@ -37,6 +37,18 @@ pub(super) enum Command {
         /// projectAdmin, maintainer, developer, guest or limitedGuest.
         role: String,
     },
+    /// Say how long a manifest without a tag stays in a project, or change it. One that an index lists, or whose
+    /// subject is there, stays with that.
+    Untagged {
+        /// The project's name.
+        name: ProjectName,
+        /// Delete it after a time without a tag: a number and s, m, h or d.
+        #[arg(long, value_parser = seconds, conflicts_with = "keep")]
+        delete_after: Option<i64>,
+        /// Keep it for ever.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Take a user out of a project.
     Revoke {
         /// The project's name.
@@ -53,6 +65,11 @@ impl Command {
             Self::List => list(local).await?,
             Self::Delete { name } => delete(local, name).await?,
             Self::Grant { name, user, role } => grant(local, name, user, &role).await?,
+            Self::Untagged {
+                name,
+                delete_after,
+                keep,
+            } => untagged(local, name, delete_after, keep).await?,
             Self::Revoke { name, user } => revoke(local, name, user).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -104,6 +121,51 @@ async fn find(local: &Local, name: &ProjectName) -> anyhow::Result<ProjectFacts>
     found
         .map(|project| project.facts())
         .ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
+}
+
+/// A span of time as people write it, in seconds.
+fn seconds(text: &str) -> Result<i64, String> {
+    let unit = text.chars().last().and_then(|unit| match unit {
+        's' => Some(1),
+        'm' => Some(60),
+        'h' => Some(3_600),
+        'd' => Some(86_400),
+        _ => None,
+    });
+    let number = || text[..text.len() - 1].parse::<u32>().ok();
+    let span = unit.and_then(|unit| Some(i64::from(number()?) * unit));
+    span.ok_or_else(|| "write a number and s, m, h or d, such as 30d".to_owned())
+}
+
+async fn untagged(
+    local: &Local,
+    name: ProjectName,
+    delete_after: Option<i64>,
+    keep: bool,
+) -> anyhow::Result<()> {
+    let id = find(local, &name).await?.id;
+    if delete_after.is_some() || keep {
+        let mut entry = local.entry("update", "project", name.as_str(), Some(id));
+        entry.detail = match delete_after {
+            Some(secs) => format!("untagged manifests are deleted after {secs} s"),
+            None => "untagged manifests are kept".to_owned(),
+        };
+        let changed = local.db.write(move |tx| {
+            Box::pin(async move {
+                untagged::set_policy(tx, id, delete_after).await?;
+                audit::append(tx, &entry).await
+            })
+        });
+        changed.await?;
+    }
+    let mut tx = local.db.reader().await?;
+    match untagged::policy(&mut tx, id).await? {
+        Some(secs) => print(&format!(
+            "{name}: a manifest without a tag is deleted after {secs} s"
+        )),
+        None => print(&format!("{name}: manifests without a tag are kept")),
+    }
+    Ok(())
 }
 
 async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {

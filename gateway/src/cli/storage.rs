@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use db::{blob, gc, project, quota};
+use jobs::check::{Depth, Pace};
 use jobs::import::Options;
+use jobs::moving::{Moved, Old};
 use model::{Digest, ProjectName};
 
 use super::local::Local;
@@ -16,11 +18,7 @@ use crate::bootstrap;
 pub(super) enum Command {
     /// Compare the database with the stored objects; exit code 1 where something is missing. Runs
     /// beside a serving process.
-    Check {
-        /// Read every byte again and compare digests.
-        #[arg(long)]
-        rehash: bool,
-    },
+    Check(Check),
     /// Say why a blob is kept: who links it, what names it, and until when it stays anyway.
     Why {
         /// The blob's digest.
@@ -36,6 +34,14 @@ pub(super) enum Command {
         #[arg(long)]
         project: Option<ProjectName>,
     },
+    /// Copy all blobs from the store that [storage] moving_from names to the one that backend names, and compare
+    /// digests, while the server runs with the same settings. May be stopped and run again. Exit code 1 where
+    /// something is left.
+    Move {
+        /// Delete each blob from the old store once its copy is whole. What an import found there stays.
+        #[arg(long)]
+        remove: bool,
+    },
     /// Let imported objects be deleted when they are garbage. The other registry must not be used any more.
     Adopt,
     /// Print each project and the bytes that it holds. Exit code 1 where the counter differs from what
@@ -43,33 +49,58 @@ pub(super) enum Command {
     Usage,
 }
 
+#[derive(Args)]
+pub(super) struct Check {
+    /// Read every byte again and compare digests.
+    #[arg(long)]
+    rehash: bool,
+    /// Look at so many blobs in a second at most; 0 for no bound.
+    #[arg(long, default_value_t = 0)]
+    blobs_per_second: u64,
+    /// Read so many MiB in a second at most; 0 for no bound.
+    #[arg(long, default_value_t = 0)]
+    mib_per_second: u64,
+}
+
 impl Command {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Check { rehash } => check(local, rehash).await,
+            Self::Check(check) => check.run(local).await,
             Self::Why { digest } => why(local, &digest).await,
             Self::Import { root, project } => import(local, root, project).await,
+            Self::Move { remove } => move_all(local, remove).await,
             Self::Adopt => adopt(local).await,
             Self::Usage => usage(local).await,
         }
     }
 }
 
-async fn check(local: &Local, rehash: bool) -> anyhow::Result<ExitCode> {
-    let store = bootstrap::store(&local.config).await?;
-    let report = jobs::check::check(&local.db, &store, rehash).await?;
-    for finding in &report.findings {
-        print(finding);
+impl Check {
+    pub(super) async fn run(&self, local: &Local) -> anyhow::Result<ExitCode> {
+        let store = bootstrap::store(&local.config).await?;
+        let depth = if self.rehash {
+            Depth::Bytes
+        } else {
+            Depth::Sizes
+        };
+        let pace = Pace {
+            blobs: self.blobs_per_second,
+            bytes: self.mib_per_second << 20,
+        };
+        let report = jobs::check::check(&local.db, &store, depth, pace).await?;
+        for finding in &report.findings {
+            print(finding);
+        }
+        print(&format!(
+            "{} blobs, {} bytes checked",
+            report.blobs, report.bytes
+        ));
+        if report.findings.is_empty() {
+            print("everything is there");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Ok(ExitCode::FAILURE)
     }
-    print(&format!(
-        "{} blobs, {} bytes checked",
-        report.blobs, report.bytes
-    ));
-    if report.findings.is_empty() {
-        print("everything is there");
-        return Ok(ExitCode::SUCCESS);
-    }
-    Ok(ExitCode::FAILURE)
 }
 
 /// Repositories that are listed for a blob at most.
@@ -130,6 +161,50 @@ async fn import(
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
+    let Some(from) = local.config.moving_from() else {
+        anyhow::bail!(
+            "set [storage] backend to the new store and moving_from to the old one, restart the server with it, and \
+             run this again"
+        );
+    };
+    // Refuses settings that make no sense, and looks at both.
+    bootstrap::store(&local.config).await?;
+    let from = bootstrap::store_in(&local.config, from).await?;
+    let to = bootstrap::store_in(&local.config, local.config.storage.backend).await?;
+    let old = if remove { Old::Removed } else { Old::Kept };
+    let told = |moved: &Moved| {
+        let (done, bytes) = (moved.copied + moved.there, moved.bytes);
+        print(&format!("{done} blobs are there, {bytes} bytes copied"));
+    };
+    let moved = jobs::moving::move_all(&local.db, (&from, &to), old, told).await?;
+    for failed in &moved.failed {
+        print(failed);
+    }
+    let summary = format!(
+        "{} blobs and {} bytes copied, {} were there",
+        moved.copied, moved.bytes, moved.there
+    );
+    let mut entry = local.entry("update", "storage", "move", None);
+    entry.detail.clone_from(&summary);
+    let noted = local
+        .db
+        .write(move |tx| Box::pin(async move { db::audit::append(tx, &entry).await }));
+    noted.await?;
+    print(&summary);
+    if moved.uploads > 0 {
+        print(&format!(
+            "{} uploads were writing into the old store: run this again when they have ended",
+            moved.uploads
+        ));
+    }
+    if moved.is_complete() {
+        print("nothing is left in the old store alone: [storage] moving_from can be set to none");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
 }
 
 async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {

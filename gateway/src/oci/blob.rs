@@ -32,6 +32,11 @@ impl Call<'_> {
             }
             ByteRange::Unsatisfiable => return Ok(unsatisfiable(blob.size)),
         };
+        if self.method == Method::GET
+            && let Some(redirect) = self.redirect(&permit, blob).await?
+        {
+            return Ok(redirect);
+        }
         let body = if self.method == Method::HEAD {
             Body::empty()
         } else {

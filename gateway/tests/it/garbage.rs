@@ -192,3 +192,46 @@ async fn a_project_holds_what_its_quota_allows() {
         .await;
     server.cli_prints(&["storage", "usage"]).await;
 }
+
+#[tokio::test]
+async fn untagged_manifests_go_where_the_project_wants_it() {
+    let server = impatient().await;
+    let admin = server.admin();
+    let project = server.private_project().await;
+    let repository = project.repository("app");
+    let (first, second) = (image("first build"), image("second build"));
+    let policy = ["project", "untagged", &project.name];
+    let said = server.cli_prints(&policy).await;
+    assert!(said.contains("manifests without a tag are kept"), "{said}");
+    for repository in [&*repository, "library/free"] {
+        admin.push_image(repository, "latest", &first).await;
+        admin.push_image(repository, "latest", &second).await;
+    }
+    server
+        .cli_prints(&[&policy[..], &["--delete-after", "1s"]].concat())
+        .await;
+    let path = |repository: &str, digest: &str| format!("/v2/{repository}/manifests/{digest}");
+    eventually(30, "the untagged manifest is gone", async || {
+        let answer = admin.get(&path(&repository, &first.digest)).await;
+        (answer.status == 404).then_some(())
+    })
+    .await;
+    let kept = [
+        path(&repository, &second.digest),
+        path("library/free", &first.digest),
+    ];
+    for path in kept {
+        admin.get(&path).await.expect(200);
+    }
+    let log = server.cli_prints(&["audit", "export"]).await;
+    let noted = format!("{repository}@{}", first.digest);
+    assert!(
+        log.lines()
+            .any(|line| line.contains(&noted) && line.contains("untagged"))
+    );
+    server.cli_prints(&["storage", "usage"]).await;
+    let said = server
+        .cli_prints(&[&policy[..], &["--keep"]].concat())
+        .await;
+    assert!(said.contains("are kept"), "{said}");
+}

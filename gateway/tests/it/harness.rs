@@ -1,5 +1,6 @@
 //! What a test needs to talk to a real Gantry: servers, clients, images, raw sockets.
 
+mod bucket;
 mod client;
 mod image;
 mod jwt;
@@ -10,6 +11,7 @@ mod raw_h2;
 mod server;
 mod tls;
 
+pub(crate) use bucket::Bucket;
 pub(crate) use client::{Answer, Client, Failure, Protocol};
 pub(crate) use image::{Image, image, index_of, noise, sha256, sha512};
 pub(crate) use jwt::{Jwt, Signer};

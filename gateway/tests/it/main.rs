@@ -22,5 +22,6 @@ mod permissions;
 mod push_pull;
 mod rest;
 mod spans;
+mod storage;
 mod tls;
 mod token;

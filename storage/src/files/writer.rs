@@ -119,12 +119,17 @@ impl Work {
     }
 
     /// Makes all bytes durable, and the file's name where it is not yet.
-    fn sync(&self, named: bool, hour: i64, durable_hour: &AtomicI64) -> io::Result<()> {
+    fn sync(
+        &self,
+        named: bool,
+        place: (usize, Option<i64>),
+        durable_hour: &AtomicI64,
+    ) -> io::Result<()> {
         opened(&self.file, &self.path)?.sync_data()?;
         if named {
             return Ok(());
         }
-        sync_name(&self.path, hour, durable_hour)
+        sync_name(&self.path, place, durable_hour)
     }
 }
 
@@ -256,12 +261,13 @@ impl Writer {
         }
         self.size += length(&last);
         let named = self.named;
-        let hour = key::hour(&self.key).unwrap_or_default();
+        let hour = key::hour(&self.key);
+        let depth = self.key.matches('/').count();
         let durable_hour = self.durable_hour.clone();
         let job = blocking(move || {
             work.append(&last)?;
             work.trim()?;
-            let synced = work.sync(named, hour, &durable_hour);
+            let synced = work.sync(named, (depth, hour), &durable_hour);
             Ok((work, synced))
         });
         let (work, synced) = job
@@ -314,18 +320,20 @@ fn length(batch: &[Bytes]) -> u64 {
     batch.iter().map(|bytes| bytes.len() as u64).sum()
 }
 
-/// Makes a file's name durable: its folder, and once an hour the one above.
-fn sync_name(path: &Path, hour: i64, durable_hour: &AtomicI64) -> io::Result<()> {
-    let Some(folder) = path.parent() else {
+/// Makes a file's name durable: its folder, and those above within the store unless they are the newest
+/// hour's and known to be. `depth` is how many folders its key has.
+fn sync_name(
+    path: &Path,
+    (depth, hour): (usize, Option<i64>),
+    durable_hour: &AtomicI64,
+) -> io::Result<()> {
+    let mut folders = path.ancestors().skip(1);
+    folders.next().map_or(Ok(()), sync_folder)?;
+    if hour == Some(durable_hour.load(Ordering::Acquire)) {
         return Ok(());
-    };
-    sync_folder(folder)?;
-    if durable_hour.load(Ordering::Acquire) < hour {
-        if let Some(above) = folder.parent() {
-            sync_folder(above)?;
-        }
-        durable_hour.fetch_max(hour, Ordering::AcqRel);
     }
+    folders.take(depth).try_for_each(sync_folder)?;
+    durable_hour.fetch_max(hour.unwrap_or(i64::MIN), Ordering::AcqRel);
     Ok(())
 }
 

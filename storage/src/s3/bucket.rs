@@ -203,7 +203,7 @@ impl Bucket {
     pub(super) async fn presigned(&self, key: &str, lasts: Duration) -> Result<String> {
         let lasts = PresigningConfig::expires_in(lasts);
         let lasts = lasts.map_err(|error| refused("sign a URL of", key, error))?;
-        let get = self.clients.small.get_object().bucket(&self.name);
+        let get = self.clients.public.get_object().bucket(&self.name);
         let signed = get.key(self.path(key)).presigned(lasts).await;
         let signed = signed.map_err(|error| failed("sign a URL of", key, error))?;
         Ok(signed.uri().to_owned())

@@ -46,6 +46,8 @@ pub(super) struct Clients {
     pub(super) small: Client,
     /// For uploads of parts.
     pub(super) large: Client,
+    /// For URLs that are signed for clients; it sends nothing.
+    pub(super) public: Client,
 }
 
 impl Clients {
@@ -53,9 +55,14 @@ impl Clients {
         let config = config(settings)?;
         let small = config.to_builder().timeout_config(timeouts(SMALL)).build();
         let large = config.to_builder().timeout_config(timeouts(LARGE)).build();
+        let mut public = config.to_builder();
+        if !settings.public_endpoint.is_empty() {
+            public.set_endpoint_url(Some(settings.public_endpoint.clone()));
+        }
         Ok(Self {
             small: Client::from_conf(small),
             large: Client::from_conf(large),
+            public: Client::from_conf(public.build()),
         })
     }
 }

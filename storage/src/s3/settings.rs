@@ -12,6 +12,9 @@ use crate::{Error, Result};
 pub struct Settings {
     /// URL of the server; empty for AWS. Default: empty.
     pub endpoint: String,
+    /// URL of the server as clients reach it, for pulls that are answered with a URL of the bucket; empty for
+    /// `endpoint`. Default: empty.
+    pub public_endpoint: String,
     /// Region that requests are signed for. Default: `us-east-1`.
     pub region: String,
     /// Name of the bucket, which must exist. Default: empty.
@@ -40,6 +43,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             endpoint: String::new(),
+            public_endpoint: String::new(),
             region: "us-east-1".to_owned(),
             bucket: String::new(),
             prefix: String::new(),
@@ -62,11 +66,14 @@ impl Settings {
             source: why.into(),
         };
         let schemes = ["http://", "https://"];
-        let known = schemes
-            .iter()
-            .any(|scheme| self.endpoint.starts_with(scheme));
-        if !self.endpoint.is_empty() && !known {
-            return Err(invalid("endpoint", "it is no http:// or https:// URL"));
+        for (name, url) in [
+            ("endpoint", &self.endpoint),
+            ("public_endpoint", &self.public_endpoint),
+        ] {
+            let known = schemes.iter().any(|scheme| url.starts_with(scheme));
+            if !url.is_empty() && !known {
+                return Err(invalid(name, "it is no http:// or https:// URL"));
+            }
         }
         if self.bucket.is_empty() {
             return Err(invalid("bucket", "it is empty"));
@@ -153,11 +160,15 @@ mod tests {
             endpoint: "localhost:9000".to_owned(),
             ..good.clone()
         };
+        let public = Settings {
+            public_endpoint: "s3.example".to_owned(),
+            ..good.clone()
+        };
         let half = Settings {
             access_key_id: "AK".to_owned(),
             ..good
         };
-        for settings in [endpoint, half, Settings::default()] {
+        for settings in [endpoint, public, half, Settings::default()] {
             assert!(settings.check().is_err(), "{settings:?}");
         }
     }

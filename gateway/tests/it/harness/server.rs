@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::client::{Client, Credential, Protocol};
+use super::client::{Answer, Client, Credential, Protocol};
 use super::eventually;
 use super::raw::Raw;
 
@@ -20,7 +20,7 @@ pub(crate) struct Server {
     folder: TempDir,
     port: u16,
     metrics_port: u16,
-    settings: Vec<(String, String)>,
+    settings: Mutex<Vec<(String, String)>>,
     process: Mutex<Option<Child>>,
     excused: AtomicBool,
 }
@@ -40,7 +40,7 @@ impl Server {
                 folder: tempfile::tempdir().expect("a temporary folder can be made"),
                 port: free_port(),
                 metrics_port: free_port(),
-                settings: settings.iter().map(own).collect(),
+                settings: Mutex::new(settings.iter().map(own).collect()),
                 process: Mutex::new(None),
                 excused: AtomicBool::new(false),
             };
@@ -180,6 +180,37 @@ impl Server {
             .stdin(Stdio::null());
         let run = tokio::process::Command::from(command).output();
         run.await.expect("gantry can be run")
+    }
+
+    /// As [`Self::cli`], with the settings that the server has.
+    pub(crate) async fn cli_as_server(&self, arguments: &[&str]) -> Output {
+        let settings = self.settings();
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (&**k, &**v)).collect();
+        self.cli_with(arguments, &settings).await
+    }
+
+    /// Changes settings; the next start has them.
+    pub(crate) fn set(&self, changes: &[(&str, &str)]) {
+        let mut settings = self.settings.lock().expect("no test panics with the lock");
+        for (key, value) in changes {
+            settings.retain(|(known, _)| known != key);
+            settings.push(((*key).to_owned(), (*value).to_owned()));
+        }
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let settings = self.settings.lock();
+        settings.expect("no test panics with the lock").clone()
+    }
+
+    /// What is at a plain-HTTP URL on this machine, fetched without credentials.
+    pub(crate) async fn fetch(&self, url: &str) -> Answer {
+        let rest = url
+            .strip_prefix("http://127.0.0.1:")
+            .expect("it is on this machine");
+        let (port, path) = rest.split_once('/').expect("it has a path");
+        let port = port.parse().expect("a port is a number");
+        self.plain(port).get(&format!("/{path}")).await
     }
 
     /// As [`Self::cli`], for a command that has to succeed; gives what it printed.
@@ -344,7 +375,7 @@ impl Server {
             .args(["--listen", &self.host(), "--metrics-listen", &metrics])
             .args(arguments)
             .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
-            .envs(self.settings.iter().map(|(key, value)| (key, value)))
+            .envs(self.settings())
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))

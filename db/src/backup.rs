@@ -1,0 +1,202 @@
+//! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
+//! either. What only running processes need is left out: who leads, and whose logins failed a minute ago.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Tx};
+
+/// Tables in an order in which none refers to a later one.
+pub const TABLES: [&str; 16] = [
+    "setting",
+    "account",
+    "project",
+    "project_metadata",
+    "project_usage",
+    "project_refund",
+    "member",
+    "repository",
+    "blob",
+    "repository_blob",
+    "manifest",
+    "manifest_reference",
+    "tag",
+    "upload",
+    "audit",
+    "audit_seal",
+];
+
+/// Tables that are not kept.
+pub const LEFT_OUT: [&str; 3] = ["lease", "login_failure", "_sqlx_migrations"];
+
+/// A table, as it stands before its rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its name.
+    pub table: String,
+    /// Its columns, in the order in which rows have them.
+    pub columns: Vec<Column>,
+}
+
+/// A column of a [`Table`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A number, written as one.
+    Int,
+    /// Text.
+    Text,
+    /// Bytes, in hex.
+    Bytes,
+}
+
+/// The number of the newest migration.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn schema(tx: &mut Tx) -> Result<i64> {
+    let row = tx.query("select max(version) as version from _sqlx_migrations");
+    row.one().await?.int("_sqlx_migrations", "version")
+}
+
+/// Names of all tables that the database has.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn tables(tx: &mut Tx) -> Result<Vec<String>> {
+    let rows = tx
+        .query_either(
+            "select name from sqlite_schema where type = 'table' and name not like 'sqlite%'",
+            "select cast(tablename as text) as name from pg_tables where schemaname = current_schema()",
+        )
+        .all()
+        .await?;
+    rows.iter().map(|row| row.text("schema", "name")).collect()
+}
+
+/// What a table of [`TABLES`] has.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn describe(tx: &mut Tx, table: &'static str) -> Result<Table> {
+    let rows = tx
+        .query_either(
+            "select name, type from pragma_table_info($1)",
+            "select cast(column_name as text) as name, cast(data_type as text) as type from information_schema.columns
+             where table_name = $1 and table_schema = current_schema() order by ordinal_position",
+        )
+        .bind(table)
+        .all()
+        .await?;
+    let columns = rows.iter().map(|row| {
+        let kind = match &*row.text("schema", "type")?.to_lowercase() {
+            "integer" | "bigint" => Kind::Int,
+            "text" => Kind::Text,
+            "blob" | "bytea" => Kind::Bytes,
+            _ => {
+                return Err(Error::Corrupt {
+                    table,
+                    column: "type",
+                });
+            }
+        };
+        let name = row.text("schema", "name")?;
+        Ok(Column { name, kind })
+    });
+    Ok(Table {
+        table: table.to_owned(),
+        columns: columns.collect::<Result<_>>()?,
+    })
+}
+
+/// Hands each row of a table on, as a JSON array.
+///
+/// # Errors
+/// When the statement fails, or `take` does.
+pub async fn rows<E: From<Error>>(
+    tx: &mut Tx,
+    table: &Table,
+    mut take: impl FnMut(&str) -> Result<(), E> + Send,
+) -> Result<(), E> {
+    let postgres = tx.is_postgres();
+    let value = |column: &Column| match (column.kind, postgres) {
+        (Kind::Bytes, true) => format!("encode({}, 'hex')", column.name),
+        // `hex` makes an empty text of null.
+        (Kind::Bytes, false) => format!("iif({0} is null, null, hex({0}))", column.name),
+        _ => column.name.clone(),
+    };
+    let values: Vec<String> = table.columns.iter().map(value).collect();
+    let (values, name) = (values.join(", "), &table.table);
+    let sql = if postgres {
+        format!("select cast(json_build_array({values}) as text) as row from {name}")
+    } else {
+        format!("select json_array({values}) as row from {name}")
+    };
+    let each = |row: crate::sql::Row| take(&row.text("row", "row")?);
+    tx.query_built("backup rows", sql).each(each).await
+}
+
+/// Whether nothing was ever stored.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_empty(tx: &mut Tx) -> Result<bool> {
+    let row = tx.query("select count(*) as total from account").one();
+    Ok(row.await?.int("account", "total")? == 0)
+}
+
+/// Puts rows into a table: a JSON array of arrays.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
+    let postgres = tx.is_postgres();
+    let value = |(at, column): (usize, &Column)| match (column.kind, postgres) {
+        (Kind::Bytes, true) => format!("decode(value ->> {at}, 'hex')"),
+        (Kind::Bytes, false) => format!("unhex(value ->> {at})"),
+        (Kind::Int, true) => format!("cast(value ->> {at} as bigint)"),
+        _ => format!("value ->> {at}"),
+    };
+    let values: Vec<String> = table.columns.iter().enumerate().map(value).collect();
+    let names: Vec<&str> = table.columns.iter().map(|column| &*column.name).collect();
+    let source = if postgres {
+        "json_array_elements(cast($1 as json)) as r (value)"
+    } else {
+        "json_each($1)"
+    };
+    let sql = format!(
+        "insert into {} ({}) select {} from {source}",
+        table.table,
+        names.join(", "),
+        values.join(", ")
+    );
+    tx.query_built("restore rows", sql)
+        .bind(rows)
+        .execute()
+        .await
+}
+
+/// Lets new rows of a table have ids of their own. SQLite sees to that by itself.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
+    let numbered = |column: &Column| column.name == "id" && column.kind == Kind::Int;
+    if !tx.is_postgres() || !table.columns.iter().any(numbered) {
+        return Ok(());
+    }
+    let name = &table.table;
+    let sql = format!(
+        "select setval(pg_get_serial_sequence('{name}', 'id'), coalesce(max(id), 0) + 1, false) as next from {name}"
+    );
+    tx.query_built("restore sequence", sql).one().await?;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Manifests without a tag, in projects that do not keep them for ever.
+
+use model::{Digest, ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
+
+use crate::{Result, Tx};
+
+/// Projects with a policy, and the seconds that an untagged manifest stays there.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn policies(tx: &mut Tx) -> Result<Vec<(ProjectId, i64)>> {
+    let rows = tx
+        .query(
+            "select id, untagged_secs from project where untagged_secs is not null and deleted_at is null order by id",
+        )
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let id = ProjectId(row.int("project", "id")?);
+            Ok((id, row.int("project", "untagged_secs")?))
+        })
+        .collect()
+}
+
+/// The policy of a project: seconds, or none.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn policy(tx: &mut Tx, project: ProjectId) -> Result<Option<i64>> {
+    let row = tx
+        .query("select untagged_secs from project where id = $1")
+        .bind(project)
+        .one()
+        .await?;
+    row.opt_int("project", "untagged_secs")
+}
+
+/// Gives a project a policy, or takes it away.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_policy(tx: &mut Tx, project: ProjectId, secs: Option<i64>) -> Result<()> {
+    tx.query("update project set untagged_secs = $2 where id = $1")
+        .bind(project)
+        .bind(secs)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Repositories of a project with names after `after`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn repositories(
+    tx: &mut Tx,
+    project: ProjectId,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(RepositoryId, RepositoryName)>> {
+    let rows = tx
+        .query(
+            "select id, name from repository where project_id = $1 and name > $2 order by name limit $3",
+        )
+        .bind(project)
+        .bind(after)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let id = RepositoryId(row.int("repository", "id")?);
+            Ok((id, row.parse("repository", "name")?))
+        })
+        .collect()
+}
+
+/// A manifest that no tag, no index and no living subject keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untagged {
+    /// Its row.
+    pub id: ManifestId,
+    /// Its digest.
+    pub digest: Digest,
+    /// When it was first seen so.
+    pub since: Option<Timestamp>,
+}
+
+/// Such manifests of a repository with digests after `after`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn list(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Untagged>> {
+    let rows = tx
+        .query(
+            "select m.id, m.digest, m.untagged_at from manifest m where m.repository_id = $1 and m.digest > $2
+             and not exists (select 1 from tag t where t.manifest_id = m.id)
+             and not exists (select 1 from manifest_reference c where c.child_id = m.id)
+             and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject)
+             order by m.digest limit $3",
+        )
+        .bind(repository)
+        .bind(after)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Untagged {
+                id: ManifestId(row.int("manifest", "id")?),
+                digest: row.parse("manifest", "digest")?,
+                since: row.opt_int("manifest", "untagged_at")?.map(Timestamp),
+            })
+        })
+        .collect()
+}
+
+/// Notes since when manifests have been untagged.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn note(tx: &mut Tx, manifests: &[ManifestId], now: Timestamp) -> Result<()> {
+    let ids: Vec<i64> = manifests.iter().map(|id| id.0).collect();
+    tx.query_either(
+        "update manifest set untagged_at = $1 where untagged_at is null and id in (select value from json_each($2))",
+        "update manifest set untagged_at = $1 where untagged_at is null
+         and id in (select cast(value as bigint) from json_array_elements_text(cast($2 as json)))",
+    )
+    .bind(now)
+    .bind(serde_json::to_string(&ids).unwrap_or_default())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Whether a manifest is still one that nothing keeps, and has been since `due`; it is held until the
+/// transaction ends, so that no tag comes to it meanwhile.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn hold(tx: &mut Tx, manifest: ManifestId, due: Timestamp) -> Result<bool> {
+    let held = tx
+        .query_either(
+            "select 1 as held from manifest where id = $1 and untagged_at <= $2",
+            "select cast(1 as bigint) as held from manifest where id = $1 and untagged_at <= $2 for update",
+        )
+        .bind(manifest)
+        .bind(due)
+        .optional()
+        .await?;
+    if held.is_none() {
+        return Ok(false);
+    }
+    // Looked at after the row was held: what came before is seen.
+    let free = tx
+        .query(
+            "select m.id from manifest m where m.id = $1
+             and not exists (select 1 from tag t where t.manifest_id = m.id)
+             and not exists (select 1 from manifest_reference c where c.child_id = m.id)
+             and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject)",
+        )
+        .bind(manifest)
+        .optional()
+        .await?;
+    Ok(free.is_some())
+}

@@ -1,0 +1,255 @@
+//! What nothing refers to, and what a project may hold.
+
+use super::*;
+
+pub(crate) fn committed(committed: blob::Committed) -> blob::StoredBlob {
+    match committed {
+        blob::Committed::New(blob) | blob::Committed::Known(blob) => blob,
+    }
+}
+
+pub(crate) fn place(
+    project: ProjectId,
+    repository: RepositoryId,
+    name: &RepositoryName,
+) -> blob::Place<'_> {
+    blob::Place {
+        project,
+        repository,
+        name,
+        taking: quota::Taking::default(),
+    }
+}
+
+/// Commits a blob of a size and links it to a repository.
+pub(crate) async fn push(
+    tx: &mut Tx,
+    project: ProjectId,
+    name: &RepositoryName,
+    (text, size): (&str, u64),
+    lease: Timestamp,
+) -> Result<(), Error> {
+    push_taking(
+        tx,
+        project,
+        name,
+        (text, size, lease),
+        quota::Taking::Shared,
+    )
+    .await
+}
+
+async fn push_taking(
+    tx: &mut Tx,
+    project: ProjectId,
+    name: &RepositoryName,
+    (text, size, lease): (&str, u64, Timestamp),
+    taking: quota::Taking,
+) -> Result<(), Error> {
+    if taking == quota::Taking::Alone {
+        quota::hold(tx, project).await?;
+    }
+    let repo = repository::ensure(tx, project, name, NOW).await?;
+    let digest = Digest::of(Algorithm::Sha256, text.as_bytes());
+    let at = blob::Place {
+        taking,
+        ..place(project, repo, name)
+    };
+    let charged = match blob::commit(tx, &digest, &format!("0/{text}"), size, NOW).await? {
+        blob::Committed::New(row) => blob::link_new(tx, at, &row, lease).await?,
+        blob::Committed::Known(row) => blob::link(tx, at, &row, lease).await?,
+    };
+    // As the registry does: what is refused leaves nothing.
+    charged.map_err(|_| Error::WriterGone)
+}
+
+#[tokio::test]
+async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
+    on_both("gc", async |db| {
+        let (_, project) = team(&db).await;
+        let (one, two): (RepositoryName, RepositoryName) =
+            ("team/one".parse().unwrap(), "team/two".parse().unwrap());
+        let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+        let names = (one.clone(), two.clone());
+        let payload = image(&Digest::of(Algorithm::Sha256, b"named"));
+        let manifest_digest = Digest::of(Algorithm::Sha256, &payload);
+        db.write(move |tx| {
+            Box::pin(async move {
+                let (one, two) = names;
+                push(tx, project, &one, ("named", 10), at(10)).await?;
+                push(tx, project, &one, ("twice", 20), at(10)).await?;
+                push(tx, project, &two, ("twice", 20), at(30)).await?;
+                push(tx, project, &one, ("lost", 40), at(10)).await?;
+                let repo = repository::id(tx, &one).await?.unwrap();
+                let manifest = Manifest::parse(None, &payload).unwrap();
+                let found = manifest::find_children(tx, repo, &manifest.children).await?;
+                let what = (&manifest, &payload[..]);
+                let id = manifest::store(
+                    tx,
+                    place(project, repo, &one),
+                    &manifest_digest,
+                    what,
+                    &found,
+                    NOW,
+                );
+                id.await?.unwrap();
+                assert_eq!(quota::used(tx, project).await?, 70 + payload.len() as i64);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        let review = async |now| {
+            db.write(move |tx| Box::pin(gc::review(tx, now, 100)))
+                .await
+                .unwrap()
+        };
+        assert_eq!(review(at(9)).await, gc::Reviewed::default());
+        let first = review(at(10)).await;
+        assert_eq!(
+            (
+                first.looked_at,
+                first.unlinked,
+                first.condemned,
+                first.bytes
+            ),
+            (3, 2, 1, 40)
+        );
+        assert_eq!(review(at(29)).await.looked_at, 0);
+        let last = review(at(30)).await;
+        assert_eq!((last.unlinked, last.condemned), (1, 1));
+        let mut tx = db.reader().await.unwrap();
+        let condemned = gc::condemned(&mut tx, at(30), 10).await.unwrap();
+        let keys: Vec<&str> = condemned.iter().map(|blob| blob.key.as_str()).collect();
+        assert_eq!(keys, ["0/lost", "0/twice"]);
+        let used = quota::used(&mut tx, project).await.unwrap();
+        assert_eq!(used, project::stored_bytes(&mut tx, project).await.unwrap());
+        let named = blob::live(&mut tx, &Digest::of(Algorithm::Sha256, b"named"))
+            .await
+            .unwrap()
+            .unwrap();
+        let keepers = gc::keepers(&mut tx, named.id, 10).await.unwrap();
+        assert_eq!(keepers[0].manifests, [manifest_digest]);
+        drop(tx);
+        // The last reference goes: what it named stays for its lease, then goes too.
+        let name = one.clone();
+        db.write(move |tx| {
+            Box::pin(async move {
+                gc::forget(tx, &condemned).await?;
+                let repo = repository::id(tx, &name).await?.unwrap();
+                let id = manifest::id(tx, repo, &manifest_digest).await?.unwrap();
+                manifest::delete(
+                    tx,
+                    place(project, repo, &name),
+                    (id, &manifest_digest),
+                    at(100),
+                )
+                .await
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(review(at(99)).await.looked_at, 0);
+        assert_eq!(review(at(100)).await.condemned, 1);
+        let mut tx = db.reader().await.unwrap();
+        assert_eq!(quota::used(&mut tx, project).await.unwrap(), 0);
+        assert_eq!(gc::outlook(&mut tx, at(100)).await.unwrap().condemned, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_condemned_blob_and_a_new_one_stand_side_by_side() {
+    on_both("again", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        db.write(move |tx| {
+            Box::pin(async move {
+                push(tx, project, &name, ("x", 1), NOW).await?;
+                assert_eq!(gc::review(tx, NOW, 10).await?.condemned, 1);
+                let repo = repository::id(tx, &name).await?.unwrap();
+                let digest = Digest::of(Algorithm::Sha256, b"x");
+                assert!(blob::hold_live(tx, &digest).await?.is_none());
+                let again = blob::commit(tx, &digest, "0/y", 1, NOW).await?;
+                assert!(matches!(again, blob::Committed::New(_)));
+                let at = place(project, repo, &name);
+                blob::link_new(tx, at, &committed(again), NOW)
+                    .await?
+                    .unwrap();
+                let old = gc::condemned(tx, NOW, 10).await?;
+                gc::forget(tx, &old).await?;
+                assert_eq!(blob::live(tx, &digest).await?.unwrap().key, "0/y");
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn exactly_what_fits_is_pushed() {
+    on_both("quota", async |db| {
+        let (_, project) = team(&db).await;
+        let limit = 120 * 1_000;
+        db.write(move |tx| Box::pin(quota::set_limit(tx, project, limit)))
+            .await
+            .unwrap();
+        let pushes = (0..200).map(|number| {
+            let db = db.clone();
+            async move {
+                let name: RepositoryName = format!("team/app{}", number % 7).parse().unwrap();
+                let push = async |taking| {
+                    let name = name.clone();
+                    let push = db.write(move |tx| {
+                        Box::pin(async move {
+                            let what = (&*format!("blob {number}"), 1_000, NOW);
+                            push_taking(tx, project, &name, what, taking).await
+                        })
+                    });
+                    push.await
+                };
+                match push(quota::Taking::Shared).await {
+                    Err(Error::Crowded) => push(quota::Taking::Alone).await,
+                    pushed => pushed,
+                }
+            }
+        });
+        let pushed = futures_util::future::join_all(pushes).await;
+        let failed: Vec<_> = pushed
+            .iter()
+            .filter(|result| !matches!(result, Ok(()) | Err(Error::WriterGone)))
+            .collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        assert_eq!(pushed.iter().filter(|result| result.is_ok()).count(), 120);
+        let mut tx = db.reader().await.unwrap();
+        assert_eq!(quota::used(&mut tx, project).await.unwrap(), limit);
+        assert_eq!(
+            project::stored_bytes(&mut tx, project).await.unwrap(),
+            limit
+        );
+        drop(tx);
+        // Less than it holds: nothing more fits until enough is gone.
+        db.write(move |tx| {
+            Box::pin(async move {
+                quota::set_limit(tx, project, 50_000).await?;
+                assert_eq!(quota::exceeded(tx, project).await?.unwrap().used, limit);
+                quota::refund(tx, project, 70_000).await?;
+                assert!(quota::exceeded(tx, project).await?.is_none());
+                let alone = quota::Taking::Alone;
+                assert!(quota::charge(tx, project, 1, alone).await?.is_err());
+                quota::refund(tx, project, 1).await?;
+                assert_eq!(quota::waiting(tx, 10).await?, [project]);
+                assert!(quota::charge(tx, project, 1, alone).await?.is_ok());
+                assert!(quota::waiting(tx, 10).await?.is_empty());
+                quota::set_limit(tx, project, -1).await?;
+                assert!(quota::charge(tx, project, 1 << 50, alone).await?.is_ok());
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}

@@ -1,0 +1,120 @@
+//! Manifests without a tag, and failed logins that processes tell each other of.
+
+use gantry_db::login_failure::{self, LoginFailures};
+use gantry_db::untagged;
+
+use super::*;
+
+/// An image with a tag of its own, which names nothing that must be there.
+fn payload(seed: &str, subject: Option<&Digest>) -> Vec<u8> {
+    let subject = subject.map_or(String::new(), |subject| {
+        format!(r#","subject":{{"mediaType":"x","digest":"{subject}","size":1}}"#)
+    });
+    let config = Digest::of(Algorithm::Sha256, b"{}");
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/x","digest":"{config}","size":2}},
+        "layers":[],"annotations":{{"seed":"{seed}"}}{subject}}}"#,
+        model::media_type::OCI_MANIFEST
+    )
+    .into_bytes()
+}
+
+async fn store(
+    tx: &mut Tx,
+    project: ProjectId,
+    name: &RepositoryName,
+    (bytes, tag): (&[u8], Option<&str>),
+) -> Result<model::ManifestId, Error> {
+    let repo = repository::ensure(tx, project, name, NOW).await?;
+    let at = place(project, repo, name);
+    let config = Digest::of(Algorithm::Sha256, b"{}");
+    let row = committed(blob::commit(tx, &config, "0/config", 2, NOW).await?);
+    blob::link(tx, at, &row, NOW).await?.unwrap();
+    let manifest = Manifest::parse(None, bytes).unwrap();
+    let found = manifest::find_children(tx, repo, &manifest.children).await?;
+    let digest = Digest::of(Algorithm::Sha256, bytes);
+    let what = (&manifest, bytes);
+    let id = manifest::store(tx, at, &digest, what, &found, NOW).await?;
+    let id = id.unwrap();
+    if let Some(tag) = tag {
+        tag::set(tx, (repo, name), &tag.parse().unwrap(), id, NOW).await?;
+    }
+    Ok(id)
+}
+
+#[tokio::test]
+async fn what_nothing_keeps_is_found_held_and_forgiven() {
+    on_both("untagged", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        let later = NOW.plus(Duration::from_secs(60));
+        db.write(move |tx| {
+            Box::pin(async move {
+                assert_eq!(untagged::policies(tx).await?, []);
+                untagged::set_policy(tx, project, Some(60)).await?;
+                assert_eq!(untagged::policies(tx).await?, [(project, 60)]);
+                let (tagged, plain) = (payload("tagged", None), payload("plain", None));
+                store(tx, project, &name, (&tagged, Some("v1"))).await?;
+                let id = store(tx, project, &name, (&plain, None)).await?;
+                // A referrer stays with its subject.
+                let subject = Digest::of(Algorithm::Sha256, &tagged);
+                let referrer = payload("referrer", Some(&subject));
+                store(tx, project, &name, (&referrer, None)).await?;
+                let repositories = untagged::repositories(tx, project, "", 10).await?;
+                let repo = repositories[0].0;
+                let ids = async |tx: &mut Tx| {
+                    let found = untagged::list(tx, repo, "", 10).await?;
+                    Ok::<_, Error>(found.iter().map(|found| found.id).collect::<Vec<_>>())
+                };
+                assert_eq!(ids(tx).await?, [id]);
+                assert!(!untagged::hold(tx, id, later).await?, "nobody noted it yet");
+                untagged::note(tx, &[id], NOW).await?;
+                untagged::note(tx, &[id], later).await?;
+                assert!(untagged::hold(tx, id, NOW).await?);
+                // Pushed again: its time begins anew.
+                store(tx, project, &name, (&plain, None)).await?;
+                assert!(!untagged::hold(tx, id, later).await?);
+                untagged::note(tx, &[id], NOW).await?;
+                store(tx, project, &name, (&plain, Some("v2"))).await?;
+                assert_eq!(ids(tx).await?, []);
+                untagged::set_policy(tx, project, None).await?;
+                assert_eq!(untagged::policy(tx, project).await?, None);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failures_are_told_to_others_alone() {
+    on_both("failures", async |db| {
+        let failures = LoginFailures {
+            at: NOW,
+            pair: [1; 32],
+            address: [2; 32],
+            account: [3; 32],
+            count: 4,
+        };
+        let told = failures.clone();
+        db.write(move |tx| Box::pin(async move { login_failure::tell(tx, "one", &[told]).await }))
+            .await
+            .unwrap();
+        let mut tx = db.reader().await.unwrap();
+        let heard = login_failure::told(&mut tx, "two", NOW).await.unwrap();
+        assert_eq!(heard.len(), 1);
+        assert_eq!(heard[0].1, failures);
+        let own = login_failure::told(&mut tx, "one", NOW).await.unwrap();
+        assert_eq!(own, []);
+        drop(tx);
+        let later = NOW.plus(Duration::from_secs(1));
+        db.write(move |tx| Box::pin(login_failure::forget(tx, later)))
+            .await
+            .unwrap();
+        let mut tx = db.reader().await.unwrap();
+        assert_eq!(login_failure::told(&mut tx, "two", NOW).await.unwrap(), []);
+    })
+    .await;
+}

@@ -1,0 +1,373 @@
+//! A backup: a folder with the database as of one moment, the digests of the blobs that it names, and the
+//! hashes of both files. The bytes stay where they are: `[gc] hold_secs` keeps them as long as the backup may
+//! be restored. It is the same from SQLite and from PostgreSQL, and can be restored into either.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use db::backup::{self, TABLES, Table};
+use db::{Db, Tx};
+use model::{Algorithm, Hasher};
+use serde::{Deserialize, Serialize};
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error("cannot use the database")]
+    Database(#[from] db::Error),
+    /// A file.
+    #[error("cannot {0} {1}")]
+    File(&'static str, PathBuf, #[source] std::io::Error),
+    /// What a backup must not write over.
+    #[error("{0} is there already")]
+    Exists(PathBuf),
+    /// A file that is not as it was written.
+    #[error("{0} is not what the backup wrote: {1}")]
+    Damaged(PathBuf, String),
+    /// A backup of another schema.
+    #[error(
+        "the backup has schema {0}, this program {1}: restore it with the version that made it, then start this one"
+    )]
+    Schema(i64, i64),
+    /// A database that is in use.
+    #[error("the database is not empty: a backup is restored into a new one")]
+    NotEmpty,
+}
+
+/// Result of this module.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What was written or read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows of the database.
+    pub rows: u64,
+    /// Blobs that they name.
+    pub blobs: u64,
+}
+
+/// The first line of the database's file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    gantry_backup: u32,
+    schema: i64,
+}
+
+/// The last line, without which the file is not whole.
+#[derive(Debug, Serialize, Deserialize)]
+struct End {
+    rows: u64,
+}
+
+const FORMAT: u32 = 1;
+const DATABASE: &str = "database.jsonl";
+const DIGESTS: &str = "digests.txt";
+const SUMS: &str = "SHA256SUMS";
+/// Rows that are put into the database by one statement, and bytes of them.
+const ROWS: usize = 500;
+const BYTES: usize = 4 << 20;
+/// Blobs whose digests are read at once.
+const BLOBS: i64 = 10_000;
+
+/// Writes a backup into `folder`, which must not exist. It appears when it is whole and durable.
+///
+/// # Errors
+/// When the database cannot be read or a file cannot be written; nothing of that name is there then.
+pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
+    if folder.exists() {
+        return Err(Error::Exists(folder.to_owned()));
+    }
+    let partial = folder.with_extension("partial");
+    let made = std::fs::create_dir(&partial);
+    made.map_err(|error| Error::File("make", partial.clone(), error))?;
+    let written = write_all(db, &partial).await;
+    let placed = written.and_then(|summary| place(&partial, folder).map(|()| summary));
+    if placed.is_err() {
+        // The error says what happened; what is left of the attempt says nothing more.
+        let _ = std::fs::remove_dir_all(&partial);
+    }
+    placed
+}
+
+/// Gives the folder its name, durably.
+fn place(partial: &Path, folder: &Path) -> Result<()> {
+    let above = match folder.parent() {
+        Some(above) if above != Path::new("") => above,
+        _ => Path::new("."),
+    };
+    let sync = |path: &Path| File::open(path)?.sync_all();
+    let placed = sync(partial).and_then(|()| std::fs::rename(partial, folder));
+    let placed = placed.and_then(|()| sync(above));
+    placed.map_err(|error| Error::File("write", folder.to_owned(), error))
+}
+
+async fn write_all(db: &Db, folder: &Path) -> Result<Summary> {
+    let mut tx = db.snapshot().await?;
+    let mut database = Written::create(folder.join(DATABASE))?;
+    let rows = write_database(&mut tx, &mut database).await?;
+    let mut digests = Written::create(folder.join(DIGESTS))?;
+    let blobs = write_digests(&mut tx, &mut digests).await?;
+    drop(tx);
+    let mut sums = Written::create(folder.join(SUMS))?;
+    sums.line(&format!("{}  {DATABASE}", database.end()?))?;
+    sums.line(&format!("{}  {DIGESTS}", digests.end()?))?;
+    sums.end()?;
+    Ok(Summary { rows, blobs })
+}
+
+async fn write_database(tx: &mut Tx, file: &mut Written) -> Result<u64> {
+    let header = Header {
+        gantry_backup: FORMAT,
+        schema: backup::schema(tx).await?,
+    };
+    file.json(&header)?;
+    let mut count = 0;
+    for name in TABLES {
+        let table = backup::describe(tx, name).await?;
+        file.json(&table)?;
+        let take = |row: &str| {
+            count += 1;
+            file.line(row)
+        };
+        backup::rows(tx, &table, take).await?;
+    }
+    file.json(&End { rows: count })?;
+    Ok(count)
+}
+
+async fn write_digests(tx: &mut Tx, file: &mut Written) -> Result<u64> {
+    let (mut count, mut after) = (0, model::BlobId(0));
+    loop {
+        let blobs = db::blob::walk(tx, after, BLOBS).await?;
+        let Some(last) = blobs.last() else {
+            return Ok(count);
+        };
+        after = last.id;
+        count += blobs.len() as u64;
+        for blob in &blobs {
+            file.line(&format!("{} {} {}", blob.digest, blob.size, blob.key))?;
+        }
+    }
+}
+
+/// A SHA-256 as `sha256sum` writes it.
+fn hex(hasher: Hasher) -> String {
+    let digest = hasher.finish().to_string();
+    digest
+        .split_once(':')
+        .map_or(digest.clone(), |(_, hex)| hex.to_owned())
+}
+
+/// A file that is hashed while it is written.
+struct Written {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: Hasher,
+}
+
+impl Written {
+    fn create(path: PathBuf) -> Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // Password hashes are in it.
+        let mut options = File::options();
+        let file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| Error::File("make", path.clone(), error))?;
+        Ok(Self {
+            path,
+            file: BufWriter::with_capacity(1 << 20, file),
+            hasher: Hasher::new(Algorithm::Sha256),
+        })
+    }
+
+    fn line(&mut self, text: &str) -> Result<()> {
+        for bytes in [text.as_bytes(), b"\n"] {
+            self.hasher.update(bytes);
+            let written = self.file.write_all(bytes);
+            written.map_err(|error| Error::File("write", self.path.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        self.line(&text)
+    }
+
+    /// Makes the file durable; its SHA-256 in hex.
+    fn end(self) -> Result<String> {
+        let Self { path, file, hasher } = self;
+        let file = file.into_inner().map_err(|error| error.into_error());
+        let synced = file.and_then(|file| file.sync_all());
+        synced.map_err(|error| Error::File("write", path, error))?;
+        Ok(hex(hasher))
+    }
+}
+
+/// Puts a backup into an empty database, all of it or nothing.
+///
+/// # Errors
+/// When the backup is damaged or of another schema, or the database is not empty or fails.
+pub async fn restore(db: &Db, folder: &Path) -> Result<Summary> {
+    verify(folder)?;
+    let lines = Lines::open(folder.join(DATABASE))?;
+    let rows = db
+        .write(move |tx| Box::pin(async move { read_database(tx, lines).await }))
+        .await?;
+    let path = folder.join(DIGESTS);
+    let mut digests = Lines::open(path.clone())?;
+    let mut blobs = 0;
+    let mut tx = db.reader().await?;
+    while let Some(line) = digests.next()? {
+        let digest = line.split(' ').next().unwrap_or_default();
+        let digest = digest
+            .parse()
+            .map_err(|_| Error::Damaged(path.clone(), format!("no digest in {line:?}")))?;
+        if db::blob::live(&mut tx, &digest).await?.is_none() {
+            let what = format!("{digest} is not in the database");
+            return Err(Error::Damaged(path, what));
+        }
+        blobs += 1;
+    }
+    Ok(Summary { rows, blobs })
+}
+
+/// Compares the files with the hashes that were written beside them.
+fn verify(folder: &Path) -> Result<()> {
+    let mut sums = Lines::open(folder.join(SUMS))?;
+    let mut seen = 0;
+    while let Some(line) = sums.next()? {
+        let (sum, name) = line
+            .split_once("  ")
+            .filter(|(_, name)| [DATABASE, DIGESTS].contains(name))
+            .ok_or_else(|| Error::Damaged(folder.join(SUMS), format!("the line {line:?}")))?;
+        let path = folder.join(name);
+        let file = File::open(&path).map_err(|error| Error::File("read", path.clone(), error))?;
+        let mut file = BufReader::with_capacity(1 << 20, file);
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        loop {
+            let bytes = file
+                .fill_buf()
+                .map_err(|error| Error::File("read", path.clone(), error))?;
+            if bytes.is_empty() {
+                break;
+            }
+            hasher.update(bytes);
+            let count = bytes.len();
+            file.consume(count);
+        }
+        if hex(hasher) != sum {
+            return Err(Error::Damaged(path, "its hash differs".to_owned()));
+        }
+        seen += 1;
+    }
+    if seen == 2 {
+        return Ok(());
+    }
+    Err(Error::Damaged(
+        folder.join(SUMS),
+        "a file is missing".to_owned(),
+    ))
+}
+
+async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
+    if !backup::is_empty(tx).await? {
+        return Err(Error::NotEmpty);
+    }
+    let header: Option<Header> = lines.json()?;
+    let header = header.filter(|header| header.gantry_backup == FORMAT);
+    let header = header.ok_or_else(|| lines.damaged("it does not begin as a backup does"))?;
+    let schema = backup::schema(tx).await?;
+    if header.schema != schema {
+        return Err(Error::Schema(header.schema, schema));
+    }
+    let mut table: Option<Table> = None;
+    let (mut rows, mut waiting) = (0, String::new());
+    while let Some(line) = lines.next()? {
+        if line.starts_with('[') {
+            let Some(table) = &table else {
+                return Err(lines.damaged("a row stands before its table"));
+            };
+            waiting.push(if waiting.is_empty() { '[' } else { ',' });
+            waiting.push_str(&line);
+            rows += 1;
+            if rows % ROWS as u64 == 0 || waiting.len() > BYTES {
+                put(tx, table, &mut waiting).await?;
+            }
+            continue;
+        }
+        if let Some(table) = &table {
+            put(tx, table, &mut waiting).await?;
+            backup::count_on(tx, table).await?;
+        }
+        if let Ok(end) = serde_json::from_str::<End>(&line) {
+            let whole = end.rows == rows && lines.next()?.is_none();
+            return whole
+                .then_some(rows)
+                .ok_or_else(|| lines.damaged("it does not have the rows that it names"));
+        }
+        let next: Table = serde_json::from_str(&line).map_err(|_| lines.damaged("a bad line"))?;
+        if !TABLES.contains(&&*next.table) {
+            return Err(lines.damaged("a table of no known name"));
+        }
+        // Names go into statements: only what the database itself has is taken.
+        let known = describe_known(tx, &next.table).await?;
+        if !next
+            .columns
+            .iter()
+            .all(|column| known.columns.contains(column))
+        {
+            return Err(lines.damaged("a column of no known name"));
+        }
+        table = Some(next);
+    }
+    Err(lines.damaged("its end is missing"))
+}
+
+async fn describe_known(tx: &mut Tx, name: &str) -> Result<Table> {
+    let name = TABLES.into_iter().find(|known| *known == name);
+    Ok(backup::describe(tx, name.unwrap_or_default()).await?)
+}
+
+async fn put(tx: &mut Tx, table: &Table, waiting: &mut String) -> Result<()> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    waiting.push(']');
+    backup::put(tx, table, waiting).await?;
+    waiting.clear();
+    Ok(())
+}
+
+/// A file, line by line.
+struct Lines {
+    path: PathBuf,
+    lines: std::io::Lines<BufReader<File>>,
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = File::open(&path).map_err(|error| Error::File("read", path.clone(), error))?;
+        let lines = BufReader::with_capacity(1 << 20, file).lines();
+        Ok(Self { path, lines })
+    }
+
+    fn next(&mut self) -> Result<Option<String>> {
+        let next = self.lines.next().transpose();
+        next.map_err(|error| Error::File("read", self.path.clone(), error))
+    }
+
+    fn json<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>> {
+        let line = self.next()?;
+        Ok(line.and_then(|line| serde_json::from_str(&line).ok()))
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::Damaged(self.path.clone(), what.to_owned())
+    }
+}

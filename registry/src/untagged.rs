@@ -1,0 +1,59 @@
+//! Deleting manifests that have had no tag for as long as their project keeps such.
+
+use db::audit::{self, NewEntry};
+use db::blob::Place;
+use db::quota::Taking;
+use db::untagged::{self, Untagged};
+use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
+
+use crate::manifest::delete_with_referrers;
+use crate::{Error, Registry, Result};
+
+impl Registry {
+    /// Deletes a manifest and its untagged referrers if it has been without a tag since `due` and still is.
+    /// Whether it did.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delete_untagged(
+        &self,
+        project: ProjectId,
+        (repository, name): (RepositoryId, &RepositoryName),
+        manifest: &Untagged,
+        due: Timestamp,
+    ) -> Result<bool> {
+        let (name, manifest) = (name.clone(), manifest.clone());
+        let now = self.clock.now();
+        let lease = now.plus(self.limits.grace);
+        let entry = NewEntry {
+            at: now,
+            account: None,
+            account_name: "garbage collection".to_owned(),
+            address: String::new(),
+            operation: "delete",
+            resource_type: "artifact",
+            resource: format!("{name}@{}", manifest.digest),
+            project: Some(project),
+            success: true,
+            times: 1,
+            detail: "untagged".to_owned(),
+        };
+        let deleted = self.db.write(move |tx| {
+            Box::pin(async move {
+                if !untagged::hold(tx, manifest.id, due).await? {
+                    return Ok(false);
+                }
+                let at = Place {
+                    project,
+                    repository,
+                    name: &name,
+                    taking: Taking::default(),
+                };
+                delete_with_referrers(tx, at, (manifest.id, manifest.digest), lease).await?;
+                audit::append(tx, &entry).await?;
+                Ok::<_, Error>(true)
+            })
+        });
+        deleted.await
+    }
+}

@@ -1,0 +1,147 @@
+//! A store that is on its way to another place: new objects go to the new one, and those of the old one are
+//! read from there until they are gone from it. What copies them is the `moving` job.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use model::Hasher;
+
+use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Result, Walk};
+
+/// Two stores as one. The old one is asked first: what is there is whole, while a copy in the new one may
+/// still be on its way.
+pub struct Moving {
+    old: Arc<dyn BlobStore>,
+    new: Arc<dyn BlobStore>,
+}
+
+impl Moving {
+    /// Moves from `old` to `new`.
+    pub fn new(old: Arc<dyn BlobStore>, new: Arc<dyn BlobStore>) -> Self {
+        Self { old, new }
+    }
+}
+
+#[async_trait]
+impl BlobStore for Moving {
+    async fn create(&self, key: &str, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
+        self.new.create(key, hasher).await
+    }
+
+    async fn resume(&self, key: &str, at: Checkpoint) -> Result<Box<dyn BlobWriter>> {
+        match self.old.resume(key, at.clone()).await {
+            Err(Error::Missing(_)) => self.new.resume(key, at).await,
+            resumed => resumed,
+        }
+    }
+
+    async fn seal(&self, key: &str, at: Checkpoint) -> Result<()> {
+        match self.old.seal(key, at.clone()).await {
+            Err(Error::Missing(_)) => self.new.seal(key, at).await,
+            sealed => sealed,
+        }
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks> {
+        match self.old.read(key, range.clone()).await {
+            Err(Error::Missing(_)) => self.new.read(key, range).await,
+            read => read,
+        }
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        match self.old.size(key).await? {
+            None => self.new.size(key).await,
+            size => Ok(size),
+        }
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<()> {
+        self.old.delete(keys).await?;
+        self.new.delete(keys).await
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        self.old.discard(key).await?;
+        self.new.discard(key).await
+    }
+
+    async fn hours(&self) -> Result<Vec<i64>> {
+        let mut hours = self.old.hours().await?;
+        hours.extend(self.new.hours().await?);
+        hours.sort_unstable();
+        hours.dedup();
+        Ok(hours)
+    }
+
+    async fn list(&self, hour: i64) -> Result<Vec<String>> {
+        let mut keys = self.old.list(hour).await?;
+        keys.extend(self.new.list(hour).await?);
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    async fn walk(&self, folder: &str) -> Result<Walk> {
+        let old = self.old.walk(folder).await?;
+        Ok(Box::pin(old.chain(self.new.walk(folder).await?)))
+    }
+
+    async fn forget_hour(&self, hour: i64) -> Result<()> {
+        self.old.forget_hour(hour).await?;
+        self.new.forget_hour(hour).await
+    }
+
+    async fn presigned(&self, key: &str, lasts: Duration) -> Result<Option<String>> {
+        match self.old.size(key).await? {
+            None => self.new.presigned(key, lasts).await,
+            Some(_) => self.old.presigned(key, lasts).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::TryStreamExt as _;
+    use model::Algorithm;
+
+    use super::*;
+    use crate::{Files, Memory, conformance};
+
+    #[tokio::test]
+    async fn two_stores_keep_the_contract_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = || -> Arc<dyn BlobStore> { Arc::new(Files::open(folder.path()).unwrap()) };
+        let memory = || -> Arc<dyn BlobStore> { Arc::new(Memory::default()) };
+        conformance::run(&Moving::new(files(), memory())).await;
+        conformance::run(&Moving::new(memory(), files())).await;
+    }
+
+    #[tokio::test]
+    async fn what_the_old_store_has_goes_on_there() {
+        let (old, new) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
+        let hasher = || Hasher::new(Algorithm::Sha256);
+        let mut writer = old.create("1/a", hasher()).await.unwrap();
+        writer.write(vec![Bytes::from("begun ")]).await.unwrap();
+        let at = writer.checkpoint().await.unwrap();
+        writer.abandon().await;
+        let store = Moving::new(old.clone(), new.clone());
+        let writer = store.resume("1/a", at).await.unwrap();
+        let done = writer.finish(vec![Bytes::from("before")]).await.unwrap();
+        assert_eq!(done.size, 12);
+        assert_eq!(old.size("1/a").await.unwrap(), Some(12));
+        assert_eq!(new.size("1/a").await.unwrap(), None);
+        // A copy that is on its way does not count while the old object is there.
+        let mut copy = new.create("1/a", hasher()).await.unwrap();
+        copy.write(vec![Bytes::from("beg")]).await.unwrap();
+        let read = store.read("1/a", 0..12).await.unwrap();
+        let read: Vec<Bytes> = read.try_collect().await.unwrap();
+        assert_eq!(read.concat(), b"begun before");
+        store.delete(&["1/a".to_owned()]).await.unwrap();
+        assert_eq!(store.size("1/a").await.unwrap(), None);
+    }
+}
