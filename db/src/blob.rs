@@ -159,7 +159,8 @@ pub async fn commit(
     })
 }
 
-/// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed.
+/// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed. One that was
+/// condemned meanwhile is still there, and lives again.
 ///
 /// # Errors
 /// When a statement fails.
@@ -170,6 +171,19 @@ pub async fn commit_foreign(
     size: u64,
     now: Timestamp,
 ) -> Result<Committed> {
+    let revived = tx
+        .query(
+            "update blob set state = 'live', condemned_at = null where object_key = $1 and state = 'condemned' and owned = 0
+             and not exists (select 1 from blob l where l.digest = $2 and l.state = 'live')
+             returning id, digest, object_key, size",
+        )
+        .bind(key)
+        .bind(digest)
+        .optional()
+        .await?;
+    if let Some(row) = revived {
+        return Ok(Committed::New(read(&row)?));
+    }
     let committed = commit(tx, digest, key, size, now).await?;
     if let Committed::New(row) = &committed {
         tx.query("update blob set owned = 0 where id = $1")

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::{LinkedBlob, Place, StoredBlob};
-use db::quota::Taking;
 use db::{audit, blob, repository};
 use futures_util::{Stream, TryStreamExt as _};
 use model::{Digest, RepositoryName};
@@ -206,7 +205,8 @@ impl Registry {
             ("delete", "blob"),
             format!("{name}@{digest}"),
         );
-        let deleted = self.db.write(move |tx| {
+        let deleted = self.charging(project, move |taking, tx| {
+            let (name, entry) = (name.clone(), entry.clone());
             Box::pin(async move {
                 let unknown = || Error::BlobUnknown(digest);
                 let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
@@ -222,7 +222,7 @@ impl Registry {
                     project,
                     repository: id,
                     name: &name,
-                    taking: Taking::default(),
+                    taking,
                 };
                 if !blob::unlink(tx, at, &stored, now).await? {
                     return Err(unknown());

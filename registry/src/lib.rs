@@ -131,7 +131,7 @@ impl Registry {
         self.budget.available_permits() * BUDGET_UNIT
     }
 
-    /// Runs a transaction that takes room of a project: beside others while there is enough, alone where
+    /// Runs a transaction that takes room of a project or gives it back: beside others while there is enough, alone where
     /// there is not; and again where it met others in a circle.
     async fn charging<T, F>(&self, project: ProjectId, work: F) -> Result<T>
     where

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use db::audit::NewEntry;
 use db::blob::Place;
 use db::manifest::{Found, StoredManifest};
-use db::quota::Taking;
 use db::{audit, manifest, repository, tag};
 use model::{Algorithm, Digest, Manifest, ManifestId, Reference, Tag, Timestamp};
 use policy::{DeletePermit, PullPermit, PushPermit};
@@ -177,7 +176,8 @@ impl Registry {
         let entry = self.audit_entry(permit.caller(), project, ("delete", kind), text);
         let reference = reference.clone();
         let lease = self.clock.now().plus(self.limits.grace);
-        let deleted = self.db.write(move |tx| {
+        let deleted = self.charging(project, move |taking, tx| {
+            let (name, reference, entry) = (name.clone(), reference.clone(), entry.clone());
             Box::pin(async move {
                 let unknown = || Error::manifest_unknown(&name, &reference);
                 let id = repository::published(tx, &name).await?;
@@ -200,7 +200,7 @@ impl Registry {
                             project,
                             repository: id,
                             name: &name,
-                            taking: Taking::default(),
+                            taking,
                         };
                         delete_with_referrers(tx, at, (row, *digest), lease).await?;
                     }

@@ -2,7 +2,6 @@
 
 use db::audit::{self, NewEntry};
 use db::blob::Place;
-use db::quota::Taking;
 use db::untagged::{self, Untagged};
 use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 
@@ -22,7 +21,7 @@ impl Registry {
         manifest: &Untagged,
         due: Timestamp,
     ) -> Result<bool> {
-        let (name, manifest) = (name.clone(), manifest.clone());
+        let (name, row) = (name.clone(), (manifest.id, manifest.digest));
         let now = self.clock.now();
         let lease = now.plus(self.limits.grace);
         let entry = NewEntry {
@@ -38,18 +37,19 @@ impl Registry {
             times: 1,
             detail: "untagged".to_owned(),
         };
-        let deleted = self.db.write(move |tx| {
+        let deleted = self.charging(project, move |taking, tx| {
+            let (name, entry) = (name.clone(), entry.clone());
             Box::pin(async move {
-                if !untagged::hold(tx, manifest.id, due).await? {
+                if !untagged::hold(tx, row.0, due).await? {
                     return Ok(false);
                 }
                 let at = Place {
                     project,
                     repository,
                     name: &name,
-                    taking: Taking::default(),
+                    taking,
                 };
-                delete_with_referrers(tx, at, (manifest.id, manifest.digest), lease).await?;
+                delete_with_referrers(tx, at, row, lease).await?;
                 audit::append(tx, &entry).await?;
                 Ok::<_, Error>(true)
             })

@@ -14,3 +14,6 @@ create table login_failure (
     failures bigint not null
 );
 create index login_failure_at on login_failure (at);
+
+-- Never read.
+alter table audit drop column xact;
