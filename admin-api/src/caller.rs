@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use auth::identity;
 use axum::extract::FromRequestParts;
+use db::Age;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use model::AccountId;
@@ -58,7 +59,7 @@ fn basic(parts: &Parts) -> Option<&str> {
 }
 
 async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Caller, Error> {
-    match app.identity.caller(Some(header), address).await {
+    match app.identity.caller(Some(header), address, Age::Now).await {
         Ok(caller) => Ok(caller),
         Err(
             identity::Error::Malformed

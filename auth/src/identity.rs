@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use db::audit::NewEntry;
 use db::audit::recorder::Recorder;
-use db::{Db, account, binding, project};
+use db::{Age, Db, account, binding, project};
 use model::{AccountId, Clock, RepositoryName};
 use policy::{Action, Caller, Grant, Grants, Presented};
 use tracing::instrument;
@@ -115,7 +115,8 @@ impl Identity {
         &self.hasher
     }
 
-    /// The caller that an `Authorization` header speaks for; anonymous where there is none.
+    /// The caller that an `Authorization` header speaks for; anonymous where there is none. What a token's account
+    /// is bound to may be of that age.
     ///
     /// # Errors
     /// When the credentials are wrong, or too many were.
@@ -123,13 +124,14 @@ impl Identity {
         &self,
         authorization: Option<&str>,
         address: IpAddr,
+        age: Age,
     ) -> Result<Caller, Error> {
         let Some(header) = authorization else {
             return Ok(Caller::anonymous(address));
         };
         let (scheme, rest) = header.split_once(' ').ok_or(Error::Malformed)?;
         if scheme.eq_ignore_ascii_case("bearer") {
-            return self.by_token(rest.trim(), address).await;
+            return self.by_token(rest.trim(), address, age).await;
         }
         if scheme.eq_ignore_ascii_case("basic") {
             let decoded = STANDARD.decode(rest.trim()).map_err(|_| Error::Malformed)?;
@@ -140,7 +142,7 @@ impl Identity {
         Err(Error::Malformed)
     }
 
-    async fn by_token(&self, token: &str, address: IpAddr) -> Result<Caller, Error> {
+    async fn by_token(&self, token: &str, address: IpAddr, age: Age) -> Result<Caller, Error> {
         let now = self.clock.now().date_time();
         let verified = self
             .tokens
@@ -151,7 +153,7 @@ impl Identity {
             Arc::default()
         } else {
             let generation = Some(verified.claims().generation);
-            let bound = binding::of_account(&self.db, account, generation).await?;
+            let bound = binding::of_account(&self.db, account, generation, age).await?;
             bound.ok_or(Error::Void)?
         };
         Ok(Caller {
@@ -160,6 +162,22 @@ impl Identity {
             grants: Some(verified.grants().clone()),
             address,
         })
+    }
+
+    /// The caller with what its account is bound to now; `None` where it is not valid any more.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn again(&self, caller: &Caller) -> Result<Option<Caller>, Error> {
+        let Some(account) = caller.account() else {
+            return Ok(Some(caller.clone()));
+        };
+        let generation = Some(caller.bindings.generation);
+        let bound = binding::of_account(&self.db, account, generation, Age::Now).await?;
+        Ok(bound.map(|bindings| Caller {
+            bindings,
+            ..caller.clone()
+        }))
     }
 
     /// The caller that a name and a password speak for.
@@ -193,7 +211,7 @@ impl Identity {
 
     async fn still_bound(&self, known: Verified) -> Result<Option<binding::Bound>, Error> {
         let account = AccountId(known.account);
-        Ok(binding::of_account(&self.db, account, Some(known.generation)).await?)
+        Ok(binding::of_account(&self.db, account, Some(known.generation), Age::Now).await?)
     }
 
     #[instrument(name = "auth.password.verify", level = "debug", skip_all)]
@@ -304,7 +322,7 @@ impl Identity {
     async fn cut(&self, caller: &Caller, scope: &Scope) -> Result<Access, Error> {
         let held = match (scope.kind(), scope.name().parse::<RepositoryName>()) {
             ("repository", Ok(name)) => {
-                let facts = project::facts(&self.db, &name.project()).await?;
+                let facts = project::facts(&self.db, &name.project(), Age::Now).await?;
                 policy::permit::held(caller, facts.as_deref())
             }
             _ => Vec::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{AccountId, ProjectId};
 use policy::{Bindings, Role};
 
-use crate::{Db, Error, Result, account};
+use crate::{Age, Db, Error, Result};
 
 /// Bindings together with the account's generation: a token of an older one is no longer valid.
 pub type Bound = Arc<Bindings>;
@@ -16,8 +16,13 @@ pub type Bound = Arc<Bindings>;
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn of_account(db: &Db, id: AccountId, generation: Option<i64>) -> Result<Option<Bound>> {
-    if let Some(bindings) = db.caches().bindings.get(&id) {
+pub async fn of_account(
+    db: &Db,
+    id: AccountId,
+    generation: Option<i64>,
+    age: Age,
+) -> Result<Option<Bound>> {
+    if let Some(bindings) = db.caches().bindings.get_of(&id, age) {
         return Ok(fits(&bindings, generation).then_some(bindings));
     }
     Box::pin(read_through(db, id, generation)).await
@@ -27,30 +32,33 @@ pub async fn of_account(db: &Db, id: AccountId, generation: Option<i64>) -> Resu
 async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result<Option<Bound>> {
     let read_at = db.caches().bindings.before_read();
     let mut tx = db.reader().await?;
-    let Some(account) = account::by_id(&mut tx, id).await? else {
-        return Ok(None);
-    };
     let rows = tx
-        .query("select project_id, role from member where account_id = $1")
+        .query(
+            "select a.name, a.sysadmin, a.generation, m.project_id, m.role from account a
+             left join member m on m.account_id = a.id where a.id = $1 and a.deleted_at is null",
+        )
         .bind(id)
         .all()
         .await?;
+    let Some(account) = rows.first() else {
+        return Ok(None);
+    };
     let mut roles: HashMap<ProjectId, Vec<Role>> = HashMap::new();
-    for row in rows {
+    for row in &rows {
+        let Some(project) = row.opt_int("member", "project_id")? else {
+            continue;
+        };
         let role = Role::from_id(row.int("member", "role")?).ok_or(Error::Corrupt {
             table: "member",
             column: "role",
         })?;
-        roles
-            .entry(ProjectId(row.int("member", "project_id")?))
-            .or_default()
-            .push(role);
+        roles.entry(ProjectId(project)).or_default().push(role);
     }
     let bindings = Arc::new(Bindings {
         account: Some(id),
-        name: account.name.into(),
-        sysadmin: account.sysadmin,
-        generation: account.generation,
+        name: account.text("account", "name")?.into(),
+        sysadmin: account.flag("account", "sysadmin")?,
+        generation: account.int("account", "generation")?,
         roles,
     });
     db.caches().bindings.put(read_at, id, bindings.clone());

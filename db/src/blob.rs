@@ -245,7 +245,7 @@ pub async fn link_new(
             "with linked as (insert into repository_blob (repository_id, blob_id, lease_until, review_at)
                              values ($1, $2, $3, $3)),
              free as (select shard from project_usage where project_id = $4 and room >= $6
-                      order by (shard + $5) % 8 limit 1 for update skip locked)
+                      order by (shard + $5) % 32 limit 1 for update skip locked)
              update project_usage u set used = used + $6, room = room - $6
              from free where u.project_id = $4 and u.shard = free.shard returning u.shard",
         )

@@ -1,11 +1,12 @@
 //! What was read before and still holds. With SQLite all writes pass through one writer, which
-//! invalidates what it changed before anyone hears of the commit; with PostgreSQL other replicas
-//! write too, so nothing is kept here.
+//! invalidates what it changed before anyone hears of the commit. With PostgreSQL other replicas
+//! write too: what never changes is kept, and who may do what for a moment, for those who ask for no more.
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::{AccountId, Digest, ProjectName, RepositoryName, Tag};
+use model::{AccountId, Digest, ManifestId, ProjectName, RepositoryName, Tag};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use policy::{Bindings, ProjectFacts};
@@ -30,7 +31,19 @@ pub(crate) enum Touch {
     Everything,
 }
 
-/// All caches of what can change.
+/// How old an answer may be where other processes write too; where none does, all answers are of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// Of now.
+    Now,
+    /// Up to a second, for what a pull may do: a right that was taken away ends within two.
+    Moments,
+}
+
+/// How long an answer is [`Age::Moments`] old at most.
+const MOMENTS: Duration = Duration::from_secs(1);
+
+/// All caches.
 pub struct Caches {
     /// Projects by name; that there is none is kept as well, so that time does not tell a hidden one.
     pub projects: Cached<ProjectName, Option<Arc<ProjectFacts>>>,
@@ -42,6 +55,17 @@ pub struct Caches {
     pub manifests: Cached<(RepositoryName, Digest), Arc<StoredManifest>>,
     /// Blobs that a repository links.
     pub blobs: Cached<(RepositoryName, Digest), Arc<LinkedBlob>>,
+    /// Manifests by row, which never change; only where `manifests` holds none.
+    pub rows: Option<Cache<ManifestId, Arc<StoredManifest>>>,
+}
+
+fn manifests<K: Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<StoredManifest>> {
+    Cache::builder()
+        .max_capacity(MANIFEST_BYTES)
+        .weigher(|_, manifest: &Arc<StoredManifest>| {
+            u32::try_from(manifest.payload.len() + 512).unwrap_or(u32::MAX)
+        })
+        .build()
 }
 
 /// Bytes of manifests kept in memory.
@@ -50,30 +74,25 @@ const MANIFEST_BYTES: u64 = 24 << 20;
 const ENTRIES: u64 = 50_000;
 
 impl Caches {
-    pub(crate) fn enabled() -> Self {
+    pub(crate) fn alone() -> Self {
         Self {
             projects: Cached::new(Some(Cache::new(ENTRIES))),
             bindings: Cached::new(Some(Cache::new(ENTRIES))),
             tags: Cached::new(Some(Cache::new(ENTRIES))),
-            manifests: Cached::new(Some(
-                Cache::builder()
-                    .max_capacity(MANIFEST_BYTES)
-                    .weigher(|_, manifest: &Arc<StoredManifest>| {
-                        u32::try_from(manifest.payload.len() + 512).unwrap_or(u32::MAX)
-                    })
-                    .build(),
-            )),
+            manifests: Cached::new(Some(manifests())),
             blobs: Cached::new(Some(Cache::new(ENTRIES))),
+            rows: None,
         }
     }
 
-    pub(crate) fn disabled() -> Self {
+    pub(crate) fn shared() -> Self {
         Self {
-            projects: Cached::new(None),
-            bindings: Cached::new(None),
+            projects: Cached::recent(),
+            bindings: Cached::recent(),
             tags: Cached::new(None),
             manifests: Cached::new(None),
             blobs: Cached::new(None),
+            rows: Some(manifests()),
         }
     }
 
@@ -104,11 +123,12 @@ impl Caches {
 
     /// Names of the caches and their numbers of entries, for metrics.
     pub fn sizes(&self) -> [(&'static str, u64); 5] {
+        let rows = self.rows.as_ref().map_or(0, Cache::entry_count);
         [
             ("projects", self.projects.len()),
             ("bindings", self.bindings.len()),
             ("tags", self.tags.len()),
-            ("manifests", self.manifests.len()),
+            ("manifests", self.manifests.len() + rows),
             ("blobs", self.blobs.len()),
         ]
     }
@@ -118,6 +138,8 @@ impl Caches {
 /// invalidation is not put in after it.
 pub struct Cached<K, V> {
     entries: Option<Cache<K, V>>,
+    /// Whether entries hold until they are invalidated.
+    exact: bool,
     /// Counts invalidations; held while an entry is put in or taken out, never while one is read.
     generation: Mutex<u64>,
 }
@@ -134,12 +156,33 @@ where
     fn new(entries: Option<Cache<K, V>>) -> Self {
         Self {
             entries,
+            exact: true,
             generation: Mutex::new(0),
         }
     }
 
-    /// The entry, if there is one.
+    /// One whose entries hold for a moment.
+    fn recent() -> Self {
+        let entries = Cache::builder()
+            .max_capacity(ENTRIES)
+            .time_to_live(MOMENTS)
+            .build();
+        Self {
+            exact: false,
+            ..Self::new(Some(entries))
+        }
+    }
+
+    /// The entry, if there is one that holds.
     pub fn get(&self, key: &K) -> Option<V> {
+        self.get_of(key, Age::Now)
+    }
+
+    /// The entry, if there is one of that age.
+    pub fn get_of(&self, key: &K, age: Age) -> Option<V> {
+        if age == Age::Now && !self.exact {
+            return None;
+        }
         self.entries.as_ref()?.get(key)
     }
 

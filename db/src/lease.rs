@@ -4,6 +4,50 @@ use model::Timestamp;
 
 use crate::{Result, Tx};
 
+/// Who holds a lease now, and until when.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn holder(
+    tx: &mut Tx,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<(String, Timestamp)>> {
+    let row = tx
+        .query("select holder, until from lease where name = $1 and until >= $2")
+        .bind(name)
+        .bind(now)
+        .optional()
+        .await?;
+    row.map(|row| Ok((row.text("lease", "holder")?, row.time("lease", "until")?)))
+        .transpose()
+}
+
+/// A turn at what processes should not do at the same time, until the transaction ends: whether it was free.
+/// One that is not given soon is waited for.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn turn(tx: &mut Tx, patience: Patience) -> Result<bool> {
+    if !tx.is_postgres() {
+        return Ok(true);
+    }
+    let sql = match patience {
+        Patience::None => "select cast(pg_try_advisory_xact_lock(7102) as int)::bigint as taken",
+        Patience::Endless => "select 1::bigint as taken from pg_advisory_xact_lock(7102)",
+    };
+    tx.query(sql).one().await?.flag("lease", "taken")
+}
+
+/// Whether a [`turn`] is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It is not.
+    None,
+    /// It is.
+    Endless,
+}
+
 /// Takes a lease, or renews it. `false` while another holder has it.
 ///
 /// # Errors

@@ -36,7 +36,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _};
 use tracing::instrument;
 
-pub use cache::Caches;
+pub use cache::{Age, Caches};
 pub(crate) use sql::Row;
 pub use sql::Tx;
 
@@ -190,7 +190,7 @@ impl Db {
             .acquire_timeout(PATIENCE)
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        let caches = Arc::new(Caches::enabled());
+        let caches = Arc::new(Caches::alone());
         let writer = Writer::start(connection, caches.clone());
         Ok(Self {
             backend: Backend::Sqlite { writer, readers },
@@ -203,7 +203,10 @@ impl Db {
             .parse()
             .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
         let shown = format!("at {}:{}", options.get_host(), options.get_port());
-        let options = options.disable_statement_logging();
+        // Statements are short: compiling one takes longer than running it.
+        let options = options
+            .options([("jit", "off")])
+            .disable_statement_logging();
         let open = |error| Error::Open(shown.clone(), error);
         let mut connection = options.connect().await.map_err(open)?;
         POSTGRES
@@ -217,7 +220,7 @@ impl Db {
             .connect_lazy_with(options);
         Ok(Self {
             backend: Backend::Postgres(pool),
-            caches: Arc::new(Caches::disabled()),
+            caches: Arc::new(Caches::shared()),
         })
     }
 

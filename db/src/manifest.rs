@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::manifest::{Child, ChildKind};
-use model::{Descriptor, Digest, Manifest, ManifestId, RepositoryId, RepositoryName, Timestamp};
+use model::{
+    Descriptor, Digest, Manifest, ManifestId, Reference, RepositoryId, RepositoryName, Timestamp,
+};
+use moka::sync::Cache;
 use serde::Serialize;
 
 use crate::blob::{self, Place};
 use crate::cache::Touch;
 use crate::quota::{self, OverLimit};
-use crate::{Db, Error, Result, Tx};
+use crate::{Db, Error, Result, Row, Tx, tag};
 
 /// A manifest as it is pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,79 @@ pub struct StoredManifest {
     pub media_type: String,
     /// Its bytes, as they were pushed.
     pub payload: Bytes,
+}
+
+/// The manifest that a reference names in a repository. Where no other process writes, all of that is cached;
+/// else one statement says what is there, and only the bytes are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn find(
+    db: &Db,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Option<Arc<StoredManifest>>> {
+    if let Some(rows) = &db.caches().rows {
+        return Box::pin(find_row(db, rows, repository, reference)).await;
+    }
+    let digest = match reference {
+        Reference::Digest(digest) => Some(*digest),
+        Reference::Tag(tag) => tag::resolve(db, repository, tag).await?,
+    };
+    match digest {
+        Some(digest) => stored(db, repository, &digest).await,
+        None => Ok(None),
+    }
+}
+
+async fn find_row(
+    db: &Db,
+    rows: &Cache<ManifestId, Arc<StoredManifest>>,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Option<Arc<StoredManifest>>> {
+    let mut tx = db.reader().await?;
+    let query = match reference {
+        Reference::Tag(tag) => tx
+            .query(
+                "select t.manifest_id as id from tag t join repository r on r.id = t.repository_id
+                 where r.name = $1 and t.name = $2",
+            )
+            .bind(repository.as_str())
+            .bind(tag.as_str()),
+        Reference::Digest(digest) => tx
+            .query(
+                "select m.id from manifest m join repository r on r.id = m.repository_id
+                 where r.name = $1 and m.digest = $2",
+            )
+            .bind(repository.as_str())
+            .bind(digest),
+    };
+    let Some(row) = query.optional().await? else {
+        return Ok(None);
+    };
+    let id = ManifestId(row.int("manifest", "id")?);
+    if let Some(found) = rows.get(&id) {
+        return Ok(Some(found));
+    }
+    let row = tx
+        .query("select digest, media_type, payload from manifest where id = $1")
+        .bind(id)
+        .optional()
+        .await?;
+    // Deleted in between.
+    let Some(row) = row else { return Ok(None) };
+    let manifest = read(row.parse("manifest", "digest")?, &row)?;
+    rows.insert(id, manifest.clone());
+    Ok(Some(manifest))
+}
+
+fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
+    Ok(Arc::new(StoredManifest {
+        digest,
+        media_type: row.text("manifest", "media_type")?,
+        payload: row.bytes("manifest", "payload")?.into(),
+    }))
 }
 
 /// The manifest of a repository with a digest, through the cache.
@@ -57,11 +133,7 @@ async fn read_through(
         .optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let manifest = Arc::new(StoredManifest {
-        digest: *digest,
-        media_type: row.text("manifest", "media_type")?,
-        payload: row.bytes("manifest", "payload")?.into(),
-    });
+    let manifest = read(*digest, &row)?;
     db.caches().manifests.put(read_at, key, manifest.clone());
     Ok(Some(manifest))
 }
@@ -120,9 +192,13 @@ pub async fn find_children(
             "select b.id, b.digest from json_each($2) j
              cross join blob b on b.digest = j.value and b.state = 'live'
              cross join repository_blob l on l.blob_id = b.id and l.repository_id = $1",
-            "select b.id, b.digest from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = $1
-             where b.state = 'live' and b.digest in (select json_array_elements_text(cast($2 as json)))
-             order by b.id for key share of b, l",
+            // And PostgreSQL all its links.
+            "with named as materialized (
+                 select id, digest from blob where state = 'live'
+                 and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share)
+             select named.id, named.digest from named cross join lateral (
+                 select 1 from repository_blob l where l.repository_id = $1 and l.blob_id = named.id
+                 limit 1 for key share) linked",
         )
         .bind(repository)
         .bind(wanted.as_str())
@@ -133,7 +209,7 @@ pub async fn find_children(
             "select id, digest from manifest where repository_id = $1
              and digest in (select value from json_each($2))",
             "select id, digest from manifest where repository_id = $1
-             and digest in (select json_array_elements_text(cast($2 as json))) order by id for key share",
+             and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share",
         )
         .bind(repository)
         .bind(wanted)
@@ -361,8 +437,8 @@ pub async fn referrers(
     let rows = tx
         .query(
             "select m.id, m.digest, m.media_type, m.artifact_type, m.annotations, cast(length(m.payload) as bigint) as size
-             from manifest m join repository r on r.id = m.repository_id
-             where r.name = $1 and m.subject = $2 and m.id > $3 and ($4 is null or m.artifact_type = $4)
+             from manifest m
+             where m.repository_id = (select id from repository where name = $1) and m.subject = $2 and m.id > $3 and ($4 is null or m.artifact_type = $4)
              order by m.id limit $5",
         )
         .bind(repository.as_str())
@@ -401,8 +477,8 @@ pub async fn count_referrers(
 ) -> Result<i64> {
     let row = tx
         .query(
-            "select count(*) as total from manifest m join repository r on r.id = m.repository_id
-             where r.name = $1 and m.subject = $2",
+            "select count(*) as total from manifest
+             where repository_id = (select id from repository where name = $1) and subject = $2",
         )
         .bind(repository.as_str())
         .bind(subject)

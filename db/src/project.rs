@@ -10,7 +10,7 @@ use crate::account::one_of;
 use crate::cache::Touch;
 use crate::page::{Page, contains};
 use crate::sql::{Query, Row};
-use crate::{Db, Result, Tx, member, quota};
+use crate::{Age, Db, Result, Tx, member, quota};
 
 /// A project as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +47,27 @@ impl Project {
     }
 }
 
+macro_rules! columns {
+    () => {
+        "p.id, p.name, p.owner_id, a.name as owner_name, p.public, p.storage_limit, p.created_at, p.updated_at"
+    };
+}
+
+macro_rules! repositories {
+    () => {
+        "(select count(*) from repository r where r.project_id = p.id and r.published = 1) as repositories"
+    };
+}
+
+macro_rules! from {
+    () => {
+        " from project p join account a on a.id = p.owner_id where p.deleted_at is null "
+    };
+}
+
 macro_rules! select {
     () => {
-        "select p.id, p.name, p.owner_id, a.name as owner_name, p.public, p.storage_limit, p.created_at, p.updated_at,
-         (select count(*) from repository r where r.project_id = p.id and r.published = 1) as repositories
-         from project p join account a on a.id = p.owner_id where p.deleted_at is null "
+        concat!("select ", columns!(), ", ", repositories!(), from!())
     };
 }
 
@@ -104,8 +120,8 @@ pub async fn create(
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn facts(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectFacts>>> {
-    if let Some(facts) = db.caches().projects.get(name) {
+pub async fn facts(db: &Db, name: &ProjectName, age: Age) -> Result<Option<Arc<ProjectFacts>>> {
+    if let Some(facts) = db.caches().projects.get_of(name, age) {
         return Ok(facts);
     }
     Box::pin(read_through(db, name)).await
@@ -244,9 +260,12 @@ pub async fn list(
     };
     let listed = tx.query_built(
         "project list",
+        // Repositories are counted for the page alone.
         format!(
-            "{}{and} order by {by} limit ${limit} offset ${offset}",
-            select!()
+            "select p.*, {} from (select {}{}{and} order by {by} limit ${limit} offset ${offset}) p order by {by}",
+            repositories!(),
+            columns!(),
+            from!()
         ),
     );
     let listed = bind(listed, filter).bind(page.limit()).bind(page.offset);

@@ -9,10 +9,10 @@ use model::ProjectId;
 use crate::cache::Touch;
 use crate::{Error, Result, Tx, project};
 
-/// Parts that a project's room is spread over.
-const SHARDS: i64 = 8;
-/// Room of a shard of a project without a limit: 512 PiB.
-const UNLIMITED: i64 = (1 << 59) - 1;
+/// Parts that a project's room is spread over: as many as two processes have connections, so that one is free.
+const SHARDS: i64 = 32;
+/// Room of a shard of a project without a limit: 128 PiB.
+const UNLIMITED: i64 = (1 << 57) - 1;
 
 /// Why a project does not take more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +43,17 @@ pub(crate) async fn create(tx: &mut Tx, project: ProjectId, limit: i64) -> Resul
     } else {
         limit - share * (SHARDS - 1)
     };
-    tx.query(
-        "insert into project_usage (project_id, shard, used, room) values
-         ($1, 0, 0, $2), ($1, 1, 0, $3), ($1, 2, 0, $3), ($1, 3, 0, $3),
-         ($1, 4, 0, $3), ($1, 5, 0, $3), ($1, 6, 0, $3), ($1, 7, 0, $3)",
+    tx.query_either(
+        "insert into project_usage (project_id, shard, used, room)
+         with recursive shards (shard) as (select 0 union all select shard + 1 from shards where shard < $4)
+         select $1, shard, 0, case shard when 0 then $2 else $3 end from shards",
+        "insert into project_usage (project_id, shard, used, room)
+         select $1, shard, 0, case shard when 0 then $2 else $3 end from generate_series(0, $4) as s (shard)",
     )
     .bind(project)
     .bind(first)
     .bind(share)
+    .bind(SHARDS - 1)
     .execute()
     .await?;
     Ok(())
@@ -89,7 +92,7 @@ pub async fn charge(
             "update project_usage set used = used + $2, room = room - $2
              where project_id = $1 and shard = $3 and room >= $2 returning shard",
             "with free as (select shard from project_usage where project_id = $1 and room >= $2
-                           order by (shard + $3) % 8 limit 1 for update skip locked)
+                           order by (shard + $3) % 32 limit 1 for update skip locked)
              update project_usage u set used = used + $2, room = room - $2
              from free where u.project_id = $1 and u.shard = free.shard returning u.shard",
         )

@@ -93,36 +93,89 @@ pub async fn catalog(
     last: Option<&str>,
     limit: i64,
 ) -> Result<Vec<String>> {
-    let (everything, projects) = match visible {
-        Visible::Everything => (true, String::from("[]")),
-        Visible::Projects(ids) => {
-            let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-            (false, serde_json::to_string(&ids).unwrap_or_default())
+    let last = last.unwrap_or_default();
+    let names = match visible {
+        Visible::Everything => {
+            tx.query(
+                "select r.name from repository r join project p on p.id = r.project_id
+                 where r.name > $1 and p.deleted_at is null
+                 and exists (select 1 from tag t where t.repository_id = r.id)
+                 order by r.name limit $2",
+            )
+            .bind(last)
+            .bind(limit)
+            .all()
+            .await?
         }
+        Visible::Projects(ids) if tx.is_postgres() => {
+            // Sorted by project first, so that it ends with the project that fills the page.
+            tx.query(
+                "select r.name from (
+                     select id, name || '/' as prefix from project where deleted_at is null and name || '/' >= $2
+                     and (public = 1 or id in (select cast(value as bigint) from json_array_elements_text(cast($3 as json))))
+                     order by name || '/') p
+                 cross join lateral (
+                     select r.name from repository r where r.project_id = p.id and r.name > $1
+                     and exists (select 1 from tag t where t.repository_id = r.id) order by r.name limit $4) r
+                 order by p.prefix, r.name limit $4",
+            )
+            .bind(last)
+            .bind(first_prefix(last))
+            .bind(list_of(ids))
+            .bind(limit)
+            .all()
+            .await?
+        }
+        Visible::Projects(ids) => return catalog_of(tx, ids, last, limit).await,
     };
-    let rows = tx
-        .query_either(
-            "select r.name from repository r join project p on p.id = r.project_id
-             where r.name > $1 and p.deleted_at is null
-             and ($2 = 1 or p.public = 1 or p.id in (select value from json_each($3)))
-             and exists (select 1 from tag t where t.repository_id = r.id)
-             order by r.name limit $4",
-            "select r.name from repository r join project p on p.id = r.project_id
-             where r.name > $1 and p.deleted_at is null
-             and ($2 = 1 or p.public = 1
-                  or p.id in (select cast(value as bigint) from json_array_elements_text(cast($3 as json))))
-             and exists (select 1 from tag t where t.repository_id = r.id)
-             order by r.name limit $4",
-        )
-        .bind(last.unwrap_or_default())
-        .bind(everything)
-        .bind(projects)
-        .bind(limit)
-        .all()
-        .await?;
-    rows.iter()
+    names
+        .iter()
         .map(|row| row.text("repository", "name"))
         .collect()
+}
+
+/// Names begin with their project's prefix, `project/`: the first one that can begin a name after `last`.
+fn first_prefix(last: &str) -> &str {
+    last.find('/').map_or(last, |slash| &last[..=slash])
+}
+
+fn list_of(ids: &[ProjectId]) -> String {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    serde_json::to_string(&ids).unwrap_or_default()
+}
+
+/// The catalog of SQLite, project by project: a statement costs next to nothing there.
+async fn catalog_of(tx: &mut Tx, ids: &[ProjectId], last: &str, limit: i64) -> Result<Vec<String>> {
+    let projects = tx
+        .query(
+            "select id from project where deleted_at is null and name || '/' >= $1
+             and (public = 1 or id in (select value from json_each($2))) order by name || '/'",
+        )
+        .bind(first_prefix(last))
+        .bind(list_of(ids))
+        .all()
+        .await?;
+    let mut names = Vec::new();
+    for project in &projects {
+        let left = limit - names.len() as i64;
+        if left <= 0 {
+            break;
+        }
+        let rows = tx
+            .query(
+                "select r.name from repository r where r.project_id = $1 and r.name > $2
+                 and exists (select 1 from tag t where t.repository_id = r.id) order by r.name limit $3",
+            )
+            .bind(project.int("project", "id")?)
+            .bind(last)
+            .bind(left)
+            .all()
+            .await?;
+        for row in &rows {
+            names.push(row.text("repository", "name")?);
+        }
+    }
+    Ok(names)
 }
 
 /// Adds to the pull counter.

@@ -11,6 +11,7 @@ mod upload;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use db::Age;
 use db::audit::NewEntry;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -81,7 +82,10 @@ async fn operate(
     };
     let authorization = authorization(&parts.headers);
     let caller = match authorization {
-        Ok(authorization) => app.identity.caller(authorization, address).await,
+        Ok(authorization) => {
+            let age = age(&route, &parts.method);
+            app.identity.caller(authorization, address, age).await
+        }
         Err(malformed) => Err(malformed),
     };
     let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
@@ -115,6 +119,16 @@ async fn operate(
         },
         Route::Tags(name) => Box::pin(call.tags(name)).await,
         Route::Referrers(name, digest) => Box::pin(call.referrers(name, digest)).await,
+    }
+}
+
+/// How old a caller's rights may be: those of a pull, a moment.
+fn age(route: &Route, method: &Method) -> Age {
+    let pull = matches!(route, Route::Manifest(..) | Route::Blob(..));
+    if pull && (method == Method::GET || method == Method::HEAD) {
+        Age::Moments
+    } else {
+        Age::Now
     }
 }
 
@@ -197,12 +211,24 @@ impl Call<'_> {
     }
 
     async fn facts(&self, name: &RepositoryName) -> Result<Option<Arc<ProjectFacts>>, OciError> {
-        Ok(db::project::facts(&self.app.db, &name.project()).await?)
+        Ok(db::project::facts(&self.app.db, &name.project(), Age::Now).await?)
     }
 
+    /// What was true a moment ago lets a pull through; nothing but what is true now refuses one.
     async fn may_pull(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
+        let facts = db::project::facts(&self.app.db, &name.project(), Age::Moments).await?;
+        match permit::permit_pull(&self.caller, name, facts.as_deref()) {
+            Ok(permit) => Ok(permit),
+            Err(_) => Box::pin(self.may_pull_now(name)).await,
+        }
+    }
+
+    async fn may_pull_now(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
+        let caller = self.app.identity.again(&self.caller).await;
+        let caller = caller.map_err(|error| OciError::Identity(error, self.challenge.clone()))?;
+        let caller = caller.as_ref().unwrap_or(&self.caller);
         let facts = self.facts(name).await?;
-        permit::permit_pull(&self.caller, name, facts.as_deref())
+        permit::permit_pull(caller, name, facts.as_deref())
             .map_err(|refusal| self.refused(Some(name), "pull", refusal))
     }
 

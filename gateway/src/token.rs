@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use auth::identity::Error;
 use auth::scope::{Scope, parse_scopes};
+use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use policy::{Caller, Presented};
 use serde_json::json;
@@ -77,7 +78,7 @@ async fn issue(
     } else {
         let header = authorization(&parts.headers);
         match header {
-            Ok(header) => app.identity.caller(header, address).await,
+            Ok(header) => app.identity.caller(header, address, Age::Now).await,
             Err(error) => Err(error),
         }
     };

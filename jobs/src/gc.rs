@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use db::gc::{self, Condemned};
+use db::gc::{self, Condemned, Reviewed};
 use db::{quota, setting};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -95,34 +95,41 @@ impl Jobs {
         }
         self.progress.running.store(true, Ordering::Relaxed);
         let rate = control.blobs_per_minute.unwrap_or(self.gc.blobs_per_minute);
-        let collected = self.review_links(rate).await;
-        let deleted = self.delete_condemned(rate).await;
+        let collected = self.collect_in_turns(rate).await;
         let added = self.add_refunds().await;
         self.progress.running.store(false, Ordering::Relaxed);
-        collected.and(deleted).and(added)
+        collected.and(added)
+    }
+
+    /// Reviews links and deletes objects by turns, so that a rate bounds both at once.
+    async fn collect_in_turns(&self, rate: u64) -> Result<()> {
+        let (links, objects) = (per_turn(rate, LINKS), per_turn(rate, OBJECTS));
+        loop {
+            let reviewed = self.review_links(links).await?;
+            let deleted = self.delete_condemned(objects).await?;
+            let more = reviewed.looked_at as i64 == links || deleted as i64 == objects;
+            if !more || !self.leads("gc").await? {
+                return Ok(());
+            }
+            pause(rate, reviewed.unlinked.max(deleted)).await;
+        }
     }
 
     #[instrument(name = "gc.links.review", level = "debug", skip_all)]
-    async fn review_links(&self, rate: u64) -> Result<()> {
-        let limit = per_turn(rate, LINKS);
-        loop {
-            let now = self.clock.now();
-            let reviewed = self
-                .db
-                .write(move |tx| Box::pin(gc::review(tx, now, limit)))
-                .await?;
-            let progress = &self.progress;
-            progress
-                .links
-                .fetch_add(reviewed.unlinked, Ordering::Relaxed);
-            progress
-                .condemned
-                .fetch_add(reviewed.condemned, Ordering::Relaxed);
-            if (reviewed.looked_at as i64) < limit || !self.leads("gc").await? {
-                return Ok(());
-            }
-            pause(rate, reviewed.unlinked).await;
-        }
+    async fn review_links(&self, limit: i64) -> Result<Reviewed> {
+        let now = self.clock.now();
+        let reviewed = self
+            .db
+            .write(move |tx| Box::pin(gc::review(tx, now, limit)))
+            .await?;
+        let progress = &self.progress;
+        progress
+            .links
+            .fetch_add(reviewed.unlinked, Ordering::Relaxed);
+        progress
+            .condemned
+            .fetch_add(reviewed.condemned, Ordering::Relaxed);
+        Ok(reviewed)
     }
 
     /// Adds to the projects' room what was given back.
@@ -137,25 +144,18 @@ impl Jobs {
         Ok(())
     }
 
-    /// Deletes the objects of condemned blobs, then the blobs' rows.
+    /// Deletes the objects of condemned blobs, then the blobs' rows. How many they were.
     #[instrument(name = "gc.objects.delete", level = "debug", skip_all)]
-    async fn delete_condemned(&self, rate: u64) -> Result<()> {
-        let limit = per_turn(rate, OBJECTS);
-        loop {
-            let before = Timestamp(self.clock.now().0 - self.gc.hold.as_micros() as i64);
-            let mut tx = self.db.reader().await?;
-            let blobs = gc::condemned(&mut tx, before, limit).await?;
-            drop(tx);
-            if blobs.is_empty() {
-                return Ok(());
-            }
-            let count = blobs.len() as u64;
+    async fn delete_condemned(&self, limit: i64) -> Result<u64> {
+        let before = Timestamp(self.clock.now().0 - self.gc.hold.as_micros() as i64);
+        let mut tx = self.db.reader().await?;
+        let blobs = gc::condemned(&mut tx, before, limit).await?;
+        drop(tx);
+        let count = blobs.len() as u64;
+        if count > 0 {
             self.delete_objects(blobs).await?;
-            if (count as i64) < limit || !self.leads("gc").await? {
-                return Ok(());
-            }
-            pause(rate, count).await;
         }
+        Ok(count)
     }
 
     async fn delete_objects(&self, blobs: Vec<Condemned>) -> Result<()> {

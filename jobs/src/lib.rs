@@ -161,6 +161,15 @@ impl Jobs {
             return Ok(true);
         }
         let (holder, now) = (self.holder(), self.clock.now());
+        // Most of the time nothing need be written.
+        let mut tx = self.db.reader().await?;
+        let held = lease::holder(&mut tx, name, now).await?;
+        drop(tx);
+        match held {
+            Some((other, _)) if other != holder => return Ok(false),
+            Some((_, until)) if until >= now.plus(LEASE / 2) => return Ok(true),
+            _ => {}
+        }
         let taken = self.db.write(move |tx| {
             Box::pin(async move { lease::take(tx, name, &holder, (now, now.plus(LEASE))).await })
         });

@@ -50,16 +50,7 @@ impl Registry {
         permit: &PullPermit,
         reference: &Reference,
     ) -> Result<Arc<StoredManifest>> {
-        let name = permit.repository();
-        let digest = match reference {
-            Reference::Digest(digest) => Some(*digest),
-            Reference::Tag(tag) => tag::resolve(&self.db, name, tag).await?,
-        };
-        let found = match digest {
-            Some(digest) => manifest::stored(&self.db, name, &digest).await?,
-            None => None,
-        };
-        match found {
+        match manifest::find(&self.db, permit.repository(), reference).await? {
             Some(found) => Ok(found),
             None => Err(self.not_found(permit, reference).await?),
         }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use db::audit::{self, NewEntry};
-use db::{Db, Tx, manifest, repository, tag};
+use db::lease::Patience;
+use db::{Db, Tx, lease, manifest, repository, tag};
 use model::{AccountId, Clock, Digest, ProjectId, Reference, RepositoryName, Tag, Timestamp};
 use parking_lot::Mutex;
 use policy::{Caller, PullPermit};
@@ -127,9 +129,26 @@ impl Registry {
 
     async fn record(&self, pull: Pull) -> Result<()> {
         if self.limits.each_pull {
-            return Box::pin(write(&self.db, &self.clock, vec![(pull, 1)])).await;
+            let pulls = Arc::from([(pull, 1)]);
+            return Box::pin(write(&self.db, &self.clock, pulls, None))
+                .await
+                .map(|_| ());
         }
         self.pulls.count(pull, 1)
+    }
+
+    /// Writes pulls while no other process does: they count on the same rows.
+    async fn write_in_turn(&self, pulls: &[(Pull, i64)]) -> Result<()> {
+        let pulls: Arc<[_]> = pulls.into();
+        for _ in 0..TRIES {
+            let turn = Some(Patience::None);
+            if write(&self.db, &self.clock, pulls.clone(), turn).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let turn = Some(Patience::Endless);
+        write(&self.db, &self.clock, pulls, turn).await.map(|_| ())
     }
 
     /// Writes the pulls that wait; what cannot be written goes on waiting.
@@ -140,7 +159,7 @@ impl Registry {
         let mut pulls = self.pulls.take();
         while !pulls.is_empty() {
             let batch: Vec<_> = pulls.drain(..pulls.len().min(BATCH)).collect();
-            if let Err(error) = write(&self.db, &self.clock, batch.clone()).await {
+            if let Err(error) = self.write_in_turn(&batch).await {
                 for (pull, times) in batch.into_iter().chain(pulls) {
                     // There was room for it a moment ago.
                     let _ = self.pulls.count(pull, times);
@@ -151,6 +170,10 @@ impl Registry {
         Ok(())
     }
 }
+
+/// Tries at a turn before it is waited for, and the time between them.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// What pulls add up to. Rows are changed in the order in which deletes and pushes hold them, so that
 /// replicas never wait for each other in a circle: tags, manifests, repositories, each sorted.
@@ -192,15 +215,26 @@ impl Sums {
     }
 }
 
-async fn write(db: &Db, clock: &Arc<dyn Clock>, pulls: Vec<(Pull, i64)>) -> Result<()> {
+/// Writes pulls, in a turn where one is to be had. Whether it did.
+async fn write(
+    db: &Db,
+    clock: &Arc<dyn Clock>,
+    pulls: Arc<[(Pull, i64)]>,
+    turn: Option<Patience>,
+) -> Result<bool> {
     let clock = clock.clone();
     let written = db.write(move |tx| {
         Box::pin(async move {
-            for (pull, times) in &pulls {
+            if let Some(patience) = turn
+                && !lease::turn(tx, patience).await?
+            {
+                return Ok(false);
+            }
+            for (pull, times) in &*pulls {
                 audit::append(tx, &pull.entry(&*clock, *times)).await?;
             }
             Sums::of(&pulls).store(tx, clock.now()).await?;
-            Ok::<_, Error>(())
+            Ok::<_, Error>(true)
         })
     });
     written.await

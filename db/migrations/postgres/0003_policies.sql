@@ -17,3 +17,11 @@ create index login_failure_at on login_failure (at);
 
 -- Never read.
 alter table audit drop column xact;
+
+-- More shards, so that more pushes find one that nobody holds.
+insert into project_usage (project_id, shard, used, room)
+select p.id, s.shard, 0, case when p.storage_limit < 0 then 144115188075855871 else 0 end
+from project p cross join generate_series(8, 31) as s (shard);
+
+-- How many repositories a project shows.
+create index repository_published on repository (project_id) where published = 1;

@@ -11,8 +11,8 @@ mod untagged;
 use std::time::Duration;
 
 use gantry_db::{
-    Db, Error, Location, Tx, account, audit, binding, blob, gc, lease, manifest, member, project,
-    quota, repository, setting, tag, upload,
+    Age, Db, Error, Location, Tx, account, audit, binding, blob, gc, lease, manifest, member,
+    project, quota, repository, setting, tag, upload,
 };
 use garbage::{committed, place};
 use model::{
@@ -141,13 +141,13 @@ async fn the_first_new_account_has_id_three() {
 async fn bindings_follow_memberships() {
     on_both("binding", async |db| {
         let (ann, id) = team(&db).await;
-        let held = binding::of_account(&db, ann, Some(1))
+        let held = binding::of_account(&db, ann, Some(1), Age::Now)
             .await
             .unwrap()
             .unwrap();
         assert_eq!(held.roles_in(id), [Role::ProjectAdmin]);
         assert!(
-            binding::of_account(&db, ann, Some(2))
+            binding::of_account(&db, ann, Some(2), Age::Now)
                 .await
                 .unwrap()
                 .is_none()
@@ -160,7 +160,10 @@ async fn bindings_follow_memberships() {
         })
         .await
         .unwrap();
-        let held = binding::of_account(&db, ann, None).await.unwrap().unwrap();
+        let held = binding::of_account(&db, ann, None, Age::Now)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(held.roles_in(id), [Role::Guest]);
     })
     .await;
@@ -171,7 +174,7 @@ async fn projects_are_listed_to_those_who_may_see_them() {
     on_both("project", async |db| {
         let (ann, id) = team(&db).await;
         let name: ProjectName = "team".parse().unwrap();
-        let facts = project::facts(&db, &name).await.unwrap().unwrap();
+        let facts = project::facts(&db, &name, Age::Now).await.unwrap().unwrap();
         assert_eq!(facts.id, id);
         let list = async |viewer| {
             let mut tx = db.reader().await.unwrap();
@@ -199,13 +202,24 @@ async fn projects_are_listed_to_those_who_may_see_them() {
         .await
         .unwrap();
         assert_eq!(list(Some(project::Viewer::Anonymous)).await, 1);
-        assert!(project::facts(&db, &name).await.unwrap().unwrap().public);
+        assert!(
+            project::facts(&db, &name, Age::Now)
+                .await
+                .unwrap()
+                .unwrap()
+                .public
+        );
         let gone = db
             .write(move |tx| Box::pin(async move { project::delete(tx, &facts, NOW).await }))
             .await
             .unwrap();
         assert!(gone);
-        assert!(project::facts(&db, &name).await.unwrap().is_none());
+        assert!(
+            project::facts(&db, &name, Age::Now)
+                .await
+                .unwrap()
+                .is_none()
+        );
     })
     .await;
 }

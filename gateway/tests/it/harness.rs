@@ -8,6 +8,7 @@ mod poll;
 mod project;
 mod raw;
 mod raw_h2;
+mod replicas;
 mod server;
 mod tls;
 
@@ -19,6 +20,7 @@ pub(crate) use poll::eventually;
 pub(crate) use project::{PASSWORD, Project, Role, fresh, membership};
 pub(crate) use raw::RawAnswer;
 pub(crate) use raw_h2::RawH2;
+pub(crate) use replicas::Replicas;
 pub(crate) use server::{ADMIN_PASSWORD, Server, Shared, free_port};
 pub(crate) use tls::Authority;
 

@@ -20,6 +20,7 @@ mod limits;
 mod metrics;
 mod permissions;
 mod push_pull;
+mod replicas;
 mod rest;
 mod spans;
 mod storage;

@@ -17,6 +17,7 @@ impl Bucket {
             let (_, value) = found.unwrap_or_else(|| panic!("GANTRY_TEST_S3 lacks {name}"));
             value.to_owned()
         };
+        let prefix = format!("{}-{}", super::fresh(name), std::process::id());
         let settings = vec![
             ("GANTRY_STORAGE__BACKEND", "s3".to_owned()),
             ("GANTRY_STORAGE__S3__ENDPOINT", endpoint.to_owned()),
@@ -24,7 +25,7 @@ impl Bucket {
             ("GANTRY_STORAGE__S3__ACCESS_KEY_ID", value("access_key")),
             ("GANTRY_STORAGE__S3__SECRET_ACCESS_KEY", value("secret_key")),
             ("GANTRY_STORAGE__S3__PATH_STYLE", "true".to_owned()),
-            ("GANTRY_STORAGE__S3__PREFIX", super::fresh(name)),
+            ("GANTRY_STORAGE__S3__PREFIX", prefix),
         ];
         Self {
             endpoint: endpoint.to_owned(),
