@@ -207,7 +207,11 @@ impl S3 {
     }
 
     fn delete(&self, path: &str) -> Result<(), String> {
-        self.curl().words("-X DELETE").arg(self.url(path)).run()
+        self.curl()
+            // It takes the longer the more there is.
+            .words("-X DELETE --max-time 120")
+            .arg(self.url(path))
+            .run()
     }
 
     fn get(&self, path: &str) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Whether anybody waits for a lock in PostgreSQL: a session that looks ten times a second.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,11 +15,13 @@ pub(super) struct LockWatch {
 }
 
 /// What it has seen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Default, PartialEq, Eq, Debug)]
 pub(super) struct Seen {
     pub(super) looks: u32,
     /// Waits, summed over all looks.
     pub(super) waits: u32,
+    /// What for, and in which statements.
+    pub(super) reasons: BTreeSet<String>,
 }
 
 impl LockWatch {
@@ -63,17 +66,27 @@ impl Drop for LockWatch {
 /// Sessions that wait for a lock, and locks that are asked for and not granted: the same seen twice.
 const SCRIPT: &str = "select 'waits', greatest(
     (select count(*) from pg_stat_activity where wait_event_type = 'Lock'),
-    (select count(*) from pg_locks where not granted)) \\watch 0.1
+    (select count(*) from pg_locks where not granted)),
+    (select string_agg(wait_event || ': ' || left(regexp_replace(query, '\\s+', ' ', 'g'), 120), ' | ')
+     from pg_stat_activity where wait_event_type = 'Lock') \\watch 0.1
 ";
 
 fn seen_in(text: &str) -> Seen {
-    let counts = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("waits|")?.parse::<u32>().ok());
-    counts.fold(Seen { looks: 0, waits: 0 }, |seen, waits| Seen {
-        looks: seen.looks + 1,
-        waits: seen.waits + waits,
-    })
+    let mut seen = Seen::default();
+    for line in text.lines() {
+        let mut fields = line.split('|');
+        let (Some("waits"), Some(Ok(waits))) = (fields.next(), fields.next().map(str::parse))
+        else {
+            continue;
+        };
+        let waits: u32 = waits;
+        seen.looks += 1;
+        seen.waits += waits;
+        let reasons = fields.map(|reason| reason.trim().to_owned());
+        seen.reasons
+            .extend(reasons.filter(|reason| !reason.is_empty()));
+    }
+    seen
 }
 
 #[cfg(test)]
@@ -81,15 +94,16 @@ mod tests {
     use std::thread::sleep;
     use std::time::Duration;
 
-    use super::{LockWatch, Seen, seen_in};
+    use super::{LockWatch, seen_in};
     use crate::cmd::Cmd;
     use crate::postgres::{Durability, PROGRAMS, Postgres};
     use crate::scratch::Scratch;
 
     #[test]
     fn looks_are_counted_and_waits_summed() {
-        let expected = Seen { looks: 3, waits: 3 };
-        assert_eq!(seen_in("waits|0\nwaits|2\n\nwaits|1\n"), expected);
+        let seen = seen_in("waits|0|\nwaits|2|tuple: a | tuple: b\n\nwaits|1|tuple: a\n");
+        assert_eq!((seen.looks, seen.waits), (3, 3));
+        assert!(seen.reasons.iter().eq(["tuple: a", "tuple: b"]));
     }
 
     #[test]
@@ -115,5 +129,7 @@ mod tests {
         });
         let seen = watch.finish(5).unwrap();
         assert!(seen.waits > 0, "{seen:?}");
+        let expected = "relation: select * from held";
+        assert!(seen.reasons.contains(expected), "{seen:?}");
     }
 }

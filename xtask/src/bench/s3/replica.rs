@@ -67,6 +67,9 @@ impl Run<'_> {
             let watch = LockWatch::start(&room.database, folder)?;
             let mut figures = load.wrk(&processes, &target, request, CONNECTIONS, seconds)?;
             let seen = watch.finish(seconds * 4)?;
+            for reason in &seen.reasons {
+                eprintln!("waited for {reason}");
+            }
             figures.insert("lock_waits".to_owned(), seen.waits.into());
             figures.insert("lock_looks".to_owned(), seen.looks.into());
             Ok(figures)
