@@ -55,6 +55,7 @@ func runS3Push(args []string) error {
 		return err
 	}
 	meter.done(began, bytes)
+	put("commit_ms", float64(upload.completing.Microseconds())/1000)
 	if err := meter.report(); err != nil {
 		return err
 	}
@@ -66,6 +67,8 @@ type s3Upload struct {
 	path     string
 	part     int64
 	inFlight int
+	// How long it took to make an object of the parts.
+	completing time.Duration
 }
 
 type s3Part struct {
@@ -120,7 +123,9 @@ func (u *s3Upload) run(content Content) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	_, err = u.send("POST", u.path, url.Values{"uploadId": {begun.UploadID}}, list)
+	u.completing = time.Since(began)
 	return err
 }
 

@@ -106,7 +106,9 @@ impl Load {
             "--latency",
             "--timeout",
             "30s",
-            "-t2",
+            // It has no use for more threads than connections.
+            "-t",
+            &connections.min(2).to_string(),
             "-c",
             &connections.to_string(),
             "-d",

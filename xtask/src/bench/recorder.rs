@@ -80,6 +80,9 @@ fn say(case: &str, server: &str, round: u32, figures: &Figures) {
         of("peak_mib"),
         of("foreign") * 100.0
     );
+    if let Some(took) = figures.get("commit_ms") {
+        eprintln!("{case} {round} {server}: {took:.0} ms to commit");
+    }
 }
 
 /// CPU per operation and per byte.

@@ -33,7 +33,12 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "pull",
-        title: "Blob GET, 256 MiB, 4 connections, streamed",
+        title: "Blob GET, 256 MiB, streamed, one after the other",
+        columns: ON_STORE,
+    },
+    Case {
+        name: "pull-4",
+        title: "Blob GET, 256 MiB, streamed, 4 connections",
         columns: ON_STORE,
     },
     Case {

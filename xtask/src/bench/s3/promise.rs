@@ -47,6 +47,18 @@ pub(super) fn goals(results: &Results) -> Vec<Goal> {
             "×",
         ),
         Goal::new(
+            "the same by 4 connections: throughput",
+            AtLeast(1.2),
+            against("pull-4", "docker-registry", "mb_per_s"),
+            "×",
+        ),
+        Goal::new(
+            "the same by 4 connections: CPU per GB",
+            AtMost(0.6),
+            against("pull-4", "docker-registry", "cpu_per_gb"),
+            "×",
+        ),
+        Goal::new(
             "5 GiB blob: from the last byte to 201",
             AtMost(300.0),
             own("commit", "commit_ms"),
@@ -115,7 +127,8 @@ taken round by round before the median. **CPU ratios decide**: rates depend on h
   without TLS. The CPU in its row is its own.
 - **Clients**: wrk for GETs (2 threads; TLS 1.3 with TLS_AES_128_GCM_SHA256 forced), our own in Go (`xtask/load`) for the rest. What
   wrk pulls was pulled once before, and its digest compared.
-- **5 GiB**: one PUT with the whole body; the time from when its last byte was written to the socket to the 201. At most 3 rounds.
+- **5 GiB**: one PUT with the whole body; the time from when its last byte was written to the socket to the 201, so with the parts that
+  are then still on their way. Of SeaweedFS alone, the time of its CompleteMultipartUpload and no more. At most 3 rounds.
 - **Replicas**: both forms are behind the same kind of balancer, and only the replicas named run. A session in PostgreSQL looks ten times a
   second at `pg_stat_activity` and `pg_locks` for anyone who waits for a lock.
 - **Quota**: all 200 clients are connected and begin at once; rounds alternate between PUT, PATCH and one POST. What the project is charged
