@@ -73,6 +73,9 @@ func runSeed(args []string) error {
 			return err
 		}
 	}
+	if err := client.pullBack(*repository, *tag, kept.Digest); err != nil {
+		return err
+	}
 	put("digest", kept.Digest)
 	put("size", kept.Size)
 	put("cipher", target.cipher())
@@ -92,6 +95,19 @@ func runSeed(args []string) error {
 		return err
 	}
 	return file.Close()
+}
+
+// pullBack sees that what was pushed is what is pulled: the manifest of a tag or, without one, a blob.
+func (c *Client) pullBack(repository, tag, digest string) error {
+	if tag == "" {
+		_, err := c.pullBlob(repository, digest, make([]byte, 256<<10))
+		return err
+	}
+	manifest, err := c.pullManifest(repository, tag)
+	if err == nil && manifest.Digest != digest {
+		err = fmt.Errorf("pulled %s instead of %s", manifest.Digest, digest)
+	}
+	return err
 }
 
 func runSmallImages(args []string) error {

@@ -98,25 +98,32 @@ func quantile(sorted []time.Duration, q float64) float64 {
 	return float64(sorted[at].Microseconds()) / 1000
 }
 
-// cpuSeconds sums user and system time of processes and of their ended children.
+// cpuSeconds sums user and system time of processes, of their children and of those that have ended.
 func cpuSeconds(pids []int) float64 {
 	const ticksPerSecond = 100
 	total := 0
 	for _, pid := range pids {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		if len(fields) < 15 {
-			continue
-		}
-		for _, field := range fields[11:15] {
-			ticks, _ := strconv.Atoi(field)
-			total += ticks
+		for _, pid := range append(children(pid), strconv.Itoa(pid)) {
+			text, err := os.ReadFile("/proc/" + pid + "/stat")
+			if err != nil {
+				continue
+			}
+			fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+			if len(fields) < 15 {
+				continue
+			}
+			for _, field := range fields[11:15] {
+				ticks, _ := strconv.Atoi(field)
+				total += ticks
+			}
 		}
 	}
 	return float64(total) / ticksPerSecond
+}
+
+func children(pid int) []string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	return strings.Fields(string(text))
 }
 
 // parallel runs work on n goroutines and waits for all.

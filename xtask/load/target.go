@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strings"
@@ -237,6 +238,7 @@ type call struct {
 	contentType              string
 	contentRange             string
 	accept                   string
+	trace                    *httptrace.ClientTrace
 }
 
 // open sends a request and hands back the answer with its body unread.
@@ -255,6 +257,9 @@ func (c *Client) open(what call) (*http.Response, error) {
 	}
 	if body != nil {
 		request.ContentLength = what.length
+	}
+	if what.trace != nil {
+		request = request.WithContext(httptrace.WithClientTrace(request.Context(), what.trace))
 	}
 	set := func(name, value string) {
 		if value != "" {
@@ -305,26 +310,40 @@ func (c *Client) rest(method, path string, payload any, expected ...int) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequest(method, c.target.URL+path, bytes.NewReader(text))
+	_, err = c.api(method, path, bytes.NewReader(text), expected...)
+	return err
+}
+
+// fetch reads an object of the REST API.
+func (c *Client) fetch(path string, into any) error {
+	body, err := c.api(http.MethodGet, path, nil, http.StatusOK)
 	if err != nil {
 		return err
+	}
+	return json.Unmarshal(body, into)
+}
+
+func (c *Client) api(method, path string, payload io.Reader, expected ...int) ([]byte, error) {
+	request, err := http.NewRequest(method, c.target.URL+path, payload)
+	if err != nil {
+		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", basic(c.target.User, c.target.password))
 	response, err := c.http.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body, err := finish(response)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, status := range expected {
 		if response.StatusCode == status {
-			return nil
+			return body, nil
 		}
 	}
-	return &StatusError{method, path, response.StatusCode, string(body)}
+	return nil, &StatusError{method, path, response.StatusCode, string(body)}
 }
 
 // cipher names what a fresh handshake of this program negotiates.

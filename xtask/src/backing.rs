@@ -9,7 +9,7 @@ use crate::seaweed::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Seaweed};
 
 /// All of it running; dropping it ends and removes it.
 pub(crate) struct Backing {
-    _postgres: Postgres,
+    postgres: Postgres,
     seaweed: Seaweed,
     scratch: Scratch,
     database: String,
@@ -17,11 +17,11 @@ pub(crate) struct Backing {
 
 impl Backing {
     /// Starts it; `binary` is the server, which makes the key.
-    pub(crate) fn start(binary: &Path) -> Result<Self, String> {
-        let postgres = Postgres::start(Durability::Fast)?;
+    pub(crate) fn start(binary: &Path, durability: Durability) -> Result<Self, String> {
+        let postgres = Postgres::start(durability)?;
         let database = postgres.create_database("gantry")?;
         let made = Self {
-            _postgres: postgres,
+            postgres,
             seaweed: Seaweed::start()?,
             scratch: Scratch::new("backing")?,
             database,
@@ -35,9 +35,25 @@ impl Backing {
 
     /// The settings by which each replica finds it, as environment variables.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        self.settings_of(&self.database, BUCKET)
+    }
+
+    /// A database and a bucket of its own for one more registry.
+    pub(crate) fn room(&self, name: &str) -> Result<Room<'_>, String> {
+        let database = self.postgres.create_database(name)?;
+        self.seaweed.make_bucket(name)?;
+        Ok(Room {
+            settings: self.settings_of(&database, name),
+            backing: self,
+            database,
+            bucket: name.to_owned(),
+        })
+    }
+
+    fn settings_of(&self, database: &str, bucket: &str) -> Vec<(String, String)> {
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         vec![
-            set("GANTRY_DATABASE__URL", &self.database),
+            set("GANTRY_DATABASE__URL", database),
             set(
                 "GANTRY_SECRETS__MASTER_KEY_FILE",
                 &self.key().to_string_lossy(),
@@ -45,7 +61,7 @@ impl Backing {
             set("GANTRY_STORAGE__BACKEND", "s3"),
             set("GANTRY_STORAGE__S3__ENDPOINT", &self.seaweed.endpoint()),
             set("GANTRY_STORAGE__S3__REGION", REGION),
-            set("GANTRY_STORAGE__S3__BUCKET", BUCKET),
+            set("GANTRY_STORAGE__S3__BUCKET", bucket),
             set("GANTRY_STORAGE__S3__ACCESS_KEY_ID", ACCESS_KEY),
             set("GANTRY_STORAGE__S3__SECRET_ACCESS_KEY", SECRET_KEY),
             set("GANTRY_STORAGE__S3__PATH_STYLE", "true"),
@@ -56,7 +72,30 @@ impl Backing {
         &self.seaweed
     }
 
+    pub(crate) fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
     fn key(&self) -> PathBuf {
         self.scratch.join("master.key")
+    }
+}
+
+/// What one of several registries has there for itself. Dropping it removes the bucket with all it holds;
+/// the database is small and stays.
+pub(crate) struct Room<'a> {
+    backing: &'a Backing,
+    /// The settings by which a server finds it, as environment variables.
+    pub(crate) settings: Vec<(String, String)>,
+    /// The URL of the database.
+    pub(crate) database: String,
+    pub(crate) bucket: String,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.backing.seaweed.drop_bucket(&self.bucket) {
+            eprintln!("the bucket {} stays: {error}", self.bucket);
+        }
     }
 }

@@ -1,20 +1,29 @@
-//! `cargo xtask bench`: Gantry, nginx and docker-registry in one run on loopback, alternating.
-//! What is measured stands in `bench/case.rs`, what is claimed of it in `bench/report.rs`.
+//! `cargo xtask bench`: Gantry beside other servers in one run on loopback, alternating. `bench/files.rs`
+//! has the cases on files and SQLite, `bench/s3.rs` those on PostgreSQL and S3 storage.
 
 mod case;
+mod files;
 pub(crate) mod folder;
 pub(crate) mod gantry;
 pub(crate) mod load;
 mod peer;
 pub(crate) mod process;
+mod profile;
+mod recorder;
 mod report;
+mod request;
 mod result;
+mod s3;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use case::{CASES, Scale};
+use case::Case;
+use report::Goal;
+use result::Results;
+
+use crate::install::Mode;
 
 /// Programs a run needs, and the Debian packages they come in.
 pub(crate) const NEEDED: &[(&str, &str)] = &[
@@ -25,13 +34,26 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ("go", "golang-go"),
 ];
 
-const HELP: &str = "usage: cargo xtask bench [--rounds N] [--only CASE]... [--short] [--gantry BINARY] [--profile] [--keep]
+const HELP: &str = "usage: cargo xtask bench [s3] [--rounds N] [--only CASE]... [--short] [--gantry BINARY] [--profile]
+  s3               on PostgreSQL and S3 storage instead of SQLite and files
   --rounds N       alternating rounds (default 7)
   --only CASE      only this case; may be given several times
   --short          a round of seconds that checks correctness only and writes no document
   --gantry BINARY  measure this binary instead of building one
   --profile        record Gantry with perf in every first round; the profiles go to the temporary folder
-  --document FILE  write the tables there instead of docs/benchmarks.md";
+  --document FILE  write the tables there instead of into docs/
+  --no-install     s3 only: install nothing";
+
+/// A benchmark: what it measures and what it claims.
+struct Bench {
+    /// Where the tables go, from the checkout's folder.
+    document: &'static str,
+    cases: &'static [Case],
+    /// The conditions, which the document begins with.
+    preface: &'static str,
+    goals: fn(&Results) -> Vec<Goal>,
+    run: fn(&Options) -> Result<Results, String>,
+}
 
 struct Options {
     rounds: u32,
@@ -40,31 +62,30 @@ struct Options {
     gantry: Option<String>,
     profile: bool,
     document: Option<String>,
+    mode: Mode,
 }
 
-/// Runs the benchmarks.
+/// Runs a benchmark.
 ///
 /// # Errors
 /// A program is missing, a server fails, or a request gets a wrong answer. A missed target is no error.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let (bench, args) = match args.split_first() {
+        Some((word, rest)) if word == "s3" => (s3::BENCH, rest),
+        _ => (files::BENCH, args),
+    };
     if args.iter().any(|arg| arg == "--help") {
-        eprintln!(
-            "{HELP}\ncases: {}",
-            CASES
-                .iter()
-                .map(|case| case.name)
-                .collect::<Vec<_>>()
-                .join(" ")
-        );
+        let names: Vec<&str> = bench.cases.iter().map(|case| case.name).collect();
+        eprintln!("{HELP}\ncases: {}", names.join(" "));
         return Ok(());
     }
-    let options = parse(args)?;
+    let options = parse(args, bench.cases)?;
     require(NEEDED)?;
-    let results = case::run_all(&options)?;
+    let results = (bench.run)(&options)?;
     let raw = std::env::temp_dir().join(format!("gantry-bench-{}.json", std::process::id()));
     fs::write(&raw, results.json()).map_err(|e| format!("cannot write {}: {e}", raw.display()))?;
     eprintln!("raw figures: {}", raw.display());
-    let text = report::document(&results, &options);
+    let text = report::document(&bench, &results, &options);
     if options.short {
         eprintln!("bench: every request was answered rightly; a short run claims no figures");
         return Ok(());
@@ -73,7 +94,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         eprintln!("{text}");
         return Ok(());
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(bench.document);
     let path = options
         .document
         .as_deref()
@@ -81,7 +104,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
-fn parse(args: &[String]) -> Result<Options, String> {
+fn parse(args: &[String], cases: &[Case]) -> Result<Options, String> {
     let mut options = Options {
         rounds: 0,
         only: Vec::new(),
@@ -89,6 +112,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
         gantry: None,
         profile: false,
         document: None,
+        mode: Mode::of(args),
     };
     let mut words = args.iter();
     while let Some(word) = words.next() {
@@ -102,20 +126,18 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--gantry" => options.gantry = Some(value()?),
             "--profile" => options.profile = true,
             "--document" => options.document = Some(value()?),
+            "--no-install" => {}
             _ => return Err(format!("unknown argument {word}\n{HELP}")),
         }
     }
     if options.rounds == 0 {
         options.rounds = if options.short { 1 } else { 7 };
     }
-    if let Some(unknown) = options
-        .only
-        .iter()
-        .find(|name| !CASES.iter().any(|case| case.name == **name))
-    {
-        return Err(format!("unknown case {unknown}\n{HELP}"));
+    let known = |name: &String| cases.iter().any(|case| case.name == *name);
+    match options.only.iter().find(|name| !known(name)) {
+        Some(unknown) => Err(format!("unknown case {unknown}\n{HELP}")),
+        None => Ok(options),
     }
-    Ok(options)
 }
 
 /// Fails with the install line if a program is missing.
@@ -142,14 +164,6 @@ pub(crate) fn require(programs: &[(&str, &str)]) -> Result<(), String> {
 }
 
 impl Options {
-    fn scale(&self) -> Scale {
-        if self.short {
-            Scale::SHORT
-        } else {
-            Scale::FULL
-        }
-    }
-
     fn wants(&self, case: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == case)
     }

@@ -24,8 +24,7 @@ pub(crate) struct Postgres {
 pub(crate) enum Durability {
     /// The data does not outlive the run; Gantry's own durability is proven elsewhere.
     Fast,
-    /// As in earnest, with fsync: for a server that is crashed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
+    /// As in earnest, with fsync: for a server that is crashed, or whose work is measured.
     Synced,
 }
 
@@ -46,6 +45,10 @@ impl Postgres {
             port,
             durability,
         })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.pid()
     }
 
     /// Where the tests connect; they make databases of their own.
@@ -103,7 +106,7 @@ fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon
 }
 
 /// Where Debian keeps the server's programs.
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+pub(crate) const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 
 /// The server refuses to run as root. This replaces the process, so signals reach the server.
 const ACCOUNT: &[&str] = &[

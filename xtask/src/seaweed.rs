@@ -49,6 +49,20 @@ impl Seaweed {
         self.ports.endpoint()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
+    /// Makes one more bucket.
+    pub(crate) fn make_bucket(&self, name: &str) -> Result<(), String> {
+        self.s3().put(&format!("/{name}"), None)
+    }
+
+    /// Removes a bucket with all it holds.
+    pub(crate) fn drop_bucket(&self, name: &str) -> Result<(), String> {
+        self.s3().delete(&format!("/{name}"))
+    }
+
     /// The server and all that is needed to use it in one URL, as tests take it.
     pub(crate) fn test_url(&self) -> String {
         let endpoint = self.endpoint();
@@ -190,6 +204,14 @@ impl S3 {
             None => cmd,
         };
         cmd.arg(self.url(path)).run()
+    }
+
+    fn delete(&self, path: &str) -> Result<(), String> {
+        self.curl()
+            // It takes the longer the more there is.
+            .words("-X DELETE --max-time 120")
+            .arg(self.url(path))
+            .run()
     }
 
     fn get(&self, path: &str) -> Result<(), String> {

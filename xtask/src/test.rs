@@ -212,11 +212,17 @@ const STEPS: [Step; 12] = [
                 "docker-registry",
                 "a server to compare with",
             ),
+            CURL,
+            POSTGRES,
         ],
-        tools: &[],
+        tools: &[SEAWEEDFS],
         run: |tally, setting| {
             tally.check("cargo xtask bench --short", || {
                 bench::run(&short(&setting.binary)).map(|()| String::new())
+            });
+            tally.check("cargo xtask bench s3 --short", || {
+                let args = [vec!["s3".to_owned()], short(&setting.binary)].concat();
+                bench::run(&args).map(|()| String::new())
             });
         },
     },

@@ -1,4 +1,5 @@
-//! Gantry as the benchmarks and soak tests start it: the release binary, files and SQLite, default settings.
+//! Gantry as the benchmarks and soak tests start it: the release binary with default settings, so files and
+//! SQLite, unless a caller has others.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -153,9 +154,15 @@ impl Gantry {
         ))
     }
 
+    /// `HOST:PORT` of its public listener.
+    pub(crate) fn listen(&self) -> &str {
+        self.target.url.trim_start_matches("https://")
+    }
+
     fn address(&self) -> SocketAddr {
-        let text = self.target.url.trim_start_matches("https://");
-        text.parse().expect("the URL was made from an address")
+        self.listen()
+            .parse()
+            .expect("the URL was made from an address")
     }
 }
 

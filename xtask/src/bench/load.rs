@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::process::{Machine, Server};
+use super::process::Processes;
+use super::request::Request;
 
 /// Figures of one measurement by name; `rate`, `cpu_s`, `p99_ms` and so on.
 pub(crate) type Figures = BTreeMap<String, f64>;
@@ -55,7 +56,7 @@ impl Load {
     pub(crate) fn command<S: AsRef<OsStr>>(
         &self,
         target: &Target,
-        server: Option<&Server>,
+        server: Option<&Processes>,
         args: &[S],
     ) -> Command {
         let (name, rest) = args.split_first().expect("a sub-command is given");
@@ -67,7 +68,7 @@ impl Load {
             .arg("-ca")
             .arg(&target.ca);
         if let Some(server) = server {
-            command.arg("-pids").arg(server.pid_list());
+            command.arg("-pids").arg(server.list());
         }
         if let Some((user, password)) = &target.login {
             command
@@ -83,22 +84,19 @@ impl Load {
     pub(crate) fn run<S: AsRef<OsStr>>(
         &self,
         target: &Target,
-        server: Option<&Server>,
+        server: Option<&Processes>,
         args: &[S],
     ) -> Result<Figures, String> {
-        let machine = Machine::now();
-        let mut figures = figures_of(&succeed(&mut self.command(target, server, args))?);
-        let cpu = figures.get("cpu_s").copied().unwrap_or(0.0);
-        figures.insert("foreign".to_owned(), machine.foreign_share(cpu));
-        Ok(figures)
+        let output = succeed(&mut self.command(target, server, args))?;
+        Ok(figures_of(&output))
     }
 
     /// Runs wrk against one path. The cipher is forced at the client, so that all servers use the same.
     pub(crate) fn wrk(
         &self,
-        server: &Server,
-        url: &str,
-        headers: &[String],
+        server: &Processes,
+        target: &Target,
+        request: &Request,
         connections: u32,
         seconds: u32,
     ) -> Result<Figures, String> {
@@ -108,23 +106,23 @@ impl Load {
             "--latency",
             "--timeout",
             "30s",
-            "-t2",
+            // It has no use for more threads than connections.
+            "-t",
+            &connections.min(2).to_string(),
             "-c",
             &connections.to_string(),
             "-d",
             &format!("{seconds}s"),
         ]);
-        for header in headers {
+        for header in &request.headers {
             command.arg("-H").arg(header);
         }
-        command.arg(url);
-        let machine = Machine::now();
+        command.arg(format!("{}{}", target.url, request.path));
         let cpu = server.cpu_seconds();
         let output = succeed(&mut command)?;
         let cpu = server.cpu_seconds() - cpu;
         let mut figures = wrk_figures(&output)?;
         figures.insert("cpu_s".to_owned(), cpu);
-        figures.insert("foreign".to_owned(), machine.foreign_share(cpu));
         Ok(figures)
     }
 }

@@ -1,4 +1,4 @@
-//! Servers as child processes: start, watch their CPU time and memory, stop. None outlives its guard.
+//! Servers as child processes, of which none outlives its guard; and what processes take of CPU and memory.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -36,61 +36,9 @@ impl Server {
         self.child.id()
     }
 
-    /// The process and its children: nginx has a master and workers.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        let mut pids = vec![self.pid()];
-        let path = format!("/proc/{0}/task/{0}/children", self.pid());
-        let children = fs::read_to_string(path).unwrap_or_default();
-        pids.extend(
-            children
-                .split_whitespace()
-                .filter_map(|pid| pid.parse::<u32>().ok()),
-        );
-        pids
-    }
-
-    /// The pids as the load client takes them.
-    pub(crate) fn pid_list(&self) -> String {
-        let pids: Vec<String> = self.pids().iter().map(u32::to_string).collect();
-        pids.join(",")
-    }
-
-    /// Seconds of user and system time so far.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
-        self.pids().iter().map(|pid| ticks(*pid)).sum::<f64>() / TICKS_PER_SECOND
-    }
-
-    /// Resident memory now, in MiB.
-    pub(crate) fn resident_mib(&self) -> f64 {
-        self.status_mib("VmRSS:")
-    }
-
-    /// The part of it that is not the page cache's, in MiB.
-    pub(crate) fn anonymous_mib(&self) -> f64 {
-        self.status_mib("RssAnon:")
-    }
-
-    /// The highest resident memory since the start or the last [`Server::reset_peak`], in MiB.
-    pub(crate) fn peak_mib(&self) -> f64 {
-        self.status_mib("VmHWM:")
-    }
-
-    /// Lets the kernel forget the peak.
-    pub(crate) fn reset_peak(&self) {
-        for pid in self.pids() {
-            // Not permitted everywhere; the peak is then that since the start.
-            let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
-        }
-    }
-
-    fn status_mib(&self, field: &str) -> f64 {
-        let of = |pid: &u32| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix(field));
-            line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
-                .unwrap_or(0.0)
-        };
-        self.pids().iter().map(of).sum::<f64>() / 1024.0
+    /// It and its children, to be watched.
+    pub(crate) fn processes(&self) -> Processes {
+        Processes::of([self.pid()])
     }
 
     /// Fails if the process has ended, with the end of its log.
@@ -129,7 +77,7 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         // SIGKILL does not reach the workers of nginx through their master, who must go first: it would
         // replace each worker that ends.
-        let workers = self.pids().into_iter().skip(1);
+        let workers = family(self.pid()).into_iter().skip(1);
         let _ = self.child.kill();
         let _ = self.child.wait();
         for pid in workers {
@@ -168,6 +116,75 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Processes whose CPU time and memory count together: these and, whenever they are looked at, their
+/// children, since nginx has workers and PostgreSQL a process for each connection.
+#[derive(Clone, Default)]
+pub(crate) struct Processes(Vec<u32>);
+
+impl Processes {
+    pub(crate) fn of(pids: impl IntoIterator<Item = u32>) -> Self {
+        Self(pids.into_iter().collect())
+    }
+
+    /// The pids with commas between them, without the children, as programs take them that find those
+    /// themselves.
+    pub(crate) fn list(&self) -> String {
+        let pids: Vec<String> = self.0.iter().map(u32::to_string).collect();
+        pids.join(",")
+    }
+
+    /// Seconds of user and system time so far, also of children that have ended.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.sum(ticks) / TICKS_PER_SECOND
+    }
+
+    /// Resident memory now, in MiB.
+    pub(crate) fn resident_mib(&self) -> f64 {
+        self.sum(|pid| status_mib(pid, "VmRSS:"))
+    }
+
+    /// The part of it that is not the page cache's, in MiB.
+    pub(crate) fn anonymous_mib(&self) -> f64 {
+        self.sum(|pid| status_mib(pid, "RssAnon:"))
+    }
+
+    /// The highest resident memory since the start or the last [`Processes::reset_peak`], in MiB.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        self.sum(|pid| status_mib(pid, "VmHWM:"))
+    }
+
+    /// Lets the kernel forget the peak.
+    pub(crate) fn reset_peak(&self) {
+        for pid in self.all() {
+            // Not permitted everywhere; the peak is then that since the start.
+            let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().flat_map(|pid| family(*pid))
+    }
+
+    fn sum(&self, of: impl Fn(u32) -> f64) -> f64 {
+        self.all().map(of).sum()
+    }
+}
+
+/// A process and its children.
+fn family(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(path).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|it| it.parse().ok());
+    [pid].into_iter().chain(children).collect()
+}
+
+fn status_mib(pid: u32, field: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
 }
 
 /// CPU time of the whole machine and of our own ended children: what is left over after the server's

@@ -1,165 +1,63 @@
-//! `docs/benchmarks.md`: what was claimed, what was measured, under which conditions.
+//! The document of a benchmark: what was claimed, what was measured, under which conditions.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-use super::Options;
-use super::case::{CASES, Case, Kind};
+use super::case::Case;
 use super::result::{Results, Spread};
+use super::{Bench, Options};
 
 /// A promise about a figure.
-struct Goal {
+pub(super) struct Goal {
     what: &'static str,
     bound: Bound,
     measured: Option<Spread>,
     unit: &'static str,
 }
 
-enum Bound {
+pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
+    /// In every round.
+    Exactly(f64),
 }
 
 impl Goal {
+    pub(super) fn new(
+        what: &'static str,
+        bound: Bound,
+        measured: Option<Spread>,
+        unit: &'static str,
+    ) -> Self {
+        Self {
+            what,
+            bound,
+            measured,
+            unit,
+        }
+    }
+
     fn met(&self) -> Option<bool> {
-        let median = self.measured?.median;
+        let measured = self.measured?;
         Some(match self.bound {
-            Bound::AtLeast(bound) => median >= bound,
-            Bound::AtMost(bound) => median <= bound,
+            Bound::AtLeast(bound) => measured.median >= bound,
+            Bound::AtMost(bound) => measured.median <= bound,
+            Bound::Exactly(bound) => measured.least == bound && measured.most == bound,
         })
     }
 }
 
-fn goals(results: &Results) -> Vec<Goal> {
-    let against = |case, peer, figure| results.ratio((case, "gantry"), (case, peer), figure);
-    let own = |case, figure| results.spread(case, "gantry", figure);
-    let goal = |what, bound, measured, unit| Goal {
-        what,
-        bound,
-        measured,
-        unit,
-    };
-    use Bound::{AtLeast, AtMost};
-    vec![
-        goal(
-            "manifest GET: rate, × nginx",
-            AtLeast(0.8),
-            against("manifest", "nginx", "rate"),
-            "×",
-        ),
-        goal(
-            "manifest GET: CPU per request, × nginx",
-            AtMost(1.3),
-            against("manifest", "nginx", "cpu_per_1000"),
-            "×",
-        ),
-        goal(
-            "manifest GET: rate, × docker-registry",
-            AtLeast(20.0),
-            against("manifest", "docker-registry", "rate"),
-            "×",
-        ),
-        goal(
-            "100 MiB blob GET: CPU per GB, × nginx",
-            AtMost(0.6),
-            against("blob-100m", "nginx", "cpu_per_gb"),
-            "×",
-        ),
-        goal(
-            "100 MiB blob GET: throughput, × nginx",
-            AtLeast(1.05),
-            against("blob-100m", "nginx", "mb_per_s"),
-            "×",
-        ),
-        goal(
-            "1 GiB push on disk: CPU per GB, × docker-registry",
-            AtMost(0.45),
-            against("push-disk", "docker-registry", "cpu_per_gb"),
-            "×",
-        ),
-        goal(
-            "1 GiB push on disk: throughput, × docker-registry",
-            AtLeast(1.4),
-            against("push-disk", "docker-registry", "mb_per_s"),
-            "×",
-        ),
-        goal(
-            "1 GiB push on tmpfs: throughput, × docker-registry",
-            AtLeast(2.5),
-            against("push-tmpfs", "docker-registry", "mb_per_s"),
-            "×",
-        ),
-        goal(
-            "small image (POST, PUT): server CPU each",
-            AtMost(4.0),
-            own("small", "cpu_per_1000"),
-            " ms",
-        ),
-        goal(
-            "tokens, cached credentials",
-            AtLeast(10_000.0),
-            own("token", "rate"),
-            "/s",
-        ),
-        goal(
-            "docker login, cold password: p50",
-            AtMost(150.0),
-            own("login", "p50_ms"),
-            " ms",
-        ),
-        goal(
-            "2 KiB blob GET: CPU, × manifest GET",
-            AtMost(1.2),
-            results.ratio(
-                ("blob-2k", "gantry"),
-                ("manifest", "gantry"),
-                "cpu_per_1000",
-            ),
-            "×",
-        ),
-        goal(
-            "idle memory",
-            AtMost(40.0),
-            own("start", "idle_mib"),
-            " MiB",
-        ),
-    ]
-}
-
 /// The whole document.
-pub(super) fn document(results: &Results, options: &Options) -> String {
-    let mut text = String::from(PREFACE);
+pub(super) fn document(bench: &Bench, results: &Results, options: &Options) -> String {
+    let mut text = String::from(bench.preface);
     conditions(&mut text, options);
-    targets(&mut text, &goals(results));
-    for case in CASES {
+    targets(&mut text, &(bench.goals)(results));
+    for case in bench.cases {
         table(&mut text, case, results);
     }
     text
 }
-
-const PREFACE: &str = "# Benchmarks
-
-Written by `cargo xtask bench`; do not edit. Gantry, nginx and Debian's docker-registry run on one machine, on loopback, over
-TLS, in alternating order: in each round every server is measured once, and who is first changes. Figures are medians over
-the rounds, with the smallest and largest in brackets. Ratios are taken round by round before the median, so that what
-disturbs a round disturbs both sides. **CPU ratios decide**: rates depend on how much of the machine the client takes.
-
-- **Same for all**: TLS 1.3 with TLS_AES_128_GCM_SHA256 (forced at the client), a P-256 certificate, HTTP/1.1 with keep-alive, the
-  same sizes. Nobody reuses a name that was cached for somebody else.
-- **Gantry**: the release binary as `gantry serve` starts it; files and SQLite, fsync on, audit, counters and access log on, a
-  private project, requests with a Bearer token (`token` and `login`: Basic).
-- **nginx**: Debian's package, static files, as many workers as cores, access log on (buffered, 64 KiB), no limit of requests
-  per connection. It checks no token, and hashes and records nothing.
-- **docker-registry**: Debian's package, at its best: no accounts, no access log, blob descriptors cached in memory. It
-  syncs the files that it writes.
-- **Clients**: wrk for GETs and tokens (2 threads), our own in Go (`xtask/load`) for pushes, images and logins. Random content; digests are
-  computed before the clock starts, connections and tokens are there already. `sync` runs before each measurement that writes.
-- **CPU** is user and system time of the server's processes (`/proc/PID/stat`); **peak** is `VmHWM`, reset before each measurement;
-  **others** is the share of all cores that neither the server nor the client used, that is, how busy the machine was with other work.
-- GB are 10⁹ bytes, MiB are 2²⁰.
-
-";
 
 fn conditions(text: &mut String, options: &Options) {
     let first_line = |program: &str, args: &[&str]| {
@@ -209,6 +107,7 @@ fn targets(text: &mut String, goals: &[Goal]) {
         let target = match goal.bound {
             Bound::AtLeast(bound) => format!("≥ {bound}"),
             Bound::AtMost(bound) => format!("≤ {bound}"),
+            Bound::Exactly(bound) => format!("= {bound}"),
         };
         let measured = goal.measured.map_or("not measured".to_owned(), |spread| {
             format!("{}{}", show(spread), goal.unit)
@@ -231,42 +130,7 @@ fn table(text: &mut String, case: &Case, results: &Results) {
     if servers.is_empty() {
         return;
     }
-    let columns: &[(&str, &str)] = match case.kind {
-        Kind::Requests => &[
-            ("requests/s", "rate"),
-            ("CPU s per 1,000", "cpu_per_1000"),
-            ("p50 ms", "p50_ms"),
-            ("p99 ms", "p99_ms"),
-        ],
-        Kind::Bulk => &[
-            ("MB/s", "mb_per_s"),
-            ("CPU s per GB", "cpu_per_gb"),
-            ("p50 ms", "p50_ms"),
-            ("p99 ms", "p99_ms"),
-        ],
-        Kind::Images => &[
-            ("images/s", "rate"),
-            ("CPU ms each", "cpu_per_1000"),
-            ("p50 ms", "p50_ms"),
-            ("p99 ms", "p99_ms"),
-        ],
-        Kind::Start => &[
-            ("ready ms", "ready_ms"),
-            ("idle MiB", "idle_mib"),
-            ("MiB after the load above", "after_load_mib"),
-        ],
-    };
-    let extra: &[(&str, &str)] = match case.name {
-        "login" => &[
-            ("p99 ms of a probe meanwhile", "probe_p99_ms"),
-            ("peak MiB", "peak_mib"),
-            ("others", "foreign"),
-        ],
-        "start" => &[],
-        _ => &[("peak MiB", "peak_mib"), ("others", "foreign")],
-    };
-    let columns: Vec<&(&str, &str)> = columns.iter().chain(extra).collect();
-    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    let heads: Vec<&str> = case.columns.iter().map(|(head, _)| *head).collect();
     let _ = writeln!(
         text,
         "\n## {}\n\n| server | {} |\n|---{}|",
@@ -275,12 +139,12 @@ fn table(text: &mut String, case: &Case, results: &Results) {
         "|---".repeat(heads.len())
     );
     for server in servers {
-        let cell = |(_, figure): &&(&str, &str)| match results.spread(case.name, server, figure) {
+        let cell = |(_, figure): &(&str, &str)| match results.spread(case.name, server, figure) {
             Some(spread) if *figure == "foreign" => format!("{:.0} %", spread.median * 100.0),
             Some(spread) => show(spread),
             None => "–".to_owned(),
         };
-        let cells: Vec<String> = columns.iter().map(cell).collect();
+        let cells: Vec<String> = case.columns.iter().map(cell).collect();
         let _ = writeln!(text, "| {server} | {} |", cells.join(" | "));
     }
     if let Some(top) = results.profile(case.name) {
@@ -304,6 +168,9 @@ fn show(spread: Spread) -> String {
 /// Three significant digits, and thousands set apart.
 fn number(value: f64) -> String {
     let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
     if size >= 1000.0 {
         let whole = format!("{value:.0}");
         let (head, tail) = whole.split_at(whole.len() - 3);
@@ -336,6 +203,7 @@ mod tests {
             (1.234, "1.23"),
             (0.0123, "0.0123"),
             (0.559, "0.559"),
+            (0.0, "0"),
         ] {
             assert_eq!(number(value), text);
         }
@@ -348,14 +216,13 @@ mod tests {
             least: 4.0,
             most: 6.0,
         };
-        let goal = Goal {
-            what: "x",
-            bound: Bound::AtMost(4.0),
-            measured: Some(spread),
-            unit: " ms",
-        };
+        let goals = [
+            Goal::new("x", Bound::AtMost(4.0), Some(spread), " ms"),
+            Goal::new("y", Bound::Exactly(5.0), Some(spread), ""),
+        ];
         let mut text = String::new();
-        targets(&mut text, &[goal]);
+        targets(&mut text, &goals);
         assert!(text.contains("| x | ≤ 4 ms | 5.00 (4.00–6.00) ms | **no** |"));
+        assert!(text.contains("| y | = 5 | 5.00 (4.00–6.00) | **no** |"));
     }
 }

@@ -92,7 +92,7 @@ impl Results {
         Spread::of(over.iter().zip(&under).map(|(a, b)| a / b).collect())
     }
 
-    /// The servers a case ran on, in the order of their first sample.
+    /// The servers a case ran on: Gantry first, and else in the order of their first sample.
     pub(crate) fn servers(&self, case: &str) -> Vec<&'static str> {
         let mut servers = Vec::new();
         for sample in self.samples.iter().filter(|sample| sample.case == case) {
@@ -100,10 +100,11 @@ impl Results {
                 servers.push(sample.server);
             }
         }
-        servers.sort_unstable_by_key(|server| match *server {
-            "gantry" => 0,
+        servers.sort_by_key(|server| match *server {
+            gantry if gantry.starts_with("gantry") => 0,
             "nginx" => 1,
-            _ => 2,
+            "docker-registry" => 2,
+            _ => 3,
         });
         servers
     }

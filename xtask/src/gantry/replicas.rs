@@ -8,6 +8,7 @@ use crate::backing::Backing;
 use crate::balancer;
 use crate::netns::Namespace;
 use crate::port::lasting_port;
+use crate::postgres::Durability;
 
 /// What there is besides the servers. Fields are dropped in this order: balancer, storage.
 pub(super) struct Around {
@@ -50,7 +51,7 @@ pub(super) fn start(
     place: &Place<'_>,
     more: &[(String, String)],
 ) -> Result<(Vec<Server>, Around), String> {
-    let backing = Backing::start(binary)?;
+    let backing = Backing::start(binary, Durability::Fast)?;
     let settings = [backing.settings(), in_front(place), more.to_vec()].concat();
     let mut servers = Vec::new();
     let mut listen = Vec::new();

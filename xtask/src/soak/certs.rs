@@ -28,7 +28,7 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
         ];
         let figures = soak
             .load
-            .run(&gantry.target, Some(&gantry.server), &args)
+            .run(&gantry.target, Some(&gantry.server.processes()), &args)
             .map_err(|e| format!("round {round}: {e}"))?;
         let of = |key: &str| figures.get(key).copied();
         let delay = of("new_after_end_ms").ok_or("no handshake showed another certificate")?;

@@ -38,13 +38,13 @@ fn one(soak: &Soak, folder: &Folder, streams: &str, size: &str) -> Result<(), St
     )?;
     // What is not written yet could not be dropped.
     let _ = Command::new("sync").status();
-    gantry.server.reset_peak();
+    gantry.server.processes().reset_peak();
     let args = [
         "mixed", "-pushes", streams, "-pulls", streams, "-size", size, "-digests", &digests,
     ];
     let mut command = soak
         .load
-        .command(&gantry.target, Some(&gantry.server), &args);
+        .command(&gantry.target, Some(&gantry.server.processes()), &args);
     let mut clients = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -65,17 +65,20 @@ fn one(soak: &Soak, folder: &Folder, streams: &str, size: &str) -> Result<(), St
     let cold = drop_caches();
     let mut samples = Vec::new();
     while clients.try_wait().map_err(|e| e.to_string())?.is_none() {
-        samples.push((gantry.server.resident_mib(), gantry.server.anonymous_mib()));
+        samples.push((
+            gantry.server.processes().resident_mib(),
+            gantry.server.processes().anonymous_mib(),
+        ));
         gantry.server.check_alive()?;
         sleep(Duration::from_millis(100));
     }
-    let peak = gantry.server.peak_mib();
+    let peak = gantry.server.processes().peak_mib();
     let mut rest = String::new();
     let _ = std::io::Read::read_to_string(&mut errors, &mut rest);
     let output = clients.wait_with_output().map_err(|e| e.to_string())?;
     let figures = figures_of(&outcome(&command, output).map_err(|e| e + &rest)?);
     sleep(Duration::from_secs(if soak.short { 1 } else { 10 }));
-    let after = gantry.server.resident_mib();
+    let after = gantry.server.processes().resident_mib();
     gantry.server.stop(Duration::from_secs(30))?;
 
     let quarters: Vec<f64> = (0..4).map(|quarter| median(&samples, quarter)).collect();

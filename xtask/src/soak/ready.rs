@@ -20,7 +20,7 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
     let mut gantry = Gantry::start(&soak.binary, &data)?;
     let figures = soak.load.run(
         &gantry.target,
-        Some(&gantry.server),
+        Some(&gantry.server.processes()),
         &["fill", "-count", count],
     )?;
     eprintln!(
@@ -57,7 +57,7 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
             gantry = Gantry::spawn(&soak.binary, &data, &[])?;
             times.push(gantry.wait_ready(Duration::from_secs(60))?.as_millis());
             sleep(Duration::from_secs(settle));
-            idle = gantry.server.resident_mib();
+            idle = gantry.server.processes().resident_mib();
         }
         times.sort_unstable();
         let median = times[times.len() / 2];
