@@ -9,7 +9,7 @@ use crate::seaweed::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Seaweed};
 
 /// All of it running; dropping it ends and removes it.
 pub(crate) struct Backing {
-    _postgres: Postgres,
+    postgres: Postgres,
     seaweed: Seaweed,
     scratch: Scratch,
     database: String,
@@ -18,10 +18,15 @@ pub(crate) struct Backing {
 impl Backing {
     /// Starts it; `binary` is the server, which makes the key.
     pub(crate) fn start(binary: &Path) -> Result<Self, String> {
-        let postgres = Postgres::start(Durability::Fast)?;
+        Self::start_as(binary, Durability::Fast)
+    }
+
+    /// The same with a database that does or does not sync what it commits.
+    pub(crate) fn start_as(binary: &Path, durability: Durability) -> Result<Self, String> {
+        let postgres = Postgres::start(durability)?;
         let database = postgres.create_database("gantry")?;
         let made = Self {
-            _postgres: postgres,
+            postgres,
             seaweed: Seaweed::start()?,
             scratch: Scratch::new("backing")?,
             database,
@@ -50,6 +55,16 @@ impl Backing {
             set("GANTRY_STORAGE__S3__SECRET_ACCESS_KEY", SECRET_KEY),
             set("GANTRY_STORAGE__S3__PATH_STYLE", "true"),
         ]
+    }
+
+    /// The database's URL.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Ends the database at once and starts it again; it must be one that syncs.
+    pub(crate) fn restart_database(&mut self) -> Result<(), String> {
+        self.postgres.restart_immediate()
     }
 
     pub(crate) fn seaweed(&self) -> &Seaweed {

@@ -1,14 +1,19 @@
 //! `cargo xtask bench`: Gantry, nginx and docker-registry in one run on loopback, alternating.
-//! What is measured stands in `bench/case.rs`, what is claimed of it in `bench/report.rs`.
+//! What is measured stands in `bench/case.rs`, what is claimed of it in `bench/report.rs`. `bench scale` and
+//! `bench gc` are commands of their own.
 
 mod case;
 pub(crate) mod folder;
 pub(crate) mod gantry;
+mod gc;
 pub(crate) mod load;
+mod paper;
 mod peer;
 pub(crate) mod process;
 mod report;
 mod result;
+mod scale;
+mod stage;
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +36,8 @@ const HELP: &str = "usage: cargo xtask bench [--rounds N] [--only CASE]... [--sh
   --short          a round of seconds that checks correctness only and writes no document
   --gantry BINARY  measure this binary instead of building one
   --profile        record Gantry with perf in every first round; the profiles go to the temporary folder
-  --document FILE  write the tables there instead of docs/benchmarks.md";
+  --document FILE  write the tables there instead of docs/benchmarks.md
+cargo xtask bench scale, cargo xtask bench gc: many rows, and garbage collection; each takes --help";
 
 struct Options {
     rounds: u32,
@@ -47,6 +53,11 @@ struct Options {
 /// # Errors
 /// A program is missing, a server fails, or a request gets a wrong answer. A missed target is no error.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    match args.first().map(String::as_str) {
+        Some("scale") => return scale::run(&args[1..]),
+        Some("gc") => return gc::run(&args[1..]),
+        _ => {}
+    }
     if args.iter().any(|arg| arg == "--help") {
         eprintln!(
             "{HELP}\ncases: {}",

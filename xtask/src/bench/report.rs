@@ -9,14 +9,15 @@ use super::case::{CASES, Case, Kind};
 use super::result::{Results, Spread};
 
 /// A promise about a figure.
-struct Goal {
-    what: &'static str,
-    bound: Bound,
-    measured: Option<Spread>,
-    unit: &'static str,
+pub(super) struct Goal {
+    pub(super) what: String,
+    pub(super) bound: Bound,
+    pub(super) measured: Option<Spread>,
+    pub(super) unit: &'static str,
 }
 
-enum Bound {
+#[derive(Clone, Copy)]
+pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
@@ -34,8 +35,8 @@ impl Goal {
 fn goals(results: &Results) -> Vec<Goal> {
     let against = |case, peer, figure| results.ratio((case, "gantry"), (case, peer), figure);
     let own = |case, figure| results.spread(case, "gantry", figure);
-    let goal = |what, bound, measured, unit| Goal {
-        what,
+    let goal = |what: &str, bound, measured, unit| Goal {
+        what: what.to_owned(),
         bound,
         measured,
         unit,
@@ -131,6 +132,7 @@ fn goals(results: &Results) -> Vec<Goal> {
 pub(super) fn document(results: &Results, options: &Options) -> String {
     let mut text = String::from(PREFACE);
     conditions(&mut text, options);
+    text.push_str("## Targets\n\n");
     targets(&mut text, &goals(results));
     for case in CASES {
         table(&mut text, case, results);
@@ -162,22 +164,20 @@ disturbs a round disturbs both sides. **CPU ratios decide**: rates depend on how
 ";
 
 fn conditions(text: &mut String, options: &Options) {
-    let first_line = |program: &str, args: &[&str]| {
-        let output = Command::new(program)
-            .args(args)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .ok()?;
-        let all = [output.stdout, output.stderr].concat();
-        Some(
-            String::from_utf8_lossy(&all)
-                .lines()
-                .next()?
-                .trim()
-                .to_owned(),
-        )
-    };
-    let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+    let nginx = or_unknown(first_line("nginx", &["-v"])).replace("nginx version: ", "");
+    let registry = or_unknown(first_line("docker-registry", &["--version"])).replace(
+        "docker-registry github.com/docker/distribution",
+        "docker-registry",
+    );
+    let _ = writeln!(
+        text,
+        "{}, {nginx}, {registry}.\n",
+        run_of_today(options.rounds as usize)
+    );
+}
+
+/// When, from what and on what machine a run is.
+pub(super) fn run_of_today(rounds: usize) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()
@@ -186,24 +186,33 @@ fn conditions(text: &mut String, options: &Options) {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let day = or_unknown(first_line("date", &["-u", "+%Y-%m-%d"]));
     let kernel = or_unknown(first_line("uname", &["-r"]));
-    let nginx = or_unknown(first_line("nginx", &["-v"])).replace("nginx version: ", "");
-    let registry = or_unknown(first_line("docker-registry", &["--version"])).replace(
-        "docker-registry github.com/docker/distribution",
-        "docker-registry",
-    );
     let commit = or_unknown(first_line("git", &["rev-parse", "--short", "HEAD"]));
-    let _ = writeln!(
-        text,
-        "Run of {day}: {} rounds, commit {commit}, {cores} cores of {}, Linux {kernel}, {nginx}, {registry}.\n",
-        options.rounds,
+    format!(
+        "Run of {day}: {rounds} rounds, commit {commit}, {cores} cores of {}, Linux {kernel}",
         or_unknown(model)
-    );
+    )
 }
 
-fn targets(text: &mut String, goals: &[Goal]) {
+fn first_line(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .ok()?;
+    let all = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&all);
+    Some(text.lines().next()?.trim().to_owned())
+}
+
+fn or_unknown(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The table of what was promised and whether it holds.
+pub(super) fn targets(text: &mut String, goals: &[Goal]) {
     let _ = writeln!(
         text,
-        "## Targets\n\n| what | target | measured | met |\n|---|---|---|---|"
+        "| what | target | measured | met |\n|---|---|---|---|"
     );
     for goal in goals {
         let target = match goal.bound {
@@ -292,7 +301,8 @@ fn table(text: &mut String, case: &Case, results: &Results) {
     }
 }
 
-fn show(spread: Spread) -> String {
+/// A median with the smallest and the largest.
+pub(super) fn show(spread: Spread) -> String {
     format!(
         "{} ({}–{})",
         number(spread.median),
@@ -302,7 +312,7 @@ fn show(spread: Spread) -> String {
 }
 
 /// Three significant digits, and thousands set apart.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 1000.0 {
         let whole = format!("{value:.0}");
@@ -349,7 +359,7 @@ mod tests {
             most: 6.0,
         };
         let goal = Goal {
-            what: "x",
+            what: "x".to_owned(),
             bound: Bound::AtMost(4.0),
             measured: Some(spread),
             unit: " ms",
