@@ -14,7 +14,7 @@ import (
 )
 
 // page is one request and what its answer must hold: a list of `items` items that begins with `first`, or,
-// where items is negative, the manifest of the digest `first`.
+// where items is negative, the manifest of the digest that the answer names.
 type page struct {
 	path  string
 	items int
@@ -69,23 +69,39 @@ func runPages(args []string) error {
 			return err
 		}
 	}
+	answers := make([]answer, *count)
 	meter := startMeter(target.PIDs)
 	parallel(*connections, func(index int) {
 		for number := index; number < *count; number += *connections {
 			page := pages[number%len(pages)]
-			began := time.Now()
-			response, body, err := clients[index].send(call{method: "GET", path: page.path, repository: *repository,
-				accept: manifestType}, *status)
-			if err == nil {
-				meter.done(began, int64(len(body)))
-				err = page.check(response, body)
+			get := call{method: "GET", path: page.path, repository: *repository}
+			if page.items < 0 {
+				get.accept = manifestType
 			}
+			began := time.Now()
+			response, body, err := clients[index].send(get, *status)
 			if err != nil {
 				meter.fail(err)
+				continue
 			}
+			meter.done(began, int64(len(body)))
+			answers[number] = answer{page, response, body}
 		}
 	})
+	meter.stop()
+	// Reading what came takes about as long as sending it, and is not to be in its way.
+	for _, answer := range answers {
+		if err := answer.check(); err != nil {
+			meter.fail(err)
+		}
+	}
 	return meter.report()
+}
+
+type answer struct {
+	page
+	response *http.Response
+	body     []byte
 }
 
 // openRead sends a request whatever its status, and reads the answer to its end.
@@ -97,24 +113,24 @@ func (c *Client) openRead(what call) ([]byte, error) {
 	return finish(response)
 }
 
-func (p page) check(response *http.Response, body []byte) error {
-	if response.StatusCode != http.StatusOK {
-		// It was the one that is right, and holds no list.
+func (a answer) check() error {
+	if a.response == nil || a.response.StatusCode != http.StatusOK {
+		// It failed, or holds no list, which was right.
 		return nil
 	}
-	if p.items < 0 {
-		got := smallBlob(body).Digest
-		if named := response.Header.Get("Docker-Content-Digest"); got != named || (p.first != "" && got != p.first) {
-			return fmt.Errorf("GET %s: bytes of %s, named %s, expected %s", p.path, got, named, p.first)
+	if a.items < 0 {
+		got := smallBlob(a.body).Digest
+		if named := a.response.Header.Get("Docker-Content-Digest"); got != named {
+			return fmt.Errorf("GET %s: bytes of %s, named %s", a.path, got, named)
 		}
 		return nil
 	}
-	names, err := itemsOf(body)
+	names, err := itemsOf(a.body)
 	if err != nil {
-		return fmt.Errorf("GET %s: %w", p.path, err)
+		return fmt.Errorf("GET %s: %w", a.path, err)
 	}
-	if len(names) != p.items || (p.items > 0 && p.first != "" && names[0] != p.first) {
-		return fmt.Errorf("GET %s: %d items from %s, expected %d from %s", p.path, len(names), firstOf(names), p.items, p.first)
+	if len(names) != a.items || (a.items > 0 && names[0] != a.first) {
+		return fmt.Errorf("GET %s: %d items from %s, expected %d from %s", a.path, len(names), firstOf(names), a.items, a.first)
 	}
 	return nil
 }

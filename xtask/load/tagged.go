@@ -41,24 +41,24 @@ func runReferrers(args []string) error {
 	if err := parse(set, &target, args); err != nil {
 		return err
 	}
-	client := target.client(1)
+	client := target.client(8)
 	config, layer, err := client.pushTwo(*repository)
 	if err != nil {
 		return err
 	}
 	subject := newImage(config, []Blob{layer}, nil).Manifest
-	if err := client.pushManifest(*repository, "subject", subject); err != nil {
+	if err := client.pushManifest(*repository, subject.Digest, subject); err != nil {
 		return err
 	}
 	meter := startMeter(target.PIDs)
-	for number := 0; number < *count; number++ {
-		image := newReferrer(config, layer, subject, strconv.Itoa(number))
-		if err := client.pushManifest(*repository, image.Manifest.Digest, image.Manifest); err != nil {
-			meter.fail(err)
+	parallel(8, func(index int) {
+		for number := index; number < *count; number += 8 {
+			image := newReferrer(config, layer, subject, strconv.Itoa(number))
+			if err := client.pushManifest(*repository, image.Manifest.Digest, image.Manifest); err != nil {
+				meter.fail(err)
+			}
 		}
-		// In this order they are listed.
-		fmt.Println("referrer", image.Manifest.Digest)
-	}
+	})
 	fmt.Println("subject", subject.Digest)
 	return meter.report()
 }

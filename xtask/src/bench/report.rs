@@ -315,9 +315,13 @@ pub(super) fn show(spread: Spread) -> String {
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 1000.0 {
-        let whole = format!("{value:.0}");
-        let (head, tail) = whole.split_at(whole.len() - 3);
-        return format!("{head},{tail}");
+        let mut whole = format!("{value:.0}");
+        let mut at = whole.len();
+        while at > 3 && whole.as_bytes()[at - 4].is_ascii_digit() {
+            at -= 3;
+            whole.insert(at, ',');
+        }
+        return whole;
     }
     let digits = if size >= 100.0 {
         0
@@ -340,6 +344,7 @@ mod tests {
     #[test]
     fn numbers_have_three_digits() {
         for (value, text) in [
+            (1_000_000.0, "1,000,000"),
             (65_432.1, "65,432"),
             (999.4, "999"),
             (12.34, "12.3"),

@@ -16,6 +16,7 @@ use seed::Size;
 
 /// Seconds after the start when memory at rest is read.
 const REST: Duration = Duration::from_secs(5);
+const REFERRERS: usize = 1_000;
 const MEMBER: (&str, &str) = ("scale-member", "Bench-Member-1");
 
 /// Runs it on each topology and writes the document.
@@ -52,7 +53,7 @@ fn one(mut stage: Stage<'_>) -> Result<Part, String> {
         stage.topology,
         size.tags(),
         size.repositories,
-        size.blobs()
+        size.tags()
     );
     seed::fill(&stage, size)?;
     let cases = prepare(&stage, size)?;
@@ -110,23 +111,29 @@ fn push_referrers(
     target: &Target,
     repository: &str,
 ) -> Result<Referrers, String> {
-    let args = ["referrers", "-repository", repository, "-count", "1000"];
+    let count = REFERRERS.to_string();
+    let args = ["referrers", "-repository", repository, "-count", &count];
     let said = succeed(&mut stage.setup.load.command(target, None, &args))?;
-    let named = |word: &'static str| said.lines().filter_map(move |line| line.strip_prefix(word));
-    let subject = named("subject ").next().ok_or("no subject was pushed")?;
-    let ids = stage.sql(&format!(
-        "select id from manifest where subject = '{subject}' order by id;"
+    let subject = said.lines().find_map(|line| line.strip_prefix("subject "));
+    let subject = subject.ok_or("no subject was pushed")?.to_owned();
+    // In the order in which they were stored, which is the order of their pages.
+    let rows = stage.sql(&format!(
+        "select id || ' ' || digest from manifest where subject = '{subject}' order by id;"
     ))?;
-    let ids = ids.lines().map(str::parse).collect::<Result<Vec<u64>, _>>();
-    let referrers = Referrers {
-        subject: subject.to_owned(),
-        digests: named("referrer ").map(str::to_owned).collect(),
-        ids: ids.map_err(|error| error.to_string())?,
+    let pair = |row: &str| {
+        let (id, digest) = row.split_once(' ')?;
+        Some((id.parse().ok()?, digest.to_owned()))
     };
-    if referrers.ids.len() != referrers.digests.len() {
-        return Err(format!("{} referrers are stored", referrers.ids.len()));
+    let stored: Vec<(u64, String)> = rows.lines().filter_map(pair).collect();
+    if stored.len() != REFERRERS {
+        return Err(format!("{} referrers are stored", stored.len()));
     }
-    Ok(referrers)
+    let (ids, digests) = stored.into_iter().unzip();
+    Ok(Referrers {
+        subject,
+        digests,
+        ids,
+    })
 }
 
 /// Milliseconds from the start of the process to ready, and the memory at rest, in MiB, of each start.

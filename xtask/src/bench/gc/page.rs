@@ -59,8 +59,8 @@ pub(super) fn part(
             format!(
                 "{} garbage blobs beside {} live ones: time, × beside {}",
                 number(plan.compared as f64),
-                number(plan.many.blobs() as f64),
-                number(FEW.blobs() as f64)
+                number(plan.many.tags() as f64),
+                number(FEW.tags() as f64)
             ),
             Bound::AtMost(1.5),
             cost.ratio(),

@@ -33,7 +33,7 @@ pub(super) fn part(stage: &Stage<'_>, size: Size, all: &All, process: &Process) 
         number(size.crowd as f64),
         number(size.repositories as f64),
         number(size.projects() as f64),
-        number(size.blobs() as f64),
+        number(size.tags() as f64),
         stage.setup.options.rounds,
     );
     table(&mut text, all);

@@ -4,12 +4,13 @@
 
 use crate::bench::stage::Stage;
 
-/// How many rows. Repositories are numbered from 0; each has ten blobs.
+/// How many rows. Repositories are numbered from 0. Each tag has a manifest and a blob of its own, and all
+/// three have one number, which counts up from repository to repository.
 #[derive(Clone, Copy)]
 pub(in crate::bench) struct Size {
     /// The first tenth of them is in the first project, a hundred are in each other one.
     pub(in crate::bench) repositories: u64,
-    /// Tags of the first repository; all others have ten. Each has a manifest of its own.
+    /// Tags of the first repository; all others have ten.
     pub(in crate::bench) crowd: u64,
 }
 
@@ -26,10 +27,6 @@ impl Size {
 
     pub(in crate::bench) fn projects(self) -> u64 {
         1 + (self.repositories - self.first_project()) / 100
-    }
-
-    pub(in crate::bench) fn blobs(self) -> u64 {
-        self.repositories * 10
     }
 
     pub(in crate::bench) fn tags(self) -> u64 {
@@ -128,12 +125,13 @@ fn repositories(size: Size) -> String {
 
 /// Their leases are over, and they were looked at since: a manifest names each.
 fn blobs(size: Size) -> String {
-    let series = series(size.blobs());
+    let series = series(size.tags());
     format!(
         "insert into blob (id, digest, object_key, size, state, created_at)
          select {FIRST_ID} + value, {digest}, '480000/' || {key}, {bytes}, 'live', {THEN} from {series};
          insert into repository_blob (repository_id, blob_id, lease_until, review_at)
-         select {FIRST_ID} + value / 10, {FIRST_ID} + value, {THEN}, null from {series};",
+         select {FIRST_ID} + {repository}, {FIRST_ID} + value, {THEN}, null from {series};",
+        repository = repository_of(size),
         digest = digest("value", 'b'),
         key = padded_key("value"),
         bytes = bytes("value"),
@@ -216,23 +214,23 @@ pub(in crate::bench) fn series(count: u64) -> String {
     )
 }
 
-/// A manifest's number is its tag's in the first repository, and goes on from there in tens.
+/// The repository of a number.
 fn repository_of(size: Size) -> String {
     let crowd = size.crowd;
     format!("(case when value < {crowd} then 0 else 1 + (value - {crowd}) / 10 end)")
 }
 
+/// The number of a tag within its repository.
 fn tag_of(size: Size) -> String {
     let crowd = size.crowd;
     format!("(case when value < {crowd} then value else (value - {crowd}) % 10 end)")
 }
 
-/// A manifest names two neighbours of its repository's ten blobs.
+/// What a manifest names: its own blob, and its neighbour's.
 fn blob_of(size: Size, position: &str) -> String {
+    let (crowd, tag) = (size.crowd, tag_of(size));
     format!(
-        "({} * 10 + ({} + {position}) % 10)",
-        repository_of(size),
-        tag_of(size)
+        "(value - {tag} + ({tag} + {position}) % (case when value < {crowd} then {crowd} else 10 end))"
     )
 }
 
@@ -274,6 +272,6 @@ mod tests {
         assert_eq!(size.repository(9_999), "scale-0000/r009999");
         assert_eq!(size.repository(10_000), "scale-0001/r010000");
         assert_eq!(size.repository(99_999), "scale-0900/r099999");
-        assert!(size.tags() >= 1_000_000 && size.blobs() == 1_000_000);
+        assert_eq!(size.tags(), 1_099_990);
     }
 }
