@@ -205,6 +205,10 @@ const STEPS: [Step; 12] = [
         needs: &[
             GO,
             OPENSSL,
+            CURL,
+            POSTGRES,
+            need("psql", "postgresql-client-15", "makes many rows"),
+            need("sqlite3", "sqlite3", "makes many rows"),
             need("wrk", "wrk", "loads the servers"),
             need("nginx", "nginx-light", "a server to compare with"),
             need(
@@ -213,11 +217,17 @@ const STEPS: [Step; 12] = [
                 "a server to compare with",
             ),
         ],
-        tools: &[],
+        tools: &[SEAWEEDFS],
         run: |tally, setting| {
             tally.check("cargo xtask bench --short", || {
                 bench::run(&short(&setting.binary)).map(|()| String::new())
             });
+            for command in ["scale", "gc"] {
+                let args = [vec![command.to_owned()], short(&setting.binary)].concat();
+                tally.check(&format!("cargo xtask bench {command} --short"), || {
+                    bench::run(&args).map(|()| String::new())
+                });
+            }
         },
     },
 ];

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::bench::gantry::Gantry;
 use crate::bench::load::Figures;
@@ -213,6 +213,7 @@ fn rows(hour: u64, from: u64, count: u64) -> String {
 }
 
 fn hour_now() -> Result<u64, String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    Ok(now.map_err(|error| error.to_string())?.as_secs() / 3_600)
+    let seconds = Cmd::local("date").arg("+%s").text()?;
+    let seconds: Result<u64, _> = seconds.trim().parse();
+    Ok(seconds.map_err(|error| error.to_string())? / 3_600)
 }
