@@ -1,7 +1,7 @@
 //! What is asked: pages at the first, middle and last place of each list, and manifests at such places, with
 //! what each answer must hold.
 
-use super::seed::{Size, is_public, project};
+use super::seed::{Size, project};
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ const NAMES: [&str; 3] = ["first", "middle", "last"];
 /// The projects whose member asks as [`Account::Member`].
 pub(super) fn member_of(size: Size) -> [u64; 3] {
     let last = size.projects() - 1;
-    [1, last / 2, last]
+    [last / 2, last * 3 / 4, last]
 }
 
 /// The numbers of the tags where real images are: at the first, middle and last place.
@@ -107,7 +107,7 @@ fn catalog(size: Size, account: Account) -> Case {
     let mine = member_of(size);
     let seen = |number: &u64| {
         let project = size.project_of(*number);
-        account == Account::Admin || is_public(project) || mine.contains(&project)
+        account == Account::Admin || size.is_public(project) || mine.contains(&project)
     };
     let seen: Vec<u64> = (0..size.repositories).filter(seen).collect();
     let from = |at: usize| {
@@ -204,8 +204,8 @@ fn projects(size: Size, account: Account) -> Case {
     let mine = member_of(size);
     let seen = |number: &u64| match account {
         Account::Admin => true,
-        Account::Member => is_public(*number) || mine.contains(number),
-        Account::Nobody => is_public(*number),
+        Account::Member => size.is_public(*number) || mine.contains(number),
+        Account::Nobody => size.is_public(*number),
     };
     let mut names = vec!["library".to_owned()];
     names.extend((0..size.projects()).filter(seen).map(project));

@@ -40,6 +40,16 @@ impl Size {
         }
     }
 
+    /// Whether everyone may read a project. They are at the end, so that who sees few is far from the first of
+    /// them.
+    pub(in crate::bench) fn is_public(self, project: u64) -> bool {
+        project >= self.first_public()
+    }
+
+    fn first_public(self) -> u64 {
+        self.projects() - self.projects().min(20)
+    }
+
     pub(in crate::bench) fn repository(self, number: u64) -> String {
         format!("{}/r{number:06}", project(self.project_of(number)))
     }
@@ -47,11 +57,6 @@ impl Size {
 
 pub(in crate::bench) fn project(number: u64) -> String {
     format!("scale-{number:04}")
-}
-
-/// Whether everyone may read a project: every fiftieth.
-pub(in crate::bench) fn is_public(project: u64) -> bool {
-    project % 50 == 7
 }
 
 /// Rows that the seed makes have ids from here on; those before are the server's.
@@ -97,13 +102,14 @@ const SQLITE_BEFORE: &str =
 fn projects(size: Size) -> String {
     format!(
         "insert into project (id, name, owner_id, public, storage_limit, created_at, updated_at)
-         select {FIRST_ID} + value, 'scale-' || {name}, 1, case when value % 50 = 7 then 1 else 0 end, -1, {THEN}, {THEN}
+         select {FIRST_ID} + value, 'scale-' || {name}, 1, case when value >= {public} then 1 else 0 end, -1, {THEN}, {THEN}
          from {series};
          insert into project_usage (project_id, shard, used, room) select {FIRST_ID} + value, shard, 0, 576460752303423487
          from {series} cross join (select 0 as shard union select 1 union select 2 union select 3 union select 4
              union select 5 union select 6 union select 7) shards;
          insert into member (project_id, account_id, role, created_at) select {FIRST_ID} + value, 1, 1, {THEN} from {series};",
         name = padded("value", 4),
+        public = size.first_public(),
         series = series(size.projects()),
     )
 }
