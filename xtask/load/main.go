@@ -34,6 +34,11 @@ var commands = map[string]command{
 	"drain":        {runDrain, "send SIGTERM under load and check what becomes of each request"},
 	"fill":         {runFill, "push many manifests quickly"},
 	"ready":        {runReady, "wait until a URL answers"},
+	"pages":        {runPages, "ask for pages of lists and for manifests, and check what comes"},
+	"tagged":       {runTagged, "push images under numbered tags"},
+	"referrers":    {runReferrers, "push one subject and many referrers of it"},
+	"paced":        {runPaced, "push and pull at a fixed rate"},
+	"objects":      {runObjects, "put small objects into an S3 bucket"},
 }
 
 func main() {

@@ -68,6 +68,16 @@ impl Backing {
         ]
     }
 
+    /// The database's URL.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Ends the database at once and starts it again; it must be one that syncs.
+    pub(crate) fn restart_database(&mut self) -> Result<(), String> {
+        self.postgres.restart_immediate()
+    }
+
     pub(crate) fn seaweed(&self) -> &Seaweed {
         &self.seaweed
     }

@@ -68,7 +68,6 @@ impl Postgres {
 
     /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`, and the server starts again
     /// on the same folder and port.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
     pub(crate) fn restart_immediate(&mut self) -> Result<(), String> {
         self.daemon.stop_by("QUIT", Duration::from_secs(30))?;
         self.daemon = launch(&self.scratch, self.port, self.durability)?;
