@@ -83,6 +83,16 @@ func parse(set *flag.FlagSet, t *Target, args []string) error {
 	return nil
 }
 
+// at is the same server, account and trust under another URL, with tokens of its own.
+func (t *Target) at(text string) (*Target, error) {
+	base, err := url.Parse(text)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("%q is no URL of a server", text)
+	}
+	return &Target{URL: text, CA: t.CA, User: t.User, Auth: t.Auth, password: t.password, base: base, roots: t.roots,
+		tokens: map[string]grant{}}, nil
+}
+
 func (t *Target) tlsConfig() *tls.Config {
 	return &tls.Config{RootCAs: t.roots, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
 }
@@ -301,30 +311,39 @@ func (c *Client) createProject(name string) error {
 }
 
 func (c *Client) rest(method, path string, payload any, expected ...int) error {
+	_, err := c.restAnswer(method, path, payload, expected...)
+	return err
+}
+
+// restAnswer sends a request to the API for administrators; the body of its answer.
+func (c *Client) restAnswer(method, path string, payload any, expected ...int) ([]byte, error) {
 	text, err := json.Marshal(payload)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if payload == nil {
+		text = nil
 	}
 	request, err := http.NewRequest(method, c.target.URL+path, bytes.NewReader(text))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", basic(c.target.User, c.target.password))
 	response, err := c.http.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body, err := finish(response)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, status := range expected {
 		if response.StatusCode == status {
-			return nil
+			return body, nil
 		}
 	}
-	return &StatusError{method, path, response.StatusCode, string(body)}
+	return nil, &StatusError{method, path, response.StatusCode, string(body)}
 }
 
 // cipher names what a fresh handshake of this program negotiates.
