@@ -26,6 +26,7 @@ type resume struct {
 	patience   time.Duration
 	seen       *outcomes
 	location   string
+	mutex      sync.Mutex
 	sent       int64
 	quarter    sync.Once
 	half       sync.Once
@@ -92,10 +93,11 @@ func (r *resume) send() error {
 		if err2 != nil {
 			return err2
 		}
-		if offset > r.sent {
-			return fmt.Errorf("the server says that it has %d bytes, but %d were sent", offset, r.sent)
+		sent := r.reached(0)
+		if offset > sent {
+			return fmt.Errorf("the server says that it has %d bytes, but %d were sent", offset, sent)
 		}
-		put("cut_at", r.sent)
+		put("cut_at", sent)
 		put("resumed_at", offset)
 		put("resumed_after_s", time.Since(cut).Seconds())
 		r.seen.count("resumed")
@@ -110,7 +112,7 @@ func (r *resume) send() error {
 func (r *resume) patch(offset int64, ranged bool) error {
 	length := r.blob.Size - offset
 	what := call{method: "PATCH", path: r.location, repository: r.repository, length: length,
-		body:        &pacedReader{content: r.blob.made.from(offset), upload: r, at: offset, began: time.Now()},
+		body:        paced(&progress{content: r.blob.made.from(offset), upload: r, at: offset}, r.pace),
 		contentType: "application/octet-stream"}
 	if ranged {
 		what.contentRange = fmt.Sprintf("%d-%d", offset, r.blob.Size-1)
@@ -170,6 +172,16 @@ func (r *resume) pull() error {
 	})
 }
 
+// reached notes how much was sent, and says so. The body of a request that failed may still be read for a moment.
+func (r *resume) reached(at int64) int64 {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if at > r.sent {
+		r.sent = at
+	}
+	return r.sent
+}
+
 // hasBytes reads how many bytes an upload has from the Range of an answer; `0-0` is none, or one, which
 // no upload here stops at.
 func hasBytes(response *http.Response) (int64, error) {
@@ -184,30 +196,43 @@ func hasBytes(response *http.Response) (int64, error) {
 	return last + 1, nil
 }
 
-// pacedReader hands out content no faster than the upload's pace, and notes how far it got.
-type pacedReader struct {
+// progress reads the content of an upload and notes how far it got.
+type progress struct {
 	content io.Reader
 	upload  *resume
 	at      int64
-	out     int64
-	began   time.Time
 }
 
-func (p *pacedReader) Read(into []byte) (int, error) {
+func (p *progress) Read(into []byte) (int, error) {
 	n, err := p.content.Read(into)
 	p.at += int64(n)
-	p.out += int64(n)
-	if p.at > p.upload.sent {
-		p.upload.sent = p.at
-	}
+	p.upload.reached(p.at)
 	if p.at >= p.upload.blob.Size/4 {
 		p.upload.quarter.Do(p.upload.small.start)
 	}
 	if p.at >= p.upload.blob.Size/2 {
 		p.upload.half.Do(func() { put("half", p.at) })
 	}
-	if p.upload.pace > 0 {
-		time.Sleep(time.Until(p.began.Add(duration(float64(p.out) / p.upload.pace))))
+	return n, err
+}
+
+// paced reads content no faster than so many bytes in a second; 0 is no bound.
+func paced(content io.Reader, perSecond float64) io.Reader {
+	return &pacedReader{content, perSecond, 0, time.Now()}
+}
+
+type pacedReader struct {
+	content   io.Reader
+	perSecond float64
+	out       int64
+	began     time.Time
+}
+
+func (p *pacedReader) Read(into []byte) (int, error) {
+	n, err := p.content.Read(into)
+	p.out += int64(n)
+	if p.perSecond > 0 {
+		time.Sleep(time.Until(p.began.Add(duration(float64(p.out) / p.perSecond))))
 	}
 	return n, err
 }

@@ -9,7 +9,7 @@ use crate::seaweed::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Seaweed};
 
 /// All of it running; dropping it ends and removes it.
 pub(crate) struct Backing {
-    _postgres: Postgres,
+    postgres: Postgres,
     seaweed: Seaweed,
     scratch: Scratch,
     database: String,
@@ -17,11 +17,11 @@ pub(crate) struct Backing {
 
 impl Backing {
     /// Starts it; `binary` is the server, which makes the key.
-    pub(crate) fn start(binary: &Path) -> Result<Self, String> {
-        let postgres = Postgres::start(Durability::Fast)?;
+    pub(crate) fn start(binary: &Path, durability: Durability) -> Result<Self, String> {
+        let postgres = Postgres::start(durability)?;
         let database = postgres.create_database("gantry")?;
         let made = Self {
-            _postgres: postgres,
+            postgres,
             seaweed: Seaweed::start()?,
             scratch: Scratch::new("backing")?,
             database,
@@ -56,7 +56,30 @@ impl Backing {
         &self.seaweed
     }
 
+    /// Crashes the database or the storage.
+    pub(crate) fn crash(&mut self, part: Part) -> Result<(), String> {
+        match part {
+            Part::Database => self.postgres.stop_immediate(),
+            Part::Storage => self.seaweed.kill(),
+        }
+    }
+
+    /// Starts it again, and waits until it works.
+    pub(crate) fn restart(&mut self, part: Part) -> Result<(), String> {
+        match part {
+            Part::Database => self.postgres.restart(),
+            Part::Storage => self.seaweed.restart(),
+        }
+    }
+
     fn key(&self) -> PathBuf {
         self.scratch.join("master.key")
     }
+}
+
+/// What may crash while servers go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Database,
+    Storage,
 }

@@ -5,7 +5,7 @@ mod case;
 pub(crate) mod folder;
 pub(crate) mod gantry;
 pub(crate) mod load;
-mod peer;
+pub(crate) mod peer;
 pub(crate) mod process;
 mod report;
 mod result;

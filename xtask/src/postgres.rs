@@ -25,7 +25,6 @@ pub(crate) enum Durability {
     /// The data does not outlive the run; Gantry's own durability is proven elsewhere.
     Fast,
     /// As in earnest, with fsync: for a server that is crashed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
     Synced,
 }
 
@@ -65,9 +64,21 @@ impl Postgres {
 
     /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`, and the server starts again
     /// on the same folder and port.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "both halves are used alone"))]
     pub(crate) fn restart_immediate(&mut self) -> Result<(), String> {
-        self.daemon.stop_by("QUIT", Duration::from_secs(30))?;
+        self.stop_immediate()?;
+        self.restart()
+    }
+
+    /// The first half of a crash.
+    pub(crate) fn stop_immediate(&mut self) -> Result<(), String> {
+        self.daemon
+            .stop_by("QUIT", Duration::from_secs(30))
+            .map(|_| ())
+    }
+
+    /// The second half.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
         self.daemon = launch(&self.scratch, self.port, self.durability)?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::Options;
 use super::folder::Folder;
 use super::gantry::{Binary, Gantry};
 use super::load::{Figures, Load, Target, succeed, word_of};
-use super::peer::{Certificate, Peer};
+use super::peer::{Certificate, Kept, Peer};
 use super::process::Server;
 use super::result::Results;
 
@@ -186,7 +186,7 @@ impl Run<'_> {
             registry: Peer::docker_registry(
                 &self.certificate,
                 self.folder.path(),
-                &self.folder.join("registry-data"),
+                Kept::Files(&self.folder.join("registry-data")),
             )?,
         };
         self.read(
@@ -385,8 +385,11 @@ impl Run<'_> {
                         run.load.run(&gantry.target, Some(&gantry.server), &args)
                     })?;
                 } else {
-                    let peer =
-                        Peer::docker_registry(&self.certificate, self.folder.path(), data.path())?;
+                    let peer = Peer::docker_registry(
+                        &self.certificate,
+                        self.folder.path(),
+                        Kept::Files(data.path()),
+                    )?;
                     self.measure(case, "docker-registry", &peer.server, round, |run| {
                         run.load.run(&peer.target, Some(&peer.server), &args)
                     })?;
@@ -425,7 +428,7 @@ impl Run<'_> {
                         let peer = Peer::docker_registry(
                             &self.certificate,
                             self.folder.path(),
-                            &self.folder.join("registry-start"),
+                            Kept::Files(&self.folder.join("registry-start")),
                         )?;
                         ("docker-registry", peer.server, began.elapsed())
                     }

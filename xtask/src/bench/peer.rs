@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::load::{Target, succeed};
 use super::process::Server;
 use crate::port::free_port;
+use crate::seaweed::{ACCESS_KEY, REGION, SECRET_KEY};
 
 /// A running peer.
 pub(crate) struct Peer {
@@ -69,6 +70,29 @@ impl Certificate {
     }
 }
 
+/// Where docker-registry keeps what it is given.
+#[derive(Clone, Copy)]
+pub(crate) enum Kept<'a> {
+    Files(&'a Path),
+    /// A bucket of an S3 server, by its endpoint and name.
+    Bucket(&'a str, &'a str),
+}
+
+impl Kept<'_> {
+    /// The lines of its configuration.
+    fn driver(self) -> String {
+        match self {
+            Self::Files(folder) => {
+                format!("filesystem: {{rootdirectory: {}}}", folder.display())
+            }
+            Self::Bucket(endpoint, bucket) => format!(
+                "s3: {{regionendpoint: \"{endpoint}\", region: {REGION}, bucket: {bucket}, secure: false, \
+                 accesskey: {ACCESS_KEY}, secretkey: {SECRET_KEY}}}"
+            ),
+        }
+    }
+}
+
 impl Peer {
     /// nginx as Debian ships it, with the files of `root`; as many workers as cores.
     pub(crate) fn nginx(
@@ -101,18 +125,19 @@ impl Peer {
         Self::start("nginx", &mut command, folder, port, certificate)
     }
 
-    /// docker-registry at its best: no accounts, no access log, blob descriptors cached in memory.
+    /// docker-registry at its best: no accounts, no access log, blob descriptors cached in memory. It
+    /// streams what it serves, wherever it keeps it.
     pub(crate) fn docker_registry(
         certificate: &Certificate,
         folder: &Path,
-        data: &Path,
+        kept: Kept<'_>,
     ) -> Result<Self, String> {
         let port = free_port()?;
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
-             storage:\n  cache: {{blobdescriptor: inmemory}}\n  filesystem: {{rootdirectory: {data}}}\n  delete: {{enabled: true}}\n\
+             storage:\n  cache: {{blobdescriptor: inmemory}}\n  {driver}\n  delete: {{enabled: true}}\n  redirect: {{disable: true}}\n\
              http:\n  addr: 127.0.0.1:{port}\n  secret: bench\n  tls: {{certificate: {chain}, key: {key}}}\n",
-            data = data.display(),
+            driver = kept.driver(),
             chain = certificate.chain.display(),
             key = certificate.key.display()
         );
