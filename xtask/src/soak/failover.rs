@@ -111,7 +111,7 @@ impl<'a> Stage<'a> {
     fn duel(&self) -> Result<(), String> {
         let rounds = if self.soak.short { "8" } else { "80" };
         let seen = self.through_both(&["duel", "-rounds", rounds])?;
-        if seen.get("taken_over").is_none() {
+        if !seen.contains_key("taken_over") {
             return Err(
                 "no writer took an upload over from the other, so nothing was shown".to_owned(),
             );
