@@ -77,8 +77,7 @@ impl Images {
                 .arg(format!("{name}:{LOCAL}"))
                 .arg(&there)
                 .run()?;
-            docker().words("push -q").arg(&there).run()?;
-            docker().words("rmi").arg(&there).run()
+            docker().words("push -q").arg(&there).run()
         })
     }
 
