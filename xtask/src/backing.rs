@@ -73,17 +73,28 @@ impl Backing {
         &self.database
     }
 
-    /// Ends the database at once and starts it again; it must be one that syncs.
-    pub(crate) fn restart_database(&mut self) -> Result<(), String> {
-        self.postgres.restart_immediate()
-    }
-
     pub(crate) fn seaweed(&self) -> &Seaweed {
         &self.seaweed
     }
 
     pub(crate) fn postgres(&self) -> &Postgres {
         &self.postgres
+    }
+
+    /// Crashes the database, which must be one that syncs, or the storage.
+    pub(crate) fn crash(&mut self, part: Part) -> Result<(), String> {
+        match part {
+            Part::Database => self.postgres.stop_immediate(),
+            Part::Storage => self.seaweed.kill(),
+        }
+    }
+
+    /// Starts it again, and waits until it works.
+    pub(crate) fn restart(&mut self, part: Part) -> Result<(), String> {
+        match part {
+            Part::Database => self.postgres.restart(),
+            Part::Storage => self.seaweed.restart(),
+        }
     }
 
     fn key(&self) -> PathBuf {
@@ -108,4 +119,11 @@ impl Drop for Room<'_> {
             eprintln!("the bucket {} stays: {error}", self.bucket);
         }
     }
+}
+
+/// What may crash while servers go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Database,
+    Storage,
 }

@@ -9,7 +9,7 @@ pub(crate) mod gantry;
 mod gc;
 pub(crate) mod load;
 mod paper;
-mod peer;
+pub(crate) mod peer;
 pub(crate) mod process;
 mod profile;
 mod recorder;

@@ -126,6 +126,19 @@ impl Drop for Daemon {
     }
 }
 
+/// The same command once more: starting one consumes it.
+pub(crate) fn copy(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => copy.env(name, value),
+            None => copy.env_remove(name),
+        };
+    }
+    copy
+}
+
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
 

@@ -66,10 +66,15 @@ impl Postgres {
         Ok(self.url_of(name))
     }
 
-    /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`, and the server starts again
-    /// on the same folder and port.
-    pub(crate) fn restart_immediate(&mut self) -> Result<(), String> {
-        self.daemon.stop_by("QUIT", Duration::from_secs(30))?;
+    /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`.
+    pub(crate) fn stop_immediate(&mut self) -> Result<(), String> {
+        self.daemon
+            .stop_by("QUIT", Duration::from_secs(30))
+            .map(|_| ())
+    }
+
+    /// Starts it again, on the same folder and port.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
         self.daemon = launch(&self.scratch, self.port, self.durability)?;
         Ok(())
     }
@@ -162,7 +167,8 @@ mod tests {
             &url,
             "create table kept (n int); insert into kept values (7)",
         );
-        postgres.restart_immediate().unwrap();
+        postgres.stop_immediate().unwrap();
+        postgres.restart().unwrap();
         assert_eq!(psql(&url, "select n from kept").trim(), "7");
         assert_ne!(url, postgres.url());
     }

@@ -6,6 +6,8 @@ mod crash;
 mod dice;
 mod disk;
 mod drain;
+mod failover;
+mod import;
 mod memory;
 mod power;
 mod race;
@@ -17,7 +19,7 @@ use crate::bench::folder::Folder;
 use crate::bench::gantry::Binary;
 use crate::bench::load::Load;
 use crate::bench::require;
-use crate::install::Mode;
+use crate::install::{Mode, Need, need};
 use crate::topology::Topology;
 use dice::Dice;
 
@@ -28,6 +30,16 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("mount", "mount"),
     ("openssl", "openssl"),
+];
+
+/// What PostgreSQL and SeaweedFS take beyond that.
+const REPLICA_NEEDS: [Need; 2] = [
+    need("curl", "curl", "asks the S3 server"),
+    need(
+        "/usr/lib/postgresql/15/bin/postgres",
+        "postgresql-15",
+        "the replicas run on it",
+    ),
 ];
 
 const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--minutes N] [--on TOPOLOGY] [--seed N]
@@ -41,6 +53,10 @@ tests (default: all)
   drain    SIGTERM under load (3 rounds)
   race     16 clients push, mount and delete the same 50 blobs while what nobody refers to is collected
            (20 minutes); on files and on replicas, unless --on names one of them
+  failover a replica, the database or the storage crashes under an upload of 2 GiB; two writers on one session;
+           deletions seen from the other replica. Not part of --short unless named
+  import   what docker pushed to a docker-registry, folder and bucket, is taken over in place (10,000 tags). Not
+           part of --short unless named; --on files is the folder, --on replicas the bucket
   --short  a few small rounds that check correctness only
   --minutes N  how long race takes on each topology
   --folder where the data goes (default: the system's temporary folder; memory needs 34 GiB)";
@@ -69,7 +85,12 @@ const TESTS: &[(&str, Test)] = &[
     ("certs", certs::run),
     ("drain", drain::run),
     ("race", race::run),
+    ("failover", failover::run),
+    ("import", import::run),
 ];
+
+/// What `--short` leaves out unless it is named: it takes longer than the others.
+const NAMED_ONLY: &[&str] = &["failover", "import"];
 
 /// Runs the chosen tests, all of them even if one fails.
 ///
@@ -107,7 +128,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         }
     }
     if chosen.is_empty() {
-        chosen.extend(TESTS);
+        let usual = |(name, _): &&(&str, Test)| !(short && NAMED_ONLY.contains(name));
+        chosen.extend(TESTS.iter().filter(usual));
     }
     if topologies.is_empty() {
         topologies.extend(Topology::ALL);

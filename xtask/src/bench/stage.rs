@@ -8,7 +8,7 @@ use super::folder::Folder;
 use super::gantry::{Binary, Gantry};
 use super::load::{Load, succeed};
 use super::require;
-use crate::backing::Backing;
+use crate::backing::{Backing, Part};
 use crate::cmd::Cmd;
 use crate::install::{Mode, Need, ensure, is_root, need};
 use crate::postgres::Durability;
@@ -202,7 +202,8 @@ impl<'a> Stage<'a> {
             return Ok(false);
         }
         if let Some(backing) = &mut self.backing {
-            backing.restart_database()?;
+            backing.crash(Part::Database)?;
+            backing.restart(Part::Database)?;
         }
         Cmd::local("sync").run()?;
         Ok(std::fs::write(DROP_CACHES, "3").is_ok())
