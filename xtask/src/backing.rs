@@ -9,7 +9,7 @@ use crate::seaweed::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Seaweed};
 
 /// All of it running; dropping it ends and removes it.
 pub(crate) struct Backing {
-    _postgres: Postgres,
+    postgres: Postgres,
     seaweed: Seaweed,
     scratch: Scratch,
     database: String,
@@ -21,7 +21,7 @@ impl Backing {
         let postgres = Postgres::start(Durability::Fast)?;
         let database = postgres.create_database("gantry")?;
         let made = Self {
-            _postgres: postgres,
+            postgres,
             seaweed: Seaweed::start()?,
             scratch: Scratch::new("backing")?,
             database,
@@ -54,6 +54,18 @@ impl Backing {
 
     pub(crate) fn seaweed(&self) -> &Seaweed {
         &self.seaweed
+    }
+
+    pub(crate) fn seaweed_mut(&mut self) -> &mut Seaweed {
+        &mut self.seaweed
+    }
+
+    pub(crate) fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    pub(crate) fn postgres_mut(&mut self) -> &mut Postgres {
+        &mut self.postgres
     }
 
     fn key(&self) -> PathBuf {

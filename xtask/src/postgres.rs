@@ -65,11 +65,27 @@ impl Postgres {
 
     /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`, and the server starts again
     /// on the same folder and port.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
     pub(crate) fn restart_immediate(&mut self) -> Result<(), String> {
-        self.daemon.stop_by("QUIT", Duration::from_secs(30))?;
+        self.stop_immediate()?;
+        self.restart()
+    }
+
+    /// The first half of a crash.
+    pub(crate) fn stop_immediate(&mut self) -> Result<(), String> {
+        self.daemon
+            .stop_by("QUIT", Duration::from_secs(30))
+            .map(|_| ())
+    }
+
+    /// The second half.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
         self.daemon = launch(&self.scratch, self.port, self.durability)?;
         Ok(())
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     fn url_of(&self, database: &str) -> String {
@@ -89,7 +105,7 @@ fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon
         format!("port={port}").as_str(),
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
-        "max_connections=300",
+        &format!("max_connections={CONNECTIONS}"),
         match durability {
             Durability::Fast => "fsync=off",
             Durability::Synced => "fsync=on",
@@ -101,6 +117,9 @@ fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon
     daemon.wait_until(Duration::from_secs(60), || ready(port))?;
     Ok(daemon)
 }
+
+/// Connections that the server takes, those for superusers included.
+pub(crate) const CONNECTIONS: usize = 300;
 
 /// Where Debian keeps the server's programs.
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";

@@ -6,6 +6,7 @@ mod crash;
 mod dice;
 mod disk;
 mod drain;
+mod faults;
 mod memory;
 mod power;
 mod race;
@@ -17,7 +18,7 @@ use crate::bench::folder::Folder;
 use crate::bench::gantry::Binary;
 use crate::bench::load::Load;
 use crate::bench::require;
-use crate::install::Mode;
+use crate::install::{Mode, Need, need};
 use crate::topology::Topology;
 use dice::Dice;
 
@@ -28,6 +29,16 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("mount", "mount"),
     ("openssl", "openssl"),
+];
+
+/// What PostgreSQL and SeaweedFS take beyond that.
+const REPLICA_NEEDS: [Need; 2] = [
+    need("curl", "curl", "asks the S3 server"),
+    need(
+        "/usr/lib/postgresql/15/bin/postgres",
+        "postgresql-15",
+        "the replicas run on it",
+    ),
 ];
 
 const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--minutes N] [--on TOPOLOGY] [--seed N]
@@ -41,6 +52,7 @@ tests (default: all)
   drain    SIGTERM under load (3 rounds)
   race     16 clients push, mount and delete the same 50 blobs while what nobody refers to is collected
            (20 minutes); on files and on replicas, unless --on names one of them
+  faults   store, database, disk and client fail in many ways; writes docs/faults.md; root only
   --short  a few small rounds that check correctness only
   --minutes N  how long race takes on each topology
   --folder where the data goes (default: the system's temporary folder; memory needs 34 GiB)";
@@ -69,6 +81,7 @@ const TESTS: &[(&str, Test)] = &[
     ("certs", certs::run),
     ("drain", drain::run),
     ("race", race::run),
+    ("faults", faults::run),
 ];
 
 /// Runs the chosen tests, all of them even if one fails.

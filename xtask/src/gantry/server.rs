@@ -53,6 +53,19 @@ impl Server {
         })
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
+    /// Fails where it has ended, or where something in it has panicked.
+    pub(super) fn check_alive(&mut self) -> Result<(), String> {
+        self.daemon.check_alive()?;
+        match self.daemon.log().lines().find(|line| line.contains(PANIC)) {
+            Some(line) => Err(format!("the log says {line}")),
+            None => Ok(()),
+        }
+    }
+
     /// `HOST:PORT` of the listener for metrics and health.
     pub(super) fn metrics(&self) -> &str {
         &self.metrics
@@ -80,8 +93,10 @@ impl Server {
 
 /// A line of the server's log that means a person must act.
 fn is_error(line: &str) -> bool {
-    line.contains(" ERROR ") || line.contains(r#""level":"ERROR""#) || line.contains("panicked at")
+    line.contains(" ERROR ") || line.contains(r#""level":"ERROR""#) || line.contains(PANIC)
 }
+
+const PANIC: &str = "panicked at";
 
 fn log_beside(data: &Path) -> PathBuf {
     let mut name = data.as_os_str().to_owned();
