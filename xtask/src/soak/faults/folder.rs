@@ -4,8 +4,9 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::client::Way;
 use super::inject::Inject;
@@ -211,7 +212,9 @@ impl OnFolder {
             let script = format!("({half}; sleep {}) | \"$@\"", IDLE + 5);
             let mut shell = Command::new("sh");
             shell.args(["-c", &script, "sh"]);
-            self.client.ask_by(shell, &["-T", "."], &location)?.seen()
+            self.client
+                .ask_by(shell, &["-X", "PATCH", "-T", "."], &location)?
+                .seen()
         };
         self.pushed(content, seen)
     }
@@ -239,23 +242,32 @@ impl OnFolder {
 
     /// The client never ends the head of its request.
     pub(super) fn headless(&mut self) -> Asked {
-        let script = "(printf 'GET /v2/ HTTP/1.1\\r\\nHost: x\\r\\n'; sleep \"$1\") | \
-            timeout \"$2\" openssl s_client -quiet -verify_quiet -CAfile \"$3\" -connect \"$4\" 2>&1";
-        let mut shell = Command::new("sh");
-        let (client, long) = (&self.client, IDLE + 20);
-        shell.args(["-c", script, "sh", &long.to_string(), &long.to_string()]);
-        shell.arg(client.ca()).arg(client.address());
-        let began = std::time::Instant::now();
-        let said = shell.output().map_err(|e| e.to_string())?.stdout;
-        if began.elapsed() > Duration::from_secs(long - 1) {
-            return Err("the connection stayed open".to_owned());
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args(["s_client", "-quiet", "-verify_quiet", "-CAfile"])
+            .arg(self.client.ca())
+            .args(["-connect", self.client.address()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut client = openssl.spawn().map_err(|e| e.to_string())?;
+        let mut begun = client.stdin.take().ok_or("openssl has no input")?;
+        begun
+            .write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n")
+            .map_err(|e| e.to_string())?;
+        let began = Instant::now();
+        while client.try_wait().map_err(|e| e.to_string())?.is_none() {
+            if began.elapsed() > Duration::from_secs(IDLE * 4) {
+                client.kill().ok();
+                client.wait().ok();
+                return Err("the connection stayed open".to_owned());
+            }
+            sleep(Duration::from_millis(50));
         }
-        match said.starts_with(b"HTTP/1.1 408") {
-            true => Ok(Seen::Refused {
-                status: 408,
-                code: String::new(),
-            }),
-            false => Ok(Seen::Cut(0)),
+        let said = client.wait_with_output().map_err(|e| e.to_string())?.stdout;
+        match said.is_empty() {
+            true => Ok(Seen::Cut(0)),
+            false => Err(format!("the answer {}", String::from_utf8_lossy(&said))),
         }
     }
 }

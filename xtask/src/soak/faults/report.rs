@@ -72,16 +72,17 @@ const HEAD: &str = "\
 # Faults
 
 Written by `cargo xtask soak faults`; do not edit. Each row is one fault done to a running server, which is never restarted:
-what the client asked, what was done meanwhile, what the client saw, how long the fault lasted (until the client had
-its answer, or more), how long after its end pulls and pushes worked again (the failed push itself included), and whether everything that
-was acknowledged until then, pulled again and hashed, was right (in brackets, how many blobs and manifests).
+what a client asked; what was done meanwhile; what the client saw; how long the fault lasted (until the client had its
+answer, or more); how long after its end a push, a push of a manifest and a pull had all succeeded (together they take half a second
+anyway); and whether everything acknowledged until then, pulled again and hashed, was right (in brackets, how many
+blobs and manifests).
 
 - **Store and database** fail by a TCP proxy of our own between them and one `gantry serve` (SeaweedFS, PostgreSQL).
 - **Disk** is a small file system in memory with files and SQLite; system calls fail by strace, attached meanwhile.
 - A row fails the command where a success was wrong or short, an error was not a clean one (a JSON body of OCI errors, and
   Retry-After from 500 on), a connection neither answered nor cut, something acknowledged missing or wrong, or a server not recovered
   within 60 s; and where the fault was not felt or led to anything but what the table in `xtask/src/soak/faults/table.rs` says.
-- What was not acknowledged is there whole or not at all, and is then pushed again.
+- What was not acknowledged is there whole or not at all; a blob that was refused is then pushed again, which has to succeed at once.
 - A file in which a bit flipped is sent as it is, for a pull is not hashed anew: the client's digest tells, and
   `gantry storage check --rehash` names the blob.
 

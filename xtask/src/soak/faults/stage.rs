@@ -39,6 +39,7 @@ pub(super) struct Stage<A> {
     manifests: Vec<(String, String)>,
     /// Pushes that were not acknowledged.
     doubtful: Vec<Content>,
+    doubtful_manifests: Vec<(String, String)>,
     tags: u32,
 }
 
@@ -69,6 +70,7 @@ impl<A> Stage<A> {
             blobs: Vec::new(),
             manifests: Vec::new(),
             doubtful: Vec::new(),
+            doubtful_manifests: Vec::new(),
             tags: 0,
         };
         let pushed = stage.client.push(&[], &stage.large, Way::Put)?;
@@ -144,14 +146,16 @@ impl<A> Stage<A> {
             described(IMAGE_CONFIG),
             described(LAYER)
         );
-        let seen = self.client.push_manifest(&tag, &text)?;
-        if seen.is_done() {
-            self.manifests.push((tag, digest(text.as_bytes())?));
+        let named = (tag, digest(text.as_bytes())?);
+        let seen = self.client.push_manifest(&named.0, &text);
+        match seen {
+            Ok(Seen::Done(_)) => self.manifests.push(named),
+            _ => self.doubtful_manifests.push(named),
         }
-        Ok(seen)
+        seen
     }
 
-    /// Waits until pulls and pushes work again, those that failed too; the time that takes.
+    /// Waits until pulls and pushes work again; the time that takes.
     pub(super) fn recover(&mut self) -> Result<Duration, String> {
         let began = Instant::now();
         while let Some(seen) = self.failing()? {
@@ -161,19 +165,25 @@ impl<A> Stage<A> {
             sleep(Duration::from_millis(50));
         }
         let took = began.elapsed();
+        self.settle().map(|()| took)
+    }
+
+    /// Looks at what was not acknowledged, which is there whole or not at all whatever the client was
+    /// told, and pushes the blobs again.
+    fn settle(&mut self) -> Result<(), String> {
+        for (tag, digest) in std::mem::take(&mut self.doubtful_manifests) {
+            whole_or_absent(&tag, &self.client.pull_manifest(&tag, &digest)?)?;
+        }
         for content in std::mem::take(&mut self.doubtful) {
-            // Whole or not at all, whatever the client was told.
-            let there = self.client.pull(&[], &content.digest)?;
-            if !there.is_done() && !is_404(&there) {
-                return Err(format!("a blob that was not acknowledged: {there}"));
-            }
+            let digest = content.digest.clone();
+            whole_or_absent(&digest, &self.client.pull(&[], &digest)?)?;
             let again = self.client.push(&[], &content, Way::Put);
             let again = self.pushed(content, again)?;
             if !again.is_done() {
                 return Err(format!("a push that had failed failed again: {again}"));
             }
         }
-        Ok(took)
+        Ok(())
     }
 
     /// What still fails.
@@ -219,6 +229,9 @@ type Ask<A> = fn(&mut Stage<A>) -> Result<Seen, String>;
 /// How long the server may take to recover.
 const RECOVERY: Duration = Duration::from_secs(60);
 
-pub(super) fn is_404(seen: &Seen) -> bool {
-    matches!(seen, Seen::Refused { status: 404, .. })
+fn whole_or_absent(name: &str, seen: &Seen) -> Result<(), String> {
+    match seen {
+        Seen::Done(_) | Seen::Refused { status: 404, .. } => Ok(()),
+        seen => Err(format!("{name} was not acknowledged: {seen}")),
+    }
 }

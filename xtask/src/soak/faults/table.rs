@@ -84,6 +84,7 @@ pub(super) const STORE: &[Fault<OnShared>] = &[
     fault("push, small", "PUT: 500 InternalError", Want::Unavailable, |s| s.answer("PUT", "", Reply::Error(500, "InternalError"), |s| s.push(SMALL, Put))),
     fault("push, small", "PUT: done, the answer is lost", Want::Unavailable, |s| s.answer("PUT", "", Reply::Lost, |s| s.push(SMALL, Put))),
     fault("push", "connections are refused", Want::Unavailable, |s| s.store(Mode::Refuse, |s| s.push(MEDIUM, Put))),
+    fault("push", "connections are taken, nothing is said", Want::Unavailable, |s| s.store(Mode::Silence, |s| s.push(MEDIUM, Put))),
     fault("push", "each piece is 5 ms late", Want::Whole, |s| s.store(Mode::Delay(Duration::from_millis(5)), |s| s.push(MEDIUM, Put))),
     fault("push", "cut once after 3 MiB", Want::Whole, |s| s.store(cut_request(3 * MIB, 1), |s| s.push(MEDIUM, Put))),
     short("push", "cut after 3 MiB, again and again", Want::Unavailable, |s| s.store(cut_request(3 * MIB, ALWAYS), |s| s.push(MEDIUM, Put))),
