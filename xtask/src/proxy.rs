@@ -47,9 +47,13 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// Whether connections that are open stay so when this begins or ends.
-    fn keeps_connections(&self) -> bool {
-        !matches!(self, Self::Refuse | Self::Answer(_))
+    /// Whether this begins with new connections. What is sent once per connection, such as the text of a
+    /// prepared statement, then goes by.
+    fn begins_anew(&self) -> bool {
+        matches!(
+            self,
+            Self::Refuse | Self::Answer(_) | Self::LoseAnswer(_) | Self::SilenceAfter(_)
+        )
     }
 }
 
@@ -83,12 +87,12 @@ impl Proxy {
     /// Changes what is done from now on. Counts begin anew, those of open connections too.
     pub(crate) fn set(&self, mode: Mode) {
         let mut state = self.shared.state();
-        let keeps = state.mode.keeps_connections() && mode.keeps_connections();
+        let anew = mode.begins_anew() || matches!(state.mode, Mode::Answer(_));
         state.mode = mode;
         state.generation += 1;
         self.shared.struck.store(0, Ordering::Relaxed);
         drop(state);
-        if !keeps {
+        if anew {
             self.shared.cut_all();
         }
     }

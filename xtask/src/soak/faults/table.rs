@@ -69,13 +69,13 @@ pub(super) const STORE: &[Fault<OnShared>] = &[
     fault("pull", "connections are taken, nothing is said", Want::Unavailable, |s| s.store(Mode::Silence, |s| s.pull())),
     fault("pull", "each piece is 20 ms late", Want::Whole, |s| s.store(Mode::Delay(Duration::from_millis(20)), |s| s.pull())),
     fault("pull", "4 MiB/s", Want::Whole, |s| s.store(Mode::Throttle(4 * MIB), |s| s.pull())),
-    short("pull", "cut once after 1 MiB", Want::Whole, |s| s.store(cut_answer(MIB, 1), |s| s.pull())),
+    fault("pull", "cut once after 1 MiB", Want::Whole, |s| s.store(cut_answer(MIB, 1), |s| s.pull())),
     short("pull", "cut after 1 MiB, again and again", Want::Cut, |s| s.store(cut_answer(MIB, ALWAYS), |s| s.pull())),
     fault("pull, HTTP/2", "cut after 1 MiB, again and again", Want::Cut, |s| s.store(cut_answer(MIB, ALWAYS), |s| s.pull_http2())),
     fault("pull", "nothing more is said in the middle", Want::Cut, |s| s.pull_silenced()),
     fault("pull", "GET: 500 InternalError", Want::Unavailable, |s| s.answer("GET", "", Reply::Error(500, "InternalError"), |s| s.pull())),
     fault("pull", "GET: 503 SlowDown", Want::Unavailable, |s| s.answer("GET", "", Reply::Error(503, "SlowDown"), |s| s.pull())),
-    short("pull", "GET: half of the bytes, under a length that fits them", Want::Unavailable, |s| s.answer("GET", "", Reply::Half, |s| s.pull())),
+    fault("pull", "GET: half of the bytes, under a length that fits them", Want::Unavailable, |s| s.answer("GET", "", Reply::Half, |s| s.pull())),
     fault("pull", "GET: 200 with a page of HTML", Want::Unavailable, |s| s.answer("GET", "", Reply::Page(200), |s| s.pull())),
     fault("HEAD of a blob", "connections are refused", Want::Whole, |s| s.store(Mode::Refuse, |s| s.head())),
     fault("manifest by tag", "connections are refused", Want::Whole, |s| s.store(Mode::Refuse, |s| s.manifest())),
@@ -103,7 +103,7 @@ pub(super) const STORE: &[Fault<OnShared>] = &[
 /// On the database.
 #[rustfmt::skip]
 pub(super) const DATABASE: &[Fault<OnShared>] = &[
-    short("pull", "connections are refused", Want::Unavailable, |s| s.database(Mode::Refuse, |s| s.pull())),
+    fault("pull", "connections are refused", Want::Unavailable, |s| s.database(Mode::Refuse, |s| s.pull())),
     fault("manifest by tag", "connections are taken, nothing is said", Want::Unavailable, |s| s.database(Mode::Silence, |s| s.manifest())),
     fault("manifest by tag", "each piece is 50 ms late", Want::Whole, |s| s.database(Mode::Delay(Duration::from_millis(50)), |s| s.manifest())),
     fault("push of a manifest", "connections are refused", Want::Unavailable, |s| s.database(Mode::Refuse, |s| s.push_manifest())),
@@ -134,7 +134,7 @@ pub(super) const FOLDER: &[Fault<OnFolder>] = &[
     fault("push of a manifest", "writes to files: EIO", Want::Unavailable, |s| s.inject("pwrite64,pwritev,pwritev2:error=EIO", |s| s.push_manifest())),
     fault("push", "open: EMFILE", Want::Unavailable, |s| s.inject("openat:error=EMFILE", |s| s.push(MEDIUM, Put))),
     fault("pull", "open: EIO", Want::Unavailable, |s| s.inject("openat:error=EIO", |s| s.pull())),
-    short("pull", "reads from files: EIO from the third on", Want::Cut, |s| s.inject("preadv2,pread64,preadv:error=EIO:when=3+", |s| s.pull())),
+    fault("pull", "reads from files: EIO from the third on", Want::Cut, |s| s.inject("preadv2,pread64,preadv:error=EIO:when=3+", |s| s.pull())),
     fault("pull", "the blob's file is gone", Want::Unavailable, |s| s.spoiled(gone, CHECK, |s| s.pull())),
     short("pull", "the blob's file was cut short", Want::Cut, |s| s.spoiled(cut_short, CHECK, |s| s.pull())),
     fault("pull, HTTP/2", "the blob's file was cut short", Want::Cut, |s| s.spoiled(cut_short, CHECK, |s| s.pull_http2())),
