@@ -1,12 +1,14 @@
 //! A TCP proxy of our own that fails as it is told, for between a server and its database or its store.
-//! What it does is changed while connections are open; what it knows of HTTP is in `http`.
+//! What it does is changed while connections are open; bytes are handed on in `lane`,
+//! requests of HTTP in `http`.
 //!
 //! The balancer in front of servers is `balancer`.
 
 mod http;
+mod lane;
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +39,10 @@ pub(crate) enum Mode {
     CutRequest {
         after: u64,
         times: u32,
+    },
+    /// After so many bytes of answers a connection is silent.
+    StallAnswer {
+        after: u64,
     },
     /// What holds this text is handed on, and the connection is cut where the answer comes.
     LoseAnswer(&'static str),
@@ -216,7 +222,7 @@ fn serve(client: TcpStream, shared: &Shared) -> io::Result<()> {
     if !shared.stopped() {
         match shared.now().0 {
             Mode::Answer(rule) => http::serve(&client, &server, &rule, shared).unwrap_or(()),
-            _ => pass(&client, &server, shared),
+            _ => lane::pass(&client, &server, shared),
         }
     }
     client.shutdown(Shutdown::Both).ok();
@@ -227,146 +233,6 @@ fn serve(client: TcpStream, shared: &Shared) -> io::Result<()> {
 
 /// How long the target may take to accept.
 const CONNECT: Duration = Duration::from_secs(2);
-
-/// Hands bytes on in both directions.
-fn pass(client: &TcpStream, server: &TcpStream, shared: &Shared) {
-    let marked = AtomicU64::new(0);
-    let lane = |way, from, to| Lane {
-        way,
-        from,
-        to,
-        shared,
-        marked: &marked,
-        generation: 0,
-        bytes: 0,
-    };
-    thread::scope(|scope| {
-        scope.spawn(|| lane(Way::Request, client, server).run());
-        lane(Way::Answer, server, client).run();
-    });
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Request,
-    Answer,
-}
-
-/// One direction of a connection.
-struct Lane<'a> {
-    way: Way,
-    from: &'a TcpStream,
-    to: &'a TcpStream,
-    shared: &'a Shared,
-    /// The generation in which the text that is waited for went by.
-    marked: &'a AtomicU64,
-    generation: u64,
-    /// Bytes in this generation.
-    bytes: u64,
-}
-
-/// What becomes of a piece.
-enum Fate {
-    Whole,
-    /// So many bytes go on, and then the connection is cut.
-    Cut(usize),
-}
-
-impl Lane<'_> {
-    fn run(mut self) {
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let size = self.piece().min(buffer.len());
-            let read = match self.from.read(&mut buffer[..size]) {
-                Ok(0) => return drop(self.to.shutdown(Shutdown::Write)),
-                Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return self.cut(),
-            };
-            match self.fate(&buffer[..read]) {
-                Fate::Whole if self.to.write_all(&buffer[..read]).is_ok() => {}
-                Fate::Whole => return self.cut(),
-                Fate::Cut(kept) => {
-                    self.to.write_all(&buffer[..kept]).ok();
-                    return self.cut();
-                }
-            }
-        }
-    }
-
-    /// Broken off rather than ended: so both sides have to see it.
-    fn cut(&self) {
-        self.from.shutdown(Shutdown::Both).ok();
-        self.to.shutdown(Shutdown::Both).ok();
-    }
-
-    /// How much is read at a time: of a throttled connection, a twentieth of a second's worth.
-    fn piece(&self) -> usize {
-        match self.shared.now().0 {
-            Mode::Throttle(rate) => usize::try_from(rate / 20).unwrap_or(usize::MAX).max(1),
-            _ => usize::MAX,
-        }
-    }
-
-    fn fate(&mut self, piece: &[u8]) -> Fate {
-        loop {
-            let (mode, generation) = self.shared.now();
-            if self.generation != generation {
-                (self.generation, self.bytes) = (generation, 0);
-            }
-            let marked = self.marked.load(Ordering::Relaxed) == generation;
-            let waits = match mode {
-                Mode::Silence => true,
-                Mode::SilenceAfter(_) => marked && self.way == Way::Answer,
-                _ => false,
-            };
-            if !waits {
-                return self.fate_in(&mode, piece, marked);
-            }
-            self.shared.strike(u32::MAX);
-            thread::sleep(POLL);
-            if self.shared.stopped() {
-                return Fate::Cut(0);
-            }
-        }
-    }
-
-    fn fate_in(&mut self, mode: &Mode, piece: &[u8], marked: bool) -> Fate {
-        let before = self.bytes;
-        self.bytes += piece.len() as u64;
-        match (mode, self.way) {
-            (Mode::Delay(time), _) => {
-                self.shared.strike(u32::MAX);
-                thread::sleep(*time);
-            }
-            (Mode::Throttle(rate), _) => {
-                self.shared.strike(u32::MAX);
-                thread::sleep(Duration::from_secs(piece.len() as u64) / *rate as u32);
-            }
-            (Mode::CutAnswer { after, times }, Way::Answer)
-            | (Mode::CutRequest { after, times }, Way::Request)
-                if self.bytes > *after && before <= *after && self.shared.strike(*times) =>
-            {
-                return Fate::Cut((*after - before) as usize);
-            }
-            (Mode::LoseAnswer(text) | Mode::SilenceAfter(text), Way::Request)
-                if holds(piece, text.as_bytes()) =>
-            {
-                self.marked.store(self.generation, Ordering::Relaxed);
-            }
-            (Mode::LoseAnswer(_), Way::Answer) if marked => {
-                self.shared.strike(u32::MAX);
-                return Fate::Cut(0);
-            }
-            _ => {}
-        }
-        Fate::Whole
-    }
-}
-
-fn holds(piece: &[u8], text: &[u8]) -> bool {
-    piece.windows(text.len()).any(|window| window == text)
-}
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 mod client;
 mod folder;
+mod half;
 mod inject;
 mod report;
 mod seen;

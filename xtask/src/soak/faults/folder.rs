@@ -117,21 +117,9 @@ impl OnFolder {
 
     /// Sends half of an upload; then the disk is full; then the upload goes on where the server says.
     pub(super) fn resumed(&mut self) -> Asked {
-        let content = self.client.content(MEDIUM)?;
-        let half = content.size / 2;
-        let location = self
-            .client
-            .begin()?
-            .map_err(|seen| format!("POST: {seen}"))?;
-        let sent = self.client.patch(&location, &content, 0, half)?;
-        let location = sent.map_err(|seen| format!("the first half: {seen}"))?;
-        let seen = self.full(half / 2, |s| {
-            match s.client.patch(&location, &content, half, half)? {
-                Ok(_) => Ok(Seen::Done(202)),
-                Err(seen) => Ok(seen),
-            }
-        })?;
-        self.go_on(&location, content)?;
+        let upload = self.first_half()?;
+        let seen = self.full(MEDIUM / 4, |s| s.second_half(&upload))?;
+        self.go_on(upload)?;
         Ok(seen)
     }
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use super::client::{Content, Way};
+use super::client::Way;
 use super::seen::Seen;
 use super::stage::{MEDIUM, SMALL, Stage};
 use crate::backing::Backing;
@@ -116,37 +116,11 @@ impl OnShared {
         self.pushed(content, seen)
     }
 
-    /// Pulls slowly, and lets the store be silent when some of it has come.
-    pub(super) fn pull_silenced(&mut self) -> Asked {
-        let (client, digest) = (&self.client, &self.large.digest);
-        let store = &self.around.store;
-        let seen = scope(|scope| {
-            let pull = scope.spawn(|| client.pull(&["--limit-rate", "6M"], digest));
-            sleep(Duration::from_secs(1));
-            store.set(Mode::Silence);
-            pull.join().unwrap_or(Err("the client panicked".to_owned()))
-        });
-        store.set(Mode::Pass);
-        seen
-    }
-
     /// Sends half of an upload; then the rest fails; then the upload goes on where the server says.
     pub(super) fn resumed(&mut self, mode: Mode) -> Asked {
-        let content = self.client.content(MEDIUM)?;
-        let half = content.size / 2;
-        let location = self
-            .client
-            .begin()?
-            .map_err(|seen| format!("POST: {seen}"))?;
-        let sent = self.client.patch(&location, &content, 0, half)?;
-        let location = sent.map_err(|seen| format!("the first half: {seen}"))?;
-        let seen = self.store(mode, |s| {
-            match s.client.patch(&location, &content, half, half)? {
-                Ok(_) => Ok(Seen::Done(202)),
-                Err(seen) => Ok(seen),
-            }
-        })?;
-        self.go_on(&location, content)?;
+        let upload = self.first_half()?;
+        let seen = self.store(mode, |s| s.second_half(&upload))?;
+        self.go_on(upload)?;
         Ok(seen)
     }
 
@@ -225,21 +199,4 @@ fn session(address: &str) -> Result<TcpStream, String> {
         Ok::<_, std::io::Error>(stream)
     };
     open().map_err(|error| format!("cannot open a session: {error}"))
-}
-
-impl<A> Stage<A> {
-    /// Ends an upload from where the server says that it is.
-    pub(super) fn go_on(&mut self, location: &str, content: Content) -> Result<(), String> {
-        let at = self.client.received(location)?;
-        let rest = content.size - at;
-        let location = match self.client.patch(location, &content, at, rest)? {
-            Ok(location) => location,
-            Err(seen) => return Err(format!("the upload does not go on at {at}: {seen}")),
-        };
-        let seen = self.client.finish(&[], &location, &content, None);
-        match self.pushed(content, seen)? {
-            Seen::Done(_) => Ok(()),
-            seen => Err(format!("the upload does not end: {seen}")),
-        }
-    }
 }

@@ -72,7 +72,7 @@ pub(super) const STORE: &[Fault<OnShared>] = &[
     fault("pull", "cut once after 1 MiB", Want::Whole, |s| s.store(cut_answer(MIB, 1), |s| s.pull())),
     short("pull", "cut after 1 MiB, again and again", Want::Cut, |s| s.store(cut_answer(MIB, ALWAYS), |s| s.pull())),
     fault("pull, HTTP/2", "cut after 1 MiB, again and again", Want::Cut, |s| s.store(cut_answer(MIB, ALWAYS), |s| s.pull_http2())),
-    fault("pull", "nothing more is said in the middle", Want::Cut, |s| s.pull_silenced()),
+    fault("pull", "nothing more is said after 1 MiB, again and again", Want::Cut, |s| s.store(Mode::StallAnswer { after: MIB }, |s| s.pull())),
     fault("pull", "GET: 500 InternalError", Want::Unavailable, |s| s.answer("GET", "", Reply::Error(500, "InternalError"), |s| s.pull())),
     fault("pull", "GET: 503 SlowDown", Want::Unavailable, |s| s.answer("GET", "", Reply::Error(503, "SlowDown"), |s| s.pull())),
     fault("pull", "GET: half of the bytes, under a length that fits them", Want::Unavailable, |s| s.answer("GET", "", Reply::Half, |s| s.pull())),
