@@ -204,23 +204,25 @@ impl<A> Stage<A> {
 
     /// Pulls and hashes everything that was acknowledged; how much that was.
     pub(super) fn verify(&self) -> Result<usize, String> {
-        for digest in &self.blobs {
-            self.found(digest, self.client.pull(&[], digest))?;
+        let blobs = self.blobs.iter().map(|digest| ("blobs", digest, digest));
+        let manifests = self.manifests.iter();
+        let manifests = manifests.map(|(tag, digest)| ("manifests", tag, digest));
+        let all: Vec<(String, &String)> = blobs
+            .chain(manifests)
+            .map(|(kind, name, digest)| (format!("/v2/{REPOSITORY}/{kind}/{name}"), digest))
+            .collect();
+        for some in all.chunks(32) {
+            let paths: Vec<&str> = some.iter().map(|(path, _)| path.as_str()).collect();
+            let found = self.client.digests(&paths)?;
+            for ((path, digest), found) in some.iter().zip(found) {
+                if found != **digest {
+                    return Err(format!(
+                        "LOST: {path} was acknowledged as {digest}: {found}"
+                    ));
+                }
+            }
         }
-        for (tag, digest) in &self.manifests {
-            self.found(tag, self.client.pull_manifest(tag, digest))?;
-        }
-        Ok(self.blobs.len() + self.manifests.len())
-    }
-
-    fn found(&self, name: &str, seen: Result<Seen, String>) -> Result<(), String> {
-        match seen {
-            Ok(Seen::Done(_)) => Ok(()),
-            Ok(seen) => Err(format!(
-                "LOST: {REPOSITORY} {name} was acknowledged: {seen}"
-            )),
-            Err(error) => Err(format!("{name}: {error}")),
-        }
+        Ok(all.len())
     }
 }
 
