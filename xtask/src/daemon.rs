@@ -84,6 +84,15 @@ impl Daemon {
         }
     }
 
+    /// Fails where the program has ended.
+    pub(crate) fn check_alive(&mut self) -> Result<(), String> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.report(&format!("ended with {status}"))),
+            Err(error) => Err(format!("cannot look after {}: {error}", self.name)),
+        }
+    }
+
     /// What the program has written so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

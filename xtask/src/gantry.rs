@@ -135,6 +135,17 @@ impl Gantry {
         })
     }
 
+    /// The process; of replicas, the first one.
+    pub(crate) fn pid(&self) -> u32 {
+        self.servers[0].pid()
+    }
+
+    /// Fails where a server has ended, or where something in it has panicked. That its log holds errors
+    /// is no failure here.
+    pub(crate) fn check_alive(&mut self) -> Result<(), String> {
+        self.servers.iter_mut().try_for_each(Server::check_alive)
+    }
+
     /// `HOST:PORT` of the public listener, as it stands in an image's name.
     pub(crate) fn address(&self) -> &str {
         &self.address

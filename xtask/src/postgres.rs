@@ -79,6 +79,11 @@ impl Postgres {
         Ok(())
     }
 
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     fn url_of(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
@@ -96,7 +101,7 @@ fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon
         format!("port={port}").as_str(),
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
-        "max_connections=300",
+        &format!("max_connections={CONNECTIONS}"),
         match durability {
             Durability::Fast => "fsync=off",
             Durability::Synced => "fsync=on",
@@ -108,6 +113,9 @@ fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon
     daemon.wait_until(Duration::from_secs(60), || ready(port))?;
     Ok(daemon)
 }
+
+/// Connections that the server takes, those for superusers included.
+pub(crate) const CONNECTIONS: usize = 300;
 
 /// Where Debian keeps the server's programs.
 pub(crate) const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";

@@ -82,12 +82,12 @@ impl Seaweed {
         }
     }
 
-    /// The first half of a crash: SIGKILL.
+    /// A crash: SIGKILL.
     pub(crate) fn kill(&mut self) -> Result<(), String> {
         self.daemon.stop_by("KILL", END).map(|_| ())
     }
 
-    /// The second half: the server starts again on the same folder and ports. Returns when what was
+    /// Starts it again, on the same folder and ports. Returns when what was
     /// stored can be read and more be stored, which may take half a minute.
     pub(crate) fn restart(&mut self) -> Result<(), String> {
         self.daemon = launch(&self.scratch, &self.ports)?;

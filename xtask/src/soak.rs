@@ -7,6 +7,7 @@ mod dice;
 mod disk;
 mod drain;
 mod failover;
+mod faults;
 mod import;
 mod memory;
 mod power;
@@ -43,7 +44,7 @@ const REPLICA_NEEDS: [Need; 2] = [
 ];
 
 const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--minutes N] [--on TOPOLOGY] [--seed N]
-                        [--gantry BINARY] [--folder DIR] [--no-install]
+                        [--fault TEXT] [--gantry BINARY] [--folder DIR] [--no-install]
 tests (default: all)
   crash    kill -9 at random moments while 8 clients push and delete (300 rounds)
   power    the same with the disk cut off without a flush; root only (50 rounds)
@@ -57,7 +58,9 @@ tests (default: all)
            deletions seen from the other replica. Not part of --short unless named
   import   what docker pushed to a docker-registry, folder and bucket, is taken over in place (10,000 tags). Not
            part of --short unless named; --on files is the folder, --on replicas the bucket
+  faults   store, database, disk and client fail in many ways; writes docs/faults.md; root only
   --short  a few small rounds that check correctness only
+  --fault TEXT only the faults whose line holds this text; no document is written then
   --minutes N  how long race takes on each topology
   --folder where the data goes (default: the system's temporary folder; memory needs 34 GiB)";
 
@@ -67,6 +70,8 @@ pub(crate) struct Soak {
     rounds: Option<u32>,
     minutes: Option<u32>,
     topologies: Vec<Topology>,
+    /// A text that faults have to hold to be done.
+    fault: String,
     /// Whether SeaweedFS may be installed.
     mode: Mode,
     dice: Dice,
@@ -87,6 +92,7 @@ const TESTS: &[(&str, Test)] = &[
     ("race", race::run),
     ("failover", failover::run),
     ("import", import::run),
+    ("faults", faults::run),
 ];
 
 /// What `--short` leaves out unless it is named: it takes longer than the others.
@@ -99,7 +105,7 @@ const NAMED_ONLY: &[&str] = &["failover", "import"];
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let (mut chosen, mut short, mut rounds, mut seed, mut gantry, mut parent) =
         (Vec::new(), false, None, None, None, std::env::temp_dir());
-    let (mut minutes, mut topologies) = (None, Vec::new());
+    let (mut minutes, mut topologies, mut fault) = (None, Vec::new(), String::new());
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
@@ -114,6 +120,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
                 minutes = Some(value()?.parse().map_err(|e| format!("--minutes: {e}"))?);
             }
             "--on" => topologies.push(value()?.parse()?),
+            "--fault" => fault = value()?,
             "--no-install" => {}
             "--seed" => seed = Some(value()?.parse().map_err(|e| format!("--seed: {e}"))?),
             "--gantry" => gantry = Some(value()?),
@@ -143,6 +150,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         rounds,
         minutes,
         topologies,
+        fault,
         mode: Mode::of(args),
         dice: Dice::new(seed),
         folder,

@@ -17,6 +17,7 @@ use crate::port::free_port;
 const PASSWORD: &str = "Bench-Passw0rd-1";
 
 /// The program under test, copied so that a rebuild does not change it midway.
+#[derive(Clone)]
 pub(crate) struct Binary {
     program: PathBuf,
     log: PathBuf,

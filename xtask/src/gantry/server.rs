@@ -83,6 +83,16 @@ impl Server {
         &self.listen
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
+    /// Fails where it has ended, or where something in it has panicked.
+    pub(super) fn check_alive(&mut self) -> Result<(), String> {
+        self.daemon.check_alive()?;
+        self.check_log(is_panic)
+    }
+
     /// `HOST:PORT` of the listener for metrics and health.
     pub(super) fn metrics(&self) -> &str {
         &self.metrics
