@@ -89,7 +89,10 @@ func (b Blob) reader() io.Reader {
 	return b.made.reader()
 }
 
-func (c Content) reader() io.Reader { return &contentReader{content: c} }
+func (c Content) reader() io.Reader { return c.from(0) }
+
+// from reads the rest after an offset.
+func (c Content) from(offset int64) io.Reader { return &contentReader{content: c, offset: offset} }
 
 type contentReader struct {
 	content Content
@@ -137,7 +140,18 @@ func checkDigest(body io.Reader, digest string, buffer []byte) (int64, error) {
 		return n, err
 	}
 	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); got != digest {
-		return n, fmt.Errorf("got %s (%d bytes) instead of %s", got, n, digest)
+		return n, &DigestError{got, n, digest}
 	}
 	return n, nil
+}
+
+// DigestError is a body that looked whole and is not what was asked for.
+type DigestError struct {
+	Got    string
+	Size   int64
+	Wanted string
+}
+
+func (e *DigestError) Error() string {
+	return fmt.Sprintf("got %s (%d bytes) instead of %s", e.Got, e.Size, e.Wanted)
 }

@@ -27,6 +27,12 @@ var commands = map[string]command{
 	"mixed":        {runMixed, "push and pull many large blobs at once"},
 	"crash":        {runCrash, "push and delete at random, keeping a journal, until the server is gone"},
 	"race":         {runRace, "push, mount, delete and pull images of shared blobs while the server collects garbage"},
+	"resume":       {runResume, "push one blob that goes on where the server says whenever it is cut, and pull it"},
+	"duel":         {runDuel, "two writers on one upload session, each through another replica"},
+	"across":       {runAcross, "delete through one replica and ask the other"},
+	"census":       {runCensus, "pull all that repositories hold and write down what it is"},
+	"retag":        {runRetag, "put more tags on what repositories hold"},
+	"empty":        {runEmpty, "delete every manifest of repositories"},
 	"verify":       {runVerify, "hold the server to what the journal says it acknowledged"},
 	"tokens":       {runTokens, "request tokens with Basic credentials"},
 	"login":        {runLogin, "time logins with credentials the server has not seen yet"},
@@ -34,6 +40,11 @@ var commands = map[string]command{
 	"drain":        {runDrain, "send SIGTERM under load and check what becomes of each request"},
 	"fill":         {runFill, "push many manifests quickly"},
 	"ready":        {runReady, "wait until a URL answers"},
+	"pages":        {runPages, "ask for pages of lists and for manifests, and check what comes"},
+	"tagged":       {runTagged, "push images under numbered tags"},
+	"referrers":    {runReferrers, "push one subject and many referrers of it"},
+	"paced":        {runPaced, "push and pull at a fixed rate"},
+	"objects":      {runObjects, "put small objects into an S3 bucket"},
 }
 
 func main() {

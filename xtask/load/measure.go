@@ -22,6 +22,7 @@ type Meter struct {
 	bytes     int64
 	errors    []string
 	failed    int
+	took      time.Duration
 }
 
 func startMeter(pids string) *Meter {
@@ -53,10 +54,18 @@ func (m *Meter) fail(err error) {
 	m.mutex.Unlock()
 }
 
+// stop ends the measurement where checks follow that are not part of it.
+func (m *Meter) stop() {
+	if m.took == 0 {
+		m.took = time.Since(m.began)
+		m.cpu = cpuSeconds(m.pids) - m.cpu
+	}
+}
+
 // report prints the figures and fails where anything failed.
 func (m *Meter) report() error {
-	took := time.Since(m.began).Seconds()
-	cpu := cpuSeconds(m.pids) - m.cpu
+	m.stop()
+	took, cpu := m.took.Seconds(), m.cpu
 	sort.Slice(m.latencies, func(a, b int) bool { return m.latencies[a] < m.latencies[b] })
 	put("operations", len(m.latencies))
 	put("errors", m.failed)

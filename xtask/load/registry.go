@@ -176,6 +176,7 @@ type imageManifest struct {
 	MediaType     string            `json:"mediaType"`
 	Config        descriptor        `json:"config"`
 	Layers        []descriptor      `json:"layers"`
+	Subject       *descriptor       `json:"subject,omitempty"`
 	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
@@ -186,8 +187,19 @@ type Image struct {
 }
 
 func newImage(config Blob, layers []Blob, annotations map[string]string) Image {
+	return imageOf(config, layers, nil, annotations)
+}
+
+// newReferrer is an image that refers to another one's manifest.
+func newReferrer(config, layer, subject Blob, number string) Image {
+	to := descriptor{manifestType, subject.Digest, subject.Size}
+	return imageOf(config, []Blob{layer}, &to, map[string]string{"number": number})
+}
+
+func imageOf(config Blob, layers []Blob, subject *descriptor, annotations map[string]string) Image {
 	manifest := imageManifest{SchemaVersion: 2, MediaType: manifestType,
-		Config: descriptor{configType, config.Digest, config.Size}, Layers: []descriptor{}, Annotations: annotations}
+		Config: descriptor{configType, config.Digest, config.Size}, Layers: []descriptor{}, Subject: subject,
+		Annotations: annotations}
 	for _, layer := range layers {
 		manifest.Layers = append(manifest.Layers, descriptor{layerType, layer.Digest, layer.Size})
 	}

@@ -84,6 +84,16 @@ func parse(set *flag.FlagSet, t *Target, args []string) error {
 	return nil
 }
 
+// at is the same server, account and trust under another URL, with tokens of its own.
+func (t *Target) at(text string) (*Target, error) {
+	base, err := url.Parse(text)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("%q is no URL of a server", text)
+	}
+	return &Target{URL: text, CA: t.CA, User: t.User, Auth: t.Auth, password: t.password, base: base, roots: t.roots,
+		tokens: map[string]grant{}}, nil
+}
+
 func (t *Target) tlsConfig() *tls.Config {
 	return &tls.Config{RootCAs: t.roots, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
 }
@@ -306,25 +316,30 @@ func (c *Client) createProject(name string) error {
 }
 
 func (c *Client) rest(method, path string, payload any, expected ...int) error {
-	text, err := json.Marshal(payload)
-	if err != nil {
-		return err
-	}
-	_, err = c.api(method, path, bytes.NewReader(text), expected...)
+	_, err := c.restAnswer(method, path, payload, expected...)
 	return err
 }
 
-// fetch reads an object of the REST API.
+// fetch reads an object of the API for administrators.
 func (c *Client) fetch(path string, into any) error {
-	body, err := c.api(http.MethodGet, path, nil, http.StatusOK)
+	body, err := c.restAnswer(http.MethodGet, path, nil, http.StatusOK)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(body, into)
 }
 
-func (c *Client) api(method, path string, payload io.Reader, expected ...int) ([]byte, error) {
-	request, err := http.NewRequest(method, c.target.URL+path, payload)
+// restAnswer sends a request to that API, without a body where there is no payload; the body of its answer.
+func (c *Client) restAnswer(method, path string, payload any, expected ...int) ([]byte, error) {
+	var sent io.Reader
+	if payload != nil {
+		text, err := json.Marshal(payload)
+		if err != nil {
+			return nil, err
+		}
+		sent = bytes.NewReader(text)
+	}
+	request, err := http.NewRequest(method, c.target.URL+path, sent)
 	if err != nil {
 		return nil, err
 	}

@@ -68,12 +68,33 @@ impl Backing {
         ]
     }
 
+    /// The database's URL.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     pub(crate) fn seaweed(&self) -> &Seaweed {
         &self.seaweed
     }
 
     pub(crate) fn postgres(&self) -> &Postgres {
         &self.postgres
+    }
+
+    /// Crashes the database, which must be one that syncs, or the storage.
+    pub(crate) fn crash(&mut self, part: Part) -> Result<(), String> {
+        match part {
+            Part::Database => self.postgres.stop_immediate(),
+            Part::Storage => self.seaweed.kill(),
+        }
+    }
+
+    /// Starts it again, and waits until it works.
+    pub(crate) fn restart(&mut self, part: Part) -> Result<(), String> {
+        match part {
+            Part::Database => self.postgres.restart(),
+            Part::Storage => self.seaweed.restart(),
+        }
     }
 
     fn key(&self) -> PathBuf {
@@ -98,4 +119,11 @@ impl Drop for Room<'_> {
             eprintln!("the bucket {} stays: {error}", self.bucket);
         }
     }
+}
+
+/// What may crash while servers go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Database,
+    Storage,
 }

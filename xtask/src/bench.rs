@@ -1,12 +1,15 @@
 //! `cargo xtask bench`: Gantry beside other servers in one run on loopback, alternating. `bench/files.rs`
-//! has the cases on files and SQLite, `bench/s3.rs` those on PostgreSQL and S3 storage.
+//! has the cases on files and SQLite, `bench/s3.rs` those on PostgreSQL and S3 storage. `bench scale` and
+//! `bench gc` are of Gantry alone, and commands of their own.
 
 mod case;
 mod files;
 pub(crate) mod folder;
 pub(crate) mod gantry;
+mod gc;
 pub(crate) mod load;
-mod peer;
+mod paper;
+pub(crate) mod peer;
 pub(crate) mod process;
 mod profile;
 mod recorder;
@@ -14,6 +17,8 @@ mod report;
 mod request;
 mod result;
 mod s3;
+mod scale;
+mod stage;
 
 use std::fs;
 use std::path::Path;
@@ -42,7 +47,8 @@ const HELP: &str = "usage: cargo xtask bench [s3] [--rounds N] [--only CASE]... 
   --gantry BINARY  measure this binary instead of building one
   --profile        record Gantry with perf in every first round; the profiles go to the temporary folder
   --document FILE  write the tables there instead of into docs/
-  --no-install     s3 only: install nothing";
+  --no-install     s3 only: install nothing
+cargo xtask bench scale, cargo xtask bench gc: many rows, and garbage collection; each takes --help";
 
 /// A benchmark: what it measures and what it claims.
 struct Bench {
@@ -70,8 +76,10 @@ struct Options {
 /// # Errors
 /// A program is missing, a server fails, or a request gets a wrong answer. A missed target is no error.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    let (bench, args) = match args.split_first() {
-        Some((word, rest)) if word == "s3" => (s3::BENCH, rest),
+    let (bench, args) = match args.first().map(String::as_str) {
+        Some("scale") => return scale::run(&args[1..]),
+        Some("gc") => return gc::run(&args[1..]),
+        Some("s3") => (s3::BENCH, &args[1..]),
         _ => (files::BENCH, args),
     };
     if args.iter().any(|arg| arg == "--help") {

@@ -84,6 +84,15 @@ impl Daemon {
         }
     }
 
+    /// Fails where the program has ended.
+    pub(crate) fn check_alive(&mut self) -> Result<(), String> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.report(&format!("ended with {status}"))),
+            Err(error) => Err(format!("cannot look after {}: {error}", self.name)),
+        }
+    }
+
     /// What the program has written so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -124,6 +133,19 @@ impl Drop for Daemon {
         }
         self.stop(Duration::from_secs(20)).ok();
     }
+}
+
+/// The same command once more: starting one consumes it.
+pub(crate) fn copy(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => copy.env(name, value),
+            None => copy.env_remove(name),
+        };
+    }
+    copy
 }
 
 /// How often a condition is looked at.

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::backing::Backing;
 use crate::cmd::Cmd;
 use crate::netns::Namespace;
 use crate::port::lasting_port;
+use crate::postgres::Durability;
 use crate::scratch::files_below;
 use crate::topology::Topology;
 use replicas::{Around, Place};
-use server::Server;
+use server::{Server, is_error, is_panic};
 
 /// The password of `admin` on every server that the tests start.
 pub(crate) const ADMIN_PASSWORD: &str = "Gantry-test-12345";
@@ -42,6 +44,7 @@ impl Gantry {
             inner: "127.0.0.1",
             public: &public,
             namespace: None,
+            durability: Durability::Fast,
         };
         match topology {
             Topology::Files => {
@@ -50,6 +53,18 @@ impl Gantry {
             }
             Topology::Replicas => Self::replicas(binary, data, &place, &settings),
         }
+    }
+
+    /// Starts replicas whose database, too, may be crashed.
+    pub(crate) fn to_crash(binary: &Path, data: &Path) -> Result<Self, String> {
+        let public = format!("127.0.0.1:{}", lasting_port()?);
+        let place = Place {
+            inner: "127.0.0.1",
+            public: &public,
+            namespace: None,
+            durability: Durability::Synced,
+        };
+        Self::replicas(binary, data, &place, &[])
     }
 
     /// Starts it inside a network namespace, or, of replicas, the balancer before them; with that address
@@ -66,6 +81,7 @@ impl Gantry {
             inner: namespace.outside_address(),
             public: &public,
             namespace: Some(namespace),
+            durability: Durability::Fast,
         };
         match topology {
             Topology::Files => {
@@ -119,6 +135,17 @@ impl Gantry {
         })
     }
 
+    /// The process; of replicas, the first one.
+    pub(crate) fn pid(&self) -> u32 {
+        self.servers[0].pid()
+    }
+
+    /// Fails where a server has ended, or where something in it has panicked. That its log holds errors
+    /// is no failure here.
+    pub(crate) fn check_alive(&mut self) -> Result<(), String> {
+        self.servers.iter_mut().try_for_each(Server::check_alive)
+    }
+
     /// `HOST:PORT` of the public listener, as it stands in an image's name.
     pub(crate) fn address(&self) -> &str {
         &self.address
@@ -129,10 +156,70 @@ impl Gantry {
         self.servers[0].metrics()
     }
 
+    /// `HOST:PORT` of each server's own public listener.
+    pub(crate) fn listeners(&self) -> Vec<String> {
+        let listen = |server: &Server| server.listen().to_owned();
+        self.servers.iter().map(listen).collect()
+    }
+
+    /// How many connections each replica took from the balancer, a moment ago.
+    pub(crate) fn connections(&self) -> Vec<u64> {
+        let around = self.around.iter();
+        around.flat_map(|it| it.balancer.connections()).collect()
+    }
+
+    /// Ends one server by SIGKILL.
+    pub(crate) fn kill(&mut self, number: usize) -> Result<(), String> {
+        self.servers[number].kill()
+    }
+
+    /// Starts one server again that has ended.
+    pub(crate) fn start_again(&mut self, number: usize) -> Result<(), String> {
+        self.servers[number].start_again()
+    }
+
+    /// Ends all servers as an administrator does, and starts them again.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        for server in &mut self.servers {
+            server.stop()?;
+            server.start_again()?;
+        }
+        Ok(())
+    }
+
+    /// What replicas stand on.
+    pub(crate) fn backing(&mut self) -> Result<&mut Backing, String> {
+        let around = self.around.as_mut();
+        Ok(&mut around.ok_or("there are no replicas")?.backing)
+    }
+
+    /// Where the bucket of replicas is: the endpoint of its server.
+    pub(crate) fn storage_endpoint(&self) -> Option<String> {
+        let around = self.around.as_ref()?;
+        Some(around.backing.seaweed().endpoint())
+    }
+
+    /// The folder of objects where there are no replicas.
+    pub(crate) fn storage_folder(&self) -> PathBuf {
+        self.servers[0].data().join("blobs")
+    }
+
+    /// A sub-command as [`Gantry::command`] runs it, for someone who watches the process.
+    pub(crate) fn beside(&self, binary: &Path, words: &str) -> Command {
+        let mut command = Command::new(binary);
+        let settings = self.servers[0].settings().iter();
+        command
+            .args(words.split_whitespace())
+            .envs(settings.map(|(name, value)| (name, value)))
+            .arg("--data")
+            .arg(self.servers[0].data());
+        command
+    }
+
     /// A sub-command beside the running server, with its settings.
     pub(crate) fn command(&self, binary: &Path, words: &str) -> Cmd {
         let mut cmd = Cmd::local(binary).words(words);
-        for (name, value) in self.around.iter().flat_map(|around| &around.settings) {
+        for (name, value) in self.servers[0].settings() {
             cmd = cmd.env(name, value);
         }
         cmd.arg("--data").arg(self.servers[0].data())
@@ -142,7 +229,7 @@ impl Gantry {
     pub(crate) fn objects(&self) -> Result<BTreeMap<String, u64>, String> {
         match &self.around {
             Some(around) => around.backing.seaweed().objects(),
-            None => files_below(&self.servers[0].data().join("blobs")),
+            None => files_below(&self.storage_folder()),
         }
     }
 
@@ -209,11 +296,27 @@ impl Gantry {
         Ok(digest)
     }
 
+    /// Fails where a log holds an error or a panic.
+    pub(crate) fn check_logs(&self) -> Result<(), String> {
+        let mut servers = self.servers.iter();
+        servers.try_for_each(|server| server.check_log(is_error))
+    }
+
     /// Asks it to end, and fails where it does not, or where a log holds an error or a panic.
-    pub(crate) fn finish(mut self) -> Result<String, String> {
+    pub(crate) fn finish(self) -> Result<String, String> {
+        self.end(is_error)
+    }
+
+    /// The same where what it stands on has failed: that it logged errors is right then.
+    pub(crate) fn finish_after_failures(self) -> Result<String, String> {
+        self.end(is_panic)
+    }
+
+    fn end(mut self, bad: fn(&str) -> bool) -> Result<String, String> {
         let mut said = Vec::new();
         for server in &mut self.servers {
-            let took = server.finish()?;
+            let took = server.stop()?;
+            server.check_log(bad)?;
             said.push(format!("ended within {:.1} s", took.as_secs_f32()));
         }
         if let Some(around) = &self.around {

@@ -25,6 +25,7 @@ mod metrics_lint;
 mod netns;
 mod port;
 mod postgres;
+mod proxy;
 mod run;
 mod scratch;
 mod seaweed;

@@ -66,13 +66,22 @@ impl Postgres {
         Ok(self.url_of(name))
     }
 
-    /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`, and the server starts again
-    /// on the same folder and port.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no soak test crashes it yet"))]
-    pub(crate) fn restart_immediate(&mut self) -> Result<(), String> {
-        self.daemon.stop_by("QUIT", Duration::from_secs(30))?;
+    /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`.
+    pub(crate) fn stop_immediate(&mut self) -> Result<(), String> {
+        self.daemon
+            .stop_by("QUIT", Duration::from_secs(30))
+            .map(|_| ())
+    }
+
+    /// Starts it again, on the same folder and port.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
         self.daemon = launch(&self.scratch, self.port, self.durability)?;
         Ok(())
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     fn url_of(&self, database: &str) -> String {
@@ -92,7 +101,7 @@ fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon
         format!("port={port}").as_str(),
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
-        "max_connections=300",
+        &format!("max_connections={CONNECTIONS}"),
         match durability {
             Durability::Fast => "fsync=off",
             Durability::Synced => "fsync=on",
@@ -104,6 +113,9 @@ fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon
     daemon.wait_until(Duration::from_secs(60), || ready(port))?;
     Ok(daemon)
 }
+
+/// Connections that the server takes, those for superusers included.
+pub(crate) const CONNECTIONS: usize = 300;
 
 /// Where Debian keeps the server's programs.
 pub(crate) const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
@@ -163,7 +175,8 @@ mod tests {
             &url,
             "create table kept (n int); insert into kept values (7)",
         );
-        postgres.restart_immediate().unwrap();
+        postgres.stop_immediate().unwrap();
+        postgres.restart().unwrap();
         assert_eq!(psql(&url, "select n from kept").trim(), "7");
         assert_ne!(url, postgres.url());
     }

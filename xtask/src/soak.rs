@@ -6,6 +6,9 @@ mod crash;
 mod dice;
 mod disk;
 mod drain;
+mod failover;
+mod faults;
+mod import;
 mod memory;
 mod power;
 mod race;
@@ -17,7 +20,7 @@ use crate::bench::folder::Folder;
 use crate::bench::gantry::Binary;
 use crate::bench::load::Load;
 use crate::bench::require;
-use crate::install::Mode;
+use crate::install::{Mode, Need, need};
 use crate::topology::Topology;
 use dice::Dice;
 
@@ -30,8 +33,18 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ("openssl", "openssl"),
 ];
 
+/// What PostgreSQL and SeaweedFS take beyond that.
+const REPLICA_NEEDS: [Need; 2] = [
+    need("curl", "curl", "asks the S3 server"),
+    need(
+        "/usr/lib/postgresql/15/bin/postgres",
+        "postgresql-15",
+        "the replicas run on it",
+    ),
+];
+
 const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--minutes N] [--on TOPOLOGY] [--seed N]
-                        [--gantry BINARY] [--folder DIR] [--no-install]
+                        [--fault TEXT] [--gantry BINARY] [--folder DIR] [--no-install]
 tests (default: all)
   crash    kill -9 at random moments while 8 clients push and delete (300 rounds)
   power    the same with the disk cut off without a flush; root only (50 rounds)
@@ -41,7 +54,13 @@ tests (default: all)
   drain    SIGTERM under load (3 rounds)
   race     16 clients push, mount and delete the same 50 blobs while what nobody refers to is collected
            (20 minutes); on files and on replicas, unless --on names one of them
+  failover a replica, the database or the storage crashes under an upload of 2 GiB; two writers on one session;
+           deletions seen from the other replica. Not part of --short unless named
+  import   what docker pushed to a docker-registry, folder and bucket, is taken over in place (10,000 tags). Not
+           part of --short unless named; --on files is the folder, --on replicas the bucket
+  faults   store, database, disk and client fail in many ways; writes docs/faults.md; root only
   --short  a few small rounds that check correctness only
+  --fault TEXT only the faults whose line holds this text; no document is written then
   --minutes N  how long race takes on each topology
   --folder where the data goes (default: the system's temporary folder; memory needs 34 GiB)";
 
@@ -51,6 +70,8 @@ pub(crate) struct Soak {
     rounds: Option<u32>,
     minutes: Option<u32>,
     topologies: Vec<Topology>,
+    /// A text that faults have to hold to be done.
+    fault: String,
     /// Whether SeaweedFS may be installed.
     mode: Mode,
     dice: Dice,
@@ -69,7 +90,13 @@ const TESTS: &[(&str, Test)] = &[
     ("certs", certs::run),
     ("drain", drain::run),
     ("race", race::run),
+    ("failover", failover::run),
+    ("import", import::run),
+    ("faults", faults::run),
 ];
+
+/// What `--short` leaves out unless it is named: it takes longer than the others.
+const NAMED_ONLY: &[&str] = &["failover", "import"];
 
 /// Runs the chosen tests, all of them even if one fails.
 ///
@@ -78,7 +105,7 @@ const TESTS: &[(&str, Test)] = &[
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let (mut chosen, mut short, mut rounds, mut seed, mut gantry, mut parent) =
         (Vec::new(), false, None, None, None, std::env::temp_dir());
-    let (mut minutes, mut topologies) = (None, Vec::new());
+    let (mut minutes, mut topologies, mut fault) = (None, Vec::new(), String::new());
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
@@ -93,6 +120,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
                 minutes = Some(value()?.parse().map_err(|e| format!("--minutes: {e}"))?);
             }
             "--on" => topologies.push(value()?.parse()?),
+            "--fault" => fault = value()?,
             "--no-install" => {}
             "--seed" => seed = Some(value()?.parse().map_err(|e| format!("--seed: {e}"))?),
             "--gantry" => gantry = Some(value()?),
@@ -107,7 +135,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         }
     }
     if chosen.is_empty() {
-        chosen.extend(TESTS);
+        let usual = |(name, _): &&(&str, Test)| !(short && NAMED_ONLY.contains(name));
+        chosen.extend(TESTS.iter().filter(usual));
     }
     if topologies.is_empty() {
         topologies.extend(Topology::ALL);
@@ -121,6 +150,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         rounds,
         minutes,
         topologies,
+        fault,
         mode: Mode::of(args),
         dice: Dice::new(seed),
         folder,

@@ -205,6 +205,10 @@ const STEPS: [Step; 12] = [
         needs: &[
             GO,
             OPENSSL,
+            CURL,
+            POSTGRES,
+            need("psql", "postgresql-client-15", "makes many rows"),
+            need("sqlite3", "sqlite3", "makes many rows"),
             need("wrk", "wrk", "loads the servers"),
             need("nginx", "nginx-light", "a server to compare with"),
             need(
@@ -212,18 +216,18 @@ const STEPS: [Step; 12] = [
                 "docker-registry",
                 "a server to compare with",
             ),
-            CURL,
-            POSTGRES,
         ],
         tools: &[SEAWEEDFS],
         run: |tally, setting| {
             tally.check("cargo xtask bench --short", || {
                 bench::run(&short(&setting.binary)).map(|()| String::new())
             });
-            tally.check("cargo xtask bench s3 --short", || {
-                let args = [vec!["s3".to_owned()], short(&setting.binary)].concat();
-                bench::run(&args).map(|()| String::new())
-            });
+            for command in ["s3", "scale", "gc"] {
+                let args = [vec![command.to_owned()], short(&setting.binary)].concat();
+                tally.check(&format!("cargo xtask bench {command} --short"), || {
+                    bench::run(&args).map(|()| String::new())
+                });
+            }
         },
     },
 ];

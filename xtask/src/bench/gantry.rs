@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use super::load::{Target, succeed};
 use super::process::Server;
+use crate::cmd::Cmd;
 use crate::port::free_port;
 
 const PASSWORD: &str = "Bench-Passw0rd-1";
 
 /// The program under test, copied so that a rebuild does not change it midway.
+#[derive(Clone)]
 pub(crate) struct Binary {
     program: PathBuf,
     log: PathBuf,
@@ -159,6 +161,40 @@ impl Gantry {
         self.target.url.trim_start_matches("https://")
     }
 
+    /// Creates a user with no rights yet.
+    pub(crate) fn create_user(&self, name: &str, password: &str) -> Result<(), String> {
+        let body = format!(
+            r#"{{"username":"{name}","password":"{password}","email":"{name}@example.test","realname":"{name}"}}"#
+        );
+        let status = Cmd::local("curl")
+            .words("-sS -o /dev/null -w %{http_code} -H Content-Type:application/json -X POST --cacert")
+            .arg(&self.target.ca)
+            .arg("-u")
+            .arg(format!("admin:{PASSWORD}"))
+            .arg("-d")
+            .arg(body)
+            .arg(format!("{}/api/v2.0/users", self.target.url))
+            .text()?;
+        if status == "201" {
+            return Ok(());
+        }
+        Err(format!("creating the user {name} answered {status}"))
+    }
+
+    /// A metric without labels, as it is now.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64, String> {
+        let answer = ask(self.metrics, "/metrics")?;
+        let value = |line: &str| {
+            line.strip_prefix(name)?
+                .strip_prefix(' ')?
+                .trim()
+                .parse()
+                .ok()
+        };
+        let found = answer.lines().find_map(value);
+        found.ok_or(format!("there is no metric {name}"))
+    }
+
     fn address(&self) -> SocketAddr {
         self.listen()
             .parse()
@@ -168,6 +204,13 @@ impl Gantry {
 
 /// The status of one plain HTTP request.
 fn get(address: SocketAddr, path: &str) -> Result<u16, String> {
+    let answer = ask(address, path)?;
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    status.ok_or("no status line".to_owned())
+}
+
+/// The whole answer to one plain HTTP request.
+fn ask(address: SocketAddr, path: &str) -> Result<String, String> {
     let attempt = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -179,7 +222,5 @@ fn get(address: SocketAddr, path: &str) -> Result<u16, String> {
         stream.read_to_end(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    let answer = attempt().map_err(|e| e.to_string())?;
-    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-    status.ok_or("no status line".to_owned())
+    attempt().map_err(|e| e.to_string())
 }

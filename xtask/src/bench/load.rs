@@ -80,6 +80,13 @@ impl Load {
         command
     }
 
+    /// A sub-command that does not speak to the server under test.
+    pub(crate) fn plain(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(name).stdin(Stdio::null());
+        command
+    }
+
     /// Runs a sub-command to its end.
     pub(crate) fn run<S: AsRef<OsStr>>(
         &self,

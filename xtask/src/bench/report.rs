@@ -10,7 +10,7 @@ use super::{Bench, Options};
 
 /// A promise about a figure.
 pub(super) struct Goal {
-    what: &'static str,
+    what: String,
     bound: Bound,
     measured: Option<Spread>,
     unit: &'static str,
@@ -25,13 +25,13 @@ pub(super) enum Bound {
 
 impl Goal {
     pub(super) fn new(
-        what: &'static str,
+        what: impl Into<String>,
         bound: Bound,
         measured: Option<Spread>,
         unit: &'static str,
     ) -> Self {
         Self {
-            what,
+            what: what.into(),
             bound,
             measured,
             unit,
@@ -52,6 +52,7 @@ impl Goal {
 pub(super) fn document(bench: &Bench, results: &Results, options: &Options) -> String {
     let mut text = String::from(bench.preface);
     conditions(&mut text, options);
+    text.push_str("## Targets\n\n");
     targets(&mut text, &(bench.goals)(results));
     for case in bench.cases {
         table(&mut text, case, results);
@@ -60,22 +61,20 @@ pub(super) fn document(bench: &Bench, results: &Results, options: &Options) -> S
 }
 
 fn conditions(text: &mut String, options: &Options) {
-    let first_line = |program: &str, args: &[&str]| {
-        let output = Command::new(program)
-            .args(args)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .ok()?;
-        let all = [output.stdout, output.stderr].concat();
-        Some(
-            String::from_utf8_lossy(&all)
-                .lines()
-                .next()?
-                .trim()
-                .to_owned(),
-        )
-    };
-    let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+    let nginx = or_unknown(first_line("nginx", &["-v"])).replace("nginx version: ", "");
+    let registry = or_unknown(first_line("docker-registry", &["--version"])).replace(
+        "docker-registry github.com/docker/distribution",
+        "docker-registry",
+    );
+    let _ = writeln!(
+        text,
+        "{}, {nginx}, {registry}.\n",
+        run_of_today(options.rounds as usize)
+    );
+}
+
+/// When, from what and on what machine a run is.
+pub(super) fn run_of_today(rounds: usize) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()
@@ -84,24 +83,33 @@ fn conditions(text: &mut String, options: &Options) {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let day = or_unknown(first_line("date", &["-u", "+%Y-%m-%d"]));
     let kernel = or_unknown(first_line("uname", &["-r"]));
-    let nginx = or_unknown(first_line("nginx", &["-v"])).replace("nginx version: ", "");
-    let registry = or_unknown(first_line("docker-registry", &["--version"])).replace(
-        "docker-registry github.com/docker/distribution",
-        "docker-registry",
-    );
     let commit = or_unknown(first_line("git", &["rev-parse", "--short", "HEAD"]));
-    let _ = writeln!(
-        text,
-        "Run of {day}: {} rounds, commit {commit}, {cores} cores of {}, Linux {kernel}, {nginx}, {registry}.\n",
-        options.rounds,
+    format!(
+        "Run of {day}: {rounds} rounds, commit {commit}, {cores} cores of {}, Linux {kernel}",
         or_unknown(model)
-    );
+    )
 }
 
-fn targets(text: &mut String, goals: &[Goal]) {
+fn first_line(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .ok()?;
+    let all = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&all);
+    Some(text.lines().next()?.trim().to_owned())
+}
+
+fn or_unknown(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The table of what was promised and whether it holds.
+pub(super) fn targets(text: &mut String, goals: &[Goal]) {
     let _ = writeln!(
         text,
-        "## Targets\n\n| what | target | measured | met |\n|---|---|---|---|"
+        "| what | target | measured | met |\n|---|---|---|---|"
     );
     for goal in goals {
         let target = match goal.bound {
@@ -156,7 +164,8 @@ fn table(text: &mut String, case: &Case, results: &Results) {
     }
 }
 
-fn show(spread: Spread) -> String {
+/// A median with the smallest and the largest.
+pub(super) fn show(spread: Spread) -> String {
     format!(
         "{} ({}–{})",
         number(spread.median),
@@ -166,15 +175,19 @@ fn show(spread: Spread) -> String {
 }
 
 /// Three significant digits, and thousands set apart.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
         return "0".to_owned();
     }
     if size >= 1000.0 {
-        let whole = format!("{value:.0}");
-        let (head, tail) = whole.split_at(whole.len() - 3);
-        return format!("{head},{tail}");
+        let mut whole = format!("{value:.0}");
+        let mut at = whole.len();
+        while at > 3 && whole.as_bytes()[at - 4].is_ascii_digit() {
+            at -= 3;
+            whole.insert(at, ',');
+        }
+        return whole;
     }
     let digits = if size >= 100.0 {
         0
@@ -197,6 +210,7 @@ mod tests {
     #[test]
     fn numbers_have_three_digits() {
         for (value, text) in [
+            (1_000_000.0, "1,000,000"),
             (65_432.1, "65,432"),
             (999.4, "999"),
             (12.34, "12.3"),

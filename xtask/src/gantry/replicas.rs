@@ -12,10 +12,8 @@ use crate::postgres::Durability;
 
 /// What there is besides the servers. Fields are dropped in this order: balancer, storage.
 pub(super) struct Around {
-    balancer: balancer::Process,
+    pub(super) balancer: balancer::Process,
     pub(super) backing: Backing,
-    /// The settings that all servers share.
-    pub(super) settings: Vec<(String, String)>,
 }
 
 impl Around {
@@ -41,6 +39,8 @@ pub(super) struct Place<'a> {
     /// `HOST:PORT` of the balancer.
     pub(super) public: &'a str,
     pub(super) namespace: Option<&'a Namespace>,
+    /// Whether the database is one that may be crashed.
+    pub(super) durability: Durability,
 }
 
 /// Starts everything. The servers start at the same moment, as replicas do where a whole cluster comes
@@ -51,7 +51,7 @@ pub(super) fn start(
     place: &Place<'_>,
     more: &[(String, String)],
 ) -> Result<(Vec<Server>, Around), String> {
-    let backing = Backing::start(binary, Durability::Fast)?;
+    let backing = Backing::start(binary, place.durability)?;
     let settings = [backing.settings(), in_front(place), more.to_vec()].concat();
     let mut servers = Vec::new();
     let mut listen = Vec::new();
@@ -71,12 +71,7 @@ pub(super) fn start(
     let backends: Vec<&str> = listen.iter().map(String::as_str).collect();
     let log = data.with_extension("balancer.log");
     let balancer = balancer::Process::start(place.namespace, place.public, &backends, &log)?;
-    let around = Around {
-        balancer,
-        backing,
-        settings,
-    };
-    Ok((servers, around))
+    Ok((servers, Around { balancer, backing }))
 }
 
 /// The settings that come of the balancer: whom to believe, and the name that clients use.

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use super::ADMIN_PASSWORD;
 use crate::cmd::{Cmd, last_lines};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, copy};
 
 /// The process; dropping it stops it. The data folder is its maker's, and its log lies beside it.
 pub(super) struct Server {
     daemon: Daemon,
+    /// What it was started by.
+    command: Command,
+    settings: Vec<(String, String)>,
+    listen: String,
     metrics: String,
     data: PathBuf,
 }
@@ -35,7 +39,10 @@ impl Server {
             .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
             .envs(settings.iter().map(|(name, value)| (name, value)));
         Ok(Self {
-            daemon: Daemon::start("gantry", command, &log_beside(data))?,
+            daemon: Daemon::start("gantry", copy(&command), &log_beside(data))?,
+            command,
+            settings: settings.to_vec(),
+            listen: listen.to_owned(),
             metrics,
             data: data.to_owned(),
         })
@@ -53,6 +60,39 @@ impl Server {
         })
     }
 
+    /// A crash: SIGKILL.
+    pub(super) fn kill(&mut self) -> Result<(), String> {
+        self.daemon
+            .stop_by("KILL", Duration::from_secs(10))
+            .map(|_| ())
+    }
+
+    /// Starts one that has ended again, as it was started before, and waits until it is ready.
+    pub(super) fn start_again(&mut self) -> Result<(), String> {
+        self.daemon = Daemon::start("gantry", copy(&self.command), &log_beside(&self.data))?;
+        self.wait_ready()
+    }
+
+    /// Its settings, as environment variables.
+    pub(super) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// `HOST:PORT` of the public listener.
+    pub(super) fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
+    /// Fails where it has ended, or where something in it has panicked.
+    pub(super) fn check_alive(&mut self) -> Result<(), String> {
+        self.daemon.check_alive()?;
+        self.check_log(is_panic)
+    }
+
     /// `HOST:PORT` of the listener for metrics and health.
     pub(super) fn metrics(&self) -> &str {
         &self.metrics
@@ -62,13 +102,17 @@ impl Server {
         &self.data
     }
 
-    /// Asks it to end, and fails where it does not, or where its log holds an error or a panic.
-    pub(super) fn finish(&mut self) -> Result<Duration, String> {
-        let took = self.daemon.stop(Duration::from_secs(30))?;
+    /// Asks it to end, and fails where it does not.
+    pub(super) fn stop(&mut self) -> Result<Duration, String> {
+        self.daemon.stop(Duration::from_secs(30))
+    }
+
+    /// Fails where its log holds a line that `bad` picks.
+    pub(super) fn check_log(&self, bad: fn(&str) -> bool) -> Result<(), String> {
         let log = self.daemon.log();
-        let bad: Vec<&str> = log.lines().filter(|line| is_error(line)).collect();
+        let bad: Vec<&str> = log.lines().filter(|line| bad(line)).collect();
         if bad.is_empty() {
-            return Ok(took);
+            return Ok(());
         }
         Err(format!(
             "{} errors in the log: {}",
@@ -79,8 +123,13 @@ impl Server {
 }
 
 /// A line of the server's log that means a person must act.
-fn is_error(line: &str) -> bool {
-    line.contains(" ERROR ") || line.contains(r#""level":"ERROR""#) || line.contains("panicked at")
+pub(super) fn is_error(line: &str) -> bool {
+    line.contains(" ERROR ") || line.contains(r#""level":"ERROR""#) || is_panic(line)
+}
+
+/// A line of the server's log that no failure around it excuses.
+pub(super) fn is_panic(line: &str) -> bool {
+    line.contains("panicked at")
 }
 
 fn log_beside(data: &Path) -> PathBuf {

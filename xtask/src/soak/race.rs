@@ -6,10 +6,10 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Soak;
+use super::{REPLICA_NEEDS, Soak};
 use crate::bench::load::{Figures, Target, figures_of, outcome};
 use crate::gantry::{ADMIN_PASSWORD, Gantry};
-use crate::install::{Need, ensure, need};
+use crate::install::ensure;
 use crate::tools::SEAWEEDFS;
 use crate::topology::Topology;
 
@@ -18,19 +18,9 @@ const GRACE: u64 = 5;
 /// How long after the last request and the grace the last of it may stay.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// What replicas take beyond the needs of all soak tests.
-const NEEDS: [Need; 2] = [
-    need("curl", "curl", "asks the S3 server"),
-    need(
-        "/usr/lib/postgresql/15/bin/postgres",
-        "postgresql-15",
-        "the replicas run on it",
-    ),
-];
-
 pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
     if soak.topologies.contains(&Topology::Replicas) {
-        ensure(&NEEDS, soak.mode)?;
+        ensure(&REPLICA_NEEDS, soak.mode)?;
         SEAWEEDFS.ensure(soak.mode)?;
     }
     for topology in soak.topologies.clone() {

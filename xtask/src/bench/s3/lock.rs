@@ -116,16 +116,18 @@ mod tests {
                 .arg(script)
                 .arg(postgres.url())
                 .folder("/")
-                .run()
         };
-        psql("create table held (n int)").unwrap();
+        psql("create table held (n int)").run().unwrap();
         let watch = LockWatch::start(&postgres.url(), scratch.path()).unwrap();
-        let holds = "begin; lock table held; select pg_sleep(1); commit";
+        let holds = "begin; lock table held; select pg_sleep(3); commit";
+        let is_held = "select count(*) from pg_locks where relation = 'held'::regclass and granted";
         std::thread::scope(|scope| {
-            let first = scope.spawn(|| psql(holds));
-            sleep(Duration::from_millis(200));
-            psql("select * from held").unwrap();
-            first.join().unwrap().unwrap();
+            let first = scope.spawn(|| psql(holds).text().unwrap());
+            while psql(is_held).text().unwrap().trim() == "0" {
+                sleep(Duration::from_millis(20));
+            }
+            psql("select * from held").text().unwrap();
+            first.join().unwrap();
         });
         let seen = watch.finish(5).unwrap();
         assert!(seen.waits > 0, "{seen:?}");

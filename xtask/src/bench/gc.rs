@@ -1,0 +1,90 @@
+//! `cargo xtask bench gc`: how fast garbage goes, what that does to clients, and what it costs beside much that lives.
+
+mod beside;
+mod cost;
+mod garbage;
+mod page;
+mod speed;
+
+use super::paper::{self, Part};
+use super::scale::seed::Size;
+use super::stage::{Options, Setup, Stage};
+use crate::topology::Topology;
+use garbage::Collection;
+
+/// Runs it on each topology and writes the document.
+///
+/// # Errors
+/// A program is missing, a server fails, a client's request fails, or garbage stays. A missed target is no error.
+pub(super) fn run(args: &[String]) -> Result<(), String> {
+    let Some(options) = Options::parse(args)? else {
+        return Ok(());
+    };
+    let setup = Setup::new(options)?;
+    let mut parts = Vec::new();
+    for topology in setup.options.topologies.clone() {
+        let part = one(&setup, topology);
+        parts.push(part.map_err(|error| format!("on {topology}: {error}"))?);
+    }
+    paper::publish(&setup.options, &parts)
+}
+
+fn one(setup: &Setup, topology: Topology) -> Result<Part, String> {
+    let plan = Plan::of(topology, &setup.options);
+    let few = Stage::new(setup, topology, "few")?;
+    let many = Stage::new(setup, topology, "many")?;
+    let mut few = Collection::start(&few, FEW)?;
+    let speed = speed::measure(&mut few, &plan)?;
+    let beside = beside::measure(&mut few, &plan, &speed)?;
+    let mut many = Collection::start(&many, plan.many)?;
+    let cost = cost::measure(&mut few, &mut many, &plan)?;
+    few.end()?;
+    many.end()?;
+    Ok(page::part(topology, &plan, &speed, &beside, &cost))
+}
+
+/// What lives where there is little.
+const FEW: Size = Size {
+    repositories: 1_000,
+    crowd: 10,
+};
+
+/// How much of everything.
+struct Plan {
+    rounds: usize,
+    /// Garbage of a round of the speed.
+    garbage: u64,
+    /// Garbage of a round of the comparison.
+    compared: u64,
+    /// What lives where there is much.
+    many: Size,
+    /// Seconds in which clients are watched.
+    window: u32,
+}
+
+impl Plan {
+    fn of(topology: Topology, options: &Options) -> Self {
+        if options.short {
+            return Self {
+                rounds: options.rounds,
+                garbage: 1_000,
+                compared: 500,
+                many: Size {
+                    repositories: 3_000,
+                    crowd: 10,
+                },
+                window: 3,
+            };
+        }
+        Self {
+            rounds: options.rounds,
+            garbage: match topology {
+                Topology::Files => 100_000,
+                Topology::Replicas => 20_000,
+            },
+            compared: 10_000,
+            many: Size::MILLION,
+            window: 10,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a throttled collection does to clients: windows in which it runs against windows in which it is paused.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::Plan;
+use super::garbage::Collection;
+use super::speed::Speed;
+use crate::bench::load::Figures;
+use crate::bench::result::Spread;
+
+/// Figures of clients, round by round.
+pub(super) struct Beside {
+    /// Blobs a minute that the collection was told.
+    pub(super) rate: u64,
+    pub(super) paused: Vec<Figures>,
+    pub(super) collecting: Vec<Figures>,
+    /// Links and objects that went in each window with the collection, by the minute.
+    pub(super) links: Vec<f64>,
+    pub(super) objects: Vec<f64>,
+}
+
+impl Beside {
+    /// A figure while it collects, over the same while it is paused.
+    pub(super) fn ratio(&self, figure: &str) -> Option<Spread> {
+        let pairs = self.collecting.iter().zip(&self.paused);
+        Spread::of(
+            pairs
+                .filter_map(|(with, without)| Some(with.get(figure)? / without.get(figure)?))
+                .collect(),
+        )
+    }
+}
+
+/// How long processes take to follow, with some margin.
+const FOLLOW: Duration = Duration::from_millis(1_500);
+
+pub(super) fn measure(
+    collection: &mut Collection<'_>,
+    plan: &Plan,
+    speed: &Speed,
+) -> Result<Beside, String> {
+    let median = speed
+        .spread()
+        .ok_or("no round of the speed was run")?
+        .median;
+    let rate = (median / 2.0) as u64;
+    collection.steer(&format!("rate {rate}"))?;
+    let mut beside = Beside {
+        rate,
+        paused: Vec::new(),
+        collecting: Vec::new(),
+        links: Vec::new(),
+        objects: Vec::new(),
+    };
+    // Pushes what is pulled, and is not counted.
+    watch(collection, 1)?;
+    for round in 0..plan.rounds {
+        for turn in 0..2 {
+            if (round + turn) % 2 == 0 {
+                beside.paused.push(watch(collection, plan.window)?);
+            } else {
+                with_collection(collection, plan, &mut beside)?;
+            }
+        }
+    }
+    collection.steer("rate 0")?;
+    Ok(beside)
+}
+
+/// As much garbage as takes a little longer than the window: links go first, then objects, each at the rate.
+fn with_collection(
+    collection: &mut Collection<'_>,
+    plan: &Plan,
+    beside: &mut Beside,
+) -> Result<(), String> {
+    let window = f64::from(plan.window);
+    let blobs = (beside.rate as f64 / 60.0 * (window * 0.6 + FOLLOW.as_secs_f64())) as u64;
+    collection.make(blobs)?;
+    let before = collection.counts()?;
+    collection.steer("resume")?;
+    collection.wait(|now| now.links > before.links)?;
+    let begin = collection.counts()?;
+    beside.collecting.push(watch(collection, plan.window)?);
+    let end = collection.counts()?;
+    let by_minute = |count: u64| count as f64 * 60.0 / window;
+    beside.links.push(by_minute(end.links - begin.links));
+    beside.objects.push(by_minute(end.objects - begin.objects));
+    collection.wait(|now| now.objects >= before.objects + blobs)?;
+    collection.steer("pause")?;
+    sleep(FOLLOW);
+    Ok(())
+}
+
+fn watch(collection: &Collection<'_>, seconds: u32) -> Result<Figures, String> {
+    let seconds = seconds.to_string();
+    collection.load(&[
+        "paced", "-seconds", &seconds, "-pushes", "20", "-pulls", "200",
+    ])
+}

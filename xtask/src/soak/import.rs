@@ -1,0 +1,68 @@
+//! What docker pushed to a docker-registry is taken over in place: all of it is served, no byte of it is copied,
+//! and whatever is deleted here, the old registry goes on, until its objects are adopted.
+
+mod census;
+mod objects;
+mod old;
+mod takeover;
+
+use super::{REPLICA_NEEDS, Soak};
+use crate::bench::load::Target;
+use crate::gantry::{ADMIN_PASSWORD, Gantry};
+use crate::install::{Need, ensure, need};
+use crate::tools::SEAWEEDFS;
+use crate::topology::Topology;
+use old::{Images, Old};
+use takeover::Takeover;
+
+/// What this takes beyond the needs of all soak tests.
+const NEEDS: [Need; 3] = [
+    need("dockerd", "docker.io", "fills the old registry"),
+    need("docker-registry", "docker-registry", "is the old registry"),
+    need("curl", "curl", "asks the server's API"),
+];
+
+pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
+    ensure(&NEEDS, soak.mode)?;
+    if soak.topologies.contains(&Topology::Replicas) {
+        ensure(&REPLICA_NEEDS, soak.mode)?;
+        SEAWEEDFS.ensure(soak.mode)?;
+    }
+    let (images, tags) = if soak.short { (10, 300) } else { (200, 10_000) };
+    let folder = soak.folder.join("import-images");
+    let images = Images::make(&folder, images)?;
+    for topology in soak.topologies.clone() {
+        one(soak, topology, &images, tags).map_err(|error| format!("on {topology}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn one(soak: &Soak, topology: Topology, images: &Images, tags: usize) -> Result<(), String> {
+    let folder = soak.folder.join(&format!("import-{topology}"));
+    let settings = [
+        ("GANTRY_GC__GRACE_SECS", "1"),
+        ("GANTRY_GC__HOLD_SECS", "1"),
+    ];
+    let binary = soak.binary.path();
+    let gantry = Gantry::on_loopback(binary, &folder.join("data"), topology, &settings)?;
+    let old = Old::new(&folder, &gantry)?;
+    old.fill(soak, images, tags)?;
+    let mut takeover = Takeover {
+        soak,
+        target: Target {
+            url: format!("https://{}", gantry.address()),
+            ca: gantry.ca(),
+            login: Some(("admin".to_owned(), ADMIN_PASSWORD.to_owned())),
+        },
+        before: old.census(soak, images.names())?,
+        stored: gantry.objects()?,
+        gantry,
+        old,
+        folder,
+    };
+    takeover.import(images.names().len(), tags)?;
+    takeover.delete_and_keep(images)?;
+    takeover.adopt_and_delete(images)?;
+    eprintln!("  {topology}: {}", takeover.gantry.finish()?);
+    Ok(())
+}
