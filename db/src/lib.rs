@@ -286,9 +286,9 @@ impl Db {
                 Ok(Tx::sqlite_snapshot(readers.begin().await.map_err(begun)?))
             }
             Backend::Postgres(pool) => {
+                let connection = pool.acquire().await.map_err(begun)?;
                 let begin = "begin isolation level repeatable read read only";
-                let tx = pool.begin_with(begin).await.map_err(begun)?;
-                Ok(Tx::postgres_writer(tx))
+                Tx::postgres_writer(connection, begin).await.map_err(begun)
             }
         }
     }
@@ -308,14 +308,22 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.write(work).await,
             Backend::Postgres(pool) => {
-                let begun = pool.begin().await;
-                let mut tx =
-                    Tx::postgres_writer(begun.map_err(|error| Error::Statement("begin", error))?);
-                let done = work(&mut tx).await?;
-                tx.commit()
-                    .await
-                    .map_err(|error| Error::Commit(Arc::new(error)))?;
-                Ok(done)
+                let begun = |error| Error::Statement("begin", error);
+                let connection = pool.acquire().await.map_err(begun)?;
+                let begin = Tx::postgres_writer(connection, "begin").await;
+                let mut tx = begin.map_err(begun)?;
+                match work(&mut tx).await {
+                    Ok(done) => {
+                        let committed = tx.end("commit").await;
+                        committed.map_err(|error| Error::Commit(Arc::new(error)))?;
+                        Ok(done)
+                    }
+                    Err(error) => {
+                        // Where it fails the connection is closed, and that undoes it too.
+                        let _ = tx.end("rollback").await;
+                        Err(error)
+                    }
+                }
             }
         }
     }

@@ -2,16 +2,16 @@
 //! values, and rows that are parsed into model types.
 
 use std::fmt::Display;
+use std::io;
 use std::str::FromStr;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use model::{AccountId, BlobId, Digest, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{
-    AssertSqlSafe, PgConnection, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Transaction,
-};
+use sqlx::{AssertSqlSafe, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Transaction};
 
 use tracing::{Instrument as _, Span, field};
 
@@ -29,13 +29,68 @@ enum Connection {
     SqliteWriter(SqliteConnection),
     SqliteReader(PoolConnection<Sqlite>),
     SqliteSnapshot(Transaction<'static, Sqlite>),
-    PostgresWriter(Transaction<'static, Postgres>),
-    PostgresReader(PoolConnection<Postgres>),
+    PostgresWriter(Lent),
+    PostgresReader(Lent),
 }
 
 enum Dialect<'t> {
     Sqlite(&'t mut SqliteConnection),
-    Postgres(&'t mut PgConnection),
+    Postgres(&'t mut Lent),
+}
+
+/// How long a statement may take that is not read row by row. A server that says nothing more would hold
+/// the connection for ever, and in the end all of them.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection to PostgreSQL. It goes back to the pool unless it may be in the midst of something.
+struct Lent {
+    connection: PoolConnection<Postgres>,
+    amid: bool,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.amid {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl Lent {
+    fn new(connection: PoolConnection<Postgres>) -> Self {
+        Self {
+            connection,
+            amid: false,
+        }
+    }
+
+    /// Begins or ends a transaction.
+    async fn turn(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.amid = true;
+        sqlx::query::<Postgres>(sql)
+            .execute(&mut *self.connection)
+            .in_time()
+            .await
+            .map(|_| ())
+    }
+}
+
+/// Waits for a statement no longer than [`PATIENCE`].
+trait InTime<T> {
+    async fn in_time(self) -> Result<T, sqlx::Error>;
+}
+
+impl<T, F: Future<Output = Result<T, sqlx::Error>>> InTime<T> for F {
+    async fn in_time(self) -> Result<T, sqlx::Error> {
+        match tokio::time::timeout(PATIENCE, self).await {
+            Ok(done) => done,
+            Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+fn timed_out(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 impl Tx {
@@ -47,12 +102,18 @@ impl Tx {
         Self::new(Connection::SqliteReader(connection))
     }
 
-    pub(crate) fn postgres_writer(transaction: Transaction<'static, Postgres>) -> Self {
-        Self::new(Connection::PostgresWriter(transaction))
+    /// Begins a transaction with a statement.
+    pub(crate) async fn postgres_writer(
+        connection: PoolConnection<Postgres>,
+        begin: &'static str,
+    ) -> Result<Self, sqlx::Error> {
+        let mut lent = Lent::new(connection);
+        lent.turn(begin).await?;
+        Ok(Self::new(Connection::PostgresWriter(lent)))
     }
 
     pub(crate) fn postgres_reader(connection: PoolConnection<Postgres>) -> Self {
-        Self::new(Connection::PostgresReader(connection))
+        Self::new(Connection::PostgresReader(Lent::new(connection)))
     }
 
     pub(crate) fn sqlite_snapshot(transaction: Transaction<'static, Sqlite>) -> Self {
@@ -66,11 +127,13 @@ impl Tx {
         }
     }
 
-    pub(crate) async fn commit(self) -> std::result::Result<(), sqlx::Error> {
-        match self.connection {
-            Connection::PostgresWriter(transaction) => transaction.commit().await,
-            _ => Ok(()),
+    /// Ends a transaction on PostgreSQL with `commit` or `rollback`.
+    pub(crate) async fn end(mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        if let Connection::PostgresWriter(lent) = &mut self.connection {
+            lent.turn(sql).await?;
+            lent.amid = false;
         }
+        Ok(())
     }
 
     /// Says that the transaction changes something that caches hold.
@@ -125,8 +188,9 @@ impl Tx {
             Connection::SqliteWriter(connection) => Dialect::Sqlite(connection),
             Connection::SqliteReader(connection) => Dialect::Sqlite(connection),
             Connection::SqliteSnapshot(transaction) => Dialect::Sqlite(transaction),
-            Connection::PostgresWriter(transaction) => Dialect::Postgres(transaction),
-            Connection::PostgresReader(connection) => Dialect::Postgres(connection),
+            Connection::PostgresWriter(lent) | Connection::PostgresReader(lent) => {
+                Dialect::Postgres(lent)
+            }
         }
     }
 }
@@ -190,7 +254,7 @@ macro_rules! run {
                 }
                 query.$method(connection).await.map(|$found| $map)
             }
-            Dialect::Postgres(connection) => {
+            Dialect::Postgres(lent) => {
                 let mut query = sqlx::query::<Postgres>($self.sql);
                 for value in $self.values {
                     query = match value {
@@ -199,7 +263,9 @@ macro_rules! run {
                         Value::Bytes(value) => query.bind(value),
                     };
                 }
-                query.$method(connection).await.map(|$found_pg| $map_pg)
+                let done = query.$method(&mut *lent.connection).in_time().await;
+                lent.amid |= done.as_ref().is_err_and(timed_out);
+                done.map(|$found_pg| $map_pg)
             }
         };
         result.map_err(|error| refine(name, error))
@@ -267,8 +333,8 @@ impl Query<'_> {
                     take(Row::Sqlite(row.map_err(|error| refine(name, error))?))?;
                 }
             }
-            Dialect::Postgres(connection) => {
-                let mut rows = sqlx::query::<Postgres>(self.sql).fetch(connection);
+            Dialect::Postgres(lent) => {
+                let mut rows = sqlx::query::<Postgres>(self.sql).fetch(&mut *lent.connection);
                 while let Some(row) = rows.next().await {
                     take(Row::Postgres(row.map_err(|error| refine(name, error))?))?;
                 }
