@@ -150,7 +150,9 @@ fn row(seen: &Figures) -> String {
     let of = |key: &str| seen.get(key).copied().unwrap_or(0.0);
     let answers = |prefix: &str| -> f64 {
         let server = |(key, _): &(&String, &f64)| key.starts_with(prefix);
-        seen.iter().filter(server).map(|(_, count)| count).sum()
+        seen.iter()
+            .filter(server)
+            .fold(0.0, |sum, (_, count)| sum + count)
     };
     format!(
         "away for {:.1} s; {:.0} cut, {:.0} answers of 5xx; cut at {:.0} MiB, went on {:.0} times, the last time at {:.0} MiB, \
