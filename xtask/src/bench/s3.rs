@@ -117,6 +117,8 @@ struct Scale {
     pull: &'static str,
     commit: &'static str,
     seconds: u32,
+    /// How often locks are looked at meanwhile, at least.
+    looks: u32,
     /// How often each of the 200 clients pushes in one measurement.
     waves: &'static str,
     streams: &'static str,
@@ -129,6 +131,7 @@ impl Scale {
         pull: "256M",
         commit: "5G",
         seconds: 8,
+        looks: 32,
         waves: "10",
         streams: "64",
         stream_size: "256M",
@@ -138,6 +141,7 @@ impl Scale {
         pull: "32M",
         commit: "64M",
         seconds: 1,
+        looks: 1,
         waves: "1",
         streams: "8",
         stream_size: "16M",

@@ -61,12 +61,13 @@ impl Run<'_> {
             processes: &processes,
             behind: &postgres,
         };
-        let (load, folder, seconds) = (&self.load, self.stage.folder(), self.scale.seconds);
+        let (load, folder) = (&self.load, self.stage.folder());
+        let (seconds, looks) = (self.scale.seconds, self.scale.looks);
         load.wrk(&processes, &target, request, CONNECTIONS, 1)?;
         let work = || -> Result<Figures, String> {
             let watch = LockWatch::start(&room.database, folder)?;
             let mut figures = load.wrk(&processes, &target, request, CONNECTIONS, seconds)?;
-            let seen = watch.finish(seconds * 4)?;
+            let seen = watch.finish(looks)?;
             for reason in &seen.reasons {
                 eprintln!("waited for {reason}");
             }
