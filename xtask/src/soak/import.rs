@@ -22,6 +22,12 @@ const NEEDS: [Need; 3] = [
     need("curl", "curl", "asks the server's API"),
 ];
 
+/// Seconds that a blob is kept which nothing refers to: shorter than the import, which must not lose any by it,
+/// and longer than what lies between a blob and its manifest there.
+const GRACE: &str = "5";
+/// Seconds that the bytes of a blob are kept after it was given up.
+const HOLD: &str = "1";
+
 pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
     ensure(&NEEDS, soak.mode)?;
     if soak.topologies.contains(&Topology::Replicas) {
@@ -40,8 +46,8 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
 fn one(soak: &Soak, topology: Topology, images: &Images, tags: usize) -> Result<(), String> {
     let folder = soak.folder.join(&format!("import-{topology}"));
     let settings = [
-        ("GANTRY_GC__GRACE_SECS", "1"),
-        ("GANTRY_GC__HOLD_SECS", "1"),
+        ("GANTRY_GC__GRACE_SECS", GRACE),
+        ("GANTRY_GC__HOLD_SECS", HOLD),
     ];
     let binary = soak.binary.path();
     let gantry = Gantry::on_loopback(binary, &folder.join("data"), topology, &settings)?;

@@ -92,7 +92,7 @@ impl Takeover<'_> {
             return Ok((said, took, peak));
         }
         Err(format!(
-            "the import ended with {status}: {}",
+            "the import ended with {status} after {took:.1?}: {}",
             import.log_tail()
         ))
     }
