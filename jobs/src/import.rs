@@ -15,8 +15,8 @@ use db::{Db, Tx, manifest, project, repository, tag};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::manifest::ChildKind;
 use model::{
-    AccountId, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Tag,
-    Timestamp,
+    AccountId, Clock as _, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName,
+    SystemClock, Tag, Timestamp,
 };
 use storage::BlobStore;
 
@@ -82,7 +82,7 @@ pub async fn import(
         layout: &layout,
         sizes: &sizes,
         now,
-        lease: now.plus(options.grace),
+        grace: options.grace,
         done: Imported::default(),
     };
     for (name, found) in repositories(store, &layout).await? {
@@ -146,7 +146,7 @@ struct Import<'a> {
     layout: &'a Layout,
     sizes: &'a BTreeMap<Digest, u64>,
     now: Timestamp,
-    lease: Timestamp,
+    grace: Duration,
     done: Imported,
 }
 
@@ -216,7 +216,8 @@ impl Import<'_> {
         }
         for batch in known.chunks(BATCH) {
             let (target, batch) = (target.clone(), batch.to_vec());
-            let (now, lease) = (self.now, self.lease);
+            // Counted anew: an import may take longer than a lease.
+            let (now, lease) = (self.now, SystemClock.now().plus(self.grace));
             self.done.blobs += batch.len() as u64;
             let linked = self.db.write(move |tx| {
                 Box::pin(async move {

@@ -167,15 +167,15 @@ impl Registry {
             .await;
         let ended = match received {
             Ok(ended) => ended,
-            Err(error) => return Err(self.abandon(writing, error).await),
+            Err(error) => return Err(self.abandon(session, writing, error).await),
         };
         if ended.is_ok()
             && let Err(error) = right_size(extent, writing.size - at)
         {
-            return Err(self.abandon(writing, error).await);
+            return Err(self.abandon(session, writing, error).await);
         }
         if let Err(error) = self.checkpoint(permit, session, &mut writing).await {
-            return Err(self.abandon(writing, error).await);
+            return Err(self.abandon(session, writing, error).await);
         }
         ended?;
         Ok(writing.size)

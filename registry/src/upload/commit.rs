@@ -38,18 +38,21 @@ impl Registry {
             .receive(permit, session, &mut writing, first, &mut batches)
             .await;
         match received {
-            Err(error) => return Err(self.abandon(writing, error).await),
+            Err(error) => return Err(self.abandon(session, writing, error).await),
             Ok(Err(error)) => {
                 let kept = self.checkpoint(permit, session, &mut writing).await;
                 let error = kept.err().unwrap_or(error.into());
-                return Err(self.abandon(writing, error).await);
+                return Err(self.abandon(session, writing, error).await);
             }
             Ok(Ok(())) => {}
         }
         if let Err(error) = right_size(extent, writing.size - at) {
-            return Err(self.abandon(writing, error).await);
+            return Err(self.abandon(session, writing, error).await);
         }
-        let finished = writing.writer.finish(Vec::new()).await?;
+        let finished = match writing.writer.finish(Vec::new()).await {
+            Ok(finished) => finished,
+            Err(error) => return Err(self.reason(session, writing.epoch, error.into()).await),
+        };
         Ok((
             Object {
                 key: writing.key,

@@ -60,7 +60,7 @@ impl Registry {
         };
         match self.reserve(permit, session, &mut writing, extent).await {
             Ok(()) => Ok(writing),
-            Err(error) => Err(self.abandon(writing, error).await),
+            Err(error) => Err(self.abandon(session, writing, error).await),
         }
     }
 
@@ -264,10 +264,29 @@ impl Registry {
         }
     }
 
+    /// Why a write failed: whoever took the session over at its beginning removed this writer's object, which
+    /// is no failure of the store.
+    pub(super) async fn reason(
+        &self,
+        session: &Session,
+        epoch: Option<i64>,
+        error: Error,
+    ) -> Error {
+        let (Error::Storage(_), Some(epoch)) = (&error, epoch) else {
+            return error;
+        };
+        match self.row(session).await {
+            Ok(Some(row)) if row.epoch == epoch => error,
+            Ok(_) | Err(Error::UploadUnknown) => Error::UploadUnknown,
+            Err(_) => error,
+        }
+    }
+
     /// Ends in failure: nothing reaches the bytes any more when this returns, and those that no row names
     /// are gone.
-    pub(super) async fn abandon(&self, writing: Writing, error: Error) -> Error {
+    pub(super) async fn abandon(&self, session: &Session, writing: Writing, error: Error) -> Error {
         writing.writer.abandon().await;
+        let error = self.reason(session, writing.epoch, error).await;
         // A commit whose answer was lost may have made the row: the sweeper finds out.
         let uncertain = matches!(error, Error::Database(_));
         if writing.epoch.is_none() && !uncertain {
