@@ -67,7 +67,8 @@ impl Lent {
     /// Begins or ends a transaction.
     async fn turn(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         self.amid = true;
-        sqlx::query::<Postgres>(sql)
+        // Not prepared: it would take one more answer the first time.
+        sqlx::raw_sql(sql)
             .execute(&mut *self.connection)
             .in_time()
             .await
