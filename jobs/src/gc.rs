@@ -8,6 +8,7 @@ use db::gc::{self, Condemned, Reviewed};
 use db::{quota, setting};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tracing::instrument;
 
 use crate::{Jobs, Result};
@@ -54,8 +55,10 @@ const LINKS: i64 = 250;
 const OBJECTS: i64 = 1_000;
 /// Projects whose refunds are added at a time.
 const PROJECTS: i64 = 100;
-/// Turns of a throttled collection in a second, so that it is spread evenly.
-const TURNS: u64 = 5;
+/// Turns of a throttled collection in a second: short ones, for a client waits as long as one takes.
+const TURNS: u64 = 50;
+/// How long it goes on before it looks again how it is steered.
+const SPELL: Duration = Duration::from_secs(1);
 
 /// How the collection is steered.
 ///
@@ -89,29 +92,44 @@ impl Jobs {
     /// # Errors
     /// When the database or the store fails; the rest is collected the next time.
     pub async fn collect_garbage(&self) -> Result<()> {
-        let control = control(&self.db).await?;
-        if control.paused || !self.leads("gc").await? {
-            return Ok(());
-        }
-        self.progress.running.store(true, Ordering::Relaxed);
-        let rate = control.blobs_per_minute.unwrap_or(self.gc.blobs_per_minute);
-        let collected = self.collect_in_turns(rate).await;
-        let added = self.add_refunds().await;
+        let collected = self.collect_in_spells().await;
         self.progress.running.store(false, Ordering::Relaxed);
-        collected.and(added)
+        collected
     }
 
-    /// Reviews links and deletes objects by turns, so that a rate bounds both at once.
-    async fn collect_in_turns(&self, rate: u64) -> Result<()> {
-        let (links, objects) = (per_turn(rate, LINKS), per_turn(rate, OBJECTS));
+    async fn collect_in_spells(&self) -> Result<()> {
         loop {
+            let control = control(&self.db).await?;
+            if control.paused || !self.leads("gc").await? {
+                return Ok(());
+            }
+            self.progress.running.store(true, Ordering::Relaxed);
+            let rate = control.blobs_per_minute.unwrap_or(self.gc.blobs_per_minute);
+            let more = self.collect_in_turns(rate).await;
+            self.add_refunds().await?;
+            if !more? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reviews links and deletes objects by turns, so that a rate bounds both at once; whether more is
+    /// due when a spell is over.
+    async fn collect_in_turns(&self, rate: u64) -> Result<bool> {
+        let (links, objects) = (per_turn(rate, LINKS), per_turn(rate, OBJECTS));
+        let end = Instant::now() + SPELL;
+        loop {
+            let began = Instant::now();
             let reviewed = self.review_links(links).await?;
             let deleted = self.delete_condemned(objects).await?;
             let more = reviewed.looked_at as i64 == links || deleted as i64 == objects;
-            if !more || !self.leads("gc").await? {
-                return Ok(());
+            if !more {
+                return Ok(false);
             }
-            pause(rate, reviewed.unlinked.max(deleted)).await;
+            pace(began, rate, reviewed.unlinked.max(deleted)).await;
+            if Instant::now() >= end {
+                return Ok(true);
+            }
         }
     }
 
@@ -186,9 +204,11 @@ fn per_turn(rate: u64, most: i64) -> i64 {
         .clamp(1, most)
 }
 
-async fn pause(rate: u64, done: u64) {
+/// Waits until what was done since may have been.
+async fn pace(began: Instant, rate: u64, done: u64) {
     if rate > 0 {
-        tokio::time::sleep(Duration::from_secs_f64(done as f64 * 60.0 / rate as f64)).await;
+        let takes = Duration::from_secs_f64(done as f64 * 60.0 / rate as f64);
+        tokio::time::sleep_until(began + takes).await;
     }
 }
 
@@ -199,8 +219,8 @@ mod tests {
     #[test]
     fn a_throttled_collection_takes_small_turns() {
         assert_eq!(per_turn(0, 250), 250);
-        assert_eq!(per_turn(30_000, 250), 100);
-        assert_eq!(per_turn(600_000, 250), 250);
+        assert_eq!(per_turn(30_000, 250), 10);
+        assert_eq!(per_turn(900_000, 250), 250);
         assert_eq!(per_turn(10, 250), 1);
     }
 }

@@ -106,6 +106,29 @@ async fn nothing_goes_while_it_is_paused() {
 }
 
 #[tokio::test]
+async fn a_pause_stops_a_collection_that_runs() {
+    let server = impatient().await;
+    let admin = server.admin();
+    // One a second.
+    server.cli_prints(&["gc", "rate", "60"]).await;
+    for number in 0..12 {
+        let bytes = noise(&format!("paused {number}"), 1_000);
+        admin.push_blob("library/paused", bytes).await;
+    }
+    eventually(20, "the collection runs", async || {
+        (objects(&server) < 12).then_some(())
+    })
+    .await;
+    server.cli_prints(&["gc", "pause"]).await;
+    // It may be in the middle of a spell, and sleep at its end.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let left = objects(&server);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(objects(&server), left);
+    assert!(left > 0, "it went on");
+}
+
+#[tokio::test]
 async fn whoever_was_told_that_a_blob_is_there_finds_it() {
     let server = Server::with(&[("GANTRY_GC__GRACE_SECS", "4")]).await;
     let admin = server.admin();

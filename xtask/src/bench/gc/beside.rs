@@ -94,7 +94,15 @@ fn with_collection(
 
 fn watch(collection: &Collection<'_>, seconds: u32) -> Result<Figures, String> {
     let seconds = seconds.to_string();
-    collection.load(&[
+    let seen = collection.load(&[
         "paced", "-seconds", &seconds, "-pushes", "20", "-pulls", "200",
-    ])
+    ])?;
+    let p99 = |what: &str| seen.get(&format!("{what}_p99_ms")).copied();
+    eprintln!(
+        "  {}: clients: p99 of pushes {:.1} ms, of pulls {:.2} ms",
+        collection.stage.topology,
+        p99("push").unwrap_or(f64::NAN),
+        p99("pull").unwrap_or(f64::NAN)
+    );
+    Ok(seen)
 }
