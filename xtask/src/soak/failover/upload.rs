@@ -50,7 +50,7 @@ impl Upload {
         Self {
             command,
             fault,
-            bytes: f64::from(mib * 1024 * 1024),
+            bytes: f64::from(mib) * 1024.0 * 1024.0,
         }
     }
 
