@@ -40,7 +40,8 @@ pub async fn tell(tx: &mut Tx, process: &str, failures: &[LoginFailures]) -> Res
     Ok(())
 }
 
-/// What other processes told since a time, with ids to tell them apart.
+/// What other processes told since a time, with ids to tell them apart: the newest `limit`, the oldest of
+/// them first.
 ///
 /// # Errors
 /// When the statement fails.
@@ -48,17 +49,19 @@ pub async fn told(
     tx: &mut Tx,
     process: &str,
     since: Timestamp,
+    limit: i64,
 ) -> Result<Vec<(i64, LoginFailures)>> {
     let rows = tx
         .query(
             "select id, at, pair, address, account, failures from login_failure
-             where at >= $1 and process <> $2 order by at, id",
+             where at >= $1 and process <> $2 order by at desc, id desc limit $3",
         )
         .bind(since)
         .bind(process)
+        .bind(limit)
         .all()
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().rev().map(read).collect()
 }
 
 fn read(row: &Row) -> Result<(i64, LoginFailures)> {

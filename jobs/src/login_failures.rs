@@ -14,6 +14,8 @@ use crate::{Jobs, Result};
 const OVERLAP: Duration = Duration::from_secs(10);
 /// How long failures matter: by then every count has drained.
 const KEPT: Duration = Duration::from_secs(20 * 60);
+/// Rows that are read each time: in a flood of failures the newest count.
+const MOST: i64 = 20_000;
 
 /// What this process has heard, so that nothing counts twice.
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ impl Jobs {
         let began = self.heard.lock().began;
         let since = before(now, if began { OVERLAP } else { KEPT });
         let mut tx = self.db.reader().await?;
-        let told = login_failure::told(&mut tx, &process, since).await?;
+        let told = login_failure::told(&mut tx, &process, since, MOST).await?;
         drop(tx);
         self.hear(told, before(now, OVERLAP * 2));
         Ok(())

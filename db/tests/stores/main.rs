@@ -6,6 +6,7 @@
 mod audit_log;
 mod backup;
 mod garbage;
+mod login_failure;
 mod untagged;
 
 use std::time::Duration;

@@ -1,6 +1,5 @@
-//! Manifests without a tag, and failed logins that processes tell each other of.
+//! Manifests without a tag.
 
-use gantry_db::login_failure::{self, LoginFailures};
 use gantry_db::untagged;
 
 use super::*;
@@ -84,37 +83,6 @@ async fn what_nothing_keeps_is_found_held_and_forgiven() {
         })
         .await
         .unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn failures_are_told_to_others_alone() {
-    on_both("failures", async |db| {
-        let failures = LoginFailures {
-            at: NOW,
-            pair: [1; 32],
-            address: [2; 32],
-            account: [3; 32],
-            count: 4,
-        };
-        let told = failures.clone();
-        db.write(move |tx| Box::pin(async move { login_failure::tell(tx, "one", &[told]).await }))
-            .await
-            .unwrap();
-        let mut tx = db.reader().await.unwrap();
-        let heard = login_failure::told(&mut tx, "two", NOW).await.unwrap();
-        assert_eq!(heard.len(), 1);
-        assert_eq!(heard[0].1, failures);
-        let own = login_failure::told(&mut tx, "one", NOW).await.unwrap();
-        assert_eq!(own, []);
-        drop(tx);
-        let later = NOW.plus(Duration::from_secs(1));
-        db.write(move |tx| Box::pin(login_failure::forget(tx, later)))
-            .await
-            .unwrap();
-        let mut tx = db.reader().await.unwrap();
-        assert_eq!(login_failure::told(&mut tx, "two", NOW).await.unwrap(), []);
     })
     .await;
 }
