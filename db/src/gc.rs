@@ -66,6 +66,9 @@ pub async fn review(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Reviewed>
         looked_at: due.len() as u64,
         ..Reviewed::default()
     };
+    if due.is_empty() {
+        return Ok(reviewed);
+    }
     let (over, leased): (Vec<Due>, Vec<Due>) =
         due.into_iter().partition(|due| due.lease_until <= now);
     put_off(tx, &leased).await?;
@@ -107,11 +110,13 @@ async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Due>> {
 
 /// Those whose blob nobody else is about to link or name; it is held until the transaction ends.
 async fn hold(tx: &mut Tx, due: Vec<Due>) -> Result<Vec<Due>> {
+    if !tx.is_postgres() {
+        // The one writer holds everything.
+        return Ok(due);
+    }
     let blobs: Vec<i64> = due.iter().map(|due| due.link.1).collect();
     let rows = tx
-        .query_either(
-            // The one writer holds everything.
-            "select value as id from json_each($1)",
+        .query(
             "select id from blob where id in (select cast(value as bigint) from json_array_elements_text(cast($1 as json)))
              order by id for update skip locked",
         )
@@ -310,6 +315,9 @@ pub async fn condemned(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<Vec
 /// # Errors
 /// When the statement fails.
 pub async fn forget(tx: &mut Tx, blobs: &[Condemned]) -> Result<()> {
+    if blobs.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<i64> = blobs.iter().map(|blob| blob.id.0).collect();
     tx.query_either(
         "delete from blob where id in (select value from json_each($1)) and state = 'condemned'",

@@ -120,9 +120,13 @@ impl Jobs {
         let end = Instant::now() + SPELL;
         loop {
             let began = Instant::now();
-            let reviewed = self.review_links(links).await?;
-            let deleted = self.delete_condemned(objects).await?;
-            let more = reviewed.looked_at as i64 == links || deleted as i64 == objects;
+            let condemned = self.delete_condemned(objects).await?;
+            let deleted = condemned.len() as u64;
+            let reviewed = self.review_links(links, condemned).await?;
+            // What was condemned now may be deleted in the next turn.
+            let more = reviewed.looked_at as i64 == links
+                || deleted as i64 == objects
+                || reviewed.condemned > 0;
             if !more {
                 return Ok(false);
             }
@@ -133,13 +137,17 @@ impl Jobs {
         }
     }
 
+    /// Reviews links, and forgets blobs whose objects are gone: one commit for both.
     #[instrument(name = "gc.links.review", level = "debug", skip_all)]
-    async fn review_links(&self, limit: i64) -> Result<Reviewed> {
+    async fn review_links(&self, limit: i64, deleted: Vec<Condemned>) -> Result<Reviewed> {
         let now = self.clock.now();
-        let reviewed = self
-            .db
-            .write(move |tx| Box::pin(gc::review(tx, now, limit)))
-            .await?;
+        let reviewed = self.db.write(move |tx| {
+            Box::pin(async move {
+                gc::forget(tx, &deleted).await?;
+                gc::review(tx, now, limit).await
+            })
+        });
+        let reviewed = reviewed.await?;
         let progress = &self.progress;
         progress
             .links
@@ -162,29 +170,24 @@ impl Jobs {
         Ok(())
     }
 
-    /// Deletes the objects of condemned blobs, then the blobs' rows. How many they were.
+    /// Deletes the objects of condemned blobs, whose rows can go then.
     #[instrument(name = "gc.objects.delete", level = "debug", skip_all)]
-    async fn delete_condemned(&self, limit: i64) -> Result<u64> {
+    async fn delete_condemned(&self, limit: i64) -> Result<Vec<Condemned>> {
         let before = Timestamp(self.clock.now().0 - self.gc.hold.as_micros() as i64);
         let mut tx = self.db.reader().await?;
         let blobs = gc::condemned(&mut tx, before, limit).await?;
         drop(tx);
-        let count = blobs.len() as u64;
-        if count > 0 {
-            self.delete_objects(blobs).await?;
+        if !blobs.is_empty() {
+            self.delete_objects(&blobs).await?;
         }
-        Ok(count)
+        Ok(blobs)
     }
 
-    async fn delete_objects(&self, blobs: Vec<Condemned>) -> Result<()> {
+    async fn delete_objects(&self, blobs: &[Condemned]) -> Result<()> {
         let owned = || blobs.iter().filter(|blob| blob.owned);
         let keys: Vec<String> = owned().map(|blob| blob.key.clone()).collect();
         let freed: u64 = owned().map(|blob| blob.size).sum();
         self.registry.store().delete(&keys).await?;
-        let forgotten = self
-            .db
-            .write(move |tx| Box::pin(async move { gc::forget(tx, &blobs).await }));
-        forgotten.await?;
         self.progress
             .deleted
             .fetch_add(keys.len() as u64, Ordering::Relaxed);
