@@ -35,7 +35,11 @@ fn one(setup: &Setup, topology: Topology) -> Result<Part, String> {
     let many = Stage::new(setup, topology, "many")?;
     let mut few = Collection::start(&few, FEW)?;
     let speed = speed::measure(&mut few, &plan)?;
-    let beside = beside::measure(&mut few, &plan, &speed)?;
+    let measured = speed.spread().ok_or("no round of the speed was run")?;
+    let beside = [
+        beside::measure(&mut few, &plan, plan.speed / 2)?,
+        beside::measure(&mut few, &plan, (measured.median / 2.0) as u64)?,
+    ];
     let mut many = Collection::start(&many, plan.many)?;
     let cost = cost::measure(&mut few, &mut many, &plan)?;
     few.end()?;
@@ -51,6 +55,8 @@ const FEW: Size = Size {
 
 /// How much of everything.
 struct Plan {
+    /// Blobs a minute that are wanted.
+    speed: u64,
     rounds: usize,
     /// Garbage of a round of the speed.
     garbage: u64,
@@ -64,8 +70,13 @@ struct Plan {
 
 impl Plan {
     fn of(topology: Topology, options: &Options) -> Self {
+        let speed = match topology {
+            Topology::Files => 60_000,
+            Topology::Replicas => 10_000,
+        };
         if options.short {
             return Self {
+                speed,
                 rounds: options.rounds,
                 garbage: 1_000,
                 compared: 500,
@@ -77,6 +88,7 @@ impl Plan {
             };
         }
         Self {
+            speed,
             rounds: options.rounds,
             garbage: match topology {
                 Topology::Files => 100_000,

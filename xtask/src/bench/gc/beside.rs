@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Plan;
 use super::garbage::Collection;
-use super::speed::Speed;
 use crate::bench::load::Figures;
 use crate::bench::result::Spread;
 
@@ -38,13 +37,8 @@ const FOLLOW: Duration = Duration::from_millis(1_500);
 pub(super) fn measure(
     collection: &mut Collection<'_>,
     plan: &Plan,
-    speed: &Speed,
+    rate: u64,
 ) -> Result<Beside, String> {
-    let median = speed
-        .spread()
-        .ok_or("no round of the speed was run")?
-        .median;
-    let rate = (median / 2.0) as u64;
     collection.steer(&format!("rate {rate}"))?;
     let mut beside = Beside {
         rate,

@@ -17,53 +17,39 @@ pub(super) fn part(
     topology: Topology,
     plan: &Plan,
     speed: &Speed,
-    beside: &Beside,
+    beside: &[Beside],
     cost: &Cost,
 ) -> Part {
-    let (on, least) = match topology {
-        Topology::Files => ("files and SQLite", 60_000.0),
-        Topology::Replicas => ("SeaweedFS and PostgreSQL", 10_000.0),
+    let on = match topology {
+        Topology::Files => "files and SQLite",
+        Topology::Replicas => "SeaweedFS and PostgreSQL",
     };
-    let goals = [
-        Goal::new(
-            format!(
-                "{} garbage blobs: blobs a minute",
-                number(plan.garbage as f64)
-            ),
-            Bound::AtLeast(least),
-            speed.spread(),
-            "",
+    let mut goals = vec![Goal::new(
+        format!(
+            "{} garbage blobs: blobs a minute",
+            number(plan.garbage as f64)
         ),
-        Goal::new(
-            format!(
-                "at most {} blobs a minute: p99 of pushes, × paused",
-                number(beside.rate as f64)
-            ),
-            Bound::AtMost(1.3),
-            beside.ratio("push_p99_ms"),
-            "×",
+        Bound::AtLeast(plan.speed as f64),
+        speed.spread(),
+        "",
+    )];
+    goals.extend(beside.iter().flat_map(beside_goals));
+    goals.push(Goal::new(
+        format!(
+            "{} garbage blobs beside {} live ones: time, × beside {}",
+            number(plan.compared as f64),
+            number(plan.many.tags() as f64),
+            number(FEW.tags() as f64)
         ),
-        Goal::new(
-            "the same: p99 of manifest pulls, × paused",
-            Bound::AtMost(1.3),
-            beside.ratio("pull_p99_ms"),
-            "×",
-        ),
-        Goal::new(
-            format!(
-                "{} garbage blobs beside {} live ones: time, × beside {}",
-                number(plan.compared as f64),
-                number(plan.many.tags() as f64),
-                number(FEW.tags() as f64)
-            ),
-            Bound::AtMost(1.5),
-            cost.ratio(),
-            "×",
-        ),
-    ];
+        Bound::AtMost(1.5),
+        cost.ratio(),
+        "×",
+    ));
     let mut text = String::new();
     targets(&mut text, &goals);
-    clients(&mut text, plan, beside);
+    for beside in beside {
+        clients(&mut text, plan, beside);
+    }
     collections(&mut text, speed, cost);
     Part {
         title: format!("Garbage collection on {on}"),
@@ -71,10 +57,27 @@ pub(super) fn part(
     }
 }
 
+fn beside_goals(beside: &Beside) -> [Goal; 2] {
+    let rate = number(beside.rate as f64);
+    let goal = |what: &str, figure: &str| {
+        Goal::new(
+            format!("at most {rate} blobs a minute: p99 of {what}, × paused"),
+            Bound::AtMost(1.3),
+            beside.ratio(figure),
+            "×",
+        )
+    };
+    [
+        goal("pushes", "push_p99_ms"),
+        goal("manifest pulls", "pull_p99_ms"),
+    ]
+}
+
 fn clients(text: &mut String, plan: &Plan, beside: &Beside) {
     let _ = writeln!(
         text,
-        "\nClients in windows of {} s:\n\n| collection | push p50 ms | push p99 ms | pull p50 ms | pull p99 ms | server CPU s |\n|---|---|---|---|---|---|",
+        "\nAt most {} blobs a minute, clients in windows of {} s:\n\n| collection | push p50 ms | push p99 ms | pull p50 ms | pull p99 ms | server CPU s |\n|---|---|---|---|---|---|",
+        number(beside.rate as f64),
         plan.window
     );
     for (name, windows) in [
