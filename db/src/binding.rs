@@ -32,37 +32,47 @@ pub async fn of_account(
 async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result<Option<Bound>> {
     let read_at = db.caches().bindings.before_read();
     let mut tx = db.reader().await?;
-    let rows = tx
-        .query(
-            "select a.name, a.sysadmin, a.generation, m.project_id, m.role from account a
-             left join member m on m.account_id = a.id where a.id = $1 and a.deleted_at is null",
+    // One row, whatever the number of projects.
+    let account = tx
+        .query_either(
+            "select a.name, a.sysadmin, a.generation, (select
+                 json_group_array(json_array(m.project_id, m.role)) from member m where m.account_id = a.id) as roles
+             from account a where a.id = $1 and a.deleted_at is null",
+            "select a.name, a.sysadmin, a.generation, (select cast(
+                 coalesce(json_agg(json_build_array(m.project_id, m.role)), '[]') as text)
+                 from member m where m.account_id = a.id) as roles
+             from account a where a.id = $1 and a.deleted_at is null",
         )
         .bind(id)
-        .all()
+        .optional()
         .await?;
-    let Some(account) = rows.first() else {
+    let Some(account) = account else {
         return Ok(None);
     };
-    let mut roles: HashMap<ProjectId, Vec<Role>> = HashMap::new();
-    for row in &rows {
-        let Some(project) = row.opt_int("member", "project_id")? else {
-            continue;
-        };
-        let role = Role::from_id(row.int("member", "role")?).ok_or(Error::Corrupt {
-            table: "member",
-            column: "role",
-        })?;
-        roles.entry(ProjectId(project)).or_default().push(role);
-    }
     let bindings = Arc::new(Bindings {
         account: Some(id),
         name: account.text("account", "name")?.into(),
         sysadmin: account.flag("account", "sysadmin")?,
         generation: account.int("account", "generation")?,
-        roles,
+        roles: roles(&account.text("account", "roles")?)?,
     });
     db.caches().bindings.put(read_at, id, bindings.clone());
     Ok(fits(&bindings, generation).then_some(bindings))
+}
+
+/// Roles by project, of pairs of both in JSON.
+fn roles(pairs: &str) -> Result<HashMap<ProjectId, Vec<Role>>> {
+    let corrupt = || Error::Corrupt {
+        table: "member",
+        column: "role",
+    };
+    let pairs: Vec<(i64, i64)> = serde_json::from_str(pairs).map_err(|_| corrupt())?;
+    let mut roles: HashMap<ProjectId, Vec<Role>> = HashMap::new();
+    for (project, role) in pairs {
+        let role = Role::from_id(role).ok_or_else(corrupt)?;
+        roles.entry(ProjectId(project)).or_default().push(role);
+    }
+    Ok(roles)
 }
 
 fn fits(bindings: &Bindings, generation: Option<i64>) -> bool {

@@ -29,7 +29,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migrate, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -146,6 +147,17 @@ async fn applied<C: Migrate>(
         .collect())
 }
 
+/// Whether a connection may be used. One that was used a moment ago was asked when it was put back.
+async fn still_there(
+    connection: &mut PgConnection,
+    rest: PoolConnectionMetadata,
+) -> Result<bool, sqlx::Error> {
+    if rest.idle_for >= REST {
+        connection.ping().await?;
+    }
+    Ok(true)
+}
+
 /// Where sqlx notes migrations.
 const TABLE: &str = "_sqlx_migrations";
 
@@ -153,6 +165,8 @@ const TABLE: &str = "_sqlx_migrations";
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL of one process.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a connection rests before it is asked whether its server is still there.
+const REST: Duration = Duration::from_secs(1);
 /// How long a statement waits for a connection or for another process's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -217,6 +231,8 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(PATIENCE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, rest| Box::pin(still_there(connection, rest)))
             .connect_lazy_with(options);
         Ok(Self {
             backend: Backend::Postgres(pool),

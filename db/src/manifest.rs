@@ -9,6 +9,7 @@ use model::{
 };
 use moka::sync::Cache;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::blob::{self, Place};
 use crate::cache::Touch;
@@ -450,20 +451,27 @@ pub async fn referrers(
         .await?;
     rows.iter()
         .map(|row| {
-            let annotations = row.text("manifest", "annotations")?;
             let descriptor = Descriptor {
                 media_type: row.text("manifest", "media_type")?,
                 digest: row.text("manifest", "digest")?,
                 size: row.int("manifest", "size")?,
                 artifact_type: row.opt_text("manifest", "artifact_type")?,
-                annotations: serde_json::from_str(&annotations).map_err(|_| Error::Corrupt {
-                    table: "manifest",
-                    column: "annotations",
-                })?,
+                annotations: annotations(row)?,
             };
             Ok((row.int("manifest", "id")?, descriptor))
         })
         .collect()
+}
+
+/// The annotations of a row, not looked into: they are printed as they were written.
+fn annotations(row: &Row) -> Result<Option<Box<RawValue>>> {
+    let (table, column) = ("manifest", "annotations");
+    let text = row.text(table, column)?;
+    if text == "{}" {
+        return Ok(None);
+    }
+    let object = RawValue::from_string(text).map_err(|_| Error::Corrupt { table, column })?;
+    Ok(Some(object))
 }
 
 /// How many manifests have `subject` as their subject.

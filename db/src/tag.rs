@@ -90,19 +90,22 @@ pub async fn delete(
     row.parse("manifest", "digest").map(Some)
 }
 
-/// Names after `last`, bytewise sorted, at most `limit`.
+/// Names of a repository's tags after `last`, bytewise sorted, at most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn list(
     tx: &mut Tx,
-    repository: RepositoryId,
+    repository: &RepositoryName,
     last: Option<&str>,
     limit: i64,
 ) -> Result<Vec<String>> {
     let rows = tx
-        .query("select name from tag where repository_id = $1 and name > $2 order by name limit $3")
-        .bind(repository)
+        .query(
+            "select name from tag where repository_id = (select id from repository where name = $1)
+             and name > $2 order by name limit $3",
+        )
+        .bind(repository.as_str())
         .bind(last.unwrap_or_default())
         .bind(limit)
         .all()

@@ -17,6 +17,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use policy::Caller;
+use serde::Serialize;
 use tower::ServiceExt as _;
 use tracing::{Instrument as _, field};
 
@@ -390,8 +391,10 @@ pub(crate) fn envelope(status: StatusCode, code: &str, message: &str) -> Respons
 }
 
 /// A JSON answer.
-pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(Body::full(value.to_string()));
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    // Only a map without text for keys could not be written.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,

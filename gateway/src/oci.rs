@@ -124,8 +124,12 @@ async fn operate(
 
 /// How old a caller's rights may be: those of a pull, a moment.
 fn age(route: &Route, method: &Method) -> Age {
-    let pull = matches!(route, Route::Manifest(..) | Route::Blob(..));
-    if pull && (method == Method::GET || method == Method::HEAD) {
+    let read = match route {
+        Route::Manifest(..) | Route::Blob(..) | Route::Tags(_) | Route::Referrers(..) => true,
+        Route::Catalog => true,
+        Route::Base | Route::UploadStart(_) | Route::Upload(..) => false,
+    };
+    if read && (method == Method::GET || method == Method::HEAD) {
         Age::Moments
     } else {
         Age::Now
@@ -224,12 +228,17 @@ impl Call<'_> {
     }
 
     async fn may_pull_now(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
+        let caller = self.caller_now().await?;
+        let facts = self.facts(name).await?;
+        permit::permit_pull(&caller, name, facts.as_deref())
+            .map_err(|refusal| self.refused(Some(name), "pull", refusal))
+    }
+
+    /// The caller with the rights of now; where the account is gone, with those of a moment ago.
+    async fn caller_now(&self) -> Result<Caller, OciError> {
         let caller = self.app.identity.again(&self.caller).await;
         let caller = caller.map_err(|error| OciError::Identity(error, self.challenge.clone()))?;
-        let caller = caller.as_ref().unwrap_or(&self.caller);
-        let facts = self.facts(name).await?;
-        permit::permit_pull(caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "pull", refusal))
+        Ok(caller.unwrap_or_else(|| self.caller.clone()))
     }
 
     async fn may_push(&self, name: &RepositoryName) -> Result<PushPermit, OciError> {

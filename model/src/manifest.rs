@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{Digest, MediaType};
 
@@ -89,9 +90,9 @@ pub struct Descriptor {
     /// Its artifact type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Its annotations.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    /// Its annotations, a JSON object of texts; none where there would be none in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]

@@ -13,11 +13,12 @@ impl Registry {
     /// [`Error::NameUnknown`] where there is no such repository.
     pub async fn tags(&self, permit: &PullPermit, last: Option<&str>, limit: i64) -> Result<Names> {
         let mut tx = self.db.reader().await?;
-        let id = repository::published(&mut tx, permit.repository()).await?;
-        let id = id.ok_or_else(|| Error::NameUnknown(permit.repository().clone()))?;
-        Ok(Names::cut(
-            tag::list(&mut tx, id, last, limit + 1).await?,
-            limit,
-        ))
+        let name = permit.repository();
+        let tags = tag::list(&mut tx, name, last, limit + 1).await?;
+        // Whoever has tags is shown.
+        if tags.is_empty() && repository::published(&mut tx, name).await?.is_none() {
+            return Err(Error::NameUnknown(name.clone()));
+        }
+        Ok(Names::cut(tags, limit))
     }
 }

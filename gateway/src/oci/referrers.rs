@@ -2,13 +2,23 @@
 
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode, header};
-use model::{Digest, RepositoryName, media_type};
+use model::{Descriptor, Digest, RepositoryName, media_type};
+use serde::Serialize;
 
 use super::{Answer, Call, text};
 use crate::oci_error::OciError;
 
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+
+/// The answer, an image index.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index<'a> {
+    schema_version: u32,
+    media_type: &'a str,
+    manifests: &'a [Descriptor],
+}
 
 impl Call<'_> {
     pub(super) async fn referrers(&self, name: RepositoryName, subject: Digest) -> Answer {
@@ -22,16 +32,17 @@ impl Call<'_> {
                 .parse()
                 .map_err(|_| OciError::bad("UNSUPPORTED", "after must come from a Link header"))?,
         };
+        let (_, limit) = self.page()?;
         let found = self
             .app
             .registry
-            .referrers(&permit, &subject, artifact_type, after)
+            .referrers(&permit, &subject, artifact_type, (after, limit))
             .await?;
-        let body = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": media_type::OCI_INDEX,
-            "manifests": found.descriptors,
-        });
+        let body = Index {
+            schema_version: 2,
+            media_type: media_type::OCI_INDEX,
+            manifests: &found.descriptors,
+        };
         let mut response = crate::http::json(StatusCode::OK, &body);
         let headers = response.headers_mut();
         headers.insert(
@@ -49,8 +60,9 @@ impl Call<'_> {
                 format!("&artifactType={text}")
             });
             let filter = filter.unwrap_or_default();
-            let link =
-                format!(r#"</v2/{name}/referrers/{subject}?after={next}{filter}>; rel="next""#);
+            let link = format!(
+                r#"</v2/{name}/referrers/{subject}?after={next}&n={limit}{filter}>; rel="next""#
+            );
             headers.insert(header::LINK, text(link));
         }
         Ok(response)

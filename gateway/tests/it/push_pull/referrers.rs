@@ -10,6 +10,11 @@ const BILL: &str = "application/vnd.example.sbom";
 
 /// The descriptors that the list shows, whatever pages it takes.
 async fn referrers(client: &Client, repository: &str, digest: &str, query: &str) -> Vec<Value> {
+    pages(client, repository, digest, query).await.concat()
+}
+
+/// The same, page by page.
+async fn pages(client: &Client, repository: &str, digest: &str, query: &str) -> Vec<Vec<Value>> {
     let mut found = Vec::new();
     let mut next = Some(format!("/v2/{repository}/referrers/{digest}{query}"));
     while let Some(path) = next {
@@ -20,7 +25,7 @@ async fn referrers(client: &Client, repository: &str, digest: &str, query: &str)
             (&index["schemaVersion"], &index["mediaType"]),
             (&json!(2), &json!(media::OCI_INDEX))
         );
-        found.extend(
+        found.push(
             index["manifests"]
                 .as_array()
                 .cloned()
@@ -201,9 +206,11 @@ async fn pages_of_referrers_join_to_the_whole_list() {
         );
     }
     expected.sort();
-    for query in ["", "?n=2", "?n=7"] {
-        let mut listed: Vec<String> = referrers(&admin, &repository, &subject.digest, query)
-            .await
+    for (query, sizes) in [("", vec![7]), ("?n=2", vec![2, 2, 2, 1]), ("?n=7", vec![7])] {
+        let pages = pages(&admin, &repository, &subject.digest, query).await;
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+        let mut listed: Vec<String> = pages
+            .concat()
             .iter()
             .filter_map(|entry| entry["digest"].as_str().map(str::to_owned))
             .collect();

@@ -175,7 +175,7 @@ fn manifests(size: Size) -> Case {
 /// Pages have a size of their own.
 fn of_subject(size: Size, referrers: &Referrers) -> Case {
     /// Of the server.
-    const PAGE: usize = 500;
+    const PAGE: usize = 200;
     let repository = size.repository(0);
     let path = format!("/v2/{repository}/referrers/{}", referrers.subject);
     let count = referrers.digests.len();
