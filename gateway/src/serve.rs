@@ -1,6 +1,7 @@
 //! `gantry serve`: everything is opened, wired, run, and closed in order.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::bootstrap;
-use crate::config::{Backend, Config, Pulls};
+use crate::config::{self, Backend, Config, Pulls};
 use crate::connection::Connections;
 use crate::http::Listener;
 use crate::http::access_log::AccessLog;
@@ -351,14 +352,7 @@ fn server(
     };
     let mut server = Server::new_with_opt_and_conf(options, conf);
     server.bootstrap();
-    let mut listeners = vec![(settings.metrics_listen, Listener::Metrics)];
-    if !settings.redirect_listen.is_empty() {
-        let redirect = settings
-            .redirect_listen
-            .parse()
-            .context("[server] redirect_listen must be ADDRESS:PORT")?;
-        listeners.push((redirect, Listener::Redirect));
-    }
+    let listeners = listeners(settings)?;
     let tls = TlsAcceptor::from(certs::server_config(app.certificate.clone())?);
     let connections = Connections::new(app.clone(), tls, listeners.clone());
     let open = connections.open();
@@ -376,6 +370,28 @@ fn server(
     };
     server.add_service(background_service("drain", drain));
     Ok(server)
+}
+
+/// The listeners beside the registry's own, each with an address of its own.
+fn listeners(settings: &config::Server) -> anyhow::Result<Vec<(SocketAddr, Listener)>> {
+    let metrics = settings.metrics_listen;
+    anyhow::ensure!(
+        metrics != settings.listen,
+        "[server] metrics_listen and listen are both {metrics}: give each a port of its own"
+    );
+    let mut listeners = vec![(metrics, Listener::Metrics)];
+    if !settings.redirect_listen.is_empty() {
+        let redirect = settings
+            .redirect_listen
+            .parse()
+            .context("[server] redirect_listen must be ADDRESS:PORT")?;
+        anyhow::ensure!(
+            redirect != settings.listen && redirect != metrics,
+            "[server] redirect_listen is {redirect} like another one: give each a port of its own"
+        );
+        listeners.push((redirect, Listener::Redirect));
+    }
+    Ok(listeners)
 }
 
 /// Ends the process as soon as the last connection is closed after a signal, where Pingora alone

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::gantry::Gantry;
 use crate::install::{self, BUILD, Mode};
-use crate::port::free_port;
+use crate::port::lasting_port;
 use crate::scratch::Scratch;
 use crate::workspace;
 
@@ -45,8 +45,8 @@ pub(crate) fn check() -> Result<String, String> {
     let scratch = Scratch::new("run")?;
     let mut command = Command::new(own);
     command.args(["run", "--no-install", "--"]);
-    let address = format!("127.0.0.1:{}", free_port()?);
-    let metrics = format!("127.0.0.1:{}", free_port()?);
+    let address = format!("127.0.0.1:{}", lasting_port()?);
+    let metrics = format!("127.0.0.1:{}", lasting_port()?);
     let gantry = Gantry::start(command, &scratch.join("data"), address, metrics)?;
     match gantry.request(&[], "/v2/")? {
         (200, _) => gantry.finish(),

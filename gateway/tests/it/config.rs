@@ -47,6 +47,43 @@ async fn a_misspelt_key_in_the_file_stops_the_start_with_a_suggestion() {
 }
 
 #[tokio::test]
+async fn two_listeners_with_one_address_stop_the_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let port = crate::harness::free_port();
+    let (one, other) = (
+        format!("127.0.0.1:{port}"),
+        format!("127.0.0.1:{}", crate::harness::free_port()),
+    );
+    for (metrics, redirect, named) in [
+        (&one, "", "metrics_listen"),
+        (&other, &*one, "redirect_listen"),
+    ] {
+        let output = Server::run(
+            &[
+                "serve",
+                "--data",
+                &data,
+                "--listen",
+                &one,
+                "--metrics-listen",
+                metrics,
+            ],
+            &[("GANTRY_SERVER__REDIRECT_LISTEN", redirect)],
+        )
+        .await;
+        assert!(!output.status.success(), "{}", said(&output));
+        let expected = format!("{named} ");
+        assert!(said(&output).contains(&expected), "{}", said(&output));
+        assert!(
+            said(&output).contains("a port of its own"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_value_of_the_wrong_kind_is_named() {
     let output = Server::run(
         &["config", "check"],

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::load::{Target, succeed};
 use super::process::Server;
 use crate::cmd::Cmd;
-use crate::port::free_port;
+use crate::port::lasting_port;
 
 const PASSWORD: &str = "Bench-Passw0rd-1";
 
@@ -110,8 +110,8 @@ impl Gantry {
         data: &Path,
         settings: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let listen = SocketAddr::from(([127, 0, 0, 1], lasting_port()?));
+        let metrics = SocketAddr::from(([127, 0, 0, 1], lasting_port()?));
         let mut command = binary.command();
         command.arg("serve").arg("--data").arg(data);
         command.args([

@@ -36,10 +36,11 @@ impl Server {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         // a port that was free a moment ago may be somebody else's by now: hence the second and third try
         for _ in 0..3 {
+            let [port, metrics_port] = free_ports();
             let server = Self {
                 folder: tempfile::tempdir().expect("a temporary folder can be made"),
-                port: free_port(),
-                metrics_port: free_port(),
+                port,
+                metrics_port,
                 settings: Mutex::new(settings.iter().map(own).collect()),
                 process: Mutex::new(None),
                 excused: AtomicBool::new(false),
@@ -527,11 +528,18 @@ fn end(mut process: Child) -> Result<(), String> {
 
 /// A port that nobody listens on at the moment.
 pub(crate) fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    socket
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    let [port] = free_ports();
+    port
+}
+
+/// Different ports: one that was given back may be the next that is given.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let sockets =
+        [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+    sockets.map(|socket| {
+        let address = socket.local_addr();
+        address.expect("a bound socket has an address").port()
+    })
 }
 
 fn strip_colour(word: &str) -> &str {
