@@ -137,7 +137,7 @@ impl Identity {
             let decoded = STANDARD.decode(rest.trim()).map_err(|_| Error::Malformed)?;
             let decoded = String::from_utf8(decoded).map_err(|_| Error::Malformed)?;
             let (name, password) = decoded.split_once(':').ok_or(Error::Malformed)?;
-            return self.by_password(name, password, address).await;
+            return self.by_password((name, password), address, age).await;
         }
         Err(Error::Malformed)
     }
@@ -186,15 +186,15 @@ impl Identity {
     /// When they are wrong, or too many were.
     pub async fn by_password(
         &self,
-        name: &str,
-        password: &str,
+        (name, password): (&str, &str),
         address: IpAddr,
+        age: Age,
     ) -> Result<Caller, Error> {
         if password.len() > LONGEST_PASSWORD || name.len() > 255 {
             return Err(Error::WrongCredentials);
         }
         let known = match self.passwords.get(name, password) {
-            Some(known) => self.still_bound(known).await?,
+            Some(known) => self.still_bound(known, age).await?,
             None => None,
         };
         let bindings = match known {
@@ -209,9 +209,13 @@ impl Identity {
         })
     }
 
-    async fn still_bound(&self, known: Verified) -> Result<Option<binding::Bound>, Error> {
+    async fn still_bound(
+        &self,
+        known: Verified,
+        age: Age,
+    ) -> Result<Option<binding::Bound>, Error> {
         let account = AccountId(known.account);
-        Ok(binding::of_account(&self.db, account, Some(known.generation), Age::Now).await?)
+        Ok(binding::of_account(&self.db, account, Some(known.generation), age).await?)
     }
 
     #[instrument(name = "auth.password.verify", level = "debug", skip_all)]
@@ -244,7 +248,7 @@ impl Identity {
             generation: account.generation,
         };
         let bindings = self
-            .still_bound(verified)
+            .still_bound(verified, Age::Now)
             .await?
             .ok_or(Error::WrongCredentials)?;
         self.passwords.put(name, password, verified);

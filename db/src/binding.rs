@@ -22,8 +22,10 @@ pub async fn of_account(
     generation: Option<i64>,
     age: Age,
 ) -> Result<Option<Bound>> {
-    if let Some(bindings) = db.caches().bindings.get_of(&id, age) {
-        return Ok(fits(&bindings, generation).then_some(bindings));
+    // One of another generation may be older than the token: what is true now decides.
+    let cached = db.caches().bindings.get_of(&id, age);
+    if let Some(bindings) = cached.filter(|bindings| fits(bindings, generation)) {
+        return Ok(Some(bindings));
     }
     Box::pin(read_through(db, id, generation)).await
 }

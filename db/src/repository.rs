@@ -96,9 +96,9 @@ pub async fn catalog(
     let last = last.unwrap_or_default();
     let names = match visible {
         Visible::Everything => {
+            // A project that was deleted has no tags.
             tx.query(
-                "select r.name from repository r join project p on p.id = r.project_id
-                 where r.name > $1 and p.deleted_at is null
+                "select r.name from repository r where r.name > $1
                  and exists (select 1 from tag t where t.repository_id = r.id)
                  order by r.name limit $2",
             )

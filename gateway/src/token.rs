@@ -101,7 +101,10 @@ async fn by_grant<'a>(
                     "grant_type=password needs username and password",
                 ));
             };
-            Ok(app.identity.by_password(name, password, address).await)
+            let caller = app
+                .identity
+                .by_password((name, password), address, Age::Now);
+            Ok(caller.await)
         }
         _ => Err(OciError::bad(
             "UNSUPPORTED",

@@ -171,6 +171,30 @@ async fn bindings_follow_memberships() {
 }
 
 #[tokio::test]
+async fn a_token_newer_than_what_was_read_a_moment_ago_is_good() {
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let shared = Location::Postgres(fresh(&url, "generation").await);
+    let (here, there) = (
+        Db::open(&shared).await.unwrap(),
+        Db::open(&shared).await.unwrap(),
+    );
+    let (ann, _) = team(&here).await;
+    let bound = async |generation| {
+        let found = binding::of_account(&here, ann, Some(generation), Age::Moments).await;
+        found.unwrap().map(|bindings| bindings.generation)
+    };
+    assert_eq!(bound(1).await, Some(1));
+    there
+        .write(move |tx| Box::pin(account::set_password(tx, ann, "another", NOW)))
+        .await
+        .unwrap();
+    assert_eq!(bound(2).await, Some(2));
+    assert_eq!(bound(1).await, None, "the older token is not");
+    here.close().await;
+    there.close().await;
+}
+
+#[tokio::test]
 async fn projects_are_listed_to_those_who_may_see_them() {
     on_both("project", async |db| {
         let (ann, id) = team(&db).await;
