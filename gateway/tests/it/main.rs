@@ -22,6 +22,7 @@ mod permissions;
 mod push_pull;
 mod replicas;
 mod rest;
+mod revoked;
 mod spans;
 mod storage;
 mod tls;

@@ -5,6 +5,7 @@ mod manifest;
 mod mount;
 mod pull;
 mod referrers;
+mod session;
 mod tags;
 mod upload;
 

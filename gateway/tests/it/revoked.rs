@@ -1,0 +1,147 @@
+//! Rights that were taken away: whoever holds them is refused soon, whatever token is held.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{Client, Project, Role, Server, Shared, eventually, image};
+
+static SERVER: Shared = Shared::new(&[]);
+
+/// Whether a caller who could do something until now is refused within 2 s of this change.
+async fn refused_soon(caller: &Client, path: &str) {
+    let begun = Instant::now();
+    eventually(2, "the right is gone", async || {
+        (caller.get(path).await.status == 401).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    caller.get(path).await.expect(401);
+}
+
+/// A repository with an image in a new project, and the path of its manifest.
+async fn pullable(project: &Project<'_>, server: &Server) -> (String, String) {
+    let repository = project.repository("old-token");
+    server
+        .admin()
+        .push_image(&repository, "latest", &image(&repository))
+        .await;
+    let path = format!("/v2/{repository}/manifests/latest");
+    (repository, path)
+}
+
+#[tokio::test]
+async fn a_removed_member_is_refused_whatever_they_hold() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let person = server.stranger().await;
+    let member = project.add(person.name(), Role::Developer).await;
+    let holder = person
+        .with_token(&[&format!("repository:{repository}:pull,push")])
+        .await;
+    holder.get(&path).await.expect(200);
+    person.get(&path).await.expect(200);
+    project.remove(member).await;
+    refused_soon(&holder, &path).await;
+    refused_soon(&person, &path).await;
+    holder
+        .post(&format!("/v2/{repository}/blobs/uploads/"))
+        .await
+        .expect(401);
+}
+
+#[tokio::test]
+async fn a_demoted_member_loses_what_the_new_role_lacks() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let person = server.stranger().await;
+    let member = project.add(person.name(), Role::Developer).await;
+    let holder = person
+        .with_token(&[&format!("repository:{repository}:pull,push")])
+        .await;
+    let uploads = format!("/v2/{repository}/blobs/uploads/");
+    holder.post(&uploads).await.expect(202);
+    let guest = json!({ "role_id": Role::Guest as u8 });
+    server
+        .admin()
+        .put(&format!("{}/{member}", project.members()))
+        .json(&guest)
+        .await
+        .expect(200);
+    eventually(2, "push is gone", async || {
+        (holder.post(&uploads).await.status == 401).then_some(())
+    })
+    .await;
+    holder.get(&path).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_refused_whatever_they_hold() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let name = crate::harness::fresh("leaver");
+    let id = server.create_user(&name).await;
+    project.add(&name, Role::Developer).await;
+    let person = server.as_user(&name);
+    let holder = person
+        .with_token(&[&format!("repository:{repository}:pull")])
+        .await;
+    holder.get(&path).await.expect(200);
+    server
+        .admin()
+        .delete(&format!("/api/v2.0/users/{id}"))
+        .await
+        .expect(200);
+    refused_soon(&holder, &path).await;
+    refused_soon(&person, &path).await;
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_the_old_one() {
+    let server = SERVER.get().await;
+    let name = crate::harness::fresh("changer");
+    let id = server.create_user(&name).await;
+    let person = server.as_user(&name);
+    person.get("/v2/").await.expect(200);
+    let change =
+        json!({ "old_password": crate::harness::PASSWORD, "new_password": "An0therPassword" });
+    person
+        .put(&format!("/api/v2.0/users/{id}/password"))
+        .json(&change)
+        .await
+        .expect(200);
+    let old = person.at(14);
+    eventually(2, "the old password is gone", async || {
+        (old.get("/v2/").await.status == 401).then_some(())
+    })
+    .await;
+    server
+        .as_user_with(&name, "An0therPassword")
+        .get("/v2/")
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn a_project_made_private_closes_at_once() {
+    let server = SERVER.get().await;
+    let project = server.public_project().await;
+    let (repository, path) = pullable(&project, &server).await;
+    let holder = server
+        .anonymous()
+        .with_token(&[&format!("repository:{repository}:pull")])
+        .await;
+    holder.get(&path).await.expect(200);
+    let private = json!({ "metadata": { "public": "false" } });
+    server
+        .admin()
+        .put(&format!("/api/v2.0/projects/{}", project.id))
+        .json(&private)
+        .await
+        .expect(200);
+    refused_soon(&holder, &path).await;
+    refused_soon(&server.anonymous(), &path).await;
+}
