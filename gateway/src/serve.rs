@@ -57,6 +57,7 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     // Pools, jobs, reloading and spans live here, longer than any runtime of Pingora's.
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let telemetry = Telemetry::start(&config, runtime.handle())?;
+    let listeners = listeners(&config.server)?;
     bootstrap::data_folder(&config.server.data)?;
     let lock = match start {
         Start::Fresh => Some(lock(&config.server.data)?),
@@ -77,7 +78,8 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
         &runtime,
         renew_in_time(app.clone(), authority, tasks.cancel.clone()),
     );
-    let server = server(&app, start, tasks.clone(), runtime.handle().clone())?;
+    let handle = runtime.handle().clone();
+    let server = server(&app, start, listeners, tasks.clone(), handle)?;
     server.run(RunArgs::default());
     runtime.block_on(tasks.finish(&app));
     drop(lock);
@@ -328,6 +330,7 @@ async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken
 fn server(
     app: &Arc<App>,
     start: Start,
+    listeners: Vec<(SocketAddr, Listener)>,
     tasks: Tasks,
     runtime: tokio::runtime::Handle,
 ) -> anyhow::Result<Server> {
@@ -352,7 +355,6 @@ fn server(
     };
     let mut server = Server::new_with_opt_and_conf(options, conf);
     server.bootstrap();
-    let listeners = listeners(settings)?;
     let tls = TlsAcceptor::from(certs::server_config(app.certificate.clone())?);
     let connections = Connections::new(app.clone(), tls, listeners.clone());
     let open = connections.open();

@@ -9,9 +9,10 @@ impl Call<'_> {
     pub(super) async fn catalog(&self) -> Answer {
         let (last, limit) = self.page()?;
         // Who sees everything needs no list of projects; who does not sees those of now.
-        let caller = match self.caller.bindings.sysadmin {
-            true => self.caller.clone(),
-            false => self.caller_now().await?,
+        let caller = if self.caller.bindings.sysadmin {
+            self.caller.clone()
+        } else {
+            self.caller_now().await?
         };
         let permit = permit::permit_catalog(&caller).map_err(|_| OciError::Refused {
             challenge: self.challenge.clone().refused(self.caller.presented),
