@@ -59,18 +59,22 @@ impl Registry {
     /// # Errors
     /// [`Error::BlobUnknown`] where it went meanwhile.
     pub async fn renew_blob(&self, permit: &PullPermit, linked: &LinkedBlob) -> Result<()> {
-        let now = self.clock.now();
-        let name = permit.repository();
-        if linked.lease_until >= now.plus(self.limits.grace / 2) {
+        let half = self.clock.now().plus(self.limits.grace / 2);
+        if linked.lease_until >= half {
             return Ok(());
         }
+        Box::pin(self.renew_unless_named(permit, linked)).await
+    }
+
+    async fn renew_unless_named(&self, permit: &PullPermit, linked: &LinkedBlob) -> Result<()> {
+        let name = permit.repository();
         let mut tx = self.db.reader().await?;
         if blob::is_named(&mut tx, name, linked.blob.id).await? {
             return Ok(());
         }
         drop(tx);
         let (name, stored) = (name.clone(), linked.blob.clone());
-        let lease = now.plus(self.limits.grace);
+        let lease = self.clock.now().plus(self.limits.grace);
         let renewed = self.db.write(move |tx| {
             Box::pin(async move {
                 match repository::id(tx, &name).await? {

@@ -52,7 +52,8 @@ impl Registry {
     ) -> Result<Arc<StoredManifest>> {
         match manifest::find(&self.db, permit.repository(), reference).await? {
             Some(found) => Ok(found),
-            None => Err(self.not_found(permit, reference).await?),
+            // Boxed, so that pulls of what is there stay small.
+            None => Err(Box::pin(self.not_found(permit, reference)).await?),
         }
     }
 

@@ -101,7 +101,7 @@ impl AccessLog {
         let at = request.app.clock.now();
         let id = request.id.to_str().unwrap_or("-");
         let path = uri.path();
-        let took = took.as_micros() as f64 / 1_000.0;
+        let (took, micros) = (took.as_millis(), took.subsec_micros() % 1_000);
         let status = status.as_u16();
         let millis = at.0.div_euclid(1_000).rem_euclid(1_000);
         let mut lines = self.waiting.lock();
@@ -117,7 +117,7 @@ impl AccessLog {
                 let cut = if cut { " cut" } else { "" };
                 writeln!(
                     text,
-                    "{printed}.{millis:03}Z {address} {method} {path} {version:?} {status} {sent} B {took:.3} ms {id}{cut}"
+                    "{printed}.{millis:03}Z {address} {method} {path} {version:?} {status} {sent} B {took}.{micros:03} ms {id}{cut}"
                 )
             }
             LogFormat::Json => {
@@ -125,7 +125,7 @@ impl AccessLog {
                 let id = serde_json::Value::from(id);
                 writeln!(
                     text,
-                    r#"{{"time":"{printed}.{millis:03}Z","client.address":"{address}","http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took:.3},"request.id":{id},"cut":{cut}}}"#
+                    r#"{{"time":"{printed}.{millis:03}Z","client.address":"{address}","http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
                 )
             }
         };
