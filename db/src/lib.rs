@@ -147,7 +147,8 @@ async fn applied<C: Migrate>(
         .collect())
 }
 
-/// Whether a connection may be used. One that was used a moment ago was asked when it was put back.
+/// Whether a connection may be used. One that was used a moment ago was asked when it was put back, and what
+/// is begun on it is begun anew where its server has gone since then.
 async fn still_there(
     connection: &mut PgConnection,
     rest: PoolConnectionMetadata,
@@ -217,9 +218,10 @@ impl Db {
             .parse()
             .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
         let shown = format!("at {}:{}", options.get_host(), options.get_port());
-        // Statements are short: compiling one takes longer than running it.
+        // Statements are short: compiling one, or planning it anew for each `limit`, takes about as long as
+        // running it. Each is written for one plan.
         let options = options
-            .options([("jit", "off")])
+            .options([("jit", "off"), ("plan_cache_mode", "force_generic_plan")])
             .disable_statement_logging();
         let open = |error| Error::Open(shown.clone(), error);
         let mut connection = options.connect().await.map_err(open)?;
@@ -286,7 +288,7 @@ impl Db {
     pub async fn reader(&self) -> Result<Tx> {
         match &self.backend {
             Backend::Sqlite { readers, .. } => readers.acquire().await.map(Tx::sqlite_reader),
-            Backend::Postgres(pool) => pool.acquire().await.map(Tx::postgres_reader),
+            Backend::Postgres(pool) => Tx::postgres_reader(pool).await,
         }
         .map_err(|error| Error::Statement("acquire", error))
     }
@@ -302,9 +304,8 @@ impl Db {
                 Ok(Tx::sqlite_snapshot(readers.begin().await.map_err(begun)?))
             }
             Backend::Postgres(pool) => {
-                let connection = pool.acquire().await.map_err(begun)?;
                 let begin = "begin isolation level repeatable read read only";
-                Tx::postgres_writer(connection, begin).await.map_err(begun)
+                Tx::postgres_writer(pool, begin).await.map_err(begun)
             }
         }
     }
@@ -325,8 +326,7 @@ impl Db {
             Backend::Sqlite { writer, .. } => writer.write(work).await,
             Backend::Postgres(pool) => {
                 let begun = |error| Error::Statement("begin", error);
-                let connection = pool.acquire().await.map_err(begun)?;
-                let begin = Tx::postgres_writer(connection, "begin").await;
+                let begin = Tx::postgres_writer(pool, "begin").await;
                 let mut tx = begin.map_err(begun)?;
                 match work(&mut tx).await {
                     Ok(done) => {

@@ -423,8 +423,23 @@ pub async fn untagged_referrers(
         .collect()
 }
 
-/// Descriptors of the manifests whose subject is `subject`, with row ids after `after`, in the
-/// order in which they were pushed.
+/// Bytes of annotations that come with their descriptor; larger ones are fetched one by one.
+const SMALL: i64 = 10 << 10;
+/// Bytes of larger annotations on a page of referrers, but for those of its last descriptor.
+const LARGE: usize = 2 << 20;
+
+/// A part of a subject's referrers.
+pub struct Referrers {
+    /// Row ids and descriptors, in the order in which they were pushed.
+    pub found: Vec<(i64, Descriptor)>,
+    /// Whether there are more of them after these.
+    pub more: bool,
+    /// How many there are of all types.
+    pub total: i64,
+}
+
+/// Descriptors of the manifests whose subject is `subject`, with row ids after `after`: at most `limit`,
+/// fewer where their annotations are large.
 ///
 /// # Errors
 /// When the statement fails.
@@ -434,10 +449,13 @@ pub async fn referrers(
     subject: &Digest,
     artifact_type: Option<&str>,
     (after, limit): (i64, i64),
-) -> Result<Vec<(i64, Descriptor)>> {
+) -> Result<Referrers> {
     let rows = tx
         .query(
-            "select m.id, m.digest, m.media_type, m.artifact_type, m.annotations, cast(length(m.payload) as bigint) as size
+            "select m.id, m.digest, m.media_type, m.artifact_type, cast(length(m.payload) as bigint) as size,
+                 case when octet_length(m.annotations) <= $6 then m.annotations end as annotations,
+                 (select count(*) from manifest
+                     where repository_id = (select id from repository where name = $1) and subject = $2) as total
              from manifest m
              where m.repository_id = (select id from repository where name = $1) and m.subject = $2 and m.id > $3 and ($4 is null or m.artifact_type = $4)
              order by m.id limit $5",
@@ -446,31 +464,65 @@ pub async fn referrers(
         .bind(subject)
         .bind(after)
         .bind(artifact_type)
-        .bind(limit)
+        .bind(limit + 1)
+        .bind(SMALL)
         .all()
         .await?;
-    rows.iter()
-        .map(|row| {
-            let descriptor = Descriptor {
-                media_type: row.text("manifest", "media_type")?,
-                digest: row.text("manifest", "digest")?,
-                size: row.int("manifest", "size")?,
-                artifact_type: row.opt_text("manifest", "artifact_type")?,
-                annotations: annotations(row)?,
-            };
-            Ok((row.int("manifest", "id")?, descriptor))
-        })
-        .collect()
+    let total = match rows.first() {
+        Some(row) => row.int("manifest", "total")?,
+        None if after == 0 && artifact_type.is_none() => 0,
+        None => count_referrers(tx, repository, subject).await?,
+    };
+    let (mut found, mut more) = (Vec::new(), false);
+    let mut large = 0;
+    for row in &rows {
+        more = found.len() as i64 == limit || large >= LARGE;
+        if more {
+            break;
+        }
+        let id = row.int("manifest", "id")?;
+        let annotations = match row.opt_text("manifest", "annotations")? {
+            Some(small) => small,
+            None => {
+                let Some(text) = annotations(tx, id).await? else {
+                    continue;
+                };
+                large += text.len();
+                text
+            }
+        };
+        let descriptor = Descriptor {
+            media_type: row.text("manifest", "media_type")?,
+            digest: row.text("manifest", "digest")?,
+            size: row.int("manifest", "size")?,
+            artifact_type: row.opt_text("manifest", "artifact_type")?,
+            annotations: object(annotations)?,
+        };
+        found.push((id, descriptor));
+    }
+    Ok(Referrers { found, more, total })
 }
 
-/// The annotations of a row, not looked into: they are printed as they were written.
-fn annotations(row: &Row) -> Result<Option<Box<RawValue>>> {
-    let (table, column) = ("manifest", "annotations");
-    let text = row.text(table, column)?;
+/// The annotations of a manifest, if it is still there.
+async fn annotations(tx: &mut Tx, id: i64) -> Result<Option<String>> {
+    let row = tx
+        .query("select annotations from manifest where id = $1")
+        .bind(id)
+        .optional()
+        .await?;
+    row.map(|row| row.text("manifest", "annotations"))
+        .transpose()
+}
+
+/// Annotations, not looked into: they are printed as they were written.
+fn object(text: String) -> Result<Option<Box<RawValue>>> {
     if text == "{}" {
         return Ok(None);
     }
-    let object = RawValue::from_string(text).map_err(|_| Error::Corrupt { table, column })?;
+    let object = RawValue::from_string(text).map_err(|_| Error::Corrupt {
+        table: "manifest",
+        column: "annotations",
+    })?;
     Ok(Some(object))
 }
 
@@ -478,7 +530,7 @@ fn annotations(row: &Row) -> Result<Option<Box<RawValue>>> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn count_referrers(
+async fn count_referrers(
     tx: &mut Tx,
     repository: &RepositoryName,
     subject: &Digest,

@@ -108,19 +108,21 @@ pub async fn catalog(
             .await?
         }
         Visible::Projects(ids) if tx.is_postgres() => {
-            // Sorted by project first, so that it ends with the project that fills the page.
+            // Sorted by project first, so that it ends with the project that fills the page. Names of a
+            // project are those between its name with a slash and its name with what follows a slash.
             tx.query(
                 "select r.name from (
-                     select id, name || '/' as prefix from project where deleted_at is null and name || '/' >= $2
-                     and (public = 1 or id in (select cast(value as bigint) from json_array_elements_text(cast($3 as json))))
+                     select id, name || '/' as prefix, name || '0' as beyond from project where deleted_at is null
+                     and (public = 1 or id in (select cast(value as bigint) from json_array_elements_text(cast($2 as json))))
+                     and name || '0' > $1
                      order by name || '/') p
                  cross join lateral (
-                     select r.name from repository r where r.project_id = p.id and r.name > $1
-                     and exists (select 1 from tag t where t.repository_id = r.id) order by r.name limit $4) r
-                 order by p.prefix, r.name limit $4",
+                     select r.name from repository r
+                     where r.project_id = p.id and r.name > greatest($1, p.prefix) and r.name < p.beyond
+                     and exists (select 1 from tag t where t.repository_id = r.id) order by r.name limit $3) r
+                 order by p.prefix, r.name limit $3",
             )
             .bind(last)
-            .bind(first_prefix(last))
             .bind(list_of(ids))
             .bind(limit)
             .all()
@@ -134,11 +136,6 @@ pub async fn catalog(
         .collect()
 }
 
-/// Names begin with their project's prefix, `project/`: the first one that can begin a name after `last`.
-fn first_prefix(last: &str) -> &str {
-    last.find('/').map_or(last, |slash| &last[..=slash])
-}
-
 fn list_of(ids: &[ProjectId]) -> String {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     serde_json::to_string(&ids).unwrap_or_default()
@@ -148,10 +145,10 @@ fn list_of(ids: &[ProjectId]) -> String {
 async fn catalog_of(tx: &mut Tx, ids: &[ProjectId], last: &str, limit: i64) -> Result<Vec<String>> {
     let projects = tx
         .query(
-            "select id from project where deleted_at is null and name || '/' >= $1
+            "select id from project where deleted_at is null and name || '0' > $1
              and (public = 1 or id in (select value from json_each($2))) order by name || '/'",
         )
-        .bind(first_prefix(last))
+        .bind(last)
         .bind(list_of(ids))
         .all()
         .await?;

@@ -9,9 +9,11 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use model::{AccountId, BlobId, Digest, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Transaction};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Transaction,
+};
 
 use tracing::{Instrument as _, Span, field};
 
@@ -45,6 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A connection to PostgreSQL. It goes back to the pool unless it may be in the midst of something.
 struct Lent {
     connection: PoolConnection<Postgres>,
+    /// Where it is from, as long as nothing has been done with it.
+    untried: Option<PgPool>,
     amid: bool,
 }
 
@@ -57,22 +61,43 @@ impl Drop for Lent {
 }
 
 impl Lent {
-    fn new(connection: PoolConnection<Postgres>) -> Self {
-        Self {
-            connection,
+    async fn by(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            connection: pool.acquire().await?,
+            untried: Some(pool.clone()),
             amid: false,
+        })
+    }
+
+    /// Whether a statement is to be run again that failed so, or did not fail: the server went away while
+    /// the connection rested, the statement was the first since then, and the connection is a new one now.
+    async fn again(&mut self, error: Option<&sqlx::Error>) -> bool {
+        let (Some(pool), Some(error)) = (self.untried.take(), error) else {
+            return false;
+        };
+        if !went_away(error) {
+            return false;
         }
+        let options = pool.connect_options();
+        let connect = Box::pin(PgConnection::connect_with(&options));
+        match connect.in_time().await {
+            Ok(connection) => *self.connection = connection,
+            Err(_) => return false,
+        }
+        true
     }
 
     /// Begins or ends a transaction.
     async fn turn(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         self.amid = true;
-        // Not prepared: it would take one more answer the first time.
-        sqlx::raw_sql(sql)
-            .execute(&mut *self.connection)
-            .in_time()
-            .await
-            .map(|_| ())
+        loop {
+            // Not prepared: it would take one more answer the first time.
+            let statement = sqlx::raw_sql(sql).execute(&mut *self.connection);
+            let ended = statement.in_time().await;
+            if !self.again(ended.as_ref().err()).await {
+                return ended.map(|_| ());
+            }
+        }
     }
 }
 
@@ -94,6 +119,15 @@ fn timed_out(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
+/// Whether the server closed the connection, or ended its process (57P01 and its like).
+fn went_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() != io::ErrorKind::TimedOut,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P0")),
+        _ => false,
+    }
+}
+
 impl Tx {
     pub(crate) fn sqlite_writer(connection: SqliteConnection) -> Self {
         Self::new(Connection::SqliteWriter(connection))
@@ -105,16 +139,17 @@ impl Tx {
 
     /// Begins a transaction with a statement.
     pub(crate) async fn postgres_writer(
-        connection: PoolConnection<Postgres>,
+        pool: &PgPool,
         begin: &'static str,
     ) -> Result<Self, sqlx::Error> {
-        let mut lent = Lent::new(connection);
+        let mut lent = Lent::by(pool).await?;
         lent.turn(begin).await?;
         Ok(Self::new(Connection::PostgresWriter(lent)))
     }
 
-    pub(crate) fn postgres_reader(connection: PoolConnection<Postgres>) -> Self {
-        Self::new(Connection::PostgresReader(Lent::new(connection)))
+    pub(crate) async fn postgres_reader(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let lent = Lent::by(pool).await?;
+        Ok(Self::new(Connection::PostgresReader(lent)))
     }
 
     pub(crate) fn sqlite_snapshot(transaction: Transaction<'static, Sqlite>) -> Self {
@@ -255,19 +290,21 @@ macro_rules! run {
                 }
                 query.$method(connection).await.map(|$found| $map)
             }
-            Dialect::Postgres(lent) => {
-                let mut query = sqlx::query::<Postgres>($self.sql);
-                for value in $self.values {
+            Dialect::Postgres(lent) => loop {
+                let mut query = sqlx::query::<Postgres>($self.sql.clone());
+                for value in &$self.values {
                     query = match value {
-                        Value::Int(value) => query.bind(value),
-                        Value::Text(value) => query.bind(value),
-                        Value::Bytes(value) => query.bind(value),
+                        Value::Int(value) => query.bind(*value),
+                        Value::Text(value) => query.bind(value.as_deref()),
+                        Value::Bytes(value) => query.bind(value.as_deref()),
                     };
                 }
                 let done = query.$method(&mut *lent.connection).in_time().await;
-                lent.amid |= done.as_ref().is_err_and(timed_out);
-                done.map(|$found_pg| $map_pg)
-            }
+                if !lent.again(done.as_ref().err()).await {
+                    lent.amid |= done.as_ref().is_err_and(timed_out);
+                    break done.map(|$found_pg| $map_pg);
+                }
+            },
         };
         result.map_err(|error| refine(name, error))
     }};

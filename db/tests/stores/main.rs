@@ -195,6 +195,45 @@ async fn a_token_newer_than_what_was_read_a_moment_ago_is_good() {
 }
 
 #[tokio::test]
+async fn connections_that_the_server_ended_a_moment_ago_fail_nothing() {
+    use sqlx::Connection as _;
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let database = fresh(&url, "ended").await;
+    let db = Db::open(&Location::Postgres(database.clone()))
+        .await
+        .unwrap();
+    let mut server = sqlx::PgConnection::connect(&database).await.unwrap();
+    let mut end = async || {
+        let held = [db.reader().await.unwrap(), db.reader().await.unwrap()];
+        drop(held);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let others = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid()";
+        let ended: i64 = sqlx::query_scalar(others)
+            .fetch_one(&mut server)
+            .await
+            .unwrap();
+        assert!(ended >= 2, "{ended} ended");
+    };
+    end().await;
+    db.write(|tx| Box::pin(setting::put(tx, "written", b"x")))
+        .await
+        .unwrap();
+    end().await;
+    let mut tx = db.reader().await.unwrap();
+    let read = setting::get(&mut tx, "written").await.unwrap();
+    assert_eq!(read.as_deref(), Some(&b"x"[..]));
+    drop(tx);
+    end().await;
+    let mut held = db.reader().await.unwrap();
+    setting::get(&mut held, "written").await.unwrap();
+    end().await;
+    assert!(setting::get(&mut held, "written").await.is_err());
+    drop(held);
+    db.close().await;
+}
+
+#[tokio::test]
 async fn projects_are_listed_to_those_who_may_see_them() {
     on_both("project", async |db| {
         let (ann, id) = team(&db).await;
@@ -258,6 +297,62 @@ fn image(config: &Digest) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Pushes an index of nothing.
+async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), Error> {
+    let bytes = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#,
+        model::media_type::OCI_INDEX
+    );
+    let manifest = Manifest::parse(None, bytes.as_bytes()).unwrap();
+    let digest = Digest::of(Algorithm::Sha256, bytes.as_bytes());
+    let name: RepositoryName = name.parse().unwrap();
+    let repository = repository::ensure(tx, project, &name, NOW).await?;
+    let at = place(project, repository, &name);
+    let what = (&manifest, bytes.as_bytes());
+    let id = manifest::store(tx, at, &digest, what, &[], NOW).await?;
+    let tag = "latest".parse().unwrap();
+    tag::set(tx, (repository, &name), &tag, id.unwrap(), NOW).await?;
+    repository::publish(tx, repository, NOW).await
+}
+
+#[tokio::test]
+async fn a_catalog_goes_on_after_any_name() {
+    on_both("catalog", async |db| {
+        let (ann, _) = team(&db).await;
+        let projects = db.write(move |tx| {
+            Box::pin(async move {
+                let mut ids = Vec::new();
+                for project in ["a", "ab", "a-b", "hidden"] {
+                    let name = project.parse().unwrap();
+                    let id = project::create(tx, &name, ann, false, -1, NOW).await?;
+                    for repository in ["y", "x/1", "x"] {
+                        push_empty(tx, id, &format!("{project}/{repository}")).await?;
+                    }
+                    ids.push(id);
+                }
+                ids.pop();
+                Ok::<_, Error>(ids)
+            })
+        });
+        let projects = projects.await.unwrap();
+        let all = [
+            "a-b/x", "a-b/x/1", "a-b/y", "a/x", "a/x/1", "a/y", "ab/x", "ab/x/1", "ab/y",
+        ];
+        let mut tx = db.reader().await.unwrap();
+        let places = [
+            "", "a", "a-", "a-b", "a-b/x", "a/", "a/x/", "a/y", "a0", "ab/x", "b",
+        ];
+        for (last, limit) in places.iter().flat_map(|last| [(*last, 2), (*last, 100)]) {
+            let visible = repository::Visible::Projects(&projects);
+            let names = repository::catalog(&mut tx, visible, Some(last), limit).await;
+            let after = all.into_iter().filter(|name| *name > last);
+            let expected: Vec<_> = after.take(limit as usize).collect();
+            assert_eq!(names.unwrap(), expected, "after {last:?}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_image_is_stored_tagged_found_and_deleted() {
     on_both("image", async |db| {
@@ -310,16 +405,20 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
             "0/a"
         );
         let mut tx = db.reader().await.unwrap();
-        let referrers =
-            manifest::referrers(&mut tx, &name, &config, Some("application/x"), (0, 10))
-                .await
-                .unwrap();
-        assert_eq!(referrers[0].1.size, payload.len() as i64);
-        assert!(
-            manifest::referrers(&mut tx, &name, &config, Some("other"), (0, 10))
+        let mut referrers = async |kind| {
+            manifest::referrers(&mut tx, &name, &config, kind, (0, 10))
                 .await
                 .unwrap()
-                .is_empty()
+        };
+        for kind in [None, Some("application/x")] {
+            let page = referrers(kind).await;
+            assert_eq!(page.found[0].1.size, payload.len() as i64);
+            assert_eq!((page.found.len(), page.more, page.total), (1, false, 1));
+        }
+        let others = referrers(Some("other")).await;
+        assert_eq!(
+            (others.found.len(), others.more, others.total),
+            (0, false, 1)
         );
         assert_eq!(
             repository::catalog(&mut tx, repository::Visible::Everything, None, 10)

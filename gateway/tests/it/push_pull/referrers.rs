@@ -228,6 +228,21 @@ async fn pages_of_referrers_join_to_the_whole_list() {
 }
 
 #[tokio::test]
+async fn large_annotations_make_short_pages() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("bulky");
+    let admin = server.admin();
+    let subject = image("bulky subject");
+    admin.push_image(&repository, "latest", &subject).await;
+    for number in 0..5 {
+        let seed = format!("{number}{}", "x".repeat(1 << 20));
+        push_about(&admin, &repository, &subject, &seed, BILL).await;
+    }
+    let pages = pages(&admin, &repository, &subject.digest, "").await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+}
+
+#[tokio::test]
 async fn a_deleted_referrer_leaves_the_list() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("gone");
