@@ -59,6 +59,8 @@ rounds, with the smallest and largest in brackets. `--short` runs in CI and chec
   answer is held to the number of items and the first item that must be there, each manifest to its digest.
 - **Cold**: the first 200 requests after a start with the page cache dropped and PostgreSQL restarted. **Warm**: round by round, all
   places in turn. Connections are open and passwords checked before the clock starts.
+- **Autogroups** (`kernel.sched_autogroup_enabled`) make each process of PostgreSQL weigh as much as server and clients together,
+  for it has a session of its own: answers wait for a core then, and p99 is up to twice as long. Under systemd they do nothing.
 - **Garbage** is blobs of 1 KiB with their objects, linked by 100 repositories, named by no manifest, their leases over: due for review. The
   collection is paused, garbage is made, the collection is resumed, and the clock runs until the last object is deleted and
   its row is gone.

@@ -84,8 +84,14 @@ pub(super) fn run_of_today(rounds: usize) -> String {
     let day = or_unknown(first_line("date", &["-u", "+%Y-%m-%d"]));
     let kernel = or_unknown(first_line("uname", &["-r"]));
     let commit = or_unknown(first_line("git", &["rev-parse", "--short", "HEAD"]));
+    let autogroups = fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
+    let autogroups = match autogroups.as_deref().map(str::trim) {
+        Ok("1") => ", autogroups on",
+        Ok("0") => ", autogroups off",
+        _ => "",
+    };
     format!(
-        "Run of {day}: {rounds} rounds, commit {commit}, {cores} cores of {}, Linux {kernel}",
+        "Run of {day}: {rounds} rounds, commit {commit}, {cores} cores of {}, Linux {kernel}{autogroups}",
         or_unknown(model)
     )
 }
