@@ -473,11 +473,11 @@ pub async fn referrers(
         None if after == 0 && artifact_type.is_none() => 0,
         None => count_referrers(tx, repository, subject).await?,
     };
-    let (mut found, mut more) = (Vec::new(), false);
+    let (mut found, mut more) = (Vec::new(), rows.len() as i64 > limit);
     let mut large = 0;
-    for row in &rows {
-        more = found.len() as i64 == limit || large >= LARGE;
-        if more {
+    for row in rows.iter().take(limit as usize) {
+        if large >= LARGE {
+            more = true;
             break;
         }
         let id = row.int("manifest", "id")?;
