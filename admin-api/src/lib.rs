@@ -17,8 +17,6 @@ mod query;
 mod quota;
 mod route;
 mod systeminfo;
-#[cfg(test)]
-mod tests;
 mod user;
 
 use std::net::IpAddr;

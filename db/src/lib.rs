@@ -16,6 +16,7 @@ pub mod page;
 pub mod project;
 pub mod quota;
 pub mod repository;
+mod schema;
 pub mod setting;
 mod sql;
 pub mod tag;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::Migrate;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -41,6 +42,7 @@ pub use cache::{Age, Caches};
 pub(crate) use sql::Row;
 pub use sql::Tx;
 
+use crate::schema::{POSTGRES, SQLITE};
 use crate::writer::Writer;
 
 /// What can go wrong below the stores.
@@ -114,9 +116,6 @@ enum Backend {
     Sqlite { writer: Writer, readers: SqlitePool },
     Postgres(PgPool),
 }
-
-static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// A step of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]

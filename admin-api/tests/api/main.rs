@@ -1,6 +1,8 @@
 //! The API as its clients see it, on a SQLite file: what a Harbor answered, refusals of every route,
 //! and the audit trail.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod exchange;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,14 +18,15 @@ use base64::engine::general_purpose::STANDARD;
 use db::account::{self, NewAccount};
 use db::audit::recorder::Recorder;
 use db::{Db, Location, audit, member, project, repository};
+use gantry_admin_api::{
+    AdminState, ClientAddress, Error, Needs, ROUTES, Route, SystemInfo, router,
+};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use model::{ManualClock, ProjectId, ProjectName, Timestamp};
 use policy::{Role, table};
 use tower::ServiceExt as _;
-
-use crate::{AdminState, ClientAddress, Error, Needs, ROUTES, Route, SystemInfo, router};
 
 const ADMIN: &str = "Harbor12345";
 const PASSWORD: &str = "Passw0rd1";

@@ -5,7 +5,7 @@ use axum::body::Body;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Request, StatusCode};
 
-use super::{Api, request, text};
+use crate::{Api, request, text};
 
 /// A question and the answer that is expected.
 struct Exchange<'t> {
