@@ -1,16 +1,8 @@
-//! Ports of 127.0.0.1 that nobody listens on at this moment.
+//! Ports of 127.0.0.1 that nobody listens on.
 
 use std::net::TcpListener;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// Any free port, for a server that is started once.
-pub(crate) fn free_port() -> Result<u16, String> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("cannot find a free port: {error}"))
-}
 
 /// A free port that the kernel gives to no outgoing connection, so that a server which ended finds it
 /// free again, and several ports can be chosen before the first is taken.
@@ -34,7 +26,7 @@ const COUNT: u16 = 12_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{free_port, lasting_port};
+    use super::lasting_port;
 
     #[test]
     fn a_lasting_port_is_given_once_and_lies_below_the_kernels_own() {
@@ -44,11 +36,5 @@ mod tests {
         distinct.dedup();
         assert_eq!(distinct.len(), ports.len());
         assert!(ports.iter().all(|port| (20_000..32_000).contains(port)));
-    }
-
-    #[test]
-    fn a_free_port_can_be_listened_on() {
-        let port = free_port().unwrap();
-        assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
     }
 }

@@ -36,6 +36,12 @@ impl Tally {
         self.check(name, || Err(reason));
     }
 
+    /// Counts what another tally of the same run has counted.
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
     /// Prints the last line of a run.
     pub(crate) fn finish(self) -> Result<(), String> {
         println!("{} passed, {} failed", self.passed, self.failed);

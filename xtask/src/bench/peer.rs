@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::load::{Target, succeed};
 use super::process::Server;
-use crate::port::free_port;
+use crate::port::lasting_port;
 use crate::seaweed::{ACCESS_KEY, REGION, SECRET_KEY};
 
 /// A running peer.
@@ -105,7 +105,7 @@ impl Peer {
         folder: &Path,
         root: &Path,
     ) -> Result<Self, String> {
-        let port = free_port()?;
+        let port = lasting_port()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let at = |name: &str| folder.join(name).display().to_string();
         let text = format!(
@@ -137,7 +137,7 @@ impl Peer {
         folder: &Path,
         kept: Kept<'_>,
     ) -> Result<Self, String> {
-        let port = free_port()?;
+        let port = lasting_port()?;
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
              storage:\n  cache: {{blobdescriptor: inmemory}}\n  {driver}\n  delete: {{enabled: true}}\n  redirect: {{disable: true}}\n\
