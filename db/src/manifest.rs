@@ -428,12 +428,13 @@ const SMALL: i64 = 10 << 10;
 /// Bytes of larger annotations on a page of referrers, but for those of its last descriptor.
 const LARGE: usize = 2 << 20;
 
-/// A part of a subject's referrers.
+/// A page of a subject's referrers.
+#[derive(Clone, Debug)]
 pub struct Referrers {
-    /// Row ids and descriptors, in the order in which they were pushed.
-    pub found: Vec<(i64, Descriptor)>,
-    /// Whether there are more of them after these.
-    pub more: bool,
+    /// Descriptors in the order in which they were pushed.
+    pub descriptors: Vec<Descriptor>,
+    /// What the next page comes after, if there is one.
+    pub next: Option<i64>,
     /// How many there are of all types.
     pub total: i64,
 }
@@ -473,14 +474,12 @@ pub async fn referrers(
         None if after == 0 && artifact_type.is_none() => 0,
         None => count_referrers(tx, repository, subject).await?,
     };
-    let (mut found, mut more) = (Vec::new(), rows.len() as i64 > limit);
-    let mut large = 0;
-    for row in rows.iter().take(limit as usize) {
-        if large >= LARGE {
-            more = true;
-            break;
-        }
+    let mut descriptors = Vec::with_capacity(rows.len());
+    let (mut last, mut large) = (after, 0);
+    let mut left = rows.iter().peekable();
+    while let Some(row) = left.next_if(|_| (descriptors.len() as i64) < limit && large < LARGE) {
         let id = row.int("manifest", "id")?;
+        last = id;
         let annotations = match row.opt_text("manifest", "annotations")? {
             Some(small) => small,
             None => {
@@ -498,9 +497,13 @@ pub async fn referrers(
             artifact_type: row.opt_text("manifest", "artifact_type")?,
             annotations: object(annotations)?,
         };
-        found.push((id, descriptor));
+        descriptors.push(descriptor);
     }
-    Ok(Referrers { found, more, total })
+    Ok(Referrers {
+        descriptors,
+        next: left.peek().filter(|_| limit > 0).map(|_| last),
+        total,
+    })
 }
 
 /// The annotations of a manifest, if it is still there.

@@ -412,13 +412,16 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
         };
         for kind in [None, Some("application/x")] {
             let page = referrers(kind).await;
-            assert_eq!(page.found[0].1.size, payload.len() as i64);
-            assert_eq!((page.found.len(), page.more, page.total), (1, false, 1));
+            assert_eq!(page.descriptors[0].size, payload.len() as i64);
+            assert_eq!(
+                (page.descriptors.len(), page.next, page.total),
+                (1, None, 1)
+            );
         }
         let others = referrers(Some("other")).await;
         assert_eq!(
-            (others.found.len(), others.more, others.total),
-            (0, false, 1)
+            (others.descriptors.len(), others.next, others.total),
+            (0, None, 1)
         );
         assert_eq!(
             repository::catalog(&mut tx, repository::Visible::Everything, None, 10)
