@@ -21,17 +21,18 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         .collect();
     install_all(&steps, wish.mode);
     let mut tally = Tally::default();
-    let (with_server, without): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.server);
     let mut setting = Setting {
         binary: PathBuf::new(),
         big: wish.big,
         alone: wish.only.is_some(),
         mode: wish.mode,
     };
-    for step in without {
-        step.take(&mut tally, &setting);
-    }
-    if !with_server.is_empty() {
+    let of = |stage| {
+        let steps = steps.iter().copied();
+        steps.filter(move |step| step.stage == stage)
+    };
+    tally.add(&in_turn(of(Stage::Source), &setting));
+    if steps.iter().any(|step| step.stage != Stage::Source) {
         match server() {
             Ok(binary) => setting.binary = binary,
             Err(reason) => {
@@ -40,10 +41,33 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
             }
         }
     }
-    for step in with_server {
-        step.take(&mut tally, &setting);
-    }
+    let setting = &setting;
+    tally.add(&side_by_side(
+        || in_turn(of(Stage::Server), setting),
+        || in_turn(of(Stage::Clients), setting),
+    ));
+    tally.add(&in_turn(of(Stage::Last), setting));
     tally.finish()
+}
+
+fn in_turn<'s>(steps: impl Iterator<Item = &'s Step>, setting: &Setting) -> Tally {
+    let mut tally = Tally::default();
+    for step in steps {
+        step.take(&mut tally, setting);
+    }
+    tally
+}
+
+fn side_by_side(first: impl FnOnce() -> Tally, second: impl FnOnce() -> Tally + Send) -> Tally {
+    thread::scope(|scope| {
+        let second = scope.spawn(second);
+        let mut tally = first();
+        match second.join() {
+            Ok(second) => tally.add(&second),
+            Err(_) => tally.fail("steps side by side", "one of them panicked".to_owned()),
+        }
+        tally
+    })
 }
 
 /// What the steps are given.
@@ -57,10 +81,22 @@ struct Setting {
     mode: Mode,
 }
 
+/// When a step is taken.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    /// Before there is a server.
+    Source,
+    /// Beside `Clients`.
+    Server,
+    /// Beside `Server`: docker and the like wait for one thread that compresses, and for disks.
+    Clients,
+    /// After all others, alone: how long things take matters to what is checked.
+    Last,
+}
+
 struct Step {
     name: &'static str,
-    /// Whether it starts the server.
-    server: bool,
+    stage: Stage,
     /// Debian programs beyond those of the build.
     needs: &'static [Need],
     tools: &'static [Tool],
@@ -70,14 +106,14 @@ struct Step {
 const STEPS: [Step; 12] = [
     Step {
         name: "fmt",
-        server: false,
+        stage: Stage::Source,
         needs: &[],
         tools: &[],
         run: |tally, _| cargo(tally, "fmt --all --check"),
     },
     Step {
         name: "clippy",
-        server: false,
+        stage: Stage::Source,
         needs: &[],
         tools: &[],
         run: |tally, _| {
@@ -89,7 +125,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "cargo-test",
-        server: true,
+        stage: Stage::Server,
         needs: &[
             POSTGRES,
             need(
@@ -104,7 +140,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "run",
-        server: true,
+        stage: Stage::Server,
         needs: &[CURL],
         tools: &[],
         run: |tally, _| {
@@ -113,7 +149,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "docker",
-        server: true,
+        stage: Stage::Clients,
         needs: &[
             IP,
             CURL,
@@ -129,7 +165,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "clients",
-        server: true,
+        stage: Stage::Clients,
         needs: &CLIENTS,
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
         run: |tally, setting| {
@@ -148,7 +184,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "clients-replicas",
-        server: true,
+        stage: Stage::Clients,
         needs: &CLIENTS_ON_REPLICAS,
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN, SEAWEEDFS],
         run: |tally, setting| {
@@ -159,21 +195,21 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "conformance",
-        server: true,
+        stage: Stage::Server,
         needs: &[CURL],
         tools: &[CONFORMANCE],
         run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Files),
     },
     Step {
         name: "conformance-replicas",
-        server: true,
+        stage: Stage::Server,
         needs: &[CURL, POSTGRES],
         tools: &[CONFORMANCE, SEAWEEDFS],
         run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
     },
     Step {
         name: "metrics",
-        server: true,
+        stage: Stage::Server,
         needs: &[CURL, need("promtool", "prometheus", "judges the metrics")],
         tools: &[],
         run: |tally, setting| {
@@ -183,7 +219,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "soak",
-        server: true,
+        stage: Stage::Last,
         needs: &[
             GO,
             OPENSSL,
@@ -202,7 +238,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "bench",
-        server: true,
+        stage: Stage::Last,
         needs: &[
             GO,
             OPENSSL,
@@ -225,15 +261,10 @@ const STEPS: [Step; 12] = [
 
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.
 fn benches(tally: &mut Tally, setting: &Setting) {
-    let binary = &setting.binary;
-    thread::scope(|scope| {
-        let others = scope.spawn(|| benches_in_turn(&["scale", "gc"], binary));
-        tally.add(&benches_in_turn(&["", "s3"], binary));
-        match others.join() {
-            Ok(others) => tally.add(&others),
-            Err(_) => tally.fail("bench", "it panicked".to_owned()),
-        }
-    });
+    tally.add(&side_by_side(
+        || benches_in_turn(&["", "s3"], &setting.binary),
+        || benches_in_turn(&["scale", "gc"], &setting.binary),
+    ));
 }
 
 fn benches_in_turn(commands: &[&str], binary: &Path) -> Tally {
