@@ -21,18 +21,17 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         .collect();
     install_all(&steps, wish.mode);
     let mut tally = Tally::default();
+    let (with_server, without): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.server);
     let mut setting = Setting {
         binary: PathBuf::new(),
         big: wish.big,
         alone: wish.only.is_some(),
         mode: wish.mode,
     };
-    let of = |stage| {
-        let steps = steps.iter().copied();
-        steps.filter(move |step| step.stage == stage)
-    };
-    tally.add(&in_turn(of(Stage::Source), &setting));
-    if steps.iter().any(|step| step.stage != Stage::Source) {
+    for step in without {
+        step.take(&mut tally, &setting);
+    }
+    if !with_server.is_empty() {
         match server() {
             Ok(binary) => setting.binary = binary,
             Err(reason) => {
@@ -41,33 +40,10 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
             }
         }
     }
-    let setting = &setting;
-    tally.add(&side_by_side(
-        || in_turn(of(Stage::Server), setting),
-        || in_turn(of(Stage::Clients), setting),
-    ));
-    tally.add(&in_turn(of(Stage::Last), setting));
-    tally.finish()
-}
-
-fn in_turn<'s>(steps: impl Iterator<Item = &'s Step>, setting: &Setting) -> Tally {
-    let mut tally = Tally::default();
-    for step in steps {
-        step.take(&mut tally, setting);
+    for step in with_server {
+        step.take(&mut tally, &setting);
     }
-    tally
-}
-
-fn side_by_side(first: impl FnOnce() -> Tally, second: impl FnOnce() -> Tally + Send) -> Tally {
-    thread::scope(|scope| {
-        let second = scope.spawn(second);
-        let mut tally = first();
-        match second.join() {
-            Ok(second) => tally.add(&second),
-            Err(_) => tally.fail("steps side by side", "one of them panicked".to_owned()),
-        }
-        tally
-    })
+    tally.finish()
 }
 
 /// What the steps are given.
@@ -81,22 +57,10 @@ struct Setting {
     mode: Mode,
 }
 
-/// When a step is taken.
-#[derive(Clone, Copy, PartialEq)]
-enum Stage {
-    /// Before there is a server.
-    Source,
-    /// Beside `Clients`.
-    Server,
-    /// Beside `Server`: docker and the like wait for one thread that compresses, and for disks.
-    Clients,
-    /// After all others, alone: how long things take matters to what is checked.
-    Last,
-}
-
 struct Step {
     name: &'static str,
-    stage: Stage,
+    /// Whether it starts the server.
+    server: bool,
     /// Debian programs beyond those of the build.
     needs: &'static [Need],
     tools: &'static [Tool],
@@ -106,14 +70,14 @@ struct Step {
 const STEPS: [Step; 12] = [
     Step {
         name: "fmt",
-        stage: Stage::Source,
+        server: false,
         needs: &[],
         tools: &[],
         run: |tally, _| cargo(tally, "fmt --all --check"),
     },
     Step {
         name: "clippy",
-        stage: Stage::Source,
+        server: false,
         needs: &[],
         tools: &[],
         run: |tally, _| {
@@ -125,7 +89,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "cargo-test",
-        stage: Stage::Server,
+        server: true,
         needs: &[
             POSTGRES,
             need(
@@ -140,7 +104,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "run",
-        stage: Stage::Server,
+        server: true,
         needs: &[CURL],
         tools: &[],
         run: |tally, _| {
@@ -149,7 +113,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "docker",
-        stage: Stage::Clients,
+        server: true,
         needs: &[
             IP,
             CURL,
@@ -165,7 +129,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "clients",
-        stage: Stage::Clients,
+        server: true,
         needs: &CLIENTS,
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
         run: |tally, setting| {
@@ -184,7 +148,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "clients-replicas",
-        stage: Stage::Clients,
+        server: true,
         needs: &CLIENTS_ON_REPLICAS,
         tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN, SEAWEEDFS],
         run: |tally, setting| {
@@ -195,21 +159,21 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "conformance",
-        stage: Stage::Server,
+        server: true,
         needs: &[CURL],
         tools: &[CONFORMANCE],
         run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Files),
     },
     Step {
         name: "conformance-replicas",
-        stage: Stage::Server,
+        server: true,
         needs: &[CURL, POSTGRES],
         tools: &[CONFORMANCE, SEAWEEDFS],
         run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
     },
     Step {
         name: "metrics",
-        stage: Stage::Server,
+        server: true,
         needs: &[CURL, need("promtool", "prometheus", "judges the metrics")],
         tools: &[],
         run: |tally, setting| {
@@ -219,7 +183,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "soak",
-        stage: Stage::Last,
+        server: true,
         needs: &[
             GO,
             OPENSSL,
@@ -238,7 +202,7 @@ const STEPS: [Step; 12] = [
     },
     Step {
         name: "bench",
-        stage: Stage::Last,
+        server: true,
         needs: &[
             GO,
             OPENSSL,
@@ -261,10 +225,15 @@ const STEPS: [Step; 12] = [
 
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.
 fn benches(tally: &mut Tally, setting: &Setting) {
-    tally.add(&side_by_side(
-        || benches_in_turn(&["", "s3"], &setting.binary),
-        || benches_in_turn(&["scale", "gc"], &setting.binary),
-    ));
+    let binary = &setting.binary;
+    thread::scope(|scope| {
+        let others = scope.spawn(|| benches_in_turn(&["scale", "gc"], binary));
+        tally.add(&benches_in_turn(&["", "s3"], binary));
+        match others.join() {
+            Ok(others) => tally.add(&others),
+            Err(_) => tally.fail("bench", "it panicked".to_owned()),
+        }
+    });
 }
 
 fn benches_in_turn(commands: &[&str], binary: &Path) -> Tally {

@@ -5,7 +5,6 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use crate::cmd::Cmd;
 use crate::install::{self, Mode, Need, need};
@@ -101,8 +100,6 @@ impl Tool {
 
     /// Fetches and builds the tool unless the cache has it.
     pub(crate) fn ensure(&self, mode: Mode) -> Result<(), String> {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _guard = ONE_AT_A_TIME.lock();
         if self.path().exists() {
             return Ok(());
         }
