@@ -241,7 +241,8 @@ fn benches_in_turn(commands: &[&str], binary: &Path) -> Tally {
     for command in commands {
         let words = command.split_whitespace().map(str::to_owned);
         let args: Vec<String> = words.chain(short(binary)).collect();
-        tally.check(&format!("cargo xtask bench {}", args[0]), || {
+        let name = format!("cargo xtask bench {command} --short");
+        tally.check(&name.replace("  ", " "), || {
             bench::run(&args).map(|()| String::new())
         });
     }
