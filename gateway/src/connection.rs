@@ -37,6 +37,8 @@ const FIRST_REQUEST: Duration = Duration::from_millis(300);
 const LEAVE: Duration = Duration::from_secs(3);
 /// HTTP/1.1: bytes buffered for reading, and for writing.
 const BUFFER: usize = 128 << 10;
+/// TLS: bytes encrypted before they are written, at most; fewer, larger writes wake the client less often.
+const TLS_BUFFER: usize = 256 << 10;
 /// HTTP/2: bytes buffered for writing, of one stream.
 const SEND_BUFFER: usize = 128 << 10;
 
@@ -129,9 +131,10 @@ impl Connections {
         });
         if listener == Listener::Public {
             let tls = tokio::time::timeout(patience, self.tls.accept(io)).await;
-            let io = tls
+            let mut io = tls
                 .map_err(|_| "TLS handshake late")?
                 .map_err(|_| "TLS handshake failed")?;
+            io.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
             let multiplexed = io.get_ref().1.alpn_protocol() == Some(b"h2");
             self.http(io, peer, multiplexed, shutdown).await;
         } else {

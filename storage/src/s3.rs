@@ -9,6 +9,7 @@
 
 mod bucket;
 mod client;
+mod download;
 mod error;
 mod hashing;
 mod listing;

@@ -9,9 +9,13 @@ use futures_util::TryStreamExt as _;
 use gantry_storage::s3::{SecretKey, Settings};
 use gantry_storage::{BlobStore, Chunks, Error, S3};
 use model::{Algorithm, Hasher};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -53,14 +57,7 @@ impl Server {
     /// `answer` is given the request and how many there were before it; an empty answer hangs up.
     async fn start(answer: impl Fn(&Request, usize) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let settings = Settings {
-            endpoint: format!("http://{}", listener.local_addr().unwrap()),
-            bucket: "bucket".to_owned(),
-            access_key_id: "AK".to_owned(),
-            secret_access_key: SecretKey::new("SK".to_owned()),
-            path_style: true,
-            ..Settings::default()
-        };
+        let settings = settings(&listener);
         let requests = Requests::default();
         let seen = requests.clone();
         let task = tokio::spawn(async move {
@@ -91,7 +88,18 @@ impl Server {
     }
 }
 
-async fn received(socket: &mut TcpStream) -> Option<Request> {
+fn settings(listener: &TcpListener) -> Settings {
+    Settings {
+        endpoint: format!("http://{}", listener.local_addr().unwrap()),
+        bucket: "bucket".to_owned(),
+        access_key_id: "AK".to_owned(),
+        secret_access_key: SecretKey::new("SK".to_owned()),
+        path_style: true,
+        ..Settings::default()
+    }
+}
+
+async fn received(socket: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();
     let end = loop {
         if socket.read_buf(&mut bytes).await.ok()? == 0 {
@@ -132,6 +140,13 @@ fn refusal(status: &str, code: &str) -> String {
     )
 }
 
+/// The head of a range of an object, on a connection that is kept open.
+fn kept_open(range: &str, length: usize) -> String {
+    format!(
+        "HTTP/1.1 206 Partial Content\r\nContent-Length: {length}\r\nContent-Range: bytes {range}/{length}\r\n\r\n"
+    )
+}
+
 /// A range of an object, of which only `body` comes.
 fn partial(range: &str, length: usize, body: &str) -> String {
     let headers = format!("Content-Length: {length}\r\nContent-Range: bytes {range}/10\r\n");
@@ -155,6 +170,112 @@ async fn a_read_that_breaks_is_taken_up_again() {
         .iter()
         .filter_map(|request| request.header("range"));
     assert_eq!(ranges.collect::<Vec<_>>(), ["bytes=0-9", "bytes=4-9"]);
+}
+
+#[tokio::test]
+async fn reads_share_a_connection_until_the_server_closes_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = S3::open(&settings(&listener)).unwrap();
+    let reads = tokio::spawn(async move {
+        for _ in 0..4 {
+            let read = read_all(store.read("1/a", 0..10).await.unwrap()).await;
+            assert_eq!(read.unwrap(), b"0123456789");
+        }
+    });
+    for _ in 0..2 {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        for _ in 0..2 {
+            received(&mut socket).await.unwrap();
+            let answer = kept_open("0-9", 10);
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            socket.write_all(b"0123456789").await.unwrap();
+        }
+    }
+    reads.await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_are_gathered_but_the_last_ones_are_not_waited_for() {
+    const SIZE: usize = 600_000;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = S3::open(&settings(&listener)).unwrap();
+    let read = tokio::spawn(async move {
+        let chunks = store.read("1/a", 0..SIZE as u64).await.unwrap();
+        chunks.try_collect::<Vec<Bytes>>().await.unwrap()
+    });
+    let (mut socket, _) = listener.accept().await.unwrap();
+    received(&mut socket).await.unwrap();
+    let head = kept_open(&format!("0-{}", SIZE - 1), SIZE);
+    socket.write_all(head.as_bytes()).await.unwrap();
+    for piece in vec![7; SIZE].chunks(1000) {
+        socket.write_all(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    // The connection stays open: nothing but the bytes themselves ends the read.
+    let chunks = tokio::time::timeout(Duration::from_secs(10), read).await;
+    let chunks = chunks.unwrap().unwrap();
+    assert_eq!(chunks.concat(), vec![7; SIZE]);
+    assert!(chunks.len() < 20, "{} pieces", chunks.len());
+}
+
+/// A server for `localhost` with a certificate of its own, which it returns as PEM; it has an object of ten
+/// bytes and takes any other.
+async fn encrypted(listener: TcpListener) -> String {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let Ok(mut socket) = acceptor.accept(socket).await else {
+                continue;
+            };
+            let answer = match received(&mut socket).await {
+                Some(request) if request.is("GET", "") => partial("0-9", 10, "0123456789"),
+                _ => answer("200 OK", "Content-Length: 0\r\nETag: \"e\"\r\n", ""),
+            };
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            socket.shutdown().await.unwrap();
+        }
+    });
+    made.cert.pem()
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_by_its_ca_file() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let plain = settings(&listener);
+    let ours = encrypted(listener).await;
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = encrypted(other).await;
+    let store = |pem: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), pem).unwrap();
+        let settings = Settings {
+            endpoint: format!("https://localhost:{port}"),
+            ca_file: file.path().to_string_lossy().into_owned(),
+            ..plain.clone()
+        };
+        S3::open(&settings).unwrap()
+    };
+    let trusting = store(&ours);
+    let read = read_all(trusting.read("1/a", 0..10).await.unwrap()).await;
+    assert_eq!(read.unwrap(), b"0123456789");
+    let writer = trusting.create("1/b", hasher()).await.unwrap();
+    writer.finish(vec![Bytes::from_static(b"b")]).await.unwrap();
+
+    let read = store(&other).read("1/a", 0..10).await;
+    assert!(matches!(read, Err(Error::Unavailable { .. })));
+    let writer = store(&other).create("1/b", hasher()).await.unwrap();
+    let written = writer.finish(vec![Bytes::from_static(b"b")]).await;
+    assert!(matches!(written, Err(Error::Unavailable { .. })));
 }
 
 #[tokio::test]

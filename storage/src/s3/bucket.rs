@@ -86,7 +86,7 @@ impl Bucket {
     /// The bytes within a range, which is not empty; exactly those, or an error.
     #[instrument(name = "storage.s3.get", level = "debug", skip_all, fields(object.key = key))]
     pub(super) async fn get(&self, key: &str, range: Range<u64>) -> Result<SdkBody> {
-        let get = self.clients.small.get_object().bucket(&self.name);
+        let get = self.clients.download.get_object().bucket(&self.name);
         let get = get
             .key(self.path(key))
             .range(format!("bytes={}-{}", range.start, range.end - 1));

@@ -19,10 +19,14 @@ use aws_sdk_s3::config::{
 };
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use rustls::RootCertStore;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 
+use super::download::Downloads;
 use super::settings::Settings;
 use crate::{Cause, Error, Result};
 
@@ -42,8 +46,10 @@ const ATTEMPTS: u32 = 3;
 /// Clients that share their connections.
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
-    /// For what is small, and for downloads.
+    /// For what is small.
     pub(super) small: Client,
+    /// For downloads.
+    pub(super) download: Client,
     /// For uploads of parts.
     pub(super) large: Client,
     /// For URLs that are signed for clients; it sends nothing.
@@ -52,15 +58,18 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
-        let config = config(settings)?;
+        let roots = roots(&settings.ca_file)?;
+        let config = config(settings, &roots)?;
         let small = config.to_builder().timeout_config(timeouts(SMALL)).build();
         let large = config.to_builder().timeout_config(timeouts(LARGE)).build();
+        let download = small.to_builder().http_client(downloads(roots)?).build();
         let mut public = config.to_builder();
         if !settings.public_endpoint.is_empty() {
             public.set_endpoint_url(Some(settings.public_endpoint.clone()));
         }
         Ok(Self {
             small: Client::from_conf(small),
+            download: Client::from_conf(download),
             large: Client::from_conf(large),
             public: Client::from_conf(public.build()),
         })
@@ -74,7 +83,7 @@ fn timeouts(attempt: Duration) -> TimeoutConfig {
         .build()
 }
 
-fn config(settings: &Settings) -> Result<Config> {
+fn config(settings: &Settings, roots: &Roots) -> Result<Config> {
     let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(200))
@@ -89,7 +98,7 @@ fn config(settings: &Settings) -> Result<Config> {
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(settings.region.clone()))
         .credentials_provider(credentials(settings))
-        .http_client(http_client(trust(&settings.ca_file)?)?)
+        .http_client(http_client(roots)?)
         .force_path_style(settings.path_style)
         // The bytes have a digest of their own; not every store knows S3's newer checksums.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -101,7 +110,11 @@ fn config(settings: &Settings) -> Result<Config> {
     Ok(config.build())
 }
 
-fn http_client(trust: TrustStore) -> Result<SharedHttpClient> {
+fn http_client(roots: &Roots) -> Result<SharedHttpClient> {
+    let trust = match roots {
+        Roots::System => TrustStore::default(),
+        Roots::File { pem, .. } => TrustStore::empty().with_pem_certificate(pem.as_slice()),
+    };
     let tls = TlsContext::builder().with_trust_store(trust).build();
     let tls = tls.map_err(|error| invalid("ca_file", error.into()))?;
     Ok(aws_smithy_http_client::Builder::new()
@@ -111,18 +124,50 @@ fn http_client(trust: TrustStore) -> Result<SharedHttpClient> {
         .build_https())
 }
 
-/// Trust in the CAs of a file, or of the system where none is named.
-fn trust(ca_file: &str) -> Result<TrustStore> {
-    if ca_file.is_empty() {
-        return Ok(TrustStore::default());
-    }
-    let pem = std::fs::read(ca_file).map_err(|error| invalid("ca_file", error.into()))?;
-    check(&pem).map_err(|error| invalid("ca_file", error))?;
-    Ok(TrustStore::empty().with_pem_certificate(pem))
+fn downloads(roots: Roots) -> Result<Downloads> {
+    let invalid = |error: Cause| invalid("ca_file", error);
+    let provider = aws_lc_rs::default_provider();
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match roots {
+        Roots::System => builder
+            .with_provider_and_native_roots(provider)
+            .map_err(|error| invalid(error.into()))?,
+        Roots::File { store, .. } => {
+            let config = ClientConfig::builder_with_provider(provider.into());
+            let config = config
+                .with_safe_default_protocol_versions()
+                .map_err(|error| invalid(error.into()))?;
+            builder.with_tls_config(config.with_root_certificates(store).with_no_client_auth())
+        }
+    };
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT));
+    let connector = builder.https_or_http().enable_http1().wrap_connector(tcp);
+    Ok(Downloads::new(connector))
 }
 
-/// The HTTP client panics where these are not certificates.
-fn check(pem: &[u8]) -> Result<(), Cause> {
+/// Which CAs are trusted.
+enum Roots {
+    /// Those of the system.
+    System,
+    /// Those of a file, as it is and read.
+    File { pem: Vec<u8>, store: RootCertStore },
+}
+
+/// The CAs of a file, or of the system where none is named.
+fn roots(ca_file: &str) -> Result<Roots> {
+    if ca_file.is_empty() {
+        return Ok(Roots::System);
+    }
+    let pem = std::fs::read(ca_file).map_err(|error| invalid("ca_file", error.into()))?;
+    let store = store(&pem).map_err(|error| invalid("ca_file", error))?;
+    Ok(Roots::File { pem, store })
+}
+
+/// The HTTP client of the SDK panics where these are not certificates.
+fn store(pem: &[u8]) -> Result<RootCertStore, Cause> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate?)?;
@@ -130,7 +175,7 @@ fn check(pem: &[u8]) -> Result<(), Cause> {
     if roots.is_empty() {
         return Err("there is no certificate in the file".into());
     }
-    Ok(())
+    Ok(roots)
 }
 
 fn credentials(settings: &Settings) -> SharedCredentialsProvider {

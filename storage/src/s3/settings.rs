@@ -35,7 +35,7 @@ pub struct Settings {
     pub sse: Sse,
     /// Id of the KMS key for `aws:kms`; empty for the bucket's own. Default: empty.
     pub sse_kms_key_id: String,
-    /// Memory for parts on their way to the bucket, of all uploads together, in MiB. Default: 96.
+    /// Memory for parts on their way to the bucket, of all uploads together, in MiB. Default: 64.
     pub memory_mib: u32,
 }
 
@@ -53,7 +53,7 @@ impl Default for Settings {
             ca_file: String::new(),
             sse: Sse::None,
             sse_kms_key_id: String::new(),
-            memory_mib: 96,
+            memory_mib: 64,
         }
     }
 }

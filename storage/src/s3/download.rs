@@ -1,0 +1,315 @@
+//! How downloads travel. Whoever reads a body drives its connection, so that bytes do not go from task to
+//! task; and while a reader waits, the kernel gathers [`GATHER`] bytes before it wakes it.
+
+use std::fmt;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Request, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use hyper_util::rt::TokioIo;
+use nix::libc;
+use nix::sys::socket::SetSockOpt as _;
+use nix::{setsockopt_impl, sockopt_impl};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tower::Service as _;
+
+use crate::Cause;
+
+/// Bytes that the kernel gathers while a reader waits, and that are read at once. Of 64 KiB to 1 MiB, the
+/// larger the cheaper; each download holds as many.
+const GATHER: u64 = 512 << 10;
+/// How long a connection is kept for a next request.
+const IDLE: Duration = Duration::from_secs(30);
+/// Connections that are kept for a next request; each may keep a buffer of [`GATHER`] bytes.
+const KEPT: usize = 32;
+
+sockopt_impl!(
+    /// How many bytes must be there before a socket is readable; `socket(7)`.
+    ReceiveLow,
+    SetOnly,
+    libc::SOL_SOCKET,
+    libc::SO_RCVLOWAT,
+    libc::c_int
+);
+
+/// The client of downloads: HTTP/1.1, requests without a body.
+#[derive(Clone)]
+pub(super) struct Downloads {
+    connector: HttpsConnector<TcpConnector>,
+    kept: Kept,
+}
+
+/// Connections that wait for a next request, the newest last.
+type Kept = Arc<Mutex<Vec<(Instant, Connection)>>>;
+
+impl Downloads {
+    pub(super) fn new(connector: HttpsConnector<TcpConnector>) -> Self {
+        Self {
+            connector,
+            kept: Kept::default(),
+        }
+    }
+
+    async fn send(mut self, mut request: Request<()>) -> Result<HttpResponse, Cause> {
+        let uri = origin_form(&mut request)?;
+        while let Some(connection) = kept(&self.kept) {
+            // The server may have closed it while it waited.
+            if let Ok(answer) = connection.send(&request, &self.kept).await {
+                return Ok(answer);
+            }
+        }
+        poll_fn(|cx| self.connector.poll_ready(cx)).await?;
+        let stream = self.connector.call(uri).await?;
+        let connection = Connection::new(stream).await?;
+        connection.send(&request, &self.kept).await
+    }
+}
+
+impl fmt::Debug for Downloads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Downloads").finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Downloads {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Downloads {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let request = match request.try_into_http1x() {
+            Ok(request) => request.map(|_| ()),
+            Err(error) => {
+                return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
+            }
+        };
+        let sending = self.clone().send(request);
+        HttpConnectorFuture::new(async move { sending.await.map_err(ConnectorError::io) })
+    }
+}
+
+/// Leaves path and query in the request and names its host as it was signed, without the scheme's own
+/// port; RFC 9112, section 3.2.
+fn origin_form(request: &mut Request<()>) -> Result<Uri, Cause> {
+    let path = request
+        .uri()
+        .path_and_query()
+        .ok_or("a URL without a path")?;
+    let path = Uri::from(path.clone());
+    let uri = std::mem::replace(request.uri_mut(), path);
+    let host = uri.host().ok_or("a URL without a host")?;
+    let host = match (uri.scheme_str(), uri.port_u16()) {
+        (_, None) | (Some("http"), Some(80)) | (Some("https"), Some(443)) => host.to_owned(),
+        (_, Some(port)) => format!("{host}:{port}"),
+    };
+    let host = HeaderValue::try_from(host)?;
+    request.headers_mut().entry(HOST).or_insert(host);
+    Ok(uri)
+}
+
+/// The connection that was used last, if it is not too old.
+fn kept(connections: &Mutex<Vec<(Instant, Connection)>>) -> Option<Connection> {
+    let mut connections = connections.lock();
+    connections.retain(|(since, _)| since.elapsed() < IDLE);
+    connections.pop().map(|(_, connection)| connection)
+}
+
+/// A connection, which does nothing unless it is driven.
+struct Connection {
+    sender: http1::SendRequest<Empty<Bytes>>,
+    driver: http1::Connection<Stream, Empty<Bytes>>,
+    /// The driver has ended and must not be polled again.
+    over: bool,
+    /// Bytes of the body that its reader has not seen; 0 where that is not known.
+    left: Arc<AtomicU64>,
+}
+
+impl Connection {
+    async fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Result<Self, Cause> {
+        let left = Arc::new(AtomicU64::new(0));
+        let stream = Stream {
+            stream,
+            left: left.clone(),
+            low: 1,
+        };
+        let (sender, driver) = http1::Builder::new()
+            .read_buf_exact_size(Some(GATHER as usize))
+            .handshake(stream)
+            .await?;
+        Ok(Self {
+            sender,
+            driver,
+            over: false,
+            left,
+        })
+    }
+
+    /// Sends a request; the answer's body takes the connection along.
+    async fn send(mut self, request: &Request<()>, kept: &Kept) -> Result<HttpResponse, Cause> {
+        poll_fn(|cx| {
+            self.drive(cx);
+            self.sender.poll_ready(cx)
+        })
+        .await?;
+        let request = request.clone().map(|()| Empty::new());
+        let mut answer = pin!(self.sender.send_request(request));
+        let answer = poll_fn(|cx| {
+            self.drive(cx);
+            answer.as_mut().poll(cx)
+        });
+        let answer = answer.await?.map(|body| Download::new(body, self, kept));
+        Ok(HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))?)
+    }
+
+    /// Lets bytes come and go. What ends the connection is told to sender and body as well.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        self.over = self.over || Pin::new(&mut self.driver).poll(cx).is_ready();
+    }
+}
+
+/// A body, with the connection that it comes by.
+struct Download {
+    body: Incoming,
+    connection: Option<Connection>,
+    kept: Kept,
+}
+
+impl Download {
+    fn new(body: Incoming, connection: Connection, kept: &Kept) -> Self {
+        let mut download = Self {
+            body,
+            connection: Some(connection),
+            kept: kept.clone(),
+        };
+        download.count();
+        download
+    }
+
+    /// Says how much is left, and keeps the connection where that is nothing.
+    fn count(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let left = self.body.size_hint().exact().unwrap_or(0);
+        connection.left.store(left, Ordering::Relaxed);
+        if self.body.is_end_stream()
+            && let Some(connection) = self.connection.take_if(|connection| !connection.over)
+        {
+            let mut kept = self.kept.lock();
+            if kept.len() < KEPT {
+                kept.push((Instant::now(), connection));
+            }
+        }
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(connection) = &mut self.connection
+        {
+            connection.drive(cx);
+            polled = Pin::new(&mut self.body).poll_frame(cx);
+        }
+        if polled.is_ready() {
+            self.count();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream whose reader is woken when [`GATHER`] bytes are there, or all that is left of the body. Under
+/// TLS it is not known how many those are.
+struct Stream {
+    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    left: Arc<AtomicU64>,
+    /// What the kernel was told.
+    low: u64,
+}
+
+impl Stream {
+    fn gather(&mut self) {
+        let MaybeHttpsStream::Http(tcp) = &self.stream else {
+            return;
+        };
+        let low = self.left.load(Ordering::Relaxed).clamp(1, GATHER);
+        if low != self.low && ReceiveLow.set(tcp.inner(), &(low as libc::c_int)).is_ok() {
+            self.low = low;
+        }
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if polled.is_pending() {
+            self.gather();
+        }
+        polled
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
