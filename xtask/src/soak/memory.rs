@@ -111,10 +111,12 @@ fn one(soak: &Soak, folder: &Folder, streams: &str, size: &str) -> Result<(), St
     if peak > PEAK {
         return Err(format!("peak memory {peak:.0} MiB is more than {PEAK} MiB"));
     }
-    if quarters[3] > quarters[1] * 1.15 + 8.0 {
+    // A disk that lets writes wait for a while lowers one quarter: pushes hold less memory meanwhile.
+    let first = quarters[0].max(quarters[1]);
+    if quarters[3] > first * 1.15 + 8.0 {
         return Err(format!(
-            "memory grows: median {:.0} MiB in the second quarter, {:.0} MiB in the last",
-            quarters[1], quarters[3]
+            "memory grows: median {first:.0} MiB in a quarter of the first half, {:.0} MiB in the last",
+            quarters[3]
         ));
     }
     Ok(())
