@@ -62,14 +62,14 @@ pub(super) fn measure(
     Ok(beside)
 }
 
-/// As much garbage as takes a little longer than the window: links go first, then objects, each at the rate.
+/// As much garbage as takes a little longer than the window: links and objects go together, at the rate.
 fn with_collection(
     collection: &mut Collection<'_>,
     plan: &Plan,
     beside: &mut Beside,
 ) -> Result<(), String> {
     let window = f64::from(plan.window);
-    let blobs = (beside.rate as f64 / 60.0 * (window * 0.6 + FOLLOW.as_secs_f64())) as u64;
+    let blobs = (beside.rate as f64 / 60.0 * (window + FOLLOW.as_secs_f64())) as u64;
     collection.make(blobs)?;
     let before = collection.counts()?;
     collection.steer("resume")?;
