@@ -20,6 +20,7 @@ use aws_sdk_s3::config::{
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use hyper_rustls::HttpsConnectorBuilder;
+use hyper_rustls::builderstates::WantsSchemes;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
@@ -125,20 +126,17 @@ fn http_client(roots: &Roots) -> Result<SharedHttpClient> {
 }
 
 fn downloads(roots: Roots) -> Result<Downloads> {
-    let invalid = |error: Cause| invalid("ca_file", error);
-    let provider = aws_lc_rs::default_provider();
-    let builder = HttpsConnectorBuilder::new();
-    let builder = match roots {
-        Roots::System => builder
-            .with_provider_and_native_roots(provider)
-            .map_err(|error| invalid(error.into()))?,
-        Roots::File { store, .. } => {
-            let config = ClientConfig::builder_with_provider(provider.into());
-            let config = config
-                .with_safe_default_protocol_versions()
-                .map_err(|error| invalid(error.into()))?;
-            builder.with_tls_config(config.with_root_certificates(store).with_no_client_auth())
+    let system = match roots {
+        Roots::System => {
+            let provider = aws_lc_rs::default_provider();
+            HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)
         }
+        Roots::File { store, .. } => Ok(trusting(store)?),
+    };
+    // Where the system has no CAs, plain HTTP goes all the same, and TLS fails by the server's certificate.
+    let builder = match system {
+        Ok(builder) => builder,
+        Err(_) => trusting(RootCertStore::empty())?,
     };
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -146,6 +144,15 @@ fn downloads(roots: Roots) -> Result<Downloads> {
     tcp.set_connect_timeout(Some(CONNECT));
     let connector = builder.https_or_http().enable_http1().wrap_connector(tcp);
     Ok(Downloads::new(connector))
+}
+
+fn trusting(roots: RootCertStore) -> Result<HttpsConnectorBuilder<WantsSchemes>> {
+    let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into());
+    let config = config
+        .with_safe_default_protocol_versions()
+        .map_err(|error| invalid("ca_file", error.into()))?;
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    Ok(HttpsConnectorBuilder::new().with_tls_config(config))
 }
 
 /// Which CAs are trusted.
