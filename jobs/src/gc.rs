@@ -55,8 +55,10 @@ const LINKS: i64 = 250;
 const OBJECTS: i64 = 1_000;
 /// Projects whose refunds are added at a time.
 const PROJECTS: i64 = 100;
-/// Turns of a throttled collection in a second: short ones, for a client waits as long as one takes.
+/// Turns of a throttled collection in a second; more where [`SHORT`] ones would not do its rate.
 const TURNS: u64 = 50;
+/// Links or objects that one takes at most: short turns, for a client waits as long as one takes.
+const SHORT: i64 = 20;
 /// How long it goes on before it looks again how it is steered.
 const SPELL: Duration = Duration::from_secs(1);
 
@@ -203,8 +205,8 @@ fn per_turn(rate: u64, most: i64) -> i64 {
         return most;
     }
     i64::try_from(rate / 60 / TURNS)
-        .unwrap_or(most)
-        .clamp(1, most)
+        .unwrap_or(SHORT)
+        .clamp(1, SHORT)
 }
 
 /// Waits until what was done since may have been.
@@ -223,7 +225,7 @@ mod tests {
     fn a_throttled_collection_takes_small_turns() {
         assert_eq!(per_turn(0, 250), 250);
         assert_eq!(per_turn(30_000, 250), 10);
-        assert_eq!(per_turn(900_000, 250), 250);
+        assert_eq!(per_turn(900_000, 250), 20);
         assert_eq!(per_turn(10, 250), 1);
     }
 }

@@ -131,6 +131,9 @@ taken round by round before the median. **CPU ratios decide**: rates depend on h
   are then still on their way. Of SeaweedFS alone, the time of its CompleteMultipartUpload and no more. At most 3 rounds.
 - **Replicas**: both forms are behind the same kind of balancer, and only the replicas named run. A session in PostgreSQL looks ten times a
   second at `pg_stat_activity` and `pg_locks` for anyone who waits for a lock.
+- **Autogroups** (`kernel.sched_autogroup_enabled`) give PostgreSQL, which has a session of its own, half of the machine and the two
+  replicas with balancer and client the other: p99 of the replicas is seconds then, and they wait for each other's statements. Under
+  systemd they do nothing. Switch them off.
 - **Quota**: all 200 clients are connected and begin at once; rounds alternate between PUT, PATCH and one POST. What the project is charged
   with is compared with the blobs that are there. The CPU cases have a quota too; each client has a repository of its own, either
   all in one project or each in its own; every push is of a new blob.
