@@ -1,6 +1,8 @@
-//! The store in a bucket against a server that fails: nothing may look whole that is not.
+//! The store in a bucket against a server that answers as it is told: nothing may look whole that is not,
+//! and credentials come from where they should.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ type Requests = Arc<Mutex<Vec<Request>>>;
 /// A server that answers as it is told, one request a connection.
 struct Server {
     store: S3,
+    endpoint: String,
     requests: Requests,
     task: JoinHandle<()>,
 }
@@ -74,6 +77,7 @@ impl Server {
         });
         Self {
             store: S3::open(&settings).unwrap(),
+            endpoint: settings.endpoint,
             requests,
             task,
         }
@@ -422,4 +426,122 @@ async fn a_part_that_fails_fails_the_object() {
     let later = writer.checkpoint().await.err();
     assert!(matches!(later, Some(Error::Failed { .. })), "{later:?}");
     assert!(writer.finish(Vec::new()).await.is_err());
+}
+
+/// Gives credentials as a security token service, a container and a machine do, and an object to whoever asks.
+fn giving(request: &Request, _: usize) -> String {
+    if request.is("POST", " / ") {
+        let part = |name: &str, value: &str| format!("<{name}>{value}</{name}>");
+        let given = [
+            part("AccessKeyId", "AK-identity"),
+            part("SecretAccessKey", "SK"),
+            part("SessionToken", "TOKEN"),
+            part("Expiration", "2099-01-01T00:00:00Z"),
+        ];
+        let result = part(
+            "AssumeRoleWithWebIdentityResult",
+            &part("Credentials", &given.concat()),
+        );
+        let body = part("AssumeRoleWithWebIdentityResponse", &result);
+        return answer("200 OK", "Content-Type: text/xml\r\n", &body);
+    }
+    let json = |key: &str| {
+        let body = format!(
+            r#"{{"Code":"Success","AccessKeyId":"{key}","SecretAccessKey":"SK","Token":"TOKEN","Expiration":"2099-01-01T00:00:00Z"}}"#
+        );
+        answer("200 OK", "Content-Type: application/json\r\n", &body)
+    };
+    let role = " /latest/meta-data/iam/security-credentials/";
+    if request.is("GET", " /container ") {
+        json("AK-container")
+    } else if request.is("PUT", " /latest/api/token ") {
+        answer(
+            "200 OK",
+            "X-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600\r\n",
+            "METADATA",
+        )
+    } else if request.is("GET", &format!("{role}the-role ")) {
+        json("AK-machine")
+    } else if request.is("GET", &format!("{role} ")) {
+        answer("200 OK", "", "the-role")
+    } else if request.is("GET", " /bucket/1/a") {
+        partial("0-9", 10, "0123456789")
+    } else {
+        answer("404 Not Found", "Content-Length: 0\r\n", "")
+    }
+}
+
+/// Variable by which the test of credentials tells the processes that it starts where the server is.
+const ENDPOINT: &str = "GANTRY_TEST_ENDPOINT";
+
+/// Reads an object, with credentials from this process's environment.
+async fn read_with_what_surrounds_it(endpoint: String) {
+    let store = S3::open(&Settings {
+        endpoint,
+        bucket: "bucket".to_owned(),
+        path_style: true,
+        ..Settings::default()
+    });
+    let chunks = store.unwrap().read("1/a", 0..10).await.unwrap();
+    assert_eq!(read_all(chunks).await.unwrap(), b"0123456789");
+}
+
+#[tokio::test]
+async fn credentials_come_from_where_the_process_runs() {
+    if let Ok(endpoint) = std::env::var(ENDPOINT) {
+        // The test below, in a process of its own for each environment.
+        return read_with_what_surrounds_it(endpoint).await;
+    }
+    let server = Server::start(giving).await;
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "IDENTITY").unwrap();
+    let (endpoint, token) = (server.endpoint.as_str(), token.path().to_str().unwrap());
+    let container = format!("{endpoint}/container");
+    let ways: [(&str, &[(&str, &str)]); 4] = [
+        (
+            "AK-environment",
+            &[
+                ("AWS_ACCESS_KEY_ID", "AK-environment"),
+                ("AWS_SECRET_ACCESS_KEY", "SK"),
+                ("AWS_SESSION_TOKEN", "TOKEN"),
+            ],
+        ),
+        (
+            "AK-identity",
+            &[
+                ("AWS_ENDPOINT_URL_STS", endpoint),
+                ("AWS_ROLE_ARN", "arn:aws:iam::1:role/gantry"),
+                ("AWS_WEB_IDENTITY_TOKEN_FILE", token),
+            ],
+        ),
+        (
+            "AK-container",
+            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &container)],
+        ),
+        (
+            "AK-machine",
+            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)],
+        ),
+    ];
+    for (key, variables) in ways {
+        let mut reader = Command::new(std::env::current_exe().unwrap());
+        reader.args(["--exact", "credentials_come_from_where_the_process_runs"]);
+        reader.env_clear().env(ENDPOINT, endpoint);
+        reader.envs(variables.iter().copied());
+        let run = tokio::task::spawn_blocking(move || reader.output());
+        let run = run.await.unwrap().unwrap();
+        assert!(run.status.success(), "{key}: {run:?}");
+        let requests = server.requests();
+        let read = requests.last().unwrap();
+        let signed = read.header("authorization").unwrap();
+        assert!(signed.contains(&format!("Credential={key}/")), "{signed}");
+        assert_eq!(read.header("x-amz-security-token"), Some("TOKEN"), "{key}");
+    }
+    let asked = server.requests();
+    let of_identity = asked.iter().find(|request| request.is("POST", " / "));
+    let form = String::from_utf8_lossy(&of_identity.unwrap().body);
+    assert!(form.contains("WebIdentityToken=IDENTITY"), "{form}");
+    let of_machine = asked.iter().find(|request| request.is("GET", "the-role"));
+    let proof = of_machine.unwrap().header("x-aws-ec2-metadata-token");
+    assert_eq!(proof, Some("METADATA"));
 }
