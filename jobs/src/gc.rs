@@ -55,9 +55,10 @@ const LINKS: i64 = 250;
 const OBJECTS: i64 = 1_000;
 /// Projects whose refunds are added at a time.
 const PROJECTS: i64 = 100;
-/// Turns of a throttled collection in a second; more where [`SHORT`] ones would not do its rate.
-const TURNS: u64 = 50;
-/// Links or objects that one takes at most: short turns, for a client waits as long as one takes.
+/// Turns of a throttled collection in a second: few, for each has its cost; more where [`SHORT`] ones
+/// would not do its rate.
+const TURNS: u64 = 4;
+/// Links or objects that such a turn takes at most, for clients may wait as long as it takes.
 const SHORT: i64 = 20;
 /// How long it goes on before it looks again how it is steered.
 const SPELL: Duration = Duration::from_secs(1);
@@ -118,7 +119,10 @@ impl Jobs {
     /// Reviews links and deletes objects by turns, so that a rate bounds both at once; whether more is
     /// due when a spell is over.
     async fn collect_in_turns(&self, rate: u64) -> Result<bool> {
-        let (links, objects) = (per_turn(rate, LINKS), per_turn(rate, OBJECTS));
+        let (links, objects) = match rate {
+            0 => (LINKS, OBJECTS),
+            rate => (per_turn(rate), per_turn(rate)),
+        };
         let end = Instant::now() + SPELL;
         loop {
             let began = Instant::now();
@@ -200,10 +204,7 @@ impl Jobs {
 }
 
 /// How many are taken at once, so that a throttled collection does not work in bursts.
-fn per_turn(rate: u64, most: i64) -> i64 {
-    if rate == 0 {
-        return most;
-    }
+fn per_turn(rate: u64) -> i64 {
     i64::try_from(rate / 60 / TURNS)
         .unwrap_or(SHORT)
         .clamp(1, SHORT)
@@ -223,9 +224,8 @@ mod tests {
 
     #[test]
     fn a_throttled_collection_takes_small_turns() {
-        assert_eq!(per_turn(0, 250), 250);
-        assert_eq!(per_turn(30_000, 250), 10);
-        assert_eq!(per_turn(900_000, 250), 20);
-        assert_eq!(per_turn(10, 250), 1);
+        assert_eq!(per_turn(30_000), 20);
+        assert_eq!(per_turn(2_400), 10);
+        assert_eq!(per_turn(10), 1);
     }
 }
