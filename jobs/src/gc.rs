@@ -55,11 +55,11 @@ const LINKS: i64 = 250;
 const OBJECTS: i64 = 1_000;
 /// Projects whose refunds are added at a time.
 const PROJECTS: i64 = 100;
-/// Turns of a throttled collection in a second: few, for each has its cost; more where [`SHORT`] ones
-/// would not do its rate.
-const TURNS: u64 = 4;
-/// Links or objects that such a turn takes at most, for clients may wait as long as it takes.
+/// Links or objects that a turn of a throttled collection takes at most on SQLite, whose clients wait as long
+/// as it takes.
 const SHORT: i64 = 20;
+/// The same on PostgreSQL, where each turn has its cost and nobody waits for its end.
+const LONG: i64 = 100;
 /// How long it goes on before it looks again how it is steered.
 const SPELL: Duration = Duration::from_secs(1);
 
@@ -119,9 +119,10 @@ impl Jobs {
     /// Reviews links and deletes objects by turns, so that a rate bounds both at once; whether more is
     /// due when a spell is over.
     async fn collect_in_turns(&self, rate: u64) -> Result<bool> {
+        let longest = if self.db.is_shared() { LONG } else { SHORT };
         let (links, objects) = match rate {
             0 => (LINKS, OBJECTS),
-            rate => (per_turn(rate), per_turn(rate)),
+            rate => (per_turn(rate, longest), per_turn(rate, longest)),
         };
         let end = Instant::now() + SPELL;
         loop {
@@ -203,11 +204,11 @@ impl Jobs {
     }
 }
 
-/// How many are taken at once, so that a throttled collection does not work in bursts.
-fn per_turn(rate: u64) -> i64 {
-    i64::try_from(rate / 60 / TURNS)
-        .unwrap_or(SHORT)
-        .clamp(1, SHORT)
+/// How many are taken at once: what a second may take, so that a throttled collection does not work in bursts.
+fn per_turn(rate: u64, longest: i64) -> i64 {
+    i64::try_from(rate / 60)
+        .unwrap_or(longest)
+        .clamp(1, longest)
 }
 
 /// Waits until what was done since may have been.
@@ -224,8 +225,9 @@ mod tests {
 
     #[test]
     fn a_throttled_collection_takes_small_turns() {
-        assert_eq!(per_turn(30_000), 20);
-        assert_eq!(per_turn(2_400), 10);
-        assert_eq!(per_turn(10), 1);
+        assert_eq!(per_turn(30_000, 20), 20);
+        assert_eq!(per_turn(5_000, 100), 83);
+        assert_eq!(per_turn(600, 20), 10);
+        assert_eq!(per_turn(10, 20), 1);
     }
 }
