@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -129,6 +130,7 @@ impl Connections {
             listener,
             wire: Arc::default(),
         });
+        let io = self.writing_in_time(io);
         if listener == Listener::Public {
             let tls = tokio::time::timeout(patience, self.tls.accept(io)).await;
             let mut io = tls
@@ -143,6 +145,16 @@ impl Connections {
         Ok(())
     }
 
+    /// Fails writes of which nothing goes out for too long. It is about the socket itself: what encryption
+    /// takes in beforehand is nothing that a client has read. Reading has limits of its own: of the header,
+    /// and of each body.
+    fn writing_in_time(&self, io: Stream) -> Pin<Box<TimeoutStream<Stream>>> {
+        let mut io = TimeoutStream::new(io);
+        let idle = self.app.config.limits.idle_secs;
+        io.set_write_timeout(Some(Duration::from_secs(idle)));
+        Box::pin(io)
+    }
+
     async fn http(
         &self,
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -151,9 +163,6 @@ impl Connections {
         mut shutdown: ShutdownWatch,
     ) {
         let limits = &self.app.config.limits;
-        let mut io = TimeoutStream::new(io);
-        // Reading has limits of its own: of the header, and of each body.
-        io.set_write_timeout(Some(Duration::from_secs(limits.idle_secs)));
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()

@@ -147,7 +147,7 @@ pub(super) const FOLDER: &[Fault<OnFolder>] = &[
 pub(super) const CLIENT: &[Fault<OnFolder>] = &[
     short("push", "leaves in the middle", Want::Left, |s| s.left()),
     fault("push", "stands still in the middle", Want::Status(408), |s| s.stalled()),
-    fault("pull", "does not read what comes", Want::Cut, |s| s.unread()),
+    short("pull", "does not read what comes", Want::Cut, |s| s.unread()),
     fault("any", "never ends the head of its request", Want::Cut, |s| s.headless()),
 ];
 
