@@ -58,7 +58,7 @@ const PROJECTS: i64 = 100;
 /// Links or objects that a turn of a throttled collection takes at most on SQLite, whose clients wait as long
 /// as it takes.
 const SHORT: i64 = 20;
-/// The same on PostgreSQL, where each turn has its cost and nobody waits for its end.
+/// The same on PostgreSQL, where each turn has its cost and only who wants the same blobs waits for it.
 const LONG: i64 = 100;
 /// How long it goes on before it looks again how it is steered.
 const SPELL: Duration = Duration::from_secs(1);

@@ -489,7 +489,7 @@ async fn read_with_what_surrounds_it(endpoint: String) {
 #[tokio::test]
 async fn credentials_come_from_where_the_process_runs() {
     if let Ok(endpoint) = std::env::var(ENDPOINT) {
-        // The test below, in a process of its own for each environment.
+        // This is one of the processes that the test starts, each with an environment of its own.
         return read_with_what_surrounds_it(endpoint).await;
     }
     let server = Server::start(giving).await;
