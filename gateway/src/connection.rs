@@ -40,6 +40,10 @@ const LEAVE: Duration = Duration::from_secs(3);
 const BUFFER: usize = 128 << 10;
 /// TLS: bytes encrypted before they are written, at most; fewer, larger writes wake the client less often.
 const TLS_BUFFER: usize = 256 << 10;
+/// Both, where more than [`WIDE`] connections are open.
+const NARROW_BUFFER: usize = 64 << 10;
+/// How many connections may be open for a new one to have the large buffers, which fill when a client is slow.
+const WIDE: usize = 64;
 /// HTTP/2: bytes buffered for writing, of one stream.
 const SEND_BUFFER: usize = 128 << 10;
 
@@ -136,13 +140,22 @@ impl Connections {
             let mut io = tls
                 .map_err(|_| "TLS handshake late")?
                 .map_err(|_| "TLS handshake failed")?;
-            io.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+            let (encrypted, plain) = self.buffers();
+            io.get_mut().1.set_buffer_limit(Some(encrypted));
             let multiplexed = io.get_ref().1.alpn_protocol() == Some(b"h2");
-            self.http(io, peer, multiplexed, shutdown).await;
+            self.http(io, peer, multiplexed, plain, shutdown).await;
         } else {
-            self.http(io, peer, false, shutdown).await;
+            self.http(io, peer, false, BUFFER, shutdown).await;
         }
         Ok(())
+    }
+
+    /// Bytes that a new connection may have buffered, encrypted and before that.
+    fn buffers(&self) -> (usize, usize) {
+        match self.open.load(Ordering::Relaxed) {
+            ..=WIDE => (TLS_BUFFER, BUFFER),
+            _ => (NARROW_BUFFER, NARROW_BUFFER),
+        }
     }
 
     /// Fails writes of which nothing goes out for too long. It is about the socket itself: what encryption
@@ -160,6 +173,7 @@ impl Connections {
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: Arc<Peer>,
         multiplexed: bool,
+        buffer: usize,
         mut shutdown: ShutdownWatch,
     ) {
         let limits = &self.app.config.limits;
@@ -168,7 +182,7 @@ impl Connections {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_secs(limits.header_secs))
-            .max_buf_size(BUFFER.max(limits.header_bytes));
+            .max_buf_size(buffer.max(limits.header_bytes));
         builder
             .http2()
             .timer(TokioTimer::new())

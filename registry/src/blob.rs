@@ -16,6 +16,7 @@ use storage::Chunks;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::instrument;
 
+use crate::body::DOWNLOAD_MEMORY;
 use crate::{Error, Registry, Result};
 
 /// Blobs up to this size are kept in memory once they were pulled.
@@ -107,7 +108,7 @@ impl Registry {
                 bytes.slice(range.start as usize..range.end as usize),
             ));
         }
-        let memory = self.download_memory()?;
+        let memory = self.body_memory(DOWNLOAD_MEMORY).await?;
         let chunks = self.store.read(&blob.key, range).await?;
         Ok(Content::Stream(Download {
             chunks,

@@ -21,7 +21,7 @@ pub use session::Session;
 pub(crate) use turn::Turns;
 use writing::FirstRow;
 
-use crate::body::Batches;
+use crate::body::{Batches, UPLOAD_MEMORY};
 use crate::{Body, Error, Registry, Result};
 
 /// Bytes that a request brings.
@@ -151,7 +151,7 @@ impl Registry {
         let row = self.row(session).await?;
         let at = row.as_ref().map_or(0, |row| row.size);
         in_order(session, extent, at)?;
-        let _memory = self.body_memory().await?;
+        let _memory = self.body_memory(UPLOAD_MEMORY).await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
         if first.is_empty() {
@@ -190,7 +190,7 @@ impl Registry {
     ) -> Result<StoredBlob> {
         let row = self.row(session).await?;
         in_order(session, extent, row.as_ref().map_or(0, |row| row.size))?;
-        let _memory = self.body_memory().await?;
+        let _memory = self.body_memory(UPLOAD_MEMORY).await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
         let (object, finished) = match (row, ended) {

@@ -13,6 +13,7 @@ mod memory;
 mod power;
 mod race;
 mod ready;
+mod unread;
 
 use std::path::PathBuf;
 
@@ -49,6 +50,8 @@ tests (default: all)
   crash    kill -9 at random moments while 8 clients push and delete (300 rounds)
   power    the same with the disk cut off without a flush; root only (50 rounds)
   memory   64 pushes and 64 pulls of 256 MiB at once
+  unread   500 downloads that nobody reads; on files and on PostgreSQL and S3 storage, unless --on names one
+           of them
   ready    time from start to ready with 100,000 manifests (7 starts)
   certs    the certificate replaced under load (3 rounds)
   drain    SIGTERM under load (3 rounds)
@@ -86,6 +89,7 @@ const TESTS: &[(&str, Test)] = &[
     ("crash", crash::run),
     ("power", power::run),
     ("memory", memory::run),
+    ("unread", unread::run),
     ("ready", ready::run),
     ("certs", certs::run),
     ("drain", drain::run),

@@ -1,5 +1,6 @@
 //! How downloads travel. Whoever reads a body drives its connection, so that bytes do not go from task to
-//! task; and while a reader waits, the kernel gathers [`GATHER`] bytes before it wakes it.
+//! task; and while a reader waits, the kernel gathers bytes before it wakes it: many for a few downloads,
+//! few for all beyond them, so that slow readers do not hold much.
 
 use std::fmt;
 use std::future::{Future as _, poll_fn};
@@ -33,16 +34,21 @@ use nix::sys::socket::SetSockOpt as _;
 use nix::{setsockopt_impl, sockopt_impl};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
 use crate::Cause;
 
-/// Bytes that the kernel gathers while a reader waits, and that are read at once. Of 64 KiB to 1 MiB, the
-/// larger the cheaper; each download holds as many.
-const GATHER: u64 = 512 << 10;
+/// Bytes that are gathered and read at once by a wide connection. Of 64 KiB to 1 MiB, the larger the
+/// cheaper; a download holds twice as many where its reader is slow.
+const GATHER: usize = 512 << 10;
+/// The same by all other connections.
+const GATHER_LITTLE: usize = 64 << 10;
+/// How many connections are wide.
+const WIDE: usize = 32;
 /// How long a connection is kept for a next request.
 const IDLE: Duration = Duration::from_secs(30);
-/// Connections that are kept for a next request; each may keep a buffer of [`GATHER`] bytes.
+/// How many are kept.
 const KEPT: usize = 32;
 
 sockopt_impl!(
@@ -59,6 +65,7 @@ sockopt_impl!(
 pub(super) struct Downloads {
     connector: HttpsConnector<TcpConnector>,
     kept: Kept,
+    wide: Arc<Semaphore>,
 }
 
 /// Connections that wait for a next request, the newest last.
@@ -69,12 +76,13 @@ impl Downloads {
         Self {
             connector,
             kept: Kept::default(),
+            wide: Arc::new(Semaphore::new(WIDE)),
         }
     }
 
     async fn send(mut self, mut request: Request<()>) -> Result<HttpResponse, Cause> {
         let uri = origin_form(&mut request)?;
-        while let Some(connection) = kept(&self.kept) {
+        while let Some(connection) = self.kept() {
             // The server may have closed it while it waited.
             if let Ok(answer) = connection.send(&request, &self.kept).await {
                 return Ok(answer);
@@ -82,8 +90,23 @@ impl Downloads {
         }
         poll_fn(|cx| self.connector.poll_ready(cx)).await?;
         let stream = self.connector.call(uri).await?;
-        let connection = Connection::new(stream).await?;
+        let wide = self.wide.try_acquire_owned().ok();
+        let connection = Connection::new(stream, wide).await?;
         connection.send(&request, &self.kept).await
+    }
+
+    /// The connection that was used last, if it is not too old: a wide one, unless there can be none.
+    fn kept(&self) -> Option<Connection> {
+        let mut kept = self.kept.lock();
+        kept.retain(|(since, _)| since.elapsed() < IDLE);
+        let wide = kept
+            .iter()
+            .rposition(|(_, connection)| connection.wide.is_some());
+        let index = match wide {
+            None if self.wide.available_permits() == 0 => kept.len().checked_sub(1),
+            wide => wide,
+        };
+        index.map(|index| kept.remove(index).1)
     }
 }
 
@@ -135,13 +158,6 @@ fn origin_form(request: &mut Request<()>) -> Result<Uri, Cause> {
     Ok(uri)
 }
 
-/// The connection that was used last, if it is not too old.
-fn kept(connections: &Mutex<Vec<(Instant, Connection)>>) -> Option<Connection> {
-    let mut connections = connections.lock();
-    connections.retain(|(since, _)| since.elapsed() < IDLE);
-    connections.pop().map(|(_, connection)| connection)
-}
-
 /// A connection, which does nothing unless it is driven.
 struct Connection {
     sender: http1::SendRequest<Empty<Bytes>>,
@@ -150,18 +166,29 @@ struct Connection {
     over: bool,
     /// Bytes of the body that its reader has not seen; 0 where that is not known.
     left: Arc<AtomicU64>,
+    /// The place of a wide connection.
+    wide: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    async fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Result<Self, Cause> {
+    async fn new(
+        stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+        wide: Option<OwnedSemaphorePermit>,
+    ) -> Result<Self, Cause> {
         let left = Arc::new(AtomicU64::new(0));
+        let gather = if wide.is_some() {
+            GATHER
+        } else {
+            GATHER_LITTLE
+        };
         let stream = Stream {
             stream,
             left: left.clone(),
+            gather,
             low: 1,
         };
         let (sender, driver) = http1::Builder::new()
-            .read_buf_exact_size(Some(GATHER as usize))
+            .read_buf_exact_size(Some(gather))
             .handshake(stream)
             .await?;
         Ok(Self {
@@ -169,6 +196,7 @@ impl Connection {
             driver,
             over: false,
             left,
+            wide,
         })
     }
 
@@ -261,11 +289,13 @@ impl Body for Download {
     }
 }
 
-/// A stream whose reader is woken when [`GATHER`] bytes are there, or all that is left of the body. Under
-/// TLS it is not known how many those are.
+/// A stream whose reader is woken when enough bytes are there, or all that is left of the body. Under TLS
+/// it is not known how many those are.
 struct Stream {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
     left: Arc<AtomicU64>,
+    /// How many bytes are enough.
+    gather: usize,
     /// What the kernel was told.
     low: u64,
 }
@@ -275,7 +305,10 @@ impl Stream {
         let MaybeHttpsStream::Http(tcp) = &self.stream else {
             return;
         };
-        let low = self.left.load(Ordering::Relaxed).clamp(1, GATHER);
+        let low = self
+            .left
+            .load(Ordering::Relaxed)
+            .clamp(1, self.gather as u64);
         if low != self.low && ReceiveLow.set(tcp.inner(), &(low as libc::c_int)).is_ok() {
             self.low = low;
         }
