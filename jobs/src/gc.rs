@@ -62,6 +62,8 @@ const SHORT: i64 = 20;
 const LONG: i64 = 100;
 /// How long it goes on before it looks again how it is steered.
 const SPELL: Duration = Duration::from_secs(1);
+/// How much of a throttled collection's objects one request deletes, in time.
+const GLIMPSE: Duration = Duration::from_millis(50);
 
 /// How the collection is steered.
 ///
@@ -120,24 +122,20 @@ impl Jobs {
     /// due when a spell is over.
     async fn collect_in_turns(&self, rate: u64) -> Result<bool> {
         let longest = if self.db.is_shared() { LONG } else { SHORT };
-        let (links, objects) = match rate {
-            0 => (LINKS, OBJECTS),
-            rate => (per_turn(rate, longest), per_turn(rate, longest)),
-        };
         let end = Instant::now() + SPELL;
         loop {
-            let began = Instant::now();
-            let condemned = self.delete_condemned(objects).await?;
+            let turn = Turn::begin(rate, longest);
+            let condemned = self.delete_condemned(&turn).await?;
             let deleted = condemned.len() as u64;
-            let reviewed = self.review_links(links, condemned).await?;
+            let reviewed = self.review_links(turn.links, condemned).await?;
             // What was condemned now may be deleted in the next turn.
-            let more = reviewed.looked_at as i64 == links
-                || deleted as i64 == objects
+            let more = reviewed.looked_at as i64 == turn.links
+                || deleted as i64 == turn.objects
                 || reviewed.condemned > 0;
             if !more {
                 return Ok(false);
             }
-            pace(began, rate, reviewed.unlinked.max(deleted)).await;
+            turn.pace(reviewed.unlinked.max(deleted)).await;
             if Instant::now() >= end {
                 return Ok(true);
             }
@@ -179,13 +177,19 @@ impl Jobs {
 
     /// Deletes the objects of condemned blobs, whose rows can go then.
     #[instrument(name = "gc.objects.delete", level = "debug", skip_all)]
-    async fn delete_condemned(&self, limit: i64) -> Result<Vec<Condemned>> {
+    async fn delete_condemned(&self, turn: &Turn) -> Result<Vec<Condemned>> {
         let before = Timestamp(self.clock.now().0 - self.gc.hold.as_micros() as i64);
         let mut tx = self.db.reader().await?;
-        let blobs = gc::condemned(&mut tx, before, limit).await?;
+        let blobs = gc::condemned(&mut tx, before, turn.objects).await?;
         drop(tx);
-        if !blobs.is_empty() {
-            self.delete_objects(&blobs).await?;
+        let mut done = 0;
+        for some in blobs.chunks(turn.at_once) {
+            turn.pace(done).await;
+            self.delete_objects(some).await?;
+            done += some.len() as u64;
+        }
+        if done > 0 {
+            tracing::info!(objects = done, "collected garbage");
         }
         Ok(blobs)
     }
@@ -199,23 +203,49 @@ impl Jobs {
             .deleted
             .fetch_add(keys.len() as u64, Ordering::Relaxed);
         self.progress.freed.fetch_add(freed, Ordering::Relaxed);
-        tracing::info!(objects = keys.len(), bytes = freed, "collected garbage");
         Ok(())
     }
 }
 
-/// How many are taken at once: what a second may take, so that a throttled collection does not work in bursts.
-fn per_turn(rate: u64, longest: i64) -> i64 {
-    i64::try_from(rate / 60)
-        .unwrap_or(longest)
-        .clamp(1, longest)
+/// A turn of a collection: what it takes, and when that may be done.
+struct Turn {
+    /// Blobs a minute; 0 for no bound.
+    rate: u64,
+    began: Instant,
+    links: i64,
+    objects: i64,
+    /// Objects that are deleted by one request, which keeps a store busy for as long as they take.
+    at_once: usize,
 }
 
-/// Waits until what was done since may have been.
-async fn pace(began: Instant, rate: u64, done: u64) {
-    if rate > 0 {
-        let takes = Duration::from_secs_f64(done as f64 * 60.0 / rate as f64);
-        tokio::time::sleep_until(began + takes).await;
+impl Turn {
+    /// A throttled turn takes what a second may take, by requests of what a [`GLIMPSE`] may take, so that it
+    /// does not work in bursts.
+    fn begin(rate: u64, longest: i64) -> Self {
+        let within = |time: Duration| rate.saturating_mul(time.as_millis() as u64) / 60_000;
+        let (links, objects, at_once) = match rate {
+            0 => (LINKS, OBJECTS, OBJECTS as usize),
+            _ => {
+                let all = i64::try_from(within(SPELL)).unwrap_or(longest);
+                let all = all.clamp(1, longest);
+                (all, all, within(GLIMPSE).max(1) as usize)
+            }
+        };
+        Self {
+            rate,
+            began: Instant::now(),
+            links,
+            objects,
+            at_once,
+        }
+    }
+
+    /// Waits until so much may have been done since the turn began.
+    async fn pace(&self, done: u64) {
+        if self.rate > 0 {
+            let takes = Duration::from_secs_f64(done as f64 * 60.0 / self.rate as f64);
+            tokio::time::sleep_until(self.began + takes).await;
+        }
     }
 }
 
@@ -225,9 +255,14 @@ mod tests {
 
     #[test]
     fn a_throttled_collection_takes_small_turns() {
-        assert_eq!(per_turn(30_000, 20), 20);
-        assert_eq!(per_turn(5_000, 100), 83);
-        assert_eq!(per_turn(600, 20), 10);
-        assert_eq!(per_turn(10, 20), 1);
+        let turn = |rate, longest| {
+            let turn = Turn::begin(rate, longest);
+            (turn.links, turn.objects, turn.at_once)
+        };
+        assert_eq!(turn(0, SHORT), (250, 1_000, 1_000));
+        assert_eq!(turn(30_000, SHORT), (20, 20, 25));
+        assert_eq!(turn(5_000, LONG), (83, 83, 4));
+        assert_eq!(turn(600, SHORT), (10, 10, 1));
+        assert_eq!(turn(10, SHORT), (1, 1, 1));
     }
 }
