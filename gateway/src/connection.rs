@@ -39,11 +39,11 @@ const LEAVE: Duration = Duration::from_secs(3);
 /// HTTP/1.1: bytes buffered for reading, and for writing.
 const BUFFER: usize = 128 << 10;
 /// TLS: bytes encrypted before they are written, at most; fewer, larger writes wake the client less often.
-const TLS_BUFFER: usize = 256 << 10;
+const TLS_BUFFER: usize = 512 << 10;
 /// Both, where more than [`WIDE`] connections are open.
 const NARROW_BUFFER: usize = 64 << 10;
 /// How many connections may be open for a new one to have the large buffers, which fill when a client is slow.
-const WIDE: usize = 64;
+const WIDE: usize = 32;
 /// HTTP/2: bytes buffered for writing, of one stream.
 const SEND_BUFFER: usize = 128 << 10;
 

@@ -20,6 +20,7 @@ var commands = map[string]command{
 	"small-images": {runSmallImages, "push small, all-new images with several clients"},
 	"push":         {runPush, "push blobs of a given size in one or more streams"},
 	"pull":         {runPull, "pull blobs in one or more streams and check their digests"},
+	"download":     {runDownload, "pull one blob again and again for a while"},
 	"commit":       {runCommit, "push one large blob and time the answer after its last byte"},
 	"s3-push":      {runS3Push, "push one object to an S3 server in parts"},
 	"quota":        {runQuota, "push many blobs at once into a project with room for some of them"},

@@ -39,13 +39,15 @@ use tower::Service as _;
 
 use crate::Cause;
 
-/// Bytes that are gathered and read at once by a wide connection. Of 64 KiB to 1 MiB, the larger the
-/// cheaper; a download holds twice as many where its reader is slow.
-const GATHER: usize = 512 << 10;
-/// The same by all other connections.
+/// Bytes that a connection gathers and reads at once, at most. The larger the cheaper: beyond 64 KiB and up to
+/// 2 MiB, measured; but a download holds twice as many where its reader is slow.
+const GATHER: usize = 1 << 20;
+/// The same at least, and the unit of what is shared.
 const GATHER_LITTLE: usize = 64 << 10;
-/// How many connections are wide.
-const WIDE: usize = 32;
+/// Bytes that all connections together gather beyond the least.
+const ROOM: usize = 16 << 20;
+/// The part of the free room that a new connection takes at most.
+const SHARE: usize = 8;
 /// How long a connection is kept for a next request.
 const IDLE: Duration = Duration::from_secs(30);
 /// How many are kept.
@@ -65,7 +67,8 @@ sockopt_impl!(
 pub(super) struct Downloads {
     connector: HttpsConnector<TcpConnector>,
     kept: Kept,
-    wide: Arc<Semaphore>,
+    /// What is free of [`ROOM`], in units of [`GATHER_LITTLE`].
+    room: Arc<Semaphore>,
 }
 
 /// Connections that wait for a next request, the newest last.
@@ -76,7 +79,7 @@ impl Downloads {
         Self {
             connector,
             kept: Kept::default(),
-            wide: Arc::new(Semaphore::new(WIDE)),
+            room: Arc::new(Semaphore::new(ROOM / GATHER_LITTLE)),
         }
     }
 
@@ -90,23 +93,27 @@ impl Downloads {
         }
         poll_fn(|cx| self.connector.poll_ready(cx)).await?;
         let stream = self.connector.call(uri).await?;
-        let wide = self.wide.try_acquire_owned().ok();
-        let connection = Connection::new(stream, wide).await?;
+        let room = self.room.clone().try_acquire_many_owned(self.share()).ok();
+        let connection = Connection::new(stream, room).await?;
         connection.send(&request, &self.kept).await
     }
 
-    /// The connection that was used last, if it is not too old: a wide one, unless there can be none.
+    /// What a new connection may take of the room.
+    fn share(&self) -> u32 {
+        let most = GATHER / GATHER_LITTLE;
+        (self.room.available_permits() / SHARE).min(most) as u32
+    }
+
+    /// The connection that was used last, of those that are not too old and gather as much as a new one would.
     fn kept(&self) -> Option<Connection> {
+        let share = self.share();
         let mut kept = self.kept.lock();
         kept.retain(|(since, _)| since.elapsed() < IDLE);
-        let wide = kept
+        let enough = |connection: &Connection| connection.room() >= share as usize;
+        let index = kept
             .iter()
-            .rposition(|(_, connection)| connection.wide.is_some());
-        let index = match wide {
-            None if self.wide.available_permits() == 0 => kept.len().checked_sub(1),
-            wide => wide,
-        };
-        index.map(|index| kept.remove(index).1)
+            .rposition(|(_, connection)| enough(connection))?;
+        Some(kept.remove(index).1)
     }
 }
 
@@ -158,6 +165,10 @@ fn origin_form(request: &mut Request<()>) -> Result<Uri, Cause> {
     Ok(uri)
 }
 
+fn units(room: &Option<OwnedSemaphorePermit>) -> usize {
+    room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+}
+
 /// A connection, which does nothing unless it is driven.
 struct Connection {
     sender: http1::SendRequest<Empty<Bytes>>,
@@ -166,21 +177,17 @@ struct Connection {
     over: bool,
     /// Bytes of the body that its reader has not seen; 0 where that is not known.
     left: Arc<AtomicU64>,
-    /// The place of a wide connection.
-    wide: Option<OwnedSemaphorePermit>,
+    /// What it took of the room.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
     async fn new(
         stream: MaybeHttpsStream<TokioIo<TcpStream>>,
-        wide: Option<OwnedSemaphorePermit>,
+        room: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Cause> {
         let left = Arc::new(AtomicU64::new(0));
-        let gather = if wide.is_some() {
-            GATHER
-        } else {
-            GATHER_LITTLE
-        };
+        let gather = GATHER_LITTLE * units(&room).max(1);
         let stream = Stream {
             stream,
             left: left.clone(),
@@ -196,8 +203,12 @@ impl Connection {
             driver,
             over: false,
             left,
-            wide,
+            room,
         })
+    }
+
+    fn room(&self) -> usize {
+        units(&self.room)
     }
 
     /// Sends a request; the answer's body takes the connection along.

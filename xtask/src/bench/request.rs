@@ -41,4 +41,9 @@ impl Request {
             headers,
         })
     }
+
+    /// What a blob's path ends with.
+    pub(crate) fn digest(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
 }

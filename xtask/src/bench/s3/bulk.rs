@@ -92,7 +92,9 @@ impl Run<'_> {
         let size = ["-size", self.scale.pull];
         let seed = |target| Request::seed(&self.load, target, case, &size, None);
         let requests = [seed(&gantry.target)?, seed(&registry.target)?];
-        let (store, seconds, load) = (self.stage.seaweed(), self.scale.seconds, &self.load);
+        let (connections, seconds) = (connections.to_string(), self.scale.seconds.to_string());
+        let repository = format!("bench/{case}");
+        let (store, load) = (self.stage.seaweed(), &self.load);
         for round in 0..self.options.rounds {
             for index in rotated(plan.len(), round) {
                 let (server, processes, target) = &plan[index];
@@ -103,8 +105,18 @@ impl Run<'_> {
                     processes,
                     behind: &store,
                 };
-                let request = &requests[index];
-                let work = || load.wrk(processes, target, request, connections, seconds);
+                let args = [
+                    "download",
+                    "-repository",
+                    &repository,
+                    "-digest",
+                    requests[index].digest(),
+                    "-connections",
+                    &connections,
+                    "-seconds",
+                    &seconds,
+                ];
+                let work = || load.run(target, Some(processes), &args);
                 self.recorder.take(&subject, work)?;
             }
         }
