@@ -100,6 +100,9 @@ TLS, in alternating order: in each round every server is measured once, and who 
 the rounds, with the smallest and largest in brackets. Ratios are taken round by round before the median, so that what
 disturbs a round disturbs both sides. **CPU ratios decide**: rates depend on how much of the machine the client takes.
 
+On PostgreSQL and S3 storage: [benchmarks-s3.md](benchmarks-s3.md). With 1,000,000 tags, 100,000 repositories and 1,000,000 blobs, and
+beside garbage collection: [benchmarks-scale.md](benchmarks-scale.md).
+
 - **Same for all**: TLS 1.3 with TLS_AES_128_GCM_SHA256 (forced at the client), a P-256 certificate, HTTP/1.1 with keep-alive, the
   same sizes. Nobody reuses a name that was cached for somebody else.
 - **Gantry**: the release binary as `gantry serve` starts it; files and SQLite, fsync on, audit, counters and access log on, a
