@@ -62,8 +62,8 @@ const SHORT: i64 = 20;
 const LONG: i64 = 100;
 /// How long it goes on before it looks again how it is steered.
 const SPELL: Duration = Duration::from_secs(1);
-/// How much of a throttled collection's objects one request deletes, in time.
-const GLIMPSE: Duration = Duration::from_millis(50);
+/// One request of a throttled collection deletes what may be deleted in this time.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// How the collection is steered.
 ///
@@ -219,7 +219,7 @@ struct Turn {
 }
 
 impl Turn {
-    /// A throttled turn takes what a second may take, by requests of what a [`GLIMPSE`] may take, so that it
+    /// A throttled turn takes what a second may take, by requests of what [`AT_ONCE`] allows, so that it
     /// does not work in bursts.
     fn begin(rate: u64, longest: i64) -> Self {
         let within = |time: Duration| rate.saturating_mul(time.as_millis() as u64) / 60_000;
@@ -228,7 +228,7 @@ impl Turn {
             _ => {
                 let all = i64::try_from(within(SPELL)).unwrap_or(longest);
                 let all = all.clamp(1, longest);
-                (all, all, within(GLIMPSE).max(1) as usize)
+                (all, all, within(AT_ONCE).max(1) as usize)
             }
         };
         Self {

@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 )
 
@@ -56,13 +55,10 @@ func runDownload(args []string) error {
 
 // discardBlob reads a blob to its end; how many bytes that were.
 func (c *Client) discardBlob(repository, digest string, buffer []byte) (int64, error) {
-	response, err := c.open(call{method: "GET", path: "/v2/" + repository + "/blobs/" + digest, repository: repository})
+	body, err := c.openBlob(repository, digest)
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("status %d", response.StatusCode)
-	}
-	return io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{response.Body}, buffer)
+	defer body.Close()
+	return io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{body}, buffer)
 }

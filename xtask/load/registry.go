@@ -137,16 +137,25 @@ func (c *Client) headBlob(repository, digest string) (bool, error) {
 
 // pullBlob checks the digest of what it gets.
 func (c *Client) pullBlob(repository, digest string, buffer []byte) (int64, error) {
-	response, err := c.open(call{method: "GET", path: "/v2/" + repository + "/blobs/" + digest, repository: repository})
+	body, err := c.openBlob(repository, digest)
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(response.Body, 1000))
-		return 0, &StatusError{"GET", response.Request.URL.Path, response.StatusCode, string(body)}
+	defer body.Close()
+	return checkDigest(body, digest, buffer)
+}
+
+func (c *Client) openBlob(repository, digest string) (io.ReadCloser, error) {
+	response, err := c.open(call{method: "GET", path: "/v2/" + repository + "/blobs/" + digest, repository: repository})
+	if err != nil {
+		return nil, err
 	}
-	return checkDigest(response.Body, digest, buffer)
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(response.Body, 1000))
+		return nil, &StatusError{"GET", response.Request.URL.Path, response.StatusCode, string(body)}
+	}
+	return response.Body, nil
 }
 
 func (c *Client) pushManifest(repository, reference string, manifest Blob) error {
