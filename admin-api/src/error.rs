@@ -108,6 +108,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         db::Error::Open(..)
         | db::Error::Migrate(_)
         | db::Error::Statement(..)
+        | db::Error::Contended(_)
         | db::Error::Commit(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
         db::Error::Duplicate(_) | db::Error::Corrupt { .. } | db::Error::Crowded => {

@@ -1,4 +1,8 @@
 //! Blobs and their links to repositories. A blob exists when its row does.
+//!
+//! A manifest names a blob by its digest. A reference that was stored while a foreign layer was not there names the
+//! blob that comes later as much as one that found it, so what asks for references looks for the digest within the
+//! repository, never for the row.
 
 use std::sync::Arc;
 
@@ -368,12 +372,13 @@ pub(crate) async fn renew_named(
         .query_either(
             "update repository_blob set lease_until = max(lease_until, $3), review_at = max(lease_until, $3)
              where repository_id = $1 and blob_id in
-             (select blob_id from manifest_reference where manifest_id = $2 and blob_id is not null)
+             (select b.id from manifest_reference c join blob b on b.digest = c.digest and b.state = 'live'
+              where c.manifest_id = $2 and c.kind <> 'manifest')
              returning (select digest from blob b where b.id = blob_id) as digest",
             // In one order, so that two deletions never wait for each other.
             "with named as (select l.blob_id, b.digest from repository_blob l join blob b on b.id = l.blob_id
-                            where l.repository_id = $1 and l.blob_id in
-                            (select blob_id from manifest_reference where manifest_id = $2 and blob_id is not null)
+                            where l.repository_id = $1 and b.state = 'live' and b.digest in
+                            (select digest from manifest_reference where manifest_id = $2 and kind <> 'manifest')
                             order by l.blob_id for update of l)
              update repository_blob l set lease_until = greatest(l.lease_until, $3), review_at = greatest(l.lease_until, $3)
              from named where l.repository_id = $1 and l.blob_id = named.blob_id returning named.digest",
@@ -389,15 +394,15 @@ pub(crate) async fn renew_named(
     Ok(())
 }
 
-/// Whether a manifest of the repository names the blob.
+/// Whether a manifest of the repository names a blob.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: BlobId) -> Result<bool> {
+pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: &Digest) -> Result<bool> {
     let row = tx
         .query(
             "select count(*) as named from (select 1 from manifest_reference c join repository r on r.id = c.repository_id
-             where r.name = $1 and c.blob_id = $2 limit 1) found",
+             where r.name = $1 and c.digest = $2 and c.kind <> 'manifest' limit 1) found",
         )
         .bind(repository.as_str())
         .bind(blob)
@@ -464,7 +469,7 @@ pub async fn named_by(
     let row = tx
         .query(
             "select m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
-             where c.repository_id = $1 and c.digest = $2 and c.kind = 'blob' limit 1",
+             where c.repository_id = $1 and c.digest = $2 and c.kind <> 'manifest' limit 1",
         )
         .bind(repository)
         .bind(digest)

@@ -155,13 +155,13 @@ async fn referred_to(tx: &mut Tx, links: &[Link]) -> Result<HashSet<Link>> {
     let rows = tx
         .query_either(
             "select value ->> 0 as repository_id, value ->> 1 as blob_id from json_each($1)
-             where exists (select 1 from manifest_reference c
-                 where c.blob_id = value ->> 1 and c.repository_id = value ->> 0)",
+             where exists (select 1 from blob b join manifest_reference c on c.digest = b.digest
+                 where b.id = value ->> 1 and c.repository_id = value ->> 0 and c.kind <> 'manifest')",
             "select l.repository_id, l.blob_id from
              (select cast(value ->> 0 as bigint) as repository_id, cast(value ->> 1 as bigint) as blob_id
               from json_array_elements(cast($1 as json))) l
-             where exists (select 1 from manifest_reference c
-                 where c.blob_id = l.blob_id and c.repository_id = l.repository_id)",
+             where exists (select 1 from blob b join manifest_reference c on c.digest = b.digest
+                 where b.id = l.blob_id and c.repository_id = l.repository_id and c.kind <> 'manifest')",
         )
         .bind(json(links))
         .all()
@@ -351,7 +351,8 @@ pub async fn outlook(tx: &mut Tx, now: Timestamp) -> Result<Outlook> {
     let links = tx
         .query(
             "select count(*) as due, cast(coalesce(sum(case when lease_until <= $1 and not exists
-               (select 1 from manifest_reference c where c.blob_id = l.blob_id and c.repository_id = l.repository_id)
+               (select 1 from blob b join manifest_reference c on c.digest = b.digest
+                where b.id = l.blob_id and c.repository_id = l.repository_id and c.kind <> 'manifest')
                then 1 else 0 end), 0) as bigint) as garbage
              from repository_blob l where review_at <= $1",
         )
@@ -411,8 +412,9 @@ pub async fn keepers(tx: &mut Tx, blob: BlobId, limit: i64) -> Result<Vec<Keeper
 async fn naming(tx: &mut Tx, repository: RepositoryId, blob: BlobId) -> Result<Vec<Digest>> {
     let rows = tx
         .query(
-            "select distinct m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
-             where c.blob_id = $1 and c.repository_id = $2 order by m.digest limit 10",
+            "select distinct m.digest from blob b join manifest_reference c on c.digest = b.digest
+             join manifest m on m.id = c.manifest_id
+             where b.id = $1 and c.repository_id = $2 and c.kind <> 'manifest' order by m.digest limit 10",
         )
         .bind(blob)
         .bind(repository)

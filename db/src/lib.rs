@@ -71,6 +71,9 @@ pub enum Error {
     /// No part of a project's room had enough for a push beside others.
     #[error("the project is near its limit: the transaction must run alone")]
     Crowded,
+    /// Others changed the same row each time it was looked at.
+    #[error("{0} is busy: try again")]
+    Contended(&'static str),
     /// The commit failed; nothing of the transaction is there.
     #[error("cannot commit: {0}")]
     Commit(Arc<sqlx::Error>),
@@ -83,6 +86,7 @@ impl Error {
     /// Whether the transaction met others and may be run again: deadlocks and serialization failures.
     pub fn is_collision(&self) -> bool {
         let error = match self {
+            Self::Contended(_) => return true,
             Self::Statement(_, error) | Self::Duplicate(error) => error,
             Self::Commit(error) => &**error,
             _ => return false,

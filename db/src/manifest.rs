@@ -1,5 +1,6 @@
 //! Manifests, what they refer to, and referrers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -158,17 +159,60 @@ pub async fn id(
         .transpose()
 }
 
-/// A child as it was found: what it is, and the row that it refers to.
+/// As [`id`], held until the transaction ends: nothing begins to refer to the manifest meanwhile, and nobody
+/// else deletes it.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<ManifestId>> {
+    let row = tx
+        .query_either(
+            "select id from manifest where repository_id = $1 and digest = $2",
+            "select id from manifest where repository_id = $1 and digest = $2 for update",
+        )
+        .bind(repository)
+        .bind(digest)
+        .optional()
+        .await?;
+    row.map(|row| row.int("manifest", "id").map(ManifestId))
+        .transpose()
+}
+
+/// A child as it was found: what it is, the row that it refers to, and how many bytes that has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A blob row.
-    Blob(i64),
-    /// A manifest row.
-    Manifest(i64),
-    /// Lives elsewhere.
-    Foreign,
+    /// A blob.
+    Blob {
+        /// Its row.
+        id: i64,
+        /// Its bytes.
+        size: i64,
+    },
+    /// A manifest.
+    Manifest {
+        /// Its row.
+        id: i64,
+        /// Its bytes.
+        size: i64,
+    },
+    /// Not in the repository, and need not be.
+    Elsewhere,
     /// Not in the repository.
     Missing,
+}
+
+impl Found {
+    /// How many bytes it has, where it is in the repository.
+    pub const fn size(self) -> Option<i64> {
+        match self {
+            Self::Blob { size, .. } | Self::Manifest { size, .. } => Some(size),
+            Self::Elsewhere | Self::Missing => None,
+        }
+    }
 }
 
 /// Looks all children of a manifest up at once, and holds the blobs found and their links until the
@@ -181,59 +225,77 @@ pub async fn find_children(
     repository: RepositoryId,
     children: &[Child],
 ) -> Result<Vec<Found>> {
-    let wanted: Vec<String> = children
+    let (manifests, blobs): (Vec<&Child>, Vec<&Child>) = children
         .iter()
-        .filter(|child| child.kind != ChildKind::Foreign)
-        .map(|child| child.digest.to_string())
-        .collect();
-    let wanted = serde_json::to_string(&wanted).unwrap_or_default();
+        .partition(|child| child.kind == ChildKind::Manifest);
     let blobs = tx
         .query_either(
             // In this order: SQLite would rather walk all blobs of the repository.
-            "select b.id, b.digest from json_each($2) j
+            "select b.id, b.digest, b.size from json_each($2) j
              cross join blob b on b.digest = j.value and b.state = 'live'
              cross join repository_blob l on l.blob_id = b.id and l.repository_id = $1",
             // And PostgreSQL all its links.
             "with named as materialized (
-                 select id, digest from blob where state = 'live'
+                 select id, digest, size from blob where state = 'live'
                  and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share)
-             select named.id, named.digest from named cross join lateral (
+             select named.id, named.digest, named.size from named cross join lateral (
                  select 1 from repository_blob l where l.repository_id = $1 and l.blob_id = named.id
                  limit 1 for key share) linked",
         )
         .bind(repository)
-        .bind(wanted.as_str())
+        .bind(digests(&blobs))
         .all()
         .await?;
     let manifests = tx
         .query_either(
-            "select id, digest from manifest where repository_id = $1
+            "select id, digest, length(payload) as size from manifest where repository_id = $1
              and digest in (select value from json_each($2))",
-            "select id, digest from manifest where repository_id = $1
+            "select id, digest, cast(length(payload) as bigint) as size from manifest where repository_id = $1
              and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share",
         )
         .bind(repository)
-        .bind(wanted)
+        .bind(digests(&manifests))
         .all()
         .await?;
-    let index = |rows: &[crate::sql::Row], table| {
-        rows.iter()
-            .map(|row| Ok((row.parse::<Digest>(table, "digest")?, row.int(table, "id")?)))
-            .collect::<Result<std::collections::HashMap<_, _>>>()
-    };
-    let (blobs, manifests) = (index(&blobs, "blob")?, index(&manifests, "manifest")?);
-    Ok(children
-        .iter()
-        .map(|child| match child.kind {
-            ChildKind::Foreign => Found::Foreign,
-            ChildKind::Blob => blobs
-                .get(&child.digest)
-                .map_or(Found::Missing, |id| Found::Blob(*id)),
-            ChildKind::Manifest => manifests
-                .get(&child.digest)
-                .map_or(Found::Missing, |id| Found::Manifest(*id)),
+    let (blobs, manifests) = (
+        by_digest(&blobs, "blob")?,
+        by_digest(&manifests, "manifest")?,
+    );
+    let blob = |child: &Child| {
+        let found = blobs.get(&child.digest);
+        found.map(|(id, size)| Found::Blob {
+            id: *id,
+            size: *size,
         })
-        .collect())
+    };
+    let manifest = |child: &Child| {
+        let found = manifests.get(&child.digest);
+        found.map(|(id, size)| Found::Manifest {
+            id: *id,
+            size: *size,
+        })
+    };
+    let find = |child: &Child| match child.kind {
+        ChildKind::Blob => blob(child).unwrap_or(Found::Missing),
+        ChildKind::Foreign => blob(child).unwrap_or(Found::Elsewhere),
+        ChildKind::Manifest => manifest(child).unwrap_or(Found::Missing),
+    };
+    Ok(children.iter().map(find).collect())
+}
+
+/// Digests as a JSON array.
+fn digests(of: &[&Child]) -> String {
+    let digests: Vec<String> = of.iter().map(|child| child.digest.to_string()).collect();
+    serde_json::to_string(&digests).unwrap_or_default()
+}
+
+/// Ids and sizes of rows.
+fn by_digest(rows: &[Row], table: &'static str) -> Result<HashMap<Digest, (i64, i64)>> {
+    let read = |row: &Row| {
+        let found = (row.int(table, "id")?, row.int(table, "size")?);
+        Ok((row.parse(table, "digest")?, found))
+    };
+    rows.iter().map(read).collect()
 }
 
 #[derive(Serialize)]
@@ -252,7 +314,7 @@ struct ReferenceRow<'a> {
 /// already.
 ///
 /// # Errors
-/// When a statement fails.
+/// [`Error::Contended`] where another transaction deleted it meanwhile; when a statement fails.
 pub async fn store(
     tx: &mut Tx,
     at: Place<'_>,
@@ -284,8 +346,9 @@ pub async fn store(
             )
             .bind(repository)
             .bind(digest)
-            .one()
+            .optional()
             .await?;
+        let row = row.ok_or(Error::Contended("manifest"))?;
         return Ok(Ok(ManifestId(row.int("manifest", "id")?)));
     };
     let id = ManifestId(row.int("manifest", "id")?);
@@ -311,9 +374,9 @@ async fn store_references(
         .enumerate()
         .map(|(position, (child, found))| {
             let (kind, blob, manifest) = match found {
-                Found::Blob(id) => ("blob", Some(*id), None),
-                Found::Manifest(id) => ("manifest", None, Some(*id)),
-                Found::Foreign | Found::Missing => ("foreign", None, None),
+                Found::Blob { id, .. } => ("blob", Some(*id), None),
+                Found::Manifest { id, .. } => ("manifest", None, Some(*id)),
+                Found::Elsewhere | Found::Missing => ("foreign", None, None),
             };
             ReferenceRow {
                 position,

@@ -323,7 +323,12 @@ impl Call<'_> {
                     )
                 })?,
         };
-        Ok((self.parameter("last"), asked.min(LIMIT)))
+        let last = self.parameter("last");
+        if last.is_some_and(|last| last.contains('\0')) {
+            let message = "last must not contain NUL";
+            return Err(OciError::bad("UNSUPPORTED", message));
+        }
+        Ok((last, asked.min(LIMIT)))
     }
 }
 

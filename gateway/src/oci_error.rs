@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
+use model::reference::InvalidReference;
 use policy::Presented;
 use registry::{BodyError, Error};
 use serde_json::{Value, json};
@@ -122,13 +123,12 @@ fn route(bad: &BadRoute) -> Response<Body> {
             "no such path in the registry API",
         ),
         BadRoute::Name(message) => envelope(StatusCode::BAD_REQUEST, "NAME_INVALID", message),
-        BadRoute::Reference(message) => {
-            let code = if message.contains("digest") {
-                "DIGEST_INVALID"
-            } else {
-                "TAG_INVALID"
+        BadRoute::Reference(error) => {
+            let code = match error {
+                InvalidReference::Digest(_) => "DIGEST_INVALID",
+                InvalidReference::Tag(_) => "TAG_INVALID",
             };
-            envelope(StatusCode::BAD_REQUEST, code, message)
+            envelope(StatusCode::BAD_REQUEST, code, &error.to_string())
         }
         BadRoute::Digest(message) => envelope(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message),
         BadRoute::Method(allowed) => {
@@ -233,6 +233,22 @@ fn registry(error: &Error) -> Response<Body> {
                 .collect();
             json_answer(StatusCode::BAD_REQUEST, &json!({ "errors": errors }))
         }
+        Error::WrongSizes(wrong) => {
+            let errors = wrong.iter().map(|wrong| {
+                json!({
+                    "code": "MANIFEST_INVALID",
+                    "message": wrong.to_string(),
+                    "detail": {
+                        "field": wrong.field.to_string(),
+                        "digest": wrong.digest.to_string(),
+                        "stated": wrong.stated,
+                        "actual": wrong.actual,
+                    },
+                })
+            });
+            let errors: Vec<Value> = errors.collect();
+            json_answer(StatusCode::BAD_REQUEST, &json!({ "errors": errors }))
+        }
         Error::ManifestTooLarge => one(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
         Error::BlobInUse { .. } => one(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
         Error::ManifestInUse { .. } => one(
@@ -251,7 +267,11 @@ fn registry(error: &Error) -> Response<Body> {
             log(error);
             unavailable("the registry's disk is full: nothing was lost, try again later")
         }
-        Error::Database(_) | Error::Storage(_) => {
+        Error::BlobLost { .. }
+        | Error::BlobUnreadable { .. }
+        | Error::Interrupted(..)
+        | Error::Database(_)
+        | Error::Storage(_) => {
             log(error);
             unavailable(&message)
         }

@@ -1,6 +1,7 @@
 //! The routes of the registry API: a path is split here, once, and every part is parsed.
 
 use http::Method;
+use model::reference::InvalidReference;
 use model::{Digest, Reference, RepositoryName};
 
 /// Where a request goes, as far as metrics and logs tell routes apart.
@@ -115,7 +116,7 @@ pub(crate) enum BadRoute {
     /// The path is right, the repository's name is not.
     Name(String),
     /// Neither tag nor digest.
-    Reference(String),
+    Reference(InvalidReference),
     /// No digest.
     Digest(String),
     /// Not for this method; these are allowed.
@@ -156,9 +157,7 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
     if let Some((name, reference)) = below("/manifests/") {
         let route = allowed(method, "GET, HEAD, PUT, DELETE").and_then(|()| {
             let name = name_of(name)?;
-            let reference = reference
-                .parse()
-                .map_err(|error| BadRoute::Reference(format!("{error}")))?;
+            let reference = reference.parse().map_err(BadRoute::Reference)?;
             Ok(Route::Manifest(name, reference))
         });
         return (RouteName::Manifest, route);
@@ -246,11 +245,11 @@ mod tests {
         assert!(matches!(get("/v2/P/a/tags/list"), Err(BadRoute::Name(_))));
         assert!(matches!(
             get("/v2/p/a/manifests/.x"),
-            Err(BadRoute::Reference(_))
+            Err(BadRoute::Reference(InvalidReference::Tag(_)))
         ));
         assert!(matches!(
             get("/v2/p/a/manifests/sha256:1"),
-            Err(BadRoute::Reference(_))
+            Err(BadRoute::Reference(InvalidReference::Digest(_)))
         ));
         assert!(matches!(
             get("/v2/p/a/blobs/sha256:1"),

@@ -17,6 +17,6 @@ pub use id::{AccountId, BlobId, ManifestId, MemberId, ProjectId, RepositoryId};
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{ProjectName, RepositoryName};
-pub use range::{ByteRange, ContentRange};
+pub use range::{ByteRanges, ContentRange};
 pub use reference::Reference;
 pub use tag::Tag;

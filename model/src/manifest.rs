@@ -2,11 +2,12 @@
 //! The bytes themselves are never rewritten.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Digest, MediaType};
+use crate::{Digest, MediaType, media_type};
 
 /// A manifest that was read from its bytes.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Manifest {
 /// Something that a manifest refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
+    /// Where the manifest names it.
+    pub field: Field,
     /// What kind of thing it is.
     pub kind: ChildKind,
     /// Its digest.
@@ -39,15 +42,32 @@ pub struct Child {
     pub platform: Option<String>,
 }
 
-/// Where a child is to be found.
+/// Where a child is to be found. Whether a descriptor has `urls` does not matter: what is in the repository
+/// is referred to there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildKind {
     /// A blob of the same repository.
     Blob,
     /// A manifest of the same repository.
     Manifest,
-    /// Bytes that may live elsewhere (`urls`): not required here.
+    /// A blob of a type that may live elsewhere: it need not be in the repository, now or ever.
     Foreign,
+}
+
+/// A field of a manifest that holds a descriptor; prints as `config` or `layers[2]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    name: &'static str,
+    index: Option<usize>,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "{}[{index}]", self.name),
+            None => f.write_str(self.name),
+        }
+    }
 }
 
 /// Why bytes are not a manifest that can be stored.
@@ -76,6 +96,8 @@ pub enum InvalidManifest {
 
 /// Most entries that one manifest may list.
 pub const MAX_CHILDREN: usize = 10_000;
+/// Longest media type, artifact type or part of a platform, in bytes (RFC 6838 allows 255 in a media type).
+pub const MAX_TYPE_LENGTH: usize = 255;
 
 /// A descriptor, as referrers lists print it (OCI image specification, "Content Descriptors").
 #[derive(Clone, Debug, Serialize)]
@@ -104,10 +126,24 @@ struct Document {
     config: Option<RawDescriptor>,
     layers: Option<Vec<RawDescriptor>>,
     blobs: Option<Vec<RawDescriptor>>,
-    manifests: Option<Vec<RawDescriptor>>,
+    #[serde(default, deserialize_with = "present")]
+    manifests: Given<Vec<RawDescriptor>>,
     fs_layers: Option<serde::de::IgnoredAny>,
     subject: Option<RawDescriptor>,
     annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A field that may be absent, null or filled. Programs write null for an empty list.
+#[derive(Default)]
+enum Given<T> {
+    #[default]
+    Absent,
+    Null,
+    Filled(T),
+}
+
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Given<T>, D::Error> {
+    Ok(Option::deserialize(from)?.map_or(Given::Null, Given::Filled))
 }
 
 #[derive(Deserialize)]
@@ -117,7 +153,6 @@ struct RawDescriptor {
     media_type: String,
     digest: String,
     size: i64,
-    urls: Option<Vec<String>>,
     platform: Option<Platform>,
 }
 
@@ -167,10 +202,15 @@ impl Document {
         };
         match named {
             Some(named) => Ok(named),
-            None if self.manifests.is_some() => Ok(MediaType::OciIndex),
+            None if self.lists_manifests() => Ok(MediaType::OciIndex),
             None if self.config.is_some() => Ok(MediaType::OciManifest),
+            None if matches!(self.manifests, Given::Null) => Ok(MediaType::OciIndex),
             None => Err(InvalidManifest::MediaType(String::new())),
         }
+    }
+
+    fn lists_manifests(&self) -> bool {
+        matches!(self.manifests, Given::Filled(_))
     }
 
     /// One document must not be readable as two kinds of manifest.
@@ -187,21 +227,15 @@ impl Document {
             MediaType::OciIndex | MediaType::DockerList if content || self.blobs.is_some() => {
                 field("an index must not have config, layers or blobs")
             }
-            MediaType::OciIndex | MediaType::DockerList if self.manifests.is_none() => {
-                field("manifests is missing")
-            }
             MediaType::OciManifest | MediaType::DockerManifest
-                if self.manifests.is_some() || self.blobs.is_some() =>
+                if self.lists_manifests() || self.blobs.is_some() =>
             {
                 field("an image manifest must not have manifests or blobs")
             }
             MediaType::OciManifest | MediaType::DockerManifest if self.config.is_none() => {
                 field("config is missing")
             }
-            MediaType::OciManifest | MediaType::DockerManifest if self.layers.is_none() => {
-                field("layers is missing")
-            }
-            MediaType::OciArtifact if content || self.manifests.is_some() => {
+            MediaType::OciArtifact if content || self.lists_manifests() => {
                 field("an artifact manifest must not have config, layers or manifests")
             }
             _ => Ok(()),
@@ -209,6 +243,9 @@ impl Document {
     }
 
     fn read(self, media_type: MediaType) -> Result<Manifest, InvalidManifest> {
+        if let Some(artifact_type) = &self.artifact_type {
+            check_type("artifactType", artifact_type)?;
+        }
         let config_type = self.config.as_ref().map(|config| config.media_type.clone());
         let artifact_type = self
             .artifact_type
@@ -218,16 +255,22 @@ impl Document {
             Some(subject) => Some(parse_digest("subject", &subject.digest)?),
             None => None,
         };
-        let blobs = self.config.into_iter().map(|d| ("config", d));
-        let blobs = blobs.chain(self.layers.into_iter().flatten().map(|d| ("layers", d)));
-        let blobs = blobs.chain(self.blobs.into_iter().flatten().map(|d| ("blobs", d)));
-        let manifests = self
-            .manifests
+        let manifests = match self.manifests {
+            Given::Filled(manifests) => manifests,
+            Given::Absent | Given::Null => Vec::new(),
+        };
+        let config = self.config.map(|raw| {
+            let field = Field {
+                name: "config",
+                index: None,
+            };
+            (field, raw)
+        });
+        let children: Vec<Child> = config
             .into_iter()
-            .flatten()
-            .map(|d| ("manifests", d));
-        let children: Vec<Child> = blobs
-            .chain(manifests)
+            .chain(listed("layers", self.layers.unwrap_or_default()))
+            .chain(listed("blobs", self.blobs.unwrap_or_default()))
+            .chain(listed("manifests", manifests))
             .map(|(field, raw)| raw.read(field))
             .collect::<Result<_, _>>()?;
         if children.len() > MAX_CHILDREN {
@@ -246,43 +289,79 @@ impl Document {
     }
 }
 
+fn listed(
+    name: &'static str,
+    descriptors: Vec<RawDescriptor>,
+) -> impl Iterator<Item = (Field, RawDescriptor)> {
+    let field = move |(index, raw)| {
+        let index = Some(index);
+        (Field { name, index }, raw)
+    };
+    descriptors.into_iter().enumerate().map(field)
+}
+
 impl RawDescriptor {
-    fn read(self, field: &'static str) -> Result<Child, InvalidManifest> {
+    fn read(self, field: Field) -> Result<Child, InvalidManifest> {
         if self.size < 0 {
             return Err(InvalidManifest::Field(format!(
-                "{field}: size must not be negative"
+                "{field}.size must not be negative"
             )));
         }
-        let foreign = field == "layers" && self.urls.is_some_and(|urls| !urls.is_empty());
-        let kind = match field {
-            _ if foreign => ChildKind::Foreign,
-            // An index is judged by media type: BuildKit lists layers there.
-            "manifests" if MediaType::parse(&self.media_type).is_some() => ChildKind::Manifest,
-            _ => ChildKind::Blob,
-        };
+        check_type(format_args!("{field}.mediaType"), &self.media_type)?;
         Ok(Child {
-            kind,
+            field,
+            kind: self.kind(field),
             digest: parse_digest(field, &self.digest)?,
             size: self.size,
             media_type: self.media_type,
-            platform: self.platform.map(Platform::print),
+            platform: match self.platform {
+                Some(platform) => Some(platform.print(field)?),
+                None => None,
+            },
         })
+    }
+
+    fn kind(&self, field: Field) -> ChildKind {
+        match field.name {
+            "config" => ChildKind::Blob,
+            // An index is judged by media type: BuildKit lists layers there.
+            "manifests" if MediaType::parse(&self.media_type).is_some() => ChildKind::Manifest,
+            _ if media_type::is_foreign(&self.media_type) => ChildKind::Foreign,
+            _ => ChildKind::Blob,
+        }
     }
 }
 
+/// Refuses what a database cannot hold as text, or not in bounds.
+fn check_type(field: impl fmt::Display, text: &str) -> Result<(), InvalidManifest> {
+    if text.contains('\0') {
+        return Err(InvalidManifest::Field(format!(
+            "{field} must not contain NUL"
+        )));
+    }
+    if text.len() > MAX_TYPE_LENGTH {
+        return Err(InvalidManifest::Field(format!(
+            "{field} has more than {MAX_TYPE_LENGTH} bytes"
+        )));
+    }
+    Ok(())
+}
+
 impl Platform {
-    fn print(self) -> String {
+    fn print(self, field: Field) -> Result<String, InvalidManifest> {
         let variant = self
             .variant
             .map(|variant| format!("/{variant}"))
             .unwrap_or_default();
-        format!("{}/{}{variant}", self.os, self.architecture)
+        let text = format!("{}/{}{variant}", self.os, self.architecture);
+        check_type(format_args!("{field}.platform"), &text)?;
+        Ok(text)
     }
 }
 
-fn parse_digest(field: &str, text: &str) -> Result<Digest, InvalidManifest> {
+fn parse_digest(field: impl fmt::Display, text: &str) -> Result<Digest, InvalidManifest> {
     text.parse()
-        .map_err(|error| InvalidManifest::Field(format!("{field}: digest {text:?}: {error}")))
+        .map_err(|error| InvalidManifest::Field(format!("{field}.digest {text:?}: {error}")))
 }
 
 #[cfg(test)]
@@ -334,10 +413,101 @@ mod tests {
         ));
     }
 
+    #[test]
+    fn a_null_list_is_an_empty_one() {
+        let config = format!(r#""config":{{"mediaType":"c","digest":"{D}","size":2}}"#);
+        for (text, children) in [
+            (
+                format!(r#"{{"schemaVersion":2,{config},"layers":null}}"#),
+                1,
+            ),
+            (format!(r#"{{"schemaVersion":2,{config}}}"#), 1),
+            (
+                format!(r#"{{"schemaVersion":2,{config},"manifests":null}}"#),
+                1,
+            ),
+            (r#"{"schemaVersion":2,"manifests":null}"#.to_owned(), 0),
+        ] {
+            let manifest = Manifest::parse(None, text.as_bytes()).unwrap();
+            assert_eq!(manifest.children.len(), children, "{text}");
+            assert_eq!(manifest.media_type.is_index(), children == 0, "{text}");
+        }
+        assert!(Manifest::parse(None, br#"{"schemaVersion":2}"#).is_err());
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let long = "x".repeat(MAX_TYPE_LENGTH + 1);
+        let with = |layer: &str| {
+            format!(
+                r#"{{"schemaVersion":2,"config":{{"digest":"{D}","size":1}},
+                "layers":[{{"digest":"{D}","size":1}},{{"digest":"{D}",{layer}}}]}}"#
+            )
+        };
+        for (text, message) in [
+            (
+                image(r#","artifactType":"a\u0000""#),
+                "artifactType must not contain NUL".to_owned(),
+            ),
+            (
+                with(r#""mediaType":"a\u0000b","size":1"#),
+                "layers[1].mediaType must not contain NUL".to_owned(),
+            ),
+            (
+                with(r#""platform":{"os":"\u0000"},"size":1"#),
+                "layers[1].platform must not contain NUL".to_owned(),
+            ),
+            (
+                with(&format!(r#""mediaType":"{long}","size":1"#)),
+                "layers[1].mediaType has more than 255 bytes".to_owned(),
+            ),
+            (
+                with(r#""size":-1"#),
+                "layers[1].size must not be negative".to_owned(),
+            ),
+        ] {
+            let error = Manifest::parse(None, text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_the_parser_panic(bytes: Vec<u8>) {
             let _ = Manifest::parse(None, &bytes);
+        }
+
+        #[test]
+        fn urls_decide_nothing(
+            media_type in prop_oneof![
+                Just("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip".to_owned()),
+                Just("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd".to_owned()),
+                Just("application/vnd.oci.image.layer.v1.tar+gzip".to_owned()),
+                "[a-z]{1,9}/[a-z.]{1,40}",
+            ],
+            urls in prop::collection::vec("[a-z:/]{0,20}", 0..3),
+        ) {
+            let layer = |urls: String| format!(
+                r#"{{"schemaVersion":2,"config":{{"digest":"{D}","size":2}},
+                "layers":[{{"mediaType":"{media_type}","digest":"{D}","size":3{urls}}}]}}"#
+            );
+            let with = layer(format!(r#","urls":{}"#, serde_json::to_string(&urls).unwrap()));
+            let kind = |text: String| Manifest::parse(None, text.as_bytes()).unwrap().children[1].kind;
+            let expected = if crate::media_type::is_foreign(&media_type) { ChildKind::Foreign } else { ChildKind::Blob };
+            prop_assert_eq!(kind(with), expected);
+            prop_assert_eq!(kind(layer(String::new())), expected);
+        }
+
+        #[test]
+        fn what_is_stored_as_text_has_no_nul(artifact in "[a-c\\x00]{0,6}", layer in "[a-c\\x00]{0,6}", os in "[a-c\\x00]{0,3}") {
+            let text = serde_json::json!({
+                "schemaVersion": 2,
+                "artifactType": artifact,
+                "config": { "digest": D, "size": 1 },
+                "layers": [{ "mediaType": layer, "digest": D, "size": 1, "platform": { "os": os } }],
+            });
+            let nul = [&artifact, &layer, &os].iter().any(|text| text.contains('\0'));
+            prop_assert_eq!(Manifest::parse(None, text.to_string().as_bytes()).is_err(), nul);
         }
     }
 }

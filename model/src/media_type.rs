@@ -56,3 +56,13 @@ impl MediaType {
         matches!(self, Self::OciIndex | Self::DockerList)
     }
 }
+
+/// Whether a layer of this type may live elsewhere, so that registries need not have it: docker's foreign layers
+/// and OCI's non-distributable ones (image specification, "Non-Distributable Layers").
+pub fn is_foreign(text: &str) -> bool {
+    const PREFIXES: [&str; 2] = [
+        "application/vnd.docker.image.rootfs.foreign.",
+        "application/vnd.oci.image.layer.nondistributable.",
+    ];
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}

@@ -1,63 +1,118 @@
 //! The two range headers of the registry protocol: `Range` on pulls, `Content-Range` on chunks.
 
+use std::ops::Range;
 use std::str::FromStr;
 
-/// What a `Range` request header asks of a body of known size (RFC 9110, section 14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByteRange {
-    /// No range, several ranges, or a unit other than bytes: the whole body with 200.
+/// Most ranges that one request may ask for: podman asks for so many parts of a zstd:chunked layer.
+pub const MAX_RANGES: usize = 1_024;
+
+/// What a `Range` request header asks of a body of known size (RFC 9110, section 14.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ByteRanges {
+    /// The whole body, with 200: no header, or one that is ignored.
     Whole,
-    /// One range, both ends included: 206.
-    Part {
-        /// First byte.
-        first: u64,
-        /// Last byte.
-        last: u64,
-    },
-    /// A range outside the body: 416.
+    /// These parts of it, with 206: one or more, in the order asked for, none of which overlap.
+    Parts(Vec<Part>),
+    /// Nothing that lies within the body: 416.
     Unsatisfiable,
 }
 
-impl ByteRange {
-    /// Reads a header value against a body of `size` bytes. A malformed header is ignored, as the
-    /// RFC asks.
+/// A part of a body, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Offset of its first byte.
+    pub first: u64,
+    /// Offset of its last byte.
+    pub last: u64,
+}
+
+impl ByteRanges {
+    /// Reads a header value against a body of `size` bytes.
+    ///
+    /// A header that is malformed, has another unit, or asks for more than [`MAX_RANGES`] ranges or for ranges that
+    /// overlap is ignored, as the RFC allows: so no request costs more than the whole body does. Ranges that only
+    /// touch stay apart, because podman counts the parts of the answer.
     pub fn parse(header: Option<&str>, size: u64) -> Self {
-        let Some(ranges) = header.and_then(|h| h.trim().strip_prefix("bytes=")) else {
+        let Some(asked) = header.and_then(Asked::all) else {
             return Self::Whole;
         };
-        if ranges.contains(',') {
-            return Self::Whole;
+        let parts: Vec<Part> = asked.iter().filter_map(|asked| asked.of(size)).collect();
+        if parts.is_empty() {
+            Self::Unsatisfiable
+        } else if overlap(&parts) {
+            Self::Whole
+        } else {
+            Self::Parts(parts)
         }
-        let Some((first, last)) = ranges.trim().split_once('-') else {
-            return Self::Whole;
-        };
-        match (number(first), number(last)) {
-            (Some(first), _) if last.is_empty() => Self::part(first, u64::MAX, size),
-            (Some(first), Some(last)) if first <= last => Self::part(first, last, size),
-            (Some(_), Some(_)) => Self::Unsatisfiable,
-            (None, Some(length)) if first.is_empty() => Self::suffix(length, size),
-            _ => Self::Whole,
+    }
+}
+
+impl Part {
+    /// Its number of bytes.
+    pub const fn length(&self) -> u64 {
+        self.last - self.first + 1
+    }
+
+    /// The same as a range without its end.
+    pub const fn range(&self) -> Range<u64> {
+        self.first..self.last + 1
+    }
+}
+
+fn overlap(parts: &[Part]) -> bool {
+    let mut sorted = parts.to_vec();
+    sorted.sort_unstable_by_key(|part| part.first);
+    sorted
+        .iter()
+        .zip(sorted.iter().skip(1))
+        .any(|(one, next)| next.first <= one.last)
+}
+
+/// One well-formed range of a header.
+enum Asked {
+    FromTo(u64, u64),
+    From(u64),
+    Last(u64),
+}
+
+impl Asked {
+    /// All ranges of a header; `None` where one of them is malformed, or there is none, or too many.
+    fn all(header: &str) -> Option<Vec<Self>> {
+        let (unit, ranges) = header.trim().split_once('=')?;
+        if !unit.eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        let ranges = ranges.split(',').map(str::trim);
+        let ranges: Vec<Self> = ranges
+            .filter(|range| !range.is_empty())
+            .take(MAX_RANGES + 1)
+            .map(Self::one)
+            .collect::<Option<_>>()?;
+        (1..=MAX_RANGES).contains(&ranges.len()).then_some(ranges)
+    }
+
+    fn one(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-')?;
+        match (first, last) {
+            ("", last) => number(last).map(Self::Last),
+            (first, "") => number(first).map(Self::From),
+            (first, last) => {
+                let (first, last) = number(first).zip(number(last))?;
+                (first <= last).then_some(Self::FromTo(first, last))
+            }
         }
     }
 
-    fn part(first: u64, last: u64, size: u64) -> Self {
-        if first >= size {
-            return Self::Unsatisfiable;
-        }
-        Self::Part {
-            first,
-            last: last.min(size - 1),
-        }
-    }
-
-    fn suffix(length: u64, size: u64) -> Self {
-        if length == 0 || size == 0 {
-            return Self::Unsatisfiable;
-        }
-        Self::Part {
-            first: size.saturating_sub(length),
-            last: size - 1,
-        }
+    /// The part of a body that this asks for; `None` where it lies outside.
+    fn of(&self, size: u64) -> Option<Part> {
+        let end = size.checked_sub(1)?;
+        let (first, last) = match *self {
+            Self::FromTo(first, last) => (first, last.min(end)),
+            Self::From(first) => (first, end),
+            Self::Last(0) => return None,
+            Self::Last(length) => (size.saturating_sub(length), end),
+        };
+        (first <= end).then_some(Part { first, last })
     }
 }
 
@@ -118,37 +173,91 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_parsers_panic(text in ".{0,60}", size: u64) {
-            let _ = ByteRange::parse(Some(&text), size);
+            let _ = ByteRanges::parse(Some(&text), size);
             let _ = text.parse::<ContentRange>();
         }
 
         #[test]
-        fn a_part_lies_within_the_body(text in "bytes=[0-9]{0,20}-[0-9]{0,20}", size: u64) {
-            if let ByteRange::Part { first, last } = ByteRange::parse(Some(&text), size) {
-                prop_assert!(first <= last && last < size);
+        fn parts_lie_within_the_body_and_apart(
+            text in "bytes=([0-9]{0,2}-[0-9]{0,2}[, ]){1,6}",
+            size in 0_u64..100,
+        ) {
+            if let ByteRanges::Parts(parts) = ByteRanges::parse(Some(&text), size) {
+                let mut bytes: Vec<u64> = parts.iter().flat_map(Part::range).collect();
+                prop_assert_eq!(bytes.len() as u64, parts.iter().map(Part::length).sum::<u64>());
+                bytes.sort_unstable();
+                bytes.dedup();
+                prop_assert_eq!(bytes.len() as u64, parts.iter().map(Part::length).sum::<u64>());
+                prop_assert!(!bytes.is_empty() && bytes.iter().all(|byte| *byte < size));
             }
+        }
+
+        #[test]
+        fn ranges_that_are_apart_come_in_the_order_asked_for(
+            mut ends in prop::collection::btree_set(0_u64..10_000, 2..40),
+            turn: bool,
+        ) {
+            if ends.len() % 2 == 1 {
+                ends.pop_last();
+            }
+            let ends: Vec<u64> = ends.into_iter().collect();
+            let mut parts: Vec<Part> = ends
+                .chunks(2)
+                .map(|ends| Part { first: ends[0], last: ends[1] })
+                .collect();
+            if turn {
+                parts.reverse();
+            }
+            let asked: Vec<String> = parts.iter().map(|part| format!("{}-{}", part.first, part.last)).collect();
+            let header = format!("bytes={}", asked.join(", "));
+            prop_assert_eq!(ByteRanges::parse(Some(&header), 10_000), ByteRanges::Parts(parts));
         }
     }
 
     #[test]
     fn every_form_is_understood() {
-        let part = |first, last| ByteRange::Part { first, last };
+        let part = |first, last| ByteRanges::Parts(vec![Part { first, last }]);
+        let two = |one: (u64, u64), two: (u64, u64)| {
+            let parts = [one, two].map(|(first, last)| Part { first, last });
+            ByteRanges::Parts(parts.to_vec())
+        };
         for (header, expected) in [
             ("bytes=0-0", part(0, 0)),
-            ("bytes=2-", part(2, 9)),
+            ("Bytes=2-", part(2, 9)),
             ("bytes=-3", part(7, 9)),
             ("bytes=-30", part(0, 9)),
             ("bytes=5-99", part(5, 9)),
-            ("bytes=10-", ByteRange::Unsatisfiable),
-            ("bytes=-0", ByteRange::Unsatisfiable),
-            ("bytes=5-2", ByteRange::Unsatisfiable),
-            ("bytes=0-1,3-4", ByteRange::Whole),
-            ("items=0-1", ByteRange::Whole),
-            ("bytes=a-b", ByteRange::Whole),
-            ("bytes=-", ByteRange::Whole),
+            ("bytes=10-", ByteRanges::Unsatisfiable),
+            ("bytes=-0", ByteRanges::Unsatisfiable),
+            ("bytes=10-,-0", ByteRanges::Unsatisfiable),
+            ("bytes=5-2", ByteRanges::Whole),
+            ("bytes=0-1,5-2", ByteRanges::Whole),
+            ("bytes=0-1,3-4", two((0, 1), (3, 4))),
+            ("bytes=0-1,2-4", two((0, 1), (2, 4))),
+            ("bytes=-2 ,, 0-1", two((8, 9), (0, 1))),
+            ("bytes=0-1,10-12", part(0, 1)),
+            ("bytes=0-5,5-9", ByteRanges::Whole),
+            ("bytes=0-,-1", ByteRanges::Whole),
+            ("items=0-1", ByteRanges::Whole),
+            ("bytes=a-b", ByteRanges::Whole),
+            ("bytes=-", ByteRanges::Whole),
+            ("bytes=", ByteRanges::Whole),
+            ("bytes=,", ByteRanges::Whole),
         ] {
-            assert_eq!(ByteRange::parse(Some(header), 10), expected, "{header}");
+            assert_eq!(ByteRanges::parse(Some(header), 10), expected, "{header}");
         }
+    }
+
+    #[test]
+    fn more_ranges_than_the_bound_are_the_whole() {
+        let header = |count: usize| {
+            let ranges: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 2)).collect();
+            format!("bytes={}", ranges.join(","))
+        };
+        let parts = ByteRanges::parse(Some(&header(MAX_RANGES)), 1 << 20);
+        assert!(matches!(parts, ByteRanges::Parts(parts) if parts.len() == MAX_RANGES));
+        let whole = ByteRanges::parse(Some(&header(MAX_RANGES + 1)), 1 << 20);
+        assert_eq!(whole, ByteRanges::Whole);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::{LinkedBlob, Place, StoredBlob};
 use db::{audit, blob, repository};
-use futures_util::{Stream, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use model::{Digest, RepositoryName};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use storage::Chunks;
@@ -30,18 +30,52 @@ pub enum Content {
     Stream(Download),
 }
 
+/// A piece of an answer that has several parts of a blob.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// What stands between the parts.
+    Bytes(Bytes),
+    /// A part of the blob, within its size.
+    Part(Range<u64>),
+}
+
 /// A stream from the store, with its place in the memory for bodies.
 pub struct Download {
-    chunks: Chunks,
+    chunks: Pin<Box<dyn Stream<Item = storage::Result<Bytes>> + Send>>,
+    /// What it reads, for errors.
+    blob: Digest,
+    repository: RepositoryName,
     _memory: OwnedSemaphorePermit,
 }
 
 impl Stream for Download {
-    type Item = storage::Result<Bytes>;
+    type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.chunks.as_mut().poll_next(cx)
+        let next = ready!(self.chunks.as_mut().poll_next(cx));
+        Poll::Ready(next.map(|bytes| {
+            bytes.map_err(|error| Error::of_blob(self.blob, self.repository.clone(), error))
+        }))
     }
+}
+
+impl Piece {
+    fn part(&self) -> Option<Range<u64>> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Part(range) => Some(range.clone()),
+        }
+    }
+}
+
+/// Bytes as the store would give them.
+fn once(bytes: Bytes) -> Chunks {
+    Box::pin(stream::iter([Ok(bytes)]))
+}
+
+/// A part of a small blob.
+fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    bytes.slice(range.start as usize..range.end as usize)
 }
 
 impl Registry {
@@ -70,7 +104,7 @@ impl Registry {
     async fn renew_unless_named(&self, permit: &PullPermit, linked: &LinkedBlob) -> Result<()> {
         let name = permit.repository();
         let mut tx = self.db.reader().await?;
-        if blob::is_named(&mut tx, name, linked.blob.id).await? {
+        if blob::is_named(&mut tx, name, &linked.blob.digest).await? {
             return Ok(());
         }
         drop(tx);
@@ -94,7 +128,7 @@ impl Registry {
     /// The bytes of a blob within a range, which must lie within its size.
     ///
     /// # Errors
-    /// When the store cannot read them; a stream may also fail later.
+    /// [`Error::BlobLost`] or [`Error::BlobUnreadable`], at once or within the stream.
     pub async fn read_blob(
         &self,
         permit: &PullPermit,
@@ -103,17 +137,77 @@ impl Registry {
     ) -> Result<Content> {
         self.record_blob_pull(permit).await?;
         if blob.size <= SMALL {
-            let bytes = self.small_blob(blob).await?;
-            return Ok(Content::Bytes(
-                bytes.slice(range.start as usize..range.end as usize),
-            ));
+            let bytes = self.small_blob(permit, blob).await?;
+            return Ok(Content::Bytes(slice(&bytes, &range)));
         }
         let memory = self.body_memory(DOWNLOAD_MEMORY).await?;
-        let chunks = self.store.read(&blob.key, range).await?;
-        Ok(Content::Stream(Download {
-            chunks,
+        let chunks = self.open_blob(permit, blob, range).await?;
+        Ok(self.download(permit, blob, chunks, memory))
+    }
+
+    /// As [`Registry::read_blob`], for several parts with bytes between them. Parts are read one after the other,
+    /// the first of them at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_pieces(
+        &self,
+        permit: &PullPermit,
+        blob: &StoredBlob,
+        pieces: Vec<Piece>,
+    ) -> Result<Content> {
+        self.record_blob_pull(permit).await?;
+        if blob.size <= SMALL {
+            let bytes = self.small_blob(permit, blob).await?;
+            let pieces = pieces.into_iter().map(|piece| match piece {
+                Piece::Bytes(bytes) => bytes,
+                Piece::Part(range) => slice(&bytes, &range),
+            });
+            return Ok(Content::Bytes(pieces.collect::<Vec<_>>().concat().into()));
+        }
+        let memory = self.body_memory(DOWNLOAD_MEMORY).await?;
+        let mut first = match pieces.iter().find_map(Piece::part) {
+            Some(range) => Some(self.open_blob(permit, blob, range).await?),
+            None => None,
+        };
+        let (store, key) = (self.store.clone(), blob.key.clone());
+        let chunks = stream::iter(pieces).then(move |piece| {
+            let (store, key) = (store.clone(), key.clone());
+            let opened = piece.part().and_then(|_| first.take());
+            async move {
+                match (piece, opened) {
+                    (Piece::Bytes(bytes), _) => Ok(once(bytes)),
+                    (Piece::Part(_), Some(opened)) => Ok(opened),
+                    (Piece::Part(range), None) => store.read(&key, range).await,
+                }
+            }
+        });
+        Ok(self.download(permit, blob, chunks.try_flatten(), memory))
+    }
+
+    async fn open_blob(
+        &self,
+        permit: &PullPermit,
+        blob: &StoredBlob,
+        range: Range<u64>,
+    ) -> Result<Chunks> {
+        let opened = self.store.read(&blob.key, range).await;
+        opened.map_err(|error| Error::of_blob(blob.digest, permit.repository().clone(), error))
+    }
+
+    fn download(
+        &self,
+        permit: &PullPermit,
+        blob: &StoredBlob,
+        chunks: impl Stream<Item = storage::Result<Bytes>> + Send + 'static,
+        memory: OwnedSemaphorePermit,
+    ) -> Content {
+        Content::Stream(Download {
+            chunks: Box::pin(chunks),
+            blob: blob.digest,
+            repository: permit.repository().clone(),
             _memory: memory,
-        }))
+        })
     }
 
     /// A URL of the store under which the caller reads a blob for as long as it lasts; `None` where the
@@ -135,12 +229,14 @@ impl Registry {
     }
 
     /// A small blob, whole. What an id names never changes, so that it is kept without limit of time.
-    async fn small_blob(&self, blob: &StoredBlob) -> Result<Bytes> {
+    async fn small_blob(&self, permit: &PullPermit, blob: &StoredBlob) -> Result<Bytes> {
         if let Some(bytes) = self.small_blobs.get(&blob.id) {
             return Ok(bytes);
         }
-        let chunks = self.store.read(&blob.key, 0..blob.size).await?;
-        let chunks: Vec<Bytes> = chunks.try_collect().await?;
+        let chunks = self.open_blob(permit, blob, 0..blob.size).await?;
+        let chunks: Result<Vec<Bytes>, _> = chunks.try_collect().await;
+        let chunks = chunks
+            .map_err(|error| Error::of_blob(blob.digest, permit.repository().clone(), error))?;
         let bytes = Bytes::from(chunks.concat());
         self.small_blobs.insert(blob.id, bytes.clone());
         Ok(bytes)

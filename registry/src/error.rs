@@ -5,6 +5,7 @@ use model::manifest::InvalidManifest;
 use model::{Digest, Reference, RepositoryName};
 
 use crate::BodyError;
+use crate::manifest::WrongSize;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -57,6 +58,9 @@ pub enum Error {
     /// The manifest refers to what the repository does not have.
     #[error("the manifest refers to {} that the repository does not have", .0.len())]
     ReferencesMissing(Vec<Digest>),
+    /// The manifest states wrong sizes.
+    #[error("{}", sentence(.0))]
+    WrongSizes(Vec<WrongSize>),
     /// The manifest is larger than 4 MiB.
     #[error("a manifest has at most 4194304 bytes")]
     ManifestTooLarge,
@@ -88,6 +92,34 @@ pub enum Error {
     /// Pulls cannot be recorded any more.
     #[error("pulls cannot be recorded: try again")]
     CannotRecord,
+    /// The store does not have the bytes of a blob any more, or not all of them.
+    #[error(
+        "the store lost bytes of blob {blob}, which repository {repository} links: run `gantry storage check`, then \
+         push the blob again"
+    )]
+    BlobLost {
+        /// The blob.
+        blob: Digest,
+        /// Where it was to be read.
+        repository: RepositoryName,
+        /// What the store said.
+        #[source]
+        source: storage::Error,
+    },
+    /// The bytes of a blob cannot be read now.
+    #[error("cannot read blob {blob} of repository {repository}")]
+    BlobUnreadable {
+        /// The blob.
+        blob: Digest,
+        /// Where it was to be read.
+        repository: RepositoryName,
+        /// What the store said.
+        #[source]
+        source: storage::Error,
+    },
+    /// Work off the async threads did not end: it panicked, or the process ends.
+    #[error("interrupted: cannot {0}")]
+    Interrupted(&'static str, #[source] tokio::task::JoinError),
     /// The metadata cannot be read or written.
     #[error("the metadata cannot be reached")]
     Database(#[from] db::Error),
@@ -97,12 +129,37 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why a blob cannot be read.
+    pub(crate) fn of_blob(
+        blob: Digest,
+        repository: RepositoryName,
+        source: storage::Error,
+    ) -> Self {
+        match source {
+            storage::Error::Missing(_) | storage::Error::Truncated(_) => Self::BlobLost {
+                blob,
+                repository,
+                source,
+            },
+            _ => Self::BlobUnreadable {
+                blob,
+                repository,
+                source,
+            },
+        }
+    }
+
     pub(crate) fn manifest_unknown(repository: &RepositoryName, reference: &Reference) -> Self {
         Self::ManifestUnknown(match reference {
             Reference::Tag(tag) => format!("{repository}:{tag}"),
             Reference::Digest(digest) => format!("{repository}@{digest}"),
         })
     }
+}
+
+fn sentence(wrong: &[WrongSize]) -> String {
+    let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    wrong.join("; ")
 }
 
 /// In the words that Harbor's clients know.

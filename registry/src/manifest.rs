@@ -1,5 +1,6 @@
 //! Manifests: pushing, pulling, deleting. A push is one transaction.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,8 @@ use db::audit::NewEntry;
 use db::blob::Place;
 use db::manifest::{Found, StoredManifest};
 use db::{audit, manifest, repository, tag};
-use model::{Algorithm, Digest, Manifest, ManifestId, Reference, Tag, Timestamp};
+use model::manifest::Field;
+use model::{Algorithm, Digest, Manifest, ManifestId, Reference, RepositoryId, Tag, Timestamp};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
@@ -124,6 +126,7 @@ impl Registry {
                 let id = repository::ensure(tx, project, &name, now).await?;
                 let found = manifest::find_children(tx, id, &parsed.children).await?;
                 refuse_missing(&parsed, &found)?;
+                refuse_wrong_sizes(tx, (id, &digest), &parsed, &found).await?;
                 let at = Place {
                     project,
                     repository: id,
@@ -181,7 +184,9 @@ impl Registry {
                             .ok_or_else(unknown)?;
                     }
                     Reference::Digest(digest) => {
-                        let row = manifest::id(tx, id, digest).await?.ok_or_else(unknown)?;
+                        // Held first: an index that lists it cannot come meanwhile.
+                        let row = manifest::hold(tx, id, digest).await?;
+                        let row = row.ok_or_else(unknown)?;
                         if let Some(parent) = manifest::parent(tx, row).await? {
                             return Err(Error::ManifestInUse {
                                 child: *digest,
@@ -218,11 +223,7 @@ async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {
     };
     let (parsed, actual) = if new.payload.len() > LARGE {
         let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|error| storage::Error::Failed {
-            action: "parse",
-            key: "manifest".to_owned(),
-            source: std::io::Error::other(error),
-        })?
+        done.map_err(|error| Error::Interrupted("parse the manifest", error))?
     } else {
         work()
     };
@@ -248,6 +249,64 @@ fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
     } else {
         Err(Error::ReferencesMissing(missing))
     }
+}
+
+/// A descriptor that states another size than what it names has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongSize {
+    /// The field of the manifest.
+    pub field: Field,
+    /// What it names.
+    pub digest: Digest,
+    /// Bytes that the descriptor states.
+    pub stated: i64,
+    /// Bytes that are there.
+    pub actual: i64,
+}
+
+impl fmt::Display for WrongSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            field,
+            digest,
+            stated,
+            actual,
+        } = self;
+        write!(
+            f,
+            "{field} states {stated} bytes for {digest}, which has {actual}"
+        )
+    }
+}
+
+/// Descriptors of a manifest that state a wrong size of what was found for them.
+pub fn wrong_sizes(manifest: &Manifest, found: &[Found]) -> Vec<WrongSize> {
+    let children = manifest.children.iter().zip(found);
+    let wrong = children.filter_map(|(child, found)| {
+        let actual = found.size().filter(|actual| *actual != child.size)?;
+        Some(WrongSize {
+            field: child.field,
+            digest: child.digest,
+            stated: child.size,
+            actual,
+        })
+    });
+    wrong.collect()
+}
+
+/// Clients cannot pull an image whose sizes are wrong. One that is here already, because it was imported so, may
+/// be tagged again.
+async fn refuse_wrong_sizes(
+    tx: &mut db::Tx,
+    (repository, digest): (RepositoryId, &Digest),
+    parsed: &Manifest,
+    found: &[Found],
+) -> Result<()> {
+    let wrong = wrong_sizes(parsed, found);
+    if wrong.is_empty() || manifest::id(tx, repository, digest).await?.is_some() {
+        return Ok(());
+    }
+    Err(Error::WrongSizes(wrong))
 }
 
 /// Deletes a manifest, its untagged referrers, and theirs.

@@ -139,7 +139,7 @@ impl Registry {
         self.tasks
             .spawn(work.in_current_span())
             .await
-            .map_err(|error| interrupted("write", error))?
+            .map_err(|error| Error::Interrupted("write the upload", error))?
     }
 
     async fn append(
@@ -279,15 +279,6 @@ impl Registry {
     pub fn upload_expiry(&self) -> Duration {
         self.limits.upload_expiry
     }
-}
-
-fn interrupted(action: &'static str, error: tokio::task::JoinError) -> Error {
-    let source = std::io::Error::other(error);
-    Error::Storage(storage::Error::Failed {
-        action,
-        key: "upload".to_owned(),
-        source,
-    })
 }
 
 fn owner(permit: &PushPermit) -> Owner {

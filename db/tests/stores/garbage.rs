@@ -253,3 +253,69 @@ async fn exactly_what_fits_is_pushed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_foreign_layer_is_named_whether_it_came_before_or_after() {
+    on_both("foreign", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/foreign".parse().unwrap();
+        let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+        let digest = |text: &str| Digest::of(Algorithm::Sha256, text.as_bytes());
+        let layer = |text: &str| {
+            format!(
+                r#"{{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar","digest":"{}","size":4,"urls":["x"]}}"#,
+                digest(text)
+            )
+        };
+        let payload = format!(
+            r#"{{"schemaVersion":2,"config":{{"digest":"{}","size":2}},"layers":[{},{}]}}"#,
+            digest("config"),
+            layer("before"),
+            layer("after")
+        );
+        let manifest_digest = digest(&payload);
+        let repository = name.clone();
+        db.write(move |tx| {
+            Box::pin(async move {
+                let name = repository;
+                push(tx, project, &name, ("config", 2), at(10)).await?;
+                push(tx, project, &name, ("before", 4), at(10)).await?;
+                let repo = repository::id(tx, &name).await?.unwrap();
+                let manifest = Manifest::parse(None, payload.as_bytes()).unwrap();
+                let found = manifest::find_children(tx, repo, &manifest.children).await?;
+                let sizes: Vec<_> = found.iter().map(|found| found.size()).collect();
+                assert_eq!(sizes, [Some(2), Some(4), None]);
+                assert_eq!(found[2], manifest::Found::Elsewhere);
+                let what = (&manifest, payload.as_bytes());
+                let at_repo = place(project, repo, &name);
+                manifest::store(tx, at_repo, &manifest_digest, what, &found, NOW)
+                    .await?
+                    .unwrap();
+                push(tx, project, &name, ("after", 4), at(10)).await?;
+                for text in ["before", "after"] {
+                    let named = blob::named_by(tx, repo, &digest(text)).await?;
+                    assert_eq!(named, Some(manifest_digest), "{text}");
+                    assert!(blob::is_named(tx, &name, &digest(text)).await?, "{text}");
+                }
+                let outlook = gc::outlook(tx, at(10)).await?;
+                assert_eq!((outlook.due_links, outlook.garbage_links), (3, 0));
+                let reviewed = gc::review(tx, at(10), 100).await?;
+                assert_eq!((reviewed.looked_at, reviewed.unlinked), (3, 0));
+                let after = blob::live(tx, &digest("after")).await?.unwrap();
+                let keepers = gc::keepers(tx, after.id, 10).await?;
+                assert_eq!(keepers[0].manifests, [manifest_digest]);
+                // The manifest goes: both stay for a lease, then go.
+                let id = manifest::id(tx, repo, &manifest_digest).await?.unwrap();
+                manifest::delete(tx, at_repo, (id, &manifest_digest), at(20)).await?;
+                let early = gc::review(tx, at(19), 100).await?;
+                assert_eq!(early.looked_at, 0);
+                let late = gc::review(tx, at(20), 100).await?;
+                assert_eq!((late.looked_at, late.unlinked), (3, 3));
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}

@@ -28,9 +28,9 @@ enum Kind {
 /// Why a body was cut: the connection is closed or the stream reset, so that nobody takes it for whole.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// The store failed in the middle.
-    #[error("the blob store failed")]
-    Storage(#[from] storage::Error),
+    /// The blob could not be read on.
+    #[error("the blob could not be read to its end")]
+    Blob(#[from] registry::Error),
     /// The store gave more or less than the blob's size.
     #[error("the blob store gave a wrong number of bytes")]
     Length,

@@ -1,11 +1,19 @@
 //! `GET`, `HEAD` and `DELETE /v2/{name}/blobs/{digest}`.
 
+mod multipart;
+
+use db::blob::StoredBlob;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use model::{ByteRange, Digest, RepositoryName};
+use model::range::Part;
+use model::{ByteRanges, Digest, RepositoryName};
+use policy::permit::PullPermit;
 use registry::blob::Content;
 
 use super::{Answer, CONTENT_DIGEST, Call, HEADERS, status, text};
 use crate::http::response_body::Body;
+use multipart::Multipart;
+
+const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl Call<'_> {
     pub(super) async fn get_blob(&self, name: RepositoryName, digest: Digest) -> Answer {
@@ -21,49 +29,85 @@ impl Call<'_> {
             describe(&mut response, &etag);
             return Ok(response);
         }
-        let range = match self.method {
-            Method::GET => ByteRange::parse(self.header(header::RANGE), blob.size),
-            _ => ByteRange::Whole,
+        let parts = match self.ranges(&etag, blob.size) {
+            ByteRanges::Whole => Vec::new(),
+            ByteRanges::Parts(parts) => parts,
+            ByteRanges::Unsatisfiable => return Ok(unsatisfiable(blob.size)),
         };
-        let (code, first, length) = match range {
-            ByteRange::Whole => (StatusCode::OK, 0, blob.size),
-            ByteRange::Part { first, last } => {
-                (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
-            }
-            ByteRange::Unsatisfiable => return Ok(unsatisfiable(blob.size)),
-        };
-        if self.method == Method::GET
+        if self.bucket_may_answer(&parts)
             && let Some(redirect) = self.redirect(&permit, blob).await?
         {
             return Ok(redirect);
         }
+        let mut response = match parts[..] {
+            [] => self.whole(&permit, blob).await?,
+            [part] => self.part(&permit, blob, part).await?,
+            _ => Box::pin(self.parts(&permit, blob, &parts)).await?,
+        };
+        describe(&mut response, &etag);
+        Ok(response)
+    }
+
+    /// What `Range` asks for. It means something to GET alone, and only while the blob is what `If-Range` says
+    /// (RFC 9110, sections 13.1.5 and 14.2).
+    fn ranges(&self, etag: &str, size: u64) -> ByteRanges {
+        if self.method != Method::GET || !self.if_range_holds(etag) {
+            return ByteRanges::Whole;
+        }
+        ByteRanges::parse(self.header(header::RANGE), size)
+    }
+
+    /// Whether there is no `If-Range`, or it holds the blob's strong entity tag. A date never matches: no
+    /// `Last-Modified` is ever sent.
+    fn if_range_holds(&self, etag: &str) -> bool {
+        let Some(value) = self.headers.get(header::IF_RANGE) else {
+            return true;
+        };
+        let tag = value.to_str().ok().map(str::trim);
+        let tag = tag.and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+        tag == Some(etag)
+    }
+
+    /// Whether a bucket would give the same answer: it has other entity tags, and gives the whole to whoever asks
+    /// for several ranges.
+    fn bucket_may_answer(&self, parts: &[Part]) -> bool {
+        let conditional = !parts.is_empty() && self.headers.contains_key(header::IF_RANGE);
+        self.method == Method::GET && parts.len() <= 1 && !conditional
+    }
+
+    async fn whole(&self, permit: &PullPermit, blob: &StoredBlob) -> Answer {
         let body = if self.method == Method::HEAD {
             Body::empty()
         } else {
-            match self
-                .app
-                .registry
-                .read_blob(&permit, blob, first..first + length)
-                .await?
-            {
-                Content::Bytes(bytes) => Body::full(bytes),
-                Content::Stream(stream) => Body::blob(stream, length),
-            }
+            let registry = &self.app.registry;
+            let content = registry.read_blob(permit, blob, 0..blob.size).await?;
+            body(content, blob.size)
         };
-        let mut response = Response::new(body);
-        *response.status_mut() = code;
-        describe(&mut response, &etag);
+        Ok(with_length(Response::new(body), blob.size, BINARY))
+    }
+
+    async fn part(&self, permit: &PullPermit, blob: &StoredBlob, part: Part) -> Answer {
+        let registry = &self.app.registry;
+        let content = registry.read_blob(permit, blob, part.range()).await?;
+        let mut response = Response::new(body(content, part.length()));
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let range = format!("bytes {}-{}/{}", part.first, part.last, blob.size);
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        );
-        headers.insert(header::CONTENT_LENGTH, length.into());
-        if code == StatusCode::PARTIAL_CONTENT {
-            let range = format!("bytes {first}-{}/{}", first + length - 1, blob.size);
-            headers.insert(header::CONTENT_RANGE, text(range));
-        }
-        Ok(response)
+        headers.insert(header::CONTENT_RANGE, text(range));
+        Ok(with_length(response, part.length(), BINARY))
+    }
+
+    async fn parts(&self, permit: &PullPermit, blob: &StoredBlob, parts: &[Part]) -> Answer {
+        let Multipart {
+            content_type,
+            length,
+            pieces,
+        } = Multipart::of(&blob.digest, blob.size, parts);
+        let registry = &self.app.registry;
+        let content = registry.read_pieces(permit, blob, pieces).await?;
+        let mut response = Response::new(body(content, length));
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        Ok(with_length(response, length, text(content_type)))
     }
 
     pub(super) async fn delete_blob(&self, name: RepositoryName, digest: Digest) -> Answer {
@@ -71,6 +115,25 @@ impl Call<'_> {
         self.app.registry.delete_blob(&permit, &digest).await?;
         Ok(status(StatusCode::ACCEPTED))
     }
+}
+
+fn body(content: Content, length: u64) -> Body {
+    match content {
+        Content::Bytes(bytes) => Body::full(bytes),
+        Content::Stream(stream) => Body::blob(stream, length),
+    }
+}
+
+fn with_length(
+    mut response: Response<Body>,
+    length: u64,
+    content_type: HeaderValue,
+) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    response
 }
 
 fn describe(response: &mut Response<Body>, digest: &str) {

@@ -23,9 +23,8 @@ struct Index<'a> {
 impl Call<'_> {
     pub(super) async fn referrers(&self, name: RepositoryName, subject: Digest) -> Answer {
         let permit = self.may_pull(&name).await?;
-        let artifact_type = self
-            .parameter("artifactType")
-            .filter(|text| !text.is_empty());
+        let artifact_type = self.artifact_type()?;
+        let artifact_type = artifact_type.as_deref();
         let after = match self.parameter("after") {
             None => 0,
             Some(text) => text
@@ -66,5 +65,16 @@ impl Call<'_> {
             headers.insert(header::LINK, text(link));
         }
         Ok(response)
+    }
+
+    /// The type to filter by. A media type has no space: one that was read was a plus that the client did not escape,
+    /// as in `application/spdx+json`.
+    fn artifact_type(&self) -> Result<Option<String>, OciError> {
+        let text = self.parameter("artifactType").unwrap_or_default();
+        if text.contains('\0') {
+            let message = "artifactType must not contain NUL";
+            return Err(OciError::bad("UNSUPPORTED", message));
+        }
+        Ok(Some(text.replace(' ', "+")).filter(|text| !text.is_empty()))
     }
 }

@@ -1,7 +1,8 @@
 //! Push, pull, mount, tag, list and delete over `/v2/`, as the distribution specification 1.1 describes them.
 
 mod delete;
-mod manifest;
+pub(crate) mod foreign;
+pub(crate) mod manifest;
 mod mount;
 mod pull;
 mod referrers;

@@ -10,7 +10,7 @@ use storage::Finished;
 
 use super::turn::Turn;
 use super::writing::Writing;
-use super::{Extent, Session, checkpoint_of, in_order, interrupted, right_size};
+use super::{Extent, Session, checkpoint_of, in_order, right_size};
 use crate::body::Batches;
 use crate::{BodyError, Error, Registry, Result};
 
@@ -204,7 +204,9 @@ impl Registry {
                 hasher.update(&bytes);
                 hasher
             });
-            hasher = hashed.await.map_err(|error| interrupted("hash", error))?;
+            hasher = hashed
+                .await
+                .map_err(|error| Error::Interrupted("hash the upload", error))?;
         }
         Ok(hasher.finish())
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::SERVER;
-use crate::harness::{Client, Image, image, index_of, media, noise, sha256, sha512};
+use crate::harness::{Client, Image, Server, image, index_of, media, noise, sha256, sha512};
 
 /// Pushes a manifest by tag, and pulls it by tag and digest.
 async fn round_trip(client: &Client, repository: &str, tag: &str, media_type: &str, bytes: &Bytes) {
@@ -113,23 +113,115 @@ async fn every_kind_of_manifest_comes_back_to_the_byte() {
 }
 
 #[tokio::test]
-async fn layers_that_live_elsewhere_need_not_be_here() {
+async fn lists_may_be_null_or_absent() {
     let server = SERVER.get().await;
-    let repository = server.private_project().await.repository("foreign");
+    let repository = server.private_project().await.repository("null");
     let admin = server.admin();
-    let config = admin.push_blob(&repository, "{\"foreign\":1}").await;
-    let manifest = json!({ "schemaVersion": 2, "mediaType": media::DOCKER_MANIFEST,
-        "config": { "mediaType": media::OCI_CONFIG, "digest": config, "size": 13 },
-        "layers": [{ "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-            "digest": sha256(b"far away"), "size": 8, "urls": ["https://far.example/layer"] }] });
-    round_trip(
-        &admin,
+    let config = admin.push_blob(&repository, "{\"null\":1}").await;
+    let config = format!(
+        r#""config":{{"mediaType":"{}","digest":"{config}","size":10}}"#,
+        media::OCI_CONFIG
+    );
+    for (tag, media_type, rest) in [
+        (
+            "null",
+            media::OCI_MANIFEST,
+            format!("{config},\"layers\":null"),
+        ),
+        ("absent", media::OCI_MANIFEST, config.clone()),
+        (
+            "docker",
+            media::DOCKER_MANIFEST,
+            format!("{config},\"layers\":null"),
+        ),
+        ("index", media::OCI_INDEX, "\"manifests\":null".to_owned()),
+        ("list", media::DOCKER_LIST, "\"manifests\":null".to_owned()),
+    ] {
+        let text = format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}",{rest}}}"#);
+        round_trip(&admin, &repository, tag, media_type, &text.into()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_size_is_refused_and_named() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("sizes");
+    let admin = server.admin();
+    let image = image("wrong sizes");
+    admin.push_image(&repository, "right", &image).await;
+    let mut manifest: Value = serde_json::from_slice(&image.manifest).expect("it is JSON");
+    manifest["config"]["size"] = 5.into();
+    manifest["layers"][1]["size"] = 301.into();
+    let put = admin.push_manifest(
         &repository,
-        "foreign",
-        media::DOCKER_MANIFEST,
-        &manifest.to_string().into(),
-    )
-    .await;
+        "wrong",
+        media::OCI_MANIFEST,
+        manifest.to_string(),
+    );
+    let refused = put.await.expect_error(400, "MANIFEST_INVALID");
+    let errors = refused.json()["errors"].as_array().cloned();
+    let errors = errors.unwrap_or_default();
+    assert_eq!(errors.len(), 2, "{refused}");
+    for (error, field, blob, stated) in [
+        (&errors[0], "config", &image.config, 5),
+        (&errors[1], "layers[1]", &image.layers[1], 301),
+    ] {
+        let message = format!(
+            "{field} states {stated} bytes for {}, which has {}",
+            blob.digest,
+            blob.bytes.len()
+        );
+        assert_eq!(error["message"], message.as_str());
+    }
+    let (_, index) = index_of(&[&image]);
+    let wrong = String::from_utf8_lossy(&index)
+        .replace(&format!("\"size\":{}", image.manifest.len()), "\"size\":1");
+    let put = admin.push_manifest(&repository, "index", media::OCI_INDEX, wrong);
+    let refused = put.await.expect_error(400, "MANIFEST_INVALID");
+    assert!(
+        refused.message().starts_with("manifests[0] states 1 bytes"),
+        "{refused}"
+    );
+    for tag in ["wrong", "index"] {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        admin.get(&path).await.expect(404);
+    }
+}
+
+/// Texts with NUL, which one of the databases cannot store.
+pub(crate) async fn nul_is_refused(server: &Server) {
+    let repository = server.private_project().await.repository("nul");
+    let admin = server.admin();
+    let config = admin.push_blob(&repository, "{}").await;
+    let push = async |field: &str, pointer: &str, value: Value| {
+        let descriptor =
+            json!({ "mediaType": "application/x", "digest": config, "size": 2, "platform": null });
+        let mut manifest = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
+            "artifactType": "", "config": descriptor, "layers": [descriptor] });
+        *manifest.pointer_mut(pointer).expect("the field is there") = value;
+        let text = manifest.to_string();
+        let put = admin.push_manifest(&repository, "nul", media::OCI_MANIFEST, text);
+        let refused = put.await.expect_error(400, "MANIFEST_INVALID");
+        assert_eq!(refused.message(), format!("{field} must not contain NUL"));
+    };
+    push("artifactType", "/artifactType", "a\0b".into()).await;
+    push("config.mediaType", "/config/mediaType", "\0".into()).await;
+    push("layers[0].mediaType", "/layers/0/mediaType", "x\0".into()).await;
+    let platform = json!({ "os": "linux", "architecture": "\0" });
+    push("layers[0].platform", "/layers/0/platform", platform).await;
+    let subject = sha256(b"subject");
+    for path in [
+        format!("/v2/{repository}/referrers/{subject}?artifactType=a%00"),
+        format!("/v2/{repository}/tags/list?last=%00"),
+        "/v2/_catalog?last=a%00b".to_owned(),
+    ] {
+        admin.get(&path).await.expect_error(400, "UNSUPPORTED");
+    }
+}
+
+#[tokio::test]
+async fn nul_in_a_type_is_refused() {
+    nul_is_refused(&*SERVER.get().await).await;
 }
 
 #[tokio::test]

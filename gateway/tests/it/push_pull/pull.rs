@@ -1,7 +1,7 @@
 //! GET and HEAD of blobs and manifests: ranges, conditions, headers.
 
 use super::SERVER;
-use crate::harness::{Protocol, image, media, noise};
+use crate::harness::{Answer, Protocol, image, media, noise};
 
 /// What a `Range` header gets from a blob of 1,000 bytes: the part, or 416, or the whole.
 enum Gets {
@@ -28,8 +28,11 @@ const RANGES: &[(&str, Gets)] = &[
     ("bytes=1000-2000", Nothing),
     ("bytes=5000-", Nothing),
     ("bytes=-0", Nothing),
-    ("bytes=0-1,5-6", Whole),
-    ("bytes=5-2", Nothing),
+    ("bytes=0-1,5000-6000", Part(0, 1)),
+    ("bytes=1000-,-0", Nothing),
+    ("bytes=0-5,5-6", Whole),
+    ("bytes=0-1,5-2", Whole),
+    ("bytes=5-2", Whole),
     ("bytes=", Whole),
     ("bytes=a-b", Whole),
     ("bytes=-", Whole),
@@ -70,6 +73,134 @@ async fn a_range_gets_its_part_of_a_blob() {
                 Whole => assert_eq!(answer.expect(200).body, bytes, "{range}"),
             }
         }
+    }
+}
+
+/// The parts of a `multipart/byteranges` answer: what each says of itself, and its bytes.
+fn parts_of(answer: &Answer) -> Vec<(String, Vec<u8>)> {
+    let kind = answer.header("content-type");
+    let boundary = kind.strip_prefix("multipart/byteranges; boundary=");
+    let boundary = boundary.unwrap_or_else(|| panic!("several parts expected: {answer}"));
+    assert_eq!(
+        answer.header("content-length"),
+        answer.body.len().to_string()
+    );
+    assert_eq!(answer.maybe_header("content-range"), None);
+    // Latin-1, so that bytes stay bytes.
+    let text: String = answer.body.iter().map(|byte| char::from(*byte)).collect();
+    let text = text.strip_suffix(&format!("\r\n--{boundary}--\r\n"));
+    let text = format!("\r\n{}", text.expect("the last boundary ends the body"));
+    let delimiter = format!("\r\n--{boundary}\r\n");
+    let parts = text.split(&delimiter).skip(1);
+    let parts = parts.map(|part| {
+        let (head, bytes) = part.split_once("\r\n\r\n").expect("a part has a head");
+        let (kind, range) = head.split_once("\r\n").expect("two lines");
+        assert_eq!(kind, "Content-Type: application/octet-stream");
+        let range = range.strip_prefix("Content-Range: bytes ");
+        let bytes = bytes.chars().map(|c| u8::try_from(c).expect("a byte"));
+        (range.expect("it says which").to_owned(), bytes.collect())
+    });
+    parts.collect()
+}
+
+#[tokio::test]
+async fn several_ranges_get_their_parts_in_one_answer() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("parts");
+    for size in [1_000, 3_000_000] {
+        let bytes = noise(&format!("parts of {size}"), size);
+        let digest = server.admin().push_blob(&repository, bytes.clone()).await;
+        let path = format!("/v2/{repository}/blobs/{digest}");
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let client = server.admin().speaking(protocol);
+            let range = format!("bytes=900-999, 0-0,,10-19,20-29,{}-", size + 5);
+            let answer = client.get(&path).header("range", &range).await.expect(206);
+            let expected = [(900, 999), (0, 0), (10, 19), (20, 29)];
+            let expected = expected.map(|(first, last): (usize, usize)| {
+                let range = format!("{first}-{last}/{size}");
+                (range, bytes[first..=last].to_vec())
+            });
+            assert_eq!(parts_of(&answer), expected, "{protocol:?} {size}");
+            assert_eq!(answer.header("accept-ranges"), "bytes");
+            assert_eq!(answer.digest(), digest);
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_many_ranges_as_podman_asks_for_get_their_parts() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("podman");
+    let bytes = noise("podman", 2_000_000);
+    let admin = server.admin();
+    let digest = admin.push_blob(&repository, bytes.clone()).await;
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    let asked = |count: usize| {
+        let ranges: Vec<String> = (0..count)
+            .map(|at| format!("{}-{}", at * 1_900, at * 1_900 + 99))
+            .collect();
+        format!("bytes={}", ranges.join(","))
+    };
+    let answer = admin
+        .get(&path)
+        .header("range", asked(1_024))
+        .await
+        .expect(206);
+    let parts = parts_of(&answer);
+    assert_eq!(parts.len(), 1_024);
+    for (at, (_, part)) in parts.iter().enumerate() {
+        assert_eq!(part, &bytes[at * 1_900..at * 1_900 + 100], "part {at}");
+    }
+    let answer = admin
+        .get(&path)
+        .header("range", asked(1_025))
+        .await
+        .expect(200);
+    assert!(answer.body == bytes, "more than that get the whole");
+}
+
+#[tokio::test]
+async fn a_range_holds_only_while_the_blob_is_what_if_range_says() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("if-range");
+    let bytes = noise("if-range", 1_000);
+    let admin = server.admin();
+    let digest = admin.push_blob(&repository, bytes.clone()).await;
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    let with = async |validator: String| {
+        let request = admin.get(&path).header("range", "bytes=0-9");
+        request.header("if-range", validator).await
+    };
+    let answer = with(format!("\"{digest}\"")).await.expect(206);
+    assert_eq!(answer.body, bytes.slice(..10));
+    let others = [
+        format!("W/\"{digest}\""),
+        "\"other\"".to_owned(),
+        "Sat, 28 Nov 2026 10:00:00 GMT".to_owned(),
+        digest.clone(),
+        String::new(),
+    ];
+    for validator in others {
+        let answer = with(validator.clone()).await.expect(200);
+        assert_eq!(answer.body, bytes, "{validator:?}");
+    }
+    let request = admin.get(&path).header("range", "bytes=5000-");
+    request.header("if-range", "\"other\"").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_head_has_no_ranges() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("head-range");
+    let admin = server.admin();
+    let digest = admin
+        .push_blob(&repository, noise("head-range", 1_000))
+        .await;
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    for range in ["bytes=0-9", "bytes=0-9,20-29", "bytes=5000-"] {
+        let answer = admin.head(&path).header("range", range).await.expect(200);
+        assert_eq!(answer.header("content-length"), "1000", "{range}");
+        assert_eq!(answer.maybe_header("content-range"), None, "{range}");
     }
 }
 

@@ -124,6 +124,34 @@ async fn referrers_are_filtered_by_artifact_type() {
 }
 
 #[tokio::test]
+async fn a_plus_in_the_filter_need_not_be_escaped() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("plus");
+    let admin = server.admin();
+    let subject = image("plus subject");
+    admin.push_image(&repository, "latest", &subject).await;
+    for number in 0..3 {
+        let seed = format!("plus {number}");
+        push_about(
+            &admin,
+            &repository,
+            &subject,
+            &seed,
+            "application/spdx+json",
+        )
+        .await;
+    }
+    for query in [
+        "?artifactType=application/spdx+json",
+        "?artifactType=application%2Fspdx%2Bjson",
+        "?n=1&artifactType=application/spdx+json",
+    ] {
+        let listed = referrers(&admin, &repository, &subject.digest, query).await;
+        assert_eq!(listed.len(), 3, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn the_artifact_type_falls_back_to_the_type_of_the_config() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("fallback");
