@@ -15,9 +15,11 @@ use db::{Db, Tx, manifest, project, repository, tag};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::manifest::ChildKind;
 use model::{
-    AccountId, Clock as _, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName,
-    SystemClock, Tag, Timestamp,
+    AccountId, Clock as _, Digest, Hasher, Manifest, ProjectId, ProjectName, RepositoryId,
+    RepositoryName, SystemClock, Tag, Timestamp,
 };
+use registry::LARGEST_MANIFEST;
+use registry::manifest::wrong_sizes;
 use storage::BlobStore;
 
 use crate::{Error, Result};
@@ -39,12 +41,14 @@ pub struct Options {
 pub struct Imported {
     /// Repositories.
     pub repositories: u64,
-    /// Blobs that are linked.
+    /// Blobs that are linked: those that a manifest names.
     pub blobs: u64,
     /// Manifests.
     pub manifests: u64,
     /// Tags.
     pub tags: u64,
+    /// What was imported as it is, and what is wrong about it.
+    pub warnings: Vec<String>,
     /// What could not be imported, and why.
     pub skipped: Vec<String>,
 }
@@ -64,10 +68,25 @@ struct Found {
     layers: BTreeSet<Digest>,
 }
 
-/// Imports all repositories. May be run again: what is there already stays.
+/// A manifest whose bytes have the digest that names it.
+#[derive(Clone)]
+struct Whole {
+    digest: Digest,
+    bytes: Bytes,
+    manifest: Manifest,
+}
+
+/// Why something is passed over.
+type Reason = String;
+
+/// Imports all repositories. May be run again: what is there already stays. Whatever is wrong is named and passed
+/// over: a manifest is hashed, and of a blob the size is compared with what the manifests that name it state; where
+/// they differ, its bytes are read and say who is right. A blob that no manifest names is left alone, because
+/// nothing says what it should be.
 ///
 /// # Errors
-/// When the store cannot be read or the database cannot be written.
+/// [`Error::NoRegistry`] where there is nothing at the root; when the store cannot be used at all, or the database
+/// cannot be written.
 pub async fn import(
     db: &Db,
     store: &Arc<dyn BlobStore>,
@@ -75,25 +94,28 @@ pub async fn import(
     now: Timestamp,
 ) -> Result<Imported> {
     let layout = Layout::new(&options.root);
-    let sizes = sizes(store, &layout).await?;
+    let (sizes, found) = (
+        sizes(store, &layout).await?,
+        repositories(store, &layout).await?,
+    );
+    if sizes.is_empty() && found.is_empty() {
+        return Err(Error::NoRegistry(options.root.clone()));
+    }
     let mut import = Import {
         db,
         store,
         layout: &layout,
         sizes: &sizes,
+        hashed: BTreeMap::new(),
         now,
         grace: options.grace,
         done: Imported::default(),
     };
-    for (name, found) in repositories(store, &layout).await? {
-        let target = match target(&name, options.project.as_ref()) {
-            Ok(target) => target,
-            Err(reason) => {
-                import.skip(&name, &reason);
-                continue;
-            }
-        };
-        import.repository(&name, target, found).await?;
+    for (name, found) in found {
+        match target(&name, options.project.as_ref()) {
+            Ok(target) => import.repository(&name, target, found).await?,
+            Err(reason) => import.skip(&name, &reason),
+        }
     }
     Ok(import.done)
 }
@@ -145,6 +167,8 @@ struct Import<'a> {
     store: &'a Arc<dyn BlobStore>,
     layout: &'a Layout,
     sizes: &'a BTreeMap<Digest, u64>,
+    /// Digests of the bytes of blobs that were read because their size was in doubt.
+    hashed: BTreeMap<Digest, Result<Digest, Reason>>,
     now: Timestamp,
     grace: Duration,
     done: Imported,
@@ -169,18 +193,147 @@ impl Target {
     }
 }
 
+/// What manifests state about a blob that they name.
+#[derive(Default)]
+struct Stated {
+    sizes: BTreeSet<i64>,
+    /// Whether one of them needs it here.
+    needed: bool,
+}
+
+/// All blobs that manifests name.
+fn named_by(manifests: &[Whole]) -> BTreeMap<Digest, Stated> {
+    let mut named: BTreeMap<Digest, Stated> = BTreeMap::new();
+    let children = manifests.iter().flat_map(|whole| &whole.manifest.children);
+    for child in children.filter(|child| child.kind != ChildKind::Manifest) {
+        let stated = named.entry(child.digest).or_default();
+        stated.sizes.insert(child.size);
+        stated.needed |= child.kind == ChildKind::Blob;
+    }
+    named
+}
+
 impl Import<'_> {
     fn skip(&mut self, what: &str, reason: &str) {
         self.done.skipped.push(format!("{what}: {reason}"));
     }
 
     async fn repository(&mut self, source: &str, name: RepositoryName, found: Found) -> Result<()> {
+        let manifests = self.read_manifests(&name, &found.manifests).await?;
+        let blobs = self.sound_blobs(&name, &found.layers, &manifests).await?;
         let target = self.make(name).await?;
-        self.layers(&target, &found.layers).await?;
-        self.manifests(&target, &found.manifests).await?;
+        let imported = self.link_blobs(&target, &blobs).await;
+        let imported = match imported {
+            Ok(()) => self.store_manifests(&target, manifests).await,
+            failed => failed,
+        };
+        match imported {
+            Err(Error::OverLimit(name, over)) => {
+                let reason = format!(
+                    "its project may hold {} bytes, holds {}, and would get {} more",
+                    over.limit, over.used, over.adding
+                );
+                self.skip(name.as_str(), &reason);
+            }
+            imported => imported?,
+        }
         self.tags(source, &target, &found.tags).await?;
         self.done.repositories += 1;
         Ok(())
+    }
+
+    /// Manifests that are what their names say.
+    async fn read_manifests(
+        &mut self,
+        name: &RepositoryName,
+        digests: &BTreeSet<Digest>,
+    ) -> Result<Vec<Whole>> {
+        let reads = stream::iter(digests.iter().copied()).map(|digest| self.manifest(digest));
+        let read: Vec<_> = reads.buffered(READS).try_collect().await?;
+        let mut manifests = Vec::new();
+        for (digest, manifest) in read {
+            match manifest {
+                Ok(manifest) => manifests.push(manifest),
+                Err(reason) => self.skip(&format!("{name}@{digest}"), &reason),
+            }
+        }
+        Ok(manifests)
+    }
+
+    async fn manifest(&self, digest: Digest) -> Result<(Digest, Result<Whole, Reason>)> {
+        let Some(size) = self.sizes.get(&digest) else {
+            return Ok((digest, Err(MISSING.to_owned())));
+        };
+        if *size > LARGEST_MANIFEST as u64 {
+            let reason =
+                format!("a manifest has at most {LARGEST_MANIFEST} bytes, this one {size}");
+            return Ok((digest, Err(reason)));
+        }
+        let read = self.read(&self.layout.blob(&digest), *size).await?;
+        Ok((digest, read.and_then(|bytes| parse(digest, bytes))))
+    }
+
+    /// Blobs that the repository links and a manifest names, and whose bytes can be relied upon.
+    async fn sound_blobs(
+        &mut self,
+        name: &RepositoryName,
+        linked: &BTreeSet<Digest>,
+        manifests: &[Whole],
+    ) -> Result<Vec<(Digest, u64)>> {
+        let mut sound = Vec::new();
+        let named = named_by(manifests).into_iter();
+        for (digest, stated) in named.filter(|(digest, _)| linked.contains(digest)) {
+            let Some(size) = self.sizes.get(&digest) else {
+                if stated.needed {
+                    self.skip(&format!("{name}@{digest}"), MISSING);
+                }
+                continue;
+            };
+            let agreed = stated.sizes.iter().all(|stated| *stated as u64 == *size);
+            let checked = if agreed {
+                Ok(digest)
+            } else {
+                self.hash(digest, *size).await?
+            };
+            match checked {
+                Ok(actual) if actual == digest => sound.push((digest, *size)),
+                Ok(actual) => {
+                    let sizes: Vec<String> = stated.sizes.iter().map(i64::to_string).collect();
+                    let reason = format!(
+                        "it has {size} bytes with digest {actual}, and its manifests state {} bytes",
+                        sizes.join(" and ")
+                    );
+                    self.skip(&format!("{name}@{digest}"), &reason);
+                }
+                Err(reason) => self.skip(&format!("{name}@{digest}"), &reason),
+            }
+        }
+        Ok(sound)
+    }
+
+    /// The digest of a blob's bytes, read once however many repositories link it.
+    async fn hash(&mut self, digest: Digest, size: u64) -> Result<Result<Digest, Reason>> {
+        if let Some(known) = self.hashed.get(&digest) {
+            return Ok(known.clone());
+        }
+        let hashed = match self
+            .hash_object(&self.layout.blob(&digest), digest, size)
+            .await
+        {
+            Ok(hashed) => Ok(hashed),
+            Err(error) => Err(reason(error)?),
+        };
+        self.hashed.insert(digest, hashed.clone());
+        Ok(hashed)
+    }
+
+    async fn hash_object(&self, key: &str, digest: Digest, size: u64) -> storage::Result<Digest> {
+        let mut hasher = Hasher::new(digest.algorithm());
+        let mut chunks = self.store.read(key, 0..size).await?;
+        while let Some(bytes) = chunks.try_next().await? {
+            hasher.update(&bytes);
+        }
+        Ok(hasher.finish())
     }
 
     /// The repository, and its project where there is none: a private one.
@@ -203,22 +356,15 @@ impl Import<'_> {
         made.await
     }
 
-    async fn layers(&mut self, target: &Target, layers: &BTreeSet<Digest>) -> Result<()> {
-        let mut known = Vec::new();
-        for digest in layers {
-            match self.sizes.get(digest) {
-                Some(size) => known.push((*digest, self.layout.blob(digest), *size)),
-                None => self.skip(
-                    &format!("{}@{digest}", target.name),
-                    "its bytes are missing",
-                ),
-            }
-        }
-        for batch in known.chunks(BATCH) {
-            let (target, batch) = (target.clone(), batch.to_vec());
+    async fn link_blobs(&mut self, target: &Target, blobs: &[(Digest, u64)]) -> Result<()> {
+        for batch in blobs.chunks(BATCH) {
+            let keyed = batch
+                .iter()
+                .map(|(digest, size)| (*digest, self.layout.blob(digest), *size));
+            let (target, batch) = (target.clone(), keyed.collect::<Vec<_>>());
             // Counted anew: an import may take longer than a lease.
             let (now, lease) = (self.now, SystemClock.now().plus(self.grace));
-            self.done.blobs += batch.len() as u64;
+            let count = batch.len() as u64;
             let linked = self.db.write(move |tx| {
                 Box::pin(async move {
                     quota::hold(tx, target.project).await?;
@@ -229,29 +375,15 @@ impl Import<'_> {
                 })
             });
             linked.await?;
+            self.done.blobs += count;
         }
         Ok(())
     }
 
-    /// Manifests, those first that others list.
-    async fn manifests(&mut self, target: &Target, digests: &BTreeSet<Digest>) -> Result<()> {
-        let reads = stream::iter(digests.iter().copied()).map(|digest| self.payload(digest));
-        let read: Vec<Payload> = reads.buffered(READS).try_collect().await?;
-        let mut waiting: Vec<(Digest, Bytes, Manifest)> = Vec::new();
-        for (digest, payload) in read {
-            let parsed = payload
-                .ok_or_else(|| "its bytes are missing".to_owned())
-                .and_then(|bytes| match Manifest::parse(None, &bytes) {
-                    Ok(manifest) => Ok((digest, bytes, manifest)),
-                    Err(error) => Err(error.to_string()),
-                });
-            match parsed {
-                Ok(parsed) => waiting.push(parsed),
-                Err(reason) => self.skip(&format!("{}@{digest}", target.name), &reason),
-            }
-        }
+    /// Stores manifests, those first that others list.
+    async fn store_manifests(&mut self, target: &Target, mut waiting: Vec<Whole>) -> Result<()> {
         while !waiting.is_empty() {
-            let pending: BTreeSet<Digest> = waiting.iter().map(|(digest, ..)| *digest).collect();
+            let pending: BTreeSet<Digest> = waiting.iter().map(|whole| whole.digest).collect();
             let depends = |manifest: &Manifest| {
                 let mut children = manifest.children.iter();
                 children.any(|child| {
@@ -260,53 +392,45 @@ impl Import<'_> {
             };
             let (later, ready): (Vec<_>, Vec<_>) = waiting
                 .into_iter()
-                .partition(|(_, _, manifest)| depends(manifest));
+                .partition(|whole| depends(&whole.manifest));
             if ready.is_empty() {
-                for (digest, ..) in later {
-                    self.skip(&format!("{}@{digest}", target.name), "it lists itself");
+                for whole in later {
+                    let what = format!("{}@{}", target.name, whole.digest);
+                    self.skip(&what, "it lists itself");
                 }
                 return Ok(());
             }
             for batch in ready.chunks(BATCH) {
-                self.store(target, batch.to_vec()).await?;
+                self.store_batch(target, batch.to_vec()).await?;
             }
             waiting = later;
         }
         Ok(())
     }
 
-    async fn store(
-        &mut self,
-        target: &Target,
-        batch: Vec<(Digest, Bytes, Manifest)>,
-    ) -> Result<()> {
+    async fn store_batch(&mut self, target: &Target, batch: Vec<Whole>) -> Result<()> {
         let (to, now) = (target.clone(), self.now);
-        let count = batch.len() as u64;
         let stored = self.db.write(move |tx| {
             Box::pin(async move {
                 quota::hold(tx, to.project).await?;
-                let mut skipped = Vec::new();
-                for (digest, payload, parsed) in &batch {
-                    let found =
-                        manifest::find_children(tx, to.repository, &parsed.children).await?;
-                    if found.contains(&manifest::Found::Missing) {
-                        skipped.push(*digest);
-                        continue;
-                    }
-                    let what = (parsed, &payload[..]);
-                    manifest::store(tx, to.place(), digest, what, &found, now)
-                        .await?
-                        .map_err(|over| Error::OverLimit(to.name.clone(), over))?;
+                let mut stored = Vec::new();
+                for whole in &batch {
+                    stored.push((whole.digest, store(tx, &to, whole, now).await?));
                 }
                 repository::publish(tx, to.repository, now).await?;
-                Ok::<_, Error>(skipped)
+                Ok::<_, Error>(stored)
             })
         });
-        let skipped = stored.await?;
-        self.done.manifests += count - skipped.len() as u64;
-        for digest in skipped {
+        for (digest, stored) in stored.await? {
             let what = format!("{}@{digest}", target.name);
-            self.skip(&what, "it names what the repository does not have");
+            match stored {
+                Ok(warnings) => {
+                    self.done.manifests += 1;
+                    let warnings = warnings.iter().map(|warning| format!("{what}: {warning}"));
+                    self.done.warnings.extend(warnings);
+                }
+                Err(reason) => self.skip(&what, &reason),
+            }
         }
         Ok(())
     }
@@ -356,16 +480,7 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// The bytes of a manifest; `None` where they are missing.
-    async fn payload(&self, digest: Digest) -> Result<Payload> {
-        let Some(size) = self.sizes.get(&digest) else {
-            return Ok((digest, None));
-        };
-        let key = self.layout.blob(&digest);
-        Ok((digest, Some(self.read(&key, *size).await?)))
-    }
-
-    /// The digest that a tag points at.
+    /// The digest that a tag points at; `None` where its link cannot be read.
     async fn pointed_at(
         &self,
         source: &str,
@@ -373,21 +488,77 @@ impl Import<'_> {
         size: u64,
     ) -> Result<(String, Option<Digest>)> {
         let key = self.layout.tag(source, tag);
-        let link = self.read(&key, size.min(LINK)).await?;
+        let link = self.read(&key, size.min(LINK)).await?.unwrap_or_default();
         let digest = str::from_utf8(&link)
             .ok()
             .and_then(|text| text.trim().parse().ok());
         Ok((tag.to_owned(), digest))
     }
 
-    async fn read(&self, key: &str, size: u64) -> Result<Bytes> {
-        let chunks = self.store.read(key, 0..size).await?;
-        let chunks: Vec<Bytes> = chunks.try_collect().await?;
-        Ok(chunks.concat().into())
+    /// The bytes of an object, or why they cannot be had.
+    async fn read(&self, key: &str, size: u64) -> Result<Result<Bytes, Reason>> {
+        let chunks: storage::Result<Vec<Bytes>> = match self.store.read(key, 0..size).await {
+            Ok(chunks) => chunks.try_collect().await,
+            Err(error) => Err(error),
+        };
+        match chunks {
+            Ok(chunks) => Ok(Ok(chunks.concat().into())),
+            Err(error) => Ok(Err(reason(error)?)),
+        }
     }
 }
 
-type Payload = (Digest, Option<Bytes>);
+const MISSING: &str = "its bytes are missing";
+
+/// Why one object cannot be read. Fails where no other one could be read either.
+fn reason(error: storage::Error) -> Result<Reason> {
+    match error {
+        storage::Error::Missing(_) => Ok(MISSING.to_owned()),
+        storage::Error::Truncated(_) => Ok("its bytes are cut short".to_owned()),
+        storage::Error::Failed { source, .. } => Ok(format!("it cannot be read: {source}")),
+        error => Err(error.into()),
+    }
+}
+
+fn parse(digest: Digest, bytes: Bytes) -> Result<Whole, Reason> {
+    let actual = Digest::of(digest.algorithm(), &bytes);
+    if actual != digest {
+        let size = bytes.len();
+        return Err(format!("it has {size} bytes with digest {actual}"));
+    }
+    match Manifest::parse(None, &bytes) {
+        Ok(manifest) => Ok(Whole {
+            digest,
+            bytes,
+            manifest,
+        }),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Stores a manifest: what is wrong about it though it was stored, or why it was not.
+async fn store(
+    tx: &mut Tx,
+    to: &Target,
+    whole: &Whole,
+    now: Timestamp,
+) -> Result<Result<Vec<String>, Reason>> {
+    let children = &whole.manifest.children;
+    let found = manifest::find_children(tx, to.repository, children).await?;
+    let mut missing = children.iter().zip(&found);
+    if let Some((child, _)) = missing.find(|(_, found)| **found == manifest::Found::Missing) {
+        let (field, digest) = (child.field, child.digest);
+        return Ok(Err(format!(
+            "it names {digest} ({field}) that was not imported"
+        )));
+    }
+    let what = (&whole.manifest, &whole.bytes[..]);
+    manifest::store(tx, to.place(), &whole.digest, what, &found, now)
+        .await?
+        .map_err(|over| Error::OverLimit(to.name.clone(), over))?;
+    let wrong = wrong_sizes(&whole.manifest, &found);
+    Ok(Ok(wrong.iter().map(ToString::to_string).collect()))
+}
 
 async fn link(
     tx: &mut Tx,

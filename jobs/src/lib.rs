@@ -38,6 +38,11 @@ pub enum Error {
     /// The store.
     #[error("the job cannot use the blob store")]
     Storage(#[from] storage::Error),
+    /// An import from where no registry is.
+    #[error(
+        "there is no registry at {0:?}: a distribution registry has the folders `blobs` and `repositories` there"
+    )]
+    NoRegistry(String),
     /// An import into a project that may not hold that much.
     #[error("{0} does not fit into its project: {1:?}")]
     OverLimit(RepositoryName, OverLimit),

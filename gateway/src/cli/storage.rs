@@ -142,6 +142,9 @@ async fn import(
         grace: Duration::from_secs(local.config.gc.grace_secs),
     };
     let done = jobs::import::import(&local.db, &store, &options, local.now()).await?;
+    for warning in &done.warnings {
+        print(&format!("kept as it is {warning}"));
+    }
     for skipped in &done.skipped {
         print(&format!("skipped {skipped}"));
     }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Image, Server, eventually, image, index_of, sha256};
+use serde_json::{Value, json};
+
+use crate::harness::{Image, Server, eventually, image, index_of, media, sha256};
 
 /// Writes what a distribution registry keeps of a repository.
 struct Distribution<'a> {
@@ -41,13 +43,34 @@ impl Distribution<'_> {
         digest
     }
 
+    fn layer(&self, bytes: &[u8]) -> String {
+        let digest = self.blob(bytes);
+        self.link(&format!("_layers/{}", digest.replace(':', "/")), &digest);
+        digest
+    }
+
     fn image(&self, image: &Image, tag: Option<&str>) {
         for blob in image.blobs() {
-            let digest = self.blob(&blob.bytes);
-            self.link(&format!("_layers/{}", digest.replace(':', "/")), &digest);
+            self.layer(&blob.bytes);
         }
         self.manifest(&image.manifest, tag);
     }
+
+    /// Puts other bytes where those of a digest belong.
+    fn damage(&self, digest: &str, bytes: &[u8]) {
+        let hex = digest.trim_start_matches("sha256:");
+        self.write(&format!("blobs/sha256/{}/{hex}/data", &hex[..2]), bytes);
+    }
+}
+
+/// Runs an import; its exit code and what it printed.
+async fn import(server: &Server) -> (Option<i32>, String) {
+    let ended = server.cli(&["storage", "import"]).await;
+    let printed = [ended.stdout, ended.stderr].concat();
+    (
+        ended.status.code(),
+        String::from_utf8_lossy(&printed).into_owned(),
+    )
 }
 
 /// Files of the other registry.
@@ -142,4 +165,178 @@ async fn a_distribution_folder_is_imported_in_place_and_stays_as_it_is() {
         (theirs(&server) == before - one.blobs().count()).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_named_and_passed_over() {
+    let server = Server::start().await;
+    let root = server.data().join("blobs");
+    let folder = Distribution {
+        root: &root,
+        repository: "old/app",
+    };
+    let good = image("import of a good one");
+    folder.image(&good, Some("good"));
+    let cut = image("import of a truncated layer");
+    folder.image(&cut, Some("cut"));
+    folder.damage(&cut.layers[0].digest, &cut.layers[0].bytes[..100]);
+    let empty = image("import of an empty config");
+    folder.image(&empty, Some("empty"));
+    folder.damage(&empty.config.digest, b"");
+    let longer = image("import of a longer layer");
+    folder.image(&longer, Some("longer"));
+    let bytes = [&longer.layers[1].bytes[..], b"more"].concat();
+    folder.damage(&longer.layers[1].digest, &bytes);
+    let altered = image("import of an altered manifest");
+    folder.image(&altered, Some("altered"));
+    folder.damage(&altered.digest, &good.manifest);
+    let huge = sha256(b"no manifest");
+    folder.link(
+        &format!("_manifests/revisions/{}", huge.replace(':', "/")),
+        &huge,
+    );
+    folder.damage(&huge, &vec![b' '; (4 << 20) + 1]);
+
+    let (code, printed) = import(&server).await;
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(
+        printed.contains("imported 1 repositories, 1 tags, 1 manifests"),
+        "{printed}"
+    );
+    for (digest, reason) in [
+        (&cut.layers[0].digest, "it has 100 bytes with digest"),
+        (&cut.digest, "it names"),
+        (&empty.config.digest, "it has 0 bytes with digest"),
+        (&empty.digest, "it names"),
+        (&longer.layers[1].digest, "it has 304 bytes with digest"),
+        (&longer.digest, "it names"),
+        (&altered.digest, "with digest"),
+        (&huge, "a manifest has at most 4194304 bytes"),
+    ] {
+        let line = printed
+            .lines()
+            .find(|line| line.starts_with(&format!("skipped old/app@{digest}: ")));
+        let line = line.unwrap_or_else(|| panic!("{digest} is not named: {printed}"));
+        assert!(line.contains(reason), "{reason}: {line}");
+    }
+    for tag in ["cut", "empty", "longer", "altered"] {
+        let line = format!("skipped old/app:{tag}: its manifest was not imported");
+        assert!(printed.contains(&line), "{printed}");
+    }
+
+    let admin = server.admin();
+    let pulled = admin.get("/v2/old/app/manifests/good").await.expect(200);
+    assert_eq!(pulled.body, good.manifest);
+    for (broken, tag) in [(&cut, "cut"), (&empty, "empty"), (&longer, "longer")] {
+        let path = format!("/v2/old/app/manifests/{tag}");
+        admin.get(&path).await.expect(404);
+        // What a client does then brings everything back.
+        admin.push_image("old/app", tag, broken).await;
+        assert_eq!(admin.get(&path).await.expect(200).body, broken.manifest);
+        for blob in broken.blobs() {
+            let path = format!("/v2/old/app/blobs/{}", blob.digest);
+            let pulled = admin.get(&path).await.expect(200);
+            assert_eq!(pulled.body, blob.bytes, "{tag}");
+        }
+    }
+    server.cli_prints(&["storage", "check", "--rehash"]).await;
+    server.cli_prints(&["storage", "usage"]).await;
+}
+
+#[tokio::test]
+async fn an_image_that_states_wrong_sizes_is_imported_with_a_warning() {
+    let server = Server::start().await;
+    let root = server.data().join("blobs");
+    let folder = Distribution {
+        root: &root,
+        repository: "old/sizes",
+    };
+    let image = image("import of wrong sizes");
+    folder.image(&image, None);
+    let mut manifest: Value = serde_json::from_slice(&image.manifest).expect("it is JSON");
+    manifest["layers"][0]["size"] = 7.into();
+    let wrong = manifest.to_string();
+    let digest = folder.manifest(wrong.as_bytes(), Some("wrong"));
+    // Distribution itself never writes one: its descriptors of children are right, or nobody can pull them.
+    let (_, index) = index_of(&[&image]);
+    let size = format!("\"size\":{}", image.manifest.len());
+    let index = String::from_utf8_lossy(&index).replace(&size, "\"size\":1");
+    folder.manifest(index.as_bytes(), Some("index"));
+    for _ in 0..2 {
+        let (code, printed) = import(&server).await;
+        assert_eq!(code, Some(0), "{printed}");
+        let layer = &image.layers[0];
+        let warning = format!(
+            "old/sizes@{digest}: layers[0] states 7 bytes for {}, which has {}",
+            layer.digest,
+            layer.bytes.len()
+        );
+        assert!(printed.contains(&warning), "{printed}");
+        assert!(printed.contains("manifests[0] states 1 bytes"), "{printed}");
+    }
+    let admin = server.admin();
+    let pulled = admin.get("/v2/old/sizes/manifests/wrong").await.expect(200);
+    assert_eq!(pulled.body, wrong);
+    // It is here, so it may be tagged; a new one like it may not come.
+    let tagged = admin.push_manifest("old/sizes", "again", media::OCI_MANIFEST, wrong.clone());
+    tagged.await.expect(201);
+    let new = wrong.replace(":7}", ":8}").replace(":7,", ":8,");
+    assert_ne!(new, wrong);
+    let refused = admin.push_manifest("old/sizes", "new", media::OCI_MANIFEST, new);
+    refused.await.expect_error(400, "MANIFEST_INVALID");
+    server.cli_prints(&["storage", "check", "--rehash"]).await;
+}
+
+#[tokio::test]
+async fn null_lists_and_foreign_layers_are_imported() {
+    let server = Server::start().await;
+    let root = server.data().join("blobs");
+    let folder = Distribution {
+        root: &root,
+        repository: "old/odd",
+    };
+    let config = folder.layer(b"{\"odd\":1}");
+    let config = json!({ "mediaType": media::OCI_CONFIG, "digest": config, "size": 9 });
+    let null = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": null });
+    folder.manifest(null.to_string().as_bytes(), Some("null"));
+    folder.manifest(br#"{"schemaVersion":2,"manifests":null}"#, Some("index"));
+    let (here, far) = (
+        folder.layer(b"foreign and here"),
+        sha256(b"foreign and far"),
+    );
+    let layer = |digest: &str, size: usize| {
+        json!({ "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            "digest": digest, "size": size, "urls": ["https://far.example/layer"] })
+    };
+    let foreign = json!({ "schemaVersion": 2, "mediaType": media::DOCKER_MANIFEST, "config": config,
+        "layers": [layer(&here, 16), layer(&far, 15)] });
+    folder.manifest(foreign.to_string().as_bytes(), Some("foreign"));
+    let loose = folder.layer(b"named by nothing");
+    let (code, printed) = import(&server).await;
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.contains("imported 1 repositories, 3 tags, 3 manifests, 2 blobs"),
+        "{printed}"
+    );
+    let admin = server.admin();
+    for tag in ["null", "index", "foreign"] {
+        let path = format!("/v2/old/odd/manifests/{tag}");
+        admin.get(&path).await.expect(200);
+    }
+    let path = format!("/v2/old/odd/blobs/{here}");
+    admin.delete(&path).await.expect_error(405, "UNSUPPORTED");
+    let path = format!("/v2/old/odd/blobs/{loose}");
+    admin.head(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_root_without_a_registry_is_an_error() {
+    let server = Server::start().await;
+    let ended = server.cli(&["storage", "import", "--root", "nope"]).await;
+    let printed = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{printed}");
+    assert!(
+        printed.contains("there is no registry at \"nope\""),
+        "{printed}"
+    );
 }

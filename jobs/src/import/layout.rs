@@ -46,7 +46,8 @@ impl Layout {
         let rest = key.strip_prefix(&self.root)?.strip_prefix("/blobs/")?;
         let mut parts = rest.strip_suffix("/data")?.split('/');
         let (algorithm, _, hex) = (parts.next()?, parts.next()?, parts.next()?);
-        format!("{algorithm}:{hex}").parse().ok()
+        let digest = format!("{algorithm}:{hex}").parse().ok()?;
+        (self.blob(&digest) == key).then_some(digest)
     }
 
     /// The key of the link that says where a tag points.
@@ -84,6 +85,8 @@ mod tests {
         let layout = Layout::new("/docker/registry/v2/");
         let digest = Digest::of(model::Algorithm::Sha256, b"x");
         assert_eq!(layout.digest_of(&layout.blob(&digest)), Some(digest));
+        let misplaced = layout.blob(&digest).replacen("/sha256/", "/sha256/zz/", 1);
+        assert_eq!(layout.digest_of(&misplaced), None);
         let tag = layout.tag("a/b", "v1");
         assert_eq!(layout.entry_of(&tag), Some(("a/b", Entry::Tag("v1"))));
         let hex = digest.to_string().replace("sha256:", "");
