@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 16] = [
+pub const TABLES: [&str; 17] = [
     "setting",
+    "store_identity",
     "account",
     "project",
     "project_metadata",

@@ -19,6 +19,7 @@ pub mod repository;
 mod schema;
 pub mod setting;
 mod sql;
+pub mod store_identity;
 pub mod tag;
 pub mod untagged;
 pub mod upload;

@@ -182,28 +182,40 @@ impl Jobs {
         let mut tx = self.db.reader().await?;
         let blobs = gc::condemned(&mut tx, before, turn.objects).await?;
         drop(tx);
-        let mut done = 0;
+        let mut gone = Vec::new();
         for some in blobs.chunks(turn.at_once) {
-            turn.pace(done).await;
-            self.delete_objects(some).await?;
-            done += some.len() as u64;
+            turn.pace(gone.len() as u64).await;
+            gone.extend(self.delete_objects(some).await?);
         }
-        if done > 0 {
-            tracing::info!(objects = done, "collected garbage");
+        if !gone.is_empty() {
+            tracing::info!(objects = gone.len(), "collected garbage");
         }
-        Ok(blobs)
+        Ok(gone)
     }
 
-    async fn delete_objects(&self, blobs: &[Condemned]) -> Result<()> {
-        let owned = || blobs.iter().filter(|blob| blob.owned);
-        let keys: Vec<String> = owned().map(|blob| blob.key.clone()).collect();
-        let freed: u64 = owned().map(|blob| blob.size).sum();
-        self.registry.store().delete(&keys).await?;
+    /// Deletes the objects of these blobs; the blobs whose objects are gone.
+    async fn delete_objects(&self, blobs: &[Condemned]) -> Result<Vec<Condemned>> {
+        let owned = blobs.iter().filter(|blob| blob.owned);
+        let keys: Vec<String> = owned.map(|blob| blob.key.clone()).collect();
+        let not_deleted = self.registry.store().delete(&keys).await?;
+        for (key, error) in &not_deleted {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            let cause = cause.unwrap_or_default();
+            tracing::warn!(object.key = key, %error, cause, "an object cannot be deleted");
+        }
+        let stays = |blob: &Condemned| not_deleted.iter().any(|(key, _)| *key == blob.key);
+        let gone: Vec<_> = blobs.iter().filter(|blob| !stays(blob)).cloned().collect();
+        let freed: u64 = gone
+            .iter()
+            .filter(|blob| blob.owned)
+            .map(|blob| blob.size)
+            .sum();
+        let count = keys.len() - not_deleted.len();
         self.progress
             .deleted
-            .fetch_add(keys.len() as u64, Ordering::Relaxed);
+            .fetch_add(count as u64, Ordering::Relaxed);
         self.progress.freed.fetch_add(freed, Ordering::Relaxed);
-        Ok(())
+        Ok(gone)
     }
 }
 

@@ -131,8 +131,8 @@ async fn move_one(
     if live.is_none_or(|live| live.id != blob.id) {
         // It became garbage meanwhile, and may have been deleted before its copy was there.
         to.discard(&blob.key).await?;
-    } else if old == Old::Removed && key::hour(&blob.key).is_some() {
-        from.delete(std::slice::from_ref(&blob.key)).await?;
+    } else if old == Old::Removed && key::is_own(&blob.key) {
+        from.discard(&blob.key).await?;
     }
     Ok(copied)
 }
@@ -160,7 +160,7 @@ async fn copy(
     if finished.size == blob.size && finished.digest == blob.digest {
         return Ok(Copied::Now);
     }
-    to.delete(std::slice::from_ref(&blob.key)).await?;
+    to.discard(&blob.key).await?;
     Ok(Copied::Not(format!(
         "the old object has {} bytes with digest {}",
         finished.size, finished.digest

@@ -1,4 +1,4 @@
-//! Row ids, one type each, so that one cannot be passed for another.
+//! Row ids, and ids of installations and stores, one type each, so that one cannot be passed for another.
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -41,4 +41,81 @@ ids! {
 impl AccountId {
     /// The built-in administrator, id 1 as in Harbor.
     pub const ADMIN: Self = Self(1);
+}
+
+/// A text that is no id of an installation or a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an id has 32 hexadecimal digits")]
+pub struct InvalidId;
+
+macro_rules! random_ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// An id of random bytes, which come from a cryptographic source.
+            pub const fn new(random: [u8; 16]) -> Self {
+                Self(random)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let mut bytes = [0; 16];
+                hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidId)?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+    )*};
+}
+
+random_ids! {
+    /// Id of an installation: one database, and the stores that hold its blobs.
+    InstallationId;
+    /// Id of a blob store.
+    StoreId;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_store_id_prints_back_unchanged(text in "[0-9a-f]{32}") {
+            prop_assert_eq!(text.parse::<StoreId>().unwrap().to_string(), text);
+        }
+
+        #[test]
+        fn no_text_makes_a_store_id_panic(text in ".*") {
+            let _ = text.parse::<StoreId>();
+        }
+    }
 }

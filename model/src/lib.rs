@@ -13,7 +13,9 @@ pub mod tag;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use digest::{Algorithm, Digest, Hasher};
-pub use id::{AccountId, BlobId, ManifestId, MemberId, ProjectId, RepositoryId};
+pub use id::{
+    AccountId, BlobId, InstallationId, ManifestId, MemberId, ProjectId, RepositoryId, StoreId,
+};
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{ProjectName, RepositoryName};

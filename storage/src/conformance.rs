@@ -6,9 +6,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use model::{Algorithm, Digest, Hasher, Timestamp};
+use model::{Algorithm, Digest, Hasher, InstallationId, StoreId, Timestamp};
 
-use crate::{BlobStore, BlobWriter, Checkpoint, Error, Finished, Result, key};
+use crate::content::{self, foreign, holds_objects};
+use crate::{
+    BlobStore, BlobWriter, Checkpoint, Error, Existing, Finished, Identity, Result, identity, key,
+};
 
 const PROCESS: key::Process = key::Process([9; 4]);
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -28,6 +31,12 @@ pub async fn run(store: &dyn BlobStore) {
     what_is_discarded_is_gone(store).await;
     many_objects_are_deleted_at_once(store).await;
     objects_are_listed_by_hour(store).await;
+    what_others_keep_is_left_alone(store).await;
+    the_first_identity_stands_until_it_is_replaced(store).await;
+    what_is_finished_is_made_durable_and_detached(store).await;
+    store.try_write().await.unwrap();
+    let left: Vec<_> = store.walk("").await.unwrap().try_collect().await.unwrap();
+    assert_eq!(left, []);
 }
 
 /// Runs what holds in addition where several processes write into one store; `other` is another
@@ -103,8 +112,13 @@ async fn has(store: &dyn BlobStore, key: &str, expected: &[u8]) {
 /// Fails unless the object has exactly these bytes, and is gone once it is deleted.
 async fn holds(store: &dyn BlobStore, key: &str, expected: &[u8]) {
     has(store, key, expected).await;
-    store.delete(&[key.to_owned()]).await.unwrap();
+    delete(store, &[key.to_owned()]).await;
     is_gone(store, key).await;
+}
+
+async fn delete(store: &dyn BlobStore, keys: &[String]) {
+    let not_deleted = store.delete(keys).await.unwrap();
+    assert!(not_deleted.is_empty(), "{not_deleted:?}");
 }
 
 async fn is_gone(store: &dyn BlobStore, key: &str) {
@@ -277,7 +291,7 @@ async fn what_is_missing_is_said_to_be(store: &dyn BlobStore) {
     assert!(matches!(found, Some(Error::Missing(_))), "{found:?}");
     let found = store.seal(&key, nothing).await.err();
     assert!(matches!(found, Some(Error::Missing(_))), "{found:?}");
-    store.delete(std::slice::from_ref(&key)).await.unwrap();
+    delete(store, std::slice::from_ref(&key)).await;
     store.discard(&key).await.unwrap();
     is_gone(store, &key).await;
 }
@@ -312,8 +326,8 @@ async fn many_objects_are_deleted_at_once(store: &dyn BlobStore) {
         writer.finish(Vec::new()).await.unwrap();
     }
     assert_eq!(store.list(NOW.hour()).await.unwrap().len(), 11);
-    store.delete(&keys).await.unwrap();
-    store.delete(&[]).await.unwrap();
+    delete(store, &keys).await;
+    delete(store, &[]).await;
     assert!(store.list(NOW.hour()).await.unwrap().is_empty());
 }
 
@@ -327,14 +341,87 @@ async fn objects_are_listed_by_hour(store: &dyn BlobStore) {
     assert_eq!(store.hours().await.unwrap(), [NOW.hour(), later.hour()]);
     assert_eq!(store.list(later.hour()).await.unwrap(), [second.as_str()]);
     assert_eq!(store.list(NOW.hour()).await.unwrap(), [first.as_str()]);
-    store.delete(&[second]).await.unwrap();
+    delete(store, &[second]).await;
     store.forget_hour(later.hour()).await.unwrap();
     store.forget_hour(NOW.hour()).await.unwrap();
     assert_eq!(store.hours().await.unwrap(), [NOW.hour()]);
     assert!(store.list(later.hour()).await.unwrap().is_empty());
-    store.delete(&[first]).await.unwrap();
+    delete(store, &[first]).await;
     store.forget_hour(NOW.hour()).await.unwrap();
     assert!(store.hours().await.unwrap().is_empty());
+}
+
+/// Files of others, some of them with names that are almost those of objects.
+async fn what_others_keep_is_left_alone(store: &dyn BlobStore) {
+    let own = key_of(14);
+    let name = own.split_once('/').unwrap().1;
+    let mut others = vec![
+        "2024/report.pdf".to_owned(),
+        format!("2024/{name}"),
+        format!("{}/notes.txt", NOW.hour()),
+        format!("{own}0"),
+        format!("{own}.txt"),
+        format!("0{own}"),
+        format!("{}/{}", NOW.hour(), "A".repeat(40)),
+        "docker/registry/v2/blobs/data".to_owned(),
+        "readme".to_owned(),
+    ];
+    others.sort_unstable();
+    assert!(!holds_objects(store).await.unwrap());
+    for key in others.iter().chain([&own]) {
+        let writer = create(store, key).await;
+        writer.finish(Vec::new()).await.unwrap();
+    }
+    assert!(holds_objects(store).await.unwrap());
+    assert_eq!(store.hours().await.unwrap(), [NOW.hour()]);
+    assert_eq!(store.list(NOW.hour()).await.unwrap(), [own.as_str()]);
+    assert!(store.list(2024).await.unwrap().is_empty());
+    store.discard(&own).await.unwrap();
+    store.forget_hour(NOW.hour()).await.unwrap();
+    let mut found = foreign(store, 100).await.unwrap();
+    found.names.sort_unstable();
+    assert_eq!((found.count, found.names), (9, others.clone()));
+    assert_eq!(foreign(store, 2).await.unwrap().names.len(), 2);
+    assert!(!holds_objects(store).await.unwrap());
+    delete(store, &others).await;
+    store.forget_hour(NOW.hour()).await.unwrap();
+}
+
+async fn the_first_identity_stands_until_it_is_replaced(store: &dyn BlobStore) {
+    let identity = |number: u8| {
+        let installation = InstallationId::new([number; 16]);
+        Identity::new(installation, StoreId::new([number; 16]), NOW.to_string())
+    };
+    let put = async |number, existing| store.put_identity(&identity(number), existing).await;
+    assert_eq!(store.identity().await.unwrap(), None);
+    let stands = put(1, Existing::Kept).await.unwrap();
+    assert_eq!(stands, identity(1));
+    let stands = put(2, Existing::Kept).await.unwrap();
+    assert_eq!(stands, identity(1));
+    assert_eq!(store.identity().await.unwrap(), Some(identity(1)));
+    let stands = put(3, Existing::Replaced).await.unwrap();
+    assert_eq!(stands, identity(3));
+    assert_eq!(store.identity().await.unwrap(), Some(identity(3)));
+    assert_eq!(foreign(store, 10).await.unwrap().count, 0);
+    delete(store, &[identity::KEY.to_owned()]).await;
+}
+
+async fn what_is_finished_is_made_durable_and_detached(store: &dyn BlobStore) {
+    let (key, bytes) = (key_of(15), content(3_000_000, 20));
+    let missing = store.sync(&key).await.err();
+    assert!(matches!(missing, Some(Error::Missing(_))), "{missing:?}");
+    let mut writer = create(store, &key).await;
+    write(&mut writer, &bytes).await;
+    let finished = writer.finish(Vec::new()).await.unwrap();
+    store.sync(&key).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.detach(&key, finished).await.unwrap(), finished);
+    }
+    let read = content::digest(store, &key, finished.size, Algorithm::Sha256).await;
+    assert_eq!(read.unwrap(), finished.digest);
+    let beyond = content::digest(store, &key, finished.size + 1, Algorithm::Sha256).await;
+    assert!(matches!(beyond, Err(Error::Truncated(_))), "{beyond:?}");
+    holds(store, &key, &bytes).await;
 }
 
 /// What a writer does that does not know yet that another process went on with its object.

@@ -1,10 +1,12 @@
-//! Objects as files: `<folder>/<hour>/<random>`. A file is durable once its data and its folder are
+//! Objects as files: `<folder>/<hour>/<process><random>`. A file is durable once its data and its folder are
 //! synced; its name says nothing about its content.
 
+mod detach;
+mod identity;
 mod reader;
 mod writer;
 
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,10 @@ use tokio::task::JoinSet;
 
 use crate::files::reader::Reader;
 use crate::files::writer::Writer;
-use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Result, Walk};
+use crate::{
+    BlobStore, BlobWriter, Checkpoint, Chunks, Error, Existing, Finished, Identity, NotDeleted,
+    PROBE, Result, Walk, key,
+};
 
 /// A store of files below one folder.
 #[derive(Clone, Debug)]
@@ -26,6 +31,8 @@ pub struct Files {
     folder: Arc<PathBuf>,
     /// The newest hour whose folder is known to be durable.
     durable_hour: Arc<AtomicI64>,
+    /// Name of the file that [`BlobStore::try_write`] writes: of this process alone.
+    probe: Arc<str>,
 }
 
 impl Files {
@@ -39,7 +46,13 @@ impl Files {
         Ok(Self {
             folder: Arc::new(folder.to_owned()),
             durable_hour: Arc::new(AtomicI64::new(i64::MIN)),
+            probe: format!("{PROBE}{}", identity::suffix()?).into(),
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn probe_name(&self) -> &str {
+        &self.probe
     }
 
     fn path(&self, key: &str) -> PathBuf {
@@ -135,45 +148,74 @@ impl BlobStore for Files {
         }
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<()> {
+    async fn sync(&self, key: &str) -> Result<()> {
+        let (path, depth) = (self.path(key), key.matches('/').count());
+        let synced = blocking(move || sync_all(&path, depth)).await;
+        synced.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::Missing(key.to_owned()),
+            _ => Error::NotDurable(key.to_owned(), error),
+        })
+    }
+
+    async fn detach(&self, key: &str, finished: Finished) -> Result<Finished> {
+        let (path, copy) = (self.path(key), self.path(&copy_of(key)));
+        let detached = blocking(move || detach::detach(&path, &copy, finished)).await;
+        let detached = detached.map_err(|error| failed("copy", key, error))?;
+        detached.ok_or_else(|| Error::Truncated(key.to_owned()))
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
         let paths: Vec<(String, PathBuf)> = keys
             .iter()
             .map(|key| (key.clone(), self.path(key)))
             .collect();
         // Removing a file waits more than it works.
-        let lane = paths.len().div_ceil(REMOVED_ABREAST).max(1);
-        let mut lanes = JoinSet::new();
-        for paths in paths.chunks(lane).map(<[_]>::to_vec) {
-            lanes
-                .spawn_blocking(move || paths.iter().try_for_each(|(key, path)| remove(key, path)));
+        let share = paths.len().div_ceil(REMOVED_ABREAST).max(1);
+        let mut shares = JoinSet::new();
+        for paths in paths.chunks(share).map(<[_]>::to_vec) {
+            shares.spawn_blocking(move || remove_all(paths));
         }
-        while let Some(removed) = lanes.join_next().await {
-            removed.unwrap_or_else(|error| Err(failed("delete", ".", io::Error::other(error))))?;
+        let mut not_deleted = Vec::new();
+        while let Some(removed) = shares.join_next().await {
+            let removed =
+                removed.map_err(|error| failed("delete", ".", io::Error::other(error)))?;
+            not_deleted.extend(removed);
         }
-        Ok(())
+        Ok(not_deleted)
     }
 
     async fn discard(&self, key: &str) -> Result<()> {
-        self.delete(&[key.to_owned()]).await
+        let failed = self.delete(&[key.to_owned(), copy_of(key)]).await?;
+        failed
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |(_, error)| Err(error))
     }
 
     async fn hours(&self) -> Result<Vec<i64>> {
         let folder = self.folder.clone();
-        let names = blocking(move || names(&folder)).await;
-        let names = names.map_err(|error| failed("list", ".", error))?;
-        let mut hours: Vec<i64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let folders = blocking(move || names(&folder, FileType::is_dir)).await;
+        let folders = folders.map_err(|error| failed("list", ".", error))?;
+        let mut hours: Vec<i64> = folders
+            .iter()
+            .filter_map(|name| key::hour_of_folder(name))
+            .collect();
         hours.sort_unstable();
         Ok(hours)
     }
 
     async fn list(&self, hour: i64) -> Result<Vec<String>> {
         let folder = self.path(&hour.to_string());
-        let names = blocking(move || names(&folder)).await;
+        let names = blocking(move || names(&folder, FileType::is_file)).await;
         let names = names.map_err(|error| failed("list", ".", error))?;
-        Ok(names
-            .into_iter()
-            .map(|name| format!("{hour}/{name}"))
-            .collect())
+        let mut keys: Vec<String> = names
+            .iter()
+            .map(|name| format!("{hour}/{}", name.strip_suffix(COPY).unwrap_or(name)))
+            .filter(|key| key::is_own(key))
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
     }
 
     async fn walk(&self, folder: &str) -> Result<Walk> {
@@ -198,16 +240,59 @@ impl BlobStore for Files {
         let _ = blocking(move || std::fs::remove_dir(folder)).await;
         Ok(())
     }
+
+    async fn identity(&self) -> Result<Option<Identity>> {
+        let folder = self.folder.clone();
+        let text = blocking(move || identity::read(&folder)).await;
+        let text = text.map_err(|error| failed("read", crate::identity::KEY, error))?;
+        text.map(|text| Identity::parse(&text)).transpose()
+    }
+
+    async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity> {
+        let (folder, text) = (self.folder.clone(), identity.text());
+        let spare = identity::suffix()?;
+        let put = blocking(move || identity::put(&folder, &spare, &text, existing)).await;
+        put.map_err(|error| failed("write", crate::identity::KEY, error))?;
+        let stands = self.identity().await?;
+        stands.ok_or_else(|| Error::Missing(crate::identity::KEY.to_owned()))
+    }
+
+    async fn try_write(&self) -> Result<()> {
+        let path = self.folder.join(&*self.probe);
+        let tried =
+            move || std::fs::write(&path, b"probe").and_then(|()| std::fs::remove_file(path));
+        let tried = blocking(tried).await;
+        tried.map_err(|error| failed("write", &self.probe, error))
+    }
 }
 
 /// Files that are removed at a time.
 const REMOVED_ABREAST: usize = 8;
 
-fn remove(key: &str, path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", key, error)),
-        _ => Ok(()),
-    }
+/// What stands behind the name of a file that [`BlobStore::detach`] copies.
+const COPY: &str = ".copy";
+
+fn copy_of(key: &str) -> String {
+    format!("{key}{COPY}")
+}
+
+/// Removes files; those that could not be removed.
+fn remove_all(paths: Vec<(String, PathBuf)>) -> Vec<NotDeleted> {
+    let remove = |(key, path): (String, PathBuf)| match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let error = failed("delete", &key, error);
+            Some((key, error))
+        }
+        _ => None,
+    };
+    paths.into_iter().filter_map(remove).collect()
+}
+
+/// Syncs a file, its folder, and the `depth` folders above it within the store.
+fn sync_all(path: &Path, depth: usize) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    let folders = path.ancestors().skip(1).take(depth + 1);
+    folders.into_iter().try_for_each(sync_folder)
 }
 
 /// Cuts a file off, durably.
@@ -236,14 +321,21 @@ fn file(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Result
     }
 }
 
-fn names(folder: &Path) -> io::Result<Vec<String>> {
+/// Names of a folder's entries of one type; links are followed nowhere.
+fn names(folder: &Path, is_wanted: fn(&FileType) -> bool) -> io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect()
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // It may have gone meanwhile.
+        if entry.file_type().is_ok_and(|kind| is_wanted(&kind)) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -255,6 +347,67 @@ mod tests {
     async fn files_keep_the_contract() {
         let folder = tempfile::tempdir().unwrap();
         conformance::run(&Files::open(folder.path()).unwrap()).await;
+    }
+
+    /// A key that [`key::new`] could have made.
+    const KEY: &str = "472222/09090909abababababababababababababababab";
+
+    fn hasher() -> Hasher {
+        Hasher::new(model::Algorithm::Sha256)
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_deleted_holds_nothing_else_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Files::open(folder.path()).unwrap();
+        let key = |name: u8| format!("472222/{}", hex::encode([name; 20]));
+        let keys: Vec<String> = (0..20).map(key).collect();
+        for key in &keys {
+            let writer = store.create(key, hasher()).await.unwrap();
+            writer.finish(Vec::new()).await.unwrap();
+        }
+        // A folder cannot be removed as a file.
+        let stuck = folder.path().join(&keys[3]);
+        std::fs::remove_file(&stuck).unwrap();
+        std::fs::create_dir(&stuck).unwrap();
+        let failed = store.delete(&keys).await.unwrap();
+        let failed: Vec<&String> = failed.iter().map(|(key, _)| key).collect();
+        assert_eq!(failed, [&keys[3]]);
+        assert!(store.list(472_222).await.unwrap().is_empty());
+        assert!(stuck.is_dir());
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_was_taken_over_cannot_change_a_detached_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (
+            Files::open(folder.path()).unwrap(),
+            Files::open(folder.path()).unwrap(),
+        );
+        let mut old = one.create(KEY, hasher()).await.unwrap();
+        old.write(vec![bytes::Bytes::from("begun ")]).await.unwrap();
+        let at = old.checkpoint().await.unwrap();
+        let new = two.resume(KEY, at).await.unwrap();
+        // The old writer mixes its bytes in before the end, and does so again after it.
+        let finished = new.finish(vec![bytes::Bytes::from("here")]).await.unwrap();
+        old.write(vec![bytes::Bytes::from("mine")]).await.unwrap();
+        old.checkpoint().await.unwrap();
+        let detached = two.detach(KEY, finished).await.unwrap();
+        assert_ne!(detached.digest, finished.digest);
+        assert_eq!(detached.size, finished.size);
+        old.write(vec![bytes::Bytes::from("xxxx")]).await.unwrap();
+        old.checkpoint().await.unwrap();
+        let algorithm = model::Algorithm::Sha256;
+        let read = crate::content::digest(&two, KEY, detached.size, algorithm).await;
+        assert_eq!(read.unwrap(), detached.digest);
+        assert_eq!(two.size(KEY).await.unwrap(), Some(detached.size));
+        assert_eq!(two.list(472_222).await.unwrap(), [KEY]);
+        // What a crash in the middle of a copy leaves belongs to its object.
+        std::fs::write(folder.path().join(copy_of(KEY)), b"half").unwrap();
+        assert_eq!(two.list(472_222).await.unwrap(), [KEY]);
+        two.discard(KEY).await.unwrap();
+        two.forget_hour(472_222).await.unwrap();
+        assert!(two.hours().await.unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -2,7 +2,10 @@
 //! alone; here they have opaque keys.
 
 pub mod conformance;
+pub mod content;
 pub mod files;
+pub mod health;
+pub mod identity;
 pub mod key;
 pub mod memory;
 pub mod moving;
@@ -18,6 +21,7 @@ use futures_util::Stream;
 use model::{Digest, Hasher};
 
 pub use files::Files;
+pub use identity::{Existing, Identity};
 pub use memory::Memory;
 pub use moving::Moving;
 pub use s3::S3;
@@ -99,6 +103,12 @@ pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send + Sync>>;
 /// Batches that a writer holds at most: neither side idles when the other falters.
 pub const AHEAD: usize = 3;
 
+/// A key whose object could not be deleted, and why.
+pub type NotDeleted = (String, Error);
+
+/// Names of the objects that [`BlobStore::try_write`] writes begin with this.
+pub(crate) const PROBE: &str = "gantry-probe-";
+
 /// Where blob bytes are kept.
 ///
 /// Keys are chosen by [`key::new`] and used once: `create` is called once in a key's life, by one
@@ -133,24 +143,62 @@ pub trait BlobStore: Send + Sync + 'static {
     /// The size of a finished object; `None` where there is none.
     async fn size(&self, key: &str) -> Result<Option<u64>>;
 
-    /// Removes finished objects. Those that are not there are no error.
-    async fn delete(&self, keys: &[String]) -> Result<()>;
+    /// Makes a finished object durable, whoever wrote it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none, [`Error::NotDurable`] where that cannot be had.
+    async fn sync(&self, key: &str) -> Result<()>;
+
+    /// Keeps writers of other processes, which do not know yet that their session was taken over, from
+    /// changing an object that this process has finished. What is returned is what the object is from now on:
+    /// where such a writer may have changed it before, its digest is not the one that `finished` says.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] or [`Error::Truncated`] where the object is not there, or is shorter.
+    async fn detach(&self, key: &str, finished: Finished) -> Result<Finished>;
+
+    /// Removes finished objects, and answers which could not be removed: each by itself, so that one which
+    /// is locked or forbidden holds up no other. Those that are not there are no error.
+    ///
+    /// # Errors
+    /// When the store as a whole does not answer; then nothing is known of any of them.
+    async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>>;
 
     /// Removes all that there is of an object that was never finished, whoever started it. Where there
     /// is nothing that is no error.
     async fn discard(&self, key: &str) -> Result<()>;
 
-    /// The hours (since 1970) in which objects were started that are still there, finished or not.
+    /// The hours (since 1970) in which objects were started that are still there, finished or not. An hour
+    /// may also have foreign objects only.
     async fn hours(&self) -> Result<Vec<i64>>;
 
-    /// Keys of the objects that were started in an hour, finished or not, each once.
+    /// Keys of Gantry's own objects ([`key::is_own`]) that were started in an hour, finished or not, each
+    /// once. What else lies there is never listed.
     async fn list(&self, hour: i64) -> Result<Vec<String>>;
 
-    /// Keys and sizes of all finished objects below a folder, whoever made them.
+    /// Keys and sizes of all finished objects below a folder, whoever made them; of all that the store has
+    /// where the folder is empty.
     async fn walk(&self, folder: &str) -> Result<Walk>;
 
-    /// Gives back what an hour without objects may have left, such as an empty folder.
+    /// Gives back what an hour without objects may have left, such as an empty folder. A folder with
+    /// anything in it stays.
     async fn forget_hour(&self, hour: i64) -> Result<()>;
+
+    /// The store's identity; `None` where it has none.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what is there is no identity.
+    async fn identity(&self) -> Result<Option<Identity>>;
+
+    /// Gives the store an identity, durably, and returns the one that now stands: of several processes that
+    /// give one to a store without any, all get the first one's.
+    async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity>;
+
+    /// Writes a small object and deletes it again.
+    ///
+    /// # Errors
+    /// Why the store cannot be written.
+    async fn try_write(&self) -> Result<()>;
 
     /// A URL under which a client reads the object from the store directly, for as long as it lasts;
     /// `None` where the store has none. Whether the object is there is not looked at.

@@ -10,7 +10,10 @@ use futures_util::stream;
 use model::Hasher;
 use parking_lot::Mutex;
 
-use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Finished, Result, Walk, key};
+use crate::{
+    BlobStore, BlobWriter, Checkpoint, Chunks, Error, Existing, Finished, Identity, NotDeleted,
+    Result, Walk, identity, key,
+};
 
 type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
@@ -80,12 +83,24 @@ impl BlobStore for Memory {
             .map(|object| object.len() as u64))
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<()> {
+    async fn sync(&self, key: &str) -> Result<()> {
+        match self.size(key).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::Missing(key.to_owned())),
+        }
+    }
+
+    async fn detach(&self, _key: &str, finished: Finished) -> Result<Finished> {
+        // There is one process only.
+        Ok(finished)
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
         let mut objects = self.objects.lock();
         for key in keys {
             objects.remove(key);
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn discard(&self, key: &str) -> Result<()> {
@@ -114,7 +129,12 @@ impl BlobStore for Memory {
     }
 
     async fn walk(&self, folder: &str) -> Result<Walk> {
-        let (objects, folder) = (self.objects.lock(), format!("{folder}/"));
+        let objects = self.objects.lock();
+        let folder = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}/")
+        };
         let below = objects.iter().filter(|(key, _)| key.starts_with(&folder));
         let found: Vec<_> = below
             .map(|(key, object)| Ok((key.clone(), object.len() as u64)))
@@ -123,6 +143,25 @@ impl BlobStore for Memory {
     }
 
     async fn forget_hour(&self, _hour: i64) -> Result<()> {
+        Ok(())
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>> {
+        let objects = self.objects.lock();
+        let text = objects.get(identity::KEY);
+        text.map(|text| Identity::parse(text)).transpose()
+    }
+
+    async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity> {
+        let mut objects = self.objects.lock();
+        if let (Existing::Kept, Some(text)) = (existing, objects.get(identity::KEY)) {
+            return Identity::parse(text);
+        }
+        objects.insert(identity::KEY.to_owned(), identity.text());
+        Ok(identity.clone())
+    }
+
+    async fn try_write(&self) -> Result<()> {
         Ok(())
     }
 }

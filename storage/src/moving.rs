@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use model::Hasher;
 
-use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Result, Walk};
+use crate::{
+    BlobStore, BlobWriter, Checkpoint, Chunks, Error, Existing, Finished, Identity, NotDeleted,
+    Result, Walk,
+};
 
 /// Two stores as one. The old one is asked first: what is there is whole, while a copy in the new one may
 /// still be on its way.
@@ -59,9 +62,28 @@ impl BlobStore for Moving {
         }
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<()> {
-        self.old.delete(keys).await?;
-        self.new.delete(keys).await
+    async fn sync(&self, key: &str) -> Result<()> {
+        match self.old.sync(key).await {
+            Err(Error::Missing(_)) => self.new.sync(key).await,
+            synced => synced,
+        }
+    }
+
+    async fn detach(&self, key: &str, finished: Finished) -> Result<Finished> {
+        match self.old.size(key).await? {
+            None => self.new.detach(key, finished).await,
+            Some(_) => self.old.detach(key, finished).await,
+        }
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
+        let mut failed = self.old.delete(keys).await?;
+        for (key, error) in self.new.delete(keys).await? {
+            if failed.iter().all(|(known, _)| *known != key) {
+                failed.push((key, error));
+            }
+        }
+        Ok(failed)
     }
 
     async fn discard(&self, key: &str) -> Result<()> {
@@ -95,6 +117,19 @@ impl BlobStore for Moving {
         self.new.forget_hour(hour).await
     }
 
+    /// That of the new store: the old one's is its own affair.
+    async fn identity(&self) -> Result<Option<Identity>> {
+        self.new.identity().await
+    }
+
+    async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity> {
+        self.new.put_identity(identity, existing).await
+    }
+
+    async fn try_write(&self) -> Result<()> {
+        self.new.try_write().await
+    }
+
     async fn presigned(&self, key: &str, lasts: Duration) -> Result<Option<String>> {
         match self.old.size(key).await? {
             None => self.new.presigned(key, lasts).await,
@@ -112,6 +147,8 @@ mod tests {
     use super::*;
     use crate::{Files, Memory, conformance};
 
+    const KEY: &str = "472222/09090909abababababababababababababababab";
+
     #[tokio::test]
     async fn two_stores_keep_the_contract_as_one() {
         let folder = tempfile::tempdir().unwrap();
@@ -125,23 +162,23 @@ mod tests {
     async fn what_the_old_store_has_goes_on_there() {
         let (old, new) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
         let hasher = || Hasher::new(Algorithm::Sha256);
-        let mut writer = old.create("1/a", hasher()).await.unwrap();
+        let mut writer = old.create(KEY, hasher()).await.unwrap();
         writer.write(vec![Bytes::from("begun ")]).await.unwrap();
         let at = writer.checkpoint().await.unwrap();
         writer.abandon().await;
         let store = Moving::new(old.clone(), new.clone());
-        let writer = store.resume("1/a", at).await.unwrap();
+        let writer = store.resume(KEY, at).await.unwrap();
         let done = writer.finish(vec![Bytes::from("before")]).await.unwrap();
         assert_eq!(done.size, 12);
-        assert_eq!(old.size("1/a").await.unwrap(), Some(12));
-        assert_eq!(new.size("1/a").await.unwrap(), None);
+        assert_eq!(old.size(KEY).await.unwrap(), Some(12));
+        assert_eq!(new.size(KEY).await.unwrap(), None);
         // A copy that is on its way does not count while the old object is there.
-        let mut copy = new.create("1/a", hasher()).await.unwrap();
+        let mut copy = new.create(KEY, hasher()).await.unwrap();
         copy.write(vec![Bytes::from("beg")]).await.unwrap();
-        let read = store.read("1/a", 0..12).await.unwrap();
+        let read = store.read(KEY, 0..12).await.unwrap();
         let read: Vec<Bytes> = read.try_collect().await.unwrap();
         assert_eq!(read.concat(), b"begun before");
-        store.delete(&["1/a".to_owned()]).await.unwrap();
-        assert_eq!(store.size("1/a").await.unwrap(), None);
+        store.delete(&[KEY.to_owned()]).await.unwrap();
+        assert_eq!(store.size(KEY).await.unwrap(), None);
     }
 }

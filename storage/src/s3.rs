@@ -1,4 +1,4 @@
-//! Objects in a bucket that speaks S3: `<prefix>/<hour>/<random>`.
+//! Objects in a bucket that speaks S3: `<prefix>/<hour>/<process><random>`.
 //!
 //! What is larger than one part is a multipart upload. An unfinished object is such an upload and, where
 //! a checkpoint left bytes below the part size, a *tail*: a small object `<key>.<random>` that holds
@@ -36,7 +36,10 @@ use crate::s3::reader::Reader;
 use crate::s3::room::Room;
 use crate::s3::state::State;
 use crate::s3::writer::Writer;
-use crate::{BlobStore, BlobWriter, Checkpoint, Chunks, Error, Result, Walk};
+use crate::{
+    BlobStore, BlobWriter, Checkpoint, Chunks, Error, Existing, Finished, Identity, NotDeleted,
+    PROBE, Result, Walk, identity,
+};
 
 /// A store in a bucket.
 #[derive(Clone, Debug)]
@@ -128,7 +131,21 @@ impl BlobStore for S3 {
         Ok(self.bucket.head(key).await?.map(|head| head.size))
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<()> {
+    async fn sync(&self, key: &str) -> Result<()> {
+        // What the server has answered for is durable.
+        match self.bucket.head(key).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::Missing(key.to_owned())),
+        }
+    }
+
+    async fn detach(&self, _key: &str, finished: Finished) -> Result<Finished> {
+        // An object is completed once, of parts that are named by number and ETag: nobody can change it
+        // afterwards, and another writer's parts are not in it.
+        Ok(finished)
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
         self.bucket.delete(keys).await
     }
 
@@ -137,7 +154,12 @@ impl BlobStore for S3 {
     }
 
     async fn walk(&self, folder: &str) -> Result<Walk> {
-        Ok(Bucket::walk(self.bucket.clone(), format!("{folder}/")))
+        let below = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}/")
+        };
+        Ok(Bucket::walk(self.bucket.clone(), below))
     }
 
     async fn hours(&self) -> Result<Vec<i64>> {
@@ -150,6 +172,38 @@ impl BlobStore for S3 {
 
     async fn forget_hour(&self, hour: i64) -> Result<()> {
         self.bucket.forget_hour(hour).await
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>> {
+        let text = self
+            .bucket
+            .get_small(identity::KEY, identity::LONGEST)
+            .await?;
+        text.map(|text| Identity::parse(&text)).transpose()
+    }
+
+    async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity> {
+        // Not every server knows conditions: what is there is looked for first, and read back afterwards.
+        if existing == Existing::Kept
+            && let Some(there) = self.identity().await?
+        {
+            return Ok(there);
+        }
+        let put = self
+            .bucket
+            .put_small(identity::KEY, identity.text(), existing);
+        put.await?;
+        let stands = self.identity().await?;
+        stands.ok_or_else(|| Error::Missing(identity::KEY.to_owned()))
+    }
+
+    async fn try_write(&self) -> Result<()> {
+        let key = format!("{PROBE}{}", self.instance);
+        let put = self
+            .bucket
+            .put_small(&key, b"probe".to_vec(), Existing::Replaced);
+        put.await?;
+        self.bucket.delete_one(&key).await
     }
 
     async fn presigned(&self, key: &str, lasts: Duration) -> Result<Option<String>> {

@@ -16,6 +16,9 @@ use gantry_storage::{BlobStore, Error, S3, conformance};
 use model::{Algorithm, Hasher};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+const HOUR: i64 = 472_222;
+const KEY: &str = "472222/09090909abababababababababababababababab";
+
 /// The server, and a folder of the test's own.
 fn settings(folder: &str) -> Settings {
     let url = std::env::var("GANTRY_TEST_S3").expect(
@@ -125,40 +128,40 @@ async fn two_processes_keep_the_contract() {
 async fn an_object_that_is_whole_has_no_tails() {
     let (store, client, settings) = store("tails").await;
     let other = S3::open(&settings).unwrap();
-    let mut writer = store.create("1/a", hasher()).await.unwrap();
+    let mut writer = store.create(KEY, hasher()).await.unwrap();
     let mut checkpoint = None;
     for _ in 0..4 {
         writer.write(vec![random(3 << 20)]).await.unwrap();
         checkpoint = Some(writer.checkpoint().await.unwrap());
     }
     writer.abandon().await;
-    let listed = store.list(1).await.unwrap();
-    assert_eq!(listed, ["1/a"], "tails belong to their object");
-    let writer = other.resume("1/a", checkpoint.unwrap()).await.unwrap();
+    let listed = store.list(HOUR).await.unwrap();
+    assert_eq!(listed, [KEY], "tails belong to their object");
+    let writer = other.resume(KEY, checkpoint.unwrap()).await.unwrap();
     let finished = writer.finish(vec![random(7)]).await.unwrap();
     assert_eq!(finished.size, (12 << 20) + 7);
-    has_only(&client, &settings, &["1/a"]).await;
+    has_only(&client, &settings, &[KEY]).await;
 }
 
 #[tokio::test]
 async fn a_small_object_is_one_request() {
     let (store, client, settings) = store("small").await;
-    let mut writer = store.create("1/a", hasher()).await.unwrap();
+    let mut writer = store.create(KEY, hasher()).await.unwrap();
     let reached = writer.write(vec![random(8 << 19)]).await.unwrap();
     assert!(reached.is_none());
     has_only(&client, &settings, &[]).await;
     writer.finish(vec![random(5)]).await.unwrap();
-    has_only(&client, &settings, &["1/a"]).await;
+    has_only(&client, &settings, &[KEY]).await;
 }
 
 #[tokio::test]
 async fn a_presigned_url_gives_the_bytes() {
     let (store, _client, settings) = store("presigned").await;
     let bytes = random(70_000);
-    let writer = store.create("1/a", hasher()).await.unwrap();
+    let writer = store.create(KEY, hasher()).await.unwrap();
     writer.finish(vec![bytes.clone()]).await.unwrap();
     let lasts = Duration::from_secs(60);
-    let url = store.presigned("1/a", lasts).await.unwrap().unwrap();
+    let url = store.presigned(KEY, lasts).await.unwrap().unwrap();
     let target = url.strip_prefix(&settings.endpoint).unwrap();
     let host = settings.endpoint.strip_prefix("http://").unwrap();
     let mut socket = tokio::net::TcpStream::connect(host).await.unwrap();
@@ -209,7 +212,7 @@ async fn memory_is_given_back_when_a_part_is_uploaded() {
     let pushes = (0..4).map(|n| {
         let store = store.clone();
         tokio::spawn(async move {
-            let key = format!("1/{n}");
+            let key = format!("{HOUR}/{n:040x}");
             let mut writer = store.create(&key, hasher()).await.unwrap();
             for _ in 0..25 {
                 writer.write(vec![random(1 << 20)]).await.unwrap();
@@ -225,12 +228,12 @@ async fn memory_is_given_back_when_a_part_is_uploaded() {
 #[tokio::test]
 async fn an_object_that_vanishes_fails_its_readers() {
     let (store, client, settings) = store("vanish").await;
-    let writer = store.create("1/a", hasher()).await.unwrap();
+    let writer = store.create(KEY, hasher()).await.unwrap();
     writer.finish(vec![random(1 << 20)]).await.unwrap();
     let delete = client.delete_object().bucket(&settings.bucket);
-    let path = format!("{}/1/a", settings.prefix);
+    let path = format!("{}/{KEY}", settings.prefix);
     delete.key(path).send().await.unwrap();
-    let read = store.read("1/a", 0..1 << 20).await.err();
+    let read = store.read(KEY, 0..1 << 20).await.err();
     assert!(matches!(read, Some(Error::Missing(_))), "{read:?}");
 }
 
@@ -239,8 +242,10 @@ async fn an_object_that_vanishes_fails_its_readers() {
 async fn long_lists_are_paged_through() {
     const OBJECTS: usize = 1_050;
     let (store, client, settings) = store("pages").await;
-    let keys: Vec<String> = (0..OBJECTS).map(|n| format!("1/{n:040x}")).collect();
-    let unfinished: Vec<String> = (0..OBJECTS).map(|n| format!("2/{n:040x}")).collect();
+    let keys: Vec<String> = (0..OBJECTS).map(|n| format!("{HOUR}/{n:040x}")).collect();
+    let unfinished: Vec<String> = (0..OBJECTS)
+        .map(|n| format!("{}/{n:040x}", HOUR + 1))
+        .collect();
     let finish = |key: String| {
         let store = store.clone();
         async move {
@@ -258,10 +263,10 @@ async fn long_lists_are_paged_through() {
         .map(begin)
         .buffer_unordered(16);
     let begun: Vec<_> = begun.try_collect().await.unwrap();
-    assert_eq!(store.hours().await.unwrap(), [1, 2]);
-    assert!(store.list(1).await.unwrap() == keys);
-    assert!(store.list(2).await.unwrap() == unfinished);
-    store.delete(&keys).await.unwrap();
+    assert_eq!(store.hours().await.unwrap(), [HOUR, HOUR + 1]);
+    assert!(store.list(HOUR).await.unwrap() == keys);
+    assert!(store.list(HOUR + 1).await.unwrap() == unfinished);
+    assert!(store.delete(&keys).await.unwrap().is_empty());
     // The server looks at all uploads to find those of one key: this is faster than discarding them.
     for upload in begun {
         let abort = client.abort_multipart_upload().bucket(&settings.bucket);

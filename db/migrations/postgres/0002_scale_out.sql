@@ -52,3 +52,13 @@ create table lease (
     holder text collate "C" not null,
     until bigint not null
 );
+
+-- The blob stores of this installation; each carries the same ids in gantry-store.json at its root. One store
+-- at a time is being claimed, and one is current.
+create table store_identity (
+    store_id text collate "C" not null primary key,
+    installation_id text collate "C" not null,
+    state text collate "C" not null,
+    claimed_at bigint not null
+);
+create unique index store_identity_claiming on store_identity (state) where state in ('claiming', 'current');

@@ -52,3 +52,13 @@ create table lease (
     holder text not null,
     until integer not null
 ) without rowid;
+
+-- The blob stores of this installation; each carries the same ids in gantry-store.json at its root. One store
+-- at a time is being claimed, and one is current.
+create table store_identity (
+    store_id text not null primary key,
+    installation_id text not null,
+    state text not null,
+    claimed_at integer not null
+) without rowid;
+create unique index store_identity_claiming on store_identity (state) where state in ('claiming', 'current');

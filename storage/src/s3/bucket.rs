@@ -4,19 +4,21 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, ServerSideEncryption};
+use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use tracing::instrument;
 
 use super::client::Clients;
-use super::error::{failed, of_bucket};
+use super::error::{failed, of_bucket, unavailable};
 use super::part::Pieces;
 use super::settings::{Settings, Sse};
 use super::state::Part;
-use crate::{Error, Result};
+use crate::{Error, Existing, Result};
 
 /// A bucket, or a folder in one.
 #[derive(Debug)]
@@ -81,6 +83,58 @@ impl Bucket {
             .await
             .map_err(|error| failed("write", key, error))?;
         Ok(())
+    }
+
+    /// A small object; `None` where there is none.
+    pub(super) async fn get_small(&self, key: &str, most: u64) -> Result<Option<Bytes>> {
+        let get = self.clients.small.get_object().bucket(&self.name);
+        let get = get
+            .key(self.path(key))
+            .range(format!("bytes=0-{}", most - 1));
+        let answer = match get.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return match failed("read", key, error) {
+                    Error::Missing(_) => Ok(None),
+                    error => Err(error),
+                };
+            }
+        };
+        let body = answer.body.collect().await;
+        let body = body.map_err(|error| unavailable("read", key.to_owned(), error.into()))?;
+        Ok(Some(body.into_bytes()))
+    }
+
+    /// Writes a small object. Where one is to be kept that is there already, the server is asked to look; one
+    /// that does not know how to is left to write over it.
+    pub(super) async fn put_small(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        existing: Existing,
+    ) -> Result<()> {
+        let put = |condition: Option<&str>| {
+            let put = self.clients.small.put_object().bucket(&self.name);
+            put.key(self.path(key))
+                .set_server_side_encryption(self.sse.clone())
+                .set_ssekms_key_id(self.sse_key.clone())
+                .set_if_none_match(condition.map(str::to_owned))
+                .body(bytes.clone().into())
+                .send()
+        };
+        let condition = (existing == Existing::Kept).then_some("*");
+        let Err(error) = put(condition).await else {
+            return Ok(());
+        };
+        match (error.code(), condition) {
+            (Some("PreconditionFailed" | "ConditionalRequestConflict"), Some(_)) => Ok(()),
+            (Some("NotImplemented"), Some(_)) => {
+                let written = put(None).await;
+                written.map_err(|error| failed("write", key, error))?;
+                Ok(())
+            }
+            _ => Err(failed("write", key, error)),
+        }
     }
 
     /// The bytes within a range, which is not empty; exactly those, or an error.

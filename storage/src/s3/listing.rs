@@ -12,7 +12,7 @@ use futures_util::{TryStreamExt as _, stream};
 use super::bucket::{Bucket, refused};
 use super::error::failed;
 use super::tail;
-use crate::{Error, Result, Walk};
+use crate::{Error, NotDeleted, Result, Walk};
 
 /// Objects that one request removes.
 const REMOVED_AT_ONCE: usize = 1_000;
@@ -45,6 +45,24 @@ struct Found {
     keys: Vec<String>,
     uploads: Vec<Upload>,
     folders: Vec<String>,
+}
+
+/// The first failure as the failure of all.
+fn first_of(not_deleted: Vec<NotDeleted>) -> Result<()> {
+    match not_deleted.into_iter().next() {
+        None => Ok(()),
+        Some((_, error)) => Err(error),
+    }
+}
+
+/// A request that was refused as a whole: each of its objects stays. An outage is no refusal.
+fn all_refused(keys: &[String], error: Error) -> Result<Vec<NotDeleted>> {
+    let Error::Failed { source, .. } = error else {
+        return Err(error);
+    };
+    let cause = source.to_string();
+    let refuse = |key: &String| (key.clone(), refused("delete", key, cause.clone()));
+    Ok(keys.iter().map(refuse).collect())
 }
 
 /// Where the next page begins.
@@ -86,7 +104,7 @@ impl Bucket {
             .keys
             .iter()
             .chain(uploads)
-            .map(|key| tail::object(key))
+            .filter_map(|key| tail::own_object(key))
             .collect();
         Ok(keys.into_iter().map(str::to_owned).collect())
     }
@@ -98,7 +116,8 @@ impl Bucket {
         // Not every server knows folders of uploads.
         let hours: BTreeSet<i64> = uploads
             .chain(&found.folders)
-            .filter_map(|key| crate::key::hour(key))
+            .filter_map(|path| path.split_once('/'))
+            .filter_map(|(folder, _)| crate::key::hour_of_folder(folder))
             .collect();
         Ok(hours.into_iter().collect())
     }
@@ -109,25 +128,35 @@ impl Bucket {
         let list = self.clients.small.list_objects_v2().bucket(&self.name);
         let page = list.prefix(self.path(&folder)).max_keys(2).send().await;
         let page = page.map_err(|error| failed("list", &folder, error))?;
-        let mut found = Found::default();
-        self.note_objects(&page, &mut found);
+        let own = self.path(&folder);
         // Nobody knows what every server takes the name of a folder for.
-        if found.keys.is_empty() {
-            self.delete(&[folder]).await?;
+        let is_empty = page
+            .contents()
+            .iter()
+            .all(|object| object.key() == Some(&*own));
+        if is_empty {
+            self.delete_one(&folder).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn delete(&self, keys: &[String]) -> Result<()> {
+    /// Removes what a key names.
+    pub(super) async fn delete_one(&self, key: &str) -> Result<()> {
+        first_of(self.delete(&[key.to_owned()]).await?)
+    }
+
+    /// Removes objects; those that could not be removed.
+    pub(super) async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
+        let mut not_deleted = Vec::new();
         for keys in keys.chunks(REMOVED_AT_ONCE) {
-            self.delete_some(keys).await?;
+            not_deleted.extend(self.delete_some(keys).await?);
         }
-        Ok(())
+        Ok(not_deleted)
     }
 
-    async fn delete_some(&self, keys: &[String]) -> Result<()> {
+    async fn delete_some(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
         let Some(first) = keys.first() else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let named = |key: &String| ObjectIdentifier::builder().key(self.path(key)).build();
         let objects: Result<Vec<_>, _> = keys.iter().map(named).collect();
@@ -140,17 +169,27 @@ impl Bucket {
             })
             .map_err(|error| refused("delete", first, error))?;
         let request = self.clients.large.delete_objects().bucket(&self.name);
-        let answer = request.delete(delete).send().await;
-        let answer = answer.map_err(|error| failed("delete", first, error))?;
-        let mut errors = answer.errors().iter();
-        match errors.find(|error| error.code() != Some("NoSuchKey")) {
-            None => Ok(()),
-            Some(error) => {
-                let key = error.key().and_then(|path| path.strip_prefix(&self.prefix));
-                let cause = error.message().or(error.code()).unwrap_or("refused");
-                Err(refused("delete", key.unwrap_or(first), cause))
-            }
-        }
+        let answer = match request.delete(delete).send().await {
+            Ok(answer) => answer,
+            Err(error) => return all_refused(keys, failed("delete", first, error)),
+        };
+        let refusals = answer.errors().iter();
+        let refusals = refusals.filter(|error| error.code() != Some("NoSuchKey"));
+        Ok(refusals
+            .map(|error| self.not_deleted(first, error))
+            .collect())
+    }
+
+    /// An object that the server refuses to remove.
+    fn not_deleted(&self, first: &str, error: &aws_sdk_s3::types::Error) -> NotDeleted {
+        let key = error.key().and_then(|path| path.strip_prefix(&self.prefix));
+        let key = key.unwrap_or(first).to_owned();
+        let cause = match (error.code(), error.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (code, message) => code.or(message).unwrap_or("refused").to_owned(),
+        };
+        let error = refused("delete", &key, cause);
+        (key, error)
     }
 
     /// Removes all that there is of an object.
@@ -163,8 +202,8 @@ impl Bucket {
             }
         }
         let mut keys = found.keys;
-        keys.retain(|found| tail::object(found) == key);
-        self.delete(&keys).await
+        keys.retain(|found| found == key || tail::is_of(found, key));
+        first_of(self.delete(&keys).await?)
     }
 
     async fn abort(&self, upload: &Upload) -> Result<()> {
@@ -194,7 +233,7 @@ impl Bucket {
     /// Removes tails that are not needed any more. What stays is found by [`Self::discard`].
     pub(super) async fn remove_tails(&self, key: &str, names: &[String]) {
         let tails: Vec<String> = names.iter().map(|name| tail::key(key, name)).collect();
-        if let Err(error) = self.delete(&tails).await {
+        if let Err(error) = self.delete(&tails).await.and_then(first_of) {
             tracing::warn!(object.key = key, %error, "a tail of an upload stays in the bucket");
         }
     }
@@ -205,7 +244,8 @@ impl Bucket {
             let mut found = Found::default();
             self.find_objects(&tail::key(key, ""), Depth::All, &mut found)
                 .await?;
-            self.delete(&found.keys).await
+            found.keys.retain(|found| tail::is_of(found, key));
+            first_of(self.delete(&found.keys).await?)
         };
         if let Err(error) = removed.await {
             tracing::warn!(object.key = key, %error, "tails of an upload may stay in the bucket");

@@ -23,9 +23,20 @@ pub(super) fn key(object: &str, name: &str) -> String {
     format!("{object}{MARK}{name}")
 }
 
-/// The key of the object that a key, of an object or of a tail, belongs to.
-pub(super) fn object(key: &str) -> &str {
-    key.split_once(MARK).map_or(key, |(object, _)| object)
+/// True if a key is that of a tail of this object.
+pub(super) fn is_of(key: &str, object: &str) -> bool {
+    key.strip_prefix(object)
+        .and_then(|rest| rest.strip_prefix(MARK))
+        .is_some_and(|name| crate::key::is_hex(name, crate::key::TAIL_DIGITS))
+}
+
+/// The key of the object of Gantry's own that a key, of an object or of a tail, belongs to.
+pub(super) fn own_object(key: &str) -> Option<&str> {
+    let object = match key.rsplit_once(MARK) {
+        Some((object, _)) if is_of(key, object) => object,
+        _ => key,
+    };
+    crate::key::is_own(object).then_some(object)
 }
 
 #[cfg(test)]
@@ -36,7 +47,12 @@ mod tests {
     fn a_tail_belongs_to_its_object() {
         let name = random().unwrap();
         assert_eq!(name.len(), 8);
-        assert_eq!(object(&key("472222/0a1b", &name)), "472222/0a1b");
-        assert_eq!(object("472222/0a1b"), "472222/0a1b");
+        let object = format!("472222/{}", "0a".repeat(20));
+        assert_eq!(own_object(&key(&object, &name)), Some(&*object));
+        assert_eq!(own_object(&object), Some(&*object));
+        assert!(is_of(&key("docker/blob/data", &name), "docker/blob/data"));
+        assert!(!is_of("docker/blob/data.txt", "docker/blob/data"));
+        assert_eq!(own_object(&format!("{object}.txt")), None);
+        assert_eq!(own_object("2024/report.pdf"), None);
     }
 }

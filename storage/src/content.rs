@@ -1,0 +1,96 @@
+//! What can be asked of any store beyond its contract: the digest of an object, and what lies in a store
+//! besides Gantry's own objects.
+
+use futures_util::TryStreamExt as _;
+use model::{Algorithm, Digest, Hasher};
+
+use crate::{BlobStore, PROBE, Result, identity, key};
+
+/// Bytes that are hashed at once.
+const PIECE: usize = 1 << 20;
+
+/// Reads the first `size` bytes of an object and hashes them.
+///
+/// # Errors
+/// [`crate::Error::Missing`] or [`crate::Error::Truncated`] where they are not there.
+pub async fn digest(
+    store: &dyn BlobStore,
+    key: &str,
+    size: u64,
+    algorithm: Algorithm,
+) -> Result<Digest> {
+    let mut chunks = store.read(key, 0..size).await?;
+    let (mut hasher, mut piece, mut held) = (Hasher::new(algorithm), Vec::new(), 0);
+    while let Some(bytes) = chunks.try_next().await? {
+        held += bytes.len();
+        piece.push(bytes);
+        if held >= PIECE {
+            (hasher, piece) = hashed(hasher, piece).await;
+            held = 0;
+        }
+    }
+    let (hasher, _) = hashed(hasher, piece).await;
+    Ok(hasher.finish())
+}
+
+/// Hashes a piece off the async threads; gives the emptied piece back.
+async fn hashed(mut hasher: Hasher, piece: Vec<bytes::Bytes>) -> (Hasher, Vec<bytes::Bytes>) {
+    let work = move || {
+        piece.iter().for_each(|bytes| hasher.update(bytes));
+        (hasher, Vec::new())
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // Hashing does not panic, and nobody aborts it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// True if at least one of Gantry's own objects is there, finished or not.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn holds_objects(store: &dyn BlobStore) -> Result<bool> {
+    for hour in store.hours().await? {
+        if !store.list(hour).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Objects below a store's root that are not Gantry's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// How many there are.
+    pub count: u64,
+    /// Names of the first ones that were found.
+    pub names: Vec<String>,
+}
+
+/// Counts what is not Gantry's own, and gives the names of at most `names` of it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn foreign(store: &dyn BlobStore, names: usize) -> Result<Foreign> {
+    let mut walk = store.walk("").await?;
+    let mut found = Foreign::default();
+    while let Some((key, _)) = walk.try_next().await? {
+        if is_ours(&key) {
+            continue;
+        }
+        found.count += 1;
+        if found.names.len() < names {
+            found.names.push(key);
+        }
+    }
+    Ok(found)
+}
+
+/// True for objects, what is left of unfinished ones, the identity and traces of a probe.
+fn is_ours(path: &str) -> bool {
+    key::is_own(path)
+        || key::of_part(path).is_some_and(key::is_own)
+        || path.starts_with(identity::KEY)
+        || path.starts_with(PROBE)
+}

@@ -1,0 +1,51 @@
+//! A writer of another process holds the file open and may write into it until it learns, at its next
+//! checkpoint, that its session was taken over. The finished bytes are therefore copied into a file of their
+//! own, hashed there, and given the name: what the other one still writes goes into a file without a name.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::path::Path;
+
+use model::Hasher;
+
+use super::sync_folder;
+use crate::Finished;
+
+/// Bytes that are hashed at once.
+const PIECE: usize = 1 << 20;
+
+/// Puts a copy of the first bytes of a file into its place, durably; what the copy is, or `None` where there
+/// are fewer bytes.
+pub(super) fn detach(path: &Path, copy: &Path, finished: Finished) -> io::Result<Option<Finished>> {
+    let from = File::open(path)?;
+    let mut to = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(copy)?;
+    // Where the file system can, this shares blocks until one side changes them.
+    let copied = io::copy(&mut from.take(finished.size), &mut to)?;
+    if copied < finished.size {
+        std::fs::remove_file(copy)?;
+        return Ok(None);
+    }
+    let digest = {
+        to.rewind()?;
+        let mut hasher = Hasher::new(finished.digest.algorithm());
+        let mut piece = vec![0; PIECE];
+        loop {
+            match to.read(&mut piece)? {
+                0 => break hasher.finish(),
+                length => hasher.update(&piece[..length]),
+            }
+        }
+    };
+    to.sync_all()?;
+    std::fs::rename(copy, path)?;
+    path.parent().map_or(Ok(()), sync_folder)?;
+    Ok(Some(Finished {
+        size: finished.size,
+        digest,
+    }))
+}

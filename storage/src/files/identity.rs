@@ -1,0 +1,65 @@
+//! The identity of a folder: a file that appears whole or not at all.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use super::sync_folder;
+use crate::identity::{KEY, LONGEST};
+use crate::{Error, Existing, Result};
+
+/// What tells files of this process from those of others.
+pub(super) fn suffix() -> Result<String> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Failed {
+        action: "name",
+        key: KEY.to_owned(),
+        source: io::Error::other("the system gives no random bytes"),
+    })?;
+    Ok(hex::encode(bytes))
+}
+
+/// What is there; `None` where nothing is.
+pub(super) fn read(folder: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(folder.join(KEY)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
+/// Writes it beside its place, syncs it and gives it the name.
+pub(super) fn put(folder: &Path, spare: &str, text: &[u8], existing: Existing) -> io::Result<()> {
+    let (place, spare) = (folder.join(KEY), folder.join(format!("{KEY}.{spare}")));
+    write(&spare, text)?;
+    let named = match existing {
+        Existing::Replaced => std::fs::rename(&spare, &place),
+        Existing::Kept => name(&spare, &place, text),
+    };
+    // Renaming has taken it away.
+    let _ = std::fs::remove_file(&spare);
+    named?;
+    sync_folder(folder)
+}
+
+/// Gives a file a second name, unless that is taken. Where the file system has no second names, the file is
+/// written a second time.
+fn name(spare: &Path, place: &Path, text: &[u8]) -> io::Result<()> {
+    let named = match std::fs::hard_link(spare, place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write(place, text),
+        named => named,
+    };
+    match named {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        named => named,
+    }
+}
+
+/// Writes a new file, durably but for its name.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}

@@ -1,0 +1,97 @@
+//! The identity of a store: a small object at its root that ties it to one installation, so that no other
+//! database takes the objects in it for garbage. Who compares it with the database is `jobs::identity`.
+
+use std::io;
+
+use model::{InstallationId, StoreId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The key of the identity.
+pub const KEY: &str = "gantry-store.json";
+
+/// The newest form of the identity that this program reads and writes.
+const FORMAT: u32 = 1;
+/// Bytes that an identity has at most.
+pub(crate) const LONGEST: u64 = 64 << 10;
+
+/// Which store this is, and whose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    format: u32,
+    /// The installation whose blobs the store holds.
+    pub installation: InstallationId,
+    /// The store itself.
+    pub store: StoreId,
+    /// When it was given this identity, for people who read it.
+    pub made_at: String,
+}
+
+/// True if an identity is written over the one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is kept.
+    Kept,
+    /// It is replaced.
+    Replaced,
+}
+
+impl Identity {
+    /// The identity of a store of an installation.
+    pub const fn new(installation: InstallationId, store: StoreId, made_at: String) -> Self {
+        Self {
+            format: FORMAT,
+            installation,
+            store,
+            made_at,
+        }
+    }
+
+    /// True if both name the same store of the same installation.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.installation, self.store) == (other.installation, other.store)
+    }
+
+    pub(crate) fn text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("strings and numbers are JSON");
+        text.push(b'\n');
+        text
+    }
+
+    pub(crate) fn parse(text: &[u8]) -> Result<Self> {
+        let unreadable = |why: crate::Cause| Error::Failed {
+            action: "read",
+            key: KEY.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidData, why),
+        };
+        let identity: Self =
+            serde_json::from_slice(text).map_err(|error| unreadable(error.into()))?;
+        if identity.format > FORMAT {
+            return Err(unreadable("a newer version of Gantry wrote it".into()));
+        }
+        Ok(identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_read_as_it_was_written() {
+        let made_at = "2026-01-02T03:04:05.678Z".to_owned();
+        let identity = Identity::new(
+            InstallationId::new([1; 16]),
+            StoreId::new([2; 16]),
+            made_at.clone(),
+        );
+        assert_eq!(Identity::parse(&identity.text()).unwrap(), identity);
+        let newer = Identity {
+            format: FORMAT + 1,
+            ..identity
+        };
+        assert!(Identity::parse(&newer.text()).is_err());
+        assert!(Identity::parse(b"{").is_err());
+    }
+}
