@@ -165,10 +165,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         certificate: certificate.clone(),
         config,
     });
-    let gc = jobs::gc::Settings {
-        hold: Duration::from_secs(app.config.gc.hold_secs),
-        blobs_per_minute: app.config.gc.blobs_per_minute,
-    };
+    let gc = gc_settings(&app.config);
     let alone = start == Start::Fresh && app.config.database.url.is_empty();
     let jobs = Jobs {
         db,
@@ -191,7 +188,16 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     })
 }
 
-fn registry(
+/// How garbage is collected.
+pub(crate) fn gc_settings(config: &Config) -> jobs::gc::Settings {
+    jobs::gc::Settings {
+        hold: Duration::from_secs(config.gc.hold_secs),
+        blobs_per_minute: config.gc.blobs_per_minute,
+    }
+}
+
+/// The registry on an open database and store.
+pub(crate) fn registry(
     config: &Config,
     db: &Db,
     clock: &Arc<dyn Clock>,

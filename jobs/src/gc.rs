@@ -102,6 +102,12 @@ impl Jobs {
         collected
     }
 
+    /// Collects all that is due without a bound, paused or not.
+    pub(crate) async fn collect_unbounded(&self) -> Result<()> {
+        while self.collect_in_turns(0).await? {}
+        self.add_refunds().await
+    }
+
     async fn collect_in_spells(&self) -> Result<()> {
         loop {
             let control = control(&self.db).await?;

@@ -8,6 +8,7 @@ pub mod gc;
 pub mod import;
 pub mod login_failures;
 pub mod moving;
+mod once;
 pub mod sweep;
 mod untagged;
 pub mod upload_expiry;
@@ -182,7 +183,7 @@ impl Jobs {
     }
 
     /// Lets another process go on at once.
-    async fn step_down(&self) -> Result<()> {
+    pub(crate) async fn step_down(&self) -> Result<()> {
         if !self.db.is_shared() {
             return Ok(());
         }

@@ -17,12 +17,17 @@ impl Jobs {
     /// # Errors
     /// When the database fails; the rest is looked at the next time.
     pub async fn delete_untagged(&self) -> Result<()> {
+        if crate::gc::control(&self.db).await?.paused {
+            return Ok(());
+        }
+        self.delete_untagged_now().await
+    }
+
+    /// As [`Jobs::delete_untagged`], paused or not.
+    pub(crate) async fn delete_untagged_now(&self) -> Result<()> {
         let mut tx = self.db.reader().await?;
         let policies = untagged::policies(&mut tx).await?;
         drop(tx);
-        if policies.is_empty() || crate::gc::control(&self.db).await?.paused {
-            return Ok(());
-        }
         for (project, secs) in policies {
             if !self.leads("untagged").await? {
                 return Ok(());

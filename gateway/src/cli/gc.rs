@@ -1,18 +1,28 @@
 //! `gantry gc`: steering the garbage collection, which runs in the serving processes.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use auth::identity::Identity;
 use clap::Subcommand;
+use db::audit::recorder::Recorder;
 use db::gc::outlook;
+use jobs::Jobs;
 use jobs::gc::{Control, control, steer};
+use model::{Clock, SystemClock};
 
 use super::local::Local;
 use super::print;
+use crate::{bootstrap, serve};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// What is due, what waits to be deleted, and how the collection is steered. Changes nothing: a dry run.
     Status,
+    /// Collect all that is due once, in this process, even while the collection is paused: to collect at chosen
+    /// times only.
+    Run,
     /// Collect nothing until `resume`.
     Pause,
     /// Collect again.
@@ -32,6 +42,7 @@ impl Command {
                 status(local, steered).await?;
                 return Ok(ExitCode::SUCCESS);
             }
+            Self::Run => return run_once(local).await,
             Self::Pause => steered.paused = true,
             Self::Resume => steered.paused = false,
             Self::Rate { blobs_per_minute } => steered.blobs_per_minute = Some(blobs_per_minute),
@@ -50,6 +61,52 @@ impl Command {
         print("all processes follow within a second");
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn run_once(local: &Local) -> anyhow::Result<ExitCode> {
+    let jobs = jobs(local).await?;
+    if !jobs.collect_once().await? {
+        print("another process is collecting: nothing was done here");
+        return Ok(ExitCode::FAILURE);
+    }
+    let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    print(&format!(
+        "{} links removed, {} blobs given up, {} objects and {} bytes deleted",
+        done(&jobs.progress.links),
+        done(&jobs.progress.condemned),
+        done(&jobs.progress.deleted),
+        done(&jobs.progress.freed)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The jobs of this process, none of which runs by itself.
+async fn jobs(local: &Local) -> anyhow::Result<Jobs> {
+    let Local { config, db, master } = local;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = bootstrap::store(config).await?;
+    let audit = Arc::new(Recorder::default());
+    let keys = bootstrap::token_keys(db, master).await?;
+    let identity = Identity::new(
+        db.clone(),
+        clock.clone(),
+        audit.clone(),
+        keys,
+        config.auth.token_secs,
+    );
+    Ok(Jobs {
+        db: db.clone(),
+        registry: Arc::new(serve::registry(config, db, &clock, master, store)),
+        identity: Arc::new(identity),
+        heard: Arc::default(),
+        audit,
+        master: master.clone(),
+        clock,
+        gc: serve::gc_settings(config),
+        progress: Arc::default(),
+        horizon: Arc::default(),
+        alone: false,
+    })
 }
 
 async fn status(local: &Local, steered: Control) -> anyhow::Result<()> {

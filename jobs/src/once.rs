@@ -1,0 +1,48 @@
+//! One pass over all that is due, outside the serving processes: `gantry gc run`.
+
+use std::time::{Duration, Instant};
+
+use crate::{Jobs, Result};
+
+/// The leases of the jobs that a pass does in place of the serving processes.
+const LEASES: [&str; 2] = ["gc", "untagged"];
+/// How long a pass waits for a lease; a process that paused keeps its own for a shorter time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it asks again.
+const RETRY: Duration = Duration::from_millis(200);
+
+impl Jobs {
+    /// Ends uploads whose time is over, deletes untagged manifests that are due, and collects garbage, whether
+    /// the collection is paused or not. False where another process is collecting.
+    ///
+    /// # Errors
+    /// When the database or the store fails; the rest is collected the next time.
+    pub async fn collect_once(&self) -> Result<bool> {
+        let collected = self.collect_as_leader().await;
+        self.step_down().await?;
+        collected
+    }
+
+    async fn collect_as_leader(&self) -> Result<bool> {
+        for lease in LEASES {
+            if !self.lead_within(lease, PATIENCE).await? {
+                return Ok(false);
+            }
+        }
+        self.expire_uploads().await?;
+        self.delete_untagged_now().await?;
+        self.collect_unbounded().await?;
+        Ok(true)
+    }
+
+    async fn lead_within(&self, lease: &'static str, patience: Duration) -> Result<bool> {
+        let deadline = Instant::now() + patience;
+        while !self.leads(lease).await? {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        Ok(true)
+    }
+}
