@@ -9,6 +9,7 @@ mod drain;
 mod failover;
 mod faults;
 mod import;
+mod machine;
 mod memory;
 mod power;
 mod race;
@@ -45,7 +46,7 @@ const REPLICA_NEEDS: [Need; 2] = [
 ];
 
 const HELP: &str = "usage: cargo xtask soak [TEST]... [--short] [--rounds N] [--minutes N] [--on TOPOLOGY] [--seed N]
-                        [--fault TEXT] [--gantry BINARY] [--folder DIR] [--no-install]
+                        [--steps N] [--from STEP] [--fault TEXT] [--gantry BINARY] [--folder DIR] [--no-install]
 tests (default: all)
   crash    kill -9 at random moments while 8 clients push and delete (300 rounds)
   power    the same with the disk cut off without a flush; root only (50 rounds)
@@ -61,10 +62,13 @@ tests (default: all)
            deletions seen from the other replica. Not part of --short unless named
   import   what docker pushed to a docker-registry, folder and bucket, is taken over in place (10,000 tags). Not
            part of --short unless named; --on files is the folder, --on replicas the bucket
+  machine  random steps of everything there is, compared with a model (200,000 on each topology); says how far it
+           came, and goes on with the same --seed and --from STEP. Not part of --short unless named
   faults   store, database, disk and client fail in many ways; writes docs/faults.md; root only
   --short  a few small rounds that check correctness only
   --fault TEXT only the faults whose line holds this text; no document is written then
   --minutes N  how long race takes on each topology
+  --steps N --from STEP  how many steps machine goes on each topology, and from which on
   --folder where the data goes (default: the system's temporary folder; memory needs 34 GiB)";
 
 /// What all tests share.
@@ -72,6 +76,9 @@ pub(crate) struct Soak {
     short: bool,
     rounds: Option<u32>,
     minutes: Option<u32>,
+    steps: Option<u64>,
+    /// The step that random walks go on from.
+    from: u64,
     topologies: Vec<Topology>,
     /// A text that faults have to hold to be done.
     fault: String,
@@ -96,11 +103,12 @@ const TESTS: &[(&str, Test)] = &[
     ("race", race::run),
     ("failover", failover::run),
     ("import", import::run),
+    ("machine", machine::run),
     ("faults", faults::run),
 ];
 
 /// What `--short` leaves out unless it is named: it takes longer than the others.
-const NAMED_ONLY: &[&str] = &["failover", "import"];
+const NAMED_ONLY: &[&str] = &["failover", "import", "machine"];
 
 /// Runs the chosen tests, all of them even if one fails.
 ///
@@ -110,6 +118,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let (mut chosen, mut short, mut rounds, mut seed, mut gantry, mut parent) =
         (Vec::new(), false, None, None, None, std::env::temp_dir());
     let (mut minutes, mut topologies, mut fault) = (None, Vec::new(), String::new());
+    let (mut steps, mut from) = (None, 0);
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
@@ -123,6 +132,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             "--minutes" => {
                 minutes = Some(value()?.parse().map_err(|e| format!("--minutes: {e}"))?);
             }
+            "--steps" => steps = Some(value()?.parse().map_err(|e| format!("--steps: {e}"))?),
+            "--from" => from = value()?.parse().map_err(|e| format!("--from: {e}"))?,
             "--on" => topologies.push(value()?.parse()?),
             "--fault" => fault = value()?,
             "--no-install" => {}
@@ -153,6 +164,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         short,
         rounds,
         minutes,
+        steps,
+        from,
         topologies,
         fault,
         mode: Mode::of(args),

@@ -373,6 +373,7 @@ fn cargo_test(tally: &mut Tally, setting: &Setting) {
             .env("GANTRY_BIN", &setting.binary)
             .env("GANTRY_TEST_POSTGRES", postgres.url())
             .env("GANTRY_TEST_S3", seaweed.test_url())
+            .env("GANTRY_TEST_WEED", SEAWEEDFS.path())
             .show()
             .map(|()| String::new())
     });

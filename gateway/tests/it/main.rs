@@ -17,6 +17,7 @@ mod forwarded;
 mod garbage;
 mod import;
 mod limits;
+mod machine;
 mod metrics;
 mod permissions;
 mod push_pull;

@@ -89,6 +89,11 @@ impl Client {
         }
     }
 
+    /// A client of plain HTTP on a port of this machine.
+    pub(crate) fn plain(port: u16) -> Self {
+        Self::new(port, Path::new(""), Credential::None).speaking(Protocol::Plain)
+    }
+
     pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::client::{Answer, Client, Credential, Protocol};
+use super::client::{Answer, Client, Credential};
 use super::eventually;
 use super::raw::Raw;
 
@@ -121,7 +121,7 @@ impl Server {
 
     /// A client of plain HTTP on any port.
     pub(crate) fn plain(&self, port: u16) -> Client {
-        Client::new(port, Path::new(""), Credential::None).speaking(Protocol::Plain)
+        Client::plain(port)
     }
 
     /// A TLS connection on which a test writes what it wants, HTTP or not.
