@@ -28,6 +28,7 @@ use db::Db;
 use model::Clock;
 
 pub use crate::error::Error;
+pub use crate::quota::check_quota;
 pub use crate::route::{Needs, ROUTES, Route, router};
 pub use crate::user::profile::{check_profile, check_username};
 

@@ -73,28 +73,29 @@ impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
     }
 }
 
-async fn view(tx: &mut Tx, project: &Project) -> Result<View, db::Error> {
-    // The first administrator, as which Gantry makes its own project, is nobody's name in Harbor.
-    let owner_name = match project.owner {
-        AccountId::ADMIN => String::new(),
-        _ => project.owner_name.clone(),
-    };
-    Ok(View {
-        creation_time: project.created_at.to_string(),
-        hard: Storage {
-            storage: project.storage_limit,
-        },
-        id: project.id,
-        reference: Reference {
+impl View {
+    /// The quota of a project that holds `used` bytes.
+    fn new(project: &Project, used: i64) -> Self {
+        // The first administrator, as which Gantry makes its own project, is nobody's name in Harbor.
+        let owner_name = match project.owner {
+            AccountId::ADMIN => String::new(),
+            _ => project.owner_name.clone(),
+        };
+        Self {
+            creation_time: project.created_at.to_string(),
+            hard: Storage {
+                storage: project.storage_limit,
+            },
             id: project.id,
-            name: project.name.to_string(),
-            owner_name,
-        },
-        update_time: project.updated_at.to_string(),
-        used: Storage {
-            storage: quota::used(tx, project.id).await?,
-        },
-    })
+            reference: Reference {
+                id: project.id,
+                name: project.name.to_string(),
+                owner_name,
+            },
+            update_time: project.updated_at.to_string(),
+            used: Storage { storage: used },
+        }
+    }
 }
 
 /// What a list can be sorted by.
@@ -118,10 +119,13 @@ pub(crate) async fn list(
     };
     let mut tx = app.db.reader().await?;
     let (projects, total) = project::list(&mut tx, &filter, order, listing.rows()).await?;
-    let mut views = Vec::with_capacity(projects.len());
-    for project in &projects {
-        views.push(view(&mut tx, project).await?);
-    }
+    let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
+    let used = quota::used_by(&mut tx, &ids).await?;
+    let view = |project: &Project| {
+        let used = used.get(&project.id).copied().unwrap_or_default();
+        View::new(project, used)
+    };
+    let views: Vec<View> = projects.iter().map(view).collect();
     Ok(listing.answer(&views, total))
 }
 
@@ -130,7 +134,8 @@ pub(crate) async fn get(State(app): App, QuotaRef(id): QuotaRef, By(caller): By)
     permit_system(&caller)?;
     let mut tx = app.db.reader().await?;
     let project = find(&mut tx, id).await?;
-    Ok(Json(view(&mut tx, &project).await?))
+    let used = quota::used(&mut tx, id).await?;
+    Ok(Json(View::new(&project, used)))
 }
 
 async fn find(tx: &mut Tx, id: ProjectId) -> Result<Project, Error> {
@@ -149,7 +154,7 @@ pub(crate) async fn update(
     let hard = body.hard.ok_or_else(|| {
         Error::BadRequest("hard: must contain exactly storage, a number of bytes".to_owned())
     })?;
-    let limit = check(hard.storage).map_err(Error::BadRequest)?;
+    let limit = check_quota(hard.storage).map_err(Error::BadRequest)?;
     let now = app.clock.now();
     app.db
         .write(move |tx| {
@@ -168,7 +173,7 @@ pub(crate) async fn update(
 ///
 /// # Errors
 /// Why it may not.
-pub(crate) fn check(limit: i64) -> Result<i64, String> {
+pub fn check_quota(limit: i64) -> Result<i64, String> {
     match limit {
         UNLIMITED | 1..=LARGEST_LIMIT => Ok(limit),
         ..1 => Err(format!(

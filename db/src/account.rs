@@ -178,6 +178,8 @@ pub struct Filter {
     pub sysadmin: Option<bool>,
     /// Made not before the first and not after the second time.
     pub created_within: Option<(Timestamp, Timestamp)>,
+    /// The built-in administrator too, which Harbor's list leaves out.
+    pub with_builtin: bool,
 }
 
 /// In which order accounts are listed.
@@ -202,7 +204,7 @@ pub enum Order {
     IdDescending,
 }
 
-/// Accounts but the built-in administrator, and how many there are in all.
+/// Accounts, and how many there are in all.
 ///
 /// # Errors
 /// When a statement fails.
@@ -242,18 +244,22 @@ pub async fn list(
     ))
 }
 
+/// The lowest id of accounts that somebody made: 1 is the built-in administrator, 2 is reserved.
+const FIRST_MADE: i64 = 3;
+
 /// How many values [`bind`] gives apart from the names.
-const BOUND: usize = 7;
+const BOUND: usize = 8;
 
 /// What a filter asks of the values that [`bind`] gives.
 fn conditions(filter: &Filter) -> String {
-    const FROM: &str = "from account where deleted_at is null and id > 2
+    const FROM: &str = "from account where deleted_at is null
         and ($1 is null or lower(name) like lower($1) escape '\\')
         and ($2 is null or lower(email) like lower($2) escape '\\')
         and ($3 is null or name = $3)
         and ($4 is null or email = $4)
         and ($5 < 0 or sysadmin = $5)
-        and created_at between $6 and $7";
+        and created_at between $6 and $7
+        and id >= $8";
     one_of(FROM, "name", BOUND + 1, filter.names.len())
 }
 
@@ -267,7 +273,8 @@ fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
         .bind(filter.email.as_deref())
         .bind(filter.sysadmin.map_or(-1, i64::from))
         .bind(created.0)
-        .bind(created.1);
+        .bind(created.1)
+        .bind(if filter.with_builtin { 0 } else { FIRST_MADE });
     let names = filter.names.iter().map(String::as_str);
     names.fold(query, Query::bind)
 }

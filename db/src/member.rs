@@ -82,7 +82,25 @@ pub async fn get(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Option
     row.as_ref().map(read).transpose()
 }
 
-/// Members by name, and how many there are in all.
+/// An account's membership of a project.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_account(
+    tx: &mut Tx,
+    project: ProjectId,
+    account: AccountId,
+) -> Result<Option<Member>> {
+    let row = tx
+        .query(concat!(select!(), "and m.account_id = $2"))
+        .bind(project)
+        .bind(account)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Members by name, only the one of this name where one is given, and how many there are of these.
 ///
 /// # Errors
 /// When a statement fails.
@@ -104,8 +122,12 @@ pub async fn list(
         .all()
         .await?;
     let count = tx
-        .query("select count(*) as total from member where project_id = $1")
+        .query(
+            "select count(*) as total from member m join account a on a.id = m.account_id
+             where m.project_id = $1 and ($2 is null or a.name = $2)",
+        )
         .bind(project)
+        .bind(name)
         .one()
         .await?;
     Ok((

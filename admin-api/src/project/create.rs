@@ -130,7 +130,7 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
 fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
     match asked.filter(|_| caller.bindings.sysadmin) {
         None | Some(0) => Ok(quota::UNLIMITED),
-        Some(bytes) => quota::check(bytes)
+        Some(bytes) => quota::check_quota(bytes)
             .map_err(|reason| Error::BadRequest(format!("bad request: {reason}"))),
     }
 }

@@ -47,6 +47,7 @@ fn filter(listing: &mut Listing) -> Result<Filter, Error> {
         email: email.is,
         sysadmin: listing.query.flag("sysadmin_flag")?,
         created_within: listing.query.time("creation_time")?,
+        with_builtin: false,
     })
 }
 

@@ -92,3 +92,92 @@ async fn nothing_is_sealed_below_an_open_transaction() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_list_shows_what_fits_all_of_its_filter() {
+    on_both("audit_list", async |db| {
+        let (_, team) = team(&db).await;
+        let entries = [
+            ("ann", "create", "artifact", "team/app:v1", Some(team), 1),
+            (
+                "bob",
+                "pull",
+                "artifact",
+                "team/app@sha256:12",
+                Some(team),
+                2,
+            ),
+            ("ann", "delete", "tag", "team/app:v1", Some(team), 3),
+            ("ann", "delete", "repository", "team/app", Some(team), 4),
+            ("bob", "create", "artifact", "team/apple:v1", Some(team), 5),
+            ("bob", "pull", "artifact", "team/app/sub:v11", Some(team), 6),
+            ("ann", "create", "user", "x:v1", None, 7),
+        ];
+        for (who, operation, kind, resource, project, secs) in entries {
+            let entry = audit::NewEntry {
+                at: NOW.plus(Duration::from_secs(secs)),
+                account_name: who.into(),
+                operation,
+                resource_type: kind,
+                project,
+                ..entry(resource)
+            };
+            db.write(move |tx| Box::pin(async move { audit::append(tx, &entry).await }))
+                .await
+                .unwrap();
+        }
+        let mut tx = db.reader().await.unwrap();
+        let mut list = async |filter: audit::Filter, limit: i64| -> Vec<i64> {
+            let listed = audit::list(&mut tx, &filter, limit).await.unwrap();
+            let all_known = listed
+                .iter()
+                .all(|listed| listed.project.is_some() == listed.entry.project_id.is_some());
+            assert!(all_known, "{listed:?}");
+            let secs = |listed: &audit::Listed| (listed.entry.at - NOW.0) / 1_000_000;
+            listed.iter().map(secs).collect()
+        };
+        let all = audit::Filter::default;
+        assert_eq!(list(all(), 3).await, [7, 6, 5]);
+        let ann = || audit::Filter {
+            account: Some("ann".into()),
+            ..all()
+        };
+        assert_eq!(list(ann(), 9).await, [7, 4, 3, 1]);
+        let app = || audit::Filter {
+            repository: Some("team/app".parse().unwrap()),
+            ..all()
+        };
+        assert_eq!(list(app(), 9).await, [4, 3, 2, 1]);
+        let v1 = || audit::Filter {
+            tag: Some("v1".parse().unwrap()),
+            ..all()
+        };
+        assert_eq!(list(v1(), 9).await, [5, 3, 1]);
+        let both = audit::Filter {
+            tag: v1().tag,
+            operation: Some("create".into()),
+            project: Some("team".parse().unwrap()),
+            ..app()
+        };
+        assert_eq!(list(both, 9).await, [1]);
+        let other = audit::Filter {
+            project: Some("other".parse().unwrap()),
+            ..all()
+        };
+        assert!(list(other, 9).await.is_empty());
+        let within = audit::Filter {
+            from: Some(NOW.plus(Duration::from_secs(2))),
+            to: Some(NOW.plus(Duration::from_secs(4))),
+            ..all()
+        };
+        assert_eq!(list(within, 9).await, [3, 2]);
+        let page = audit::list(&mut tx, &ann(), 2).await.unwrap();
+        let older = audit::Filter {
+            before: page.last().map(|listed| listed.entry.id),
+            ..ann()
+        };
+        let older = audit::list(&mut tx, &older, 9).await.unwrap();
+        assert_eq!(older.len(), 2);
+    })
+    .await;
+}

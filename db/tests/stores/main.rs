@@ -12,7 +12,7 @@ mod untagged;
 use std::time::Duration;
 
 use gantry_db::{
-    Age, Db, Error, Location, Tx, account, audit, binding, blob, gc, lease, manifest, member,
+    Age, Db, Error, Location, Tx, account, audit, binding, blob, gc, lease, manifest, member, page,
     project, quota, repository, setting, tag, upload,
 };
 use garbage::{committed, place};
@@ -589,6 +589,90 @@ async fn a_failed_transaction_leaves_nothing_and_spares_its_neighbours() {
         let mut tx = db.reader().await.unwrap();
         assert!(setting::get(&mut tx, "good").await.unwrap().is_some());
         assert!(setting::get(&mut tx, "bad").await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_count_of_members_is_that_of_the_list() {
+    on_both("members", async |db| {
+        let (ann, team) = team(&db).await;
+        db.write(move |tx| {
+            Box::pin(member::add(
+                tx,
+                team,
+                model::AccountId::ADMIN,
+                Role::Guest,
+                NOW,
+            ))
+        })
+        .await
+        .unwrap();
+        let mut tx = db.reader().await.unwrap();
+        for (name, expected) in [(None, 2), (Some("ann"), 1), (Some("nobody"), 0)] {
+            let (members, total) = member::list(&mut tx, team, name, page::Page::ALL)
+                .await
+                .unwrap();
+            assert_eq!(
+                (members.len() as i64, total),
+                (expected, expected),
+                "{name:?}"
+            );
+        }
+        let member = member::of_account(&mut tx, team, ann).await.unwrap();
+        assert_eq!(member.map(|member| member.role), Some(Role::ProjectAdmin));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_built_in_administrator_is_listed_on_request() {
+    on_both("builtin", async |db| {
+        team(&db).await;
+        let mut tx = db.reader().await.unwrap();
+        for (with_builtin, expected) in [(false, &["ann"][..]), (true, &["admin", "ann"])] {
+            let filter = account::Filter {
+                with_builtin,
+                ..account::Filter::default()
+            };
+            let (accounts, total) =
+                account::list(&mut tx, &filter, account::Order::Name, page::Page::ALL)
+                    .await
+                    .unwrap();
+            let names: Vec<&str> = accounts.iter().map(|account| &*account.name).collect();
+            assert_eq!((names, total), (expected.to_vec(), expected.len() as i64));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_several_projects_hold_is_told_at_once() {
+    on_both("used_by", async |db| {
+        let (ann, team) = team(&db).await;
+        let other = db.write(move |tx| {
+            Box::pin(async move {
+                let name = "other".parse().unwrap();
+                let other = project::create(tx, &name, ann, false, 1 << 20, NOW).await?;
+                for (project, bytes) in [(team, 100), (team, 50), (other, 7)] {
+                    let taking = quota::Taking::Shared;
+                    quota::charge(tx, project, bytes, taking).await?.unwrap();
+                }
+                quota::refund(tx, team, 30).await?;
+                Ok::<_, Error>(other)
+            })
+        });
+        let other = other.await.unwrap();
+        let mut tx = db.reader().await.unwrap();
+        let used = quota::used_by(&mut tx, &[team, other]).await.unwrap();
+        assert_eq!(used.len(), 2);
+        for project in [team, other] {
+            let alone = quota::used(&mut tx, project).await.unwrap();
+            assert_eq!(used[&project], alone);
+        }
+        assert_eq!((used[&team], used[&other]), (120, 7));
+        let none = quota::used_by(&mut tx, &[]).await.unwrap();
+        assert!(none.is_empty());
     })
     .await;
 }
