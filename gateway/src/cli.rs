@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 failed or something was found, 2 wrong usage.
+//! The command line. Exit codes: 0 done, 1 failed, refused, or something was found, 2 wrong usage.
 
 mod audit;
 mod backup;
@@ -6,6 +6,9 @@ mod cert;
 mod db;
 mod gc;
 mod local;
+mod out;
+mod parse;
+mod password;
 mod project;
 mod secret;
 mod storage;
@@ -15,8 +18,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
+use self::out::line as print;
 use crate::serve::{Start, serve};
 
 /// Gantry, an enterprise container registry in one process.
@@ -50,7 +55,7 @@ enum Command {
     /// Manage local users.
     #[command(subcommand)]
     User(user::Command),
-    /// Manage projects and their members.
+    /// Manage projects, their members and their quotas.
     #[command(subcommand)]
     Project(project::Command),
     /// Show or renew certificates.
@@ -103,20 +108,31 @@ enum ConfigCommand {
 
 /// Runs the command line.
 pub(crate) fn run() -> ExitCode {
-    let cli = Cli::parse();
-    match execute(cli) {
-        Ok(code) => code,
-        Err(error) => {
-            tell(&error);
-            ExitCode::FAILURE
-        }
-    }
+    let code = match Cli::try_parse() {
+        Ok(cli) => execute(cli).unwrap_or_else(failed),
+        Err(error) => not_a_command(&error),
+    };
+    let written = out::finish().context("cannot write to standard output");
+    written.map_or_else(failed, |()| code)
 }
 
-#[expect(clippy::print_stderr, reason = "the log may not be there yet")]
-fn tell(error: &anyhow::Error) {
-    eprintln!("gantry: {error:#}");
+fn failed(error: anyhow::Error) -> ExitCode {
+    out::error(&error);
+    ExitCode::FAILURE
 }
+
+/// Prints what was asked for in place of a command, such as help, or what is wrong with the arguments.
+fn not_a_command(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if error.use_stderr() {
+        return ExitCode::from(WRONG_USAGE);
+    }
+    out::wrote(printed);
+    ExitCode::SUCCESS
+}
+
+/// The exit code for arguments that make no command.
+const WRONG_USAGE: u8 = 2;
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut config = crate::config::load(cli.common.config.as_deref(), std::env::vars())?;
@@ -143,7 +159,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Show) => {
-            print(toml::to_string(&config)?.trim_end());
+            out::block(&toml::to_string(&config)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::User(command) => local::run(config, async |local| command.run(local).await),
@@ -161,10 +177,4 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Prints a line of a command's answer.
-#[expect(clippy::print_stdout, reason = "commands answer on standard output")]
-fn print(line: &str) {
-    println!("{line}");
 }

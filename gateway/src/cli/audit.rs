@@ -4,21 +4,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Subcommand;
-use db::audit::{self, Entry, chain};
-use model::Timestamp;
+use clap::{Args, Subcommand};
+use db::audit::{self, Filter, Listed, chain};
+use model::{ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::local::Local;
-use super::print;
+use super::out::{self, line};
+use super::parse;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Show the newest entries, newest last.
-    List {
-        /// How many.
-        #[arg(long, default_value_t = 50)]
-        limit: i64,
-    },
+    /// Show the newest entries, the newest last.
+    List(List),
     /// Print all entries as JSON lines, or the head of the chain to be kept elsewhere.
     Export {
         /// Print the head of the chain instead of the entries.
@@ -33,13 +30,47 @@ pub(super) enum Command {
     },
 }
 
+#[derive(Args)]
+pub(super) struct List {
+    /// How many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+    limit: i64,
+    /// Older than this entry: the first number of the page before.
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
+    /// By this user; `anonymous`, or `command line`.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// In this project, also in a deleted one of that name.
+    #[arg(long, value_name = "NAME")]
+    project: Option<ProjectName>,
+    /// On this repository or something in it.
+    #[arg(long, value_name = "PROJECT/REPOSITORY")]
+    repository: Option<RepositoryName>,
+    /// On this tag, of any repository unless one is given.
+    #[arg(long)]
+    tag: Option<Tag>,
+    /// `create`, `update`, `delete`, `pull` or `login`.
+    #[arg(long)]
+    operation: Option<String>,
+    /// From this time on: 2026-01-31 or 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    from: Option<Timestamp>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    to: Option<Timestamp>,
+    /// Print JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Entries that are read at once.
 const BATCH: i64 = 1_000;
 
 impl Command {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         match self {
-            Self::List { limit } => list(local, limit).await,
+            Self::List(list) => list.run(local).await,
             Self::Export { head: false } => export(local).await,
             Self::Export { head: true } => export_head(local).await,
             Self::Verify { head } => verify(local, head).await,
@@ -47,47 +78,86 @@ impl Command {
     }
 }
 
-async fn list(local: &Local, limit: i64) -> anyhow::Result<ExitCode> {
-    let mut tx = local.db.reader().await?;
-    let entries = audit::newest(&mut tx, limit).await?;
-    for entry in entries.iter().rev() {
-        print(&line(entry));
+impl List {
+    async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
+        let filter = Filter {
+            account: self.user,
+            project: self.project,
+            repository: self.repository,
+            tag: self.tag,
+            operation: self.operation,
+            from: self.from,
+            to: self.to,
+            before: self.before,
+        };
+        let mut entries = newest(local, filter, self.limit).await?;
+        entries.reverse();
+        if self.json {
+            out::json_lines(&entries)?;
+        } else {
+            entries.iter().map(describe).for_each(|text| line(&text));
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn line(entry: &Entry) -> String {
-    let at = Timestamp(entry.at);
-    let result = if entry.success { "" } else { " refused" };
-    let times = if entry.times > 1 {
-        format!(" ×{}", entry.times)
-    } else {
-        String::new()
+/// The newest entries, newest first, however many are asked for.
+async fn newest(local: &Local, mut filter: Filter, limit: i64) -> anyhow::Result<Vec<Listed>> {
+    let mut entries: Vec<Listed> = Vec::new();
+    loop {
+        let left = limit - entries.len() as i64;
+        let mut tx = local.db.reader().await?;
+        let page = audit::list(&mut tx, &filter, left.min(BATCH)).await?;
+        drop(tx);
+        let Some(oldest) = page.last() else {
+            return Ok(entries);
+        };
+        filter.before = Some(oldest.entry.id);
+        entries.extend(page);
+    }
+}
+
+fn describe(listed: &Listed) -> String {
+    let Listed { entry, project } = listed;
+    let address = match &*entry.address {
+        "" => "-",
+        address => address,
     };
-    let Entry {
-        account_name,
-        address,
-        operation,
-        resource_type,
-        resource,
-        ..
-    } = entry;
-    format!("{at} {account_name} {address} {operation} {resource_type} {resource}{times}{result}")
+    let mut text = format!(
+        "{} {} {} {address} {} {} {}",
+        entry.id,
+        Timestamp(entry.at),
+        entry.account_name,
+        entry.operation,
+        entry.resource_type,
+        entry.resource
+    );
+    if entry.times > 1 {
+        text += &format!(" ×{}", entry.times);
+    }
+    if !entry.success {
+        text += " refused";
+    }
+    if let Some(project) = project {
+        text += &format!(" project={project}");
+    }
+    if !entry.detail.is_empty() {
+        text += &format!(" ({})", entry.detail);
+    }
+    text
 }
 
 async fn export(local: &Local) -> anyhow::Result<ExitCode> {
     let mut after = 0;
-    loop {
+    while out::is_open() {
         let mut tx = local.db.reader().await?;
         let entries = audit::walk(&mut tx, after, BATCH).await?;
-        let Some(last) = entries.last() else {
-            return Ok(ExitCode::SUCCESS);
-        };
+        drop(tx);
+        let Some(last) = entries.last() else { break };
         after = last.id;
-        for entry in &entries {
-            print(&serde_json::to_string(entry)?);
-        }
+        out::json_lines(&entries)?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn export_head(local: &Local) -> anyhow::Result<ExitCode> {
@@ -95,7 +165,7 @@ async fn export_head(local: &Local) -> anyhow::Result<ExitCode> {
     let head = chain::head(&mut tx)
         .await?
         .context("nothing is sealed yet")?;
-    print(&serde_json::to_string(&head)?);
+    out::json_lines(&[head])?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,7 +187,7 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
     let sign = |hash: &[u8]| jobs::audit_seal::sign(&local.master, hash);
     let report = chain::verify(&mut tx, &sign, head.as_ref()).await?;
     for finding in &report.findings {
-        print(finding);
+        line(finding);
     }
     let chain::Report {
         seals,
@@ -125,11 +195,11 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
         unsealed,
         ..
     } = &report;
-    print(&format!(
+    line(&format!(
         "{seals} seals over {sealed} entries, {unsealed} not sealed yet"
     ));
     if report.findings.is_empty() {
-        print("the audit log is whole");
+        line("the audit log is whole");
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use db::audit;
 
 use super::local::Local;
-use super::print;
+use super::{out, print};
 use crate::bootstrap;
 
 #[derive(Subcommand)]
@@ -43,7 +43,7 @@ impl Command {
                 print(&format!("from     {}", certificate.not_before()));
                 print(&format!("until    {}", certificate.not_after()));
             }
-            Self::Ca => print(authority.certificate_pem().trim_end()),
+            Self::Ca => out::block(authority.certificate_pem()),
             Self::Renew => {
                 anyhow::ensure!(
                     local.config.tls.certificate.is_empty(),

@@ -4,10 +4,10 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use auth::secret::MasterKey;
-use db::audit::NewEntry;
-use db::{Db, Location};
+use db::audit::{self, NewEntry};
+use db::{Db, Location, Tx};
+use futures_util::future::BoxFuture;
 use model::{Clock as _, ProjectId, SystemClock, Timestamp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -79,21 +79,24 @@ impl Local {
             detail: String::new(),
         }
     }
-}
 
-/// A password: from `GANTRY_PASSWORD`, or the first line of standard input.
-pub(super) fn password() -> anyhow::Result<String> {
-    if let Ok(password) = std::env::var("GANTRY_PASSWORD") {
-        return Ok(password);
+    /// Makes a change and writes its audit entry, in one transaction: neither is there without the other. What the
+    /// entry says may depend on what the change finds.
+    pub(super) async fn change<T, F>(&self, mut entry: NewEntry, work: F) -> anyhow::Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx, &'t mut NewEntry) -> BoxFuture<'t, anyhow::Result<T>>
+            + Send
+            + 'static,
+    {
+        self.db
+            .write(move |tx| {
+                Box::pin(async move {
+                    let done = work(tx, &mut entry).await?;
+                    audit::append(tx, &entry).await?;
+                    Ok(done)
+                })
+            })
+            .await
     }
-    let mut line = String::new();
-    std::io::stdin()
-        .read_line(&mut line)
-        .context("cannot read the password")?;
-    let password = line.trim_end_matches(['\r', '\n']).to_owned();
-    anyhow::ensure!(
-        !password.is_empty(),
-        "give the password in GANTRY_PASSWORD or as a line on standard input"
-    );
-    Ok(password)
 }

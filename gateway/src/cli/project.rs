@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use db::page::Page;
-use db::{account, audit, member, project, untagged};
+use db::project::Project;
+use db::{Tx, account, member, project, quota, untagged};
 use model::{AccountId, ProjectName};
-use policy::{ProjectFacts, Role};
+use policy::Role;
 
 use super::local::Local;
-use super::print;
+use super::out::line;
+use super::parse::{bytes_or_none, role, span};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -28,6 +30,11 @@ pub(super) enum Command {
         /// Its name.
         name: ProjectName,
     },
+    /// List a project's members and their roles.
+    Members {
+        /// The project's name.
+        name: ProjectName,
+    },
     /// Give a user a role in a project, in place of the one held.
     Grant {
         /// The project's name.
@@ -35,19 +42,8 @@ pub(super) enum Command {
         /// The user's name.
         user: String,
         /// projectAdmin, maintainer, developer, guest or limitedGuest.
-        role: String,
-    },
-    /// Say how long a manifest without a tag stays in a project, or change it. One that an index lists, or whose
-    /// subject is there, stays with that.
-    Untagged {
-        /// The project's name.
-        name: ProjectName,
-        /// Delete it after a time without a tag: a number and s, m, h or d.
-        #[arg(long, value_parser = seconds, conflicts_with = "keep")]
-        delete_after: Option<i64>,
-        /// Keep it for ever.
-        #[arg(long)]
-        keep: bool,
+        #[arg(value_parser = role)]
+        role: Role,
     },
     /// Take a user out of a project.
     Revoke {
@@ -55,6 +51,27 @@ pub(super) enum Command {
         name: ProjectName,
         /// The user's name.
         user: String,
+    },
+    /// Say what a project holds and may hold, or change what it may hold.
+    Quota {
+        /// The project's name.
+        name: ProjectName,
+        /// What it may hold: bytes, or a number with KiB, MiB, GiB or TiB; `none` for no limit. It may be less than the
+        /// project holds, which then takes nothing more.
+        #[arg(long, value_parser = bytes_or_none)]
+        limit: Option<i64>,
+    },
+    /// Say how long a manifest without a tag stays in a project, or change it. One that an index lists, or whose
+    /// subject is there, stays with that.
+    Untagged {
+        /// The project's name.
+        name: ProjectName,
+        /// Delete it after a time without a tag: a number and s, m, h or d.
+        #[arg(long, value_parser = span, conflicts_with = "keep")]
+        delete_after: Option<i64>,
+        /// Keep it for ever.
+        #[arg(long)]
+        keep: bool,
     },
 }
 
@@ -64,50 +81,51 @@ impl Command {
             Self::Create { name, public } => create(local, name, public).await?,
             Self::List => list(local).await?,
             Self::Delete { name } => delete(local, name).await?,
-            Self::Grant { name, user, role } => grant(local, name, user, &role).await?,
+            Self::Members { name } => members(local, &name).await?,
+            Self::Grant { name, user, role } => grant(local, name, user, role).await?,
+            Self::Revoke { name, user } => revoke(local, name, user).await?,
+            Self::Quota { name, limit } => set_quota(local, name, limit).await?,
             Self::Untagged {
                 name,
                 delete_after,
                 keep,
             } => untagged(local, name, delete_after, keep).await?,
-            Self::Revoke { name, user } => revoke(local, name, user).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// The project with a name.
+pub(super) async fn find(tx: &mut Tx, name: &ProjectName) -> anyhow::Result<Project> {
+    let found = project::by_name(tx, name).await?;
+    found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
+}
+
 async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Result<()> {
     let now = local.now();
     let mut entry = local.entry("create", "project", name.as_str(), None);
-    let shown = name.clone();
-    let made = local.db.write(move |tx| {
+    entry.detail = format!("public={public}");
+    let new = name.clone();
+    let made = local.change(entry, move |tx, entry| {
         Box::pin(async move {
-            let id = project::create(tx, &name, AccountId::ADMIN, public, -1, now).await?;
+            let made = project::create(tx, &new, AccountId::ADMIN, public, -1, now).await;
+            let id = made.map_err(|error| match error {
+                db::Error::Duplicate(_) => anyhow::anyhow!("project {new} already exists"),
+                error => error.into(),
+            })?;
             entry.project = Some(id);
-            audit::append(tx, &entry).await?;
-            Ok::<_, db::Error>(id)
+            Ok(id)
         })
     });
-    let id = made.await.map_err(|error| match error {
-        db::Error::Duplicate(_) => anyhow::anyhow!("project {shown} already exists"),
-        error => error.into(),
-    })?;
-    print(&format!("project {shown} has id {id}"));
+    line(&format!("project {name} has id {}", made.await?));
     Ok(())
 }
 
 async fn list(local: &Local) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
-    let (projects, _) = project::list(
-        &mut tx,
-        &project::Filter::default(),
-        project::Order::Name,
-        Page::ALL,
-    )
-    .await?;
-    for project in projects {
+    for project in project::all(&mut tx).await? {
         let public = if project.public { "public" } else { "private" };
-        print(&format!(
+        line(&format!(
             "{:>6} {} {public} {} repositories",
             project.id, project.name, project.repositories
         ));
@@ -115,26 +133,112 @@ async fn list(local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn find(local: &Local, name: &ProjectName) -> anyhow::Result<ProjectFacts> {
-    let mut tx = local.db.reader().await?;
-    let found = project::by_name(&mut tx, name).await?;
-    found
-        .map(|project| project.facts())
-        .ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
+async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
+    let (now, entry) = (
+        local.now(),
+        local.entry("delete", "project", name.as_str(), None),
+    );
+    let going = name.clone();
+    local
+        .change(entry, move |tx, entry| {
+            Box::pin(async move {
+                let project = find(tx, &going).await?;
+                entry.project = Some(project.id);
+                anyhow::ensure!(
+                    project::delete(tx, &project.facts(), now).await?,
+                    "project {going} has repositories: delete them first"
+                );
+                Ok(())
+            })
+        })
+        .await?;
+    line(&format!("project {name} is deleted"));
+    Ok(())
 }
 
-/// A span of time as people write it, in seconds.
-fn seconds(text: &str) -> Result<i64, String> {
-    let unit = text.chars().last().and_then(|unit| match unit {
-        's' => Some(1),
-        'm' => Some(60),
-        'h' => Some(3_600),
-        'd' => Some(86_400),
-        _ => None,
+async fn members(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
+    let mut tx = local.db.reader().await?;
+    let project = find(&mut tx, name).await?.id;
+    let (members, _) = member::list(&mut tx, project, None, Page::ALL).await?;
+    for member in members {
+        line(&format!("{} {}", member.role.name(), member.name));
+    }
+    Ok(())
+}
+
+async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> anyhow::Result<()> {
+    let (now, mut entry) = (local.now(), local.entry("create", "member", &user, None));
+    role.name().clone_into(&mut entry.detail);
+    let (project, granted) = (name.clone(), user.clone());
+    local
+        .change(entry, move |tx, entry| {
+            Box::pin(async move {
+                let project = find(tx, &project).await?.id;
+                entry.project = Some(project);
+                let account = account::by_name(tx, &granted).await?;
+                let account =
+                    account.ok_or_else(|| anyhow::anyhow!("there is no user {granted}"))?;
+                match member::of_account(tx, project, account.id).await? {
+                    Some(member) => {
+                        entry.operation = "update";
+                        member::set_role(tx, &member, role).await?;
+                    }
+                    None => {
+                        member::add(tx, project, account.id, role, now).await?;
+                    }
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    line(&format!("{user} is {} of {name}", role.name()));
+    Ok(())
+}
+
+async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Result<()> {
+    let entry = local.entry("delete", "member", &user, None);
+    let (project, revoked) = (name.clone(), user.clone());
+    local
+        .change(entry, move |tx, entry| {
+            Box::pin(async move {
+                let named = find(tx, &project).await?.id;
+                entry.project = Some(named);
+                let (members, _) = member::list(tx, named, Some(&revoked), Page::ALL).await?;
+                let member = members.first();
+                let member =
+                    member.ok_or_else(|| anyhow::anyhow!("{revoked} is no member of {project}"))?;
+                member.role.name().clone_into(&mut entry.detail);
+                Ok(member::remove(tx, member).await?)
+            })
+        })
+        .await?;
+    line(&format!("{user} is no longer a member of {name}"));
+    Ok(())
+}
+
+async fn set_quota(local: &Local, name: ProjectName, limit: Option<i64>) -> anyhow::Result<()> {
+    if let Some(limit) = limit {
+        let mut entry = local.entry("update", "project", name.as_str(), None);
+        entry.detail = format!("storage limit {limit}");
+        let changed = name.clone();
+        local
+            .change(entry, move |tx, entry| {
+                Box::pin(async move {
+                    let project = find(tx, &changed).await?.id;
+                    entry.project = Some(project);
+                    Ok(quota::set_limit(tx, project, limit).await?)
+                })
+            })
+            .await?;
+    }
+    let mut tx = local.db.reader().await?;
+    let project = find(&mut tx, &name).await?;
+    let used = quota::used(&mut tx, project.id).await?;
+    line(&match project.storage_limit {
+        ..0 => format!("{name} holds {used} bytes, without a limit"),
+        limit => format!("{name} holds {used} of {limit} bytes"),
     });
-    let number = || text[..text.len() - 1].parse::<u32>().ok();
-    let span = unit.and_then(|unit| Some(i64::from(number()?) * unit));
-    span.ok_or_else(|| "write a number and s, m, h or d, such as 30d".to_owned())
+    Ok(())
 }
 
 async fn untagged(
@@ -143,102 +247,28 @@ async fn untagged(
     delete_after: Option<i64>,
     keep: bool,
 ) -> anyhow::Result<()> {
-    let id = find(local, &name).await?.id;
     if delete_after.is_some() || keep {
-        let mut entry = local.entry("update", "project", name.as_str(), Some(id));
+        let mut entry = local.entry("update", "project", name.as_str(), None);
         entry.detail = match delete_after {
             Some(secs) => format!("untagged manifests are deleted after {secs} s"),
             None => "untagged manifests are kept".to_owned(),
         };
-        let changed = local.db.write(move |tx| {
-            Box::pin(async move {
-                untagged::set_policy(tx, id, delete_after).await?;
-                audit::append(tx, &entry).await
+        let changed = name.clone();
+        local
+            .change(entry, move |tx, entry| {
+                Box::pin(async move {
+                    let project = find(tx, &changed).await?.id;
+                    entry.project = Some(project);
+                    Ok(untagged::set_policy(tx, project, delete_after).await?)
+                })
             })
-        });
-        changed.await?;
+            .await?;
     }
     let mut tx = local.db.reader().await?;
-    match untagged::policy(&mut tx, id).await? {
-        Some(secs) => print(&format!(
-            "{name}: a manifest without a tag is deleted after {secs} s"
-        )),
-        None => print(&format!("{name}: manifests without a tag are kept")),
-    }
-    Ok(())
-}
-
-async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
-    let facts = find(local, &name).await?;
-    let (now, entry) = (
-        local.now(),
-        local.entry("delete", "project", name.as_str(), Some(facts.id)),
-    );
-    let deleted = local.db.write(move |tx| {
-        Box::pin(async move {
-            let deleted = project::delete(tx, &facts, now).await?;
-            if deleted {
-                audit::append(tx, &entry).await?;
-            }
-            Ok::<_, db::Error>(deleted)
-        })
+    let project = find(&mut tx, &name).await?.id;
+    line(&match untagged::policy(&mut tx, project).await? {
+        Some(secs) => format!("{name}: a manifest without a tag is deleted after {secs} s"),
+        None => format!("{name}: manifests without a tag are kept"),
     });
-    anyhow::ensure!(
-        deleted.await?,
-        "project {name} has repositories: delete them first"
-    );
-    print(&format!("project {name} is deleted"));
-    Ok(())
-}
-
-async fn grant(local: &Local, name: ProjectName, user: String, role: &str) -> anyhow::Result<()> {
-    let role = Role::from_name(role).ok_or_else(|| {
-        let names = Role::ALL.map(Role::name).join(", ");
-        anyhow::anyhow!("there is no role {role}: use one of {names}")
-    })?;
-    let facts = find(local, &name).await?;
-    let (now, entry) = (
-        local.now(),
-        local.entry("create", "member", &user, Some(facts.id)),
-    );
-    let shown = user.clone();
-    let granted = local.db.write(move |tx| {
-        Box::pin(async move {
-            let Some(account) = account::by_name(tx, &user).await? else {
-                return Ok(false);
-            };
-            let (members, _) = member::list(tx, facts.id, Some(&user), Page::ALL).await?;
-            match members.first() {
-                Some(member) => member::set_role(tx, member, role).await?,
-                None => {
-                    member::add(tx, facts.id, account.id, role, now).await?;
-                }
-            }
-            audit::append(tx, &entry).await?;
-            Ok::<_, db::Error>(true)
-        })
-    });
-    anyhow::ensure!(granted.await?, "there is no user {shown}");
-    print(&format!("{shown} is {} of {name}", role.name()));
-    Ok(())
-}
-
-async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Result<()> {
-    let facts = find(local, &name).await?;
-    let entry = local.entry("delete", "member", &user, Some(facts.id));
-    let shown = user.clone();
-    let revoked = local.db.write(move |tx| {
-        Box::pin(async move {
-            let (members, _) = member::list(tx, facts.id, Some(&user), Page::ALL).await?;
-            let Some(member) = members.first() else {
-                return Ok(false);
-            };
-            member::remove(tx, member).await?;
-            audit::append(tx, &entry).await?;
-            Ok::<_, db::Error>(true)
-        })
-    });
-    anyhow::ensure!(revoked.await?, "{shown} is no member of {name}");
-    print(&format!("{shown} is no longer a member of {name}"));
     Ok(())
 }

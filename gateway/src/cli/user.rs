@@ -2,18 +2,20 @@
 
 use std::process::ExitCode;
 
-use auth::password::{PasswordHasher, check_rule};
+use auth::password::PasswordHasher;
 use clap::Subcommand;
-use db::account::{self, NewAccount};
-use db::audit;
+use db::account::{self, Account, NewAccount};
 use db::page::Page;
+use model::AccountId;
 
-use super::local::{Local, password};
-use super::print;
+use super::local::Local;
+use super::out::line;
+use super::password::new_password;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a user; the password comes from GANTRY_PASSWORD or standard input.
+    /// Make a user. The password is asked for twice at a terminal, else it is the first line of standard input, or
+    /// comes from GANTRY_PASSWORD.
     Create {
         /// The name to sign in with.
         name: String,
@@ -23,14 +25,24 @@ pub(super) enum Command {
         /// The person's name.
         #[arg(long, default_value = "")]
         realname: String,
-        /// Allow everything.
+        /// Make the user a system administrator.
         #[arg(long)]
         admin: bool,
     },
-    /// List users.
+    /// List all users.
     List,
-    /// Set a user's password, from GANTRY_PASSWORD or standard input.
+    /// Set a user's password, which comes from where `create` has it from. Tokens of before are void.
     Passwd {
+        /// The user's name.
+        name: String,
+    },
+    /// Make a user a system administrator, who may do everything.
+    Promote {
+        /// The user's name.
+        name: String,
+    },
+    /// Take the rights of a system administrator from a user. The last one keeps them.
+    Demote {
         /// The user's name.
         name: String,
     },
@@ -51,112 +63,148 @@ impl Command {
                 admin,
             } => {
                 let realname = Some(realname).filter(|text| !text.is_empty());
-                let realname = realname.unwrap_or_else(|| name.clone());
-                admin_api::check_username(&name)?;
-                admin_api::check_profile(&email, &realname, "")?;
-                let password_hash = Some(hashed().await?);
                 let new = NewAccount {
+                    realname: realname.unwrap_or_else(|| name.clone()),
                     name,
                     email: Some(email),
-                    realname,
                     comment: String::new(),
-                    password_hash,
+                    password_hash: None,
                     sysadmin: admin,
                 };
                 create(local, new).await?;
             }
             Self::List => list(local).await?,
-            Self::Passwd { name } => passwd(local, &name).await?,
-            Self::Delete { name } => delete(local, &name).await?,
+            Self::Passwd { name } => passwd(local, name).await?,
+            Self::Promote { name } => set_sysadmin(local, name, true).await?,
+            Self::Demote { name } => set_sysadmin(local, name, false).await?,
+            Self::Delete { name } => delete(local, name).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn hashed() -> anyhow::Result<String> {
-    let password = password()?;
-    check_rule(&password)?;
-    Ok(PasswordHasher::new().hash(&password).await?)
+async fn hashed_password(user: &str) -> anyhow::Result<String> {
+    let password = new_password(user)?;
+    Ok(PasswordHasher::new().hash(password.expose()).await?)
 }
 
-async fn create(local: &Local, new: NewAccount) -> anyhow::Result<()> {
-    let (now, entry) = (local.now(), local.entry("create", "user", &new.name, None));
+async fn create(local: &Local, mut new: NewAccount) -> anyhow::Result<()> {
+    admin_api::check_username(&new.name)?;
+    let email = new.email.clone().unwrap_or_default();
+    admin_api::check_profile(&email, &new.realname, &new.comment)?;
+    new.password_hash = Some(hashed_password(&new.name).await?);
     let name = new.name.clone();
-    let made = local.db.write(move |tx| {
+    let (now, mut entry) = (local.now(), local.entry("create", "user", &name, None));
+    if new.sysadmin {
+        entry.detail = sysadmin_detail(true);
+    }
+    let made = local.change(entry, move |tx, _| {
         Box::pin(async move {
-            let id = account::create(tx, &new, now).await?;
-            audit::append(tx, &entry).await?;
-            Ok::<_, db::Error>(id)
+            let made = account::create(tx, &new, now).await;
+            made.map_err(|error| match error {
+                db::Error::Duplicate(_) => {
+                    anyhow::anyhow!(
+                        "another user has the name {} or the mail address {email}",
+                        new.name
+                    )
+                }
+                error => error.into(),
+            })
         })
     });
-    let id = made.await.map_err(|error| match error {
-        db::Error::Duplicate(_) => {
-            anyhow::anyhow!("user {name} or the mail address already exists")
-        }
-        error => error.into(),
-    })?;
-    print(&format!("user {name} has id {id}"));
+    line(&format!("user {name} has id {}", made.await?));
     Ok(())
 }
 
 async fn list(local: &Local) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
-    let (accounts, _) = account::list(
-        &mut tx,
-        &account::Filter::default(),
-        account::Order::Name,
-        Page::ALL,
-    )
-    .await?;
+    let filter = account::Filter {
+        with_builtin: true,
+        ..account::Filter::default()
+    };
+    let (accounts, _) = account::list(&mut tx, &filter, account::Order::Name, Page::ALL).await?;
     for account in accounts {
-        let admin = if account.sysadmin { " admin" } else { "" };
-        print(&format!(
-            "{:>6} {} <{}>{admin}",
-            account.id,
-            account.name,
-            account.email.unwrap_or_default()
+        let role = if account.sysadmin {
+            "administrator"
+        } else {
+            "user"
+        };
+        let email = account.email.unwrap_or_default();
+        line(&format!(
+            "{:>6} {} <{email}> {role}",
+            account.id, account.name
         ));
     }
     Ok(())
 }
 
-async fn find(local: &Local, name: &str) -> anyhow::Result<account::Account> {
-    let mut tx = local.db.reader().await?;
-    let found = account::by_name(&mut tx, name).await?;
+/// The account with a name, within the transaction that changes it.
+async fn find(tx: &mut db::Tx, name: &str) -> anyhow::Result<Account> {
+    let found = account::by_name(tx, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))
 }
 
-async fn passwd(local: &Local, name: &str) -> anyhow::Result<()> {
-    let account = find(local, name).await?;
-    let hash = hashed().await?;
-    let (now, entry) = (local.now(), local.entry("update", "user", name, None));
-    let changed = local.db.write(move |tx| {
-        Box::pin(async move {
-            account::set_password(tx, account.id, &hash, now).await?;
-            audit::append(tx, &entry).await
+async fn passwd(local: &Local, name: String) -> anyhow::Result<()> {
+    // Before a password is asked for.
+    find(&mut local.db.reader().await?, &name).await?;
+    let hash = hashed_password(&name).await?;
+    let (now, mut entry) = (local.now(), local.entry("update", "user", &name, None));
+    "password".clone_into(&mut entry.detail);
+    let changed = name.clone();
+    local
+        .change(entry, move |tx, _| {
+            Box::pin(async move {
+                let account = find(tx, &changed).await?;
+                Ok(account::set_password(tx, account.id, &hash, now).await?)
+            })
         })
-    });
-    changed.await?;
-    print(&format!(
+        .await?;
+    line(&format!(
         "the password of {name} is changed; tokens of before are void"
     ));
     Ok(())
 }
 
-async fn delete(local: &Local, name: &str) -> anyhow::Result<()> {
-    let account = find(local, name).await?;
-    anyhow::ensure!(
-        account.id != model::AccountId::ADMIN,
-        "the built-in admin cannot be deleted"
-    );
-    let (now, entry) = (local.now(), local.entry("delete", "user", name, None));
-    let deleted = local.db.write(move |tx| {
-        Box::pin(async move {
-            account::delete(tx, account.id, now).await?;
-            audit::append(tx, &entry).await
+/// What the audit log says of a change of rights, by REST too.
+fn sysadmin_detail(sysadmin: bool) -> String {
+    format!("sysadmin_flag {sysadmin}")
+}
+
+async fn set_sysadmin(local: &Local, name: String, sysadmin: bool) -> anyhow::Result<()> {
+    let (now, mut entry) = (local.now(), local.entry("update", "user", &name, None));
+    entry.detail = sysadmin_detail(sysadmin);
+    let changed = name.clone();
+    local
+        .change(entry, move |tx, _| {
+            Box::pin(async move {
+                let account = find(tx, &changed).await?;
+                Ok(account::set_sysadmin(tx, account.id, sysadmin, now).await?)
+            })
         })
+        .await?;
+    line(&if sysadmin {
+        format!("{name} is a system administrator")
+    } else {
+        format!("{name} is no system administrator")
     });
-    deleted.await?;
-    print(&format!("user {name} is deleted"));
+    Ok(())
+}
+
+async fn delete(local: &Local, name: String) -> anyhow::Result<()> {
+    let (now, entry) = (local.now(), local.entry("delete", "user", &name, None));
+    let deleted = name.clone();
+    local
+        .change(entry, move |tx, _| {
+            Box::pin(async move {
+                let account = find(tx, &deleted).await?;
+                anyhow::ensure!(
+                    account.id != AccountId::ADMIN,
+                    "the built-in admin cannot be deleted"
+                );
+                Ok(account::delete(tx, account.id, now).await?)
+            })
+        })
+        .await?;
+    line(&format!("user {name} is deleted"));
     Ok(())
 }

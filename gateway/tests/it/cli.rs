@@ -1,5 +1,10 @@
 //! The command line beside a running server: what it changes holds at once, and is recorded.
 
+mod administration;
+mod audit_list;
+mod output;
+mod password;
+
 use crate::harness::{PASSWORD, Server, Shared, eventually, fresh, image};
 
 static SERVER: Shared = Shared::new(&[]);

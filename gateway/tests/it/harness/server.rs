@@ -174,13 +174,17 @@ impl Server {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Output {
-        let mut command = gantry(arguments);
-        command.arg("--data").arg(self.data());
-        command
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null());
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
         let run = tokio::process::Command::from(command).output();
         run.await.expect("gantry can be run")
+    }
+
+    /// `gantry ARGUMENTS --data DIR`, for a test that has its own idea of standard input and output.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = gantry(arguments);
+        command.arg("--data").arg(self.data()).stdin(Stdio::null());
+        command
     }
 
     /// As [`Self::cli`], with the settings that the server has.
