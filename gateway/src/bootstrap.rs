@@ -17,7 +17,8 @@ use crate::config::{Backend, Config};
 
 /// Days before its end at which a certificate of our own is renewed.
 const RENEW_DAYS: i64 = 30;
-const CA: &str = "ca";
+/// The setting that holds the private CA.
+pub(crate) const CA: &str = "ca";
 const TOKEN_KEY: &str = "token-key";
 
 /// Makes the data folder, readable to nobody else.
@@ -94,14 +95,23 @@ async fn secret(
             .await?
         }
     };
-    let opened = master
-        .open("setting", &sealed, name.as_bytes())
-        .map_err(|error| {
-            anyhow::anyhow!(
-                "{error}: is [secrets] master_key_file the one that this database was made with?"
-            )
-        })?;
+    open_secret(master, name, &sealed)
+}
+
+fn open_secret(master: &MasterKey, name: &str, sealed: &[u8]) -> anyhow::Result<String> {
+    let opened = master.open("setting", sealed, name.as_bytes());
+    let opened = opened.map_err(|error| {
+        anyhow::anyhow!(
+            "{error}: is [secrets] master_key_file the one that this database was made with?"
+        )
+    })?;
     Ok(String::from_utf8(opened.to_vec())?)
+}
+
+/// Whether the master key is the one that a database was made with, by what the database holds of the [`CA`].
+pub(crate) fn check_master_key(master: &MasterKey, sealed: Option<&[u8]>) -> anyhow::Result<()> {
+    let sealed = sealed.context("there is no private CA in it: no server ever ran on it")?;
+    open_secret(master, CA, sealed).map(|_| ())
 }
 
 /// The private CA.

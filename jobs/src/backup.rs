@@ -3,13 +3,18 @@
 //! be restored. It is the same from SQLite and from PostgreSQL, and can be restored into either.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write};
+use std::io::{BufRead as _, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use db::backup::{self, TABLES, Table};
-use db::{Db, Tx};
-use model::{Algorithm, Hasher};
+use db::blob::StoredBlob;
+use db::{Db, Tx, setting};
+use model::{Algorithm, BlobId, Hasher};
 use serde::{Deserialize, Serialize};
+use storage::BlobStore;
+
+use crate::check::{self, Depth};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +39,18 @@ pub enum Error {
     /// A database that is in use.
     #[error("the database is not empty: a backup is restored into a new one")]
     NotEmpty,
+    /// What an earlier attempt left.
+    #[error("{0} is there: remove it, unless another backup is writing it")]
+    Unfinished(PathBuf),
+    /// The store cannot be looked at.
+    #[error("cannot look for the backup's blobs")]
+    Look(#[source] crate::Error),
 }
 
 /// Result of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What was written or read.
+/// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Rows of the database.
@@ -53,6 +64,17 @@ pub struct Summary {
 struct Header {
     gantry_backup: u32,
     schema: i64,
+}
+
+impl Header {
+    /// Compares the backup's schema with the database's.
+    async fn check(&self, tx: &mut Tx) -> Result<()> {
+        let schema = backup::schema(tx).await?;
+        if self.schema == schema {
+            return Ok(());
+        }
+        Err(Error::Schema(self.schema, schema))
+    }
 }
 
 /// The last line, without which the file is not whole.
@@ -79,9 +101,14 @@ pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
     if folder.exists() {
         return Err(Error::Exists(folder.to_owned()));
     }
-    let partial = folder.with_extension("partial");
+    let mut partial = folder.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
     let made = std::fs::create_dir(&partial);
-    made.map_err(|error| Error::File("make", partial.clone(), error))?;
+    made.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Error::Unfinished(partial.clone()),
+        _ => Error::File("make", partial.clone(), error),
+    })?;
     let written = write_all(db, &partial).await;
     let placed = written.and_then(|summary| place(&partial, folder).map(|()| summary));
     if placed.is_err() {
@@ -153,7 +180,7 @@ async fn write_digests(tx: &mut Tx, file: &mut Written) -> Result<u64> {
 }
 
 /// A SHA-256 as `sha256sum` writes it.
-fn hex(hasher: Hasher) -> String {
+fn sum(hasher: Hasher) -> String {
     let digest = hasher.finish().to_string();
     digest
         .split_once(':')
@@ -205,73 +232,183 @@ impl Written {
         let file = file.into_inner().map_err(|error| error.into_error());
         let synced = file.and_then(|file| file.sync_all());
         synced.map_err(|error| Error::File("write", path, error))?;
-        Ok(hex(hasher))
+        Ok(sum(hasher))
     }
 }
 
-/// Puts a backup into an empty database, all of it or nothing.
-///
-/// # Errors
-/// When the backup is damaged or of another schema, or the database is not empty or fails.
-pub async fn restore(db: &Db, folder: &Path) -> Result<Summary> {
-    verify(folder)?;
-    let lines = Lines::open(folder.join(DATABASE))?;
-    let rows = db
-        .write(move |tx| Box::pin(async move { read_database(tx, lines).await }))
-        .await?;
-    let path = folder.join(DIGESTS);
-    let mut digests = Lines::open(path.clone())?;
-    let mut blobs = 0;
-    let mut tx = db.reader().await?;
-    while let Some(line) = digests.next()? {
-        let digest = line.split(' ').next().unwrap_or_default();
-        let digest = digest
-            .parse()
-            .map_err(|_| Error::Damaged(path.clone(), format!("no digest in {line:?}")))?;
-        if db::blob::live(&mut tx, &digest).await?.is_none() {
-            let what = format!("{digest} is not in the database");
-            return Err(Error::Damaged(path, what));
-        }
-        blobs += 1;
-    }
-    Ok(Summary { rows, blobs })
+/// The setting that names the backup that a database was restored from.
+const RESTORED: &str = "restored-backup";
+
+/// A backup whose files are as they were written. It is looked at before anything of it is restored.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    folder: PathBuf,
+    /// The SHA-256 of the database's file, by which a backup is known.
+    id: String,
 }
 
-/// Compares the files with the hashes that were written beside them.
-fn verify(folder: &Path) -> Result<()> {
-    let mut sums = Lines::open(folder.join(SUMS))?;
-    let mut seen = 0;
-    while let Some(line) = sums.next()? {
-        let (sum, name) = line
-            .split_once("  ")
-            .filter(|(_, name)| [DATABASE, DIGESTS].contains(name))
-            .ok_or_else(|| Error::Damaged(folder.join(SUMS), format!("the line {line:?}")))?;
-        let path = folder.join(name);
-        let file = File::open(&path).map_err(|error| Error::File("read", path.clone(), error))?;
-        let mut file = BufReader::with_capacity(1 << 20, file);
-        let mut hasher = Hasher::new(Algorithm::Sha256);
-        loop {
-            let bytes = file
-                .fill_buf()
-                .map_err(|error| Error::File("read", path.clone(), error))?;
-            if bytes.is_empty() {
-                break;
+/// What a backup would meet in a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing was ever stored there.
+    Empty,
+    /// This very backup was restored there.
+    Restored,
+}
+
+impl Backup {
+    /// Reads the files and compares them with the hashes that were written beside them.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Damaged`].
+    pub fn open(folder: &Path) -> Result<Self> {
+        let mut sums = Lines::open(folder.join(SUMS))?;
+        let (mut database, mut digests) = (None, None);
+        while let Some(line) = sums.next()? {
+            let (sum, name) = line
+                .split_once("  ")
+                .ok_or_else(|| sums.damaged(&format!("the line {line:?}")))?;
+            let sum = Some(sum.to_owned());
+            match name {
+                DATABASE => database = sum,
+                DIGESTS => digests = sum,
+                _ => return Err(sums.damaged(&format!("the line {line:?}"))),
             }
-            hasher.update(bytes);
-            let count = bytes.len();
-            file.consume(count);
         }
-        if hex(hasher) != sum {
-            return Err(Error::Damaged(path, "its hash differs".to_owned()));
-        }
-        seen += 1;
+        let (Some(id), Some(digests)) = (database, digests) else {
+            return Err(sums.damaged("a file is missing"));
+        };
+        compare(&folder.join(DATABASE), &id)?;
+        compare(&folder.join(DIGESTS), &digests)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            id,
+        })
     }
-    if seen == 2 {
+
+    /// What the backup would meet in a database.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`] where something else is there, [`Error::Schema`] where it is of another version.
+    pub async fn target(&self, db: &Db) -> Result<Target> {
+        let mut tx = db.reader().await?;
+        let header = self.rows()?.header()?;
+        header.check(&mut tx).await?;
+        if backup::is_empty(&mut tx).await? {
+            return Ok(Target::Empty);
+        }
+        match setting::get(&mut tx, RESTORED).await? {
+            Some(id) if id == self.id.as_bytes() => Ok(Target::Restored),
+            _ => Err(Error::NotEmpty),
+        }
+    }
+
+    /// A setting of the database that the backup was made of.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let mut lines = self.rows()?;
+        lines.header()?;
+        let mut within = false;
+        while let Some(line) = lines.next()? {
+            if !line.starts_with('[') {
+                if within {
+                    break;
+                }
+                within = serde_json::from_str(&line).is_ok_and(|table: Table| {
+                    let columns = table.columns.iter().map(|column| &*column.name);
+                    table.table == "setting" && columns.eq(["name", "value"])
+                });
+            } else if within
+                && let Ok((found, value)) = serde_json::from_str::<(String, String)>(&line)
+                && found == name
+            {
+                let value = hex::decode(value).map_err(|_| lines.damaged("a setting"))?;
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks for each blob that the backup names: `finding` gets what is wrong with one. How many there are, and how
+    /// many of them something is wrong with.
+    ///
+    /// # Errors
+    /// When the store cannot be looked at.
+    pub async fn look(
+        &self,
+        store: &Arc<dyn BlobStore>,
+        depth: Depth,
+        mut finding: impl FnMut(&str),
+    ) -> Result<(u64, u64)> {
+        let mut lines = Lines::open(self.folder.join(DIGESTS))?;
+        let (mut blobs, mut wrong) = (0, 0);
+        while let Some(line) = lines.next()? {
+            let blob =
+                parse_blob(&line).ok_or_else(|| lines.damaged(&format!("the line {line:?}")))?;
+            blobs += 1;
+            let found = check::look_at(store, &blob, depth).await;
+            if let Some(text) = found.map_err(Error::Look)? {
+                wrong += 1;
+                finding(&text);
+            }
+        }
+        Ok((blobs, wrong))
+    }
+
+    /// Puts the backup into an empty database, all of it or nothing; how many rows it has.
+    ///
+    /// # Errors
+    /// When the backup is of another schema, or the database is not empty or fails.
+    pub async fn restore(&self, db: &Db) -> Result<u64> {
+        let (lines, id) = (self.rows()?, self.id.clone());
+        db.write(move |tx| {
+            Box::pin(async move {
+                let rows = read_database(tx, lines).await?;
+                setting::put(tx, RESTORED, id.as_bytes()).await?;
+                Ok(rows)
+            })
+        })
+        .await
+    }
+
+    fn rows(&self) -> Result<Lines> {
+        Lines::open(self.folder.join(DATABASE))
+    }
+}
+
+/// A line of the list of blobs: digest, size and key.
+fn parse_blob(line: &str) -> Option<StoredBlob> {
+    let mut words = line.split(' ');
+    Some(StoredBlob {
+        id: BlobId(0),
+        digest: words.next()?.parse().ok()?,
+        size: words.next()?.parse().ok()?,
+        key: words.next()?.to_owned(),
+    })
+}
+
+/// Compares a file with the SHA-256 that it had when it was written.
+fn compare(path: &Path, expected: &str) -> Result<()> {
+    let failed = |error| Error::File("read", path.to_owned(), error);
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    loop {
+        let bytes = file.fill_buf().map_err(failed)?;
+        if bytes.is_empty() {
+            break;
+        }
+        hasher.update(bytes);
+        let count = bytes.len();
+        file.consume(count);
+    }
+    if sum(hasher) == expected {
         return Ok(());
     }
     Err(Error::Damaged(
-        folder.join(SUMS),
-        "a file is missing".to_owned(),
+        path.to_owned(),
+        "its hash differs".to_owned(),
     ))
 }
 
@@ -279,13 +416,7 @@ async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
     if !backup::is_empty(tx).await? {
         return Err(Error::NotEmpty);
     }
-    let header: Option<Header> = lines.json()?;
-    let header = header.filter(|header| header.gantry_backup == FORMAT);
-    let header = header.ok_or_else(|| lines.damaged("it does not begin as a backup does"))?;
-    let schema = backup::schema(tx).await?;
-    if header.schema != schema {
-        return Err(Error::Schema(header.schema, schema));
-    }
+    lines.header()?.check(tx).await?;
     let mut table: Option<Table> = None;
     let (mut rows, mut waiting) = (0, String::new());
     while let Some(line) = lines.next()? {
@@ -362,9 +493,12 @@ impl Lines {
         next.map_err(|error| Error::File("read", self.path.clone(), error))
     }
 
-    fn json<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>> {
-        let line = self.next()?;
-        Ok(line.and_then(|line| serde_json::from_str(&line).ok()))
+    /// The first line of the database's file.
+    fn header(&mut self) -> Result<Header> {
+        let line = self.next()?.unwrap_or_default();
+        let header = serde_json::from_str(&line).ok();
+        let header = header.filter(|header: &Header| header.gantry_backup == FORMAT);
+        header.ok_or_else(|| self.damaged("it does not begin as a backup does"))
     }
 
     fn damaged(&self, what: &str) -> Error {

@@ -97,7 +97,8 @@ pub async fn check(
     }
 }
 
-async fn look_at(
+/// What is wrong with a blob's object, if anything is.
+pub(crate) async fn look_at(
     store: &Arc<dyn BlobStore>,
     blob: &blob::StoredBlob,
     depth: Depth,

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use auth::secret::MasterKey;
 use clap::Args;
 use db::{Db, Location};
-use jobs::backup;
-use model::{Clock as _, SystemClock};
+use jobs::backup::{self, Target};
+use jobs::check::Depth;
 
 use super::local::Local;
-use super::{print, storage};
+use super::out::line;
 use crate::bootstrap;
 use crate::config::Config;
 
@@ -24,20 +24,24 @@ pub(super) struct Backup {
 pub(super) struct Restore {
     /// A folder that `gantry backup` made.
     folder: PathBuf,
-    #[command(flatten)]
-    check: storage::Check,
+    /// Read every byte of the blobs and compare digests before anything is restored.
+    #[arg(long)]
+    rehash: bool,
+    /// Restore although blobs are missing or damaged.
+    #[arg(long)]
+    without_blobs: bool,
 }
 
 impl Backup {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         let done = backup::backup(&local.db, &self.folder).await?;
-        print(&format!(
+        line(&format!(
             "{} rows, {} blobs named: {}",
             done.rows,
             done.blobs,
             self.folder.display()
         ));
-        print(&format!(
+        line(&format!(
             "keep the master key ({}) elsewhere: without it the backup opens nothing",
             local.config.master_key().display()
         ));
@@ -46,23 +50,53 @@ impl Backup {
 }
 
 impl Restore {
+    /// Looks at everything first, so that what is refused leaves the database as it was. May be run again.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
         let location = config.database();
         if let Location::Sqlite(_) = location {
             bootstrap::data_folder(&config.server.data)?;
         }
+        let backup = backup::Backup::open(&self.folder)?;
         // Not made here: only the one that the backup was made with opens it.
-        let master = std::sync::Arc::new(MasterKey::load(&config.master_key())?);
+        let master = MasterKey::load(&config.master_key())?;
+        bootstrap::check_master_key(&master, backup.setting(bootstrap::CA)?.as_deref())?;
         let db = Db::open(&location).await?;
-        let done = backup::restore(&db, &self.folder).await?;
-        print(&format!(
-            "{} rows restored, {} blobs named",
-            done.rows, done.blobs
-        ));
-        bootstrap::authority(&db, &master, SystemClock.now()).await?;
-        let local = Local { config, db, master };
-        let code = self.check.run(&local).await;
-        local.db.close().await;
-        code
+        let done = self.restore(&config, &backup, &db).await;
+        db.close().await;
+        done.map(|()| ExitCode::SUCCESS)
+    }
+
+    async fn restore(
+        &self,
+        config: &Config,
+        backup: &backup::Backup,
+        db: &Db,
+    ) -> anyhow::Result<()> {
+        let target = backup.target(db).await?;
+        let store = bootstrap::store(config).await?;
+        let depth = if self.rehash {
+            Depth::Bytes
+        } else {
+            Depth::Sizes
+        };
+        let (blobs, wrong) = backup.look(&store, depth, line).await?;
+        anyhow::ensure!(
+            wrong == 0 || self.without_blobs,
+            "{wrong} of {blobs} blobs are missing or damaged, nothing was restored: bring them back and run this again, \
+             or restore without them (--without-blobs)"
+        );
+        match target {
+            Target::Empty => {
+                let rows = backup.restore(db).await?;
+                line(&format!("{rows} rows restored"));
+            }
+            Target::Restored => line("this backup is restored already: nothing was changed"),
+        }
+        line(&format!("{blobs} blobs named"));
+        line(&match wrong {
+            0 => "everything is there".to_owned(),
+            wrong => format!("{wrong} of them are missing or damaged"),
+        });
+        Ok(())
     }
 }

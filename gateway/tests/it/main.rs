@@ -23,6 +23,7 @@ mod permissions;
 mod push_pull;
 mod replicas;
 mod rest;
+mod restore;
 mod revoked;
 mod spans;
 mod storage;

@@ -1,0 +1,121 @@
+//! Restoring a backup: it looks first, and can be run again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Image, Server, image};
+
+/// A stopped server without a database, the backup that was made of it, and the image in it.
+async fn lost() -> (Server, PathBuf, Image) {
+    let server = Server::start().await;
+    let kept = image("kept by a backup");
+    server.admin().push_image("library/kept", "v1", &kept).await;
+    let folder = server.scratch().join("backup-2026.11");
+    server
+        .cli_prints(&["backup", folder.to_str().expect("a path is text")])
+        .await;
+    server.stop().await;
+    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
+        let _ = fs::remove_file(server.data().join(name));
+    }
+    (server, folder, kept)
+}
+
+/// `gantry restore FOLDER …`: exit code and everything that was printed.
+async fn restore(server: &Server, folder: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let folder = folder.to_str().expect("a path is text");
+    let ended = server.cli(&[&["restore", folder], more].concat()).await;
+    let said = [&ended.stdout[..], &ended.stderr[..]].concat();
+    (
+        ended.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+async fn serves(server: &Server, kept: &Image) {
+    server.restart().await;
+    let admin = server.admin();
+    let pulled = admin.get("/v2/library/kept/manifests/v1").await.expect(200);
+    assert_eq!(pulled.body, kept.manifest);
+    server.still_serves().await;
+}
+
+#[tokio::test]
+async fn nothing_is_restored_before_the_blobs_are_there() {
+    let (server, folder, kept) = lost().await;
+    let (blobs, away) = (server.data().join("blobs"), server.scratch().join("away"));
+    fs::rename(&blobs, &away).expect("the blobs can be moved");
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    for blob in kept.blobs() {
+        assert!(
+            said.contains(&blob.digest),
+            "{} is not named: {said}",
+            blob.digest
+        );
+    }
+    assert!(said.contains("nothing was restored"), "{said}");
+    let _ = fs::remove_dir_all(&blobs);
+    fs::rename(&away, &blobs).expect("the blobs can be moved");
+    let (code, said) = restore(&server, &folder, &["--rehash"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    serves(&server, &kept).await;
+}
+
+#[tokio::test]
+async fn the_same_backup_may_be_restored_again() {
+    let (server, folder, kept) = lost().await;
+    for expected in ["rows restored", "restored already"] {
+        let (code, said) = restore(&server, &folder, &[]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    serves(&server, &kept).await;
+}
+
+#[tokio::test]
+async fn another_master_key_restores_nothing() {
+    let (server, folder, kept) = lost().await;
+    let (key, away) = (
+        server.data().join("master.key"),
+        server.scratch().join("key"),
+    );
+    fs::rename(&key, &away).expect("the key can be moved");
+    let path = key.to_str().expect("a path is text");
+    server.cli_prints(&["secret", "new", path]).await;
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("master_key_file"), "{said}");
+    fs::rename(&away, &key).expect("the key can be moved");
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    serves(&server, &kept).await;
+}
+
+#[tokio::test]
+async fn what_is_lost_may_be_left_out_on_purpose() {
+    let (server, folder, kept) = lost().await;
+    fs::remove_dir_all(server.data().join("blobs")).expect("the blobs can be removed");
+    let (code, said) = restore(&server, &folder, &["--without-blobs"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("3 of them are missing"), "{said}");
+    server.restart().await;
+    let manifest = server.admin().get("/v2/library/kept/manifests/v1").await;
+    assert_eq!(manifest.expect(200).body, kept.manifest);
+    server.still_serves().await;
+}
+
+#[tokio::test]
+async fn a_backup_that_was_cut_short_is_named() {
+    let server = Server::start().await;
+    let folder = server.scratch().join("backup-2026.11");
+    let rest = server.scratch().join("backup-2026.11.partial");
+    fs::create_dir(&rest).expect("a folder can be made");
+    let path = folder.to_str().expect("a path is text");
+    let ended = server.cli(&["backup", path]).await;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("backup-2026.11.partial"), "{said}");
+    fs::remove_dir(&rest).expect("the folder can be removed");
+    server.cli_prints(&["backup", path]).await;
+}
