@@ -1,6 +1,6 @@
 //! The audit entry of a change, written in the change's own transaction.
 
-use db::audit::{NewEntry, append};
+use db::audit::{Actor, append};
 use db::{Result, Tx};
 use model::{ProjectId, Timestamp};
 use policy::Caller;
@@ -26,18 +26,17 @@ pub(crate) async fn note(
     change: Change,
     now: Timestamp,
 ) -> Result<()> {
-    let entry = NewEntry {
-        at: now,
-        account: caller.account(),
-        account_name: caller.name().to_owned(),
-        address: caller.address.to_string(),
-        operation: change.operation,
-        resource_type: change.resource_type,
-        resource: change.resource,
-        project: change.project,
-        success: true,
-        times: 1,
-        detail: change.detail,
-    };
+    let kind = (change.operation, change.resource_type);
+    let mut entry = actor(caller).change(now, kind, change.resource, change.project);
+    entry.detail = change.detail;
     append(tx, &entry).await
+}
+
+/// The caller, as the audit log names it.
+pub(crate) fn actor(caller: &Caller) -> Actor {
+    Actor {
+        account: caller.account(),
+        name: caller.name().to_owned(),
+        address: caller.address.to_string(),
+    }
 }

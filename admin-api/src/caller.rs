@@ -10,7 +10,10 @@ use db::Age;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use model::AccountId;
-use policy::{Caller, Refusal, SystemPermit, permit};
+use policy::{
+    AccountPermit, Caller, CreateProjectPermit, ProjectCreation, Refusal, SignedIn, SystemPermit,
+    permit,
+};
 
 use crate::{AdminState, ClientAddress, Error};
 
@@ -67,18 +70,29 @@ async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Cal
             | identity::Error::Token(_)
             | identity::Error::Void,
         ) => Ok(Caller::anonymous(address)),
-        Err(identity::Error::Throttled { retry_after }) => Err(Error::Throttled { retry_after }),
-        Err(identity::Error::Database(error)) => Err(Error::Database(error)),
-        Err(identity::Error::Password(error)) => Err(Error::Password(error)),
+        Err(other) => Err(unidentified(other)),
+    }
+}
+
+/// The error where it could not be found out who calls.
+pub(crate) fn unidentified(error: identity::Error) -> Error {
+    match error {
+        identity::Error::Throttled { retry_after } => Error::Throttled { retry_after },
+        identity::Error::Database(error) => Error::Database(error),
+        identity::Error::Password(error) => Error::Password(error),
+        identity::Error::Malformed
+        | identity::Error::WrongCredentials
+        | identity::Error::Token(_)
+        | identity::Error::Void
         // Nothing is issued here.
-        Err(identity::Error::Issue(_)) => Ok(Caller::anonymous(address)),
+        | identity::Error::Issue(_) => Error::NotSignedIn,
     }
 }
 
 /// May the caller administer the system?
 pub(crate) fn permit_system(caller: &Caller) -> Result<SystemPermit, Error> {
     permit::permit_system(caller).map_err(|refusal| {
-        say(
+        refused(
             refusal,
             "forbidden: this needs the rights of a system administrator",
         )
@@ -86,25 +100,36 @@ pub(crate) fn permit_system(caller: &Caller) -> Result<SystemPermit, Error> {
 }
 
 /// May the caller look at or change this account?
-pub(crate) fn permit_account(caller: &Caller, account: AccountId) -> Result<SystemPermit, Error> {
+pub(crate) fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPermit, Error> {
     permit::permit_account(caller, account).map_err(|refusal| {
-        say(
+        refused(
             refusal,
             "forbidden: the account of another needs the rights of a system administrator",
         )
     })
 }
 
-/// Is the caller signed in? Then as which account?
-pub(crate) fn permit_signed_in(caller: &Caller) -> Result<(SystemPermit, AccountId), Error> {
-    let permit = permit::permit_signed_in(caller)?;
-    let account = caller.account().ok_or(Error::NotSignedIn)?;
-    Ok((permit, account))
+/// Is the caller signed in?
+pub(crate) fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Error> {
+    Ok(permit::permit_signed_in(caller)?)
 }
 
-fn say(refusal: Refusal, what: &str) -> Error {
+/// May the caller create projects, given who may?
+pub(crate) fn permit_create_project(
+    caller: &Caller,
+    creation: ProjectCreation,
+) -> Result<CreateProjectPermit, Error> {
+    permit::permit_create_project(caller, creation).map_err(|refusal| {
+        refused(
+            refusal,
+            "forbidden: only system administrators create projects here ([projects] creation)",
+        )
+    })
+}
+
+fn refused(refusal: Refusal, message: &str) -> Error {
     match refusal {
         Refusal::NotSignedIn => Error::NotSignedIn,
-        Refusal::NotPermitted | Refusal::TokenTooNarrow => Error::Forbidden(what.to_owned()),
+        Refusal::NotPermitted | Refusal::TokenTooNarrow => Error::Forbidden(message.to_owned()),
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use auth::password::{PasswordError, WeakPassword};
+use auth::password::{BUSY_RETRY, PasswordError, WeakPassword};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -46,6 +46,12 @@ pub enum Error {
     /// The body is larger than any that the API has a use for.
     #[error("the request body is larger than {0} bytes")]
     TooLarge(usize),
+    /// The body did not come in time.
+    #[error("the request body came too slowly")]
+    TooSlow,
+    /// Too many bodies are on their way.
+    #[error("too many requests are on their way: try again")]
+    Busy,
     /// Too many wrong passwords.
     #[error("too many failed logins")]
     Throttled {
@@ -56,7 +62,7 @@ pub enum Error {
     #[error("the database did not serve the request")]
     Database(#[from] db::Error),
     /// A password could not be hashed or checked.
-    #[error("cannot work on the password")]
+    #[error("cannot check or hash the password now")]
     Password(#[from] PasswordError),
     /// The file system of the data folder cannot be measured.
     #[error("cannot measure the data folder's file system")]
@@ -84,8 +90,11 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Database(error) => database_status(error),
+            Self::Password(PasswordError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Password(_) | Self::Volume(_) | Self::NoAddress | Self::Interrupted(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -95,6 +104,8 @@ impl Error {
     fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
         match self {
             Self::Throttled { retry_after } => Some(retry_after.as_secs().max(1).into()),
+            Self::Password(PasswordError::Busy) => Some(BUSY_RETRY.as_secs().into()),
+            Self::Busy => Some(HeaderValue::from_static("1")),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 Some(HeaderValue::from_static(DATABASE_RETRY))
             }
@@ -110,7 +121,9 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Statement(..)
         | db::Error::Contended(_)
         | db::Error::Commit(_)
+        | db::Error::Pooler(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
+        db::Error::ProjectGone | db::Error::UploadGone => StatusCode::NOT_FOUND,
         db::Error::Duplicate(_) | db::Error::Corrupt { .. } | db::Error::Crowded => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
@@ -126,6 +139,7 @@ fn code(status: StatusCode) -> &'static str {
         StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
         StatusCode::CONFLICT => "CONFLICT",
         StatusCode::PRECONDITION_FAILED => "PRECONDITION",
+        StatusCode::REQUEST_TIMEOUT => "REQUEST_TIMEOUT",
         StatusCode::PAYLOAD_TOO_LARGE => "REQUEST_ENTITY_TOO_LARGE",
         StatusCode::UNPROCESSABLE_ENTITY => "UNPROCESSABLE_ENTITY",
         StatusCode::TOO_MANY_REQUESTS => "TOO_MANY_REQUEST",
@@ -141,7 +155,9 @@ impl IntoResponse for Error {
             StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
             _ => self.to_string(),
         };
-        if status.is_server_error() {
+        // Many at once are what is refused here: a line each would be the next flood.
+        let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
+        if status.is_server_error() && !is_refusal {
             tracing::error!(error = chain(&self), "an API request failed");
         }
         let body = json!({"errors": [{"code": code(status), "message": message}]});

@@ -1,12 +1,25 @@
-//! Health by component, under Harbor's names for them. All but the database are this process, so
-//! that they are healthy whenever they answer. Whether to send traffic here says `/readyz`.
+//! Health by component, under Harbor's names for them. Database and store are looked at by the gateway, every few
+//! seconds; all else is this process, so that it is healthy whenever it answers. Whether to send traffic here says
+//! `/readyz`.
 
 use axum::Json;
 use axum::extract::State;
-use db::{Db, setting};
 use serde::Serialize;
 
 use crate::App;
+
+/// What is wrong with what the registry stands on, without the details, which anyone could read here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ComponentErrors {
+    /// The database.
+    pub database: Option<&'static str>,
+    /// The blob store, when it is read.
+    pub store: Option<&'static str>,
+    /// The blob store, when it is written to.
+    pub store_writing: Option<&'static str>,
+    /// The clock of this process beside the database's.
+    pub clock: Option<&'static str>,
+}
 
 /// The answer of `GET /health`.
 #[derive(Serialize)]
@@ -23,7 +36,7 @@ struct Component {
     status: &'static str,
 }
 
-/// Harbor's components; the second is looked at.
+/// Harbor's components.
 const NAMES: [&str; 7] = [
     "core",
     "database",
@@ -36,18 +49,25 @@ const NAMES: [&str; 7] = [
 
 /// `GET /health`: always 200.
 pub(crate) async fn health(State(app): App) -> Json<Health> {
-    let database = database_error(&app.db).await;
+    let errors = *app.component_errors.borrow();
+    let store = errors.store.or(errors.store_writing);
     let component = |name| {
-        let error = database.filter(|_| name == "database");
+        let error = match name {
+            "core" => errors.clock,
+            "database" => errors.database,
+            "registry" => store,
+            _ => None,
+        };
         Component {
             error,
             name,
             status: word(error),
         }
     };
+    let any = errors.database.or(store).or(errors.clock);
     Json(Health {
         components: NAMES.into_iter().map(component).collect(),
-        status: word(database),
+        status: word(any),
     })
 }
 
@@ -55,23 +75,5 @@ const fn word(error: Option<&str>) -> &'static str {
     match error {
         None => "healthy",
         Some(_) => "unhealthy",
-    }
-}
-
-/// What is wrong with the database, without the details, which anyone could read here.
-async fn database_error(db: &Db) -> Option<&'static str> {
-    let read = async {
-        let mut tx = db.reader().await?;
-        setting::get(&mut tx, "health").await
-    };
-    match read.await {
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the database cannot be read"
-            );
-            Some("cannot read the database")
-        }
     }
 }

@@ -15,6 +15,7 @@ mod ping;
 mod project;
 mod query;
 mod quota;
+mod repository;
 mod route;
 mod systeminfo;
 mod user;
@@ -26,8 +27,12 @@ use std::sync::Arc;
 use auth::identity::Identity;
 use db::Db;
 use model::Clock;
+use policy::ProjectCreation;
+use tokio::sync::watch;
 
 pub use crate::error::Error;
+pub use crate::health::ComponentErrors;
+pub use crate::json::LARGEST_BODY;
 pub use crate::quota::check_quota;
 pub use crate::route::{Needs, ROUTES, Route, router};
 pub use crate::user::profile::{check_profile, check_username};
@@ -40,8 +45,12 @@ pub struct AdminState {
     pub identity: Arc<Identity>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who may create projects.
+    pub project_creation: ProjectCreation,
     /// What `systeminfo` tells of this installation.
     pub info: SystemInfo,
+    /// What is wrong with database, store and clock, as of a few seconds ago.
+    pub component_errors: watch::Receiver<ComponentErrors>,
 }
 
 /// What this installation says of itself.

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
 use http::request::Parts;
-use model::{AccountId, MemberId, ProjectId, ProjectName};
+use model::{AccountId, MemberId, ProjectId, ProjectName, RepositoryName};
 use percent_encoding::percent_decode_str;
 
 use crate::Error;
@@ -150,6 +150,56 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectRef {
         let text = decode_escapes(&text).unwrap_or(text);
         let is_name = header_flag(&parts.headers, "x-is-resource-name");
         Ok(Self::parse(&text, is_name))
+    }
+}
+
+/// A project in a path that takes names only.
+pub(crate) struct ProjectByName(pub(crate) ProjectRef);
+
+impl<S: Send + Sync> FromRequestParts<S> for ProjectByName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let text = path_param(parts, state, "project_name").await?;
+        let text = decode_escapes(&text).unwrap_or(text);
+        Ok(Self(ProjectRef::parse(&text, true)))
+    }
+}
+
+/// The repository that a path names: its project, and its name without that.
+pub(crate) struct RepositoryRef {
+    pub(crate) project: ProjectRef,
+    rest: String,
+}
+
+impl RepositoryRef {
+    /// The whole name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where no repository can have it.
+    pub(crate) fn name(&self) -> Result<RepositoryName, Error> {
+        let name = format!("{}/{}", self.project, self.rest);
+        name.parse().map_err(|_| self.missing())
+    }
+
+    /// The error for a repository that does not exist.
+    pub(crate) fn missing(&self) -> Error {
+        Error::NotFound(format!(
+            "repository {}/{} not found",
+            self.project, self.rest
+        ))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RepositoryRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let ProjectByName(project) = ProjectByName::from_request_parts(parts, state).await?;
+        let rest = path_param(parts, state, "repository_name").await?;
+        // Clients encode slashes once or twice.
+        let rest = decode_escapes(&rest).unwrap_or(rest);
+        Ok(Self { project, rest })
     }
 }
 

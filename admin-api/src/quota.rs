@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::{By, permit_system};
 use crate::error::Rendered;
-use crate::json::{BodyOf, Parsed};
+use crate::json::{BodyOf, Unread};
 use crate::listing::Listing;
 use crate::param::int_param;
 use crate::project::note;
@@ -148,16 +148,17 @@ pub(crate) async fn update(
     State(app): App,
     QuotaRef(id): QuotaRef,
     By(caller): By,
-    Parsed(body): Parsed<QuotaRequest>,
+    body: Unread<QuotaRequest>,
 ) -> Result<(), Error> {
     let permit = permit_system(&caller)?;
+    let body = body.read(&permit).await?;
     let hard = body.hard.ok_or_else(|| {
         Error::BadRequest("hard: must contain exactly storage, a number of bytes".to_owned())
     })?;
     let limit = check_quota(hard.storage).map_err(Error::BadRequest)?;
     let now = app.clock.now();
     app.db
-        .write(move |tx| {
+        .write_in(id, move |tx| {
             Box::pin(async move {
                 quota::set_limit(tx, id, limit).await?;
                 let project = find(tx, id).await?;

@@ -13,7 +13,9 @@ use policy::{Action, Resource};
 use tower::util::MapRequest;
 
 use crate::caller::Asked;
-use crate::{AdminState, Error, health, member, ping, project, quota, systeminfo, user};
+use crate::{
+    AdminState, Error, health, member, ping, project, quota, repository, systeminfo, user,
+};
 
 /// What a caller needs for a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +105,10 @@ routes! {
     get "/api/v2.0/projects/{project_name_or_id}/summary", Project(Resource::Project, Read) => project::summary::summary;
     get "/api/v2.0/projects/{project_name_or_id}/metadatas", Project(Metadata, List) => project::metadata::list;
     get "/api/v2.0/projects/{project_name_or_id}/metadatas/{meta_name}", Project(Metadata, Read) => project::metadata::get;
+
+    get "/api/v2.0/projects/{project_name}/repositories", Project(Resource::Repository, List) => repository::list::list;
+    get "/api/v2.0/projects/{project_name}/repositories/{repository_name}", Project(Resource::Repository, Read) => repository::get::get;
+    delete "/api/v2.0/projects/{project_name}/repositories/{repository_name}", Project(Resource::Repository, Delete) => repository::delete::delete;
 
     get "/api/v2.0/quotas", System => quota::list;
     get "/api/v2.0/quotas/{id}", System => quota::get;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use policy::ProjectCreation;
 use serde::Serialize;
 
 use crate::caller::{By, permit_system};
@@ -56,7 +57,10 @@ fn details(app: &AdminState) -> Details {
         harbor_version: info.version.clone(),
         has_ca_root: info.ca_pem.is_some(),
         notification_enable: false,
-        project_creation_restriction: "everyone",
+        project_creation_restriction: match app.project_creation {
+            ProjectCreation::Everyone => "everyone",
+            ProjectCreation::Admins => "adminonly",
+        },
         read_only: false,
         registry_storage_provider_name: info.storage_provider,
         registry_url: info.external_host.clone(),

@@ -67,14 +67,32 @@ fn not_found(id: AccountId) -> Error {
     Error::NotFound(format!("user {id} not found"))
 }
 
-/// The error for a name or a mail address that another account has.
-fn taken(name: &str, email: &str, error: db::Error) -> Error {
-    match error {
-        db::Error::Duplicate(_) => {
-            Error::Conflict(format!("user {name} or email {email} already exists"))
-        }
-        other => Error::Database(other),
+/// Refuses to take the rights of a system administrator, or the account, from the last one.
+async fn keep_a_sysadmin(tx: &mut Tx, id: AccountId) -> Result<(), Error> {
+    if account::is_last_sysadmin(tx, id).await? {
+        return Err(Error::Precondition(format!(
+            "user {id} is the last system administrator: make another user one first"
+        )));
     }
+    Ok(())
+}
+
+/// Refuses a mail address that another account has. Only for callers who may list all accounts: others would learn
+/// whose addresses are known here.
+async fn refuse_taken_email(
+    tx: &mut Tx,
+    (name, email): (&str, &str),
+    id: Option<AccountId>,
+) -> Result<(), Error> {
+    if account::is_email_taken(tx, email, id).await? {
+        return Err(taken(name, email));
+    }
+    Ok(())
+}
+
+/// The error for a name or a mail address that another account has.
+fn taken(name: &str, email: &str) -> Error {
+    Error::Conflict(format!("user {name} or email {email} already exists"))
 }
 
 /// Notes a change of an account.

@@ -13,7 +13,9 @@ use model::{AccountId, Clock, RepositoryName};
 use policy::{Action, Caller, Grant, Grants, Presented};
 use tracing::instrument;
 
-use crate::password::{PasswordError, PasswordHasher};
+use crate::attempts::Attempts;
+use crate::network::Network;
+use crate::password::{Applicant, PasswordError, PasswordHasher};
 use crate::scope::Scope;
 use crate::throttle::{LoginThrottle, Verdict};
 use crate::token::{Access, Claims, Holder, TokenError, TokenKeyError, TokenKeys, VerifiedTokens};
@@ -54,6 +56,9 @@ pub enum Error {
 /// Longest password that is looked at, in bytes.
 const LONGEST_PASSWORD: usize = 1_024;
 
+/// When to try again where too many attempts at one account wait for one another.
+const CROWDED_RETRY: Duration = Duration::from_secs(1);
+
 /// Who is calling, found out.
 pub struct Identity {
     db: Db,
@@ -63,7 +68,8 @@ pub struct Identity {
     hasher: PasswordHasher,
     passwords: VerifiedCredentials,
     tokens: VerifiedTokens,
-    throttle: LoginThrottle,
+    throttle: Arc<LoginThrottle>,
+    attempts: Attempts,
     token_secs: u32,
 }
 
@@ -76,6 +82,8 @@ pub struct Issued {
     pub expires_in: u32,
     /// When it was issued.
     pub issued_at: model::Timestamp,
+    /// What it grants, as the text of a `scope` parameter.
+    pub scope: String,
 }
 
 impl Identity {
@@ -95,7 +103,8 @@ impl Identity {
             hasher: PasswordHasher::new(),
             passwords: VerifiedCredentials::new(),
             tokens: VerifiedTokens::new(),
-            throttle: LoginThrottle::new(),
+            throttle: Arc::default(),
+            attempts: Attempts::default(),
             token_secs,
         }
     }
@@ -115,8 +124,8 @@ impl Identity {
         &self.hasher
     }
 
-    /// The caller that an `Authorization` header speaks for; anonymous where there is none. What a token's account
-    /// is bound to may be of that age.
+    /// The caller that an `Authorization` header speaks for; anonymous where there is none, or one with neither name
+    /// nor password, as some clients send it. What a token's account is bound to may be of that age.
     ///
     /// # Errors
     /// When the credentials are wrong, or too many were.
@@ -137,6 +146,9 @@ impl Identity {
             let decoded = STANDARD.decode(rest.trim()).map_err(|_| Error::Malformed)?;
             let decoded = String::from_utf8(decoded).map_err(|_| Error::Malformed)?;
             let (name, password) = decoded.split_once(':').ok_or(Error::Malformed)?;
+            if name.is_empty() && password.is_empty() {
+                return Ok(Caller::anonymous(address));
+            }
             return self.by_password((name, password), address, age).await;
         }
         Err(Error::Malformed)
@@ -180,7 +192,8 @@ impl Identity {
         }))
     }
 
-    /// The caller that a name and a password speak for.
+    /// The caller that a name and a password speak for. Attempts at an account from one network go one after the
+    /// other; where it signed in lately, only those with the same password do.
     ///
     /// # Errors
     /// When they are wrong, or too many were.
@@ -193,11 +206,7 @@ impl Identity {
         if password.len() > LONGEST_PASSWORD || name.len() > 255 {
             return Err(Error::WrongCredentials);
         }
-        let known = match self.passwords.get(name, password) {
-            Some(known) => self.still_bound(known, age).await?,
-            None => None,
-        };
-        let bindings = match known {
+        let bindings = match self.verified_lately(name, password, age).await? {
             Some(bindings) => bindings,
             None => Box::pin(self.check_password(name, password, address)).await?,
         };
@@ -209,13 +218,25 @@ impl Identity {
         })
     }
 
-    async fn still_bound(
+    async fn verified_lately(
         &self,
-        known: Verified,
+        name: &str,
+        password: &str,
         age: Age,
     ) -> Result<Option<binding::Bound>, Error> {
-        let account = AccountId(known.account);
-        Ok(binding::of_account(&self.db, account, Some(known.generation), age).await?)
+        match self.passwords.get(name, password) {
+            Some(verified) => self.still_bound(verified, age).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn still_bound(
+        &self,
+        verified: Verified,
+        age: Age,
+    ) -> Result<Option<binding::Bound>, Error> {
+        let account = AccountId(verified.account);
+        Ok(binding::of_account(&self.db, account, Some(verified.generation), age).await?)
     }
 
     #[instrument(name = "auth.password.verify", level = "debug", skip_all)]
@@ -225,24 +246,46 @@ impl Identity {
         password: &str,
         address: IpAddr,
     ) -> Result<binding::Bound, Error> {
-        self.wait_for_throttle(name, address).await?;
-        let turn = self.hasher.turn().await;
-        if let Verdict::Refuse { retry_after } = self.throttle.check(name, address, self.now()) {
-            return Err(Error::Throttled { retry_after });
+        self.allowed(name, address)?;
+        let (key, applicant) = if self.throttle.is_known(name, address) {
+            (self.passwords.key(name, password), Applicant::Known)
+        } else {
+            let stranger = Applicant::Stranger(Network::of(address));
+            (LoginThrottle::pair(name, address), stranger)
+        };
+        let attempt = self.attempts.begin(key).await.ok_or(Error::Throttled {
+            retry_after: CROWDED_RETRY,
+        })?;
+        // An attempt before this one may have had the same password.
+        if let Some(bindings) = self.verified_lately(name, password, Age::Now).await? {
+            return Ok(bindings);
         }
+        let delay = self.allowed(name, address)?;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let slot = self.hasher.slot(applicant).await?;
+        self.allowed(name, address)?;
         let mut tx = self.db.reader().await?;
         let account = account::by_name(&mut tx, name).await?;
         drop(tx);
         let stored = account
             .as_ref()
             .and_then(|account| account.password_hash.as_deref());
-        let right = turn.verify(password, stored).await?;
-        let Some(account) = account.filter(|_| right) else {
-            self.throttle.failed(name, address, self.now());
-            self.note_login(name, None, address, false);
-            return Err(Error::WrongCredentials);
+        let tried = Tried {
+            throttle: self.throttle.clone(),
+            audit: self.audit.clone(),
+            clock: self.clock.clone(),
+            name: name.to_owned(),
+            address,
         };
-        self.throttle.succeeded(name, address, self.now());
+        let counted = slot.verify(password, stored, move |right| {
+            tried.count(right);
+            // The next attempt begins only once this one is counted, whether or not its client waits.
+            (right, attempt)
+        });
+        let (right, _attempt) = counted.await?;
+        let account = account.filter(|_| right).ok_or(Error::WrongCredentials)?;
         let verified = Verified {
             account: account.id.0,
             generation: account.generation,
@@ -255,46 +298,26 @@ impl Identity {
         Ok(bindings)
     }
 
-    fn now(&self) -> time::OffsetDateTime {
-        self.clock.now().date_time()
-    }
-
-    async fn wait_for_throttle(&self, name: &str, address: IpAddr) -> Result<(), Error> {
-        match self.throttle.check(name, address, self.now()) {
-            Verdict::Allow { delay } => {
-                if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
-                }
-                Ok(())
-            }
+    /// How long to wait before a password may be tried.
+    fn allowed(&self, name: &str, address: IpAddr) -> Result<Duration, Error> {
+        let now = self.clock.now().date_time();
+        match self.throttle.check(name, address, now) {
+            Verdict::Allow { delay } => Ok(delay),
             Verdict::Refuse { retry_after } => Err(Error::Throttled { retry_after }),
         }
     }
 
-    /// Notes a login, or a failed one, in the audit log.
-    pub fn note_login(
-        &self,
-        name: &str,
-        account: Option<AccountId>,
-        address: IpAddr,
-        success: bool,
-    ) {
+    /// Records in the audit log that a caller signed in.
+    pub fn record_login(&self, caller: &Caller) {
+        let login = login_entry(self.clock.now(), caller.name(), caller.address);
         self.audit.record(NewEntry {
-            at: self.clock.now(),
-            account,
-            account_name: name.to_owned(),
-            address: address.to_string(),
-            operation: "login",
-            resource_type: "user",
-            resource: name.to_owned(),
-            project: None,
-            success,
-            times: 1,
-            detail: String::new(),
+            account: caller.account(),
+            success: true,
+            ..login
         });
     }
 
-    /// Issues a token: of what is asked for, exactly what is held at this moment.
+    /// Issues a token: of what is asked for, exactly what is held at this moment, as far as it fits into a token.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -302,7 +325,7 @@ impl Identity {
     pub async fn issue(&self, caller: &Caller, scopes: &[Scope]) -> Result<Issued, Error> {
         let mut access = Vec::with_capacity(scopes.len());
         for scope in scopes {
-            access.push(self.cut(caller, scope).await?);
+            access.push(self.held(caller, scope).await?);
         }
         let holder = match caller.account() {
             None => Holder::anonymous(),
@@ -314,39 +337,89 @@ impl Identity {
         };
         let issued_at = self.clock.now();
         let id = crate::random_hex::<8>();
-        let claims = Claims::new(holder, access, id, issued_at.date_time(), self.token_secs);
-        let token = self.keys.issue(&claims)?;
+        let mut claims = Claims::new(holder, id, issued_at.date_time(), self.token_secs);
+        claims.grant(access)?;
         Ok(Issued {
-            token,
+            token: self.keys.issue(&claims)?,
             expires_in: self.token_secs,
             issued_at,
+            scope: claims.scope(),
         })
     }
 
-    async fn cut(&self, caller: &Caller, scope: &Scope) -> Result<Access, Error> {
-        let held = match (scope.kind(), scope.name().parse::<RepositoryName>()) {
-            ("repository", Ok(name)) => {
-                let facts = project::facts(&self.db, &name.project(), Age::Now).await?;
-                policy::permit::held(caller, facts.as_deref())
-            }
+    /// What the caller holds of a scope's actions.
+    async fn held(&self, caller: &Caller, scope: &Scope) -> Result<Access, Error> {
+        let held: Vec<&str> = match (scope.kind(), scope.name()) {
+            ("repository", name) => match name.parse() {
+                Ok(name) => self.held_on(caller, &name).await?,
+                Err(_) => Vec::new(),
+            },
+            // What the catalog shows is cut to what the account may see.
+            ("registry", "catalog") if caller.account().is_some() => vec![EVERYTHING],
             _ => Vec::new(),
         };
-        let everything = scope.actions().iter().any(|action| action == "*");
-        if (scope.kind(), scope.name()) == ("registry", "catalog") {
-            // What the catalog shows is cut to what the account may see.
-            return Ok(Access::cut(scope, |action| {
-                action == "*" && caller.account().is_some()
-            }));
-        }
-        let actions = held
-            .iter()
-            .map(|action| action.name())
-            .filter(|name| everything || scope.actions().iter().any(|asked| asked == name));
+        let asked = |action: &str| scope.actions().iter().any(|asked| asked == action);
+        let all = asked(EVERYTHING);
+        let actions = held.into_iter().filter(|action| all || asked(action));
         Ok(Access {
             kind: scope.kind().to_owned(),
             name: scope.name().to_owned(),
             actions: actions.map(str::to_owned).collect(),
         })
+    }
+
+    async fn held_on(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+    ) -> Result<Vec<&'static str>, Error> {
+        let facts = project::facts(&self.db, &name.project(), Age::Now).await?;
+        let held = policy::permit::held(caller, facts.as_deref());
+        Ok(held.into_iter().map(Action::name).collect())
+    }
+}
+
+/// The action that stands for all actions.
+const EVERYTHING: &str = "*";
+
+/// A password that is being tried, and where its outcome is counted.
+struct Tried {
+    throttle: Arc<LoginThrottle>,
+    audit: Arc<Recorder>,
+    clock: Arc<dyn Clock>,
+    name: String,
+    address: IpAddr,
+}
+
+impl Tried {
+    fn count(&self, right: bool) {
+        let now = self.clock.now();
+        if right {
+            self.throttle
+                .succeeded(&self.name, self.address, now.date_time());
+            return;
+        }
+        self.throttle
+            .failed(&self.name, self.address, now.date_time());
+        self.audit
+            .record_failed_login(login_entry(now, &self.name, self.address));
+    }
+}
+
+/// A failed login of someone who may be nobody.
+fn login_entry(at: model::Timestamp, name: &str, address: IpAddr) -> NewEntry {
+    NewEntry {
+        at,
+        account: None,
+        account_name: name.to_owned(),
+        address: address.to_string(),
+        operation: "login",
+        resource_type: "user",
+        resource: name.to_owned(),
+        project: None,
+        success: false,
+        times: 1,
+        detail: String::new(),
     }
 }
 

@@ -1,14 +1,19 @@
-//! Passwords of local accounts: the rule, and argon2id off the async threads with bounded memory.
-//! Secrets of robots are random and need no slow hash: see `MasterKey::keyed_hash`.
+//! Passwords of local accounts: the rule, and argon2id off the async threads, bounded in memory and in how many
+//! wait for it. Secrets of robots are random and need no slow hash: see `MasterKey::keyed_hash`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use argon2::password_hash::{Ident, Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 use zeroize::Zeroizing;
+
+use crate::network::Network;
 
 /// KiB of memory that one hash takes; with the two below, [OWASP's first choice] for argon2id.
 ///
@@ -23,6 +28,15 @@ const HASH_LEN: usize = 32;
 
 /// The most memory that a stored hash may ask for, in KiB: eight times ours.
 const LARGEST_MEMORY_KIB: u32 = 8 * MEMORY_KIB;
+
+/// Hashes that wait or run at a time: of callers who proved who they are, or did so lately; of strangers; and of
+/// strangers from one network.
+const MOST_KNOWN: usize = 256;
+const MOST_STRANGERS: usize = 256;
+const MOST_OF_NETWORK: usize = 128;
+
+/// When to ask again after [`PasswordError::Busy`]: a full queue is gone through in a few seconds.
+pub const BUSY_RETRY: Duration = Duration::from_secs(2);
 
 /// What is verified where there is no account, so that the answer takes as long. Nothing hashes to zeros.
 const NO_ACCOUNT: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z2FudHJ5LW5vYWNjb3VudA\
@@ -82,48 +96,113 @@ pub enum PasswordError {
     /// The system gave no random bytes for a salt.
     #[error("the system gave no random bytes")]
     Random,
+    /// Too many passwords wait to be hashed: ask again after [`BUSY_RETRY`].
+    #[error("too many logins at a time: try again in {} s", BUSY_RETRY.as_secs())]
+    Busy,
     /// The task was cut off, as happens when the runtime stops.
     #[error("hashing the password was interrupted")]
     Interrupted(#[source] JoinError),
 }
 
+/// Whose password is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applicant {
+    /// A caller who is signed in, or was lately from the same network.
+    Known,
+    /// Anyone else, from this network.
+    Stranger(Network),
+}
+
 /// Hashes and verifies passwords, a few at a time: each takes 19 MiB and a core for some 20 ms.
+///
+/// Strangers get half of the cores and queues of their own, so that no number of them delays known callers much.
 #[derive(Debug, Clone)]
 pub struct PasswordHasher {
-    turns: Arc<Semaphore>,
+    cores: Arc<Semaphore>,
+    for_strangers: Arc<Semaphore>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// How many wait or run.
+#[derive(Debug, Default)]
+struct Waiting {
+    known: usize,
+    strangers: HashMap<Network, usize>,
 }
 
 impl PasswordHasher {
     /// Hashes at most as many passwords at once as there are cores.
     pub fn new() -> Self {
-        let cores = available_parallelism().map_or(1, |cores| cores.get());
+        Self::with_cores(available_parallelism().map_or(1, |cores| cores.get()))
+    }
+
+    fn with_cores(cores: usize) -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(cores)),
+            cores: Arc::new(Semaphore::new(cores)),
+            for_strangers: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            waiting: Arc::default(),
         }
     }
 
     /// Waits until a core is free for one hash.
     ///
-    /// Who throttles guesses looks again between this and [`Turn::verify`]: of a thousand that came at
+    /// Who throttles guesses looks again between this and [`Slot::verify`]: of a thousand that came at
     /// once and were let through, the later ones then know how the earlier ones ended.
-    pub async fn turn(&self) -> Turn {
-        let permit = Arc::clone(&self.turns).acquire_owned().await;
-        Turn {
-            _permit: permit.expect("the semaphore is never closed"),
-        }
+    ///
+    /// # Errors
+    ///
+    /// [`PasswordError::Busy`] at once where too many wait.
+    pub async fn slot(&self, applicant: Applicant) -> Result<Slot, PasswordError> {
+        let place = self.enqueue(applicant).ok_or(PasswordError::Busy)?;
+        let for_strangers = match applicant {
+            Applicant::Known => None,
+            Applicant::Stranger(_) => Some(acquire(&self.for_strangers).await),
+        };
+        Ok(Slot {
+            _core: acquire(&self.cores).await,
+            _for_strangers: for_strangers,
+            _place: place,
+        })
     }
 
-    /// Hashes a new password to the text that is stored (PHC form).
+    fn enqueue(&self, applicant: Applicant) -> Option<Place> {
+        let mut waiting = self.waiting.lock();
+        match applicant {
+            Applicant::Known => {
+                if waiting.known == MOST_KNOWN {
+                    return None;
+                }
+                waiting.known += 1;
+            }
+            Applicant::Stranger(network) => {
+                if waiting.strangers.values().sum::<usize>() >= MOST_STRANGERS {
+                    return None;
+                }
+                let count = waiting.strangers.entry(network).or_default();
+                if *count == MOST_OF_NETWORK {
+                    return None;
+                }
+                *count += 1;
+            }
+        }
+        Some(Place {
+            applicant,
+            waiting: self.waiting.clone(),
+        })
+    }
+
+    /// Hashes a new password, as a known caller, to the text that is stored (PHC form).
     ///
     /// # Errors
     ///
     /// [`PasswordError`]; not for weak passwords, see [`check_rule`].
     pub async fn hash(&self, password: &str) -> Result<String, PasswordError> {
         let password = Zeroizing::new(password.to_owned());
-        self.turn().await.run(move || hash(&password)).await
+        let slot = self.slot(Applicant::Known).await?;
+        slot.run(move || hash(&password)).await
     }
 
-    /// Whether `stored` is the hash of `password`; without one, false after the same time.
+    /// Whether `stored` is the hash of `password`, asked by a known caller; without one, false after the same time.
     ///
     /// # Errors
     ///
@@ -133,7 +212,8 @@ impl PasswordHasher {
         password: &str,
         stored: Option<&str>,
     ) -> Result<bool, PasswordError> {
-        self.turn().await.verify(password, stored).await
+        let slot = self.slot(Applicant::Known).await?;
+        slot.verify(password, stored, |right| right).await
     }
 }
 
@@ -143,33 +223,71 @@ impl Default for PasswordHasher {
     }
 }
 
-/// The right to compute one hash now.
-#[derive(Debug)]
-pub struct Turn {
-    _permit: OwnedSemaphorePermit,
+async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let permit = Arc::clone(semaphore).acquire_owned().await;
+    permit.expect("the semaphore is never closed")
 }
 
-impl Turn {
-    /// Whether `stored` is the hash of `password`; without one, false after the same time.
+/// A place among those who wait for a hash or compute one; given back on drop.
+#[derive(Debug)]
+struct Place {
+    applicant: Applicant,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.lock();
+        match self.applicant {
+            Applicant::Known => waiting.known -= 1,
+            Applicant::Stranger(network) => {
+                let Some(count) = waiting.strangers.get_mut(&network) else {
+                    return;
+                };
+                *count -= 1;
+                if *count == 0 {
+                    waiting.strangers.remove(&network);
+                }
+            }
+        }
+    }
+}
+
+/// The right to compute one hash now.
+#[derive(Debug)]
+pub struct Slot {
+    _core: OwnedSemaphorePermit,
+    _for_strangers: Option<OwnedSemaphorePermit>,
+    _place: Place,
+}
+
+impl Slot {
+    /// What `then` makes of whether `stored` is the hash of `password`; without one it is not, after the same time.
+    /// `then` runs even if nobody waits for the answer any more.
     ///
     /// # Errors
     ///
-    /// [`PasswordError`]; a wrong password is `Ok(false)`.
-    pub async fn verify(self, password: &str, stored: Option<&str>) -> Result<bool, PasswordError> {
+    /// [`PasswordError`]; a wrong password is none.
+    pub async fn verify<T: Send + 'static>(
+        self,
+        password: &str,
+        stored: Option<&str>,
+        then: impl FnOnce(bool) -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
         let password = Zeroizing::new(password.to_owned());
         let stored = stored.unwrap_or(NO_ACCOUNT).to_owned();
-        self.run(move || verify(&password, &stored)).await
+        self.run(move || verify(&password, &stored).map(then)).await
     }
 
-    /// Runs `work` off the async threads, the turn kept to its end even if nobody waits for it any more.
+    /// Runs `work` off the async threads, the slot kept to its end even if nobody waits for it any more.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let turn = self;
+        let slot = self;
         let work = move || {
             let result = work();
-            drop(turn);
+            drop(slot);
             result
         };
         spawn_blocking(work)
@@ -236,6 +354,7 @@ fn compute(
 #[cfg(test)]
 mod tests {
     use argon2::PasswordVerifier as _;
+    use futures_util::FutureExt as _;
     use proptest::prelude::*;
 
     use super::*;
@@ -299,15 +418,66 @@ mod tests {
         }
     }
 
+    fn stranger(number: u8) -> Applicant {
+        Applicant::Stranger(Network::of([192, 0, 2, number].into()))
+    }
+
     #[tokio::test]
-    async fn no_more_hashes_run_than_there_are_turns() {
-        let hasher = PasswordHasher {
-            turns: Arc::new(Semaphore::new(1)),
-        };
-        let turn = hasher.turn().await;
-        assert_eq!(hasher.turns.available_permits(), 0);
-        assert!(!turn.verify("any", None).await.unwrap());
-        assert_eq!(hasher.turns.available_permits(), 1);
+    async fn no_more_hashes_run_than_there_are_cores() {
+        let hasher = PasswordHasher::with_cores(1);
+        let slot = hasher.slot(Applicant::Known).await.unwrap();
+        assert_eq!(hasher.cores.available_permits(), 0);
+        assert!(!slot.verify("any", None, |right| right).await.unwrap());
+        assert_eq!(hasher.cores.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn strangers_wait_in_bounded_queues_and_leave_a_core_to_known_callers() {
+        let hasher = PasswordHasher::with_cores(2);
+        let running = hasher.slot(stranger(0)).await.unwrap();
+        let mut waiting = Vec::new();
+        for network in 0..2 {
+            let places = if network == 0 { 1 } else { 0 };
+            for _ in places..MOST_OF_NETWORK {
+                let mut next = Box::pin(hasher.slot(stranger(network)));
+                assert!(next.as_mut().now_or_never().is_none());
+                waiting.push(next);
+            }
+            let refused = hasher.slot(stranger(network)).await;
+            assert!(matches!(refused, Err(PasswordError::Busy)), "{network}");
+        }
+        let refused = hasher.slot(stranger(9)).await;
+        assert!(matches!(refused, Err(PasswordError::Busy)), "256 wait");
+        let known = hasher.slot(Applicant::Known).now_or_never().unwrap();
+        drop((running, known.unwrap(), waiting));
+        assert!(hasher.waiting.lock().strangers.is_empty());
+        assert_eq!(hasher.waiting.lock().known, 0);
+    }
+
+    #[tokio::test]
+    async fn known_callers_wait_in_a_bounded_queue_too() {
+        let hasher = PasswordHasher::with_cores(1);
+        let running = hasher.slot(Applicant::Known).await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 1..MOST_KNOWN {
+            let mut next = Box::pin(hasher.slot(Applicant::Known));
+            assert!(next.as_mut().now_or_never().is_none());
+            waiting.push(next);
+        }
+        let refused = hasher.slot(Applicant::Known).await;
+        assert!(matches!(refused, Err(PasswordError::Busy)));
+        drop((running, waiting));
+    }
+
+    #[tokio::test]
+    async fn the_outcome_is_known_even_if_nobody_waits_for_it() {
+        let hasher = PasswordHasher::with_cores(1);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let slot = hasher.slot(stranger(1)).await.unwrap();
+        let verify = slot.verify("any", None, move |right| sender.send(right));
+        assert!(verify.now_or_never().is_none(), "it is given up at once");
+        let right = tokio::task::spawn_blocking(move || receiver.recv()).await;
+        assert_eq!(right.unwrap(), Ok(false));
     }
 
     #[test]

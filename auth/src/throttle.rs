@@ -1,5 +1,8 @@
-//! The brake on guessing passwords: hard per account and address, hard per address over all accounts, and
-//! soft per account alone, so that nobody can lock an account out for its owner.
+//! The brake on guessing passwords. Failures are counted per account and network, per network over all accounts
+//! (and per wider IPv6 network), and per account alone. The first three refuse; the last one only delays, so that
+//! nobody can lock an account out for its owner. Where an account signed in lately, its own failures from there
+//! are all that counts.
+//!
 //! It decides and counts; waiting and answering (429 with Retry-After) is the caller's.
 
 use std::collections::HashMap;
@@ -12,11 +15,16 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-/// Accounts, addresses and pairs of them that are counted at once.
+use crate::network::Network;
+
+/// Accounts, networks and pairs of them that are counted at once.
 const LARGEST: u64 = 100_000;
 
 /// How long a count is kept that nobody asks for; by then it has drained, whatever it was.
 const IDLE: Duration = Duration::from_secs(20 * 60);
+
+/// How long a successful login makes its network known to the account.
+const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The time in which the failures of a rule may happen without being noticed.
 const WINDOW_MS: i64 = 5 * 60 * 1000;
@@ -26,8 +34,11 @@ const LONGEST_REFUSAL_MS: i64 = 300 * 1000;
 
 /// Failures within the window from which a rule begins to bite.
 const PAIR_LIMIT: i64 = 5;
-const ADDRESS_LIMIT: i64 = 30;
+const NETWORK_LIMIT: i64 = 30;
 const ACCOUNT_LIMIT: i64 = 5;
+
+/// Wider IPv6 networks that are counted beside the /64, with their limits: what a provider gives one customer.
+const WIDER: [(u32, i64); 2] = [(56, 60), (48, 120)];
 
 /// How far a count may go beyond its limit: 2⁹ s is past the longest refusal.
 const MOST_BEYOND: i64 = 9;
@@ -35,6 +46,13 @@ const MOST_BEYOND: i64 = 9;
 /// The delay at an account's limit, and the one it doubles up to.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// Pairs whose outcomes wait to be shared at most. What goes beyond is known here alone.
+const MOST_OUTCOMES: usize = 1_000;
+
+/// Failures that one outcome of another process stands for at most: more than a refusal lets through, a process
+/// cannot have seen.
+const MOST_FAILURES: u32 = 120;
 
 /// Whether a password may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,27 +69,26 @@ pub enum Verdict {
     },
 }
 
-/// Counts of failed logins; bounded. Processes tell each other of theirs through [`LoginThrottle::take_news`] and
-/// [`LoginThrottle::hear`].
-///
-/// An IPv6 address counts as its /64, which is what one customer has.
+/// Counts of failed logins; bounded. Processes share theirs through [`LoginThrottle::take_outcomes`] and
+/// [`LoginThrottle::apply`].
 #[derive(Debug)]
 pub struct LoginThrottle {
     pairs: Counts,
-    addresses: Counts,
+    /// Networks of all widths.
+    networks: Cache<(u32, Network), Arc<Mutex<Count>>>,
     accounts: Counts,
-    /// What others were not told yet, by pair.
-    news: Mutex<HashMap<[u8; 32], News>>,
+    /// Pairs that signed in lately.
+    known: Cache<[u8; 32], ()>,
+    /// What was not shared yet, by pair.
+    outcomes: Mutex<HashMap<[u8; 32], Outcome>>,
 }
 
-/// What happened to logins of an account from an address. Hashes stand for both.
+/// What happened to logins of an account from a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct News {
-    /// The account and the address together.
-    pub pair: [u8; 32],
-    /// The address.
-    pub address: [u8; 32],
-    /// The account.
+pub struct Outcome {
+    /// The network.
+    pub network: Network,
+    /// The account: a hash of its name.
     pub account: [u8; 32],
     /// When it happened last, in milliseconds since 1970.
     pub at_ms: i64,
@@ -79,17 +96,27 @@ pub struct News {
     pub failures: u32,
 }
 
-/// Pairs that wait to be told at most. What goes beyond is known here alone.
-const MOST_NEWS: usize = 1_000;
+impl Outcome {
+    fn pair(&self) -> Pair {
+        Pair {
+            network: self.network,
+            account: self.account,
+        }
+    }
+}
 
 impl LoginThrottle {
     /// A throttle that has seen nothing yet.
     pub fn new() -> Self {
         Self {
             pairs: counts(),
-            addresses: counts(),
+            networks: counts(),
             accounts: counts(),
-            news: Mutex::default(),
+            known: Cache::builder()
+                .max_capacity(LARGEST)
+                .time_to_live(LATELY)
+                .build(),
+            outcomes: Mutex::default(),
         }
     }
 
@@ -97,11 +124,14 @@ impl LoginThrottle {
     ///
     /// Asking changes nothing: what is refused does not count as a failure.
     pub fn check(&self, account: &str, address: IpAddr, now: OffsetDateTime) -> Verdict {
-        let now = millis(now);
-        let key = Key::new(account, address);
-        let refusal =
-            |counts: &Counts, key| counts.get(key).map_or(0, |count| count.lock().refusal(now));
-        let refusal = refusal(&self.pairs, &key.pair).max(refusal(&self.addresses, &key.address));
+        let (now, pair) = (millis(now), Pair::new(account, address));
+        let known = self.known.contains_key(&pair.hash());
+        let refusal = refusal(self.pairs.get(&pair.hash()), now);
+        let refusal = if known {
+            refusal
+        } else {
+            refusal.max(self.networks_refuse(pair.network, now))
+        };
         if refusal > 0 {
             let seconds = u64::try_from(refusal).unwrap_or_default().div_ceil(1000);
             return Verdict::Refuse {
@@ -110,80 +140,99 @@ impl LoginThrottle {
         }
         let failures = self
             .accounts
-            .get(&key.account)
+            .get(&pair.account)
+            .filter(|_| !known)
             .map(|count| count.lock().failures(now, ACCOUNT_LIMIT));
         Verdict::Allow {
             delay: failures.map_or(Duration::ZERO, delay),
         }
     }
 
-    /// Counts a wrong password for `account` from `address` at `now`.
-    pub fn failed(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
-        let (now, key) = (millis(now), Key::new(account, address));
-        self.count(&key, now);
-        self.note(&key, now, |failures| failures.saturating_add(1));
+    fn networks_refuse(&self, network: Network, now: i64) -> i64 {
+        let counted = levels(network).map(|(level, _)| refusal(self.networks.get(&level), now));
+        counted.max().unwrap_or_default()
     }
 
-    fn count(&self, key: &Key, now: i64) {
-        let count = |counts: &Counts, key| counts.get_with(key, Arc::default);
-        count(&self.pairs, key.pair)
-            .lock()
-            .fail(now, PAIR_LIMIT, AtLimit::Refuse);
-        count(&self.addresses, key.address)
-            .lock()
-            .fail(now, ADDRESS_LIMIT, AtLimit::Refuse);
-        count(&self.accounts, key.account)
+    /// Whether `account` signed in from `address` lately. Such attempts wait for no one but themselves.
+    pub fn is_known(&self, account: &str, address: IpAddr) -> bool {
+        self.known.contains_key(&Pair::new(account, address).hash())
+    }
+
+    /// What attempts at `account` from `address` wait for one another by.
+    pub fn pair(account: &str, address: IpAddr) -> [u8; 32] {
+        Pair::new(account, address).hash()
+    }
+
+    /// Counts a wrong password for `account` from `address` at `now`.
+    pub fn failed(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
+        let (now, pair) = (millis(now), Pair::new(account, address));
+        self.count(&pair, now);
+        self.record(&pair, now, |failures| failures.saturating_add(1));
+    }
+
+    fn count(&self, pair: &Pair, now: i64) {
+        self.pairs.get_with(pair.hash(), Arc::default).lock().fail(
+            now,
+            PAIR_LIMIT,
+            AtLimit::Refuse,
+        );
+        for (level, limit) in levels(pair.network) {
+            self.networks
+                .get_with(level, Arc::default)
+                .lock()
+                .fail(now, limit, AtLimit::Refuse);
+        }
+        self.accounts
+            .get_with(pair.account, Arc::default)
             .lock()
             .fail(now, ACCOUNT_LIMIT, AtLimit::Delay);
     }
 
-    /// Forgets the failures of `account` from `address`, whose password was right.
+    /// Forgets the failures of `account` from `address`, whose password was right, and knows the pair from now on.
     ///
-    /// Those of the address over all accounts stay: one account of one's own must not buy guesses at others.
+    /// Those of the network over all accounts stay: one account of one's own must not buy guesses at others.
     pub fn succeeded(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
-        let key = Key::new(account, address);
-        // Who had no failures is no news.
-        if self.pairs.remove(&key.pair).is_some() {
-            self.note(&key, millis(now), |_| 0);
+        let pair = Pair::new(account, address);
+        let had_failures = self.pairs.remove(&pair.hash()).is_some();
+        let was_known = self.known.contains_key(&pair.hash());
+        self.known.insert(pair.hash(), ());
+        if had_failures || !was_known {
+            self.record(&pair, millis(now), |_| 0);
         }
     }
 
-    fn note(&self, key: &Key, at_ms: i64, failures: impl FnOnce(u32) -> u32) {
-        let mut news = self.news.lock();
-        if news.len() >= MOST_NEWS && !news.contains_key(&key.pair) {
+    fn record(&self, pair: &Pair, at_ms: i64, failures: impl FnOnce(u32) -> u32) {
+        let mut outcomes = self.outcomes.lock();
+        let key = pair.hash();
+        if outcomes.len() >= MOST_OUTCOMES && !outcomes.contains_key(&key) {
             return;
         }
-        let entry = news.entry(key.pair).or_insert(News {
-            pair: key.pair,
-            address: key.address,
-            account: key.account,
+        let outcome = outcomes.entry(key).or_insert(Outcome {
+            network: pair.network,
+            account: pair.account,
             at_ms,
             failures: 0,
         });
-        entry.at_ms = at_ms;
-        entry.failures = failures(entry.failures);
+        outcome.at_ms = at_ms;
+        outcome.failures = failures(outcome.failures);
     }
 
-    /// What happened here since this was asked last.
-    pub fn take_news(&self) -> Vec<News> {
-        std::mem::take(&mut *self.news.lock())
+    /// What happened here since this was called last.
+    pub fn take_outcomes(&self) -> Vec<Outcome> {
+        std::mem::take(&mut *self.outcomes.lock())
             .into_values()
             .collect()
     }
 
-    /// Takes over what happened in another process; each news once.
-    pub fn hear(&self, news: &News) {
-        let key = Key {
-            pair: news.pair,
-            address: news.address,
-            account: news.account,
-        };
-        if news.failures == 0 {
-            self.pairs.invalidate(&key.pair);
+    /// Takes over what happened in another process; each outcome once.
+    pub fn apply(&self, outcome: &Outcome) {
+        let pair = outcome.pair();
+        if outcome.failures == 0 {
+            self.pairs.invalidate(&pair.hash());
+            self.known.insert(pair.hash(), ());
         }
-        // More than a refusal lets through, a process cannot have seen.
-        for _ in 0..news.failures.min(ADDRESS_LIMIT as u32) {
-            self.count(&key, news.at_ms);
+        for _ in 0..outcome.failures.min(MOST_FAILURES) {
+            self.count(&pair, outcome.at_ms);
         }
     }
 }
@@ -197,35 +246,42 @@ impl Default for LoginThrottle {
 /// Hashes stand for names, so that long ones take no memory.
 type Counts = Cache<[u8; 32], Arc<Mutex<Count>>>;
 
-fn counts() -> Counts {
+fn counts<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<Mutex<Count>>> {
     Cache::builder()
         .max_capacity(LARGEST)
         .time_to_idle(IDLE)
         .build()
 }
 
-struct Key {
-    pair: [u8; 32],
-    address: [u8; 32],
+/// Milliseconds that a count still refuses for.
+fn refusal(count: Option<Arc<Mutex<Count>>>, now: i64) -> i64 {
+    count.map_or(0, |count| count.lock().refusal(now))
+}
+
+/// A network and the wider ones around it, each with its limit.
+fn levels(network: Network) -> impl Iterator<Item = ((u32, Network), i64)> {
+    let wider = WIDER
+        .into_iter()
+        .filter_map(move |(bits, limit)| Some(((bits, network.wider(bits)?), limit)));
+    std::iter::once(((64, network), NETWORK_LIMIT)).chain(wider)
+}
+
+/// An account and the network that it is tried from.
+struct Pair {
+    network: Network,
     account: [u8; 32],
 }
 
-impl Key {
+impl Pair {
     fn new(account: &str, address: IpAddr) -> Self {
-        let network = network(address);
         Self {
-            pair: hash(&[&network, account.as_bytes()]),
-            address: hash(&[&network]),
+            network: Network::of(address),
             account: hash(&[account.as_bytes()]),
         }
     }
-}
 
-/// The address, of fixed length; of an IPv6 one only the /64.
-fn network(address: IpAddr) -> [u8; 16] {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => (u128::from(address) >> 64 << 64).to_be_bytes(),
+    fn hash(&self) -> [u8; 32] {
+        hash(&[self.network.bytes(), &self.account])
     }
 }
 
@@ -396,23 +452,27 @@ mod tests {
     #[test]
     fn what_happens_in_one_process_counts_in_the_other() {
         let (here, there) = (LoginThrottle::new(), LoginThrottle::new());
-        let tell = || here.take_news().iter().for_each(|news| there.hear(news));
+        let share = || {
+            let outcomes = here.take_outcomes();
+            outcomes.iter().for_each(|outcome| there.apply(outcome));
+        };
         for _ in 0..3 {
             here.failed("alice", home(), NOW);
         }
-        tell();
+        share();
         for _ in 0..3 {
             there.failed("alice", home(), NOW);
         }
         assert_eq!(refused(&there, "alice", home(), NOW), 2);
         assert_eq!(refused(&there, "alice", address(1), NOW), 0);
-        tell();
+        share();
         assert_eq!(refused(&there, "alice", home(), NOW), 2);
         here.succeeded("alice", home(), NOW);
-        tell();
+        share();
         assert_eq!(refused(&there, "alice", home(), NOW), 0);
+        assert!(there.is_known("alice", home()));
         here.succeeded("alice", home(), NOW);
-        assert_eq!(here.take_news(), []);
+        assert_eq!(here.take_outcomes(), []);
     }
 
     #[test]
@@ -434,7 +494,7 @@ mod tests {
         assert_eq!(throttle.check("bob", home(), NOW), FREE);
         throttle.failed("29", home(), NOW);
         assert_eq!(refused(&throttle, "bob", home(), NOW), 1);
-        throttle.succeeded("bob", home(), NOW);
+        throttle.succeeded("mallory", home(), NOW);
         assert_eq!(refused(&throttle, "bob", home(), NOW), 1);
         assert_eq!(throttle.check("bob", address(1), NOW), FREE);
     }
@@ -460,14 +520,39 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_are_one_address_and_mapped_ones_are_ipv4() {
-        let same = |one: &str, other: &str| {
-            network(one.parse().unwrap()) == network(other.parse().unwrap())
-        };
-        assert!(same("2001:db8::1", "2001:db8::ffff:1"));
-        assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
-        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
-        assert!(!same("192.0.2.1", "192.0.2.2"));
+    fn many_networks_of_one_customer_have_a_limit_of_their_own() {
+        for (step, limit) in [(1_u64, 60), (0x100, 120)] {
+            let throttle = LoginThrottle::new();
+            let from = |number: u64| {
+                let [a, b, c, d] = (number * step).to_be_bytes()[4..].try_into().unwrap();
+                let bytes = [0x20, 1, 0xd, 0xb8, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 1];
+                IpAddr::V6(bytes.into())
+            };
+            for number in 0..limit - 1 {
+                throttle.failed(&number.to_string(), from(number), NOW);
+            }
+            assert_eq!(throttle.check("bob", from(limit), NOW), FREE, "{step}");
+            throttle.failed("last", from(limit - 1), NOW);
+            assert_eq!(refused(&throttle, "bob", from(limit), NOW), 1, "{step}");
+            assert_eq!(throttle.check("bob", home(), NOW), FREE);
+        }
+    }
+
+    #[test]
+    fn where_an_account_signed_in_lately_nobody_else_slows_it_down() {
+        let throttle = LoginThrottle::new();
+        throttle.succeeded("admin", home(), NOW);
+        for number in 0..1000 {
+            throttle.failed("admin", address(number), NOW);
+            throttle.failed(&number.to_string(), home(), NOW);
+        }
+        assert_eq!(throttle.check("admin", home(), NOW), FREE);
+        assert!(refused(&throttle, "bob", home(), NOW) > 0);
+        // Its own failures count as ever.
+        for _ in 0..5 {
+            throttle.failed("admin", home(), NOW);
+        }
+        assert_eq!(refused(&throttle, "admin", home(), NOW), 1);
     }
 
     #[test]

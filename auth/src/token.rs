@@ -13,8 +13,6 @@ pub use verified::{VerifiedToken, VerifiedTokens};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::scope::Scope;
-
 /// Who issues tokens, as Harbor names it and scripts expect.
 pub const ISSUER: &str = "harbor-token-issuer";
 
@@ -26,6 +24,12 @@ pub const LEEWAY_SECS: i64 = 60;
 
 /// Bytes of the longest token that is looked at.
 pub const LONGEST_TOKEN: usize = 16 << 10;
+
+/// Bytes of the longest token that is issued: less than balancers take as a request's header (haproxy: 15 KiB).
+pub const LONGEST_ISSUED: usize = 12 << 10;
+
+/// Bytes of a token besides its claims: header, signature and dots, with some to spare.
+const AROUND_CLAIMS: usize = 256;
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +92,8 @@ impl Holder {
 }
 
 impl Claims {
-    /// Claims of a token that lasts from `now` for `lifetime_secs`; `id` is its random name.
-    pub fn new(
-        holder: Holder,
-        access: Vec<Access>,
-        id: String,
-        now: OffsetDateTime,
-        lifetime_secs: u32,
-    ) -> Self {
+    /// Claims of a token that lasts from `now` for `lifetime_secs` and grants nothing yet; `id` is its random name.
+    pub fn new(holder: Holder, id: String, now: OffsetDateTime, lifetime_secs: u32) -> Self {
         let now = now.unix_timestamp();
         Self {
             iss: ISSUER.to_owned(),
@@ -105,10 +103,35 @@ impl Claims {
             nbf: now,
             iat: now,
             jti: id,
-            access,
+            access: Vec::new(),
             uid: holder.account,
             generation: holder.generation,
         }
+    }
+
+    /// Adds what is granted, in order, as long as the token stays within [`LONGEST_ISSUED`]; what does not fit is left
+    /// out, and so is what grants nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenKeyError::Claims`] where a claim cannot be written.
+    pub fn grant(&mut self, access: impl IntoIterator<Item = Access>) -> Result<(), TokenKeyError> {
+        let most = (LONGEST_ISSUED - AROUND_CLAIMS) / 4 * 3;
+        let mut size = json_size(self)?;
+        for access in access {
+            let grown = size + json_size(&access)? + ",".len();
+            if !access.actions.is_empty() && grown <= most {
+                size = grown;
+                self.access.push(access);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is granted as the text of a `scope` parameter, with spaces between scopes.
+    pub fn scope(&self) -> String {
+        let scopes = self.access.iter().map(Access::scope);
+        scopes.collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the token holds at `now`, give or take [`LEEWAY_SECS`].
@@ -129,15 +152,15 @@ impl Claims {
 }
 
 impl Access {
-    /// Grants all that `scope` asks for, but for those actions that `granted` refuses.
-    pub fn cut(scope: &Scope, granted: impl Fn(&str) -> bool) -> Self {
-        let actions = scope.actions().iter().filter(|action| granted(action));
-        Self {
-            kind: scope.kind().to_owned(),
-            name: scope.name().to_owned(),
-            actions: actions.cloned().collect(),
-        }
+    fn scope(&self) -> String {
+        format!("{}:{}:{}", self.kind, self.name, self.actions.join(","))
     }
+}
+
+/// Bytes of a value in JSON.
+fn json_size(value: &impl Serialize) -> Result<usize, TokenKeyError> {
+    let json = serde_json::to_vec(value).map_err(|_| TokenKeyError::Claims)?;
+    Ok(json.len())
 }
 
 /// Why a token is refused.

@@ -50,12 +50,12 @@ impl VerifiedCredentials {
     /// The caller compares the generation with the account's present one: a password that was verified
     /// while it was being changed may have come in after [`VerifiedCredentials::forget_account`].
     pub fn get(&self, name: &str, password: &str) -> Option<Verified> {
-        self.entries.get(&self.hash(name, password))
+        self.entries.get(&self.key(name, password))
     }
 
     /// Remembers that these credentials are those of `verified`, as read before the password was checked.
     pub fn put(&self, name: &str, password: &str, verified: Verified) {
-        self.entries.insert(self.hash(name, password), verified);
+        self.entries.insert(self.key(name, password), verified);
     }
 
     /// Forgets all credentials of an account, as when its password changes or it is removed.
@@ -65,7 +65,8 @@ impl VerifiedCredentials {
             .expect("the cache is built with support for this");
     }
 
-    fn hash(&self, name: &str, password: &str) -> [u8; 32] {
+    /// What stands for these credentials; only this process can make it.
+    pub fn key(&self, name: &str, password: &str) -> [u8; 32] {
         let mut hash = hmac::Context::with_key(&self.key);
         // the length keeps `ab` + `c` apart from `a` + `bc`
         hash.update(&name.len().to_le_bytes());

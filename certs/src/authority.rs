@@ -2,11 +2,11 @@
 //! Where the authority is kept is the caller's business; see `file` for server pairs.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::path::Path;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +15,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::name::SubjectName;
+use crate::server::{decode_chain, read};
 
 /// Days that a server certificate is valid for unless told otherwise: what browsers accept at most.
 pub const LEAF_DAYS: u32 = 397;
@@ -114,23 +116,39 @@ impl Authority {
         self.not_after
     }
 
-    /// Issues a server certificate with a key of its own, for `days` from `now` (see [`LEAF_DAYS`]).
-    ///
-    /// A name is a DNS name, a wildcard such as `*.example.com`, or an IP address, with or without brackets.
-    /// The first one is the common name too. The certificate ends no later than the authority.
+    /// The distinguished name of the authority, which the certificates that it signs have as their issuer.
     ///
     /// # Errors
     ///
-    /// [`Error::NoNames`], [`Error::InvalidName`], [`Error::AuthorityExpired`] or [`Error::Issue`].
-    pub fn issue(&self, names: &[String], now: OffsetDateTime, days: u32) -> Result<Issued> {
+    /// [`Error::BrokenCertificate`], which [`Authority::from_pem`] rules out.
+    pub fn subject(&self) -> Result<String> {
+        let own = parse(&self.certificate, "the given certificate")?;
+        Ok(own.subject().to_string())
+    }
+
+    /// Issues a server certificate with a key of its own, for `days` from `now` (see [`LEAF_DAYS`]).
+    ///
+    /// The first name is the common name too. The certificate ends no later than the authority.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoNames`], [`Error::AuthorityExpired`] or [`Error::Issue`].
+    pub fn issue(&self, names: &[SubjectName], now: OffsetDateTime, days: u32) -> Result<Issued> {
         if self.not_after <= now {
             return Err(Error::AuthorityExpired(self.not_after));
         }
-        let names = subject_names(names)?;
+        let first = names.first().ok_or(Error::NoNames)?;
+        let mut alternatives = Vec::with_capacity(names.len());
+        for name in names {
+            let alternative = name.alternative()?;
+            if !alternatives.contains(&alternative) {
+                alternatives.push(alternative);
+            }
+        }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Issue)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = named(&names.common_name);
-        params.subject_alt_names = names.alternatives;
+        params.distinguished_name = named(&first.to_string());
+        params.subject_alt_names = alternatives;
         params.not_before = self.not_before.max(now - BACKDATE);
         params.not_after = self.not_after.min(now + Duration::days(days.into()));
         // the explicit form also writes the subject key identifier
@@ -143,6 +161,18 @@ impl Authority {
             chain_pem: certificate.pem(),
             key_pem: Zeroizing::new(key.serialize_pem()),
         })
+    }
+
+    /// Whether this authority signed the first certificate in a PEM file; blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`], or what is wrong with the text.
+    pub fn issued(&self, certificate: &Path) -> Result<bool> {
+        let origin = certificate.display().to_string();
+        let chain = decode_chain(&read(certificate)?, &origin)?;
+        let first = chain.first().ok_or(Error::NoCertificate(origin.clone()))?;
+        Ok(self.signed(&parse(first, &origin)?))
     }
 
     /// Whether this authority signed the certificate.
@@ -215,67 +245,6 @@ fn named(common_name: &str) -> DistinguishedName {
     name
 }
 
-struct SubjectNames {
-    common_name: String,
-    alternatives: Vec<SanType>,
-}
-
-fn subject_names(names: &[String]) -> Result<SubjectNames> {
-    let mut common_name = None;
-    let mut alternatives = Vec::with_capacity(names.len());
-    for name in names {
-        let (text, alternative) = subject_name(name)?;
-        if !alternatives.contains(&alternative) {
-            alternatives.push(alternative);
-        }
-        common_name.get_or_insert(text);
-    }
-    let common_name = common_name.ok_or(Error::NoNames)?;
-    Ok(SubjectNames {
-        common_name,
-        alternatives,
-    })
-}
-
-fn subject_name(name: &str) -> Result<(String, SanType)> {
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(name);
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok((address.to_string(), SanType::IpAddress(address)));
-    }
-    let text = name.to_ascii_lowercase();
-    if !is_dns_name(text.strip_prefix("*.").unwrap_or(&text)) {
-        return Err(Error::InvalidName(name.to_owned()));
-    }
-    let dns = text
-        .as_str()
-        .try_into()
-        .map_err(|_| Error::InvalidName(name.to_owned()))?;
-    Ok((text, SanType::DnsName(dns)))
-}
-
-/// A host name as clients match it: RFC 1123 labels, with the underscore that Go and rustls admit.
-fn is_dns_name(text: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let label = |label: &str| {
-        let bytes = label.as_bytes();
-        let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
-            return false;
-        };
-        bytes.len() <= 63
-            && word(first)
-            && word(last)
-            && bytes.iter().all(|byte| word(*byte) || *byte == b'-')
-    };
-    let numeric_end = text
-        .rsplit('.')
-        .next()
-        .is_some_and(|end| end.bytes().all(|b| b.is_ascii_digit()));
-    text.len() <= 253 && !numeric_end && text.split('.').all(label)
-}
-
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -285,8 +254,8 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
+    fn names(names: &[&str]) -> Vec<SubjectName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
     fn der(pem: &str) -> CertificateDer<'static> {
@@ -406,24 +375,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn a_certificate_without_names_is_refused() {
         let authority = Authority::create("CA", NOW).unwrap();
-        for wrong in [
-            "",
-            "a b",
-            "*",
-            "*.",
-            "a.*.b",
-            "-a",
-            "a..b",
-            "1.2.3",
-            "ä.example",
-            "a/b",
-            "a:5000",
-        ] {
-            let error = authority.issue(&names(&[wrong]), NOW, 1).unwrap_err();
-            assert!(matches!(error, Error::InvalidName(_)), "{wrong}");
-        }
         assert!(matches!(
             authority.issue(&[], NOW, 1).unwrap_err(),
             Error::NoNames
@@ -431,10 +384,25 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_issued_by_whoever_signed_it() {
+        let (own, other) = (
+            Authority::create("CA", NOW).unwrap(),
+            Authority::create("CA", NOW).unwrap(),
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pair = own.issue(&names(&["a"]), NOW, 1).unwrap();
+        std::fs::write(file.path(), &pair.chain_pem).unwrap();
+        assert!(own.issued(file.path()).unwrap());
+        assert!(!other.issued(file.path()).unwrap());
+        std::fs::write(file.path(), "half").unwrap();
+        assert!(own.issued(file.path()).is_err());
+    }
+
+    #[test]
     fn a_name_too_long_for_a_common_name_stands_in_the_alternatives() {
         let long = format!("{}.{}.example", "a".repeat(60), "b".repeat(60));
         let authority = Authority::create("CA", NOW).unwrap();
-        let leaf = der(&authority.issue(&[long], NOW, 1).unwrap().chain_pem);
+        let leaf = der(&authority.issue(&names(&[&long]), NOW, 1).unwrap().chain_pem);
         let leaf = parse(&leaf, "").unwrap();
         assert_eq!(leaf.subject().iter().count(), 0);
         assert!(leaf.subject_alternative_name().unwrap().unwrap().critical);

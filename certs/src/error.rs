@@ -18,6 +18,20 @@ pub enum Error {
     /// A certificate or key file could not be written.
     #[error("cannot write {}; check that its folder exists, has room and is writable", .0.display())]
     Write(PathBuf, #[source] io::Error),
+    /// A file cannot be replaced by one of the same owner.
+    #[error(
+        "{} belongs to user {owner}, and only root and that user may replace it; run the command as one of them",
+        .path.display()
+    )]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// The id of its user.
+        owner: u32,
+        /// What the system answered.
+        #[source]
+        source: io::Error,
+    },
     /// A certificate or key file is larger than any sensible one.
     #[error("{} is larger than {limit} bytes; it should hold one chain or one key in PEM form", .path.display())]
     TooLarge {
@@ -74,7 +88,7 @@ pub enum Error {
     NoNames,
     /// A name is neither a DNS name, a wildcard nor an IP address.
     #[error(
-        "{0:?} is no DNS name, wildcard (*.example.com) or IP address; correct `[server] names`"
+        "{0:?} is no DNS name, wildcard (*.example.com) or IP address; write it without https:// and without a port"
     )]
     InvalidName(String),
     /// A certificate could not be made or signed.

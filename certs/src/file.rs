@@ -1,8 +1,9 @@
-//! Writing certificates and keys: whole or not at all, keys for the owner's eyes only.
+//! Writing certificates and keys: whole or not at all, keys for the owner's eyes only. Who owned a file keeps it,
+//! so that root can renew what a server of another user reads.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::authority::Issued;
@@ -33,11 +34,12 @@ impl Pair {
 /// Writes a pair to `folder`, which exists; blocks on the disk.
 ///
 /// The key (mode 0600) comes first and the certificate last, each by rename, so that whoever watches the
-/// certificate finds its key in place.
+/// certificate finds its key in place. Files that are replaced keep owner, group and mode; new ones belong to the
+/// owner of the folder.
 ///
 /// # Errors
 ///
-/// [`Error::Write`], naming the file.
+/// [`Error::Write`] or [`Error::Owner`], naming the file.
 pub fn write_pair(folder: &Path, issued: &Issued) -> Result<Pair> {
     let pair = Pair::within(folder);
     replace(&pair.key, issued.key_pem.as_bytes(), SECRET)?;
@@ -45,13 +47,13 @@ pub fn write_pair(folder: &Path, issued: &Issued) -> Result<Pair> {
     Ok(pair)
 }
 
-/// Writes a certificate that anyone may read (mode 0644), such as the authority's for clients to install.
+/// Writes a file that anyone may read (mode 0644), such as the authority's certificate for clients to install.
 ///
 /// # Errors
 ///
-/// [`Error::Write`], naming the file.
-pub fn write_certificate(path: &Path, pem: &str) -> Result<()> {
-    replace(path, pem.as_bytes(), PUBLIC)
+/// [`Error::Write`] or [`Error::Owner`], naming the file.
+pub fn write_public(path: &Path, text: &str) -> Result<()> {
+    replace(path, text.as_bytes(), PUBLIC)
 }
 
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
@@ -59,16 +61,46 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    try_replace(folder, path, bytes, mode).map_err(|error| Error::Write(path.to_owned(), error))
-}
-
-fn try_replace(folder: &Path, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let failed = |error| Error::Write(path.to_owned(), error);
     // made with mode 0600, so that a key is never readable by others, not even for a moment
     let mut temporary = tempfile::Builder::new()
         .prefix(".gantry-")
-        .tempfile_in(folder)?;
-    temporary.write_all(bytes)?;
-    fs::set_permissions(temporary.path(), Permissions::from_mode(mode))?;
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    temporary.write_all(bytes).map_err(failed)?;
+    let before = fs::metadata(path).ok();
+    let owner = match &before {
+        Some(before) => before.clone(),
+        None => fs::metadata(folder).map_err(failed)?,
+    };
+    let mode = before.map_or(mode, |before| before.permissions().mode() & 0o777);
+    let mode = give(temporary.as_file(), &owner, mode).map_err(|source| Error::Owner {
+        path: path.to_owned(),
+        owner: owner.uid(),
+        source,
+    })?;
+    fs::set_permissions(temporary.path(), Permissions::from_mode(mode)).map_err(failed)?;
+    finish(temporary, folder, path).map_err(failed)
+}
+
+/// Gives a new file to the owner of an old one, and returns the mode that it may have: where the group cannot be kept,
+/// nobody of the group that it has instead may read it.
+fn give(file: &File, before: &Metadata, mode: u32) -> io::Result<u32> {
+    let now = file.metadata()?;
+    if now.uid() != before.uid() {
+        fchown(file, Some(before.uid()), None)?;
+    }
+    if now.gid() == before.gid() || fchown(file, None, Some(before.gid())).is_ok() {
+        return Ok(mode);
+    }
+    Ok(if mode & 0o007 == 0 {
+        mode & !0o070
+    } else {
+        mode
+    })
+}
+
+fn finish(temporary: tempfile::NamedTempFile, folder: &Path, path: &Path) -> io::Result<()> {
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|failed| failed.error)?;
     File::open(folder)?.sync_all()
@@ -106,6 +138,36 @@ mod tests {
         assert_eq!(fs::read_to_string(&pair.key).unwrap(), "key two");
         assert_eq!(fs::read_to_string(&pair.certificate).unwrap(), "chain two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let pair = write_pair(folder.path(), &issued("one")).unwrap();
+        fs::set_permissions(&pair.key, Permissions::from_mode(0o640)).unwrap();
+        write_pair(folder.path(), &issued("two")).unwrap();
+        assert_eq!((mode(&pair.key), mode(&pair.certificate)), (0o640, PUBLIC));
+    }
+
+    /// Only root can see it: others own all that they write.
+    #[test]
+    fn a_file_that_root_replaces_keeps_its_owner() {
+        use std::os::unix::fs::chown;
+        let folder = tempfile::tempdir().unwrap();
+        if chown(folder.path(), Some(12_345), Some(12_346)).is_err() {
+            return;
+        }
+        let owners = |pair: &Pair| {
+            [&pair.key, &pair.certificate].map(|path| {
+                let file = fs::metadata(path).unwrap();
+                (file.uid(), file.gid())
+            })
+        };
+        let pair = write_pair(folder.path(), &issued("one")).unwrap();
+        assert_eq!(owners(&pair), [(12_345, 12_346); 2]);
+        chown(&pair.key, Some(12_347), Some(12_348)).unwrap();
+        write_pair(folder.path(), &issued("two")).unwrap();
+        assert_eq!(owners(&pair), [(12_347, 12_348), (12_345, 12_346)]);
     }
 
     #[test]

@@ -5,12 +5,14 @@ mod authority;
 mod error;
 mod file;
 mod hot;
+mod name;
 mod reload;
 mod server;
 
 pub use authority::{Authority, Issued, LEAF_DAYS};
 pub use error::{Error, Result};
-pub use file::{Pair, write_certificate, write_pair};
+pub use file::{Pair, write_pair, write_public};
 pub use hot::{HotCertificate, server_config};
+pub use name::SubjectName;
 pub use reload::{FileReloader, Reloaded};
 pub use server::ServerCertificate;

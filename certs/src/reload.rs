@@ -187,7 +187,9 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let authority = Authority::create("CA", NOW).unwrap();
-            let pair = authority.issue(&["a.example".to_owned()], NOW, 1).unwrap();
+            let pair = authority
+                .issue(&["a.example".parse().unwrap()], NOW, 1)
+                .unwrap();
             let files = write_pair(folder.path(), &pair).unwrap();
             let hot = HotCertificate::new(
                 ServerCertificate::load(&files.certificate, &files.key).unwrap(),
@@ -203,7 +205,7 @@ mod tests {
 
         fn issue(&self) -> Issued {
             self.authority
-                .issue(&["b.example".to_owned()], NOW, 1)
+                .issue(&["b.example".parse().unwrap()], NOW, 1)
                 .unwrap()
         }
 

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::authority::{Authority, parse, pem_error};
 use crate::error::{Error, Result};
+use crate::name::SubjectName;
 
 /// The largest certificate or key file that is read, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -116,6 +117,12 @@ impl ServerCertificate {
         &self.names
     }
 
+    /// Whether it is for `name`.
+    pub fn covers(&self, name: &SubjectName) -> bool {
+        let own = self.names.iter().map(|own| own.parse::<SubjectName>());
+        own.flatten().any(|own| own == *name)
+    }
+
     /// The serial number in lower-case hex.
     pub fn serial(&self) -> &str {
         &self.serial
@@ -149,7 +156,7 @@ impl fmt::Debug for ServerCertificate {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let wrong = |error| Error::Read(path.to_owned(), error);
     let file = File::open(path).map_err(wrong)?;
     let mut bytes = Zeroizing::new(Vec::new());
@@ -165,7 +172,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn decode_chain(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>> {
+pub(crate) fn decode_chain(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     chain.map_err(|error| pem_error(error, origin))
 }
@@ -225,11 +232,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
     fn issued(authority: &Authority) -> Issued {
-        let names = [
-            "registry.example".to_owned(),
-            "10.9.0.2".to_owned(),
-            "::1".to_owned(),
-        ];
+        let names = ["registry.example", "10.9.0.2", "::1"].map(|name| name.parse().unwrap());
         authority.issue(&names, NOW, 30).unwrap()
     }
 
@@ -243,6 +246,16 @@ mod tests {
         assert_eq!(server.not_after(), datetime!(2026-03-31 12:00 UTC));
         assert_eq!(server.issuer(), "CN=Gantry CA");
         assert!(server.serial().len() >= 16 && hex::decode(server.serial()).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_covered_however_it_is_written() {
+        let pair = issued(&Authority::create("CA", NOW).unwrap());
+        let server = ServerCertificate::from_pem(&pair.chain_pem, &pair.key_pem).unwrap();
+        for name in ["Registry.Example", "0:0:0:0:0:0:0:1", "[::1]", "10.9.0.2"] {
+            assert!(server.covers(&name.parse().unwrap()), "{name}");
+        }
+        assert!(!server.covers(&"other.example".parse().unwrap()));
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn read(row: &Row) -> Result<Account> {
 /// Makes an account.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name or the mail address is taken.
+/// [`crate::Error::Duplicate`] where the name is taken.
 pub async fn create(tx: &mut Tx, new: &NewAccount, now: Timestamp) -> Result<AccountId> {
     let row = tx
         .query(
@@ -113,7 +113,7 @@ pub async fn create_admin(tx: &mut Tx, new: &NewAccount, now: Timestamp) -> Resu
         .await?;
     tx.query(
         "insert into account (id, name, realname, comment, sysadmin, generation, created_at, updated_at, deleted_at)
-         values (2, 'anonymous#2', '', '', 0, 1, $1, $1, $1) on conflict do nothing",
+         values (2, 'anonymous', '', '', 0, 1, $1, $1, $1) on conflict do nothing",
     )
     .bind(now)
     .execute()
@@ -228,7 +228,7 @@ pub async fn list(
         Order::IdDescending => "id desc",
     };
     let listed = tx.query_built(
-        "account list",
+        "account.list",
         format!(
             "select {} {from} order by {by} limit ${limit} offset ${offset}",
             columns!()
@@ -236,7 +236,7 @@ pub async fn list(
     );
     let listed = bind(listed, filter).bind(page.limit()).bind(page.offset);
     let rows = listed.all().await?;
-    let counted = tx.query_built("account count", format!("select count(*) as total {from}"));
+    let counted = tx.query_built("account.count", format!("select count(*) as total {from}"));
     let count = bind(counted, filter).one().await?;
     Ok((
         rows.iter().map(read).collect::<Result<_>>()?,
@@ -302,7 +302,7 @@ pub async fn search(
         "from account where deleted_at is null and lower(name) like lower($1) escape '\\'";
     let rows = tx
         .query_built(
-            "account search",
+            "account.search",
             format!("select id, name {WHERE} order by length(name), name limit $2 offset $3"),
         )
         .bind(contains(text))
@@ -312,7 +312,7 @@ pub async fn search(
         .await?;
     let count = tx
         .query_built(
-            "account search count",
+            "account.search_count",
             format!("select count(*) as total {WHERE}"),
         )
         .bind(contains(text))
@@ -330,10 +330,26 @@ pub async fn search(
     Ok((found, count.int("account", "total")?))
 }
 
+/// Whether an account other than `id` has a mail address.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_email_taken(tx: &mut Tx, email: &str, id: Option<AccountId>) -> Result<bool> {
+    let row = tx
+        .query(
+            "select id from account where email = $1 and id <> $2 and deleted_at is null limit 1",
+        )
+        .bind(email)
+        .bind(id.map_or(0, |id| id.0))
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
 /// Changes mail address, name and comment. Whether the account exists.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the mail address is taken.
+/// When the statement fails.
 pub async fn set_profile(
     tx: &mut Tx,
     id: AccountId,
@@ -397,16 +413,31 @@ pub async fn set_sysadmin(
     Ok(changed == 1)
 }
 
-/// Deletes an account: its name and mail address become free, its memberships go. Whether it
-/// existed.
+/// Whether an account is a system administrator and no other one is left. Holds all of them, so that of two that
+/// demote each other the second one sees what the first one did.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_last_sysadmin(tx: &mut Tx, id: AccountId) -> Result<bool> {
+    let rows = tx
+        .query_either(
+            "select id from account where sysadmin = 1 and deleted_at is null order by id",
+            "select id from account where sysadmin = 1 and deleted_at is null order by id for update",
+        )
+        .all()
+        .await?;
+    let first = rows.first().map(|row| row.int("account", "id"));
+    Ok(rows.len() == 1 && first.transpose()? == Some(id.0))
+}
+
+/// Deletes an account: its name becomes free, its mail address and its memberships go. Whether it existed.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn delete(tx: &mut Tx, id: AccountId, now: Timestamp) -> Result<bool> {
     let changed = tx
         .query(
-            "update account set name = name || '#' || cast(id as text), email = email || '#' || cast(id as text),
-             password_hash = null, sysadmin = 0, generation = generation + 1, deleted_at = $2, updated_at = $2
+            "update account set email = null, password_hash = null, sysadmin = 0, generation = generation + 1, deleted_at = $2, updated_at = $2
              where id = $1 and deleted_at is null",
         )
         .bind(id)

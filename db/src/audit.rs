@@ -4,10 +4,13 @@
 pub mod chain;
 pub mod recorder;
 
+use std::borrow::Cow;
+
 use model::{AccountId, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
+use serde::Serialize;
 
 use crate::sql::{Query, Row, Value};
-use crate::{Result, Tx};
+use crate::{Result, Tx, batch};
 
 /// What is written.
 #[derive(Clone, Debug)]
@@ -30,10 +33,46 @@ pub struct NewEntry {
     pub project: Option<ProjectId>,
     /// Whether it was done, or refused.
     pub success: bool,
-    /// How often it happened within the second.
+    /// How often it happened within the second; refusals: within the minute.
     pub times: i64,
     /// What else is worth knowing.
     pub detail: String,
+}
+
+/// Who makes changes.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The account; `None` for the command line.
+    pub account: Option<AccountId>,
+    /// The name that is used.
+    pub name: String,
+    /// The address that it comes from; empty for the command line.
+    pub address: String,
+}
+
+impl Actor {
+    /// The entry of a change that is made: operation, resource type and resource are Harbor's.
+    pub fn change(
+        self,
+        at: Timestamp,
+        (operation, resource_type): (&'static str, &'static str),
+        resource: String,
+        project: Option<ProjectId>,
+    ) -> NewEntry {
+        NewEntry {
+            at,
+            account: self.account,
+            account_name: self.name,
+            address: self.address,
+            operation,
+            resource_type,
+            resource,
+            project,
+            success: true,
+            times: 1,
+            detail: String::new(),
+        }
+    }
 }
 
 /// What was written.
@@ -59,7 +98,7 @@ pub struct Entry {
     pub project_id: Option<i64>,
     /// Whether it was done, or refused.
     pub success: bool,
-    /// How often it happened within the second.
+    /// How often it happened within the second; refusals: within the minute.
     pub times: i64,
     /// What else is worth knowing.
     pub detail: String,
@@ -87,23 +126,90 @@ fn read(row: &Row) -> Result<Entry> {
 /// # Errors
 /// When the statement fails.
 pub async fn append(tx: &mut Tx, entry: &NewEntry) -> Result<()> {
-    tx.query(
+    append_all(tx, std::slice::from_ref(entry)).await
+}
+
+#[derive(Serialize)]
+struct EntryRow<'a> {
+    at: i64,
+    account_id: Option<i64>,
+    account_name: Cow<'a, str>,
+    address: &'a str,
+    operation: &'static str,
+    resource_type: &'static str,
+    resource: Cow<'a, str>,
+    project_id: Option<i64>,
+    success: i64,
+    times: i64,
+    detail: Cow<'a, str>,
+}
+
+/// PostgreSQL stores no NUL: one in a name that a client made up must not keep others from being written.
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
+impl<'a> EntryRow<'a> {
+    fn of(entry: &'a NewEntry) -> Self {
+        Self {
+            at: entry.at.0,
+            account_id: entry.account.map(|id| id.0),
+            account_name: storable(&entry.account_name),
+            address: &entry.address,
+            operation: entry.operation,
+            resource_type: entry.resource_type,
+            resource: storable(&entry.resource),
+            project_id: entry.project.map(|id| id.0),
+            success: i64::from(entry.success),
+            times: entry.times,
+            detail: storable(&entry.detail),
+        }
+    }
+}
+
+/// Writes entries, in their order, with one statement.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn append_all(tx: &mut Tx, entries: &[NewEntry]) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<EntryRow<'_>> = entries.iter().map(EntryRow::of).collect();
+    tx.query_either(
         "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         select value ->> 'at', value ->> 'account_id', value ->> 'account_name', value ->> 'address', value ->> 'operation',
+                value ->> 'resource_type', value ->> 'resource', value ->> 'project_id', value ->> 'success', value ->> 'times',
+                value ->> 'detail' from json_each($1) order by key",
+        "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
+         select at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail
+         from json_to_recordset(cast($1 as json)) as e
+              (at bigint, account_id bigint, account_name text, address text, operation text, resource_type text, resource text,
+               project_id bigint, success bigint, times bigint, detail text)",
     )
-    .bind(entry.at)
-    .bind(entry.account.map(|id| id.0))
-    .bind(entry.account_name.as_str())
-    .bind(entry.address.as_str())
-    .bind(entry.operation)
-    .bind(entry.resource_type)
-    .bind(entry.resource.as_str())
-    .bind(entry.project.map(|id| id.0))
-    .bind(entry.success)
-    .bind(entry.times)
-    .bind(entry.detail.as_str())
+    .bind(serde_json::to_string(&rows).unwrap_or_default())
     .execute()
     .await?;
+    Ok(())
+}
+
+/// Writes a batch of entries, unless one with this id was written before.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn append_batch(
+    tx: &mut Tx,
+    id: &str,
+    entries: &[NewEntry],
+    now: Timestamp,
+) -> Result<()> {
+    if batch::is_new(tx, id, now).await? {
+        append_all(tx, entries).await?;
+    }
     Ok(())
 }
 
@@ -214,7 +320,7 @@ pub async fn list(tx: &mut Tx, filter: &Filter, limit: i64) -> Result<Vec<Listed
          from audit e left join project p on p.id = e.project_id {condition} order by e.id desc limit ${}",
         values.len()
     );
-    let query = tx.query_built("audit list", sql);
+    let query = tx.query_built("audit.list", sql);
     let rows = values.into_iter().fold(query, Query::bind).all().await?;
     rows.iter()
         .map(|row| {

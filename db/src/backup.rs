@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 17] = [
+pub const TABLES: [&str; 21] = [
     "setting",
     "store_identity",
     "account",
@@ -16,18 +16,27 @@ pub const TABLES: [&str; 17] = [
     "project_refund",
     "member",
     "repository",
+    "repository_stat",
     "blob",
     "repository_blob",
+    "object_garbage",
     "manifest",
+    "manifest_stat",
     "manifest_reference",
     "tag",
+    "tag_stat",
     "upload",
     "audit",
     "audit_seal",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 3] = ["lease", "login_failure", "_sqlx_migrations"];
+pub const LEFT_OUT: [&str; 4] = [
+    "lease",
+    "login_failure",
+    "written_batch",
+    "_sqlx_migrations",
+];
 
 /// A table, as it stands before its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +151,7 @@ pub async fn rows<E: From<Error>>(
         format!("select json_array({values}) as row from {name}")
     };
     let each = |row: crate::sql::Row| take(&row.text("row", "row")?);
-    tx.query_built("backup rows", sql).each(each).await
+    tx.query_built("backup.rows", sql).each(each).await
 }
 
 /// Whether nothing was ever stored.
@@ -179,7 +188,7 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
         names.join(", "),
         values.join(", ")
     );
-    tx.query_built("restore rows", sql)
+    tx.query_built("backup.restore", sql)
         .bind(rows)
         .execute()
         .await
@@ -198,6 +207,6 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
     let sql = format!(
         "select setval(pg_get_serial_sequence('{name}', 'id'), coalesce(max(id), 0) + 1, false) as next from {name}"
     );
-    tx.query_built("restore sequence", sql).one().await?;
+    tx.query_built("backup.count_on", sql).one().await?;
     Ok(())
 }

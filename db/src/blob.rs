@@ -4,11 +4,13 @@
 //! blob that comes later as much as one that found it, so what asks for references looks for the digest within the
 //! repository, never for the row.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
 use crate::cache::Touch;
+use crate::garbage::{self, Garbage};
 use crate::quota::{self, OverLimit, Taking};
 use crate::sql::Row;
 use crate::{Db, Error, Result, Tx};
@@ -73,7 +75,7 @@ async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<A
         .query(
             "select b.id, b.digest, b.object_key, b.size, l.lease_until from blob b
              join repository_blob l on l.blob_id = b.id join repository r on r.id = l.repository_id
-             where r.name = $1 and b.digest = $2 and b.state = 'live'",
+             where r.name = $1 and r.deleted_at is null and b.digest = $2 and b.lost_at is null",
         )
         .bind(repository.as_str())
         .bind(digest)
@@ -94,22 +96,23 @@ async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<A
 /// When the statement fails.
 pub async fn live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
     let row = tx
-        .query("select id, digest, object_key, size from blob where digest = $1 and state = 'live'")
+        .query("select id, digest, object_key, size from blob where digest = $1")
         .bind(digest)
         .optional()
         .await?;
     row.as_ref().map(read).transpose()
 }
 
-/// As [`live`], held until the transaction ends: it can be linked, and cannot be condemned meanwhile.
+/// As [`live`], held until the transaction ends: it can be linked, and cannot go meanwhile. None that is lost, which
+/// nobody may rely upon.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn hold_live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
     let row = tx
         .query_either(
-            "select id, digest, object_key, size from blob where digest = $1 and state = 'live'",
-            "select id, digest, object_key, size from blob where digest = $1 and state = 'live' for key share",
+            "select id, digest, object_key, size from blob where digest = $1 and lost_at is null",
+            "select id, digest, object_key, size from blob where digest = $1 and lost_at is null for key share",
         )
         .bind(digest)
         .optional()
@@ -118,84 +121,243 @@ pub async fn hold_live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob
 }
 
 /// What came of bytes that were to become a blob.
+#[derive(Debug)]
 pub enum Committed {
     /// A new blob.
     New(StoredBlob),
-    /// Another push was first: this is its blob, under another key.
+    /// A blob that was there: another push was first and this object is garbage, or this object took the place
+    /// of one that was damaged, lost, or another registry's.
     Known(StoredBlob),
 }
 
-/// The row of a blob whose bytes are durable under `key`: a new one, or the one that another push
-/// committed first.
+/// An object that is complete and durable.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// How many bytes it has.
+    pub size: u64,
+}
+
+/// The row of a blob whose bytes are durable: a new one, or the one that is there. Of two objects, the one that
+/// is given up is garbage when `due`, unless another registry made it.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn commit(
     tx: &mut Tx,
     digest: &Digest,
-    key: &str,
-    size: u64,
+    object: Object<'_>,
     now: Timestamp,
+    due: Timestamp,
 ) -> Result<Committed> {
-    // The one that is found may be condemned before it is held: then there is room for a new one.
+    // The one that is found may be deleted before it is held: then there is room for a new one.
     for _ in 0..ATTEMPTS {
-        let made = tx
-            .query(
-                "insert into blob (digest, object_key, size, state, created_at) values ($1, $2, $3, 'live', $4)
-                 on conflict (digest) where state = 'live' do nothing returning id, digest, object_key, size",
-            )
-            .bind(digest)
-            .bind(key)
-            .bind(size)
-            .bind(now)
-            .optional()
-            .await?;
-        if let Some(row) = made {
-            return Ok(Committed::New(read(&row)?));
+        if let Some(made) = insert(tx, digest, object, Origin::Pushed, now).await? {
+            return Ok(Committed::New(made));
         }
-        if let Some(known) = hold_live(tx, digest).await? {
-            return Ok(Committed::Known(known));
+        let Some(known) = hold_known(tx, digest).await? else {
+            continue;
+        };
+        if known.blob.key == object.key {
+            return Ok(Committed::Known(known.blob));
         }
+        if known.is_sound(object.size) {
+            garbage::add(tx, &[garbage_of(object)], now).await?;
+            return Ok(Committed::Known(known.blob));
+        }
+        let before = replace(tx, &known, object, Origin::Pushed).await?;
+        garbage::add(tx, before.as_slice(), due).await?;
+        return Ok(Committed::Known(known.with(object)));
     }
-    Err(Error::Corrupt {
-        table: "blob",
-        column: "digest",
-    })
+    Err(Error::Contended("the blob"))
 }
 
-/// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed. One that was
-/// condemned meanwhile is still there, and lives again.
+/// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed, and takes the
+/// place of a lost one only.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn commit_foreign(
     tx: &mut Tx,
     digest: &Digest,
-    key: &str,
-    size: u64,
+    object: Object<'_>,
     now: Timestamp,
 ) -> Result<Committed> {
-    let revived = tx
+    for _ in 0..ATTEMPTS {
+        if let Some(made) = insert(tx, digest, object, Origin::Imported, now).await? {
+            return Ok(Committed::New(made));
+        }
+        let Some(known) = hold_known(tx, digest).await? else {
+            continue;
+        };
+        if !known.lost {
+            return Ok(Committed::Known(known.blob));
+        }
+        let before = replace(tx, &known, object, Origin::Imported).await?;
+        let before = before.filter(|garbage| garbage.key != object.key);
+        garbage::add(tx, before.as_slice(), now).await?;
+        return Ok(Committed::Known(known.with(object)));
+    }
+    Err(Error::Contended("the blob"))
+}
+
+/// Who made an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Pushed,
+    Imported,
+}
+
+async fn insert(
+    tx: &mut Tx,
+    digest: &Digest,
+    object: Object<'_>,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<Option<StoredBlob>> {
+    let row = tx
         .query(
-            "update blob set state = 'live', condemned_at = null where object_key = $1 and state = 'condemned' and owned = 0
-             and not exists (select 1 from blob l where l.digest = $2 and l.state = 'live')
-             returning id, digest, object_key, size",
+            "insert into blob (digest, object_key, size, owned, created_at) values ($1, $2, $3, $4, $5)
+             on conflict (digest) do nothing returning id, digest, object_key, size",
         )
-        .bind(key)
+        .bind(digest)
+        .bind(object.key)
+        .bind(object.size)
+        .bind(origin == Origin::Pushed)
+        .bind(now)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// A blob that a push met.
+struct Known {
+    blob: StoredBlob,
+    owned: bool,
+    lost: bool,
+}
+
+impl Known {
+    /// Whether its object is Gantry's own and, as far as anybody knows, whole.
+    fn is_sound(&self, size: u64) -> bool {
+        self.owned && !self.lost && self.blob.size == size
+    }
+
+    /// The blob with another object.
+    fn with(self, object: Object<'_>) -> StoredBlob {
+        StoredBlob {
+            key: object.key.to_owned(),
+            size: object.size,
+            ..self.blob
+        }
+    }
+}
+
+async fn hold_known(tx: &mut Tx, digest: &Digest) -> Result<Option<Known>> {
+    let row = tx
+        .query_either(
+            "select id, digest, object_key, size, owned, lost_at from blob where digest = $1",
+            "select id, digest, object_key, size, owned, lost_at from blob where digest = $1 for key share",
+        )
         .bind(digest)
         .optional()
         .await?;
-    if let Some(row) = revived {
-        return Ok(Committed::New(read(&row)?));
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Known {
+        blob: read(&row)?,
+        owned: row.flag("blob", "owned")?,
+        lost: row.opt_int("blob", "lost_at")?.is_some(),
+    }))
+}
+
+/// Gives a blob another object; the one before, where it may be deleted.
+async fn replace(
+    tx: &mut Tx,
+    known: &Known,
+    object: Object<'_>,
+    origin: Origin,
+) -> Result<Option<Garbage>> {
+    tx.query(
+        "update blob set object_key = $2, size = $3, owned = $4, lost_at = null where id = $1",
+    )
+    .bind(known.blob.id)
+    .bind(object.key)
+    .bind(object.size)
+    .bind(origin == Origin::Pushed)
+    .execute()
+    .await?;
+    let smaller = known.blob.size as i64 - object.size as i64;
+    if smaller != 0 {
+        // Who holds the blob was charged for what it was said to have.
+        tx.query(
+            "insert into project_refund (project_id, bytes) select distinct r.project_id, $2 from repository_blob l
+             join repository r on r.id = l.repository_id where l.blob_id = $1",
+        )
+        .bind(known.blob.id)
+        .bind(smaller)
+        .execute()
+        .await?;
     }
-    let committed = commit(tx, digest, key, size, now).await?;
-    if let Committed::New(row) = &committed {
-        tx.query("update blob set owned = 0 where id = $1")
-            .bind(row.id)
-            .execute()
-            .await?;
+    // Whichever repositories link it.
+    tx.touch(Touch::Everything);
+    Ok(known.owned.then(|| Garbage {
+        key: known.blob.key.clone(),
+        size: known.blob.size,
+        unfinished: false,
+    }))
+}
+
+fn garbage_of(object: Object<'_>) -> Garbage {
+    Garbage {
+        key: object.key.to_owned(),
+        size: object.size,
+        unfinished: false,
     }
-    Ok(committed)
+}
+
+/// What [`release`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Blobs that are gone.
+    pub blobs: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+}
+
+/// Removes those of the blobs that no repository links any more; their objects are garbage when `due`, unless
+/// another registry made them.
+pub(crate) async fn release(tx: &mut Tx, blobs: &[i64], due: Timestamp) -> Result<Released> {
+    let rows = tx
+        .query_either(
+            "delete from blob where id in (select value from json_each($1))
+             and not exists (select 1 from repository_blob l where l.blob_id = blob.id)
+             and not exists (select 1 from manifest_reference c where c.blob_id = blob.id)
+             returning object_key, size, owned",
+            "delete from blob where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+             and not exists (select 1 from repository_blob l where l.blob_id = blob.id)
+             and not exists (select 1 from manifest_reference c where c.blob_id = blob.id)
+             returning object_key, size, owned",
+        )
+        .bind(serde_json::to_string(blobs).unwrap_or_default())
+        .all()
+        .await?;
+    let mut released = Released::default();
+    let mut garbage = Vec::new();
+    for row in &rows {
+        let size = row.int("blob", "size")? as u64;
+        released.blobs += 1;
+        released.bytes += size;
+        if row.flag("blob", "owned")? {
+            garbage.push(Garbage {
+                key: row.text("blob", "object_key")?,
+                size,
+                unfinished: false,
+            });
+        }
+    }
+    garbage::add(tx, &garbage, due).await?;
+    Ok(released)
 }
 
 /// Makes imported objects Gantry's own: they are deleted when they are garbage. How many they are.
@@ -358,33 +520,35 @@ pub async fn renew(
     Ok(renewed == 1)
 }
 
-/// Renews the leases of what a manifest names, which is about to go.
+/// Renews the leases of what manifests name, which are about to go.
 ///
 /// # Errors
 /// When the statement fails.
 pub(crate) async fn renew_named(
     tx: &mut Tx,
     (id, name): (RepositoryId, &RepositoryName),
-    manifest: model::ManifestId,
+    manifests: &str,
     lease_until: Timestamp,
 ) -> Result<()> {
     let rows = tx
         .query_either(
             "update repository_blob set lease_until = max(lease_until, $3), review_at = max(lease_until, $3)
              where repository_id = $1 and blob_id in
-             (select b.id from manifest_reference c join blob b on b.digest = c.digest and b.state = 'live'
-              where c.manifest_id = $2 and c.kind <> 'manifest')
+             (select b.id from manifest_reference c join blob b on b.digest = c.digest
+              where c.manifest_id in (select value from json_each($2)) and c.kind <> 'manifest')
              returning (select digest from blob b where b.id = blob_id) as digest",
             // In one order, so that two deletions never wait for each other.
             "with named as (select l.blob_id, b.digest from repository_blob l join blob b on b.id = l.blob_id
-                            where l.repository_id = $1 and b.state = 'live' and b.digest in
-                            (select digest from manifest_reference where manifest_id = $2 and kind <> 'manifest')
+                            where l.repository_id = $1 and b.digest in
+                            (select digest from manifest_reference
+                             where manifest_id in (select cast(json_array_elements_text(cast($2 as json)) as bigint))
+                             and kind <> 'manifest')
                             order by l.blob_id for update of l)
              update repository_blob l set lease_until = greatest(l.lease_until, $3), review_at = greatest(l.lease_until, $3)
              from named where l.repository_id = $1 and l.blob_id = named.blob_id returning named.digest",
         )
         .bind(id)
-        .bind(manifest)
+        .bind(manifests)
         .bind(lease_until)
         .all()
         .await?;
@@ -402,7 +566,7 @@ pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: &Digest) -
     let row = tx
         .query(
             "select count(*) as named from (select 1 from manifest_reference c join repository r on r.id = c.repository_id
-             where r.name = $1 and c.digest = $2 and c.kind <> 'manifest' limit 1) found",
+             where r.name = $1 and r.deleted_at is null and c.digest = $2 and c.kind <> 'manifest' limit 1) found",
         )
         .bind(repository.as_str())
         .bind(blob)
@@ -418,8 +582,8 @@ pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: &Digest) -
 pub async fn hold_alone(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
     let row = tx
         .query_either(
-            "select id, digest, object_key, size from blob where digest = $1 and state = 'live'",
-            "select id, digest, object_key, size from blob where digest = $1 and state = 'live' for update",
+            "select id, digest, object_key, size from blob where digest = $1",
+            "select id, digest, object_key, size from blob where digest = $1 for update",
         )
         .bind(digest)
         .optional()
@@ -427,12 +591,12 @@ pub async fn hold_alone(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlo
     row.as_ref().map(read).transpose()
 }
 
-/// Takes a link away from a blob that is held alone, gives the project back what it does not hold any
-/// more, and condemns a blob that lost its last link. Whether there was a link.
+/// Takes a link away from a blob that is held alone, and gives the project back what it does not hold any
+/// more; a blob that lost its last link goes, and its object is garbage when `due`. Whether there was a link.
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn unlink(tx: &mut Tx, at: Place<'_>, blob: &StoredBlob, now: Timestamp) -> Result<bool> {
+pub async fn unlink(tx: &mut Tx, at: Place<'_>, blob: &StoredBlob, due: Timestamp) -> Result<bool> {
     let gone = tx
         .query("delete from repository_blob where repository_id = $1 and blob_id = $2")
         .bind(at.repository)
@@ -446,14 +610,7 @@ pub async fn unlink(tx: &mut Tx, at: Place<'_>, blob: &StoredBlob, now: Timestam
     if !is_held(tx, at.project, blob.id).await? {
         quota::refund(tx, at.project, blob.size as i64).await?;
     }
-    tx.query(
-        "update blob set state = 'condemned', condemned_at = $2 where id = $1 and state = 'live'
-         and not exists (select 1 from repository_blob l where l.blob_id = $1)",
-    )
-    .bind(blob.id)
-    .bind(now)
-    .execute()
-    .await?;
+    release(tx, &[blob.id.0], due).await?;
     Ok(true)
 }
 
@@ -478,17 +635,26 @@ pub async fn named_by(
     row.map(|row| row.parse("manifest", "digest")).transpose()
 }
 
-/// Repositories that link a live blob, at most `limit`.
+/// Repositories of a project that link a blob. Links of other projects are not looked at, whatever the database's
+/// planner prefers: who pushes must not be able to tell by time how many there are.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn linking(tx: &mut Tx, digest: &Digest, limit: i64) -> Result<Vec<RepositoryName>> {
+pub async fn linking(
+    tx: &mut Tx,
+    project: ProjectId,
+    digest: &Digest,
+    limit: i64,
+) -> Result<Vec<RepositoryName>> {
+    // A subquery with a limit is not turned into a join, which might begin at the blob.
     let rows = tx
         .query(
-            "select r.name from blob b join repository_blob l on l.blob_id = b.id
-             join repository r on r.id = l.repository_id join project p on p.id = r.project_id
-             where b.digest = $1 and b.state = 'live' and p.deleted_at is null order by r.id limit $2",
+            "select r.name from repository r where r.project_id = $1 and r.deleted_at is null and exists (
+                 select 1 from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = r.id
+                 where b.digest = $2 and b.lost_at is null limit 1 offset 0)
+             order by r.id limit $3",
         )
+        .bind(project)
         .bind(digest)
         .bind(limit)
         .all()
@@ -504,9 +670,7 @@ pub async fn linking(tx: &mut Tx, digest: &Digest, limit: i64) -> Result<Vec<Rep
 /// When the statement fails.
 pub async fn walk(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<StoredBlob>> {
     let rows = tx
-        .query(
-            "select id, digest, object_key, size from blob where id > $1 and state = 'live' order by id limit $2",
-        )
+        .query("select id, digest, object_key, size from blob where id > $1 order by id limit $2")
         .bind(after)
         .bind(limit)
         .all()
@@ -514,7 +678,84 @@ pub async fn walk(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<StoredBl
     rows.iter().map(read).collect()
 }
 
-/// Which of `keys` belong to a blob or to an upload: all others are leftovers of a crash.
+/// Of the blobs with ids after `after` up to `last`, those that are lost.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn lost_among(tx: &mut Tx, after: BlobId, last: BlobId) -> Result<HashSet<BlobId>> {
+    let rows = tx
+        .query("select id from blob where id > $1 and id <= $2 and lost_at is not null")
+        .bind(after)
+        .bind(last)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.int("blob", "id").map(BlobId))
+        .collect()
+}
+
+/// When a check found that a blob is lost, if it is.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn lost_since(tx: &mut Tx, blob: BlobId) -> Result<Option<Timestamp>> {
+    let row = tx
+        .query("select lost_at from blob where id = $1 and lost_at is not null")
+        .bind(blob)
+        .optional()
+        .await?;
+    row.map(|row| row.time("blob", "lost_at")).transpose()
+}
+
+/// Marks a blob whose object is missing or damaged: it is not there any more for whoever asks, until it is pushed
+/// again. `false` where it has another object by now, or is gone.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn mark_lost(tx: &mut Tx, blob: &StoredBlob, now: Timestamp) -> Result<bool> {
+    let marked = tx
+        .query("update blob set lost_at = coalesce(lost_at, $3) where id = $1 and object_key = $2")
+        .bind(blob.id)
+        .bind(blob.key.as_str())
+        .bind(now)
+        .execute()
+        .await?;
+    // Whichever repositories link it.
+    tx.touch(Touch::Everything);
+    Ok(marked == 1)
+}
+
+/// Takes the mark of a blob away whose object is whole after all.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn mark_found(tx: &mut Tx, blob: &StoredBlob) -> Result<()> {
+    tx.query("update blob set lost_at = null where id = $1 and object_key = $2")
+        .bind(blob.id)
+        .bind(blob.key.as_str())
+        .execute()
+        .await?;
+    tx.touch(Touch::Everything);
+    Ok(())
+}
+
+/// Lets go of the row of a lost blob that manifests of the repository name, so that it can be deleted. They name its
+/// digest all the same.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn release_references(tx: &mut Tx, repository: RepositoryId, blob: BlobId) -> Result<()> {
+    tx.query(
+        "update manifest_reference set blob_id = null where blob_id = $2 and repository_id = $1",
+    )
+    .bind(repository)
+    .bind(blob)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Which of `keys` belong to a blob or an upload, or are garbage already: all others are leftovers of a crash.
 ///
 /// # Errors
 /// When the statement fails.
@@ -524,10 +765,12 @@ pub async fn known_keys(tx: &mut Tx, keys: &[String]) -> Result<Vec<String>> {
         .query_either(
             "select value as object_key from json_each($1) where
              exists (select 1 from blob b where b.object_key = value)
-             or exists (select 1 from upload u where u.object_key = value and u.state = 'open')",
+             or exists (select 1 from upload u where u.object_key = value and u.state = 'open')
+             or exists (select 1 from object_garbage g where g.object_key = value)",
             "select value as object_key from json_array_elements_text(cast($1 as json)) where
              exists (select 1 from blob b where b.object_key = value)
-             or exists (select 1 from upload u where u.object_key = value and u.state = 'open')",
+             or exists (select 1 from upload u where u.object_key = value and u.state = 'open')
+             or exists (select 1 from object_garbage g where g.object_key = value)",
         )
         .bind(keys)
         .all()

@@ -55,8 +55,9 @@ pub struct Caches {
     pub manifests: Cached<(RepositoryName, Digest), Arc<StoredManifest>>,
     /// Blobs that a repository links.
     pub blobs: Cached<(RepositoryName, Digest), Arc<LinkedBlob>>,
-    /// Manifests by row, which never change; only where `manifests` holds none.
-    pub rows: Option<Cache<ManifestId, Arc<StoredManifest>>>,
+    /// Manifests by row and digest, which never change; only where `manifests` holds none. The digest stands
+    /// beside the row because a server that lost its last transactions gives ids out anew.
+    pub rows: Option<Cache<(ManifestId, Digest), Arc<StoredManifest>>>,
 }
 
 fn manifests<K: Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<StoredManifest>> {

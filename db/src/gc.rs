@@ -1,14 +1,21 @@
-//! Garbage collection: links that nothing refers to, then blobs without links, then their rows. What
-//! is looked at is what came due, so that the cost follows the garbage.
+//! Garbage collection: links that nothing refers to, and blobs without links, whose objects it leaves to
+//! [`garbage`](crate::garbage). What is looked at is what came due, so that the cost follows the garbage.
+//!
+//! Beside pushes it is right for this reason. A push holds the blobs that it names or links (`for key share`)
+//! until it commits; a review holds the blobs whose links it takes away (`for update skip locked`) and looks
+//! for references only then. So either the review sees the push's reference and keeps the link, or the push
+//! finds no blob and is refused. Blobs that another transaction holds are reviewed the next time.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 use serde::Serialize;
 
 use crate::cache::Touch;
+use crate::garbage::{self, Waiting};
 use crate::sql::Row;
-use crate::{Result, Tx, quota};
+use crate::{Result, Tx, blob, quota};
 
 /// What a review of due links did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,10 +24,12 @@ pub struct Reviewed {
     pub looked_at: u64,
     /// Links that are gone.
     pub unlinked: u64,
-    /// Blobs that are condemned.
-    pub condemned: u64,
+    /// Blobs that went with their last links.
+    pub blobs: u64,
     /// Bytes of those.
     pub bytes: u64,
+    /// Links that cannot be read: they are set aside for a day.
+    pub broken: u64,
 }
 
 /// A link whose time has come.
@@ -37,12 +46,16 @@ struct Due {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 struct Link(i64, i64);
 
+fn link_of(row: &Row) -> Result<Link> {
+    Ok(Link(
+        row.int("repository_blob", "repository_id")?,
+        row.int("repository_blob", "blob_id")?,
+    ))
+}
+
 fn read(row: &Row) -> Result<Due> {
     Ok(Due {
-        link: Link(
-            row.int("repository_blob", "repository_id")?,
-            row.int("repository_blob", "blob_id")?,
-        ),
+        link: link_of(row)?,
         project: ProjectId(row.int("repository", "project_id")?),
         repository: row.parse("repository", "name")?,
         digest: row.parse("blob", "digest")?,
@@ -55,15 +68,21 @@ fn json<T: Serialize>(of: &[T]) -> String {
     serde_json::to_string(of).unwrap_or_default()
 }
 
+/// How long a link is set aside whose rows cannot be read.
+const ASIDE: Duration = Duration::from_secs(24 * 3_600);
+
 /// Looks at links whose review is due, at most `limit`: keeps those that a manifest refers to, puts those
-/// off whose lease was renewed, and takes the others away; blobs that lose their last link are condemned.
+/// off whose lease was renewed, and takes the others away. Blobs that lose their last link go, and their
+/// objects are garbage `hold` later.
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn review(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Reviewed> {
-    let due = due(tx, now, limit).await?;
+pub async fn review(tx: &mut Tx, now: Timestamp, hold: Duration, limit: i64) -> Result<Reviewed> {
+    let (due, broken) = due(tx, now, limit).await?;
+    set_review(tx, &broken, Some(now.plus(ASIDE))).await?;
     let mut reviewed = Reviewed {
-        looked_at: due.len() as u64,
+        looked_at: (due.len() + broken.len()) as u64,
+        broken: broken.len() as u64,
         ..Reviewed::default()
     };
     if due.is_empty() {
@@ -72,11 +91,11 @@ pub async fn review(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Reviewed>
     let (over, leased): (Vec<Due>, Vec<Due>) =
         due.into_iter().partition(|due| due.lease_until <= now);
     put_off(tx, &leased).await?;
-    let over = hold(tx, over).await?;
+    let over = hold_blobs(tx, over).await?;
     let links: Vec<Link> = over.iter().map(|due| due.link).collect();
     let kept = referred_to(tx, &links).await?;
     let kept_links: Vec<Link> = kept.iter().copied().collect();
-    settle(tx, &kept_links).await?;
+    set_review(tx, &kept_links, None).await?;
     let gone: Vec<&Due> = over
         .iter()
         .filter(|due| !kept.contains(&due.link))
@@ -87,11 +106,14 @@ pub async fn review(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Reviewed>
     reviewed.unlinked = gone.len() as u64;
     unlink(tx, &gone).await?;
     refund(tx, &gone).await?;
-    (reviewed.condemned, reviewed.bytes) = condemn(tx, &gone, now).await?;
+    let blobs: Vec<i64> = gone.iter().map(|due| due.link.1).collect();
+    let released = blob::release(tx, &blobs, now.plus(hold)).await?;
+    (reviewed.blobs, reviewed.bytes) = (released.blobs, released.bytes);
     Ok(reviewed)
 }
 
-async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Due>> {
+/// Links that are due, and those among them that cannot be read.
+async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<(Vec<Due>, Vec<Link>)> {
     let rows = tx
         .query_either(
             "select l.repository_id, l.blob_id, l.lease_until, r.project_id, r.name, b.digest, b.size
@@ -105,11 +127,25 @@ async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Due>> {
         .bind(limit)
         .all()
         .await?;
-    rows.iter().map(read).collect()
+    let (mut links, mut broken) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in &rows {
+        match read(row) {
+            Ok(due) => links.push(due),
+            Err(error) => {
+                let link = link_of(row)?;
+                tracing::error!(
+                    %error, repository.id = link.0, blob.id = link.1,
+                    "a link cannot be read and is set aside for a day"
+                );
+                broken.push(link);
+            }
+        }
+    }
+    Ok((links, broken))
 }
 
 /// Those whose blob nobody else is about to link or name; it is held until the transaction ends.
-async fn hold(tx: &mut Tx, due: Vec<Due>) -> Result<Vec<Due>> {
+async fn hold_blobs(tx: &mut Tx, due: Vec<Due>) -> Result<Vec<Due>> {
     if !tx.is_postgres() {
         // The one writer holds everything.
         return Ok(due);
@@ -166,28 +202,22 @@ async fn referred_to(tx: &mut Tx, links: &[Link]) -> Result<HashSet<Link>> {
         .bind(json(links))
         .all()
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Link(
-                row.int("repository_blob", "repository_id")?,
-                row.int("repository_blob", "blob_id")?,
-            ))
-        })
-        .collect()
+    rows.iter().map(link_of).collect()
 }
 
-/// Notes that something refers to the links: they are looked at again when that goes.
-async fn settle(tx: &mut Tx, links: &[Link]) -> Result<()> {
+/// Sets when the links are looked at again; never, as long as something refers to them.
+async fn set_review(tx: &mut Tx, links: &[Link], at: Option<Timestamp>) -> Result<()> {
     if links.is_empty() {
         return Ok(());
     }
     tx.query_either(
-        "update repository_blob set review_at = null where (repository_id, blob_id) in
+        "update repository_blob set review_at = $2 where (repository_id, blob_id) in
          (select value ->> 0, value ->> 1 from json_each($1))",
-        "update repository_blob set review_at = null where (repository_id, blob_id) in
+        "update repository_blob set review_at = $2 where (repository_id, blob_id) in
          (select cast(value ->> 0 as bigint), cast(value ->> 1 as bigint) from json_array_elements(cast($1 as json)))",
     )
     .bind(json(links))
+    .bind(at.map(|at| at.0))
     .execute()
     .await?;
     Ok(())
@@ -248,99 +278,15 @@ async fn refund(tx: &mut Tx, gone: &[&Due]) -> Result<()> {
     Ok(())
 }
 
-/// Condemns the blobs that have no link any more; how many, and their bytes.
-async fn condemn(tx: &mut Tx, gone: &[&Due], now: Timestamp) -> Result<(u64, u64)> {
-    let blobs: Vec<i64> = gone.iter().map(|due| due.link.1).collect();
-    let rows = tx
-        .query_either(
-            "update blob set state = 'condemned', condemned_at = $2
-             where id in (select value from json_each($1)) and state = 'live'
-             and not exists (select 1 from repository_blob l where l.blob_id = blob.id) returning size",
-            "update blob set state = 'condemned', condemned_at = $2
-             where id in (select cast(value as bigint) from json_array_elements_text(cast($1 as json))) and state = 'live'
-             and not exists (select 1 from repository_blob l where l.blob_id = blob.id) returning size",
-        )
-        .bind(json(&blobs))
-        .bind(now)
-        .all()
-        .await?;
-    let mut bytes = 0;
-    for row in &rows {
-        bytes += row.int("blob", "size")? as u64;
-    }
-    Ok((rows.len() as u64, bytes))
-}
-
-/// A blob that is not there any more, but its object is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condemned {
-    /// Its id.
-    pub id: BlobId,
-    /// Where its bytes are.
-    pub key: String,
-    /// How many they are.
-    pub size: u64,
-    /// Whether the object may be deleted.
-    pub owned: bool,
-}
-
-/// Blobs condemned at `before` or earlier, at most `limit`.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn condemned(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<Vec<Condemned>> {
-    let rows = tx
-        .query(
-            "select id, object_key, size, owned from blob where state = 'condemned' and condemned_at <= $1
-             order by condemned_at, id limit $2",
-        )
-        .bind(before)
-        .bind(limit)
-        .all()
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Condemned {
-                id: BlobId(row.int("blob", "id")?),
-                key: row.text("blob", "object_key")?,
-                size: row.int("blob", "size")? as u64,
-                owned: row.flag("blob", "owned")?,
-            })
-        })
-        .collect()
-}
-
-/// Forgets condemned blobs whose objects are gone.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn forget(tx: &mut Tx, blobs: &[Condemned]) -> Result<()> {
-    if blobs.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<i64> = blobs.iter().map(|blob| blob.id.0).collect();
-    tx.query_either(
-        "delete from blob where id in (select value from json_each($1)) and state = 'condemned'",
-        "delete from blob where id in (select cast(value as bigint) from json_array_elements_text(cast($1 as json)))
-         and state = 'condemned'",
-    )
-    .bind(json(&ids))
-    .execute()
-    .await?;
-    Ok(())
-}
-
 /// What a collection would do now, and what waits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
     /// Links whose review is due.
     pub due_links: i64,
     /// Links among those that nothing refers to and whose lease is over.
     pub garbage_links: i64,
-    /// Condemned blobs whose objects are still there.
-    pub condemned: i64,
-    /// Bytes of those.
-    pub condemned_bytes: i64,
+    /// Objects that wait to be deleted.
+    pub objects: Waiting,
 }
 
 /// Looks without changing anything.
@@ -359,17 +305,10 @@ pub async fn outlook(tx: &mut Tx, now: Timestamp) -> Result<Outlook> {
         .bind(now)
         .one()
         .await?;
-    let blobs = tx
-        .query(
-            "select count(*) as blobs, cast(coalesce(sum(size), 0) as bigint) as bytes from blob where state = 'condemned'",
-        )
-        .one()
-        .await?;
     Ok(Outlook {
         due_links: links.int("repository_blob", "due")?,
         garbage_links: links.int("repository_blob", "garbage")?,
-        condemned: blobs.int("blob", "blobs")?,
-        condemned_bytes: blobs.int("blob", "bytes")?,
+        objects: garbage::waiting(tx).await?,
     })
 }
 

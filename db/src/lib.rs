@@ -4,21 +4,26 @@
 pub mod account;
 pub mod audit;
 pub mod backup;
+mod batch;
 pub mod binding;
 pub mod blob;
 pub mod cache;
+pub mod clock;
+pub mod garbage;
 pub mod gc;
 pub mod lease;
 pub mod login_failure;
 pub mod manifest;
 pub mod member;
 pub mod page;
+mod ping;
 pub mod project;
 pub mod quota;
 pub mod repository;
 mod schema;
 pub mod setting;
 mod sql;
+pub mod stat;
 pub mod store_identity;
 pub mod tag;
 pub mod untagged;
@@ -30,13 +35,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use model::{ProjectId, Timestamp};
 use sqlx::migrate::Migrate;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use tracing::instrument;
 
 pub use cache::{Age, Caches};
@@ -58,6 +64,12 @@ pub enum Error {
     /// A statement failed, or no connection was to be had.
     #[error("cannot run the statement {0:?}")]
     Statement(&'static str, #[source] sqlx::Error),
+    /// A pooler in front of PostgreSQL gave the connection's prepared statements to others.
+    #[error(
+        "the pooler in front of PostgreSQL loses prepared statements: set pool_mode = session, or, for \
+         pool_mode = transaction, use PgBouncer 1.21 or newer with max_prepared_statements = 200"
+    )]
+    Pooler(#[source] sqlx::Error),
     /// A unique value is taken.
     #[error("the value is taken already")]
     Duplicate(#[source] sqlx::Error),
@@ -72,6 +84,12 @@ pub enum Error {
     /// No part of a project's room had enough for a push beside others.
     #[error("the project is near its limit: the transaction must run alone")]
     Crowded,
+    /// The project of the transaction was deleted.
+    #[error("the project does not exist any more")]
+    ProjectGone,
+    /// The upload was taken over, or is over.
+    #[error("the upload is another's now, or over")]
+    UploadGone,
     /// Others changed the same row each time it was looked at.
     #[error("{0} is busy: try again")]
     Contended(&'static str),
@@ -84,7 +102,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the transaction met others and may be run again: deadlocks and serialization failures.
+    /// Whether the transaction met others and may be run again: deadlocks, locks that did not come in
+    /// time, and serialization failures.
     pub fn is_collision(&self) -> bool {
         let error = match self {
             Self::Contended(_) => return true,
@@ -93,20 +112,47 @@ impl Error {
             _ => return false,
         };
         let code = error.as_database_error().and_then(|error| error.code());
-        code.is_some_and(|code| ["40P01", "40001"].contains(&&*code))
+        code.is_some_and(|code| ["40P01", "40001", "55P03"].contains(&&*code))
     }
 }
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Where the database is.
-#[derive(Clone, Debug)]
+/// Where the database is. It does not print, because the URL may hold a password.
+#[derive(Clone)]
 pub enum Location {
     /// A SQLite file, made when it is absent.
     Sqlite(PathBuf),
     /// A PostgreSQL server's URL.
     Postgres(String),
+}
+
+impl Location {
+    /// Looks at it without connecting.
+    ///
+    /// # Errors
+    /// When it is not the URL of a PostgreSQL server.
+    pub fn check(&self) -> Result<()> {
+        let Self::Postgres(url) = self else {
+            return Ok(());
+        };
+        let invalid = |why: &str| {
+            let error = sqlx::Error::Configuration(why.to_owned().into());
+            Err(Error::Open("at [database] url".to_owned(), error))
+        };
+        if !["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            return invalid("it does not begin with postgres://");
+        }
+        // The cause may quote parts of the URL.
+        match url.parse::<PgConnectOptions>() {
+            Ok(_) => Ok(()),
+            Err(_) => invalid("it is no URL"),
+        }
+    }
 }
 
 /// The database. Cheap to clone.
@@ -161,6 +207,57 @@ async fn still_there(
         connection.ping().await?;
     }
     Ok(true)
+}
+
+/// What a connection to PostgreSQL is set to. Not by options of the start, which poolers refuse. Statements
+/// are short: compiling one, or planning it anew for each `limit`, takes about as long as running it, and each
+/// is written for one plan. A client that is gone, or a server's host, is noticed within half a minute.
+const SESSION: &str = "set jit = off; set plan_cache_mode = force_generic_plan;
+    set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '30s';
+    set client_connection_check_interval = '2s';
+    set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
+    set tcp_user_timeout = '30s'";
+/// The same bounds for one transaction, on whichever connection a pooler runs it: locks are never held for
+/// long by a process that is gone.
+const BEGIN: &str = "begin isolation level read committed;
+    set local statement_timeout = '30s'; set local lock_timeout = '10s';
+    set local idle_in_transaction_session_timeout = '30s'; set local client_connection_check_interval = '2s'";
+/// One view for as long as a reader needs it: a statement may take any time, the reader may not rest long.
+const SNAPSHOT: &str = "begin isolation level repeatable read read only;
+    set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '10min'";
+/// The class of the advisory locks that hold a project.
+const PROJECT_LOCKS: i32 = 7103;
+
+/// How a transaction holds its project. Lock order: project, shards of its usage, repository, upload, blobs and
+/// their links by id, manifests by id, tags by name, counters of pulls. Rows that are only added come last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Beside others; it cannot be deleted meanwhile.
+    Shared(ProjectId),
+    /// Alone: nobody begins to write into it meanwhile.
+    Alone(ProjectId),
+}
+
+impl Hold {
+    /// Takes the lock, then looks whether the project is there: one statement each, so that the second sees
+    /// what was committed before the first was answered.
+    fn statements(self) -> String {
+        let (lock, ProjectId(id)) = match self {
+            Self::Shared(id) => ("pg_advisory_xact_lock_shared", id),
+            Self::Alone(id) => ("pg_advisory_xact_lock", id),
+        };
+        let key = id % i64::from(i32::MAX);
+        format!(
+            "; select {lock}({PROJECT_LOCKS}, {key});
+             select count(*) as living from project where id = {id} and deleted_at is null"
+        )
+    }
+
+    fn project(self) -> ProjectId {
+        match self {
+            Self::Shared(id) | Self::Alone(id) => id,
+        }
+    }
 }
 
 /// Where sqlx notes migrations.
@@ -222,23 +319,28 @@ impl Db {
             .parse()
             .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
         let shown = format!("at {}:{}", options.get_host(), options.get_port());
-        // Statements are short: compiling one, or planning it anew for each `limit`, takes about as long as
-        // running it. Each is written for one plan.
-        let options = options
-            .options([("jit", "off"), ("plan_cache_mode", "force_generic_plan")])
-            .disable_statement_logging();
-        let open = |error| Error::Open(shown.clone(), error);
-        let mut connection = options.connect().await.map_err(open)?;
-        POSTGRES
-            .run(&mut connection)
+        // Poolers refuse parameters at the start that they do not know.
+        let options = options.extra_float_digits(None).disable_statement_logging();
+        migrate_postgres(&options)
             .await
-            .map_err(Error::Migrate)?;
-        connection.close().await.map_err(open)?;
+            .map_err(|error| match error {
+                Error::Statement(_, error) => Error::Open(shown.clone(), error),
+                error => error,
+            })?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(PATIENCE)
             .test_before_acquire(false)
             .before_acquire(|connection, rest| Box::pin(still_there(connection, rest)))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A connection on which this fails fails again when it is used, and is replaced then.
+                    if let Err(error) = connection.execute(SESSION).await {
+                        tracing::debug!(%error, "a connection to PostgreSQL could not be set up");
+                    }
+                    Ok(())
+                })
+            })
             .connect_lazy_with(options);
         Ok(Self {
             backend: Backend::Postgres(pool),
@@ -308,8 +410,8 @@ impl Db {
                 Ok(Tx::sqlite_snapshot(readers.begin().await.map_err(begun)?))
             }
             Backend::Postgres(pool) => {
-                let begin = "begin isolation level repeatable read read only";
-                Tx::postgres_writer(pool, begin).await.map_err(begun)
+                let (tx, _) = Tx::postgres_writer(pool, SNAPSHOT).await.map_err(begun)?;
+                Ok(tx)
             }
         }
     }
@@ -329,22 +431,81 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.write(work).await,
             Backend::Postgres(pool) => {
-                let begun = |error| Error::Statement("begin", error);
-                let begin = Tx::postgres_writer(pool, "begin").await;
-                let mut tx = begin.map_err(begun)?;
-                match work(&mut tx).await {
-                    Ok(done) => {
-                        let committed = tx.end("commit").await;
-                        committed.map_err(|error| Error::Commit(Arc::new(error)))?;
-                        Ok(done)
-                    }
-                    Err(error) => {
-                        // Where it fails the connection is closed, and that undoes it too.
-                        let _ = tx.end("rollback").await;
-                        Err(error)
-                    }
-                }
+                let begun = Tx::postgres_writer(pool, BEGIN).await;
+                let (tx, _) = begun.map_err(|error| Error::Statement("begin", error))?;
+                finish(tx, work).await
             }
+        }
+    }
+
+    /// As [`Db::write`], for what changes something of a project: it is there, and stays until the end.
+    ///
+    /// # Errors
+    /// [`Error::ProjectGone`] where it was deleted, and those of [`Db::write`].
+    pub async fn write_in<T, E, F>(&self, project: ProjectId, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        self.write_holding(Hold::Shared(project), work).await
+    }
+
+    /// As [`Db::write_in`], while nobody else writes into the project: to delete it.
+    ///
+    /// # Errors
+    /// Those of [`Db::write_in`].
+    pub async fn write_alone_in<T, E, F>(&self, project: ProjectId, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        self.write_holding(Hold::Alone(project), work).await
+    }
+
+    #[instrument(name = "db.transaction.run", level = "debug", skip_all)]
+    async fn write_holding<T, E, F>(&self, hold: Hold, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => {
+                let checked = writer.write(move |tx| {
+                    Box::pin(async move {
+                        if !project::is_living(tx, hold.project()).await? {
+                            return Err(Error::ProjectGone.into());
+                        }
+                        work(tx).await
+                    })
+                });
+                checked.await
+            }
+            Backend::Postgres(pool) => {
+                let begin = format!("{BEGIN}{}", hold.statements());
+                let begun = Tx::postgres_writer(pool, &begin).await;
+                let (tx, rows) = begun.map_err(|error| Error::Statement("begin", error))?;
+                let living = rows.last().and_then(|row| row.try_get("living").ok());
+                if living.is_none_or(|living: i64| living == 0) {
+                    // Where it fails the connection is closed, and that undoes it too.
+                    let _ = tx.end("rollback").await;
+                    return Err(Error::ProjectGone.into());
+                }
+                finish(tx, work).await
+            }
+        }
+    }
+
+    /// The time that decides what is due: on PostgreSQL the server's, the same for all replicas.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn now(&self, local: &dyn model::Clock) -> Result<Timestamp> {
+        match &self.backend {
+            Backend::Sqlite { .. } => Ok(local.now()),
+            Backend::Postgres(_) => clock::of_server(&mut self.reader().await?).await,
         }
     }
 
@@ -366,4 +527,44 @@ impl Db {
             Backend::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Runs `work` in a transaction on PostgreSQL to its end.
+async fn finish<T, E, F>(mut tx: Tx, work: F) -> Result<T, E>
+where
+    E: From<Error>,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
+{
+    match work(&mut tx).await {
+        Ok(done) => {
+            let committed = tx.end("commit").await;
+            committed.map_err(|error| Error::Commit(Arc::new(error)))?;
+            Ok(done)
+        }
+        Err(error) => {
+            // Where it fails the connection is closed, and that undoes it too.
+            let _ = tx.end("rollback").await;
+            Err(error)
+        }
+    }
+}
+
+/// Brings the schema up to date, one process at a time. The lock belongs to a transaction, not to a session,
+/// which a pooler may give to others.
+async fn migrate_postgres(options: &PgConnectOptions) -> Result<()> {
+    let failed = |error| Error::Statement("migrate", error);
+    let mut turn = options.connect().await.map_err(failed)?;
+    let mut held = turn.begin().await.map_err(failed)?;
+    sqlx::raw_sql("select pg_advisory_xact_lock(7100)")
+        .execute(&mut *held)
+        .await
+        .map_err(failed)?;
+    let mut connection = options.connect().await.map_err(failed)?;
+    POSTGRES
+        .run(&mut connection)
+        .await
+        .map_err(Error::Migrate)?;
+    connection.close().await.map_err(failed)?;
+    held.commit().await.map_err(failed)?;
+    turn.close().await.map_err(failed)
 }

@@ -1,59 +1,56 @@
-//! Failed logins, as far as processes tell each other of them. What they mean is `auth::throttle`'s.
+//! Outcomes of logins, as far as processes share them. What they mean is `auth::throttle`'s.
 
 use model::Timestamp;
 
 use crate::{Error, Result, Row, Tx};
 
-/// Failures, by hashes of who failed.
+/// What happened to logins of an account from a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoginFailures {
-    /// When the last one was.
+pub struct LoginOutcome {
+    /// When it happened last.
     pub at: Timestamp,
-    /// The account and the address.
-    pub pair: [u8; 32],
-    /// The address.
-    pub address: [u8; 32],
-    /// The account.
+    /// The network that the logins came from.
+    pub network: [u8; 16],
+    /// A hash that stands for the account's name.
     pub account: [u8; 32],
-    /// How many; 0 for a success, which clears the pair.
-    pub count: u32,
+    /// How many failed; 0 for a success, which clears earlier failures.
+    pub failures: u32,
 }
 
-/// Tells other processes.
+/// Shares outcomes with other processes.
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn tell(tx: &mut Tx, process: &str, failures: &[LoginFailures]) -> Result<()> {
-    for failure in failures {
+pub async fn share(tx: &mut Tx, process: &str, outcomes: &[LoginOutcome]) -> Result<()> {
+    for outcome in outcomes {
         tx.query(
-            "insert into login_failure (process, at, pair, address, account, failures) values ($1, $2, $3, $4, $5, $6)",
+            "insert into login_failure (process, at, network, account, failures) values ($1, $2, $3, $4, $5)",
         )
         .bind(process)
-        .bind(failure.at)
-        .bind(&failure.pair[..])
-        .bind(&failure.address[..])
-        .bind(&failure.account[..])
-        .bind(i64::from(failure.count))
+        .bind(outcome.at)
+        .bind(&outcome.network[..])
+        .bind(&outcome.account[..])
+        .bind(i64::from(outcome.failures))
         .execute()
         .await?;
     }
     Ok(())
 }
 
-/// What other processes told since a time, with ids to tell them apart: the newest `limit`, the oldest of
+/// What other processes shared since a time, with ids to tell them apart: the newest `limit`, the oldest of
 /// them first.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn told(
+pub async fn of_others(
     tx: &mut Tx,
     process: &str,
     since: Timestamp,
     limit: i64,
-) -> Result<Vec<(i64, LoginFailures)>> {
+) -> Result<Vec<(i64, LoginOutcome)>> {
     let rows = tx
         .query(
-            "select id, at, pair, address, account, failures from login_failure
+            "select id, at, network, account, failures from login_failure
              where at >= $1 and process <> $2 order by at desc, id desc limit $3",
         )
         .bind(since)
@@ -64,30 +61,31 @@ pub async fn told(
     rows.iter().rev().map(read).collect()
 }
 
-fn read(row: &Row) -> Result<(i64, LoginFailures)> {
-    const TABLE: &str = "login_failure";
-    let hash = |column| {
-        let bytes = row.bytes(TABLE, column)?;
-        bytes.try_into().map_err(|_| Error::Corrupt {
-            table: TABLE,
-            column,
-        })
-    };
-    let failures = LoginFailures {
+fn read(row: &Row) -> Result<(i64, LoginOutcome)> {
+    let outcome = LoginOutcome {
         at: row.time(TABLE, "at")?,
-        pair: hash("pair")?,
-        address: hash("address")?,
-        account: hash("account")?,
-        count: u32::try_from(row.int(TABLE, "failures")?).unwrap_or_default(),
+        network: array(row, "network")?,
+        account: array(row, "account")?,
+        failures: u32::try_from(row.int(TABLE, "failures")?).unwrap_or_default(),
     };
-    Ok((row.int(TABLE, "id")?, failures))
+    Ok((row.int(TABLE, "id")?, outcome))
 }
 
-/// Forgets what was told before a time.
+const TABLE: &str = "login_failure";
+
+fn array<const N: usize>(row: &Row, column: &'static str) -> Result<[u8; N]> {
+    let bytes = row.bytes(TABLE, column)?;
+    bytes.try_into().map_err(|_| Error::Corrupt {
+        table: TABLE,
+        column,
+    })
+}
+
+/// Removes what was shared before a time.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn forget(tx: &mut Tx, before: Timestamp) -> Result<()> {
+pub async fn remove_before(tx: &mut Tx, before: Timestamp) -> Result<()> {
     tx.query("delete from login_failure where at < $1")
         .bind(before)
         .execute()

@@ -1,6 +1,6 @@
 //! Manifests, what they refer to, and referrers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,7 +53,7 @@ pub async fn find(
 
 async fn find_row(
     db: &Db,
-    rows: &Cache<ManifestId, Arc<StoredManifest>>,
+    rows: &Cache<(ManifestId, Digest), Arc<StoredManifest>>,
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<Arc<StoredManifest>>> {
@@ -61,15 +61,16 @@ async fn find_row(
     let query = match reference {
         Reference::Tag(tag) => tx
             .query(
-                "select t.manifest_id as id from tag t join repository r on r.id = t.repository_id
-                 where r.name = $1 and t.name = $2",
+                "select m.id, m.digest from tag t join repository r on r.id = t.repository_id
+                 join manifest m on m.id = t.manifest_id
+                 where r.name = $1 and r.deleted_at is null and t.name = $2",
             )
             .bind(repository.as_str())
             .bind(tag.as_str()),
         Reference::Digest(digest) => tx
             .query(
-                "select m.id from manifest m join repository r on r.id = m.repository_id
-                 where r.name = $1 and m.digest = $2",
+                "select m.id, m.digest from manifest m join repository r on r.id = m.repository_id
+                 where r.name = $1 and r.deleted_at is null and m.digest = $2",
             )
             .bind(repository.as_str())
             .bind(digest),
@@ -78,26 +79,36 @@ async fn find_row(
         return Ok(None);
     };
     let id = ManifestId(row.int("manifest", "id")?);
-    if let Some(found) = rows.get(&id) {
+    let digest: Digest = row.parse("manifest", "digest")?;
+    if let Some(found) = rows.get(&(id, digest)) {
         return Ok(Some(found));
     }
     let row = tx
-        .query("select digest, media_type, payload from manifest where id = $1")
+        .query("select media_type, payload from manifest where id = $1 and digest = $2")
         .bind(id)
+        .bind(&digest)
         .optional()
         .await?;
     // Deleted in between.
     let Some(row) = row else { return Ok(None) };
-    let manifest = read(row.parse("manifest", "digest")?, &row)?;
-    rows.insert(id, manifest.clone());
+    let manifest = read(digest, &row)?;
+    rows.insert((id, digest), manifest.clone());
     Ok(Some(manifest))
 }
 
+/// Bytes that do not have the digest are never handed on.
 fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
+    let payload = row.bytes("manifest", "payload")?;
+    if Digest::of(digest.algorithm(), &payload) != digest {
+        return Err(Error::Corrupt {
+            table: "manifest",
+            column: "payload",
+        });
+    }
     Ok(Arc::new(StoredManifest {
         digest,
         media_type: row.text("manifest", "media_type")?,
-        payload: row.bytes("manifest", "payload")?.into(),
+        payload: payload.into(),
     }))
 }
 
@@ -128,7 +139,7 @@ async fn read_through(
     let row = tx
         .query(
             "select m.media_type, m.payload from manifest m join repository r on r.id = m.repository_id
-             where r.name = $1 and m.digest = $2",
+             where r.name = $1 and r.deleted_at is null and m.digest = $2",
         )
         .bind(repository.as_str())
         .bind(digest)
@@ -159,16 +170,11 @@ pub async fn id(
         .transpose()
 }
 
-/// As [`id`], held until the transaction ends: nothing begins to refer to the manifest meanwhile, and nobody
-/// else deletes it.
+/// A manifest of the repository, held until the transaction ends: nobody tags it or lists it meanwhile.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn hold(
-    tx: &mut Tx,
-    repository: RepositoryId,
-    digest: &Digest,
-) -> Result<Option<ManifestId>> {
+pub async fn hold(tx: &mut Tx, repository: RepositoryId, digest: &Digest) -> Result<Option<Going>> {
     let row = tx
         .query_either(
             "select id from manifest where repository_id = $1 and digest = $2",
@@ -178,8 +184,11 @@ pub async fn hold(
         .bind(digest)
         .optional()
         .await?;
-    row.map(|row| row.int("manifest", "id").map(ManifestId))
-        .transpose()
+    let id = row.map(|row| row.int("manifest", "id")).transpose()?;
+    Ok(id.map(|id| Going {
+        id: ManifestId(id),
+        digest: *digest,
+    }))
 }
 
 /// A child as it was found: what it is, the row that it refers to, and how many bytes that has.
@@ -232,12 +241,12 @@ pub async fn find_children(
         .query_either(
             // In this order: SQLite would rather walk all blobs of the repository.
             "select b.id, b.digest, b.size from json_each($2) j
-             cross join blob b on b.digest = j.value and b.state = 'live'
+             cross join blob b on b.digest = j.value and b.lost_at is null
              cross join repository_blob l on l.blob_id = b.id and l.repository_id = $1",
             // And PostgreSQL all its links.
             "with named as materialized (
-                 select id, digest, size from blob where state = 'live'
-                 and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share)
+                 select id, digest, size from blob
+                 where lost_at is null and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share)
              select named.id, named.digest, named.size from named cross join lateral (
                  select 1 from repository_blob l where l.repository_id = $1 and l.blob_id = named.id
                  limit 1 for key share) linked",
@@ -326,8 +335,8 @@ pub async fn store(
     let (repository, name) = (at.repository, at.name);
     let row = tx
         .query(
-            "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, payload, created_at, pull_count)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, 0) on conflict (repository_id, digest) do nothing returning id",
+            "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, payload, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id",
         )
         .bind(repository)
         .bind(digest)
@@ -348,7 +357,7 @@ pub async fn store(
             .bind(digest)
             .optional()
             .await?;
-        let row = row.ok_or(Error::Contended("manifest"))?;
+        let row = row.ok_or(Error::Contended("the manifest"))?;
         return Ok(Ok(ManifestId(row.int("manifest", "id")?)));
     };
     let id = ManifestId(row.int("manifest", "id")?);
@@ -423,67 +432,223 @@ pub async fn parent(tx: &mut Tx, manifest: ManifestId) -> Result<Option<Digest>>
     row.map(|row| row.parse("manifest", "digest")).transpose()
 }
 
-/// Removes a manifest and the tags that point at it, and gives the project its bytes back. What it named
-/// is kept until `lease_until` at least.
+/// A manifest that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Going {
+    /// Its row.
+    pub id: ManifestId,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Removes a manifest, the tags that point at it, its untagged referrers, and theirs: at most `limit` rows in
+/// one transaction, those first that hang on others, so that whatever stops it, the rest can be deleted in the
+/// same way. Whether all is gone. What the manifests named is kept until `lease_until` at least.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn delete(
     tx: &mut Tx,
     at: Place<'_>,
-    (manifest, digest): (ManifestId, &Digest),
+    manifest: Going,
+    lease_until: Timestamp,
+    limit: i64,
+) -> Result<bool> {
+    let mut left = limit - tag::delete_of(tx, at.name, manifest.id, limit).await?;
+    let mut path = vec![manifest];
+    while let Some(&top) = path.last() {
+        if left <= 0 {
+            return Ok(false);
+        }
+        let referrers = untagged_referrers(tx, at.repository, &top.digest, left).await?;
+        if let Some(inner) = referrers.iter().find(|referrer| referrer.has_referrers) {
+            path.push(inner.manifest);
+            continue;
+        }
+        let leaves: Vec<Going> = referrers.iter().map(|leaf| leaf.manifest).collect();
+        let going = hold_untagged(tx, at.repository, &leaves).await?;
+        if going.is_empty() && leaves.is_empty() {
+            remove(tx, at, &[top], lease_until).await?;
+            path.pop();
+            left -= 1;
+        } else {
+            remove(tx, at, &going, lease_until).await?;
+            // Of those that were tagged meanwhile nothing is left to do, but they were looked at.
+            left -= leaves.len() as i64;
+        }
+    }
+    Ok(true)
+}
+
+fn ids(manifests: &[Going]) -> String {
+    let ids: Vec<i64> = manifests.iter().map(|manifest| manifest.id.0).collect();
+    serde_json::to_string(&ids).unwrap_or_default()
+}
+
+/// Removes manifests without tags, and gives the project their bytes back. What they kept is kept no longer
+/// for their sake: its time without a tag begins now.
+async fn remove(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifests: &[Going],
     lease_until: Timestamp,
 ) -> Result<()> {
-    let (repository, name) = (at.repository, at.name);
-    for tag in crate::tag::of_manifest(tx, manifest).await? {
-        crate::tag::delete(tx, (repository, name), &tag).await?;
+    if manifests.is_empty() {
+        return Ok(());
     }
-    blob::renew_named(tx, (repository, name), manifest, lease_until).await?;
-    tx.query("delete from manifest_reference where manifest_id = $1")
-        .bind(manifest)
-        .execute()
-        .await?;
-    let row = tx
-        .query(
-            "delete from manifest where id = $1 returning cast(length(payload) as bigint) as size",
+    let ids = ids(manifests);
+    blob::renew_named(tx, (at.repository, at.name), &ids, lease_until).await?;
+    forget_untagged_time(tx, at.repository, manifests, &ids).await?;
+    tx.query_either(
+        "delete from manifest_reference where manifest_id in (select value from json_each($1))",
+        "delete from manifest_reference
+         where manifest_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
+    )
+    .bind(ids.as_str())
+    .execute()
+    .await?;
+    let rows = tx
+        .query_either(
+            "delete from manifest where id in (select value from json_each($1))
+             returning cast(length(payload) as bigint) as size",
+            "delete from manifest where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+             returning cast(length(payload) as bigint) as size",
         )
-        .bind(manifest)
-        .optional()
+        .bind(ids)
+        .all()
         .await?;
-    tx.touch(Touch::Manifest(name.clone(), *digest));
-    match row {
-        Some(row) => quota::refund(tx, at.project, row.int("manifest", "size")?).await,
-        None => Ok(()),
+    let mut bytes = 0;
+    for row in &rows {
+        bytes += row.int("manifest", "size")?;
     }
+    for manifest in manifests {
+        tx.touch(Touch::Manifest(at.name.clone(), manifest.digest));
+    }
+    quota::refund(tx, at.project, bytes).await
+}
+
+/// The children and referrers of manifests that go count the time without a tag from the next look.
+async fn forget_untagged_time(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    manifests: &[Going],
+    ids: &str,
+) -> Result<()> {
+    let digests: Vec<String> = manifests
+        .iter()
+        .map(|manifest| manifest.digest.to_string())
+        .collect();
+    tx.query_either(
+        "update manifest set untagged_at = null where untagged_at is not null and (id in
+             (select child_id from manifest_reference where manifest_id in (select value from json_each($2)))
+         or (repository_id = $1 and subject in (select value from json_each($3))))",
+        "update manifest set untagged_at = null where id in (
+             select id from manifest where untagged_at is not null and (id in
+                 (select child_id from manifest_reference
+                  where manifest_id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)))
+             or (repository_id = $1 and subject = any (array(select json_array_elements_text(cast($3 as json))))))
+             order by id for update)",
+    )
+    .bind(repository)
+    .bind(ids)
+    .bind(serde_json::to_string(&digests).unwrap_or_default())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// An untagged manifest whose subject goes.
+struct Referrer {
+    manifest: Going,
+    /// Whether others hang on it in the same way.
+    has_referrers: bool,
+}
+
+macro_rules! hangs_on_its_subject {
+    ($manifest:literal) => {
+        concat!(
+            "not exists (select 1 from tag t where t.manifest_id = ",
+            $manifest,
+            ".id) and not exists (select 1 from manifest_reference c where c.child_id = ",
+            $manifest,
+            ".id)"
+        )
+    };
 }
 
 /// Untagged referrers of a subject that no index lists: they go when it goes.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn untagged_referrers(
+async fn untagged_referrers(
     tx: &mut Tx,
     repository: RepositoryId,
     subject: &Digest,
-) -> Result<Vec<(ManifestId, Digest)>> {
+    limit: i64,
+) -> Result<Vec<Referrer>> {
     let rows = tx
-        .query(
-            "select m.id, m.digest from manifest m where m.repository_id = $1 and m.subject = $2
-             and not exists (select 1 from tag t where t.manifest_id = m.id)
-             and not exists (select 1 from manifest_reference c where c.child_id = m.id)",
-        )
+        .query(concat!(
+            "select m.id, m.digest, cast(case when exists (select 1 from manifest n
+                 where n.repository_id = m.repository_id and n.subject = m.digest and ",
+            hangs_on_its_subject!("n"),
+            ") then 1 else 0 end as bigint) as has_referrers from manifest m where m.repository_id = $1 and m.subject = $2 and ",
+            hangs_on_its_subject!("m"),
+            " order by m.id limit $3"
+        ))
         .bind(repository)
         .bind(subject)
+        .bind(limit)
         .all()
         .await?;
     rows.iter()
         .map(|row| {
-            Ok((
-                ManifestId(row.int("manifest", "id")?),
-                row.parse("manifest", "digest")?,
-            ))
+            Ok(Referrer {
+                manifest: Going {
+                    id: ManifestId(row.int("manifest", "id")?),
+                    digest: row.parse("manifest", "digest")?,
+                },
+                has_referrers: row.flag("manifest", "has_referrers")?,
+            })
         })
         .collect()
+}
+
+/// Those that still have no tag and no parent once they are held: nobody tags or lists them until the
+/// transaction ends.
+async fn hold_untagged(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    manifests: &[Going],
+) -> Result<Vec<Going>> {
+    if !tx.is_postgres() || manifests.is_empty() {
+        // The one writer holds everything.
+        return Ok(manifests.to_vec());
+    }
+    let ids = ids(manifests);
+    tx.query(
+        "select id from manifest where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+         order by id for update",
+    )
+    .bind(ids.as_str())
+    .all()
+    .await?;
+    // A statement of its own: it sees what was committed before the rows were held.
+    let rows = tx
+        .query(concat!(
+            "select m.id from manifest m where m.repository_id = $1
+             and m.id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)) and ",
+            hangs_on_its_subject!("m")
+        ))
+        .bind(repository)
+        .bind(ids)
+        .all()
+        .await?;
+    let held: HashSet<i64> = rows
+        .iter()
+        .map(|row| row.int("manifest", "id"))
+        .collect::<Result<_>>()?;
+    Ok(manifests
+        .iter()
+        .filter(|manifest| held.contains(&manifest.id.0))
+        .copied()
+        .collect())
 }
 
 /// Bytes of annotations that come with their descriptor; larger ones are fetched one by one.
@@ -519,9 +684,9 @@ pub async fn referrers(
             "select m.id, m.digest, m.media_type, m.artifact_type, cast(length(m.payload) as bigint) as size,
                  case when octet_length(m.annotations) <= $6 then m.annotations end as annotations,
                  (select count(*) from manifest
-                     where repository_id = (select id from repository where name = $1) and subject = $2) as total
+                     where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2) as total
              from manifest m
-             where m.repository_id = (select id from repository where name = $1) and m.subject = $2 and m.id > $3 and ($4 is null or m.artifact_type = $4)
+             where m.repository_id = (select id from repository where name = $1 and deleted_at is null) and m.subject = $2 and m.id > $3 and ($4 is null or m.artifact_type = $4)
              order by m.id limit $5",
         )
         .bind(repository.as_str())
@@ -604,7 +769,7 @@ async fn count_referrers(
     let row = tx
         .query(
             "select count(*) as total from manifest
-             where repository_id = (select id from repository where name = $1) and subject = $2",
+             where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2",
         )
         .bind(repository.as_str())
         .bind(subject)
@@ -613,26 +778,46 @@ async fn count_referrers(
     row.int("manifest", "total")
 }
 
-/// Notes pulls of a manifest.
+/// Removes manifests of a repository that is deleted and has no tags, at most `limit`, and fewer where they refer to
+/// more than that. How many.
 ///
 /// # Errors
-/// When the statement fails.
-pub async fn note_pulls(
+/// When a statement fails.
+pub(crate) async fn purge(
     tx: &mut Tx,
-    repository: &RepositoryName,
-    digest: &Digest,
-    pulls: i64,
-    at: Timestamp,
-) -> Result<()> {
-    tx.query(
-        "update manifest set pulled_at = $3, pull_count = pull_count + $4
-         where digest = $2 and repository_id = (select id from repository where name = $1)",
+    at: Place<'_>,
+    lease_until: Timestamp,
+    limit: i64,
+) -> Result<usize> {
+    let rows = tx
+        .query(
+            "select m.id, m.digest, (select count(*) from manifest_reference c where c.manifest_id = m.id) as refers
+             from manifest m where m.repository_id = $1 order by m.digest limit $2",
+        )
+        .bind(at.repository)
+        .bind(limit)
+        .all()
+        .await?;
+    let (mut going, mut refers) = (Vec::new(), 0);
+    for row in &rows {
+        refers += row.int("manifest_reference", "refers")?;
+        if refers > limit && !going.is_empty() {
+            break;
+        }
+        going.push(Going {
+            id: ManifestId(row.int("manifest", "id")?),
+            digest: row.parse("manifest", "digest")?,
+        });
+    }
+    // What lists them goes as well, now or later.
+    tx.query_either(
+        "delete from manifest_reference where child_id in (select value from json_each($1))",
+        "delete from manifest_reference
+         where child_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
     )
-    .bind(repository.as_str())
-    .bind(digest)
-    .bind(at)
-    .bind(pulls)
+    .bind(ids(&going))
     .execute()
     .await?;
-    Ok(())
+    remove(tx, at, &going, lease_until).await?;
+    Ok(going.len())
 }

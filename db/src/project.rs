@@ -10,7 +10,7 @@ use crate::account::one_of;
 use crate::cache::Touch;
 use crate::page::{Page, contains};
 use crate::sql::{Query, Row};
-use crate::{Age, Db, Result, Tx, member, quota};
+use crate::{Age, Db, Result, Tx, member, quota, upload};
 
 /// A project as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ macro_rules! columns {
 
 macro_rules! repositories {
     () => {
-        "(select count(*) from repository r where r.project_id = p.id and r.published = 1) as repositories"
+        "(select count(*) from repository r where r.project_id = p.id and r.published = 1 and r.deleted_at is null) as repositories"
     };
 }
 
@@ -259,7 +259,7 @@ pub async fn list(
         Order::IdDescending => "p.id desc",
     };
     let listed = tx.query_built(
-        "project list",
+        "project.list",
         // Repositories are counted for the page alone.
         format!(
             "select p.*, {} from (select {}{}{and} order by {by} limit ${limit} offset ${offset}) p order by {by}",
@@ -271,7 +271,7 @@ pub async fn list(
     let listed = bind(listed, filter).bind(page.limit()).bind(page.offset);
     let rows = listed.all().await?;
     let counted = tx.query_built(
-        "project count",
+        "project.count",
         format!(
             "select count(*) as total from project p join account a on a.id = p.owner_id
              where p.deleted_at is null {and}"
@@ -381,7 +381,7 @@ pub async fn metadata_of(
     let mut found: HashMap<ProjectId, BTreeMap<String, String>> = HashMap::new();
     for some in ids.chunks(AT_ONCE) {
         let sql = one_of(SELECT, "project_id", 1, some.len());
-        let query = tx.query_built("project metadata of several", sql);
+        let query = tx.query_built("project.metadata_of", sql);
         for row in some.iter().copied().fold(query, Query::bind).all().await? {
             found
                 .entry(ProjectId(row.int("project_metadata", "project_id")?))
@@ -419,7 +419,7 @@ pub async fn stored_bytes(tx: &mut Tx, id: ProjectId) -> Result<i64> {
                 select distinct b.id, b.size from repository r
                 join repository_blob rb on rb.repository_id = r.id
                 join blob b on b.id = rb.blob_id
-                where r.project_id = $1 and b.state = 'live') held), 0)
+                where r.project_id = $1) held), 0)
              + coalesce((select sum(length(m.payload)) from repository r
                 join manifest m on m.repository_id = r.id where r.project_id = $1), 0)
              as bigint) as total",
@@ -447,22 +447,31 @@ pub async fn set_metadata(tx: &mut Tx, id: ProjectId, name: &str, value: &str) -
     Ok(())
 }
 
-/// Deletes a project that shows no repositories: its name becomes free, its members go. `false`
-/// where there are repositories.
+/// Whether a project is there.
+///
+/// # Errors
+/// When the statement fails.
+pub(crate) async fn is_living(tx: &mut Tx, id: ProjectId) -> Result<bool> {
+    let row = tx
+        .query("select id from project where id = $1 and deleted_at is null")
+        .bind(id)
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Deletes a project that holds no artifacts, in a transaction that holds it alone: its name becomes free, its
+/// members go, its uploads end. What its repositories link is left to the garbage collection. `false` where
+/// there are artifacts.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Result<bool> {
-    let row = tx
-        .query("select count(*) as total from repository where project_id = $1 and published = 1")
-        .bind(project.id)
-        .one()
-        .await?;
-    if row.int("repository", "total")? > 0 {
+    if holds_artifacts(tx, project.id).await? {
         return Ok(false);
     }
     let members = tx
-        .query("select account_id from member where project_id = $1")
+        .query("delete from member where project_id = $1 returning account_id")
         .bind(project.id)
         .all()
         .await?;
@@ -471,21 +480,33 @@ pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Resu
             member.int("member", "account_id")?,
         )));
     }
-    tx.query("delete from member where project_id = $1")
-        .bind(project.id)
-        .execute()
-        .await?;
-    tx.query("update repository set name = name || '#' || cast(id as text) where project_id = $1")
-        .bind(project.id)
-        .execute()
-        .await?;
-    tx.query(
-        "update project set name = name || '#' || cast(id as text), deleted_at = $2, updated_at = $2 where id = $1",
-    )
-    .bind(project.id)
-    .bind(now)
-    .execute()
-    .await?;
+    upload::end_all(tx, project.id, now).await?;
+    for statement in [
+        "update repository set deleted_at = $2, updated_at = $2 where project_id = $1 and deleted_at is null",
+        "update project set deleted_at = $2, updated_at = $2 where id = $1",
+    ] {
+        tx.query(statement)
+            .bind(project.id)
+            .bind(now)
+            .execute()
+            .await?;
+    }
     tx.touch(Touch::Everything);
     Ok(true)
+}
+
+/// Whether a repository of the project has a manifest: repositories without are no obstacle to its deletion.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn holds_artifacts(tx: &mut Tx, id: ProjectId) -> Result<bool> {
+    let row = tx
+        .query(
+            "select m.id from repository r join manifest m on m.repository_id = r.id
+             where r.project_id = $1 and r.deleted_at is null limit 1",
+        )
+        .bind(id)
+        .optional()
+        .await?;
+    Ok(row.is_some())
 }

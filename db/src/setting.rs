@@ -49,3 +49,15 @@ pub async fn put(tx: &mut Tx, name: &str, value: &[u8]) -> Result<()> {
     .await?;
     Ok(())
 }
+
+/// Deletes a value; one that is not there is no error.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn delete(tx: &mut Tx, name: &str) -> Result<()> {
+    tx.query("delete from setting where name = $1")
+        .bind(name)
+        .execute()
+        .await?;
+    Ok(())
+}

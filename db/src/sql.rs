@@ -18,7 +18,7 @@ use sqlx::{
 use tracing::{Instrument as _, Span, field};
 
 use crate::cache::Touch;
-use crate::{Error, Result};
+use crate::{Error, Result, ping};
 
 /// A connection: for reading, or with a transaction open on it.
 pub struct Tx {
@@ -63,7 +63,7 @@ impl Drop for Lent {
 impl Lent {
     async fn by(pool: &PgPool) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            connection: pool.acquire().await?,
+            connection: ping::acquire(pool).await?,
             untried: Some(pool.clone()),
             amid: false,
         })
@@ -87,15 +87,16 @@ impl Lent {
         true
     }
 
-    /// Begins or ends a transaction.
-    async fn turn(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+    /// Begins or ends a transaction; the rows that its statements give.
+    async fn control(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         self.amid = true;
         loop {
-            // Not prepared: it would take one more answer the first time.
-            let statement = sqlx::raw_sql(sql).execute(&mut *self.connection);
+            // Not prepared, so that several statements are one way to the server.
+            let text = AssertSqlSafe(sql.to_owned());
+            let statement = sqlx::raw_sql(text).fetch_all(&mut *self.connection);
             let ended = statement.in_time().await;
             if !self.again(ended.as_ref().err()).await {
-                return ended.map(|_| ());
+                return ended;
             }
         }
     }
@@ -137,14 +138,14 @@ impl Tx {
         Self::new(Connection::SqliteReader(connection))
     }
 
-    /// Begins a transaction with a statement.
+    /// Begins a transaction with the statements of `begin`; the rows that they give.
     pub(crate) async fn postgres_writer(
         pool: &PgPool,
-        begin: &'static str,
-    ) -> Result<Self, sqlx::Error> {
+        begin: &str,
+    ) -> Result<(Self, Vec<PgRow>), sqlx::Error> {
         let mut lent = Lent::by(pool).await?;
-        lent.turn(begin).await?;
-        Ok(Self::new(Connection::PostgresWriter(lent)))
+        let rows = lent.control(begin).await?;
+        Ok((Self::new(Connection::PostgresWriter(lent)), rows))
     }
 
     pub(crate) async fn postgres_reader(pool: &PgPool) -> Result<Self, sqlx::Error> {
@@ -166,7 +167,7 @@ impl Tx {
     /// Ends a transaction on PostgreSQL with `commit` or `rollback`.
     pub(crate) async fn end(mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         if let Connection::PostgresWriter(lent) = &mut self.connection {
-            lent.turn(sql).await?;
+            lent.control(sql).await?;
             lent.amid = false;
         }
         Ok(())
@@ -274,6 +275,21 @@ pub(crate) struct Query<'t> {
     values: Vec<Value>,
 }
 
+/// The statement with its values, for one of the databases.
+macro_rules! bound {
+    ($database:ident, $sql:expr, $values:expr) => {{
+        let mut query = sqlx::query::<$database>($sql);
+        for value in $values {
+            query = match value {
+                Value::Int(value) => query.bind(*value),
+                Value::Text(value) => query.bind(value.clone()),
+                Value::Bytes(value) => query.bind(value.clone()),
+            };
+        }
+        query
+    }};
+}
+
 /// Runs the query on whichever database it is; `$method` is sqlx's.
 macro_rules! run {
     ($self:ident, $method:ident, |$found:ident| $map:expr, |$found_pg:ident| $map_pg:expr) => {{
@@ -290,21 +306,18 @@ macro_rules! run {
                 }
                 query.$method(connection).await.map(|$found| $map)
             }
-            Dialect::Postgres(lent) => loop {
-                let mut query = sqlx::query::<Postgres>($self.sql.clone());
-                for value in &$self.values {
-                    query = match value {
-                        Value::Int(value) => query.bind(*value),
-                        Value::Text(value) => query.bind(value.as_deref()),
-                        Value::Bytes(value) => query.bind(value.as_deref()),
-                    };
+            Dialect::Postgres(lent) => {
+                // Who gives up waiting in the middle of a statement closes the connection, which ends it.
+                let within = std::mem::replace(&mut lent.amid, true);
+                loop {
+                    let query = bound!(Postgres, $self.sql.clone(), &$self.values);
+                    let done = query.$method(&mut *lent.connection).in_time().await;
+                    if !lent.again(done.as_ref().err()).await {
+                        lent.amid = within || done.as_ref().is_err_and(timed_out);
+                        break done.map(|$found_pg| $map_pg);
+                    }
                 }
-                let done = query.$method(&mut *lent.connection).in_time().await;
-                if !lent.again(done.as_ref().err()).await {
-                    lent.amid |= done.as_ref().is_err_and(timed_out);
-                    break done.map(|$found_pg| $map_pg);
-                }
-            },
+            }
         };
         result.map_err(|error| refine(name, error))
     }};
@@ -313,8 +326,16 @@ macro_rules! run {
 fn refine(statement: &'static str, error: sqlx::Error) -> Error {
     match &error {
         sqlx::Error::Database(inner) if inner.is_unique_violation() => Error::Duplicate(error),
+        sqlx::Error::Database(inner) if inner.code().is_some_and(|code| is_pooled(&code)) => {
+            Error::Pooler(error)
+        }
         _ => Error::Statement(statement, error),
     }
+}
+
+/// True for a prepared statement that is there already, or not there any more.
+fn is_pooled(code: &str) -> bool {
+    ["42P05", "26000"].contains(&code)
 }
 
 impl Query<'_> {
@@ -366,16 +387,21 @@ impl Query<'_> {
         let name = self.name;
         match self.tx.dialect() {
             Dialect::Sqlite(connection) => {
-                let mut rows = sqlx::query::<Sqlite>(self.sql).fetch(connection);
+                let query = bound!(Sqlite, self.sql, &self.values);
+                let mut rows = query.fetch(connection);
                 while let Some(row) = rows.next().await {
                     take(Row::Sqlite(row.map_err(|error| refine(name, error))?))?;
                 }
             }
             Dialect::Postgres(lent) => {
-                let mut rows = sqlx::query::<Postgres>(self.sql).fetch(&mut *lent.connection);
+                let within = std::mem::replace(&mut lent.amid, true);
+                let query = bound!(Postgres, self.sql, &self.values);
+                let mut rows = query.fetch(&mut *lent.connection);
                 while let Some(row) = rows.next().await {
                     take(Row::Postgres(row.map_err(|error| refine(name, error))?))?;
                 }
+                drop(rows);
+                lent.amid = within;
             }
         }
         Ok(())
@@ -401,19 +427,43 @@ fn span(sql: &'static str) -> Span {
     span
 }
 
+/// `db.tag.insert` for a statement on tags; `db.project.list` for one that was put together and named so.
 fn span_name(sql: &str) -> String {
-    let mut words = sql.split_whitespace();
-    let verb = words.next().unwrap_or("statement");
+    if !sql.is_empty() && !sql.contains(char::is_whitespace) {
+        return format!("db.{sql}");
+    }
+    let words = outermost(sql);
+    let mut words = words.iter().copied();
+    let verbs = ["insert", "update", "delete", "select"];
+    let verb = words.find(|word| verbs.contains(word));
     let table = match verb {
-        "update" => words.next(),
-        "insert" | "delete" => words.nth(1),
-        "select" => words.skip_while(|word| *word != "from").nth(1),
+        Some("update") => words.next(),
+        Some("insert" | "delete") => words.nth(1),
+        Some("select") => words.skip_while(|word| *word != "from").nth(1),
         _ => None,
     };
-    match table {
-        Some(table) => format!("db.{table}.{verb}"),
-        None => format!("db.transaction.{verb}"),
+    match (verb, table) {
+        (Some(verb), Some(table)) => format!("db.{table}.{verb}"),
+        (verb, _) => {
+            let first = sql.split_whitespace().next().unwrap_or("statement");
+            let first = first.trim_end_matches(';');
+            format!("db.transaction.{}", verb.unwrap_or(first))
+        }
     }
+}
+
+/// The words of a statement that stand in no parentheses.
+fn outermost(sql: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let mut words = Vec::new();
+    for word in sql.split_whitespace() {
+        if depth == 0 && !word.starts_with('(') {
+            words.push(word.trim_end_matches([';', ',']));
+        }
+        depth += word.matches('(').count();
+        depth = depth.saturating_sub(word.matches(')').count());
+    }
+    words
 }
 
 /// A row of either database.
@@ -480,6 +530,12 @@ mod tests {
                 "db.repository.select",
             ),
             ("begin immediate", "db.transaction.begin"),
+            ("project.list", "db.project.list"),
+            (
+                "with free as (select shard from project_usage) update project_usage u set a = 1",
+                "db.project_usage.update",
+            ),
+            ("select pg_advisory_xact_lock(1)", "db.transaction.select"),
             ("", "db.transaction.statement"),
         ];
         for (sql, name) in names {

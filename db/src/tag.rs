@@ -25,7 +25,7 @@ async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Dige
     let row = tx
         .query(
             "select m.digest from tag t join manifest m on m.id = t.manifest_id
-             join repository r on r.id = t.repository_id where r.name = $1 and t.name = $2",
+             join repository r on r.id = t.repository_id where r.name = $1 and r.deleted_at is null and t.name = $2",
         )
         .bind(repository.as_str())
         .bind(tag.as_str())
@@ -71,23 +71,42 @@ pub async fn delete(
     (id, name): (RepositoryId, &RepositoryName),
     tag: &Tag,
 ) -> Result<Option<Digest>> {
-    let row = tx
+    let gone = tx
         .query(
-            "select m.digest from tag t join manifest m on m.id = t.manifest_id
-             where t.repository_id = $1 and t.name = $2",
+            "delete from tag where repository_id = $1 and name = $2
+             returning (select digest from manifest m where m.id = manifest_id) as digest",
         )
         .bind(id)
         .bind(tag.as_str())
         .optional()
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    tx.query("delete from tag where repository_id = $1 and name = $2")
-        .bind(id)
-        .bind(tag.as_str())
-        .execute()
-        .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
-    row.parse("manifest", "digest").map(Some)
+    gone.map(|row| row.parse("manifest", "digest")).transpose()
+}
+
+/// Takes tags of a manifest away, at most `limit`; how many.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn delete_of(
+    tx: &mut Tx,
+    name: &RepositoryName,
+    manifest: ManifestId,
+    limit: i64,
+) -> Result<i64> {
+    let gone = tx
+        .query(
+            "delete from tag where id in (select id from tag where manifest_id = $1 order by name limit $2)
+             returning name",
+        )
+        .bind(manifest)
+        .bind(limit)
+        .all()
+        .await?;
+    for row in &gone {
+        tx.touch(Touch::Tag(name.clone(), row.parse("tag", "name")?));
+    }
+    Ok(gone.len() as i64)
 }
 
 /// Names of a repository's tags after `last`, bytewise sorted, at most `limit`.
@@ -102,7 +121,7 @@ pub async fn list(
 ) -> Result<Vec<String>> {
     let rows = tx
         .query(
-            "select name from tag where repository_id = (select id from repository where name = $1)
+            "select name from tag where repository_id = (select id from repository where name = $1 and deleted_at is null)
              and name > $2 order by name limit $3",
         )
         .bind(repository.as_str())
@@ -111,39 +130,4 @@ pub async fn list(
         .all()
         .await?;
     rows.iter().map(|row| row.text("tag", "name")).collect()
-}
-
-/// Names of the tags that point at a manifest.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn of_manifest(tx: &mut Tx, manifest: ManifestId) -> Result<Vec<Tag>> {
-    let rows = tx
-        .query("select name from tag where manifest_id = $1 order by name")
-        .bind(manifest)
-        .all()
-        .await?;
-    rows.iter().map(|row| row.parse("tag", "name")).collect()
-}
-
-/// Notes that a tag was pulled.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn note_pull(
-    tx: &mut Tx,
-    repository: &RepositoryName,
-    tag: &Tag,
-    at: Timestamp,
-) -> Result<()> {
-    tx.query(
-        "update tag set pulled_at = $3 where name = $2
-         and repository_id = (select id from repository where name = $1)",
-    )
-    .bind(repository.as_str())
-    .bind(tag.as_str())
-    .bind(at)
-    .execute()
-    .await?;
-    Ok(())
 }

@@ -61,7 +61,7 @@ pub async fn repositories(
 ) -> Result<Vec<(RepositoryId, RepositoryName)>> {
     let rows = tx
         .query(
-            "select id, name from repository where project_id = $1 and name > $2 order by name limit $3",
+            "select id, name from repository where project_id = $1 and deleted_at is null and name > $2 order by name limit $3",
         )
         .bind(project)
         .bind(after)

@@ -1,8 +1,11 @@
 //! Upload sessions that have bytes. Fenced by an epoch: whoever took a session over raised it, and a
 //! writer of an older one can neither checkpoint nor commit.
 
+use std::collections::BTreeMap;
+
 use model::{AccountId, ProjectId, RepositoryName, Timestamp};
 
+use crate::garbage::{self, Garbage};
 use crate::quota::{self, OverLimit, Taking};
 use crate::sql::Row;
 use crate::{Error, Result, Tx};
@@ -25,9 +28,11 @@ pub struct Upload {
     /// What the store needs besides to go on.
     pub store_state: Option<Vec<u8>>,
     /// The project that it uploads into.
-    pub project: Option<ProjectId>,
+    pub project: ProjectId,
     /// Bytes that the project was charged for ahead.
     pub reserved: i64,
+    /// Whether several processes wrote its bytes, which may have got in each other's way.
+    pub rehash: bool,
     /// Counts those who took it over.
     pub epoch: i64,
     /// What became of it.
@@ -61,8 +66,9 @@ fn read(row: &Row) -> Result<Upload> {
             .map_err(|_| corrupt("size"))?,
         hash_state: row.opt_bytes("upload", "hash_state")?,
         store_state: row.opt_bytes("upload", "store_state")?,
-        project: row.opt_int("upload", "project_id")?.map(ProjectId),
+        project: ProjectId(row.int("upload", "project_id")?),
         reserved: row.int("upload", "reserved")?,
+        rehash: row.flag("upload", "rehash")?,
         epoch: row.int("upload", "epoch")?,
         state: match row.text("upload", "state")?.as_str() {
             "open" => State::Open,
@@ -75,7 +81,7 @@ fn read(row: &Row) -> Result<Upload> {
 
 macro_rules! columns {
     () => {
-        "id, repository, account_id, object_key, size, hash_state, store_state, project_id, reserved, epoch, state, expires_at"
+        "id, repository, account_id, object_key, size, hash_state, store_state, project_id, reserved, rehash, epoch, state, expires_at"
     };
 }
 
@@ -96,14 +102,22 @@ pub async fn get(tx: &mut Tx, id: &str) -> Result<Option<Upload>> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn take_over(tx: &mut Tx, id: &str, expires_at: Timestamp) -> Result<Option<Upload>> {
+pub async fn take_over(
+    tx: &mut Tx,
+    id: &str,
+    process: &str,
+    expires_at: Timestamp,
+) -> Result<Option<Upload>> {
     let row = tx
         .query(concat!(
-            "update upload set epoch = epoch + 1, expires_at = $2 where id = $1 and state = 'open' returning ",
+            "update upload set epoch = epoch + 1, expires_at = $2, process = $3,
+             rehash = case when process = $3 then rehash else 1 end
+             where id = $1 and state = 'open' returning ",
             columns!()
         ))
         .bind(id)
         .bind(expires_at)
+        .bind(process)
         .optional()
         .await?;
     row.as_ref().map(read).transpose()
@@ -129,6 +143,8 @@ pub struct Owner {
     pub project: ProjectId,
     /// Who began the session; 0 for nobody.
     pub account: AccountId,
+    /// The process that writes it.
+    pub process: String,
 }
 
 /// Makes the row of a session that gets its first bytes. `false` where there is one already.
@@ -145,9 +161,9 @@ pub async fn begin(
 ) -> Result<bool> {
     let made = tx
         .query(
-            "insert into upload (id, repository, account_id, object_key, size, hash_state, epoch, state, started_at, expires_at,
-                                 store_state, project_id)
-             values ($1, $2, $3, $4, $5, $6, 1, 'open', $7, $8, $9, $10) on conflict (id) do nothing",
+            "insert into upload (id, repository, account_id, object_key, size, hash_state, reserved, epoch, process, rehash, state,
+                                 started_at, expires_at, store_state, project_id)
+             values ($1, $2, $3, $4, $5, $6, 0, 1, $11, 0, 'open', $7, $8, $9, $10) on conflict (id) do nothing",
         )
         .bind(id)
         .bind(owner.repository.as_str())
@@ -159,6 +175,7 @@ pub async fn begin(
         .bind(expires_at)
         .bind(durable.store_state.as_deref())
         .bind(owner.project)
+        .bind(owner.process.as_str())
         .execute()
         .await?;
     Ok(made == 1)
@@ -167,7 +184,7 @@ pub async fn begin(
 /// Charges the project ahead for the bytes that a session will have, as far as it was not yet.
 ///
 /// # Errors
-/// When a statement fails.
+/// [`Error::UploadGone`] where someone else took over, or the session was closed.
 pub async fn reserve(
     tx: &mut Tx,
     (id, epoch): (&str, i64),
@@ -177,12 +194,16 @@ pub async fn reserve(
     if wanted <= reserved {
         return Ok(Ok(()));
     }
-    tx.query("update upload set reserved = $3 where id = $1 and epoch = $2 and state = 'open'")
+    let changed = tx
+        .query("update upload set reserved = $3 where id = $1 and epoch = $2 and state = 'open'")
         .bind(id)
         .bind(epoch)
         .bind(wanted)
         .execute()
         .await?;
+    if changed == 0 {
+        return Err(Error::UploadGone);
+    }
     quota::charge(tx, project, wanted - reserved, taking).await
 }
 
@@ -213,30 +234,31 @@ pub async fn checkpoint(
     Ok(changed == 1)
 }
 
-/// Closes a session that became a blob. What was reserved for it, which is for the caller to give back;
-/// `None` where someone else took over.
+/// Closes a session that became a blob, and gives back what was reserved for it.
 ///
 /// # Errors
-/// When the statement fails.
-pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<Option<i64>> {
+/// [`Error::UploadGone`] where someone else took over, or the session was closed.
+pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<()> {
     // What was reserved stays in the row: a closed one is never looked at for it.
     let row = tx
         .query(
             "update upload set state = 'closed', object_key = null, hash_state = null, store_state = null
-             where id = $1 and epoch = $2 and state = 'open' returning reserved",
+             where id = $1 and epoch = $2 and state = 'open' returning project_id, reserved",
         )
         .bind(id)
         .bind(epoch)
         .optional()
-        .await?;
-    row.map(|row| row.int("upload", "reserved")).transpose()
+        .await?
+        .ok_or(Error::UploadGone)?;
+    let project = ProjectId(row.int("upload", "project_id")?);
+    quota::refund(tx, project, row.int("upload", "reserved")?).await
 }
 
 /// What a cancellation found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// An open session, whose bytes are under this key.
-    Open(Option<String>),
+    /// An open session; its bytes are garbage now.
+    Open,
     /// None: it never had bytes.
     Fresh,
     /// One that was over already; its bytes may be a blob's.
@@ -281,8 +303,15 @@ pub async fn cancel(
     .bind(id)
     .execute()
     .await?;
-    quota::refund(tx, owner.project, upload.reserved).await?;
-    Ok(Cancelled::Open(upload.key))
+    quota::refund(tx, upload.project, upload.reserved).await?;
+    give_up(tx, upload.key, now).await?;
+    Ok(Cancelled::Open)
+}
+
+/// Leaves the object of a session to the garbage collection.
+async fn give_up(tx: &mut Tx, key: Option<String>, now: Timestamp) -> Result<()> {
+    let garbage: Vec<Garbage> = key.map(Garbage::of_upload).into_iter().collect();
+    garbage::add(tx, &garbage, now).await
 }
 
 async fn leave_mark(
@@ -293,14 +322,16 @@ async fn leave_mark(
 ) -> Result<Cancelled> {
     let made = tx
         .query(
-            "insert into upload (id, repository, account_id, size, epoch, state, started_at, expires_at)
-             values ($1, $2, $3, 0, 1, 'closed', $4, $5) on conflict (id) do nothing",
+            "insert into upload (id, repository, project_id, account_id, size, reserved, epoch, process, rehash, state, started_at, expires_at)
+             values ($1, $2, $3, $4, 0, 0, 1, $7, 0, 'closed', $5, $6) on conflict (id) do nothing",
         )
         .bind(id)
         .bind(owner.repository.as_str())
+        .bind(owner.project)
         .bind(owner.account)
         .bind(now)
         .bind(expires_at)
+        .bind(owner.process.as_str())
         .execute()
         .await?;
     // Whoever made the row meanwhile goes on with it.
@@ -312,11 +343,16 @@ async fn leave_mark(
 }
 
 /// Gives a session without durable bytes another key: the one before may still be written by whoever had
-/// the session. `false` where someone else took over.
+/// the session, and is garbage now. `false` where someone else took over.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn rekey(tx: &mut Tx, (id, epoch): (&str, i64), key: &str) -> Result<bool> {
+pub async fn rekey(
+    tx: &mut Tx,
+    (id, epoch): (&str, i64),
+    (before, key): (&str, &str),
+    now: Timestamp,
+) -> Result<bool> {
     let changed = tx
         .query(
             "update upload set object_key = $3, hash_state = null, store_state = null
@@ -327,58 +363,73 @@ pub async fn rekey(tx: &mut Tx, (id, epoch): (&str, i64), key: &str) -> Result<b
         .bind(key)
         .execute()
         .await?;
+    if changed == 1 {
+        give_up(tx, Some(before.to_owned()), now).await?;
+    }
     Ok(changed == 1)
 }
 
-/// Sessions whose time is over, at most `limit`.
+/// Ends sessions whose time is over, at most `limit`: what was reserved for them is given back, and bytes that
+/// did not become a blob are garbage. How many ended.
 ///
 /// # Errors
-/// When the statement fails.
-pub async fn expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Upload>> {
-    let rows = tx
-        .query(concat!(
-            "select ",
-            columns!(),
-            " from upload where expires_at < $1 order by expires_at limit $2"
-        ))
+/// When a statement fails.
+pub async fn expire(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<i64> {
+    let gone = tx
+        .query(
+            "delete from upload where expires_at < $1
+             and id in (select id from upload where expires_at < $1 order by expires_at limit $2)
+             returning project_id, object_key, case when state = 'open' then reserved else 0 end as reserved",
+        )
         .bind(now)
         .bind(limit)
         .all()
         .await?;
-    rows.iter().map(read).collect()
-}
-
-/// Forgets a session unless it was renewed meanwhile, and gives back what was reserved for it. The key of
-/// bytes that nobody needs any more, which a session that became a blob has not.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn forget_expired(tx: &mut Tx, id: &str, now: Timestamp) -> Result<Forgotten> {
-    let gone = tx
-        .query(
-            "delete from upload where id = $1 and expires_at < $2
-             returning project_id, object_key, case when state = 'open' then reserved else 0 end as reserved",
-        )
-        .bind(id)
-        .bind(now)
-        .optional()
-        .await?;
-    let Some(row) = gone else {
-        return Ok(Forgotten::Not);
-    };
-    if let Some(project) = row.opt_int("upload", "project_id")? {
-        quota::refund(tx, ProjectId(project), row.int("upload", "reserved")?).await?;
+    let mut refunds: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut garbage = Vec::new();
+    for row in &gone {
+        let project = row.int("upload", "project_id")?;
+        *refunds.entry(project).or_default() += row.int("upload", "reserved")?;
+        garbage.extend(
+            row.opt_text("upload", "object_key")?
+                .map(Garbage::of_upload),
+        );
     }
-    Ok(Forgotten::Gone(row.opt_text("upload", "object_key")?))
+    for (project, bytes) in refunds {
+        quota::refund(tx, ProjectId(project), bytes).await?;
+    }
+    garbage::add(tx, &garbage, now).await?;
+    Ok(gone.len() as i64)
 }
 
-/// What became of a session whose time seemed to be over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Forgotten {
-    /// It is gone; its bytes are under this key.
-    Gone(Option<String>),
-    /// It was renewed, or went before.
-    Not,
+/// Ends all sessions of a project that is about to go.
+pub(crate) async fn end_all(tx: &mut Tx, project: ProjectId, now: Timestamp) -> Result<()> {
+    let open = tx
+        .query_either(
+            "select object_key, reserved from upload where project_id = $1 and state = 'open'",
+            "select object_key, reserved from upload where project_id = $1 and state = 'open' order by id for update",
+        )
+        .bind(project)
+        .all()
+        .await?;
+    let mut garbage = Vec::new();
+    let mut reserved = 0;
+    for row in &open {
+        garbage.extend(
+            row.opt_text("upload", "object_key")?
+                .map(Garbage::of_upload),
+        );
+        reserved += row.int("upload", "reserved")?;
+    }
+    tx.query(
+        "update upload set state = 'closed', epoch = epoch + 1, object_key = null, hash_state = null, store_state = null
+         where project_id = $1 and state = 'open'",
+    )
+    .bind(project)
+    .execute()
+    .await?;
+    quota::refund(tx, project, reserved).await?;
+    garbage::add(tx, &garbage, now).await
 }
 
 /// Keys of the objects of all open sessions.

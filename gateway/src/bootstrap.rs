@@ -1,77 +1,76 @@
-//! What the first start makes, and every start reads: master key, private CA, server certificate,
-//! token keys and the first administrator.
+//! What the first start makes, and every start reads: master key, private CA, token keys, store and the first
+//! administrator. The server certificate is `certificate`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use auth::password::PasswordHasher;
 use auth::secret::{MasterKey, Secret};
 use auth::token::{TokenKey, TokenKeys};
-use certs::{Authority, LEAF_DAYS, Pair, ServerCertificate};
+use certs::Authority;
+use db::audit::{self, NewEntry};
 use db::{Db, account, project, setting};
-use model::{AccountId, Timestamp};
-use storage::{BlobStore, Files, Moving, S3};
+use model::{AccountId, ProjectName, Timestamp};
 
-use crate::config::{Backend, Config};
+use crate::config::Config;
 
-/// Days before its end at which a certificate of our own is renewed.
-const RENEW_DAYS: i64 = 30;
 /// The setting that holds the private CA.
 pub(crate) const CA: &str = "ca";
 const TOKEN_KEY: &str = "token-key";
+/// Settings that are sealed with the master key.
+const SEALED: [&str; 2] = [CA, TOKEN_KEY];
 
-/// Makes the data folder, readable to nobody else.
-pub(crate) fn data_folder(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let made = std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder);
-    made.with_context(|| format!("cannot make the data folder {}", folder.display()))
-}
-
-/// The master key; beside SQLite it is made where it is absent, beside PostgreSQL it must be given,
-/// since all replicas need the same one.
-pub(crate) fn master_key(config: &Config) -> anyhow::Result<Arc<MasterKey>> {
+/// The master key. Beside SQLite it is made at the first start; beside PostgreSQL it must be given, since all replicas
+/// need the same one.
+///
+/// # Errors
+/// When it cannot be read, or is gone although the database needs it.
+pub(crate) async fn master_key(config: &Config, db: &Db) -> anyhow::Result<Arc<MasterKey>> {
     let path = config.master_key();
-    let key = if config.database.url.is_empty() {
-        MasterKey::load_or_create(&path)?
-    } else {
+    let key = if path.exists() || !config.database.is_sqlite() {
         MasterKey::load(&path)?
+    } else {
+        anyhow::ensure!(
+            !has_sealed(db).await?,
+            "there is no master key at {path}, but the database has secrets that only that key opens: the CA's key, \
+             the token keys and the signatures of the audit log. Put the file back from its copy, or say in [secrets] \
+             master_key_file where it is. If it is lost for good: `gantry db forget-secrets` gives these secrets up; \
+             a new CA is made then, which clients have to trust",
+            path = path.display()
+        );
+        MasterKey::load_or_create(&path)?
     };
     Ok(Arc::new(key))
 }
 
-/// The blob store; two as one while blobs are moved.
-pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
-    let new = store_in(config, config.storage.backend).await?;
-    let Some(from) = config.moving_from() else {
-        return Ok(new);
-    };
-    anyhow::ensure!(
-        from != config.storage.backend,
-        "[storage] moving_from is the backend itself: set it to the other one, or to none"
-    );
-    Ok(Arc::new(Moving::new(store_in(config, from).await?, new)))
-}
-
-/// One store, looked at where it is not on this machine.
-pub(crate) async fn store_in(
-    config: &Config,
-    backend: Backend,
-) -> anyhow::Result<Arc<dyn BlobStore>> {
-    match backend {
-        Backend::Files => Ok(Arc::new(Files::open(&config.blobs())?)),
-        Backend::S3 => {
-            let store = S3::open(&config.storage.s3).context("[storage.s3]")?;
-            store.probe().await.context("[storage.s3]")?;
-            Ok(Arc::new(store))
+/// Whether the database holds what a master key sealed.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) async fn has_sealed(db: &Db) -> anyhow::Result<bool> {
+    let mut tx = db.reader().await?;
+    for name in SEALED {
+        if setting::get(&mut tx, name).await?.is_some() {
+            return Ok(true);
         }
     }
+    Ok(false)
+}
+
+/// Deletes what a lost master key sealed, so that the next start makes everything anew.
+///
+/// # Errors
+/// When the database cannot be written.
+pub(crate) async fn forget_sealed(db: &Db, entry: NewEntry) -> anyhow::Result<()> {
+    let deleted = db.write(move |tx| {
+        Box::pin(async move {
+            for name in SEALED {
+                setting::delete(tx, name).await?;
+            }
+            audit::append(tx, &entry).await
+        })
+    });
+    Ok(deleted.await?)
 }
 
 /// A secret of the installation: made once, kept encrypted in the database, the same for all
@@ -140,71 +139,6 @@ pub(crate) async fn token_keys(db: &Db, master: &MasterKey) -> anyhow::Result<To
     ))
 }
 
-/// Names in the server certificate: the machine's, localhost, loopback, and what is configured.
-fn names(config: &Config) -> Vec<String> {
-    let mut names = config.server.names.clone();
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let listen = config.server.listen.ip();
-    let own = (!listen.is_unspecified()).then(|| listen.to_string());
-    let always = [
-        host,
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "::1".to_owned(),
-    ];
-    for name in always.into_iter().chain(own) {
-        if !name.is_empty() && !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// The files of the server certificate. Without configured ones, the CA issues one, and a new one
-/// when it comes near its end or names are missing in it; files that someone else put there are
-/// left alone.
-pub(crate) fn server_certificate(
-    config: &Config,
-    authority: &Authority,
-    now: Timestamp,
-) -> anyhow::Result<Pair> {
-    let folder = config.certs();
-    data_folder(&folder)?;
-    certs::write_certificate(&folder.join("ca.crt"), authority.certificate_pem())?;
-    if !config.tls.certificate.is_empty() {
-        let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
-        return Ok(Pair {
-            certificate: certificate.into(),
-            key: key.into(),
-        });
-    }
-    let pair = Pair::within(&folder);
-    let wanted = names(config);
-    if pair.certificate.exists() {
-        let current = ServerCertificate::load(&pair.certificate, &pair.key)?;
-        let renew_at = current.not_after() - time::Duration::days(RENEW_DAYS);
-        let complete = wanted.iter().all(|name| current.names().contains(name));
-        let fresh = now.date_time() < renew_at;
-        if !current.issued_by(authority) || (complete && fresh) {
-            return Ok(pair);
-        }
-    }
-    renew(config, authority, now)
-}
-
-/// Issues a new server certificate in place of the one that is there.
-pub(crate) fn renew(
-    config: &Config,
-    authority: &Authority,
-    now: Timestamp,
-) -> anyhow::Result<Pair> {
-    let issued = authority.issue(&names(config), now.date_time(), LEAF_DAYS)?;
-    Ok(certs::write_pair(&config.certs(), &issued)?)
-}
-
 /// Makes `admin` and the project `library` where there is no `admin` yet; the password, where it was
 /// made here and has to be printed.
 pub(crate) async fn administrator(
@@ -222,9 +156,7 @@ pub(crate) async fn administrator(
         Some(password) => (password, false),
         None => (Secret::new(generated_password()), true),
     };
-    auth::password::check_rule(password.expose()).map_err(|error| {
-        anyhow::anyhow!("the password of admin (GANTRY_ADMIN_PASSWORD) is too weak: {error}")
-    })?;
+    let library: ProjectName = "library".parse().context("the name of the first project")?;
     let admin = account::NewAccount {
         name: "admin".to_owned(),
         email: None,
@@ -237,7 +169,6 @@ pub(crate) async fn administrator(
         Box::pin(async move {
             let first = account::create_admin(tx, &admin, now).await?;
             if first {
-                let library = "library".parse().map_err(|_| db::Error::WriterGone)?;
                 project::create(tx, &library, AccountId::ADMIN, true, -1, now).await?;
             }
             Ok::<_, db::Error>(first)

@@ -10,6 +10,7 @@ mod out;
 mod parse;
 mod password;
 mod project;
+mod repository;
 mod secret;
 mod storage;
 mod user;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use model::{Clock as _, SystemClock};
 
 use self::out::line as print;
 use crate::serve::{Start, serve};
@@ -58,6 +60,9 @@ enum Command {
     /// Manage projects, their members and their quotas.
     #[command(subcommand)]
     Project(project::Command),
+    /// List and delete repositories.
+    #[command(subcommand)]
+    Repository(repository::Command),
     /// Show or renew certificates.
     #[command(subcommand)]
     Cert(cert::Command),
@@ -100,7 +105,7 @@ struct Serve {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Read all settings and say what is wrong.
+    /// Read all settings and the files that they name, as `serve` does first, and say what is wrong.
     Check,
     /// Print the settings that hold, secrets aside.
     Show,
@@ -135,7 +140,7 @@ fn not_a_command(error: &clap::Error) -> ExitCode {
 const WRONG_USAGE: u8 = 2;
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
-    let mut config = crate::config::load(cli.common.config.as_deref(), std::env::vars())?;
+    let mut config = crate::config::load(cli.common.config.as_deref(), std::env::vars_os())?;
     if let Some(data) = cli.common.data {
         config.server.data = data;
     }
@@ -154,7 +159,15 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check) => {
+            let mut warnings = config.check(SystemClock.now())?;
             config.admin_password()?;
+            warnings.extend(crate::folder::check_owners(
+                &config.server.data,
+                &config.master_key(),
+            )?);
+            for warning in warnings {
+                print(&format!("warning: {warning}"));
+            }
             print("the settings are valid");
             Ok(ExitCode::SUCCESS)
         }
@@ -164,6 +177,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::User(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
+        Command::Repository(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),

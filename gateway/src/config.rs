@@ -1,15 +1,25 @@
 //! Settings: one TOML file, every key with a default, overridden by `GANTRY_SECTION__KEY`.
+//! How they are read is `load`, how values are written `form`, and what they may be `check`.
 
+mod check;
+mod database_url;
+#[cfg(test)]
+mod documented;
+mod form;
 mod load;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use auth::secret::Secret;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use storage::s3;
 
+use crate::pace::Least;
+
+pub(crate) use database_url::DatabaseUrl;
 pub(crate) use load::{ConfigError, load};
 
 /// All settings.
@@ -26,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) gc: Gc,
     pub(crate) audit: Audit,
     pub(crate) auth: Auth,
+    pub(crate) projects: Projects,
     pub(crate) log: Log,
     pub(crate) tracing: Tracing,
 }
@@ -37,22 +48,31 @@ pub(crate) struct Server {
     /// Folder of everything that Gantry keeps. Default: `./data`.
     pub(crate) data: PathBuf,
     /// Address of the registry, HTTPS. Default: `0.0.0.0:8443`.
+    #[serde(deserialize_with = "form::address")]
     pub(crate) listen: SocketAddr,
     /// Address of `/metrics`, `/healthz` and `/readyz`, plain HTTP. Default: `127.0.0.1:9464`.
+    #[serde(deserialize_with = "form::address")]
     pub(crate) metrics_listen: SocketAddr,
     /// Address of a plain-HTTP listener that redirects to HTTPS; empty for none. Default: empty.
     pub(crate) redirect_listen: String,
+    /// `https://HOST` or `https://HOST:PORT` under which clients reach the registry, where that is not the first of
+    /// `names` with the port of `listen`; empty for that. Default: empty.
+    pub(crate) external_url: String,
     /// DNS names and addresses that clients use, for the server certificate; the machine's name,
     /// localhost and the loopback addresses are always in it. Default: none.
     pub(crate) names: Vec<String>,
     /// Networks of balancers whose PROXY protocol header and X-Forwarded-For are believed. Default:
     /// none.
+    #[serde(deserialize_with = "form::networks")]
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Whether connections from `trusted_proxies` begin with a PROXY protocol header. Default: false.
     pub(crate) proxy_protocol: bool,
     /// Threads that serve; 0 for one per core. Default: 0.
     pub(crate) threads: usize,
-    /// Seconds that running requests get after SIGTERM. Default: 300.
+    /// Seconds from SIGTERM, when `/readyz` begins to answer 503, to the closing of the listeners: as long as
+    /// balancers take to notice. Default: 0.
+    pub(crate) drain_delay_secs: u64,
+    /// Seconds that running requests get once the listeners are closed. Default: 300.
     pub(crate) grace_secs: u64,
 }
 
@@ -63,10 +83,12 @@ impl Default for Server {
             listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             redirect_listen: String::new(),
+            external_url: String::new(),
             names: Vec::new(),
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             threads: 0,
+            drain_delay_secs: 0,
             grace_secs: 300,
         }
     }
@@ -104,6 +126,7 @@ pub(crate) struct Storage {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Redirect {
     /// Networks of clients that reach the bucket themselves. Default: none, so that nothing is redirected.
+    #[serde(deserialize_with = "form::networks")]
     pub(crate) networks: Vec<IpNet>,
     /// Projects whose blobs may be fetched so; empty for all. Default: none.
     pub(crate) projects: Vec<String>,
@@ -163,8 +186,7 @@ impl Default for Storage {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Database {
     /// `postgres://…`; empty for SQLite in the data folder. Default: empty.
-    #[serde(serialize_with = "hidden_url")]
-    pub(crate) url: String,
+    pub(crate) url: DatabaseUrl,
 }
 
 /// Secrets, and where they come from.
@@ -183,17 +205,25 @@ pub(crate) struct Secrets {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
-    /// Connections of one address at a time. Default: 1024.
+    /// Connections to the registry at a time; each that is idle takes some 50 KiB. Fewer where the limit of open
+    /// files does not allow for them. Default: 8192.
+    pub(crate) connections: usize,
+    /// Connections of one address at a time, or of one /64 of IPv6. Default: 1024.
     pub(crate) connections_per_address: usize,
     /// Seconds for a TLS handshake. Default: 10.
     pub(crate) handshake_secs: u64,
-    /// Seconds for a request's header to arrive, and for an idle connection to be kept. Default: 30.
+    /// Seconds for a request's header to arrive, and for a connection without requests to be kept. Default: 30.
     pub(crate) header_secs: u64,
     /// Bytes of a request's target and header fields; 431 beyond. Default: 65536.
     pub(crate) header_bytes: usize,
-    /// Seconds without a byte, in either direction, after which a body is given up. Default: 60.
+    /// Seconds that a client may fall behind `min_bytes_per_second` with a body, in either direction, before the
+    /// request is given up. Default: 60.
     pub(crate) idle_secs: u64,
-    /// Memory for the bodies of all requests together, in MiB. Default: 96.
+    /// Bytes per second that a client has to send or take of a body, on average; 0 for any. Default: 1024.
+    pub(crate) min_bytes_per_second: u64,
+    /// Seconds for the whole body of a manifest, a token form or a request to the REST API. Default: 60.
+    pub(crate) short_body_secs: u64,
+    /// Memory for the bodies of all requests and answers together, in MiB. Default: 96.
     pub(crate) body_memory_mib: usize,
     /// Requests per second of one address, 429 beyond; 0 for no bound. Default: 0.
     pub(crate) requests_per_second: u32,
@@ -202,14 +232,32 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: 8_192,
             connections_per_address: 1_024,
             handshake_secs: 10,
             header_secs: 30,
             header_bytes: 64 << 10,
             idle_secs: 60,
+            min_bytes_per_second: 1_024,
+            short_body_secs: 60,
             body_memory_mib: 96,
             requests_per_second: 0,
         }
+    }
+}
+
+impl Limits {
+    /// How slowly bodies may come and go.
+    pub(crate) fn least(&self) -> Least {
+        Least {
+            patience: Duration::from_secs(self.idle_secs),
+            bytes_per_second: self.min_bytes_per_second,
+        }
+    }
+
+    /// How long a short body may take.
+    pub(crate) fn short_body_time(&self) -> Duration {
+        Duration::from_secs(self.short_body_secs)
     }
 }
 
@@ -286,6 +334,35 @@ impl Default for Auth {
     }
 }
 
+/// Projects.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Projects {
+    /// Who may create projects: `everyone` with an account, or `admins`, the system administrators. Default:
+    /// `everyone`.
+    pub(crate) creation: Creation,
+}
+
+/// Who may create projects.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Creation {
+    /// Every account.
+    #[default]
+    Everyone,
+    /// System administrators.
+    Admins,
+}
+
+impl From<Creation> for policy::ProjectCreation {
+    fn from(creation: Creation) -> Self {
+        match creation {
+            Creation::Everyone => Self::Everyone,
+            Creation::Admins => Self::Admins,
+        }
+    }
+}
+
 /// Logs, on standard error; the access log goes to standard output.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -340,13 +417,11 @@ impl Default for Tracing {
     }
 }
 
-/// Prints a URL without what may be secret in it.
-fn hidden_url<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
-        _ => url.to_owned(),
-    };
-    serializer.serialize_str(&shown)
+impl Database {
+    /// Whether it is SQLite, which only one machine works on.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.url.is_empty()
+    }
 }
 
 impl Config {
@@ -355,12 +430,45 @@ impl Config {
         self.server.data.join("certs")
     }
 
+    /// The file of the CA's certificate, for clients. Its folder holds no keys, so that clients can be pointed at it.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.certs().join("ca.crt")
+    }
+
+    /// The address of the redirecting listener, where there is one.
+    ///
+    /// # Errors
+    /// What is wrong with the setting.
+    pub(crate) fn redirect_listen(&self) -> Result<Option<SocketAddr>, String> {
+        match self.server.redirect_listen.as_str() {
+            "" => Ok(None),
+            text => form::parse_address(text).map(Some),
+        }
+    }
+
+    /// HOST or HOST:PORT under which clients reach the registry.
+    pub(crate) fn external_host(&self) -> String {
+        if let Ok(Some(host)) = form::parse_external_url(&self.server.external_url) {
+            return host;
+        }
+        let name = self.server.names.first();
+        let name = name.map_or("localhost", String::as_str);
+        let name = match name.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => name.to_owned(),
+        };
+        match self.server.listen.port() {
+            443 => name,
+            port => format!("{name}:{port}"),
+        }
+    }
+
     /// Where the database is.
     pub(crate) fn database(&self) -> db::Location {
-        if self.database.url.is_empty() {
+        if self.database.is_sqlite() {
             db::Location::Sqlite(self.server.data.join("gantry.db"))
         } else {
-            db::Location::Postgres(self.database.url.clone())
+            db::Location::Postgres(self.database.url.expose().to_owned())
         }
     }
 
@@ -392,13 +500,31 @@ impl Config {
     }
 
     /// The first password of `admin`, where one was given.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the password is not UTF-8 or too weak.
     pub(crate) fn admin_password(&self) -> Result<Option<Secret>, ConfigError> {
         let file = &self.secrets.admin_password_file;
-        if !file.is_empty() {
+        let (origin, given) = if file.is_empty() {
+            let variable = "GANTRY_ADMIN_PASSWORD";
+            let given = std::env::var_os(variable).map(|value| value.into_string());
+            let given = given
+                .transpose()
+                .map_err(|_| ConfigError::not_utf8(variable))?;
+            (variable.to_owned(), given)
+        } else {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| ConfigError::Read(file.into(), error))?;
-            return Ok(Some(Secret::new(text.trim_end().to_owned())));
+            (file.clone(), Some(text.trim_end().to_owned()))
+        };
+        let given = given.map(Secret::new);
+        if let Some(password) = &given {
+            auth::password::check_rule(password.expose()).map_err(|error| {
+                ConfigError::Value(format!(
+                    "{origin}, the password of admin, is too weak: {error}"
+                ))
+            })?;
         }
-        Ok(std::env::var("GANTRY_ADMIN_PASSWORD").ok().map(Secret::new))
+        Ok(given)
     }
 }

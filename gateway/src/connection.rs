@@ -1,7 +1,14 @@
-//! A connection from accept to close: address limits, PROXY header, TLS, and hyper on top. Pingora
-//! accepts and owns the listeners; it hands every connection to `process_new`.
+//! A connection from accept to close: bounds, PROXY header, TLS, and HTTP on top. Pingora accepts and owns the
+//! listeners; it hands every connection to `process_new`.
+//!
+//! Each step has a time limit until the first request is there: the PROXY header and the handshake
+//! `handshake_secs` each, the first header `header_secs`.
 
-use std::collections::HashMap;
+mod http1;
+pub(crate) mod http2;
+mod paced;
+
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,28 +17,24 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use parking_lot::Mutex;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
+use storage::budget::{Budget, Holder, Terms};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use self::http1::{HeadMemory, Heads};
+use self::http2::Exchange;
+use self::paced::Paced;
 use crate::app::App;
-use crate::http::{Listener, Peer, serve};
+use crate::http::request_body::{Inner, RequestBody};
+use crate::http::{Listener, Peer, serve, unreadable};
 use crate::proxy_protocol;
 use crate::wire::Wire;
 
-/// HTTP/2: bytes that a client may send ahead on one stream, and on one connection.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// HTTP/2: requests of one connection at a time.
-const STREAMS: u32 = 128;
-/// HTTP/2: how often an idle connection is asked whether it lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long a new connection's first request is waited for while draining.
 const FIRST_REQUEST: Duration = Duration::from_millis(300);
 /// How long an idle connection of a client that does not answer is kept while draining.
@@ -44,192 +47,306 @@ const TLS_BUFFER: usize = 512 << 10;
 const NARROW_BUFFER: usize = 64 << 10;
 /// How many connections may be open for a new one to have the large buffers, which fill when a client is slow.
 const WIDE: usize = 32;
-/// HTTP/2: bytes buffered for writing, of one stream.
-const SEND_BUFFER: usize = 128 << 10;
+/// Connections to the listeners for metrics and for the redirect, each.
+const SIDE_CONNECTIONS: usize = 256;
 
-/// What Pingora hands connections to.
+/// What Pingora hands the connections of one listener to.
 pub(crate) struct Connections {
     app: Arc<App>,
-    tls: TlsAcceptor,
-    /// Listeners other than the public one, by port.
-    listeners: Vec<(SocketAddr, Listener)>,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    open: Arc<AtomicUsize>,
+    listener: Listener,
+    /// What makes TLS of the bytes; the registry's own listener has it.
+    tls: Option<TlsAcceptor>,
+    places: Arc<Budget>,
+    open: Open,
+}
+
+/// How many connections are open, of all listeners.
+#[derive(Clone, Default)]
+pub(crate) struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// How many they are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Counts one until what is returned is dropped.
+    fn one_more(&self) -> Opened {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Opened(self.clone())
+    }
+}
+
+/// A connection that is open.
+struct Opened(Open);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Connections {
-    pub(crate) fn new(
-        app: Arc<App>,
-        tls: TlsAcceptor,
-        listeners: Vec<(SocketAddr, Listener)>,
-    ) -> Self {
+    /// Those of the registry.
+    pub(crate) fn public(app: Arc<App>, tls: TlsAcceptor, most: usize, open: Open) -> Self {
+        let each = app.config.limits.connections_per_address;
         Self {
             app,
-            tls,
-            listeners,
-            by_address: Arc::default(),
-            open: Arc::default(),
+            listener: Listener::Public,
+            tls: Some(tls),
+            places: Budget::new(Terms {
+                most: each,
+                ..most.into()
+            }),
+            open,
         }
     }
 
-    /// How many connections are open.
-    pub(crate) fn open(&self) -> Arc<AtomicUsize> {
-        self.open.clone()
-    }
-
-    fn listener(&self, local: Option<&SocketAddr>) -> Listener {
-        let port = local.map(SocketAddr::port);
-        let found = self
-            .listeners
-            .iter()
-            .find(|(address, _)| Some(address.port()) == port);
-        found.map_or(Listener::Public, |(_, listener)| *listener)
-    }
-
-    /// A place among the connections of an address; `None` where all are taken.
-    fn place(&self, address: IpAddr) -> Option<Place> {
-        let mut by_address = self.by_address.lock();
-        let count = by_address.entry(address).or_default();
-        if *count >= self.app.config.limits.connections_per_address {
-            return None;
+    /// Those of a listener beside it, which has places of its own.
+    pub(crate) fn beside(app: Arc<App>, listener: Listener, open: Open) -> Self {
+        Self {
+            app,
+            listener,
+            tls: None,
+            places: Budget::new(SIDE_CONNECTIONS),
+            open,
         }
-        *count += 1;
-        Some(Place {
-            address,
-            by_address: self.by_address.clone(),
-        })
     }
 
     async fn accept(&self, mut io: Stream, shutdown: ShutdownWatch) -> Result<(), &'static str> {
-        let digest = io.get_socket_digest();
-        let remote = digest
-            .as_ref()
-            .and_then(|digest| digest.peer_addr())
-            .and_then(|a| a.as_inet().copied());
-        let local = digest
-            .as_ref()
-            .and_then(|digest| digest.local_addr())
-            .and_then(|a| a.as_inet().copied());
-        let mut address = remote
-            .map(|remote| remote.ip().to_canonical())
-            .ok_or("no address")?;
-        let listener = self.listener(local.as_ref());
-        let mut trusted = self.app.trusts(address);
-        let patience = Duration::from_secs(self.app.config.limits.handshake_secs);
-        if trusted && self.app.config.server.proxy_protocol && listener != Listener::Metrics {
-            let header = tokio::time::timeout(patience, proxy_protocol::read(&mut io)).await;
-            if let Some(client) = header
-                .map_err(|_| "PROXY header late")?
-                .map_err(|_| "PROXY header bad")?
-            {
-                address = client.to_canonical();
-                // From here on it is that address whose word counts.
-                trusted = self.app.trusts(address);
-            }
-        }
-        let _place = self.place(address).ok_or("too many connections")?;
+        let address = remote(&io).ok_or("no address")?.to_canonical();
+        let address = self.behind_balancer(&mut io, address).await?;
+        let trusted = self.app.trusts(address);
+        // A balancer's connections are those of many clients.
+        let holder = if trusted {
+            Holder::default()
+        } else {
+            Holder::at(address)
+        };
+        let _place = self
+            .places
+            .try_take(holder, 1)
+            .ok_or("too many connections")?;
         let peer = Arc::new(Peer {
             address,
+            holder,
             trusted,
-            listener,
+            listener: self.listener,
             wire: Arc::default(),
         });
-        let io = self.writing_in_time(io);
-        if listener == Listener::Public {
-            let tls = tokio::time::timeout(patience, self.tls.accept(io)).await;
-            let mut io = tls
-                .map_err(|_| "TLS handshake late")?
-                .map_err(|_| "TLS handshake failed")?;
-            let (encrypted, plain) = self.buffers();
-            io.get_mut().1.set_buffer_limit(Some(encrypted));
-            let multiplexed = io.get_ref().1.alpn_protocol() == Some(b"h2");
-            self.http(io, peer, multiplexed, plain, shutdown).await;
+        let io = Paced::new(io, self.app.config.limits.least(), peer.wire.clone());
+        let Some(tls) = &self.tls else {
+            self.http1(io, peer, BUFFER, shutdown).await;
+            return Ok(());
+        };
+        let shaking = self.shake_hands(tls, io, holder);
+        let mut io = tokio::time::timeout(self.handshake_time(), shaking)
+            .await
+            .unwrap_or(Err("TLS handshake late"))?;
+        let (encrypted, plain) = self.buffers();
+        io.get_mut().1.set_buffer_limit(Some(encrypted));
+        // What was negotiated is spoken; looking at the first bytes instead would have no time limit.
+        if io.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.http2(io, peer, shutdown).await;
         } else {
-            self.http(io, peer, false, BUFFER, shutdown).await;
+            self.http1(io, peer, plain, shutdown).await;
         }
         Ok(())
     }
 
+    /// Each handshake takes memory and a good part of a processor: as many at a time as there are places for.
+    async fn shake_hands(
+        &self,
+        tls: &TlsAcceptor,
+        io: Paced,
+        holder: Holder,
+    ) -> Result<TlsStream<Pin<Box<Paced>>>, &'static str> {
+        let place = self.app.handshakes.take(holder, 1, self.handshake_time());
+        let _place = place.await.map_err(|_| "too many TLS handshakes")?;
+        let shaken = tls.accept(Box::pin(io)).await;
+        shaken.map_err(|_| "TLS handshake failed")
+    }
+
+    /// Where the last bytes of a closed connection are read.
+    fn closing(&self, peer: &Peer) -> (Arc<Budget>, Holder) {
+        (self.app.drains.clone(), peer.holder)
+    }
+
+    /// The address that a balancer names in a PROXY header; from there on it is that one whose word counts.
+    async fn behind_balancer(
+        &self,
+        io: &mut Stream,
+        address: IpAddr,
+    ) -> Result<IpAddr, &'static str> {
+        let expected = self.app.config.server.proxy_protocol && self.listener != Listener::Metrics;
+        if !expected || !self.app.trusts(address) {
+            return Ok(address);
+        }
+        let client = tokio::time::timeout(self.handshake_time(), proxy_protocol::read(io))
+            .await
+            .map_err(|_| "PROXY header late")?
+            .map_err(|_| "PROXY header bad")?;
+        Ok(client.map_or(address, |client| client.to_canonical()))
+    }
+
+    fn handshake_time(&self) -> Duration {
+        Duration::from_secs(self.app.config.limits.handshake_secs)
+    }
+
+    fn header_time(&self) -> Duration {
+        Duration::from_secs(self.app.config.limits.header_secs)
+    }
+
     /// Bytes that a new connection may have buffered, encrypted and before that.
     fn buffers(&self) -> (usize, usize) {
-        match self.open.load(Ordering::Relaxed) {
+        match self.open.count() {
             ..=WIDE => (TLS_BUFFER, BUFFER),
             _ => (NARROW_BUFFER, NARROW_BUFFER),
         }
     }
 
-    /// Fails writes of which nothing goes out for too long. It is about the socket itself: what encryption
-    /// takes in beforehand is nothing that a client has read. Reading has limits of its own: of the header,
-    /// and of each body.
-    fn writing_in_time(&self, io: Stream) -> Pin<Box<TimeoutStream<Stream>>> {
-        let mut io = TimeoutStream::new(io);
-        let idle = self.app.config.limits.idle_secs;
-        io.set_write_timeout(Some(Duration::from_secs(idle)));
-        Box::pin(io)
-    }
-
-    async fn http(
+    async fn http1(
         &self,
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: Arc<Peer>,
-        multiplexed: bool,
         buffer: usize,
+        shutdown: ShutdownWatch,
+    ) {
+        let limits = &self.app.config.limits;
+        let wire = peer.wire.clone();
+        let memory = HeadMemory {
+            budget: self.app.registry.memory().short().clone(),
+            holder: peer.holder,
+            bytes: limits.header_bytes,
+        };
+        let (listener, clock) = (peer.listener, self.app.clock.clone());
+        let answer = move |status| unreadable(status, listener, clock.now());
+        let io = Wire::new(io, wire.clone(), self.closing(&peer));
+        let io = Heads::new(io, wire, memory, answer);
+        let (app, served) = (self.app.clone(), peer.clone());
+        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let (app, peer) = (app.clone(), served.clone());
+            let request =
+                request.map(|body| RequestBody::new(Inner::Http1(body), app.clone(), peer.clone()));
+            async move { Ok::<_, Infallible>(serve(app, peer, request).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_time())
+            .max_buf_size(buffer.max(limits.header_bytes))
+            .serve_connection(TokioIo::new(io), service);
+        drive(connection, &peer, shutdown).await;
+    }
+
+    async fn http2(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: Arc<Peer>,
         mut shutdown: ShutdownWatch,
     ) {
         let limits = &self.app.config.limits;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(limits.header_secs))
-            .max_buf_size(buffer.max(limits.header_bytes));
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-            .max_concurrent_streams(STREAMS)
-            .max_send_buf_size(SEND_BUFFER)
-            .keep_alive_interval(KEEP_ALIVE);
-        // What was negotiated is spoken; looking at the first bytes instead would have no time limit.
-        let builder = if multiplexed {
-            builder.http2_only()
-        } else {
-            builder.http1_only()
+        let settings = http2::Settings {
+            header_bytes: limits.header_bytes,
+            idle: self.header_time(),
         };
-        let (app, wire) = (self.app.clone(), peer.wire.clone());
-        let service = service_fn(move |request| serve(app.clone(), peer.clone(), request));
-        let connection =
-            builder.serve_connection(TokioIo::new(Wire::new(io, wire.clone())), service);
-        let mut connection = std::pin::pin!(connection);
-        // What goes wrong on a connection is the client's affair; answers are logged anyway.
+        let (app, served) = (self.app.clone(), peer.clone());
+        let make = move |exchange| exchange_on(app.clone(), served.clone(), exchange);
+        let io = Wire::new(io, peer.wire.clone(), self.closing(&peer));
+        let memory = self.app.registry.memory().bulk().clone();
+        let shaking = http2::accept(io, memory, settings, make);
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(self.header_time(), shaking) => shaken,
+            () = down_for_a_while(&mut shutdown) => return,
+        };
+        if let Ok(Ok(connection)) = shaken {
+            drive(connection, &peer, shutdown).await;
+        }
+    }
+}
+
+/// Serves one request of an HTTP/2 connection, unless too many of this source are on their way. Over HTTP/1.1 the
+/// bounds of connections are those of requests.
+async fn exchange_on(app: Arc<App>, peer: Arc<Peer>, exchange: Exchange) {
+    let address = peer.client(&app, exchange.request.headers());
+    let Some(_place) = app.streams.try_take(Holder::at(address), 1) else {
+        return exchange.refuse();
+    };
+    let least = app.config.limits.least();
+    let work = |request: http::Request<Inner>| {
+        let request = request.map(|body| RequestBody::new(body, app.clone(), peer.clone()));
+        serve(app, peer, request)
+    };
+    exchange.serve(least, work).await;
+}
+
+fn remote(io: &Stream) -> Option<IpAddr> {
+    let socket = io.get_socket_digest()?;
+    let address: SocketAddr = *socket.peer_addr()?.as_inet()?;
+    Some(address.ip())
+}
+
+/// Ready when the process is on its way out, and a first request had its time to come.
+async fn down_for_a_while(shutdown: &mut ShutdownWatch) {
+    // An error means that nobody is there any more to say so.
+    let _ = shutdown.wait_for(|down| *down).await;
+    tokio::time::sleep(FIRST_REQUEST).await;
+}
+
+/// A connection that is served by being awaited.
+trait Serving: Future {
+    /// Whether several requests run at a time, whose headers come in frames.
+    const MULTIPLEXED: bool;
+
+    /// Tells the client to ask for nothing more; what it asked for is still answered.
+    fn leave(self: Pin<&mut Self>);
+}
+
+impl<T, S> Serving for hyper::server::conn::http1::Connection<T, S>
+where
+    S: hyper::service::HttpService<
+            hyper::body::Incoming,
+            ResBody = crate::http::response_body::Body,
+            Error = Infallible,
+        >,
+    T: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    const MULTIPLEXED: bool = false;
+
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Serves a connection to its end, which comes soon when the process is on its way out.
+async fn drive<S: Serving>(connection: S, peer: &Peer, mut shutdown: ShutdownWatch) {
+    let wire = &peer.wire;
+    let mut connection = std::pin::pin!(connection);
+    // What goes wrong on a connection is the client's affair; answers are logged anyway.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = shutdown.wait_for(|down| *down) => {}
+    }
+    // Half a header is a request that will be answered; HTTP/1.1 would take the connection for idle.
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    let asked = Instant::now();
+    // So is the first one of a connection that was accepted a moment ago.
+    let awaited = || wire.is_new() && asked.elapsed() < FIRST_REQUEST;
+    while awaited() || (!S::MULTIPLEXED && wire.has_half_a_request()) {
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = shutdown.wait_for(|down| *down) => {}
+            _ = ticks.tick() => {}
         }
-        // Half a header is a request that will be answered; HTTP/1.1 would take the connection for idle.
-        let mut ticks = tokio::time::interval(Duration::from_millis(10));
-        let asked = Instant::now();
-        // So is the first one of a connection that was accepted a moment ago.
-        let awaited = || wire.is_new() && asked.elapsed() < FIRST_REQUEST;
-        while awaited() || (!multiplexed && wire.has_half_a_request()) {
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                _ = ticks.tick() => {}
-            }
+    }
+    connection.as_mut().leave();
+    // Who asks for nothing gets a few seconds to take its leave.
+    let mut idle = Instant::now();
+    while idle.elapsed() < LEAVE {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = ticks.tick() => {}
         }
-        connection.as_mut().graceful_shutdown();
-        // Who asks for nothing gets a few seconds to take its leave.
-        let mut idle = Instant::now();
-        while idle.elapsed() < LEAVE {
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                _ = ticks.tick() => {}
-            }
-            if wire.is_serving() {
-                idle = Instant::now();
-            }
+        if wire.is_serving() {
+            idle = Instant::now();
         }
     }
 }
@@ -237,7 +354,7 @@ impl Connections {
 #[async_trait]
 impl ServerApp for Connections {
     async fn process_new(self: &Arc<Self>, io: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let _open = Open::new(&self.open);
+        let _opened = self.open.one_more();
         self.app.metrics.connections.inc();
         if let Err(reason) = self.accept(io, shutdown.clone()).await {
             self.app.metrics.refused_connections.inc();
@@ -245,39 +362,5 @@ impl ServerApp for Connections {
         }
         self.app.metrics.connections.dec();
         None
-    }
-}
-
-/// Counts a connection while it is open.
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// A place among the connections of an address.
-struct Place {
-    address: IpAddr,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_address = self.by_address.lock();
-        if let Some(count) = by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.address);
-            }
-        }
     }
 }

@@ -1,18 +1,17 @@
-//! `/healthz`: the process lives. `/readyz`: it can serve. `/metrics`: on its own listener.
+//! `/healthz`: the process lives. `/readyz`: it can serve. `/metrics`: on its own listener. What is found between
+//! requests is `watch`.
+
+pub(crate) mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use db::{setting, upload};
+use db::upload;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::app::App;
 use crate::http::response_body::Body;
 use crate::http::{envelope, json};
 use crate::route::RouteName;
-
-/// How long readiness waits for the database.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn answer(app: &Arc<App>, path: &str) -> (RouteName, Response<Body>) {
     match path {
@@ -21,7 +20,7 @@ pub(crate) async fn answer(app: &Arc<App>, path: &str) -> (RouteName, Response<B
             RouteName::Health,
             json(StatusCode::OK, &serde_json::json!({"status": "ok"})),
         ),
-        "/readyz" => (RouteName::Health, ready(app).await),
+        "/readyz" => (RouteName::Health, ready(app)),
         _ => (
             RouteName::Other,
             envelope(
@@ -33,22 +32,20 @@ pub(crate) async fn answer(app: &Arc<App>, path: &str) -> (RouteName, Response<B
     }
 }
 
-async fn ready(app: &App) -> Response<Body> {
+fn ready(app: &App) -> Response<Body> {
+    match not_ready(app) {
+        None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
+        Some(why) => envelope(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", why),
+    }
+}
+
+/// Why no requests should be sent here, as of the last look: anyone may ask this, as often as they like.
+fn not_ready(app: &App) -> Option<&'static str> {
     if app.draining() {
-        return envelope(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "draining");
+        return Some("draining");
     }
-    let looked = async {
-        let mut tx = app.db.reader().await?;
-        setting::get(&mut tx, "instance").await
-    };
-    match tokio::time::timeout(PATIENCE, looked).await {
-        Ok(Ok(_)) => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
-        _ => envelope(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "UNAVAILABLE",
-            "the database does not answer",
-        ),
-    }
+    let errors = *app.component_errors.borrow();
+    errors.database.or(errors.store).or(errors.clock)
 }
 
 async fn metrics(app: &App) -> Response<Body> {
@@ -60,7 +57,7 @@ async fn metrics(app: &App) -> Response<Body> {
     }
     metrics
         .body_memory_free
-        .set(app.registry.free_body_memory() as i64);
+        .set(app.registry.memory().free() as i64);
     for (cache, entries) in app.db.caches().sizes() {
         metrics
             .cache_entries

@@ -1,30 +1,35 @@
 //! A request from its first header to its last byte: id, address, route, answer, metrics, access log.
 
 pub(crate) mod access_log;
+mod date;
+mod forwarded;
 pub(crate) mod request_body;
 pub(crate) mod response_body;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::extract::MatchedPath;
+use bytes::Bytes;
 use db::audit::NewEntry;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use model::Timestamp;
 use policy::Caller;
+use registry::memory::PATIENCE;
 use serde::Serialize;
+use storage::budget::Holder;
 use tower::ServiceExt as _;
 use tracing::{Instrument as _, field};
 
 use crate::app::App;
 use crate::http::access_log::Finish;
-use crate::http::request_body::RequestBody;
+use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
+use crate::oci_error::OciError;
 use crate::route::{self, RouteName};
 use crate::telemetry::continue_trace;
 use crate::wire::WireState;
@@ -32,6 +37,8 @@ use crate::{health, oci, token};
 
 /// The name of the header that carries a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The type of JSON answers.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 /// Longest request id that is taken over from a client.
 const LONGEST_REQUEST_ID: usize = 128;
 
@@ -53,21 +60,34 @@ pub(crate) struct Peer {
     pub(crate) wire: Arc<WireState>,
     /// Where it comes from, a PROXY header considered.
     pub(crate) address: IpAddr,
+    /// Who has what the connection takes; nobody where a balancer speaks for many.
+    pub(crate) holder: Holder,
     /// Whether that is a balancer whose X-Forwarded-For is believed.
     pub(crate) trusted: bool,
     /// What it reached.
     pub(crate) listener: Listener,
 }
 
+impl Peer {
+    /// The address that a request comes from.
+    pub(crate) fn client(&self, app: &App, headers: &HeaderMap) -> IpAddr {
+        if self.trusted {
+            forwarded::client_address(self.address, headers, |address| app.trusts(address))
+        } else {
+            self.address
+        }
+    }
+}
+
 /// Answers a request. Never fails: what goes wrong is an answer.
 pub(crate) async fn serve(
     app: Arc<App>,
     peer: Arc<Peer>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+    request: Request<RequestBody>,
+) -> Response<Body> {
     let began = Instant::now();
     let id = request_id(request.headers());
-    let address = client_address(&app, &peer, request.headers());
+    let address = peer.client(&app, request.headers());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let version = request.version();
     let served = peer.wire.serving();
@@ -86,8 +106,6 @@ pub(crate) async fn serve(
         span.record("otel.name", span_name(&method, uri.path()));
         continue_trace(&span, request.headers());
     }
-    let request =
-        request.map(|body| RequestBody::new(body, app.drain.clone(), app.config.limits.idle_secs));
     let (name, mut response) =
         if header_size(&uri, request.headers()) > app.config.limits.header_bytes {
             (RouteName::Other, large_header(&app))
@@ -104,9 +122,17 @@ pub(crate) async fn serve(
         // HTTP/1.1 leaves a body out by itself, HTTP/2 would send it.
         response = without_body(response);
     }
+    if response.body().memory() > 0 {
+        response = Box::pin(with_memory(&app, address, response)).await;
+    }
+    let account = response.extensions().get().and_then(account_name);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.clone());
-    security_headers(headers, &peer);
+    security_headers(headers, peer.listener);
+    if version == Version::HTTP_2 {
+        // For HTTP/1.1 the library does it.
+        headers.insert(header::DATE, date::header_value(app.clock.now()));
+    }
     let finish = Finish {
         began,
         method,
@@ -115,12 +141,23 @@ pub(crate) async fn serve(
         route: name,
         status: response.status(),
         address,
+        account,
         id,
         app,
         _served: served,
         _span: span,
     };
-    Ok(response.map(|body| body.finishing(finish)))
+    response.map(|body| body.finishing(finish))
+}
+
+/// An answer that takes memory until it is read, with a place for it.
+async fn with_memory(app: &App, address: IpAddr, response: Response<Body>) -> Response<Body> {
+    let memory = app.registry.memory().bulk();
+    let bytes = response.body().memory();
+    match memory.take(Holder::at(address), bytes, PATIENCE).await {
+        Ok(place) => response.map(|body| body.holding(place)),
+        Err(_) => OciError::Registry(registry::Error::Busy).response(),
+    }
 }
 
 async fn answer(
@@ -142,29 +179,36 @@ async fn public(
     address: IpAddr,
     request: Request<RequestBody>,
 ) -> (RouteName, Response<Body>) {
-    let path = request.uri().path();
+    let path = route::normal(request.uri().path());
     if path.starts_with("/v2") {
-        let decoded = decode(path);
-        let (name, route) = route::parse(request.method(), &decoded);
+        let (name, route) = route::parse(request.method(), &path);
+        drop(path);
         return (name, oci::answer(app, address, route, request).await);
     }
-    let name = RouteName::of(path);
+    let name = RouteName::of(&path);
     let response = match name {
-        RouteName::Token => Box::pin(token::answer(app, address, request)).await,
+        RouteName::Token => {
+            drop(path);
+            Box::pin(token::answer(app, address, request)).await
+        }
         RouteName::Jwks => token::jwks(app),
-        RouteName::Health => Box::pin(health::answer(app, path)).await.1,
-        RouteName::Api => Box::pin(admin(app, address, request)).await,
-        _ => not_found(path),
+        RouteName::Health => Box::pin(health::answer(app, &path)).await.1,
+        RouteName::Api => {
+            drop(path);
+            Box::pin(admin(app, address, request)).await
+        }
+        _ => not_found(&path),
     };
     (name, response)
 }
 
 /// The name of a request's span, which must be there before spans within it are.
 fn span_name(method: &Method, path: &str) -> String {
+    let path = route::normal(path);
     let name = if path.starts_with("/v2") {
-        route::parse(method, &decode(path)).0
+        route::parse(method, &path).0
     } else {
-        RouteName::of(path)
+        RouteName::of(&path)
     };
     let verb = method.as_str().to_ascii_lowercase();
     format!("http.{}.{verb}", name.noun())
@@ -185,23 +229,43 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::empty())
 }
 
+/// The name of the account that a request was made with, for the access log.
+fn account_name(caller: &Caller) -> Option<Arc<str>> {
+    caller.account().map(|_| caller.bindings.name.clone())
+}
+
 /// Hands a request to the REST API.
 async fn admin(app: &Arc<App>, address: IpAddr, request: Request<RequestBody>) -> Response<Body> {
-    let mut request = request.map(axum::body::Body::new);
+    let mut request = request.map(|body| short_body(app, address, body));
     request
         .extensions_mut()
         .insert(admin_api::ClientAddress(address));
     match app.admin.clone().oneshot(request).await {
         Ok(response) => {
-            note_refusal(app, &response);
+            record_refusal(app, &response);
             response.map(Body::boxed)
         }
         Err(never) => match never {},
     }
 }
 
-/// What a signed-in caller was refused by the REST API is noted in the audit log.
-fn note_refusal(app: &App, response: &Response<axum::body::Body>) {
+/// A body that is read whole, within its bounds, when its first bytes are asked for.
+fn short_body(app: &Arc<App>, address: IpAddr, body: RequestBody) -> axum::body::Body {
+    let app = app.clone();
+    let read = async move {
+        let short = Short {
+            limit: admin_api::LARGEST_BODY,
+            memory: app.registry.memory().short(),
+            holder: Holder::at(address),
+            time: app.config.limits.short_body_time(),
+        };
+        body.collect(short).await
+    };
+    axum::body::Body::from_stream(futures_util::stream::once(read))
+}
+
+/// What a signed-in caller was refused by the REST API is recorded in the audit log, by route.
+fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     let caller = response.extensions().get::<Caller>();
     let Some(caller) = caller.filter(|caller| caller.account().is_some()) else {
         return;
@@ -210,25 +274,21 @@ fn note_refusal(app: &App, response: &Response<axum::body::Body>) {
         return;
     }
     let route = response.extensions().get::<MatchedPath>();
-    app.audit.record(NewEntry {
+    let route = route.map_or("", MatchedPath::as_str);
+    let entry = NewEntry {
         at: app.clock.now(),
         account: caller.account(),
         account_name: caller.name().to_owned(),
         address: caller.address.to_string(),
         operation: "refuse",
         resource_type: "api",
-        resource: route.map_or("", MatchedPath::as_str).to_owned(),
+        resource: route.to_owned(),
         project: None,
         success: false,
         times: 1,
         detail: String::new(),
-    });
-}
-
-/// Percent-encoding is undone once; names and digests allow no `%`, so that nothing hides in a second
-/// layer.
-fn decode(path: &str) -> std::borrow::Cow<'_, str> {
-    percent_encoding::percent_decode_str(path).decode_utf8_lossy()
+    };
+    app.audit.record_refusal(route, entry);
 }
 
 /// Bytes of a request's target and header fields. The buffer of a connection bounds them too, but it is
@@ -283,9 +343,12 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     };
     match headers.get(REQUEST_ID).filter(usable) {
         Some(value) => value.clone(),
-        None => HeaderValue::from_str(&next_request_id())
-            .unwrap_or_else(|_| HeaderValue::from_static("none")),
+        None => new_request_id(),
     }
+}
+
+fn new_request_id() -> HeaderValue {
+    HeaderValue::from_str(&next_request_id()).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
 /// Ids need to be different, not secret: the process's random part and a count.
@@ -295,35 +358,15 @@ fn next_request_id() -> String {
     format!("{}{:016x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The address that a request comes from: the last one in X-Forwarded-For that is no trusted balancer.
-fn client_address(app: &App, peer: &Peer, headers: &HeaderMap) -> IpAddr {
-    if !peer.trusted {
-        return peer.address;
+/// What every answer says to browsers. That HTTPS alone is to be used is believed only over HTTPS (RFC 6797,
+/// section 7.2).
+fn security_headers(headers: &mut HeaderMap, listener: Listener) {
+    if listener == Listener::Public {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
     }
-    let forwarded = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut hops: Vec<IpAddr> = forwarded
-        .flat_map(|value| value.split(','))
-        .filter_map(|hop| hop.trim().parse().ok())
-        .collect();
-    while let Some(hop) = hops.pop() {
-        if !app.trusts(hop) {
-            return hop;
-        }
-    }
-    peer.address
-}
-
-fn security_headers(headers: &mut HeaderMap, peer: &Peer) {
-    if peer.listener != Listener::Public {
-        return;
-    }
-    headers.insert(
-        header::STRICT_TRANSPORT_SECURITY,
-        HeaderValue::from_static("max-age=31536000"),
-    );
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -335,24 +378,48 @@ fn security_headers(headers: &mut HeaderMap, peer: &Peer) {
     );
 }
 
+/// The whole answer to a request that HTTP/1.1 cannot read, after which the connection is closed.
+pub(crate) fn unreadable(status: StatusCode, listener: Listener, now: Timestamp) -> Bytes {
+    let body = errors("BAD_REQUEST", "the request cannot be read as HTTP/1.1");
+    let body = body.to_string();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::CONTENT_LENGTH, body.len().into());
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::DATE, date::header_value(now));
+    headers.insert(REQUEST_ID, new_request_id());
+    security_headers(&mut headers, listener);
+    let mut text = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    for (name, value) in &headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(body.as_bytes());
+    text.into()
+}
+
 fn redirect(app: &App, request: &Request<RequestBody>) -> Response<Body> {
     let host = request
         .headers()
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
     let authority = host.and_then(|host| host.parse::<Authority>().ok());
-    let host = authority.as_ref().map_or("localhost", Authority::host);
-    let port = app.config.server.listen.port();
-    let port = if port == 443 {
-        String::new()
-    } else {
-        format!(":{port}")
+    let asked = || {
+        let host = authority.as_ref().map_or("localhost", Authority::host);
+        match app.config.server.listen.port() {
+            443 => host.to_owned(),
+            port => format!("{host}:{port}"),
+        }
     };
+    let host = app.external_host.clone().unwrap_or_else(asked);
     let path = request
         .uri()
         .path_and_query()
         .map_or("/", |path| path.as_str());
-    let location = HeaderValue::from_str(&format!("https://{host}{port}{path}"));
+    let location = HeaderValue::from_str(&format!("https://{host}{path}"));
     let mut response = Response::new(Body::empty());
     match location {
         Ok(location) => {
@@ -386,8 +453,11 @@ fn too_many_requests() -> Response<Body> {
 
 /// An answer with one error in the envelope that registries and Harbor share.
 pub(crate) fn envelope(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
-    json(status, &body)
+    json(status, &errors(code, message))
+}
+
+fn errors(code: &str, message: &str) -> serde_json::Value {
+    serde_json::json!({ "errors": [{ "code": code, "message": message }] })
 }
 
 /// A JSON answer.
@@ -396,10 +466,7 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body>
     let text = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json; charset=utf-8"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }
 

@@ -2,18 +2,26 @@
 
 mod app;
 mod bootstrap;
+mod certificate;
 mod cli;
 mod config;
 mod connection;
+mod descriptors;
+mod folder;
+mod hand_over;
 mod health;
 mod http;
+mod listen;
 mod metrics;
 mod oci;
 mod oci_error;
+mod pace;
 mod proxy_protocol;
 mod rate;
 mod route;
 mod serve;
+mod shutdown;
+mod stores;
 mod telemetry;
 mod token;
 mod welcome;

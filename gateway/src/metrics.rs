@@ -42,9 +42,15 @@ pub(crate) struct Metrics {
     pub(crate) cache_entries: IntGaugeVec,
     pub(crate) pool_connections: IntGaugeVec,
     pub(crate) certificate_expiry: Gauge,
+    pub(crate) database_up: IntGauge,
+    pub(crate) clock_skew: Gauge,
+    pub(crate) store_up: IntGauge,
+    pub(crate) store_writable: IntGauge,
     pub(crate) audit_dropped: IntGauge,
     pub(crate) gc_links: IntCounter,
-    pub(crate) gc_condemned: IntCounter,
+    pub(crate) gc_blobs: IntCounter,
+    pub(crate) gc_failed: IntCounter,
+    pub(crate) gc_broken: IntCounter,
     pub(crate) gc_deleted: IntCounter,
     pub(crate) gc_freed: IntCounter,
 }
@@ -70,6 +76,8 @@ impl Metrics {
         )?;
         let counter = |name: &str, help: &str| IntCounter::new(name, help);
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        // Both were looked at before anything is served.
+        let up = |name: &str, help: &str| gauge(name, help).inspect(|gauge| gauge.set(1));
         let metrics = Self {
             handles: (0..RouteName::ALL.len() * (METHODS.len() + 1) * CLASSES.len())
                 .map(|_| OnceLock::new())
@@ -110,6 +118,23 @@ impl Metrics {
                 "gantry_certificate_expiry_timestamp_seconds",
                 "When the server certificate ends, in seconds since 1970.",
             )?,
+            clock_skew: Gauge::new(
+                "gantry_clock_skew_seconds",
+                "Seconds that the database's clock is ahead of this machine's.",
+            )?,
+            database_up: up(
+                "gantry_database_up",
+                "1 if the database answered at the last look, else 0.",
+            )?,
+            store_up: up(
+                "gantry_store_up",
+                "1 if the blob store answered at the last look, else 0.",
+            )?,
+
+            store_writable: up(
+                "gantry_store_writable",
+                "1 if the blob store took a small object when it was last tried, else 0.",
+            )?,
             audit_dropped: gauge(
                 "gantry_audit_entries_dropped",
                 "Entries of refusals and failed logins dropped for want of room.",
@@ -118,7 +143,15 @@ impl Metrics {
                 "gantry_gc_links_removed_total",
                 "Links of blobs to repositories removed because nothing referred to them.",
             )?,
-            gc_condemned: counter("gantry_gc_blobs_condemned_total", "Blobs given up.")?,
+            gc_blobs: counter("gantry_gc_blobs_removed_total", "Blobs removed.")?,
+            gc_failed: counter(
+                "gantry_gc_deletions_failed_total",
+                "Deletions of objects that failed and are tried again.",
+            )?,
+            gc_broken: counter(
+                "gantry_gc_rows_set_aside_total",
+                "Rows that could not be read and were set aside.",
+            )?,
             gc_deleted: counter("gantry_gc_objects_deleted_total", "Objects deleted.")?,
             gc_freed: counter("gantry_gc_freed_bytes_total", "Bytes of objects deleted.")?,
             registry,
@@ -132,7 +165,7 @@ impl Metrics {
         build
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 18] = [
+        let all: [Box<dyn prometheus::core::Collector>; 24] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.sent.clone()),
@@ -144,9 +177,15 @@ impl Metrics {
             Box::new(self.cache_entries.clone()),
             Box::new(self.pool_connections.clone()),
             Box::new(self.certificate_expiry.clone()),
+            Box::new(self.database_up.clone()),
+            Box::new(self.clock_skew.clone()),
+            Box::new(self.store_up.clone()),
+            Box::new(self.store_writable.clone()),
             Box::new(self.audit_dropped.clone()),
             Box::new(self.gc_links.clone()),
-            Box::new(self.gc_condemned.clone()),
+            Box::new(self.gc_blobs.clone()),
+            Box::new(self.gc_failed.clone()),
+            Box::new(self.gc_broken.clone()),
             Box::new(self.gc_deleted.clone()),
             Box::new(self.gc_freed.clone()),
             Box::new(build),
@@ -187,7 +226,9 @@ impl Metrics {
     pub(crate) fn collected(&self, progress: &Progress) {
         let counters = [
             (&self.gc_links, &progress.links),
-            (&self.gc_condemned, &progress.condemned),
+            (&self.gc_blobs, &progress.blobs),
+            (&self.gc_failed, &progress.failed),
+            (&self.gc_broken, &progress.broken),
             (&self.gc_deleted, &progress.deleted),
             (&self.gc_freed, &progress.freed),
         ];

@@ -46,7 +46,7 @@ struct Call<'a> {
     query: Vec<(String, String)>,
 }
 
-/// Answers a request below `/v2`.
+/// Answers a request below `/v2`. The answer's extensions hold the [`Caller`] where it is known.
 pub(crate) async fn answer(
     app: &Arc<App>,
     address: IpAddr,
@@ -72,7 +72,8 @@ async fn operate(
     request: Request<RequestBody>,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let host = host_of(&parts.uri, &parts.headers);
+    let host = app.external_host.clone();
+    let host = host.unwrap_or_else(|| host_of(&parts.uri, &parts.headers));
     let query = parts.uri.query().map(pairs).unwrap_or_default();
     let scope = scope(&route, &parts.method, &query);
     let challenge = Challenge {
@@ -97,29 +98,10 @@ async fn operate(
         headers: parts.headers,
         query,
     };
-    // Pulls are short; whatever else would make every request's future as large as its own is boxed.
-    match route {
-        Route::Base => call.base(),
-        Route::Catalog => Box::pin(call.catalog()).await,
-        Route::Manifest(name, reference) => match call.method {
-            Method::PUT => Box::pin(call.put_manifest(name, reference, body)).await,
-            Method::DELETE => Box::pin(call.delete_manifest(name, reference)).await,
-            _ => call.get_manifest(name, reference).await,
-        },
-        Route::Blob(name, digest) => match call.method {
-            Method::DELETE => Box::pin(call.delete_blob(name, digest)).await,
-            _ => call.get_blob(name, digest).await,
-        },
-        Route::UploadStart(name) => Box::pin(call.start_upload(name, body)).await,
-        Route::Upload(name, id) => match call.method {
-            Method::PATCH => Box::pin(call.append_upload(name, &id, body)).await,
-            Method::PUT => Box::pin(call.finish_upload(name, &id, body)).await,
-            Method::DELETE => Box::pin(call.cancel_upload(name, &id)).await,
-            _ => Box::pin(call.upload_status(name, &id)).await,
-        },
-        Route::Tags(name) => Box::pin(call.tags(name)).await,
-        Route::Referrers(name, digest) => Box::pin(call.referrers(name, digest)).await,
-    }
+    let answer = call.answer(route, body).await;
+    let mut response = answer.unwrap_or_else(OciError::response);
+    response.extensions_mut().insert(call.caller);
+    Ok(response)
 }
 
 /// How old a caller's rights may be: those of a pull, a moment.
@@ -206,6 +188,32 @@ fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<S
 }
 
 impl Call<'_> {
+    /// Pulls are short; whatever else would make every request's future as large as its own is boxed.
+    async fn answer(&self, route: Route, body: RequestBody) -> Answer {
+        match route {
+            Route::Base => self.base(),
+            Route::Catalog => Box::pin(self.catalog()).await,
+            Route::Manifest(name, reference) => match self.method {
+                Method::PUT => Box::pin(self.put_manifest(name, reference, body)).await,
+                Method::DELETE => Box::pin(self.delete_manifest(name, reference)).await,
+                _ => self.get_manifest(name, reference).await,
+            },
+            Route::Blob(name, digest) => match self.method {
+                Method::DELETE => Box::pin(self.delete_blob(name, digest)).await,
+                _ => self.get_blob(name, digest).await,
+            },
+            Route::UploadStart(name) => Box::pin(self.start_upload(name, body)).await,
+            Route::Upload(name, id) => match self.method {
+                Method::PATCH => Box::pin(self.append_upload(name, &id, body)).await,
+                Method::PUT => Box::pin(self.finish_upload(name, &id, body)).await,
+                Method::DELETE => Box::pin(self.cancel_upload(name, &id)).await,
+                _ => Box::pin(self.upload_status(name, &id)).await,
+            },
+            Route::Tags(name) => Box::pin(self.tags(name)).await,
+            Route::Referrers(name, digest) => Box::pin(self.referrers(name, digest)).await,
+        }
+    }
+
     /// `GET /v2/`: whether the credentials are good.
     fn base(&self) -> Answer {
         if self.caller.account().is_none() {
@@ -253,7 +261,7 @@ impl Call<'_> {
             .map_err(|refusal| self.refused(Some(name), "delete", refusal))
     }
 
-    /// The answer to a refusal, which is noted in the audit log where someone is signed in.
+    /// The answer to a refusal, which is recorded in the audit log where someone is signed in.
     fn refused(
         &self,
         repository: Option<&RepositoryName>,
@@ -261,7 +269,7 @@ impl Call<'_> {
         refusal: Refusal,
     ) -> OciError {
         if let (Some(account), Some(name)) = (self.caller.account(), repository) {
-            self.app.audit.record(NewEntry {
+            let entry = NewEntry {
                 at: self.app.clock.now(),
                 account: Some(account),
                 account_name: self.caller.name().to_owned(),
@@ -273,7 +281,8 @@ impl Call<'_> {
                 success: false,
                 times: 1,
                 detail: refusal.to_string(),
-            });
+            };
+            self.app.audit.record_refusal(action, entry);
         }
         OciError::Refused {
             challenge: self.challenge.clone().refused(self.caller.presented),

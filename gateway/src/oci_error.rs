@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use auth::password::{BUSY_RETRY, PasswordError};
 use http::{HeaderValue, Response, StatusCode, header};
 use model::reference::InvalidReference;
 use policy::Presented;
@@ -122,7 +123,15 @@ fn route(bad: &BadRoute) -> Response<Body> {
             "NOT_FOUND",
             "no such path in the registry API",
         ),
-        BadRoute::Name(message) => envelope(StatusCode::BAD_REQUEST, "NAME_INVALID", message),
+        BadRoute::Name(error) => {
+            envelope(StatusCode::BAD_REQUEST, "NAME_INVALID", &error.to_string())
+        }
+        BadRoute::NoProject(name) => {
+            let message = format!(
+                "push to a project: HOST/PROJECT/{name} instead of HOST/{name}, such as HOST/library/{name}"
+            );
+            envelope(StatusCode::FORBIDDEN, "DENIED", &message)
+        }
         BadRoute::Reference(error) => {
             let code = match error {
                 InvalidReference::Digest(_) => "DIGEST_INVALID",
@@ -190,6 +199,12 @@ fn identity(error: &auth::identity::Error, mut challenge: Challenge) -> Response
                 *retry_after,
             )
         }
+        E::Password(PasswordError::Busy) => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "TOOMANYREQUESTS",
+            &PasswordError::Busy.to_string(),
+            BUSY_RETRY,
+        ),
         E::Database(_) | E::Password(_) | E::Issue(_) => {
             log(error);
             unavailable("cannot find out who is calling")
@@ -201,7 +216,7 @@ fn registry(error: &Error) -> Response<Body> {
     let message = error.to_string();
     let one = |status, code| envelope(status, code, &message);
     match error {
-        Error::NameUnknown(_) => one(StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+        Error::NameUnknown(_) | Error::ProjectGone => one(StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
         Error::ManifestUnknown(_) => one(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
         Error::BlobUnknown(digest) => detailed(
             StatusCode::NOT_FOUND,
@@ -267,7 +282,8 @@ fn registry(error: &Error) -> Response<Body> {
             log(error);
             unavailable("the registry's disk is full: nothing was lost, try again later")
         }
-        Error::BlobLost { .. }
+        Error::BlobDamaged(_)
+        | Error::BlobLost { .. }
         | Error::BlobUnreadable { .. }
         | Error::Interrupted(..)
         | Error::Database(_)
@@ -282,9 +298,10 @@ fn body_error(error: &BodyError) -> Response<Body> {
     let message = format!("the request's body did not come whole: {error}");
     match error {
         BodyError::Cut => envelope(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", &message),
-        BodyError::Idle(_) => {
+        BodyError::TooSlow { .. } | BodyError::Late(_) => {
             envelope(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", &message)
         }
+        BodyError::Busy => registry(&Error::Busy),
         BodyError::TooLarge(_) => envelope(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message),
     }
 }

@@ -48,6 +48,8 @@ pub(crate) fn address(header: &[u8]) -> io::Result<Option<IpAddr>> {
             v1::Addresses::Tcp4(addresses) => Some(addresses.source_address.into()),
             v1::Addresses::Tcp6(addresses) => Some(addresses.source_address.into()),
         }),
+        // The balancer's own connection, such as a health check; what addresses it names is not to be looked at.
+        HeaderResult::V2(Ok(header)) if header.command == v2::Command::Local => Ok(None),
         HeaderResult::V2(Ok(header)) => Ok(match header.addresses {
             v2::Addresses::IPv4(addresses) => Some(addresses.source_address.into()),
             v2::Addresses::IPv6(addresses) => Some(addresses.source_address.into()),
@@ -85,6 +87,14 @@ mod tests {
             Some("203.0.113.9".parse().unwrap())
         );
         assert_eq!(io, b"x");
+    }
+
+    #[tokio::test]
+    async fn the_addresses_of_a_local_connection_are_not_believed() {
+        let mut header = SIGNATURE.to_vec();
+        header.extend_from_slice(&[0x20, 0x11, 0, 12, 203, 0, 113, 9, 10, 0, 0, 1, 4, 0, 1, 187]);
+        let mut io = header.as_slice();
+        assert_eq!(read(&mut io).await.unwrap(), None);
     }
 
     #[tokio::test]

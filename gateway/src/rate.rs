@@ -1,4 +1,4 @@
-//! How many requests per second one address may make, where the operator bounds that.
+//! How many requests per second one address may make, or a /64 of IPv6, where the operator bounds that.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
+use storage::budget::Source;
 
 /// Addresses that are told apart.
 const ADDRESSES: u64 = 100_000;
@@ -13,7 +14,7 @@ const ADDRESSES: u64 = 100_000;
 /// A bucket by address: as many requests at once as are allowed per second.
 pub(crate) struct Rate {
     per_second: f64,
-    buckets: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    buckets: Cache<Source, Arc<Mutex<Bucket>>>,
 }
 
 struct Bucket {
@@ -45,7 +46,7 @@ impl Rate {
                 at: now,
             }))
         };
-        let bucket = self.buckets.get_with(address, full);
+        let bucket = self.buckets.get_with(address.into(), full);
         let mut bucket = bucket.lock();
         let gained = now.duration_since(bucket.at).as_secs_f64() * self.per_second;
         bucket.left = (bucket.left + gained).min(self.per_second);

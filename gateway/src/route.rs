@@ -1,6 +1,9 @@
 //! The routes of the registry API: a path is split here, once, and every part is parsed.
 
+use std::borrow::Cow;
+
 use http::Method;
+use model::name::InvalidName;
 use model::reference::InvalidReference;
 use model::{Digest, Reference, RepositoryName};
 
@@ -114,13 +117,31 @@ pub(crate) enum BadRoute {
     /// No such path.
     Unknown,
     /// The path is right, the repository's name is not.
-    Name(String),
+    Name(InvalidName),
+    /// Something is to be pushed under this name, which lacks a project in front.
+    NoProject(String),
     /// Neither tag nor digest.
     Reference(InvalidReference),
     /// No digest.
     Digest(String),
     /// Not for this method; these are allowed.
     Method(&'static str),
+}
+
+/// The path that a target means: percent-encoding is undone once, and several slashes are one, as Harbor's nginx has
+/// it. Names and digests allow neither `%` nor an empty part, so that nothing hides in a second layer.
+pub(crate) fn normal(path: &str) -> Cow<'_, str> {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    if !decoded.contains("//") {
+        return decoded;
+    }
+    let mut merged = String::with_capacity(decoded.len());
+    for letter in decoded.chars() {
+        if letter != '/' || !merged.ends_with('/') {
+            merged.push(letter);
+        }
+    }
+    merged.into()
 }
 
 /// Splits a path, which begins with `/v2`. The name of the route is known even where a part is wrong.
@@ -156,7 +177,10 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
     };
     if let Some((name, reference)) = below("/manifests/") {
         let route = allowed(method, "GET, HEAD, PUT, DELETE").and_then(|()| {
-            let name = name_of(name)?;
+            let name = match *method {
+                Method::PUT => pushed_name_of(name)?,
+                _ => name_of(name)?,
+            };
             let reference = reference.parse().map_err(BadRoute::Reference)?;
             Ok(Route::Manifest(name, reference))
         });
@@ -165,7 +189,7 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
     if let Some((name, id)) = below("/blobs/uploads/") {
         if id.is_empty() {
             let route = allowed(method, "POST")
-                .and_then(|()| name_of(name))
+                .and_then(|()| pushed_name_of(name))
                 .map(Route::UploadStart);
             return (RouteName::UploadStart, route);
         }
@@ -175,7 +199,7 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
     }
     if let Some(name) = rest.strip_suffix("/blobs/uploads") {
         let route = allowed(method, "POST")
-            .and_then(|()| name_of(name))
+            .and_then(|()| pushed_name_of(name))
             .map(Route::UploadStart);
         return (RouteName::UploadStart, route);
     }
@@ -204,8 +228,16 @@ fn allowed(method: &Method, methods: &'static str) -> Result<(), BadRoute> {
 }
 
 fn name_of(text: &str) -> Result<RepositoryName, BadRoute> {
-    text.parse()
-        .map_err(|error: model::name::InvalidName| BadRoute::Name(error.to_string()))
+    text.parse().map_err(BadRoute::Name)
+}
+
+/// The name of a repository that is pushed into. Without a project it gets an answer of its own: docker tries for most
+/// of a minute to push under a name that is merely invalid, and gives up at once where it is denied.
+fn pushed_name_of(text: &str) -> Result<RepositoryName, BadRoute> {
+    text.parse().map_err(|error| match error {
+        InvalidName::NoProject => BadRoute::NoProject(text.to_owned()),
+        other => BadRoute::Name(other),
+    })
 }
 
 fn digest_of(text: &str) -> Result<Digest, BadRoute> {
@@ -238,6 +270,39 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn several_slashes_are_one_wherever_they_stand() {
+        for path in [
+            "/v2/p/a/tags/list",
+            "//v2/p/a/tags/list",
+            "/v2//p/a/tags/list",
+            "/v2/p//a///tags/list",
+            "/v2/p/%2Fa/tags/list",
+            "/v2%2F/p/a/tags/list",
+        ] {
+            assert_eq!(normal(path), "/v2/p/a/tags/list", "{path}");
+        }
+        assert!(matches!(normal("/v2/p/a/tags/list"), Cow::Borrowed(_)));
+        assert_eq!(normal("/v2/p/%252Fa"), "/v2/p/%2Fa");
+    }
+
+    #[test]
+    fn a_push_without_a_project_is_told_apart_from_a_name_that_is_wrong() {
+        let push = |method, path| parse(&method, path).1;
+        let no_project = Err(BadRoute::NoProject("app".to_owned()));
+        assert_eq!(push(Method::POST, "/v2/app/blobs/uploads/"), no_project);
+        assert_eq!(push(Method::POST, "/v2/app/blobs/uploads"), no_project);
+        assert_eq!(push(Method::PUT, "/v2/app/manifests/v1"), no_project);
+        assert_eq!(
+            get("/v2/app/manifests/v1"),
+            Err(BadRoute::Name(InvalidName::NoProject))
+        );
+        assert_eq!(
+            push(Method::POST, "/v2/p/APP/blobs/uploads/"),
+            Err(BadRoute::Name(InvalidName::Characters))
+        );
     }
 
     #[test]

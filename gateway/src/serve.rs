@@ -1,29 +1,35 @@
-//! `gantry serve`: everything is opened, wired, run, and closed in order.
+//! `gantry serve`: everything is looked at, bound, opened, wired, run, and closed in order.
+//!
+//! The order matters: settings, owners, lock, addresses, database, store and certificate come before the first
+//! account is made, and its password is printed only once all listeners are served. Whatever fails before ends the
+//! process with one line and leaves no process without a listener.
 
 use std::fs::File;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use admin_api::ComponentErrors;
 use anyhow::Context as _;
-use async_trait::async_trait;
 use auth::identity::Identity;
 use auth::password::PasswordHasher;
+use auth::secret::Secret;
 use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
 use db::Db;
 use db::audit::recorder::Recorder;
+use db::clock::DatabaseClock;
 use jobs::Jobs;
+use jobs::sweep::Leftovers;
 use model::{Clock, SystemClock};
-use pingora::server::configuration::{Opt, ServerConf};
-use pingora::server::{RunArgs, Server, ShutdownWatch};
-use pingora::services::background::{BackgroundService, background_service};
-use pingora::services::listening::Service;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
 use registry::{Limits, Registry};
 use storage::BlobStore;
+use storage::budget::{Budget, Terms};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -31,17 +37,41 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::bootstrap;
-use crate::config::{self, Backend, Config, Pulls};
-use crate::connection::Connections;
+use crate::certificate;
+use crate::config::{Backend, Config, Pulls};
+use crate::connection::{Connections, Open};
+use crate::descriptors;
+use crate::folder;
+use crate::hand_over::{Predecessor, Socket, Successor};
+use crate::health;
 use crate::http::Listener;
 use crate::http::access_log::AccessLog;
+use crate::listen::{self, Listening};
 use crate::metrics::Metrics;
 use crate::rate::Rate;
+use crate::shutdown::{Drain, Signals};
+use crate::stores;
 use crate::telemetry::Telemetry;
 use crate::welcome;
 
 /// How often the end of the server certificate is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
+
+/// Requests of HTTP/2 on their way at a time, some 10 KiB each; of one source at most two thirds.
+const STREAMS: usize = 4_096;
+
+/// Unread bodies that are drained, and closed connections whose last bytes are thrown away, at a time.
+const DRAINS: Terms = Terms {
+    total: 128,
+    most: 32,
+    queue: 0,
+};
+/// TLS handshakes at a time. More wait, with little memory each.
+const HANDSHAKES: Terms = Terms {
+    total: 512,
+    most: 128,
+    queue: 2_048,
+};
 
 /// How the process was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,42 +84,137 @@ pub(crate) enum Start {
 
 /// Serves until a signal ends it.
 pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
+    descriptors::raise_limit();
+    let mut warnings = config.check(SystemClock.now())?;
     // Pools, jobs, reloading and spans live here, longer than any runtime of Pingora's.
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let telemetry = Telemetry::start(&config, runtime.handle())?;
-    let listeners = listeners(&config.server)?;
-    bootstrap::data_folder(&config.server.data)?;
-    let lock = match start {
-        Start::Fresh => Some(lock(&config.server.data)?),
+    folder::make(&config.server.data)?;
+    warnings.extend(folder::check_owners(
+        &config.server.data,
+        &config.master_key(),
+    )?);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    log_start(&config, start);
+    let (lock, bound) = match start {
+        Start::Fresh => (Some(lock(&config.server.data)?), listen::bind(&config)?),
         Start::TakeOver => {
-            inherit_lock(&config.server.data)?;
-            None
+            wait_for_lock(&config.server.data)?;
+            (None, listen::bind_new(&config)?)
         }
     };
     let opened = runtime.block_on(open(config, start))?;
+    let (sockets, predecessor) = runtime.block_on(sockets(&opened.app, start, bound))?;
+    let password = runtime.block_on(opened.administrator())?;
     let Opened {
         app,
         jobs,
+        leftovers,
+        errors,
         authority,
         reloader,
     } = opened;
-    let tasks = Tasks::start(&runtime, &app, jobs, reloader, telemetry);
+    let tasks = Tasks::start(&runtime, &app, (jobs, leftovers), reloader, telemetry);
     tasks.spawn(
         &runtime,
         renew_in_time(app.clone(), authority, tasks.cancel.clone()),
     );
-    let handle = runtime.handle().clone();
-    let server = server(&app, start, listeners, tasks.clone(), handle)?;
-    server.run(RunArgs::default());
+    tasks.spawn(
+        &runtime,
+        health::watch::run(app.clone(), errors, tasks.cancel.clone()),
+    );
+    let started = Arc::new(Semaphore::new(0));
+    let (server, signals) = server(&app, sockets, &started, &tasks, &runtime)?;
+    let listeners = listen::addresses(&app.config).len();
+    runtime.spawn(announce(
+        app.clone(),
+        started,
+        listeners,
+        password,
+        predecessor,
+    ));
+    server.run(RunArgs {
+        shutdown_signal: Box::new(signals),
+    });
     runtime.block_on(tasks.finish(&app));
+    tracing::info!("stopped");
     drop(lock);
     Ok(())
 }
 
+/// What an operator wants to know of a process before all else.
+fn log_start(config: &Config, start: Start) {
+    let store = match config.storage.backend {
+        Backend::Files => config.blobs().display().to_string(),
+        Backend::S3 => format!("bucket {}", config.storage.s3.bucket),
+    };
+    let database = if config.database.is_sqlite() {
+        "SQLite".to_owned()
+    } else {
+        config.database.url.to_string()
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        process.id = std::process::id(),
+        take_over = start == Start::TakeOver,
+        data = %config.server.data.display(),
+        database,
+        store,
+        moving_from = ?config.moving_from(),
+        names = config.server.names.join(", "),
+        external_url = config.server.external_url,
+        grace_secs = config.gc.grace_secs,
+        hold_secs = config.gc.hold_secs,
+        "gantry starts"
+    );
+}
+
+/// The sockets of all listeners; at a take-over they come from the process before.
+async fn sockets(
+    app: &App,
+    start: Start,
+    bound: Vec<Socket>,
+) -> anyhow::Result<(Vec<Socket>, Option<Predecessor>)> {
+    if start == Start::Fresh {
+        return Ok((bound, None));
+    }
+    let successor = Successor::listen(&app.config.server.data)?;
+    tracing::info!("ready to take over: send SIGQUIT to the process before");
+    let (handed_over, predecessor) = successor.receive().await?;
+    tracing::info!(listeners = handed_over.len(), "took the listeners over");
+    let sockets = listen::complete(&app.config, bound, handed_over)?;
+    Ok((sockets, Some(predecessor)))
+}
+
+/// Tells everyone that this process serves, once it does.
+async fn announce(
+    app: Arc<App>,
+    started: Arc<Semaphore>,
+    listeners: usize,
+    password: Option<Secret>,
+    predecessor: Option<Predecessor>,
+) {
+    let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
+    // Nobody closes it.
+    if started.acquire_many(listeners).await.is_err() {
+        return;
+    }
+    for (_, address, key) in listen::addresses(&app.config) {
+        tracing::info!(address = %address, key, "listening");
+    }
+    if let Some(predecessor) = predecessor
+        && let Err(error) = predecessor.serving()
+    {
+        tracing::warn!(%error, "the process before was gone when this one began to serve");
+    }
+    welcome::print(&app.config, password.as_ref());
+}
+
 /// One process per data folder, so that what an earlier one left can be told.
 fn lock(folder: &Path) -> anyhow::Result<File> {
-    let path = folder.join("gantry.lock");
-    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let file = lock_file(folder)?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(|| {
         format!(
             "another gantry serves from {}: stop it, or take over with `gantry serve --take-over`",
@@ -101,9 +226,14 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
 
 /// Waits in the background until the process before has ended, and keeps its lock until this one
 /// ends.
-fn inherit_lock(folder: &Path) -> anyhow::Result<()> {
-    let path = folder.join("gantry.lock");
-    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
+    let file = lock_file(folder)?;
+    let free = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    anyhow::ensure!(
+        free.is_err(),
+        "no gantry serves from {}, so there is nothing to take over: start without --take-over",
+        folder.display()
+    );
     let wait = move || {
         if let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
             tracing::error!(%error, "the lock of the data folder cannot be taken");
@@ -117,20 +247,44 @@ fn inherit_lock(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn lock_file(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join("gantry.lock");
+    File::create(&path).with_context(|| format!("cannot make {}", path.display()))
+}
+
 struct Opened {
     app: Arc<App>,
     jobs: Jobs,
+    /// Objects that were there before this process served.
+    leftovers: Leftovers,
+    /// Where what is found wrong with database, store and clock is put.
+    errors: watch::Sender<ComponentErrors>,
     authority: Authority,
     reloader: Arc<FileReloader>,
 }
 
+impl Opened {
+    /// Makes the first administrator where there is none; the password, where it has to be printed.
+    async fn administrator(&self) -> anyhow::Result<Option<Secret>> {
+        let App {
+            db, config, clock, ..
+        } = &*self.app;
+        bootstrap::administrator(db, config, &PasswordHasher::new(), clock.now()).await
+    }
+}
+
 async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let master = bootstrap::master_key(&config)?;
+    let (errors, component_errors) = watch::channel(ComponentErrors::default());
+    let shared_clock = Arc::new(DatabaseClock::new(Arc::new(SystemClock)));
+    let clock: Arc<dyn Clock> = shared_clock.clone();
     let db = Db::open(&config.database()).await?;
+    shared_clock.compare(&db).await?;
+    // Before anything is made in the database: it may be the wrong one.
+    let (stores, _) = stores::attach(&config, &db, &*clock).await?;
+    let master = bootstrap::master_key(&config, &db).await?;
     let now = clock.now();
     let authority = bootstrap::authority(&db, &master, now).await?;
-    let files = bootstrap::server_certificate(&config, &authority, now)?;
+    let files = certificate::prepare(&config, &authority, now)?;
     let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
     let keys = bootstrap::token_keys(&db, &master).await?;
     let audit = Arc::new(Recorder::default());
@@ -141,18 +295,26 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         keys,
         config.auth.token_secs,
     ));
-    let password = bootstrap::administrator(&db, &config, &PasswordHasher::new(), now).await?;
-    welcome::print(&config, password.as_ref());
-    let store = bootstrap::store(&config).await?;
-    let registry = Arc::new(registry(&config, &db, &clock, &master, store));
+    let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
     let progress = Arc::new(jobs::gc::Progress::default());
+    let has_external_url = !config.server.external_url.is_empty();
     let app = Arc::new(App {
-        admin: admin(&config, &db, &identity, &clock, authority.certificate_pem()),
+        external_host: has_external_url.then(|| config.external_host()),
+        admin: admin(
+            &config,
+            (&db, &identity, &clock),
+            authority.certificate_pem(),
+            component_errors.clone(),
+        ),
+        component_errors,
         access_log: config
             .log
             .access
             .then(|| Arc::new(AccessLog::new(config.log.format))),
         rate: Rate::new(config.limits.requests_per_second),
+        streams: Budget::new(STREAMS),
+        drains: Budget::new(DRAINS),
+        handshakes: Budget::new(HANDSHAKES),
         metrics: Metrics::new()?,
         collected: progress.clone(),
         drain: TaskTracker::new(),
@@ -162,27 +324,36 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         identity: identity.clone(),
         audit: audit.clone(),
         clock: clock.clone(),
+        shared_clock: shared_clock.clone(),
         certificate: certificate.clone(),
         config,
     });
     let gc = gc_settings(&app.config);
-    let alone = start == Start::Fresh && app.config.database.url.is_empty();
     let jobs = Jobs {
         db,
         registry,
+        stores,
         identity,
-        heard: Arc::default(),
+        applied_logins: Arc::default(),
         audit,
         master,
         clock,
+        shared_clock,
         gc,
         progress,
         horizon: Arc::default(),
-        alone,
+    };
+    let alone = start == Start::Fresh && app.config.database.is_sqlite();
+    let leftovers = if alone {
+        jobs.leftovers().await?
+    } else {
+        Vec::new()
     };
     Ok(Opened {
         app,
         jobs,
+        leftovers,
+        errors,
         authority,
         reloader: FileReloader::new(files, certificate),
     })
@@ -207,6 +378,7 @@ pub(crate) fn registry(
     let limits = Limits {
         upload_expiry: Duration::from_secs(config.uploads.expiry_secs),
         grace: Duration::from_secs(config.gc.grace_secs),
+        hold: Duration::from_secs(config.gc.hold_secs),
         body_memory: config.limits.body_memory_mib << 20,
         each_pull: config.audit.pulls == Pulls::Each,
     };
@@ -215,23 +387,12 @@ pub(crate) fn registry(
 
 fn admin(
     config: &Config,
-    db: &Db,
-    identity: &Arc<Identity>,
-    clock: &Arc<dyn Clock>,
+    (db, identity, clock): (&Db, &Arc<Identity>, &Arc<dyn Clock>),
     ca: &str,
+    component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {
-    let port = config.server.listen.port();
-    let host = config
-        .server
-        .names
-        .first()
-        .map_or("localhost", String::as_str);
     let info = admin_api::SystemInfo {
-        external_host: if port == 443 {
-            host.to_owned()
-        } else {
-            format!("{host}:{port}")
-        },
+        external_host: config.external_host(),
         version: format!("v2.16.0-gantry.{}", env!("CARGO_PKG_VERSION")),
         storage_provider: match config.storage.backend {
             Backend::Files => "filesystem",
@@ -244,13 +405,15 @@ fn admin(
         db: db.clone(),
         identity: identity.clone(),
         clock: clock.clone(),
+        project_creation: config.projects.creation.into(),
         info,
+        component_errors,
     }))
 }
 
 /// What runs beside the listeners.
 #[derive(Clone)]
-struct Tasks {
+pub(crate) struct Tasks {
     cancel: CancellationToken,
     running: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
     telemetry: Telemetry,
@@ -260,13 +423,13 @@ impl Tasks {
     fn start(
         runtime: &Runtime,
         app: &Arc<App>,
-        jobs: Jobs,
+        (jobs, leftovers): (Jobs, Leftovers),
         reloader: Arc<FileReloader>,
         telemetry: Telemetry,
     ) -> Self {
         let cancel = CancellationToken::new();
         let mut running = vec![
-            runtime.spawn(jobs.run(cancel.clone())),
+            runtime.spawn(jobs.run(leftovers, cancel.clone())),
             runtime.spawn(reloader.clone().run(cancel.clone())),
             runtime.spawn(reload_on_hangup(reloader, cancel.clone())),
         ];
@@ -285,7 +448,7 @@ impl Tasks {
     }
 
     /// Ends all tasks, waits for each, closes the database, and sends the last spans.
-    async fn finish(&self, app: &App) {
+    pub(crate) async fn finish(&self, app: &App) {
         app.registry.settle().await;
         self.cancel.cancel();
         app.drain.close();
@@ -310,9 +473,9 @@ async fn renew_in_time(app: Arc<App>, authority: Authority, cancel: Cancellation
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = bootstrap::server_certificate(&app.config, &authority, app.clock.now())
-        {
-            tracing::error!(%error, "the server certificate cannot be renewed");
+        if let Err(error) = certificate::prepare(&app.config, &authority, app.clock.now()) {
+            let error = format!("{error:#}");
+            tracing::error!(error, "the server certificate cannot be renewed");
         }
     }
 }
@@ -335,14 +498,13 @@ async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken
 
 fn server(
     app: &Arc<App>,
-    start: Start,
-    listeners: Vec<(SocketAddr, Listener)>,
-    tasks: Tasks,
-    runtime: tokio::runtime::Handle,
-) -> anyhow::Result<Server> {
+    sockets: Vec<Socket>,
+    started: &Arc<Semaphore>,
+    tasks: &Tasks,
+    runtime: &Runtime,
+) -> anyhow::Result<(Server, Signals)> {
     let settings = &app.config.server;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let data = std::path::absolute(&settings.data).context("cannot find the data folder")?;
     let conf = ServerConf {
         threads: if settings.threads == 0 {
             cores
@@ -351,87 +513,43 @@ fn server(
         },
         grace_period_seconds: Some(settings.grace_secs),
         graceful_shutdown_timeout_seconds: Some(1),
-        upgrade_sock: data.join("hand-over.sock").to_string_lossy().into_owned(),
-        pid_file: data.join("gantry.pid").to_string_lossy().into_owned(),
         ..ServerConf::default()
     };
-    let options = Opt {
-        upgrade: start == Start::TakeOver,
-        ..Opt::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(options, conf);
+    let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let tls = TlsAcceptor::from(certs::server_config(app.certificate.clone())?);
-    let connections = Connections::new(app.clone(), tls, listeners.clone());
-    let open = connections.open();
-    let mut service = Service::new("gateway".to_owned(), connections);
-    service.add_tcp(&settings.listen.to_string());
-    for (address, _) in listeners {
-        service.add_tcp(&address.to_string());
+    let (close_metrics, metrics_closed) = watch::channel(false);
+    let open = Open::default();
+    for (listener, address, _) in listen::addresses(&app.config) {
+        let socket = sockets.iter().find(|(bound, _)| *bound == address);
+        let socket = socket.context("every address is bound")?;
+        let connections = match listener {
+            Listener::Public => {
+                let most = descriptors::connections(app.config.limits.connections);
+                Connections::public(app.clone(), tls.clone(), most, open.clone())
+            }
+            Listener::Redirect => Connections::beside(app.clone(), listener, open.clone()),
+            // Not counted: it is open until the process ends.
+            Listener::Metrics => Connections::beside(app.clone(), listener, Open::default()),
+        };
+        let name = format!("{listener:?}").to_lowercase();
+        let service = Listening::new(&name, connections, socket, started.clone())?;
+        server.add_service(match listener {
+            Listener::Public => service,
+            Listener::Redirect => service.threads(1),
+            // Whoever scrapes sees the end of the requests.
+            Listener::Metrics => service.threads(1).until(metrics_closed.clone()),
+        });
     }
-    server.add_service(service);
     let drain = Drain {
         app: app.clone(),
         open,
-        tasks,
-        runtime,
+        _metrics: close_metrics.clone(),
+        tasks: tasks.clone(),
+        runtime: runtime.handle().clone(),
     };
     server.add_service(background_service("drain", drain));
-    Ok(server)
-}
-
-/// The listeners beside the registry's own, each with an address of its own.
-fn listeners(settings: &config::Server) -> anyhow::Result<Vec<(SocketAddr, Listener)>> {
-    let metrics = settings.metrics_listen;
-    anyhow::ensure!(
-        metrics != settings.listen,
-        "[server] metrics_listen and listen are both {metrics}: give each a port of its own"
-    );
-    let mut listeners = vec![(metrics, Listener::Metrics)];
-    if !settings.redirect_listen.is_empty() {
-        let redirect = settings
-            .redirect_listen
-            .parse()
-            .context("[server] redirect_listen must be ADDRESS:PORT")?;
-        anyhow::ensure!(
-            redirect != settings.listen && redirect != metrics,
-            "[server] redirect_listen is {redirect} like another one: give each a port of its own"
-        );
-        listeners.push((redirect, Listener::Redirect));
-    }
-    Ok(listeners)
-}
-
-/// Ends the process as soon as the last connection is closed after a signal, where Pingora alone
-/// would sleep through the whole grace time.
-struct Drain {
-    app: Arc<App>,
-    open: Arc<std::sync::atomic::AtomicUsize>,
-    tasks: Tasks,
-    runtime: tokio::runtime::Handle,
-}
-
-#[async_trait]
-impl BackgroundService for Drain {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        if shutdown.wait_for(|down| *down).await.is_err() {
-            return;
-        }
-        self.app.draining.store(true, Ordering::Relaxed);
-        tracing::info!(connections = self.open.load(Ordering::SeqCst), "draining");
-        let mut ticks = tokio::time::interval(Duration::from_millis(5));
-        while self.open.load(Ordering::SeqCst) > 0 {
-            ticks.tick().await;
-        }
-        let (tasks, app) = (self.tasks.clone(), self.app.clone());
-        let finished = self
-            .runtime
-            .spawn(async move { tasks.finish(&app).await })
-            .await;
-        if let Err(error) = finished {
-            tracing::error!(%error, "the last entries may not have been written");
-        }
-        tracing::info!("stopped");
-        std::process::exit(0);
-    }
+    let _guard = runtime.enter();
+    let signals = Signals::new(app.clone(), sockets, close_metrics)?;
+    Ok((server, signals))
 }

@@ -41,7 +41,7 @@ impl Telemetry {
     /// Starts log and spans. Spans are sent on `runtime`, which must outlive them.
     ///
     /// # Errors
-    /// When the level, the collector's address or the share of requests makes no sense.
+    /// When the level or the collector's address makes no sense.
     pub(crate) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
         let provider = provider(&config.tracing, runtime)?;
         let spans = provider.as_ref().map(|provider| {
@@ -52,11 +52,11 @@ impl Telemetry {
                 .with_threads(false)
                 .with_filter(filter_fn(is_own_span).and(LevelFilter::DEBUG))
         });
-        let filter = level(&config.log.level)?;
+        let filter = level(&config.log.level).map_err(anyhow::Error::msg)?;
         let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let log = match config.log.format {
             LogFormat::Human => log.with_ansi(false).boxed(),
-            LogFormat::Json => log.json().boxed(),
+            LogFormat::Json => log.json().flatten_event(true).boxed(),
         };
         Registry::default()
             .with(log.with_filter(filter))
@@ -90,12 +90,35 @@ fn is_own_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target().starts_with("gantry")
 }
 
-fn level(text: &str) -> anyhow::Result<EnvFilter> {
-    let filter: EnvFilter = text
-        .parse()
-        .map_err(|error| anyhow::anyhow!("[log] level {text:?}: {error}"))?;
-    // Pingora logs every failed handshake, and every start and stop, for itself.
-    Ok(["pingora_core=off", "pingora_runtime=off"]
+/// The filter of a level, or of several with targets.
+///
+/// # Errors
+/// What is wrong, and the form.
+pub(crate) fn level(text: &str) -> Result<EnvFilter, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is no level: write error, warn, info, debug, trace or off, or a filter such as \
+             \"info,gantry_db=debug\""
+        )
+    };
+    // A word that is no level would be taken for the name of a target, whose every event is logged.
+    for directive in text.split(',') {
+        let word = directive.trim();
+        let is_level = !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+        if !is_level && !word.contains('=') {
+            return Err(wrong());
+        }
+    }
+    let filter: EnvFilter = text.parse().map_err(|_| wrong())?;
+    // Pingora logs every failed handshake, and every start and stop, for itself; the pool every connection that a
+    // database's end takes with it, which `health::watch` says once.
+    let own = [
+        "pingora_core=off",
+        "pingora_runtime=off",
+        "sqlx_core::pool=error",
+        "sqlx::pool=error",
+    ];
+    Ok(own
         .into_iter()
         .filter_map(|directive| directive.parse().ok())
         .fold(filter, EnvFilter::add_directive))
@@ -106,14 +129,10 @@ fn provider(settings: &Tracing, runtime: &Handle) -> anyhow::Result<Option<SdkTr
         return Ok(None);
     }
     let share = settings.sample_ratio;
-    anyhow::ensure!(
-        (0.0..=1.0).contains(&share),
-        "[tracing] sample_ratio {share} must be between 0 and 1"
-    );
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(OnRuntime::new(runtime)?)
-        .with_endpoint(endpoint(&settings.otlp_endpoint)?)
+        .with_endpoint(endpoint(&settings.otlp_endpoint).map_err(anyhow::Error::msg)?)
         .with_timeout(PATIENCE)
         .build()
         .context("[tracing] otlp_endpoint cannot be used")?;
@@ -137,15 +156,19 @@ fn provider(settings: &Tracing, runtime: &Handle) -> anyhow::Result<Option<SdkTr
 }
 
 /// Where traces go at a collector, as the OTLP specification's "OTLP/HTTP Request" section says.
-fn endpoint(text: &str) -> anyhow::Result<String> {
-    let base: http::Uri = text
-        .parse()
-        .with_context(|| format!("[tracing] otlp_endpoint {text:?}"))?;
-    anyhow::ensure!(
-        matches!(base.scheme_str(), Some("http" | "https")) && base.host().is_some(),
-        "[tracing] otlp_endpoint {text:?} must be http://HOST:PORT or https://HOST:PORT"
-    );
-    Ok(format!("{}/v1/traces", text.trim_end_matches('/')))
+///
+/// # Errors
+/// What is wrong, and the form.
+pub(crate) fn endpoint(text: &str) -> Result<String, String> {
+    let parsed = text.parse::<http::Uri>().ok().filter(|base| {
+        matches!(base.scheme_str(), Some("http" | "https")) && base.host().is_some()
+    });
+    match parsed {
+        Some(_) => Ok(format!("{}/v1/traces", text.trim_end_matches('/'))),
+        None => Err(format!(
+            "{text:?} is no collector: write http://HOST:PORT or https://HOST:PORT"
+        )),
+    }
 }
 
 type Collector = HyperClient<HttpsConnector<HttpConnector>>;
@@ -185,7 +208,24 @@ impl HttpClient for OnRuntime {
 
 #[cfg(test)]
 mod tests {
-    use super::endpoint;
+    use super::{endpoint, level};
+
+    #[test]
+    fn a_level_is_a_level_or_a_filter_of_targets() {
+        for text in [
+            "info",
+            "WARN",
+            "off",
+            "info,gantry_db=debug",
+            "gantry=trace, warn",
+        ] {
+            assert!(level(text).is_ok(), "{text}");
+        }
+        for text in ["verbose", "", "info,verbose", "gantry_db=loud", "info,"] {
+            let error = level(text).unwrap_err();
+            assert!(error.contains("gantry_db=debug"), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn an_endpoint_is_a_collector_and_not_a_path() {
@@ -193,8 +233,8 @@ mod tests {
             assert_eq!(endpoint(text).unwrap(), "http://127.0.0.1:4318/v1/traces");
         }
         for text in ["127.0.0.1:4318", "collector", "ftp://host", "http://"] {
-            let error = format!("{:#}", endpoint(text).unwrap_err());
-            assert!(error.contains("otlp_endpoint"), "{text}: {error}");
+            let error = endpoint(text).unwrap_err();
+            assert!(error.contains("http://HOST:PORT"), "{text}: {error}");
         }
     }
 }

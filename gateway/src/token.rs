@@ -10,9 +10,10 @@ use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use policy::{Caller, Presented};
 use serde_json::json;
+use storage::budget::Holder;
 
 use crate::app::App;
-use crate::http::request_body::RequestBody;
+use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
 use crate::http::{envelope, json as json_answer};
 use crate::oci::{authorization, host_of, pairs};
@@ -44,7 +45,7 @@ async fn issue(
     let parameters = match parts.method {
         Method::GET | Method::HEAD => parts.uri.query().map(pairs).unwrap_or_default(),
         Method::POST => {
-            let form = body.collect(LARGEST_FORM).await?;
+            let form = body.collect(form(app, address)).await?;
             pairs(&String::from_utf8_lossy(&form))
         }
         _ => return Err(OciError::Route(crate::route::BadRoute::Method("GET, POST"))),
@@ -84,6 +85,16 @@ async fn issue(
     };
     let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
     respond(app, &caller, &scopes, challenge).await
+}
+
+/// What a form may take: it is read before it is known who sends it.
+fn form(app: &App, address: IpAddr) -> Short<'_> {
+    Short {
+        limit: LARGEST_FORM,
+        memory: app.registry.memory().short(),
+        holder: Holder::at(address),
+        time: app.config.limits.short_body_time(),
+    }
 }
 
 /// The password grant; the only one, since docker would store a refresh token.
@@ -139,18 +150,19 @@ async fn respond(
     let issued = app.identity.issue(caller, scopes).await;
     let issued = issued.map_err(|error| OciError::Identity(error, challenge))?;
     if caller.account().is_some() {
-        app.identity
-            .note_login(caller.name(), caller.account(), caller.address, true);
+        app.identity.record_login(caller);
     }
     let body = json!({
         "token": issued.token,
         "access_token": issued.token,
         "expires_in": issued.expires_in,
         "issued_at": issued.issued_at.to_string(),
+        "scope": issued.scope,
     });
     let mut response = json_answer(StatusCode::OK, &body);
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(caller.clone());
     Ok(response)
 }

@@ -1,43 +1,102 @@
-//! What a newcomer reads at the first start, and an operator at each.
+//! What a newcomer reads at the first start, and an operator at each, once everything serves.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use auth::secret::Secret;
 
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 
-/// Prints where the registry is, how clients trust it, and what to do next.
-#[expect(
-    clippy::print_stdout,
-    reason = "this is for the person at the terminal"
-)]
+/// Prints where the registry is, how clients trust it, and what to do next; one JSON object where the log is JSON.
 pub(crate) fn print(config: &Config, password: Option<&Secret>) {
-    let port = config.server.listen.port();
-    let name = config
-        .server
-        .names
-        .first()
-        .map_or("localhost", String::as_str);
-    let host = if port == 443 {
-        name.to_owned()
-    } else {
-        format!("{name}:{port}")
+    let text = match config.log.format {
+        LogFormat::Human => human(config, password),
+        LogFormat::Json => json(config, password),
     };
-    println!("Gantry {} serves https://{host}", env!("CARGO_PKG_VERSION"));
+    let mut out = std::io::stdout().lock();
+    // A closed standard output is no reason to stop serving.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn ca_file(config: &Config) -> Option<String> {
+    let has_own = config.tls.certificate.is_empty();
+    let path = std::path::absolute(config.ca_file()).unwrap_or_else(|_| config.ca_file());
+    has_own.then(|| path.display().to_string())
+}
+
+fn human(config: &Config, password: Option<&Secret>) -> String {
+    let (version, host) = (env!("CARGO_PKG_VERSION"), config.external_host());
+    let mut text = format!("Gantry {version} serves https://{host}\n");
+    // Writing to a string cannot fail.
     if let Some(password) = password {
-        println!(
-            "\n  first start: user admin, password {}",
+        let _ = write!(
+            text,
+            "
+  first start: user admin, password {}
+  (printed this once; a new one is set with `gantry user passwd admin`, at any time)
+",
             password.expose()
         );
-        println!("  (printed this once; change it with `gantry user passwd admin`)");
     }
-    if config.tls.certificate.is_empty() {
-        let ca = std::path::absolute(config.certs().join("ca.crt")).unwrap_or_default();
-        let ca = ca.display();
-        println!("\n  Clients must trust its CA, {ca}:");
-        println!("    docker, podman:  install -D {ca} /etc/docker/certs.d/{host}/ca.crt");
-        println!("    containerd:      in /etc/containerd/certs.d/{host}/hosts.toml:");
-        println!("                     [host.\"https://{host}\"]");
-        println!("                       ca = \"{ca}\"");
+    if let Some(ca) = ca_file(config) {
+        let _ = write!(
+            text,
+            "
+  Clients must trust its CA, {ca}:
+    docker, podman:  install -D {ca} /etc/docker/certs.d/{host}/ca.crt
+    containerd:      in /etc/containerd/certs.d/{host}/hosts.toml:
+                     [host.\"https://{host}\"]
+                       ca = \"{ca}\"
+"
+        );
     }
-    println!("\n  docker login -u admin {host}");
-    println!("  docker tag IMAGE {host}/library/IMAGE && docker push {host}/library/IMAGE\n");
+    let _ = write!(
+        text,
+        "
+  docker login -u admin {host}
+  docker tag IMAGE {host}/library/IMAGE && docker push {host}/library/IMAGE
+
+"
+    );
+    text
+}
+
+fn json(config: &Config, password: Option<&Secret>) -> String {
+    let mut line = serde_json::json!({
+        "message": format!("Gantry {} serves", env!("CARGO_PKG_VERSION")),
+        "registry.url": format!("https://{}", config.external_host()),
+        "registry.ca_file": ca_file(config),
+    });
+    if let Some(password) = password {
+        line["admin.password"] = password.expose().into();
+    }
+    format!("{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_the_one_that_clients_use() {
+        let mut config = Config::default();
+        config.server.names = vec!["replica-1.example".to_owned()];
+        assert!(human(&config, None).contains("https://replica-1.example:8443\n"));
+        config.server.external_url = "https://registry.example".to_owned();
+        let text = human(&config, None);
+        assert!(text.contains("https://registry.example\n"), "{text}");
+        assert!(
+            !text.contains("8443") && !text.contains("replica-1"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn beside_a_json_log_it_is_one_json_object() {
+        let password = Secret::new("Once-0nly".to_owned());
+        let line = json(&Config::default(), Some(&password));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["admin.password"], "Once-0nly");
+        assert_eq!(line["registry.url"], "https://localhost:8443");
+    }
 }

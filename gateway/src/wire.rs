@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use storage::budget::{Budget, Holder, Reservation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -24,16 +25,41 @@ pub(crate) struct WireState {
     touched: AtomicBool,
     /// A request was served.
     used: AtomicBool,
+    /// Uploads that are read.
+    uploads: AtomicUsize,
+    /// A request was taken up, and bytes of its answer may not be out.
+    answering: AtomicBool,
 }
 
 /// A request whose answer is not out.
 pub(crate) struct Served(Arc<WireState>);
 
+/// An upload that is read.
+pub(crate) struct Uploading(Arc<WireState>);
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.uploads.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl WireState {
+    /// Counts an upload until what is returned is dropped.
+    pub(crate) fn uploading(self: &Arc<Self>) -> Uploading {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+        Uploading(self.clone())
+    }
+
+    /// Whether much may come, for which there is memory.
+    pub(crate) fn is_uploading(&self) -> bool {
+        self.uploads.load(Ordering::Relaxed) > 0
+    }
+
     /// Counts a request until what is returned is dropped.
     pub(crate) fn serving(self: &Arc<Self>) -> Served {
         self.serving.fetch_add(1, Ordering::Relaxed);
         self.used.store(true, Ordering::Relaxed);
+        self.answering.store(true, Ordering::Relaxed);
         Served(self.clone())
     }
 
@@ -45,6 +71,18 @@ impl WireState {
     /// Whether a request's answer is not out.
     pub(crate) fn is_serving(&self) -> bool {
         self.serving.load(Ordering::Relaxed) > 0
+    }
+
+    /// All that was written is out.
+    pub(crate) fn flushed(&self) {
+        if !self.is_serving() {
+            self.answering.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether what is read and written now belongs to a request that was taken up.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
     }
 
     /// Whether bytes came of a request that is not whole yet.
@@ -64,14 +102,23 @@ impl Drop for Served {
 pub(crate) struct Wire<T> {
     inner: Pin<Box<T>>,
     state: Arc<WireState>,
-    closing: Option<Pin<Box<Sleep>>>,
+    /// Where places for closing connections are, and who takes one.
+    places: (Arc<Budget>, Holder),
+    closing: Option<Closing>,
+}
+
+/// A connection whose last bytes are thrown away.
+struct Closing {
+    end: Pin<Box<Sleep>>,
+    _place: Reservation,
 }
 
 impl<T> Wire<T> {
-    pub(crate) fn new(inner: T, state: Arc<WireState>) -> Self {
+    pub(crate) fn new(inner: T, state: Arc<WireState>, places: (Arc<Budget>, Holder)) -> Self {
         Self {
             inner: Box::pin(inner),
             state,
+            places,
             closing: None,
         }
     }
@@ -120,13 +167,20 @@ impl<T: AsyncRead + AsyncWrite> AsyncWrite for Wire<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.closing.is_none() {
             ready!(self.inner.as_mut().poll_shutdown(cx))?;
-            self.closing = Some(Box::pin(tokio::time::sleep(LINGER)));
+            let (places, holder) = &self.places;
+            let Some(place) = places.try_take(*holder, 1) else {
+                return Poll::Ready(Ok(()));
+            };
+            self.closing = Some(Closing {
+                end: Box::pin(tokio::time::sleep(LINGER)),
+                _place: place,
+            });
         }
         let this = &mut *self;
         let mut scratch = [0; 4096];
         loop {
-            if let Some(timer) = &mut this.closing
-                && timer.as_mut().poll(cx).is_ready()
+            if let Some(closing) = &mut this.closing
+                && closing.end.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(Ok(()));
             }

@@ -3,13 +3,25 @@
 use crate::{Jobs, Result};
 
 impl Jobs {
-    /// Writes all that waits in memory.
+    /// Writes what waits in memory.
     ///
     /// # Errors
     /// When the database cannot be written; what waited goes on waiting.
     pub async fn flush(&self) -> Result<()> {
         self.registry.flush_pulls().await?;
-        self.audit.flush(&self.db).await?;
+        let id = auth::random_hex::<8>();
+        self.audit.flush(&self.db, &id, self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// Writes all that waits in memory, when the process ends.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn flush_last(&self) -> Result<()> {
+        self.registry.flush_pulls().await?;
+        let id = auth::random_hex::<8>();
+        self.audit.flush_last(&self.db, &id).await?;
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
-//! Garbage collection, always on: links that nothing refers to any more go first, then blobs without
-//! links, then their objects. What it costs follows the garbage.
+//! Garbage collection, always on: links that nothing refers to any more go first, and blobs without links
+//! with them, then the objects that were given up. What it costs follows the garbage.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use db::gc::{self, Condemned, Reviewed};
+use db::garbage::{self, Garbage};
+use db::gc::{self, Reviewed};
 use db::{quota, setting};
-use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::instrument;
@@ -16,7 +16,7 @@ use crate::{Jobs, Result};
 /// What an operator may change in the settings file.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How long the object of a condemned blob is kept.
+    /// How long the object of a removed blob is kept.
     pub hold: Duration,
     /// Blobs that are removed in a minute at most; 0 for no bound.
     pub blobs_per_minute: u64,
@@ -37,10 +37,14 @@ pub struct Control {
 pub struct Progress {
     /// Links removed.
     pub links: AtomicU64,
-    /// Blobs condemned.
-    pub condemned: AtomicU64,
+    /// Blobs removed.
+    pub blobs: AtomicU64,
     /// Objects deleted.
     pub deleted: AtomicU64,
+    /// Deletions of objects that failed.
+    pub failed: AtomicU64,
+    /// Rows that could not be read and were set aside.
+    pub broken: AtomicU64,
     /// Bytes of those.
     pub freed: AtomicU64,
     /// Whether it collects at this moment.
@@ -131,41 +135,41 @@ impl Jobs {
         let end = Instant::now() + SPELL;
         loop {
             let turn = Turn::begin(rate, longest);
-            let condemned = self.delete_condemned(&turn).await?;
-            let deleted = condemned.len() as u64;
-            let reviewed = self.review_links(turn.links, condemned).await?;
-            // What was condemned now may be deleted in the next turn.
+            let (looked_at, gone) = self.delete_garbage(&turn).await?;
+            let reviewed = self.review_links(turn.links, gone).await?;
+            // What was given up now may be deleted in the next turn.
             let more = reviewed.looked_at as i64 == turn.links
-                || deleted as i64 == turn.objects
-                || reviewed.condemned > 0;
+                || looked_at as i64 == turn.objects
+                || reviewed.blobs > 0 && self.gc.hold.is_zero();
             if !more {
                 return Ok(false);
             }
-            turn.pace(reviewed.unlinked.max(deleted)).await;
+            turn.pace(reviewed.unlinked.max(looked_at)).await;
             if Instant::now() >= end {
                 return Ok(true);
             }
         }
     }
 
-    /// Reviews links, and forgets blobs whose objects are gone: one commit for both.
+    /// Reviews links, and forgets objects that are gone: one commit for both.
     #[instrument(name = "gc.links.review", level = "debug", skip_all)]
-    async fn review_links(&self, limit: i64, deleted: Vec<Condemned>) -> Result<Reviewed> {
-        let now = self.clock.now();
+    async fn review_links(&self, limit: i64, gone: Vec<String>) -> Result<Reviewed> {
+        let (now, hold) = (self.db.now(&*self.clock).await?, self.gc.hold);
         let reviewed = self.db.write(move |tx| {
             Box::pin(async move {
-                gc::forget(tx, &deleted).await?;
-                gc::review(tx, now, limit).await
+                garbage::forget(tx, &gone).await?;
+                gc::review(tx, now, hold, limit).await
             })
         });
         let reviewed = reviewed.await?;
         let progress = &self.progress;
-        progress
-            .links
-            .fetch_add(reviewed.unlinked, Ordering::Relaxed);
-        progress
-            .condemned
-            .fetch_add(reviewed.condemned, Ordering::Relaxed);
+        for (counter, count) in [
+            (&progress.links, reviewed.unlinked),
+            (&progress.blobs, reviewed.blobs),
+            (&progress.broken, reviewed.broken),
+        ] {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
         Ok(reviewed)
     }
 
@@ -181,48 +185,76 @@ impl Jobs {
         Ok(())
     }
 
-    /// Deletes the objects of condemned blobs, whose rows can go then.
+    /// Deletes objects that were given up: how many were looked at, and the keys of those that are gone. One
+    /// that cannot be deleted holds up no other: it is tried again later.
     #[instrument(name = "gc.objects.delete", level = "debug", skip_all)]
-    async fn delete_condemned(&self, turn: &Turn) -> Result<Vec<Condemned>> {
-        let before = Timestamp(self.clock.now().0 - self.gc.hold.as_micros() as i64);
+    async fn delete_garbage(&self, turn: &Turn) -> Result<(u64, Vec<String>)> {
+        let now = self.db.now(&*self.clock).await?;
         let mut tx = self.db.reader().await?;
-        let blobs = gc::condemned(&mut tx, before, turn.objects).await?;
+        let due = garbage::due(&mut tx, now, turn.objects).await?;
         drop(tx);
-        let mut gone = Vec::new();
-        for some in blobs.chunks(turn.at_once) {
-            turn.pace(gone.len() as u64).await;
-            gone.extend(self.delete_objects(some).await?);
+        let (mut looked_at, mut gone) = (0, Vec::new());
+        for some in due.chunks(turn.at_once) {
+            turn.pace(looked_at).await;
+            self.delete_objects(some, &mut gone).await?;
+            looked_at += some.len() as u64;
         }
         if !gone.is_empty() {
             tracing::info!(objects = gone.len(), "collected garbage");
         }
-        Ok(gone)
+        Ok((looked_at, gone))
     }
 
-    /// Deletes the objects of these blobs; the blobs whose objects are gone.
-    async fn delete_objects(&self, blobs: &[Condemned]) -> Result<Vec<Condemned>> {
-        let owned = blobs.iter().filter(|blob| blob.owned);
-        let keys: Vec<String> = owned.map(|blob| blob.key.clone()).collect();
-        let not_deleted = self.registry.store().delete(&keys).await?;
-        for (key, error) in &not_deleted {
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            let cause = cause.unwrap_or_default();
-            tracing::warn!(object.key = key, %error, cause, "an object cannot be deleted");
+    /// Deletes objects; the keys of those that are gone are added to `gone`.
+    async fn delete_objects(&self, objects: &[Garbage], gone: &mut Vec<String>) -> Result<()> {
+        let store = self.registry.store();
+        let (unfinished, finished): (Vec<&Garbage>, Vec<&Garbage>) =
+            objects.iter().partition(|object| object.unfinished);
+        let keys: Vec<String> = finished.iter().map(|object| object.key.clone()).collect();
+        let mut failed = match keys.is_empty() {
+            true => Vec::new(),
+            false => store.delete(&keys).await?,
+        };
+        for object in unfinished {
+            if let Err(error) = store.discard(&object.key).await {
+                failed.push((object.key.clone(), error));
+            }
         }
-        let stays = |blob: &Condemned| not_deleted.iter().any(|(key, _)| *key == blob.key);
-        let gone: Vec<_> = blobs.iter().filter(|blob| !stays(blob)).cloned().collect();
-        let freed: u64 = gone
-            .iter()
-            .filter(|blob| blob.owned)
-            .map(|blob| blob.size)
-            .sum();
-        let count = keys.len() - not_deleted.len();
-        self.progress
-            .deleted
-            .fetch_add(count as u64, Ordering::Relaxed);
-        self.progress.freed.fetch_add(freed, Ordering::Relaxed);
-        Ok(gone)
+        let is_gone = |object: &&Garbage| !failed.iter().any(|(key, _)| *key == object.key);
+        for object in objects.iter().filter(is_gone) {
+            self.progress.deleted.fetch_add(1, Ordering::Relaxed);
+            self.progress
+                .freed
+                .fetch_add(object.size, Ordering::Relaxed);
+            gone.push(object.key.clone());
+        }
+        self.put_off(failed).await
     }
+
+    async fn put_off(&self, failed: Vec<(String, storage::Error)>) -> Result<()> {
+        let now = self.db.now(&*self.clock).await?;
+        for (key, error) in failed {
+            let cause = chain(&error);
+            tracing::warn!(object.key = key, %error, cause, "an object cannot be deleted now");
+            self.progress.failed.fetch_add(1, Ordering::Relaxed);
+            let put_off = self.db.write(move |tx| {
+                Box::pin(async move { garbage::put_off(tx, &key, &cause, now).await })
+            });
+            put_off.await?;
+        }
+        Ok(())
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 /// A turn of a collection: what it takes, and when that may be done.

@@ -365,7 +365,7 @@ impl Import<'_> {
             // Counted anew: an import may take longer than a lease.
             let (now, lease) = (self.now, SystemClock.now().plus(self.grace));
             let count = batch.len() as u64;
-            let linked = self.db.write(move |tx| {
+            let linked = self.db.write_in(target.project, move |tx| {
                 Box::pin(async move {
                     quota::hold(tx, target.project).await?;
                     for (digest, key, size) in &batch {
@@ -410,7 +410,7 @@ impl Import<'_> {
 
     async fn store_batch(&mut self, target: &Target, batch: Vec<Whole>) -> Result<()> {
         let (to, now) = (target.clone(), self.now);
-        let stored = self.db.write(move |tx| {
+        let stored = self.db.write_in(to.project, move |tx| {
             Box::pin(async move {
                 quota::hold(tx, to.project).await?;
                 let mut stored = Vec::new();
@@ -456,13 +456,14 @@ impl Import<'_> {
         for batch in known.chunks(BATCH) {
             let (to, batch, now) = (target.clone(), batch.to_vec(), self.now);
             let count = batch.len() as u64;
-            let set = self.db.write(move |tx| {
+            let set = self.db.write_in(to.project, move |tx| {
                 Box::pin(async move {
                     let mut skipped = Vec::new();
                     for (name, digest) in batch {
-                        match manifest::id(tx, to.repository, &digest).await? {
-                            Some(id) => {
-                                tag::set(tx, (to.repository, &to.name), &name, id, now).await?
+                        match manifest::hold(tx, to.repository, &digest).await? {
+                            Some(found) => {
+                                let to = (to.repository, &to.name);
+                                tag::set(tx, to, &name, found.id, now).await?;
                             }
                             None => skipped.push(name),
                         }
@@ -566,7 +567,8 @@ async fn link(
     (digest, key, size): (&Digest, &str, u64),
     (now, lease): (Timestamp, Timestamp),
 ) -> Result<()> {
-    let row = match blob::commit_foreign(tx, digest, key, size, now).await? {
+    let object = blob::Object { key, size };
+    let row = match blob::commit_foreign(tx, digest, object, now).await? {
         Committed::New(row) | Committed::Known(row) => row,
     };
     blob::link(tx, target.place(), &row, lease)

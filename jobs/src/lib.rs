@@ -3,23 +3,28 @@
 pub mod audit_seal;
 pub mod backup;
 pub mod check;
+pub mod failures;
 pub mod flush;
 pub mod gc;
 pub mod import;
 pub mod login_failures;
 pub mod moving;
 mod once;
+mod purge;
+pub mod stores;
 pub mod sweep;
 mod untagged;
+mod upkeep;
 pub mod upload_expiry;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auth::identity::Identity;
 use auth::secret::MasterKey;
 use db::audit::chain;
 use db::audit::recorder::Recorder;
+use db::clock::DatabaseClock;
 use db::quota::OverLimit;
 use db::{Db, lease};
 use model::{Clock, RepositoryName};
@@ -29,6 +34,8 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field};
+
+use crate::failures::{Failures, Report, causes};
 
 /// What can go wrong with a job.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +57,15 @@ pub enum Error {
     /// The registry.
     #[error("the job cannot use the registry")]
     Registry(#[from] registry::Error),
+    /// A store that is not this database's.
+    #[error(transparent)]
+    Mismatch(#[from] stores::Mismatch),
+    /// Another process works on the whole store.
+    #[error("another move or a sweep works on the store: try again when it has ended")]
+    UpkeepHeld,
+    /// The lease of a move or a sweep went to another process, or could not be renewed.
+    #[error("the lease of the work on the store was lost: run it again")]
+    LeaseLost,
 }
 
 /// Result of this crate.
@@ -65,36 +81,43 @@ pub struct Jobs {
     pub db: Db,
     /// The registry.
     pub registry: Arc<Registry>,
+    /// The stores of the registry, one by one.
+    pub stores: stores::Stores,
     /// Who calls, and whose logins failed.
     pub identity: Arc<Identity>,
-    /// Failed logins that other processes told of.
-    pub heard: Arc<Mutex<login_failures::Heard>>,
+    /// Outcomes of logins that other processes shared and this one applied.
+    pub applied_logins: Arc<Mutex<login_failures::Applied>>,
     /// Audit entries that wait.
     pub audit: Arc<Recorder>,
     /// The master key, whose derived key signs the audit chain.
     pub master: Arc<MasterKey>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The same clock, to be set right by the database's.
+    pub shared_clock: Arc<DatabaseClock>,
     /// How garbage is collected.
     pub gc: gc::Settings,
     /// What was collected.
     pub progress: Arc<gc::Progress>,
     /// How far the audit log may be sealed, once some transactions have ended.
     pub horizon: Arc<Mutex<Option<chain::Horizon>>>,
-    /// Whether no other process writes into the store at the start, so that what an earlier one left
-    /// is told and swept then; a successor may come any time later.
-    pub alone: bool,
 }
 
 impl Jobs {
-    /// Runs all jobs until `cancel`; the last entries are written before it returns.
-    pub async fn run(self, cancel: CancellationToken) {
+    /// Runs all jobs until `cancel`, and sweeps what an earlier process left; the last entries are written
+    /// before it returns.
+    pub async fn run(self, leftovers: sweep::Leftovers, cancel: CancellationToken) {
         let second = Duration::from_secs(1);
         let mut tasks = JoinSet::new();
-        if self.alone {
-            // Beside the other jobs: after a busy hour there may be much to look at.
-            tasks.spawn(self.clone().sweep_at_start(cancel.clone()));
-        }
+        // Beside the other jobs: after a busy hour there may be much to look at.
+        tasks.spawn(self.clone().sweep_leftovers(leftovers, cancel.clone()));
+        tasks.spawn(every(
+            second * 5,
+            "clock",
+            cancel.clone(),
+            self.clone(),
+            async |jobs: &Self| jobs.compare_clocks().await,
+        ));
         tasks.spawn(every(
             second,
             "flush",
@@ -130,6 +153,19 @@ impl Jobs {
                 }
             },
         ));
+        let ended = cancel.clone();
+        tasks.spawn(every(
+            second,
+            "purge",
+            cancel.clone(),
+            self.clone(),
+            async move |jobs: &Self| {
+                tokio::select! {
+                    () = ended.cancelled() => Ok(()),
+                    done = jobs.purge_repositories() => done,
+                }
+            },
+        ));
         tasks.spawn(every(
             second * 5,
             "untagged",
@@ -152,7 +188,7 @@ impl Jobs {
             async |jobs: &Self| jobs.sweep().await,
         ));
         tasks.join_all().await;
-        if let Err(error) = self.flush().await {
+        if let Err(error) = self.flush_last().await {
             tracing::error!(%error, "the last audit entries cannot be written");
         }
         if let Err(error) = self.step_down().await {
@@ -198,18 +234,14 @@ impl Jobs {
         self.registry.process().to_string()
     }
 
-    /// Sweeps what an earlier process left, unless this one ends before.
-    async fn sweep_at_start(self, cancel: CancellationToken) {
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            swept = self.sweep_everything() => if let Err(error) = swept {
-                tracing::warn!(%error, "what an earlier process left could not be swept");
-            }
-        }
+    /// Sets the clock right by the database's.
+    async fn compare_clocks(&self) -> Result<()> {
+        self.shared_clock.compare(&self.db).await?;
+        Ok(())
     }
 }
 
-/// Runs a job at once and then at intervals.
+/// Runs a job at once and then at intervals. What fails is logged once with its causes, then counted.
 async fn every(
     span: Duration,
     name: &'static str,
@@ -219,6 +251,7 @@ async fn every(
 ) {
     let mut ticks = tokio::time::interval(span);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failures = Failures::default();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -228,11 +261,18 @@ async fn every(
         if !span.is_disabled() {
             span.record("otel.name", format!("job.{name}.run"));
         }
-        if let Err(error) = work(&jobs).instrument(span).await {
-            let cause = std::error::Error::source(&error)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            tracing::warn!(job.name = name, %error, cause, "a job failed and will run again");
+        let done = work(&jobs).instrument(span).await;
+        let now = Instant::now();
+        let Err(error) = done else {
+            if let Some(Report { failures, seconds }) = failures.succeeded(now) {
+                tracing::info!(job.name = name, failures, seconds, "a job runs again");
+            }
+            continue;
+        };
+        let cause = causes(&error);
+        if let Some(Report { failures, seconds }) = failures.failed(&cause, now) {
+            let message = "a job failed and will run again";
+            tracing::warn!(job.name = name, failures, seconds, cause, "{message}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Failed logins of one process become known to the others, so that N replicas do not give N times as many
-//! guesses.
+//! Outcomes of logins are shared between processes, so that N replicas do not give N times as many guesses.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::throttle::News;
-use db::login_failure::{self, LoginFailures};
+use auth::Network;
+use auth::throttle::Outcome;
+use db::login_failure::{self, LoginOutcome};
 use model::Timestamp;
 
 use crate::{Jobs, Result};
@@ -17,58 +17,53 @@ const KEPT: Duration = Duration::from_secs(20 * 60);
 /// Rows that are read each time: in a flood of failures the newest count.
 const MOST: i64 = 20_000;
 
-/// What this process has heard, so that nothing counts twice.
+/// The outcomes of other processes that this one has applied, so that none counts twice.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Applied {
     /// By id, and when it happened.
     ids: HashMap<i64, Timestamp>,
-    /// Whether what was told before the start was read.
+    /// Whether what was shared before the start was read.
     began: bool,
 }
 
 impl Jobs {
-    /// Tells what happened here and hears what happened elsewhere.
+    /// Shares what happened here and applies what happened elsewhere.
     ///
     /// # Errors
-    /// When the database fails; what was to be told is known here alone then.
+    /// When the database fails; what was to be shared is known here alone then.
     pub async fn share_login_failures(&self) -> Result<()> {
         if !self.db.is_shared() {
             return Ok(());
         }
         let (now, process) = (self.clock.now(), self.registry.process().to_string());
-        let news: Vec<LoginFailures> = self
-            .identity
-            .throttle()
-            .take_news()
-            .iter()
-            .map(row)
-            .collect();
-        if !news.is_empty() {
+        let outcomes = self.identity.throttle().take_outcomes();
+        let outcomes: Vec<LoginOutcome> = outcomes.iter().map(row).collect();
+        if !outcomes.is_empty() {
             let process = process.clone();
-            let told = self.db.write(move |tx| {
+            let shared = self.db.write(move |tx| {
                 Box::pin(async move {
-                    login_failure::forget(tx, before(now, KEPT)).await?;
-                    login_failure::tell(tx, &process, &news).await
+                    login_failure::remove_before(tx, before(now, KEPT)).await?;
+                    login_failure::share(tx, &process, &outcomes).await
                 })
             });
-            told.await?;
+            shared.await?;
         }
-        let began = self.heard.lock().began;
+        let began = self.applied_logins.lock().began;
         let since = before(now, if began { OVERLAP } else { KEPT });
         let mut tx = self.db.reader().await?;
-        let told = login_failure::told(&mut tx, &process, since, MOST).await?;
+        let others = login_failure::of_others(&mut tx, &process, since, MOST).await?;
         drop(tx);
-        self.hear(told, before(now, OVERLAP * 2));
+        self.apply(others, before(now, OVERLAP * 2));
         Ok(())
     }
 
-    fn hear(&self, told: Vec<(i64, LoginFailures)>, forget: Timestamp) {
-        let mut heard = self.heard.lock();
-        heard.began = true;
-        heard.ids.retain(|_, at| *at >= forget);
-        for (id, failures) in told {
-            if heard.ids.insert(id, failures.at).is_none() {
-                self.identity.throttle().hear(&news(&failures));
+    fn apply(&self, outcomes: Vec<(i64, LoginOutcome)>, forget: Timestamp) {
+        let mut applied = self.applied_logins.lock();
+        applied.began = true;
+        applied.ids.retain(|_, at| *at >= forget);
+        for (id, row) in outcomes {
+            if applied.ids.insert(id, row.at).is_none() {
+                self.identity.throttle().apply(&outcome(&row));
             }
         }
     }
@@ -78,22 +73,20 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp(now.0 - span.as_micros() as i64)
 }
 
-fn row(news: &News) -> LoginFailures {
-    LoginFailures {
-        at: Timestamp(news.at_ms * 1_000),
-        pair: news.pair,
-        address: news.address,
-        account: news.account,
-        count: news.failures,
+fn row(outcome: &Outcome) -> LoginOutcome {
+    LoginOutcome {
+        at: Timestamp(outcome.at_ms * 1_000),
+        network: *outcome.network.bytes(),
+        account: outcome.account,
+        failures: outcome.failures,
     }
 }
 
-fn news(row: &LoginFailures) -> News {
-    News {
-        pair: row.pair,
-        address: row.address,
+fn outcome(row: &LoginOutcome) -> Outcome {
+    Outcome {
+        network: Network::from_bytes(row.network),
         account: row.account,
         at_ms: row.at.0 / 1_000,
-        failures: row.count,
+        failures: row.failures,
     }
 }

@@ -1,16 +1,25 @@
 //! Copies every object from one store to another while the server runs, which reads from both meanwhile
 //! (`storage::Moving`). It may be stopped and run again: what is there already is not copied twice.
+//!
+//! An object is removed from the old store only when the new one was seen to hold it: its size compared, made
+//! durable, and then every byte read back and hashed, whoever wrote it. So whatever dies in between, an object
+//! is whole in at least one store, and `storage::Moving` reads the old one first. What a copy leaves half-done
+//! has the wrong size or digest and is begun anew. A lease keeps a second move, and a sweep, from discarding
+//! what this one is writing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::StoredBlob;
 use db::{Db, blob, upload};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use model::{BlobId, Hasher};
-use storage::{BlobStore, key};
+use model::{BlobId, Clock, Hasher};
+use storage::{BlobStore, content, key};
 
-use crate::Result;
+use crate::stores::{self, Stores};
+use crate::upkeep::Upkeep;
+use crate::{Error, Result};
 
 /// Whether the old store keeps what was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,99 +81,161 @@ const BATCH: i64 = 500;
 const ABREAST: usize = 4;
 /// Bytes that are handed to the new store at once.
 const PIECE: usize = 1 << 20;
+/// How long a move waits for a sweep, or for the lease of a move that died.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Copies all blobs from `from` to `to`; `told` hears of the progress after each batch.
+/// Copies all blobs from the store that blobs are moved away from to the current one; `progress` is called
+/// after each batch.
 ///
 /// # Errors
-/// When the database cannot be read; what happens to a single object is in the answer.
+/// [`Error::Mismatch`] where the stores are not the database's, [`Error::UpkeepHeld`] while another move
+/// runs, and when the database fails; what happens to a single object is in the answer.
 pub async fn move_all(
     db: &Db,
-    (from, to): (&Arc<dyn BlobStore>, &Arc<dyn BlobStore>),
+    stores: &Stores,
     old: Old,
-    told: impl Fn(&Moved),
+    clock: &Arc<dyn Clock>,
+    progress: impl Fn(&Moved),
 ) -> Result<Moved> {
-    let mut tx = db.reader().await?;
-    // New ones go to the new store: whoever is not there now adds no blob to the old one.
-    let uploads = upload::open_keys(&mut tx).await?;
-    drop(tx);
-    let mut moved = Moved {
-        uploads: writing_to(from, &uploads).await?,
-        ..Moved::default()
-    };
-    let mut after = BlobId(0);
-    loop {
-        let mut tx = db.reader().await?;
-        let blobs = blob::walk(&mut tx, after, BATCH).await?;
-        drop(tx);
-        let Some(last) = blobs.last() else {
-            return Ok(moved);
+    let upkeep = Upkeep::take(db, clock, PATIENCE).await?;
+    let upkeep = upkeep.ok_or(Error::UpkeepHeld)?;
+    let work = async {
+        let attached = stores::verify(db, stores).await?;
+        let Some(from) = &stores.leaving else {
+            return Ok(Moved::default());
         };
-        after = last.id;
-        let mut copies = stream::iter(&blobs)
-            .map(async |blob| (blob, move_one(db, (from, to), old, blob).await))
-            .buffer_unordered(ABREAST);
-        while let Some((blob, copied)) = copies.next().await {
-            moved.count(blob, copied);
+        let mover = Mover {
+            db,
+            from: &from.store,
+            to: &stores.current.store,
+            old,
+        };
+        let moved = mover.run(progress).await?;
+        if moved.is_complete() {
+            stores::finish_move(db, &attached, clock.now()).await?;
         }
-        drop(copies);
-        told(&moved);
-    }
-}
-
-async fn move_one(
-    db: &Db,
-    (from, to): (&Arc<dyn BlobStore>, &Arc<dyn BlobStore>),
-    old: Old,
-    blob: &StoredBlob,
-) -> Result<Copied> {
-    let copied = if to.size(&blob.key).await? == Some(blob.size) {
-        Copied::Before
-    } else {
-        copy((from, to), blob).await?
+        Ok(moved)
     };
-    if let Copied::Not(_) = copied {
-        return Ok(copied);
-    }
-    let mut tx = db.reader().await?;
-    let live = blob::live(&mut tx, &blob.digest).await?;
-    drop(tx);
-    if live.is_none_or(|live| live.id != blob.id) {
-        // It became garbage meanwhile, and may have been deleted before its copy was there.
-        to.discard(&blob.key).await?;
-    } else if old == Old::Removed && key::is_own(&blob.key) {
-        from.discard(&blob.key).await?;
-    }
-    Ok(copied)
+    upkeep.run(work).await
 }
 
-/// Copies an object and compares what was read with its digest.
-async fn copy(
-    (from, to): (&Arc<dyn BlobStore>, &Arc<dyn BlobStore>),
-    blob: &StoredBlob,
-) -> Result<Copied> {
-    // What an earlier run began.
-    to.discard(&blob.key).await?;
-    let mut chunks = from.read(&blob.key, 0..blob.size).await?;
-    let hasher = Hasher::new(blob.digest.algorithm());
-    let mut writer = to.create(&blob.key, hasher).await?;
-    let (mut piece, mut held) = (Vec::<Bytes>::new(), 0);
-    while let Some(bytes) = chunks.try_next().await? {
-        held += bytes.len();
-        piece.push(bytes);
-        if held >= PIECE {
-            writer.write(std::mem::take(&mut piece)).await?;
-            held = 0;
+struct Mover<'a> {
+    db: &'a Db,
+    from: &'a Arc<dyn BlobStore>,
+    to: &'a Arc<dyn BlobStore>,
+    old: Old,
+}
+
+impl Mover<'_> {
+    async fn run(&self, progress: impl Fn(&Moved)) -> Result<Moved> {
+        let mut tx = self.db.reader().await?;
+        // New ones go to the new store: whoever is not there now adds no blob to the old one.
+        let uploads = upload::open_keys(&mut tx).await?;
+        drop(tx);
+        let mut moved = Moved {
+            uploads: writing_to(self.from, &uploads).await?,
+            ..Moved::default()
+        };
+        let mut after = BlobId(0);
+        loop {
+            let mut tx = self.db.reader().await?;
+            let mut blobs = blob::walk(&mut tx, after, BATCH).await?;
+            let Some(last) = blobs.last().map(|blob| blob.id) else {
+                return Ok(moved);
+            };
+            // What is lost has nothing to move; its next push goes to the new store.
+            let lost = blob::lost_among(&mut tx, after, last).await?;
+            blobs.retain(|blob| !lost.contains(&blob.id));
+            drop(tx);
+            after = last;
+            let mut copies = stream::iter(&blobs)
+                .map(async |blob| (blob, self.move_one(blob).await))
+                .buffer_unordered(ABREAST);
+            while let Some((blob, copied)) = copies.next().await {
+                moved.count(blob, copied);
+            }
+            drop(copies);
+            progress(&moved);
         }
     }
-    let finished = writer.finish(piece).await?;
-    if finished.size == blob.size && finished.digest == blob.digest {
-        return Ok(Copied::Now);
+
+    async fn move_one(&self, blob: &StoredBlob) -> Result<Copied> {
+        if self.from.size(&blob.key).await?.is_none() {
+            return self.only_in_new(blob).await;
+        }
+        let copied = if self.holds(blob).await? {
+            Copied::Before
+        } else {
+            self.copy(blob).await?
+        };
+        if let Copied::Not(_) = copied {
+            return Ok(copied);
+        }
+        if !self.is_live(blob).await? {
+            // It became garbage meanwhile, and may have been deleted before its copy was there.
+            self.to.discard(&blob.key).await?;
+        } else if self.old == Old::Removed && key::is_own(&blob.key) {
+            // What was written is read back before the only other copy goes.
+            if matches!(copied, Copied::Now) && !self.holds(blob).await? {
+                return Ok(Copied::Not("its copy does not have its digest".to_owned()));
+            }
+            self.from.discard(&blob.key).await?;
+        }
+        Ok(copied)
     }
-    to.discard(&blob.key).await?;
-    Ok(Copied::Not(format!(
-        "the old object has {} bytes with digest {}",
-        finished.size, finished.digest
-    )))
+
+    /// What the old store does not have went into the new one, or was removed from the old one before.
+    async fn only_in_new(&self, blob: &StoredBlob) -> Result<Copied> {
+        if self.to.size(&blob.key).await? == Some(blob.size) || !self.is_live(blob).await? {
+            return Ok(Copied::Before);
+        }
+        Ok(Copied::Not("neither store has it whole".to_owned()))
+    }
+
+    /// True if the new store has the blob, whole, with its digest, and durably.
+    async fn holds(&self, blob: &StoredBlob) -> Result<bool> {
+        if self.to.size(&blob.key).await? != Some(blob.size) {
+            return Ok(false);
+        }
+        // In this order: what is hashed is what was made durable.
+        self.to.sync(&blob.key).await?;
+        let algorithm = blob.digest.algorithm();
+        let digest = content::digest(&**self.to, &blob.key, blob.size, algorithm);
+        Ok(digest.await? == blob.digest)
+    }
+
+    /// Copies an object and compares what was read with its digest.
+    async fn copy(&self, blob: &StoredBlob) -> Result<Copied> {
+        // What an earlier run began.
+        self.to.discard(&blob.key).await?;
+        let mut chunks = self.from.read(&blob.key, 0..blob.size).await?;
+        let hasher = Hasher::new(blob.digest.algorithm());
+        let mut writer = self.to.create(&blob.key, hasher).await?;
+        let (mut piece, mut held) = (Vec::<Bytes>::new(), 0);
+        while let Some(bytes) = chunks.try_next().await? {
+            held += bytes.len();
+            piece.push(bytes);
+            if held >= PIECE {
+                writer.write(std::mem::take(&mut piece)).await?;
+                held = 0;
+            }
+        }
+        let finished = writer.finish(piece).await?;
+        if finished.size == blob.size && finished.digest == blob.digest {
+            return Ok(Copied::Now);
+        }
+        self.to.discard(&blob.key).await?;
+        Ok(Copied::Not(format!(
+            "the old object has {} bytes with digest {}",
+            finished.size, finished.digest
+        )))
+    }
+
+    async fn is_live(&self, blob: &StoredBlob) -> Result<bool> {
+        let mut tx = self.db.reader().await?;
+        let live = blob::live(&mut tx, &blob.digest).await?;
+        Ok(live.is_some_and(|live| live.id == blob.id))
+    }
 }
 
 /// How many of these uploads have bytes in a store.
@@ -179,3 +250,6 @@ async fn writing_to(store: &Arc<dyn BlobStore>, uploads: &[String]) -> Result<u6
     }
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_millis(200);
 
 impl Jobs {
-    /// Ends uploads whose time is over, deletes untagged manifests that are due, and collects garbage, whether
-    /// the collection is paused or not. False where another process is collecting.
+    /// Ends uploads whose time is over, removes what deleted repositories held, deletes untagged manifests that
+    /// are due, and collects garbage, whether the collection is paused or not. False where another process is
+    /// collecting.
     ///
     /// # Errors
     /// When the database or the store fails; the rest is collected the next time.
@@ -30,6 +31,8 @@ impl Jobs {
             }
         }
         self.expire_uploads().await?;
+        // Whether or not another process is at it as well.
+        self.registry.purge_repositories().await?;
         self.delete_untagged_now().await?;
         self.collect_unbounded().await?;
         Ok(true)

@@ -21,9 +21,14 @@ impl Timestamp {
         self.seconds().div_euclid(3_600)
     }
 
-    /// This time and a span later.
+    /// This time and a span later; the end of time where that lies beyond.
     pub const fn plus(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(span.as_micros() as i64))
+        Self(self.0.saturating_add(micros(span)))
+    }
+
+    /// This time and a span earlier; the beginning of time where that lies before.
+    pub const fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(span)))
     }
 
     /// The span since an earlier time, zero where it lies later.
@@ -35,6 +40,16 @@ impl Timestamp {
     pub fn date_time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+}
+
+/// Microseconds of a span, the longest where it is longer.
+const fn micros(span: Duration) -> i64 {
+    let micros = span.as_micros();
+    if micros > i64::MAX as u128 {
+        i64::MAX
+    } else {
+        micros as i64
     }
 }
 
@@ -110,5 +125,13 @@ mod tests {
             Timestamp(1_767_323_045_678_901).to_string(),
             "2026-01-02T03:04:05.678Z"
         );
+    }
+
+    #[test]
+    fn a_span_longer_than_time_itself_ends_at_its_end() {
+        let now = Timestamp(1_767_323_045_678_901);
+        let longest = Duration::from_secs(u64::MAX);
+        assert!(now.plus(longest) > now && now.minus(longest) < now);
+        assert_eq!(now.minus(Duration::from_micros(1)).0 + 1, now.0);
     }
 }

@@ -8,8 +8,8 @@ pub mod table;
 
 pub use caller::{Bindings, Caller, Grant, Grants, Presented};
 pub use permit::{
-    CatalogPermit, DeletePermit, ProjectFacts, ProjectPermit, PullPermit, PushPermit, Refusal,
-    SystemPermit,
+    AccountPermit, CatalogPermit, CreateProjectPermit, DeletePermit, ProjectCreation, ProjectFacts,
+    ProjectPermit, PullPermit, PushPermit, Refusal, SignedIn, SystemPermit,
 };
 pub use role::Role;
 pub use table::{Action, Resource};

@@ -96,13 +96,85 @@ impl ProjectPermit {
     }
 }
 
-/// The caller may change what belongs to no project: a sysadmin, or the account itself.
+/// The caller is signed in, and no more than that.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    account: AccountId,
+    caller: Caller,
+}
+
+impl SignedIn {
+    /// The caller's own account.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// Who holds the permit.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// The caller may look at and change one account: its own, or as a sysadmin any.
+#[derive(Clone, Debug)]
+pub struct AccountPermit {
+    account: AccountId,
+    caller: Caller,
+}
+
+impl AccountPermit {
+    /// The account that the permit is for.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// Whether it is the caller's own account.
+    pub fn is_own(&self) -> bool {
+        self.caller.account() == Some(self.account)
+    }
+
+    /// Who holds the permit.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// The caller may administer the system.
 #[derive(Clone, Debug)]
 pub struct SystemPermit {
     caller: Caller,
 }
 
 impl SystemPermit {
+    /// Who holds the permit.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Who may create projects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProjectCreation {
+    /// Every account.
+    #[default]
+    Everyone,
+    /// System administrators.
+    Admins,
+}
+
+/// The caller may create projects, and owns those it creates.
+#[derive(Clone, Debug)]
+pub struct CreateProjectPermit {
+    owner: AccountId,
+    caller: Caller,
+}
+
+impl CreateProjectPermit {
+    /// The account that will own the project.
+    pub fn owner(&self) -> AccountId {
+        self.owner
+    }
+
     /// Who holds the permit.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -237,30 +309,48 @@ pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
     Err(refusal(caller))
 }
 
-/// May the caller do what every signed-in account may do, such as to make a project?
+/// May the caller do what every signed-in account may do, such as to search for users?
 ///
 /// # Errors
 /// Refused for whoever is not signed in.
-pub fn permit_signed_in(caller: &Caller) -> Result<SystemPermit, Refusal> {
-    caller
-        .account()
-        .map(|_| SystemPermit {
-            caller: caller.clone(),
-        })
-        .ok_or(Refusal::NotSignedIn)
+pub fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Refusal> {
+    let account = caller.account().ok_or(Refusal::NotSignedIn)?;
+    Ok(SignedIn {
+        account,
+        caller: caller.clone(),
+    })
 }
 
 /// May the caller look at or change an account: its own, or as a sysadmin any?
 ///
 /// # Errors
 /// Refused for everyone else.
-pub fn permit_account(caller: &Caller, account: AccountId) -> Result<SystemPermit, Refusal> {
+pub fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPermit, Refusal> {
     if caller.account() == Some(account) || caller.bindings.sysadmin {
-        return Ok(SystemPermit {
+        return Ok(AccountPermit {
+            account,
             caller: caller.clone(),
         });
     }
     Err(refusal(caller))
+}
+
+/// May the caller create projects, given who may?
+///
+/// # Errors
+/// Refused for whoever is not signed in, and for ordinary accounts where only sysadmins may.
+pub fn permit_create_project(
+    caller: &Caller,
+    creation: ProjectCreation,
+) -> Result<CreateProjectPermit, Refusal> {
+    let owner = caller.account().ok_or(Refusal::NotSignedIn)?;
+    if creation == ProjectCreation::Admins && !caller.bindings.sysadmin {
+        return Err(Refusal::NotPermitted);
+    }
+    Ok(CreateProjectPermit {
+        owner,
+        caller: caller.clone(),
+    })
 }
 
 /// What may the caller see in the catalog?
@@ -346,6 +436,18 @@ mod tests {
         }
     }
 
+    fn sysadmin() -> Caller {
+        let member = member(Role::Guest);
+        let bindings = Bindings {
+            sysadmin: true,
+            ..(*member.bindings).clone()
+        };
+        Caller {
+            bindings: Arc::new(bindings),
+            ..member
+        }
+    }
+
     fn project(public: bool) -> ProjectFacts {
         ProjectFacts {
             id: ProjectId(1),
@@ -398,6 +500,39 @@ mod tests {
         assert_eq!(
             permit_delete(&caller, &repository, Some(&project(false))).unwrap_err(),
             Refusal::TokenTooNarrow
+        );
+    }
+
+    #[test]
+    fn an_account_permit_is_for_that_account_alone() {
+        let caller = member(Role::Guest);
+        let own = permit_account(&caller, AccountId(7)).unwrap();
+        assert_eq!((own.account(), own.is_own()), (AccountId(7), true));
+        assert_eq!(
+            permit_account(&caller, AccountId(8)).unwrap_err(),
+            Refusal::NotPermitted
+        );
+        let other = permit_account(&sysadmin(), AccountId(8)).unwrap();
+        assert_eq!((other.account(), other.is_own()), (AccountId(8), false));
+    }
+
+    #[test]
+    fn projects_are_created_by_whoever_the_setting_names() {
+        use ProjectCreation::{Admins, Everyone};
+        let anonymous = Caller::anonymous(HOME);
+        for creation in [Everyone, Admins] {
+            assert_eq!(
+                permit_create_project(&anonymous, creation).unwrap_err(),
+                Refusal::NotSignedIn
+            );
+            let permit = permit_create_project(&sysadmin(), creation).unwrap();
+            assert_eq!(permit.owner(), AccountId(7));
+        }
+        let caller = member(Role::ProjectAdmin);
+        assert!(permit_create_project(&caller, Everyone).is_ok());
+        assert_eq!(
+            permit_create_project(&caller, Admins).unwrap_err(),
+            Refusal::NotPermitted
         );
     }
 

@@ -13,10 +13,9 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use model::{Digest, RepositoryName};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use storage::Chunks;
-use tokio::sync::OwnedSemaphorePermit;
+use storage::budget::Reservation;
 use tracing::instrument;
 
-use crate::body::DOWNLOAD_MEMORY;
 use crate::{Error, Registry, Result};
 
 /// Blobs up to this size are kept in memory once they were pulled.
@@ -39,13 +38,13 @@ pub enum Piece {
     Part(Range<u64>),
 }
 
-/// A stream from the store, with its place in the memory for bodies.
+/// A stream from the store, with its place in the memory for bodies, which each of its chunks keeps.
 pub struct Download {
     chunks: Pin<Box<dyn Stream<Item = storage::Result<Bytes>> + Send>>,
     /// What it reads, for errors.
     blob: Digest,
     repository: RepositoryName,
-    _memory: OwnedSemaphorePermit,
+    memory: Arc<Reservation>,
 }
 
 impl Stream for Download {
@@ -53,8 +52,9 @@ impl Stream for Download {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = ready!(self.chunks.as_mut().poll_next(cx));
-        Poll::Ready(next.map(|bytes| {
-            bytes.map_err(|error| Error::of_blob(self.blob, self.repository.clone(), error))
+        Poll::Ready(next.map(|bytes| match bytes {
+            Ok(bytes) => Ok(self.memory.attach(bytes)),
+            Err(error) => Err(Error::of_blob(self.blob, self.repository.clone(), error)),
         }))
     }
 }
@@ -110,7 +110,7 @@ impl Registry {
         drop(tx);
         let (name, stored) = (name.clone(), linked.blob.clone());
         let lease = self.clock.now().plus(self.limits.grace);
-        let renewed = self.db.write(move |tx| {
+        let renewed = self.db.write_in(permit.project(), move |tx| {
             Box::pin(async move {
                 match repository::id(tx, &name).await? {
                     Some(id) => blob::renew(tx, (id, &name), &stored, lease).await,
@@ -140,7 +140,8 @@ impl Registry {
             let bytes = self.small_blob(permit, blob).await?;
             return Ok(Content::Bytes(slice(&bytes, &range)));
         }
-        let memory = self.body_memory(DOWNLOAD_MEMORY).await?;
+        let length = range.end - range.start;
+        let memory = self.memory.for_download(permit.caller(), length).await?;
         let chunks = self.open_blob(permit, blob, range).await?;
         Ok(self.download(permit, blob, chunks, memory))
     }
@@ -165,7 +166,7 @@ impl Registry {
             });
             return Ok(Content::Bytes(pieces.collect::<Vec<_>>().concat().into()));
         }
-        let memory = self.body_memory(DOWNLOAD_MEMORY).await?;
+        let memory = self.memory.for_download(permit.caller(), blob.size).await?;
         let mut first = match pieces.iter().find_map(Piece::part) {
             Some(range) => Some(self.open_blob(permit, blob, range).await?),
             None => None,
@@ -200,13 +201,13 @@ impl Registry {
         permit: &PullPermit,
         blob: &StoredBlob,
         chunks: impl Stream<Item = storage::Result<Bytes>> + Send + 'static,
-        memory: OwnedSemaphorePermit,
+        memory: Reservation,
     ) -> Content {
         Content::Stream(Download {
             chunks: Box::pin(chunks),
             blob: blob.digest,
             repository: permit.repository().clone(),
-            _memory: memory,
+            memory: Arc::new(memory),
         })
     }
 
@@ -228,9 +229,9 @@ impl Registry {
         Ok(url)
     }
 
-    /// A small blob, whole. What an id names never changes, so that it is kept without limit of time.
+    /// A small blob, whole: its bytes are compared with its digest once, and then kept without limit of time.
     async fn small_blob(&self, permit: &PullPermit, blob: &StoredBlob) -> Result<Bytes> {
-        if let Some(bytes) = self.small_blobs.get(&blob.id) {
+        if let Some(bytes) = self.small_blobs.get(&blob.digest) {
             return Ok(bytes);
         }
         let chunks = self.open_blob(permit, blob, 0..blob.size).await?;
@@ -238,7 +239,10 @@ impl Registry {
         let chunks = chunks
             .map_err(|error| Error::of_blob(blob.digest, permit.repository().clone(), error))?;
         let bytes = Bytes::from(chunks.concat());
-        self.small_blobs.insert(blob.id, bytes.clone());
+        if Digest::of(blob.digest.algorithm(), &bytes) != blob.digest {
+            return Err(Error::BlobDamaged(blob.digest));
+        }
+        self.small_blobs.insert(blob.digest, bytes.clone());
         Ok(bytes)
     }
 
@@ -282,16 +286,21 @@ impl Registry {
         linked.await
     }
 
-    /// Repositories that link a blob: where a mount without a source may find one.
+    /// Repositories of the same project that link a blob: where a mount without a source may find one. How long that
+    /// takes does not depend on other projects, which may be hidden from the caller.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn repositories_with(&self, digest: &Digest) -> Result<Vec<RepositoryName>> {
+    pub async fn siblings_with(
+        &self,
+        permit: &PushPermit,
+        digest: &Digest,
+    ) -> Result<Vec<RepositoryName>> {
         let mut tx = self.db.reader().await?;
-        Ok(blob::linking(&mut tx, digest, 32).await?)
+        Ok(blob::linking(&mut tx, permit.project(), digest, 32).await?)
     }
 
-    /// Takes a blob out of a repository.
+    /// Takes a blob out of a repository. One that is lost may go even though a manifest names it.
     ///
     /// # Errors
     /// [`Error::BlobUnknown`] where the repository has none, [`Error::BlobInUse`] where a manifest of
@@ -299,7 +308,8 @@ impl Registry {
     #[instrument(name = "registry.blob.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_blob(&self, permit: &DeletePermit, digest: &Digest) -> Result<()> {
         let (name, digest) = (permit.repository().clone(), *digest);
-        let (project, now) = (permit.project(), self.clock.now());
+        let project = permit.project();
+        let due = self.clock.now().plus(self.limits.hold);
         let entry = self.audit_entry(
             permit.caller(),
             project,
@@ -313,7 +323,9 @@ impl Registry {
                 let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
                 // Held first: a manifest that names it cannot come meanwhile.
                 let stored = blob::hold_alone(tx, &digest).await?.ok_or_else(unknown)?;
-                if let Some(manifest) = blob::named_by(tx, id, &digest).await? {
+                if blob::lost_since(tx, stored.id).await?.is_some() {
+                    blob::release_references(tx, id, stored.id).await?;
+                } else if let Some(manifest) = blob::named_by(tx, id, &digest).await? {
                     return Err(Error::BlobInUse {
                         blob: digest,
                         manifest,
@@ -325,7 +337,7 @@ impl Registry {
                     name: &name,
                     taking,
                 };
-                if !blob::unlink(tx, at, &stored, now).await? {
+                if !blob::unlink(tx, at, &stored, due).await? {
                     return Err(unknown());
                 }
                 Ok(audit::append(tx, &entry).await?)

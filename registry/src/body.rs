@@ -1,14 +1,10 @@
-//! Bodies of requests, and the memory that they may take.
+//! Bodies of requests as they come in.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::OwnedSemaphorePermit;
-
-use crate::{BUDGET_UNIT, Error, Registry, Result};
 
 /// The bytes of a request's body as they come from the socket.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
@@ -19,9 +15,22 @@ pub enum BodyError {
     /// The connection was cut.
     #[error("the connection was cut")]
     Cut,
-    /// The client stopped sending.
-    #[error("nothing came for {0:?}")]
-    Idle(Duration),
+    /// The client sends too slowly, or has stopped.
+    #[error(
+        "less than {rate} bytes per second came, and the {patience:?} that a client may fall behind are over"
+    )]
+    TooSlow {
+        /// Bytes per second that have to come.
+        rate: u64,
+        /// How long a client may send nothing.
+        patience: Duration,
+    },
+    /// A short body took too long as a whole.
+    #[error("it had to be here within {0:?}")]
+    Late(Duration),
+    /// There was no memory for it.
+    #[error("too many bodies are on their way: try again")]
+    Busy,
     /// More came than is allowed.
     #[error("more than {0} bytes came")]
     TooLarge(u64),
@@ -29,14 +38,6 @@ pub enum BodyError {
 
 /// Bytes that are handed to the store at a time.
 pub(crate) const BATCH: usize = 256 << 10;
-/// What an upload holds at most: the batches that the store has taken, and one that is collected.
-pub(crate) const UPLOAD_MEMORY: usize = (storage::AHEAD + 1) * BATCH;
-/// What a download that nobody reads holds, on its way from the store and encrypted. Measured: 0.15 MiB from
-/// files, 0.2 MiB from S3.
-pub(crate) const DOWNLOAD_MEMORY: usize = 256 << 10;
-/// How long a body waits for memory.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Collects frames into batches.
 pub(crate) struct Batches {
     body: Body,
@@ -70,20 +71,5 @@ impl Batches {
             }
         }
         (batch, None)
-    }
-}
-
-impl Registry {
-    /// A place of this many bytes in the process-wide memory for bodies, given back when it is dropped.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] where none is free within half a minute.
-    pub(crate) async fn body_memory(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
-        let waiting = Arc::clone(&self.budget).acquire_many_owned(units);
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Error::Busy),
-        }
     }
 }

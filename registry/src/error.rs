@@ -22,6 +22,9 @@ pub enum Error {
     /// No such blob in the repository.
     #[error("blob unknown to registry")]
     BlobUnknown(Digest),
+    /// The stored bytes of a blob do not have its digest.
+    #[error("the stored bytes of blob {0} are damaged: push it again")]
+    BlobDamaged(Digest),
     /// No such upload session, or it is over.
     #[error("blob upload unknown to registry")]
     UploadUnknown,
@@ -120,12 +123,25 @@ pub enum Error {
     /// Work off the async threads did not end: it panicked, or the process ends.
     #[error("interrupted: cannot {0}")]
     Interrupted(&'static str, #[source] tokio::task::JoinError),
+    /// The project was deleted while the request ran.
+    #[error("the project does not exist any more")]
+    ProjectGone,
     /// The metadata cannot be read or written.
     #[error("the metadata cannot be reached")]
-    Database(#[from] db::Error),
+    Database(#[source] db::Error),
     /// The bytes cannot be read or written.
     #[error("the blob store cannot be used")]
     Storage(#[from] storage::Error),
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
+        match error {
+            db::Error::ProjectGone => Self::ProjectGone,
+            db::Error::UploadGone => Self::UploadUnknown,
+            error => Self::Database(error),
+        }
+    }
 }
 
 impl Error {

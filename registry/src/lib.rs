@@ -6,8 +6,10 @@ mod body;
 pub mod catalog;
 mod error;
 pub mod manifest;
+pub mod memory;
 pub mod pull_log;
 pub mod referrers;
+pub mod repository;
 pub mod tag;
 mod untagged;
 pub mod upload;
@@ -21,17 +23,18 @@ use db::audit::NewEntry;
 use db::quota::{self, Taking};
 use db::{Db, Tx};
 use futures_util::future::BoxFuture;
-use model::{BlobId, Clock, ProjectId};
+use model::{Clock, Digest, ProjectId};
 use moka::sync::Cache;
 use policy::Caller;
 use storage::BlobStore;
 use storage::key::Process;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Body, BodyError};
 pub use error::{Error, Result};
+use memory::BodyMemory;
 use pull_log::PullLog;
+use upload::Unnamed;
 
 /// Numbers that an operator may change.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Limits {
     pub upload_expiry: Duration,
     /// How long a blob that nothing refers to is kept.
     pub grace: Duration,
+    /// How long the object of a blob that is gone is kept.
+    pub hold: Duration,
     /// Memory for the bodies of all requests together, in bytes.
     pub body_memory: usize,
     /// Whether every pull is written before its bytes flow, or pulls are gathered by the second.
@@ -52,8 +57,6 @@ pub const LARGEST_MANIFEST: usize = 4 << 20;
 const SMALL_BLOBS: u64 = 12 << 20;
 /// How often a transaction is run that meets others.
 const ATTEMPTS: u32 = 4;
-/// The unit of the body budget, in bytes.
-const BUDGET_UNIT: usize = 64 << 10;
 
 /// The registry.
 pub struct Registry {
@@ -63,10 +66,13 @@ pub struct Registry {
     master: Arc<MasterKey>,
     pulls: PullLog,
     limits: Limits,
-    budget: Arc<Semaphore>,
-    small_blobs: Cache<BlobId, Bytes>,
+    memory: BodyMemory,
+    /// By digest: what it names never changes, whichever row and object it has.
+    small_blobs: Cache<Digest, Bytes>,
     process: Process,
     turns: upload::Turns,
+    /// Objects that this process writes and no row names yet.
+    unnamed: Unnamed,
     /// Requests that go on to their end whether or not someone waits.
     tasks: TaskTracker,
 }
@@ -81,17 +87,18 @@ impl Registry {
         limits: Limits,
     ) -> Self {
         let weigh =
-            |_: &BlobId, bytes: &Bytes| u32::try_from(bytes.len() + 128).unwrap_or(u32::MAX);
+            |_: &Digest, bytes: &Bytes| u32::try_from(bytes.len() + 128).unwrap_or(u32::MAX);
         Self {
             db,
             store,
             clock,
             master,
             pulls: PullLog::default(),
-            budget: Arc::new(Semaphore::new(limits.body_memory / BUDGET_UNIT)),
+            memory: BodyMemory::new(limits.body_memory),
             limits,
             process: Process(auth::random()),
             turns: upload::Turns::default(),
+            unnamed: Unnamed::default(),
             tasks: TaskTracker::new(),
             small_blobs: Cache::builder()
                 .max_capacity(SMALL_BLOBS)
@@ -126,13 +133,18 @@ impl Registry {
         &self.pulls
     }
 
-    /// Bytes of the body budget that are free.
-    pub fn free_body_memory(&self) -> usize {
-        self.budget.available_permits() * BUDGET_UNIT
+    /// The memory that bodies share.
+    pub fn memory(&self) -> &BodyMemory {
+        &self.memory
     }
 
-    /// Runs a transaction that takes room of a project or gives it back: beside others while there is enough, alone where
-    /// there is not; and again where it met others in a circle.
+    /// True while this process writes an object that no row names yet.
+    pub fn is_writing(&self, key: &str) -> bool {
+        self.unnamed.has(key)
+    }
+
+    /// Runs a transaction in a project that takes room of it or gives it back: beside others while there is
+    /// enough, alone where there is not. Run again on deadlock.
     async fn charging<T, F>(&self, project: ProjectId, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -146,7 +158,7 @@ impl Registry {
         let mut attempts = ATTEMPTS;
         loop {
             let work = work.clone();
-            let done = self.db.write(move |tx| {
+            let done = self.db.write_in(project, move |tx| {
                 Box::pin(async move {
                     if taking == Taking::Alone {
                         quota::hold(tx, project).await?;

@@ -9,7 +9,7 @@ use db::blob::Place;
 use db::manifest::{Found, StoredManifest};
 use db::{audit, manifest, repository, tag};
 use model::manifest::Field;
-use model::{Algorithm, Digest, Manifest, ManifestId, Reference, RepositoryId, Tag, Timestamp};
+use model::{Algorithm, Digest, Manifest, Reference, RepositoryId, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
@@ -141,9 +141,7 @@ impl Registry {
                     tag::set(tx, (id, &name), tag, row, now).await?;
                 }
                 repository::publish(tx, id, now).await?;
-                for entry in &*entries {
-                    audit::append(tx, entry).await?;
-                }
+                audit::append_all(tx, &entries).await?;
                 Ok::<_, Error>(())
             })
         });
@@ -162,52 +160,79 @@ impl Registry {
         permit: &DeletePermit,
         reference: &Reference,
     ) -> Result<()> {
-        let name = permit.repository().clone();
-        let (kind, text) = match reference {
-            Reference::Tag(tag) => ("tag", format!("{name}:{tag}")),
-            Reference::Digest(digest) => ("artifact", format!("{name}@{digest}")),
-        };
-        let project = permit.project();
-        let entry = self.audit_entry(permit.caller(), project, ("delete", kind), text);
-        let reference = reference.clone();
-        let lease = self.clock.now().plus(self.limits.grace);
-        let deleted = self.charging(project, move |taking, tx| {
-            let (name, reference, entry) = (name.clone(), reference.clone(), entry.clone());
+        match reference {
+            Reference::Tag(tag) => self.delete_tag(permit, tag).await,
+            // In one transaction, unless it has very many tags and referrers.
+            Reference::Digest(digest) => {
+                while !self.delete_some(permit, digest).await? {}
+                Ok(())
+            }
+        }
+    }
+
+    async fn delete_tag(&self, permit: &DeletePermit, tag: &Tag) -> Result<()> {
+        let (project, name, tag) = (permit.project(), permit.repository().clone(), tag.clone());
+        let entry = self.audit_entry(
+            permit.caller(),
+            project,
+            ("delete", "tag"),
+            format!("{name}:{tag}"),
+        );
+        let deleted = self.db.write_in(project, move |tx| {
             Box::pin(async move {
-                let unknown = || Error::manifest_unknown(&name, &reference);
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
-                match &reference {
-                    Reference::Tag(tag) => {
-                        tag::delete(tx, (id, &name), tag)
-                            .await?
-                            .ok_or_else(unknown)?;
-                    }
-                    Reference::Digest(digest) => {
-                        // Held first: an index that lists it cannot come meanwhile.
-                        let row = manifest::hold(tx, id, digest).await?;
-                        let row = row.ok_or_else(unknown)?;
-                        if let Some(parent) = manifest::parent(tx, row).await? {
-                            return Err(Error::ManifestInUse {
-                                child: *digest,
-                                parent,
-                            });
-                        }
-                        let at = Place {
-                            project,
-                            repository: id,
-                            name: &name,
-                            taking,
-                        };
-                        delete_with_referrers(tx, at, (row, *digest), lease).await?;
-                    }
-                }
+                let gone = tag::delete(tx, (id, &name), &tag).await?;
+                gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
                 Ok(audit::append(tx, &entry).await?)
             })
         });
         deleted.await
     }
+
+    /// Deletes a manifest, or a part of what hangs on it; whether all is gone.
+    async fn delete_some(&self, permit: &DeletePermit, digest: &Digest) -> Result<bool> {
+        let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
+        let lease = self.clock.now().plus(self.limits.grace);
+        let entry = self.audit_entry(
+            permit.caller(),
+            project,
+            ("delete", "artifact"),
+            format!("{name}@{digest}"),
+        );
+        let deleted = self.charging(project, move |taking, tx| {
+            let (name, entry) = (name.clone(), entry.clone());
+            Box::pin(async move {
+                let id = repository::published(tx, &name).await?;
+                let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
+                let manifest = manifest::hold(tx, id, &digest)
+                    .await?
+                    .ok_or_else(|| Error::manifest_unknown(&name, &Reference::Digest(digest)))?;
+                if let Some(parent) = manifest::parent(tx, manifest.id).await? {
+                    return Err(Error::ManifestInUse {
+                        child: digest,
+                        parent,
+                    });
+                }
+                let at = Place {
+                    project,
+                    repository: id,
+                    name: &name,
+                    taking,
+                };
+                let gone = manifest::delete(tx, at, manifest, lease, ROWS_AT_ONCE).await?;
+                if gone {
+                    audit::append(tx, &entry).await?;
+                }
+                Ok(gone)
+            })
+        });
+        deleted.await
+    }
 }
+
+/// Tags and manifests that one transaction deletes at most: other writers on SQLite wait for all of them.
+pub(crate) const ROWS_AT_ONCE: i64 = 100;
 
 /// Parses and hashes what was pushed, and compares it with the digest that the path may name.
 async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {
@@ -307,19 +332,4 @@ async fn refuse_wrong_sizes(
         return Ok(());
     }
     Err(Error::WrongSizes(wrong))
-}
-
-/// Deletes a manifest, its untagged referrers, and theirs.
-pub(crate) async fn delete_with_referrers(
-    tx: &mut db::Tx,
-    at: Place<'_>,
-    manifest: (ManifestId, Digest),
-    lease: Timestamp,
-) -> Result<()> {
-    let mut going = vec![manifest];
-    while let Some((row, digest)) = going.pop() {
-        manifest::delete(tx, at, (row, &digest), lease).await?;
-        going.extend(manifest::untagged_referrers(tx, at.repository, &digest).await?);
-    }
-    Ok(())
 }

@@ -1,27 +1,26 @@
 //! Pulls that happened within the last second: counted in memory, written in batches, so that a pull
 //! writes nothing itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use db::audit::{self, NewEntry};
-use db::lease::Patience;
-use db::{Db, Tx, lease, manifest, repository, tag};
-use model::{AccountId, Clock, Digest, ProjectId, Reference, RepositoryName, Tag, Timestamp};
+use db::Db;
+use db::audit::NewEntry;
+use db::stat::{self, Pulls};
+use model::{AccountId, Clock, Digest, ProjectId, Reference, RepositoryName, Timestamp};
 use parking_lot::Mutex;
 use policy::{Caller, PullPermit};
 
-use crate::{Error, Registry, Result};
+use crate::{ATTEMPTS, Error, Registry, Result};
 
 /// Different pulls that may wait, per shard.
 const CAPACITY: usize = 8_192;
 /// Shards, so that no lock is shared by all pulls.
 const SHARDS: usize = 16;
 /// Pulls that one transaction writes.
-const BATCH: usize = 200;
+const BATCH: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pull {
@@ -46,7 +45,22 @@ impl Pull {
         }
     }
 
-    fn entry(&self, clock: &dyn Clock, times: i64) -> NewEntry {
+    /// What the counters are told; blobs are not counted.
+    fn counted(&self, times: i64) -> Option<Pulls> {
+        let (reference, digest) = self.manifest.as_ref()?;
+        let tag = match reference {
+            Reference::Tag(tag) => Some(tag.clone()),
+            Reference::Digest(_) => None,
+        };
+        Some(Pulls {
+            repository: self.repository.clone(),
+            digest: *digest,
+            tag,
+            times,
+        })
+    }
+
+    fn entry(&self, now: Timestamp, times: i64) -> NewEntry {
         let repository = &self.repository;
         let (resource_type, resource) = match &self.manifest {
             None => ("blob", repository.to_string()),
@@ -55,7 +69,7 @@ impl Pull {
         };
         let anonymous = self.account.is_none();
         NewEntry {
-            at: clock.now(),
+            at: now,
             account: self.account,
             account_name: if anonymous {
                 "anonymous".to_owned()
@@ -74,10 +88,29 @@ impl Pull {
     }
 }
 
+/// Pulls that are written together, under one id: where the answer to the commit is lost they are written
+/// again, and count once.
+#[derive(Clone)]
+struct Batch {
+    id: Arc<str>,
+    pulls: Arc<[(Pull, i64)]>,
+}
+
+impl Batch {
+    fn new(pulls: impl Into<Arc<[(Pull, i64)]>>) -> Self {
+        Self {
+            id: hex::encode(auth::random::<16>()).into(),
+            pulls: pulls.into(),
+        }
+    }
+}
+
 /// Pulls that wait.
 pub struct PullLog {
     shards: [Mutex<HashMap<Pull, i64>>; SHARDS],
     hasher: RandomState,
+    /// Batches that are being written, or could not be; held by whoever writes.
+    batches: tokio::sync::Mutex<VecDeque<Batch>>,
 }
 
 impl Default for PullLog {
@@ -85,6 +118,7 @@ impl Default for PullLog {
         Self {
             shards: Default::default(),
             hasher: RandomState::new(),
+            batches: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -129,26 +163,22 @@ impl Registry {
 
     async fn record(&self, pull: Pull) -> Result<()> {
         if self.limits.each_pull {
-            let pulls = Arc::from([(pull, 1)]);
-            return Box::pin(write(&self.db, &self.clock, pulls, None))
-                .await
-                .map(|_| ());
+            let batch = Batch::new([(pull, 1)]);
+            return Box::pin(self.write_pulls(batch)).await;
         }
         self.pulls.count(pull, 1)
     }
 
-    /// Writes pulls while no other process does: they count on the same rows.
-    async fn write_in_turn(&self, pulls: &[(Pull, i64)]) -> Result<()> {
-        let pulls: Arc<[_]> = pulls.into();
-        for _ in 0..TRIES {
-            let turn = Some(Patience::None);
-            if write(&self.db, &self.clock, pulls.clone(), turn).await? {
-                return Ok(());
+    /// Writes a batch; run again on deadlock.
+    async fn write_pulls(&self, batch: Batch) -> Result<()> {
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match write(&self.db, &self.clock, batch.clone()).await {
+                Err(Error::Database(error)) if attempts > 0 && error.is_collision() => {}
+                done => return done,
             }
-            tokio::time::sleep(PAUSE).await;
         }
-        let turn = Some(Patience::Endless);
-        write(&self.db, &self.clock, pulls, turn).await.map(|_| ())
     }
 
     /// Writes the pulls that wait; what cannot be written goes on waiting.
@@ -156,86 +186,37 @@ impl Registry {
     /// # Errors
     /// When the database cannot be written.
     pub async fn flush_pulls(&self) -> Result<()> {
-        let mut pulls = self.pulls.take();
-        while !pulls.is_empty() {
-            let batch: Vec<_> = pulls.drain(..pulls.len().min(BATCH)).collect();
-            if let Err(error) = self.write_in_turn(&batch).await {
-                for (pull, times) in batch.into_iter().chain(pulls) {
-                    // There was room for it a moment ago.
-                    let _ = self.pulls.count(pull, times);
-                }
-                return Err(error);
-            }
+        let mut batches = self.pulls.batches.lock().await;
+        // Those of before first, so that what waits stays bounded while the database is down.
+        self.write_batches(&mut batches).await?;
+        batches.extend(self.pulls.take().chunks(BATCH).map(Batch::new));
+        self.write_batches(&mut batches).await
+    }
+
+    async fn write_batches(&self, batches: &mut VecDeque<Batch>) -> Result<()> {
+        while let Some(batch) = batches.front() {
+            self.write_pulls(batch.clone()).await?;
+            batches.pop_front();
         }
         Ok(())
     }
 }
 
-/// Tries at a turn before it is waited for, and the time between them.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(25);
-
-/// What pulls add up to. Rows are changed in the order in which deletes and pushes hold them, so that
-/// replicas never wait for each other in a circle: tags, manifests, repositories, each sorted.
-#[derive(Default)]
-struct Sums {
-    tags: BTreeSet<(RepositoryName, Tag)>,
-    manifests: BTreeMap<(RepositoryName, Digest), i64>,
-    repositories: BTreeMap<RepositoryName, i64>,
-}
-
-impl Sums {
-    fn of(pulls: &[(Pull, i64)]) -> Self {
-        let mut sums = Self::default();
-        for (pull, times) in pulls {
-            let Some((reference, digest)) = &pull.manifest else {
-                continue;
-            };
-            let name = &pull.repository;
-            if let Reference::Tag(tag) = reference {
-                sums.tags.insert((name.clone(), tag.clone()));
-            }
-            *sums.manifests.entry((name.clone(), *digest)).or_default() += times;
-            *sums.repositories.entry(name.clone()).or_default() += times;
-        }
-        sums
-    }
-
-    async fn store(&self, tx: &mut Tx, now: Timestamp) -> db::Result<()> {
-        for (name, tag) in &self.tags {
-            tag::note_pull(tx, name, tag, now).await?;
-        }
-        for ((name, digest), times) in &self.manifests {
-            manifest::note_pulls(tx, name, digest, *times, now).await?;
-        }
-        for (name, times) in &self.repositories {
-            repository::count_pulls(tx, name, *times).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Writes pulls, in a turn where one is to be had. Whether it did.
-async fn write(
-    db: &Db,
-    clock: &Arc<dyn Clock>,
-    pulls: Arc<[(Pull, i64)]>,
-    turn: Option<Patience>,
-) -> Result<bool> {
+async fn write(db: &Db, clock: &Arc<dyn Clock>, batch: Batch) -> Result<()> {
     let clock = clock.clone();
     let written = db.write(move |tx| {
         Box::pin(async move {
-            if let Some(patience) = turn
-                && !lease::turn(tx, patience).await?
-            {
-                return Ok(false);
-            }
-            for (pull, times) in &*pulls {
-                audit::append(tx, &pull.entry(&*clock, *times)).await?;
-            }
-            Sums::of(&pulls).store(tx, clock.now()).await?;
-            Ok::<_, Error>(true)
+            let (now, pulls) = (clock.now(), &*batch.pulls);
+            let entries: Vec<NewEntry> = pulls
+                .iter()
+                .map(|(pull, times)| pull.entry(now, *times))
+                .collect();
+            let counted: Vec<Pulls> = pulls
+                .iter()
+                .filter_map(|(pull, times)| pull.counted(*times))
+                .collect();
+            stat::write(tx, &batch.id, (&counted, &entries), now).await
         })
     });
-    written.await
+    Ok(written.await?)
 }

@@ -2,15 +2,16 @@
 
 use db::audit::{self, NewEntry};
 use db::blob::Place;
+use db::manifest::{self, Going};
 use db::untagged::{self, Untagged};
 use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 
-use crate::manifest::delete_with_referrers;
+use crate::manifest::ROWS_AT_ONCE;
 use crate::{Error, Registry, Result};
 
 impl Registry {
     /// Deletes a manifest and its untagged referrers if it has been without a tag since `due` and still is.
-    /// Whether it did.
+    /// Whether it did; where very many hang on it, it takes several calls.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -21,7 +22,11 @@ impl Registry {
         manifest: &Untagged,
         due: Timestamp,
     ) -> Result<bool> {
-        let (name, row) = (name.clone(), (manifest.id, manifest.digest));
+        let name = name.clone();
+        let going = Going {
+            id: manifest.id,
+            digest: manifest.digest,
+        };
         let now = self.clock.now();
         let lease = now.plus(self.limits.grace);
         let entry = NewEntry {
@@ -40,7 +45,7 @@ impl Registry {
         let deleted = self.charging(project, move |taking, tx| {
             let (name, entry) = (name.clone(), entry.clone());
             Box::pin(async move {
-                if !untagged::hold(tx, row.0, due).await? {
+                if !untagged::hold(tx, going.id, due).await? {
                     return Ok(false);
                 }
                 let at = Place {
@@ -49,9 +54,11 @@ impl Registry {
                     name: &name,
                     taking,
                 };
-                delete_with_referrers(tx, at, row, lease).await?;
-                audit::append(tx, &entry).await?;
-                Ok::<_, Error>(true)
+                let gone = manifest::delete(tx, at, going, lease, ROWS_AT_ONCE).await?;
+                if gone {
+                    audit::append(tx, &entry).await?;
+                }
+                Ok::<_, Error>(gone)
             })
         });
         deleted.await

@@ -4,6 +4,7 @@
 mod commit;
 mod session;
 mod turn;
+mod unnamed;
 mod writing;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use db::blob::StoredBlob;
 use db::quota;
-use db::upload::{self, Cancelled, Forgotten, Owner, State, Upload};
+use db::upload::{self, Cancelled, Owner, State, Upload};
 use model::{AccountId, Algorithm, ContentRange, Digest, Hasher};
 use policy::PushPermit;
 use storage::{Checkpoint, key};
@@ -19,9 +20,11 @@ use tracing::{Instrument as _, instrument};
 
 pub use session::Session;
 pub(crate) use turn::Turns;
+use unnamed::Key;
+pub(crate) use unnamed::Unnamed;
 use writing::FirstRow;
 
-use crate::body::{Batches, UPLOAD_MEMORY};
+use crate::body::Batches;
 use crate::{Body, Error, Registry, Result};
 
 /// Bytes that a request brings.
@@ -151,7 +154,10 @@ impl Registry {
         let row = self.row(session).await?;
         let at = row.as_ref().map_or(0, |row| row.size);
         in_order(session, extent, at)?;
-        let _memory = self.body_memory(UPLOAD_MEMORY).await?;
+        let _memory = self
+            .memory
+            .for_upload(permit.caller(), extent.length)
+            .await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
         if first.is_empty() {
@@ -190,7 +196,10 @@ impl Registry {
     ) -> Result<StoredBlob> {
         let row = self.row(session).await?;
         in_order(session, extent, row.as_ref().map_or(0, |row| row.size))?;
-        let _memory = self.body_memory(UPLOAD_MEMORY).await?;
+        let _memory = self
+            .memory
+            .for_upload(permit.caller(), extent.length)
+            .await?;
         let mut batches = Batches::new(body);
         let (first, ended) = batches.next().await;
         let (object, finished) = match (row, ended) {
@@ -224,18 +233,16 @@ impl Registry {
 
     async fn close(&self, permit: &PushPermit, session: &Session) -> Result<()> {
         self.row(session).await?;
-        let (id, owner) = (session.id().to_owned(), owner(permit));
+        let (id, owner) = (session.id().to_owned(), self.owner(permit));
         let now = self.clock.now();
         let expires_at = session.started().max(now).plus(self.limits.upload_expiry);
-        let cancelled = self.db.write(move |tx| {
+        let cancelled = self.db.write_in(owner.project, move |tx| {
             Box::pin(async move { upload::cancel(tx, &id, &owner, now, expires_at).await })
         });
         match cancelled.await? {
-            Cancelled::Open(Some(key)) => self.discard(&key).await,
-            Cancelled::Open(None) | Cancelled::Fresh => {}
-            Cancelled::Over => return Err(Error::UploadUnknown),
+            Cancelled::Open | Cancelled::Fresh => Ok(()),
+            Cancelled::Over => Err(Error::UploadUnknown),
         }
-        Ok(())
     }
 
     /// Deletes an object that no row names. Where that fails, the sweeper finds it.
@@ -245,47 +252,36 @@ impl Registry {
         }
     }
 
-    fn new_key(&self) -> String {
-        key::new(self.clock.now(), self.process, auth::random())
+    fn new_key(&self) -> Key {
+        let key = key::new(self.clock.now(), self.process, auth::random());
+        self.unnamed.add(key)
     }
 
-    /// Ends sessions whose time is over and deletes their bytes; how many it were.
+    fn owner(&self, permit: &PushPermit) -> Owner {
+        Owner {
+            repository: permit.repository().clone(),
+            project: permit.project(),
+            account: permit.caller().account().unwrap_or(AccountId(0)),
+            process: self.process.to_string(),
+        }
+    }
+
+    /// Ends sessions whose time is over; how many.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn expire_uploads(&self) -> Result<usize> {
-        const TURN: i64 = 100;
-        let now = self.clock.now();
-        let mut tx = self.db.reader().await?;
-        let expired = upload::expired(&mut tx, now, TURN).await?;
-        drop(tx);
-        let mut ended = 0;
-        for row in expired {
-            let id = row.id.clone();
-            let gone = self.db.write(move |tx| {
-                Box::pin(async move { upload::forget_expired(tx, &id, now).await })
-            });
-            if let Forgotten::Gone(key) = gone.await? {
-                ended += 1;
-                if let Some(key) = key {
-                    self.discard(&key).await;
-                }
-            }
-        }
-        Ok(ended)
+    pub async fn expire_uploads(&self) -> Result<i64> {
+        const BATCH: i64 = 100;
+        let now = self.db.now(&*self.clock).await?;
+        let expired = self
+            .db
+            .write(move |tx| Box::pin(upload::expire(tx, now, BATCH)));
+        Ok(expired.await?)
     }
 
     /// How long an idle session is kept.
     pub fn upload_expiry(&self) -> Duration {
         self.limits.upload_expiry
-    }
-}
-
-fn owner(permit: &PushPermit) -> Owner {
-    Owner {
-        repository: permit.repository().clone(),
-        project: permit.project(),
-        account: permit.caller().account().unwrap_or(AccountId(0)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Blob bytes: the store's contract and its backends. What the bytes mean is known to the database
 //! alone; here they have opaque keys.
 
+pub mod budget;
 pub mod conformance;
 pub mod content;
 pub mod files;
@@ -19,6 +20,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 use model::{Digest, Hasher};
+
+use crate::budget::Holder;
 
 pub use files::Files;
 pub use identity::{Existing, Identity};
@@ -211,6 +214,11 @@ pub trait BlobStore: Send + Sync + 'static {
 /// An object that is being written.
 #[async_trait]
 pub trait BlobWriter: Send {
+    /// Says for whom the bytes are written, where the store shares out memory of its own.
+    fn write_for(&mut self, holder: Holder) {
+        let _ = holder;
+    }
+
     /// Takes bytes over: they are hashed and written in the background while the next ones are
     /// collected. At most [`AHEAD`] batches are held. An error may come with a later call.
     ///

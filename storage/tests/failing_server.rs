@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use gantry_storage::s3::{SecretKey, Settings};
-use gantry_storage::{BlobStore, Chunks, Error, S3};
-use model::{Algorithm, Hasher};
+use gantry_storage::{BlobStore, Chunks, Error, Existing, Identity, S3};
+use model::{Algorithm, Hasher, InstallationId, StoreId};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
@@ -544,4 +544,119 @@ async fn credentials_come_from_where_the_process_runs() {
     let of_machine = asked.iter().find(|request| request.is("GET", "the-role"));
     let proof = of_machine.unwrap().header("x-aws-ec2-metadata-token");
     assert_eq!(proof, Some("METADATA"));
+}
+
+#[tokio::test]
+async fn an_endpoint_with_a_path_keeps_the_bucket_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap();
+    for (endpoint, expected) in [
+        ("", "/bucket/472222/a"),
+        ("/", "/bucket/472222/a"),
+        ("/storage/v1/s3", "/storage/v1/s3/bucket/472222/a"),
+        ("/storage/v1/s3/", "/storage/v1/s3/bucket/472222/a"),
+    ] {
+        let settings = Settings {
+            endpoint: format!("http://{host}{endpoint}"),
+            public_endpoint: format!("https://files.example{endpoint}"),
+            ..settings(&listener)
+        };
+        let store = S3::open(&settings).unwrap();
+        let asked = tokio::spawn(async move { store.size("472222/a").await });
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let request = received(&mut socket).await.unwrap();
+        let found = answer("200 OK", "Content-Length: 0\r\n", "");
+        socket.write_all(found.as_bytes()).await.unwrap();
+        drop(socket);
+        asked.await.unwrap().unwrap();
+        let line = request.head.lines().next().unwrap();
+        assert_eq!(line, format!("HEAD {expected} HTTP/1.1"), "{endpoint}");
+        let store = S3::open(&settings).unwrap();
+        let lasts = Duration::from_secs(60);
+        let url = store.presigned("472222/a", lasts).await.unwrap().unwrap();
+        let expected = format!("https://files.example{expected}?");
+        assert!(url.starts_with(&expected), "{url}");
+    }
+}
+
+fn keys<const N: usize>(names: [&str; N]) -> [String; N] {
+    names.map(str::to_owned)
+}
+
+#[tokio::test]
+async fn an_object_that_is_locked_holds_no_other_up() {
+    let server = Server::start(|_, _| {
+        let error = "<Error><Key>b</Key><Code>AccessDenied</Code><Message>locked</Message></Error>\
+                     <Error><Key>c</Key><Code>NoSuchKey</Code></Error>";
+        let body = format!("<DeleteResult>{error}</DeleteResult>");
+        answer(
+            "200 OK",
+            &format!("Content-Length: {}\r\n", body.len()),
+            &body,
+        )
+    })
+    .await;
+    let failed = server.store.delete(&keys(["a", "b", "c"])).await.unwrap();
+    let [(key, error)] = &failed[..] else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(key, "b");
+    let cause = std::error::Error::source(error).unwrap().to_string();
+    assert_eq!(cause, "AccessDenied: locked");
+}
+
+#[tokio::test]
+async fn a_refusal_to_delete_names_every_object_and_an_outage_none() {
+    let server = Server::start(|_, _| refusal("403 Forbidden", "AccessDenied")).await;
+    let failed = server.store.delete(&keys(["a", "b"])).await.unwrap();
+    let failed: Vec<&str> = failed.iter().map(|(key, _)| &**key).collect();
+    assert_eq!(failed, ["a", "b"]);
+    let server = Server::start(|_, _| refusal("500 Internal Server Error", "InternalError")).await;
+    let failed = server.store.delete(&keys(["a", "b"])).await;
+    assert!(
+        matches!(failed, Err(Error::Unavailable { .. })),
+        "{failed:?}"
+    );
+}
+
+fn identity(number: u8) -> Identity {
+    let installation = InstallationId::new([number; 16]);
+    Identity::new(installation, StoreId::new([number; 16]), String::new())
+}
+
+/// A server on which another process gives the store its identity first.
+async fn overtaken(refused: &'static str, code: &'static str) -> Server {
+    Server::start(move |request, before| {
+        if request.is("PUT", "gantry-store.json") {
+            let asks = request.header("if-none-match") == Some("*");
+            return match asks {
+                true => refusal(refused, code),
+                false => answer("200 OK", "Content-Length: 0\r\nETag: \"e\"\r\n", ""),
+            };
+        }
+        if before == 0 {
+            return refusal("404 Not Found", "NoSuchKey");
+        }
+        let there = serde_json::to_string(&identity(1)).unwrap();
+        let length = format!("Content-Length: {}\r\n", there.len());
+        answer("200 OK", &length, &there)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_identity_is_not_written_over_another_one() {
+    for (refused, code, puts) in [
+        ("412 Precondition Failed", "PreconditionFailed", 1),
+        ("409 Conflict", "ConditionalRequestConflict", 1),
+        ("501 Not Implemented", "NotImplemented", 2),
+    ] {
+        let server = overtaken(refused, code).await;
+        let own = identity(2);
+        let stands = server.store.put_identity(&own, Existing::Kept).await;
+        assert_eq!(stands.unwrap(), identity(1), "{code}");
+        let requests = server.requests();
+        let put = requests.iter().filter(|request| request.is("PUT", ""));
+        assert!(put.count() >= puts, "{code}");
+    }
 }

@@ -46,7 +46,7 @@ var commands = map[string]command{
 	"referrers":    {runReferrers, "push one subject and many referrers of it"},
 	"paced":        {runPaced, "push and pull at a fixed rate"},
 	"objects":      {runObjects, "put small objects into an S3 bucket"},
-	"unread":       {runUnread, "ask for a blob by many connections and do not read it"},
+	"unread":       {runUnread, "take all there is at one address, and be served at another"},
 }
 
 func main() {

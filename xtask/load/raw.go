@@ -42,7 +42,12 @@ func (t *Target) dialRaw() (*rawConn, error) { return t.dialBuffered(0) }
 
 // dialBuffered limits the kernel's receive buffer, so that a slow reader is slow for the server too.
 func (t *Target) dialBuffered(receive int) (*rawConn, error) {
-	tcp, err := net.DialTimeout("tcp", t.base.Host, 10*time.Second)
+	return t.dialSpeaking("", receive)
+}
+
+// dialSpeaking agrees on a protocol, where one is named.
+func (t *Target) dialSpeaking(protocol string, receive int) (*rawConn, error) {
+	tcp, err := t.dialer().Dial("tcp", t.base.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +58,9 @@ func (t *Target) dialBuffered(receive int) (*rawConn, error) {
 	}
 	config := t.tlsConfig()
 	config.ServerName = t.base.Hostname()
+	if protocol != "" {
+		config.NextProtos = []string{protocol}
+	}
 	secure := tls.Client(tcp, config)
 	_ = secure.SetDeadline(time.Now().Add(10 * time.Second))
 	if err := secure.Handshake(); err != nil {

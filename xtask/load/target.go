@@ -32,6 +32,8 @@ type Target struct {
 	Auth string
 	PIDs string
 
+	// from is the address of this machine that connections come from, where it matters.
+	from     net.IP
 	password string
 	base     *url.URL
 	roots    *x509.CertPool
@@ -90,8 +92,28 @@ func (t *Target) at(text string) (*Target, error) {
 	if err != nil || base.Host == "" {
 		return nil, fmt.Errorf("%q is no URL of a server", text)
 	}
-	return &Target{URL: text, CA: t.CA, User: t.User, Auth: t.Auth, password: t.password, base: base, roots: t.roots,
-		tokens: map[string]grant{}}, nil
+	return &Target{URL: text, CA: t.CA, User: t.User, Auth: t.Auth, from: t.from, password: t.password, base: base,
+		roots: t.roots, tokens: map[string]grant{}}, nil
+}
+
+// calling is the same server as seen from another address of this machine.
+func (t *Target) calling(from string) (*Target, error) {
+	other, err := t.at(t.URL)
+	if err != nil {
+		return nil, err
+	}
+	if other.from = net.ParseIP(from); other.from == nil {
+		return nil, fmt.Errorf("%q is no address", from)
+	}
+	return other, nil
+}
+
+func (t *Target) dialer() *net.Dialer {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	if t.from != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: t.from}
+	}
+	return dialer
 }
 
 func (t *Target) tlsConfig() *tls.Config {
@@ -113,7 +135,7 @@ func (t *Target) client(connections int) *Client {
 		DisableCompression:  true,
 		WriteBufferSize:     128 << 10,
 		ReadBufferSize:      128 << 10,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:         t.dialer().DialContext,
 		IdleConnTimeout:     5 * time.Minute,
 		// A server that hangs is a failure, not a reason to wait for ever.
 		ResponseHeaderTimeout: 2 * time.Minute,
@@ -135,7 +157,7 @@ func (t *Target) clientHTTP2() *Client {
 		if atomic.AddInt32(&dialed, 1) > 1 {
 			return nil, errSecondDial
 		}
-		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, address)
+		return t.dialer().DialContext(ctx, network, address)
 	}
 	transport := &http.Transport{
 		TLSClientConfig:       t.tlsConfig(),

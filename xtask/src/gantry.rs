@@ -227,10 +227,13 @@ impl Gantry {
 
     /// Every stored object with its size, as the storage itself lists them.
     pub(crate) fn objects(&self) -> Result<BTreeMap<String, u64>, String> {
-        match &self.around {
+        let mut objects = match &self.around {
             Some(around) => around.backing.seaweed().objects(),
             None => files_below(&self.storage_folder()),
-        }
+        }?;
+        // The store's identity is no blob.
+        objects.retain(|key, _| !key.ends_with("gantry-store.json"));
+        Ok(objects)
     }
 
     /// The certificate authority that clients have to trust; replicas share one.

@@ -98,6 +98,8 @@ const STEPS: [Step; 12] = [
                 "changes the audit log behind the server's back",
             ),
             need("faketime", "faketime", "lets a server live at another time"),
+            need("pgbouncer", "pgbouncer", "a pooler in front of PostgreSQL"),
+            need("setpriv", "util-linux", "runs it as another user"),
         ],
         tools: &[SEAWEEDFS],
         run: cargo_test,

@@ -11,7 +11,7 @@ use policy::{Action, Resource};
 use serde::Deserialize;
 
 use crate::caller::By;
-use crate::json::{BodyOf, Parsed};
+use crate::json::{BodyOf, Unread};
 use crate::member::{check_role, note};
 use crate::param::ProjectRef;
 use crate::project::{permitted, still};
@@ -57,15 +57,16 @@ pub(crate) async fn create(
     named: ProjectRef,
     By(caller): By,
     uri: Uri,
-    Parsed(body): Parsed<AddMember>,
+    body: Unread<AddMember>,
 ) -> Result<impl IntoResponse, Error> {
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Create).await?;
+    let body = body.read(&permit).await?;
     let role_id = body.role_id;
     let entity = entity(body)?;
     let now = app.clock.now();
     let id = app
         .db
-        .write(move |tx| {
+        .write_in(permit.project().id, move |tx| {
             Box::pin(async move {
                 let project = still(tx, permit.project().id).await?.id;
                 let account = find(tx, &entity).await?;

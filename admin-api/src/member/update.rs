@@ -6,7 +6,7 @@ use policy::{Action, Resource};
 use serde::Deserialize;
 
 use crate::caller::By;
-use crate::json::{BodyOf, Parsed};
+use crate::json::{BodyOf, Unread};
 use crate::member::{check_role, find, note};
 use crate::param::{MemberRef, ProjectRef};
 use crate::project::permitted;
@@ -29,13 +29,14 @@ pub(crate) async fn update(
     named: ProjectRef,
     MemberRef(id): MemberRef,
     By(caller): By,
-    Parsed(body): Parsed<RoleRequest>,
+    body: Unread<RoleRequest>,
 ) -> Result<(), Error> {
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Update).await?;
+    let body = body.read(&permit).await?;
     let role = check_role(body.role_id)?;
     let now = app.clock.now();
     app.db
-        .write(move |tx| {
+        .write_in(permit.project().id, move |tx| {
             Box::pin(async move {
                 let project = permit.project().id;
                 let member = find(tx, project, id).await?;
@@ -57,7 +58,7 @@ pub(crate) async fn remove(
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Delete).await?;
     let now = app.clock.now();
     app.db
-        .write(move |tx| {
+        .write_in(permit.project().id, move |tx| {
             Box::pin(async move {
                 let project = permit.project().id;
                 let Some(member) = member::get(tx, project, id).await? else {

@@ -8,11 +8,11 @@ use db::project;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode, Uri};
 use model::{AccountId, ProjectId, ProjectName};
-use policy::{Caller, SystemPermit};
+use policy::{Caller, CreateProjectPermit};
 use serde::Deserialize;
 
-use crate::caller::{By, permit_signed_in};
-use crate::json::{BodyOf, Parsed};
+use crate::caller::{By, permit_create_project};
+use crate::json::{BodyOf, Unread};
 use crate::param::header_flag;
 use crate::project::metadata::{Metadata, Settings};
 use crate::project::note;
@@ -70,11 +70,12 @@ pub(crate) async fn create(
     By(caller): By,
     uri: Uri,
     headers: HeaderMap,
-    Parsed(body): Parsed<ProjectRequest>,
+    body: Unread<ProjectRequest>,
 ) -> Result<impl IntoResponse, Error> {
+    let permit = permit_create_project(&caller, app.project_creation)?;
+    let body = body.read(&permit).await?;
     body.check_schema()?;
-    let (permit, owner) = permit_signed_in(&caller)?;
-    let new = check(&caller, owner, body)?;
+    let new = check(&caller, permit.owner(), body)?;
     let name = new.name.clone();
     let id = store(&app, permit, new).await?;
     let parent = uri.path().trim_end_matches('/');
@@ -137,7 +138,7 @@ fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
 
 async fn store(
     app: &Arc<AdminState>,
-    permit: SystemPermit,
+    permit: CreateProjectPermit,
     new: NewProject,
 ) -> Result<ProjectId, Error> {
     let now = app.clock.now();

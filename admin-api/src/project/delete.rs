@@ -31,7 +31,8 @@ pub(crate) async fn deletable(
 ) -> Rendered<Deletable> {
     let (_, project) =
         permitted(&app.db, &caller, &named, Resource::Project, Action::Delete).await?;
-    let empty = project.repositories == 0;
+    let mut tx = app.db.reader().await?;
+    let empty = !project::holds_artifacts(&mut tx, project.id).await?;
     Ok(Json(Deletable {
         deletable: empty.then_some(true),
         message: (!empty).then_some(NOT_EMPTY),
@@ -48,7 +49,7 @@ pub(crate) async fn delete(
         permitted(&app.db, &caller, &named, Resource::Project, Action::Delete).await?;
     let now = app.clock.now();
     app.db
-        .write(move |tx| {
+        .write_alone_in(id, move |tx| {
             Box::pin(async move {
                 let project = still(tx, id).await?;
                 if !project::delete(tx, &project.facts(), now).await? {

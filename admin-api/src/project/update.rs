@@ -5,7 +5,7 @@ use db::project;
 use policy::{Action, Resource};
 
 use crate::caller::By;
-use crate::json::Parsed;
+use crate::json::Unread;
 use crate::param::ProjectRef;
 use crate::project::create::ProjectRequest;
 use crate::project::metadata::Settings;
@@ -17,11 +17,12 @@ pub(crate) async fn update(
     State(app): App,
     named: ProjectRef,
     By(caller): By,
-    Parsed(body): Parsed<ProjectRequest>,
+    body: Unread<ProjectRequest>,
 ) -> Result<(), Error> {
-    body.check_schema()?;
     let (permit, project) =
         permitted(&app.db, &caller, &named, Resource::Project, Action::Update).await?;
+    let body = body.read(&permit).await?;
+    body.check_schema()?;
     check_allowlist(&body, permit.project().id.0)?;
     let stored = project::metadata(&mut app.db.reader().await?, project.id).await?;
     let retention = stored.get("retention_id").map(String::as_str);
@@ -31,7 +32,7 @@ pub(crate) async fn update(
     }
     let now = app.clock.now();
     app.db
-        .write(move |tx| {
+        .write_in(project.id, move |tx| {
             Box::pin(async move {
                 let project = still(tx, permit.project().id).await?;
                 if let Some(public) = settings.public {

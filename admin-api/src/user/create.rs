@@ -12,8 +12,8 @@ use policy::SystemPermit;
 use serde::Deserialize;
 
 use crate::caller::{By, permit_system};
-use crate::json::{BodyOf, Parsed};
-use crate::user::{note, profile, taken};
+use crate::json::{BodyOf, Unread};
+use crate::user::{note, profile, refuse_taken_email, taken};
 use crate::{AdminState, App, Error};
 
 /// The body of `POST /users`.
@@ -36,10 +36,11 @@ pub(crate) async fn create(
     State(app): App,
     By(caller): By,
     uri: Uri,
-    Parsed(body): Parsed<CreateUser>,
+    body: Unread<CreateUser>,
 ) -> Result<impl IntoResponse, Error> {
-    check_lengths(&body)?;
     let permit = permit_system(&caller)?;
+    let body = body.read(&permit).await?;
+    check_lengths(&body)?;
     let new = check(&app, body).await?;
     let id = store(&app, permit, new).await?;
     let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
@@ -87,9 +88,13 @@ async fn store(
         .write(move |tx| {
             Box::pin(async move {
                 let email = new.email.as_deref().unwrap_or_default();
+                refuse_taken_email(tx, (&new.name, email), None).await?;
                 let id = account::create(tx, &new, now)
                     .await
-                    .map_err(|error| taken(&new.name, email, error))?;
+                    .map_err(|error| match error {
+                        db::Error::Duplicate(_) => taken(&new.name, email),
+                        other => other.into(),
+                    })?;
                 note(tx, permit.caller(), "create", &new.name, "", now).await?;
                 Ok(id)
             })

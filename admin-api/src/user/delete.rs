@@ -6,10 +6,10 @@ use model::AccountId;
 
 use crate::caller::{By, permit_system};
 use crate::param::UserRef;
-use crate::user::{find_in, note};
+use crate::user::{find_in, keep_a_sysadmin, note};
 use crate::{App, Error};
 
-/// `DELETE /users/{user_id}`: not oneself, and not the built-in administrator.
+/// `DELETE /users/{user_id}`: not oneself, not the built-in administrator, and not the last system administrator.
 pub(crate) async fn delete(
     State(app): App,
     UserRef(id): UserRef,
@@ -26,6 +26,7 @@ pub(crate) async fn delete(
         .write(move |tx| {
             Box::pin(async move {
                 let name = find_in(tx, id).await?.name;
+                keep_a_sysadmin(tx, id).await?;
                 account::delete(tx, id, now).await?;
                 note(tx, permit.caller(), "delete", &name, "", now).await
             })

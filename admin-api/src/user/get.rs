@@ -11,12 +11,12 @@ use crate::user::{User, find};
 
 /// `GET /users/{user_id}`
 pub(crate) async fn get(State(app): App, UserRef(id): UserRef, By(caller): By) -> Rendered<User> {
-    permit_account(&caller, id)?;
-    Ok(Json(find(&app.db, id).await?.into()))
+    let permit = permit_account(&caller, id)?;
+    Ok(Json(find(&app.db, permit.account()).await?.into()))
 }
 
 /// `GET /users/current`
 pub(crate) async fn current(State(app): App, By(caller): By) -> Rendered<User> {
-    let (_, id) = permit_signed_in(&caller)?;
-    Ok(Json(find(&app.db, id).await?.into()))
+    let permit = permit_signed_in(&caller)?;
+    Ok(Json(find(&app.db, permit.account()).await?.into()))
 }

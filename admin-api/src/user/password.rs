@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use auth::identity;
 use auth::password::check_rule;
 use axum::extract::State;
+use db::Age;
 use db::account::{self, Account};
-use policy::SystemPermit;
+use policy::AccountPermit;
 use serde::Deserialize;
 
-use crate::caller::{By, permit_account};
-use crate::json::{BodyOf, Parsed};
+use crate::caller::{By, permit_account, unidentified};
+use crate::json::{BodyOf, Unread};
 use crate::param::UserRef;
 use crate::user::{find, find_in, note};
 use crate::{AdminState, App, Error};
@@ -31,54 +33,60 @@ pub(crate) async fn set(
     State(app): App,
     UserRef(id): UserRef,
     By(caller): By,
-    Parsed(body): Parsed<Passwords>,
+    body: Unread<Passwords>,
 ) -> Result<(), Error> {
     let permit = permit_account(&caller, id)?;
-    let account = find(&app.db, id).await?;
-    if caller.account() == Some(id) {
-        let old = body.old_password.unwrap_or_default();
-        check_old(&app, &account, &old).await?;
-    }
+    let body = body.read(&permit).await?;
     let new = body.new_password.unwrap_or_default();
-    check_new(&app, &account, &new).await?;
-    let hash = app.identity.hasher().hash(&new).await?;
-    store(&app, permit, account, hash).await
-}
-
-async fn check_old(app: &AdminState, account: &Account, old: &str) -> Result<(), Error> {
-    if is_password(app, account, old).await? {
-        return Ok(());
-    }
-    Err(Error::Forbidden("Current password is incorrect".to_owned()))
-}
-
-async fn check_new(app: &AdminState, account: &Account, new: &str) -> Result<(), Error> {
-    check_rule(new)?;
-    if is_password(app, account, new).await? {
+    check_rule(&new)?;
+    let account = find(&app.db, permit.account()).await?;
+    let same = if permit.is_own() {
+        let old = body.old_password.unwrap_or_default();
+        check_old(&app, &permit, &account, &old).await?;
+        old == new
+    } else {
+        let stored = account.password_hash.as_deref();
+        app.identity.hasher().verify(&new, stored).await?
+    };
+    if same {
         return Err(Error::BadRequest(
             "New password is identical to old password".to_owned(),
         ));
     }
-    Ok(())
+    let hash = app.identity.hasher().hash(&new).await?;
+    store(&app, permit, hash).await
 }
 
-async fn is_password(app: &AdminState, account: &Account, text: &str) -> Result<bool, Error> {
-    let stored = account.password_hash.as_deref();
-    Ok(app.identity.hasher().verify(text, stored).await?)
-}
-
-async fn store(
-    app: &Arc<AdminState>,
-    permit: SystemPermit,
-    account: Account,
-    hash: String,
+/// A wrong old password counts like a failed login: knowing one session's password is no way to guess at leisure.
+async fn check_old(
+    app: &AdminState,
+    permit: &AccountPermit,
+    account: &Account,
+    old: &str,
 ) -> Result<(), Error> {
+    let address = permit.caller().address;
+    let credentials = (account.name.as_str(), old);
+    match app
+        .identity
+        .by_password(credentials, address, Age::Now)
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(identity::Error::WrongCredentials) => {
+            Err(Error::Forbidden("Current password is incorrect".to_owned()))
+        }
+        Err(other) => Err(unidentified(other)),
+    }
+}
+
+async fn store(app: &Arc<AdminState>, permit: AccountPermit, hash: String) -> Result<(), Error> {
     let now = app.clock.now();
     app.db
         .write(move |tx| {
             Box::pin(async move {
-                let name = find_in(tx, account.id).await?.name;
-                account::set_password(tx, account.id, &hash, now).await?;
+                let id = permit.account();
+                let name = find_in(tx, id).await?.name;
+                account::set_password(tx, id, &hash, now).await?;
                 note(tx, permit.caller(), "update", &name, "password", now).await
             })
         })

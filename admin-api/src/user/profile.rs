@@ -12,8 +12,7 @@ const LONGEST_EMAIL: usize = 254;
 /// Characters of the longest comment.
 const LONGEST_COMMENT: usize = 30;
 
-/// Checks the name to sign in with.
-/// Whether a name can be a user's.
+/// Checks a name to sign in with.
 ///
 /// # Errors
 /// Names the rule that it breaks.
@@ -32,8 +31,7 @@ pub fn check_username(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks what a person may change of the own account.
-/// Whether mail address, name and comment can be a user's.
+/// Checks what a person may change of their account: mail address, name and comment.
 ///
 /// # Errors
 /// Names the rule that one of them breaks.

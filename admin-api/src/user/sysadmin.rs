@@ -5,9 +5,9 @@ use db::account;
 use serde::Deserialize;
 
 use crate::caller::{By, permit_system};
-use crate::json::{BodyOf, Parsed};
+use crate::json::{BodyOf, Unread};
 use crate::param::UserRef;
-use crate::user::{find_in, note};
+use crate::user::{find_in, keep_a_sysadmin, note};
 use crate::{App, Error};
 
 /// The body of `PUT /users/{user_id}/sysadmin`.
@@ -21,21 +21,27 @@ impl BodyOf for SysadminFlag {
     const NAME: &'static str = "sysadmin_flag";
 }
 
-/// `PUT /users/{user_id}/sysadmin`
+/// `PUT /users/{user_id}/sysadmin`: the last system administrator stays one.
 pub(crate) async fn set(
     State(app): App,
     UserRef(id): UserRef,
     By(caller): By,
-    Parsed(body): Parsed<SysadminFlag>,
+    body: Unread<SysadminFlag>,
 ) -> Result<(), Error> {
     let permit = permit_system(&caller)?;
-    let sysadmin = body.sysadmin_flag.unwrap_or_default();
+    let body = body.read(&permit).await?;
+    let sysadmin = body.sysadmin_flag.ok_or_else(|| {
+        Error::BadRequest("sysadmin_flag in body is required: true or false".to_owned())
+    })?;
     let detail = format!("sysadmin_flag {sysadmin}");
     let now = app.clock.now();
     app.db
         .write(move |tx| {
             Box::pin(async move {
                 let name = find_in(tx, id).await?.name;
+                if !sysadmin {
+                    keep_a_sysadmin(tx, id).await?;
+                }
                 account::set_sysadmin(tx, id, sysadmin, now).await?;
                 note(tx, permit.caller(), "update", &name, &detail, now).await
             })

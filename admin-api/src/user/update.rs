@@ -5,9 +5,9 @@ use db::account;
 use serde::Deserialize;
 
 use crate::caller::{By, permit_account};
-use crate::json::{BodyOf, Parsed};
+use crate::json::{BodyOf, Unread};
 use crate::param::UserRef;
-use crate::user::{find_in, note, profile, taken};
+use crate::user::{find_in, note, profile, refuse_taken_email};
 use crate::{App, Error};
 
 /// The body of `PUT /users/{user_id}`.
@@ -23,14 +23,15 @@ impl BodyOf for Profile {
     const NAME: &'static str = "profile";
 }
 
-/// `PUT /users/{user_id}`
+/// `PUT /users/{user_id}`: two accounts may have one mail address only where one of them says so itself.
 pub(crate) async fn update(
     State(app): App,
     UserRef(id): UserRef,
     By(caller): By,
-    Parsed(body): Parsed<Profile>,
+    body: Unread<Profile>,
 ) -> Result<(), Error> {
     let permit = permit_account(&caller, id)?;
+    let body = body.read(&permit).await?;
     let email = body.email.unwrap_or_default();
     let realname = body.realname.unwrap_or_default();
     let comment = body.comment.unwrap_or_default();
@@ -39,10 +40,12 @@ pub(crate) async fn update(
     app.db
         .write(move |tx| {
             Box::pin(async move {
-                let name = find_in(tx, id).await?.name;
-                account::set_profile(tx, id, (&email, &realname, &comment), now)
-                    .await
-                    .map_err(|error| taken(&name, &email, error))?;
+                let account = find_in(tx, permit.account()).await?;
+                let name = account.name;
+                if permit.caller().bindings.sysadmin {
+                    refuse_taken_email(tx, (&name, &email), Some(account.id)).await?;
+                }
+                account::set_profile(tx, account.id, (&email, &realname, &comment), now).await?;
                 note(tx, permit.caller(), "update", &name, "profile", now).await
             })
         })

@@ -17,15 +17,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use db::account::{self, NewAccount};
 use db::audit::recorder::Recorder;
-use db::{Db, Location, audit, member, project, repository};
+use db::blob::Place;
+use db::quota::Taking;
+use db::{Db, Location, audit, manifest, member, project, repository};
 use gantry_admin_api::{
-    AdminState, ClientAddress, Error, Needs, ROUTES, Route, SystemInfo, router,
+    AdminState, ClientAddress, ComponentErrors, Error, Needs, ROUTES, Route, SystemInfo, router,
 };
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use model::{ManualClock, ProjectId, ProjectName, Timestamp};
-use policy::{Role, table};
+use model::{Algorithm, Digest, Manifest, ManualClock, ProjectId, ProjectName, Timestamp};
+use policy::{ProjectCreation, Role, table};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 const ADMIN: &str = "Harbor12345";
@@ -36,12 +39,17 @@ struct Api {
     router: Router,
     db: Db,
     clock: Arc<ManualClock>,
+    errors: watch::Sender<ComponentErrors>,
     _folder: tempfile::TempDir,
 }
 
 impl Api {
     /// A fresh installation, with the public project `library`.
     async fn start() -> Self {
+        Self::start_with(ProjectCreation::Everyone).await
+    }
+
+    async fn start_with(project_creation: ProjectCreation) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("db"));
         let db = Db::open(&location).await.unwrap();
@@ -57,24 +65,32 @@ impl Api {
             ca_pem: Some("-----BEGIN CERTIFICATE-----\n".into()),
             data_folder: folder.path().to_owned(),
         };
+        let (errors, component_errors) = watch::channel(ComponentErrors::default());
         let state = AdminState {
             db: db.clone(),
             identity: Arc::new(identity),
             clock: clock.clone(),
+            project_creation,
             info,
+            component_errors,
         };
         make_admin(&db, hash).await;
         Self {
             router: router(Arc::new(state)),
             db,
             clock,
+            errors,
             _folder: folder,
         }
     }
 
     /// The same with `alice`, `bob` and `carol`.
     async fn with_people() -> Self {
-        let api = Self::start().await;
+        Self::start().await.and_people().await
+    }
+
+    async fn and_people(self) -> Self {
+        let api = self;
         for name in ["alice", "bob", "carol"] {
             let body = format!(
                 r#"{{"username":"{name}","password":"{PASSWORD}","email":"{name}@example.com","realname":"{name}"}}"#
@@ -174,10 +190,15 @@ async fn text(response: Response<Body>) -> String {
 }
 
 /// A path of a route, with parameters filled in.
-fn path_of(route: &Route, project: ProjectId) -> String {
+async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
+    let mut tx = api.db.reader().await.unwrap();
+    let found = project::by_id(&mut tx, project).await.unwrap();
+    let name = found.map_or("deleted".to_owned(), |project| project.name.to_string());
     let path = route
         .path
         .replace("{project_name_or_id}", &project.to_string())
+        .replace("{project_name}", &name)
+        .replace("{repository_name}", "app")
         .replace("{user_id}", "1")
         .replace("{mid}", "1")
         .replace("{id}", "1")
@@ -193,7 +214,7 @@ async fn try_route(api: &Api, route: &Route, project: ProjectId, who: &str) -> S
         "POST" | "PUT" => "{}",
         _ => "",
     };
-    let path = path_of(route, project);
+    let path = path_of(api, route, project).await;
     api.ask(route.method, &path, who, body).await.status()
 }
 
@@ -325,21 +346,39 @@ async fn every_change_is_audited_with_its_transaction() {
     );
 }
 
+/// Pushes an index of nothing.
+async fn push_nothing(db: &Db, project: ProjectId) {
+    let bytes = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#,
+        model::media_type::OCI_INDEX
+    );
+    let pushed = db.write_in(project, move |tx| {
+        Box::pin(async move {
+            let name = "full/app".parse().unwrap();
+            let repository = repository::ensure(tx, project, &name, NOW).await?;
+            let at = Place {
+                project,
+                repository,
+                name: &name,
+                taking: Taking::default(),
+            };
+            let digest = Digest::of(Algorithm::Sha256, bytes.as_bytes());
+            let manifest = Manifest::parse(None, bytes.as_bytes()).unwrap();
+            let what = (&manifest, bytes.as_bytes());
+            let stored = manifest::store(tx, at, &digest, what, &[], NOW).await?;
+            stored.unwrap();
+            repository::publish(tx, repository, NOW).await
+        })
+    });
+    pushed.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_project_with_repositories_stays() {
     let api = Api::with_people().await;
     let project = api.project("full").await;
-    api.db
-        .write(move |tx| {
-            Box::pin(async move {
-                let name = "full/app".parse().unwrap();
-                let id = repository::ensure(tx, project, &name, NOW).await?;
-                repository::publish(tx, id, NOW).await
-            })
-        })
-        .await
-        .unwrap();
     let path = format!("/api/v2.0/projects/{project}");
+    push_nothing(&api.db, project).await;
     let answer = api
         .ask("GET", &format!("{path}/_deletable"), "alice", "")
         .await;
@@ -373,19 +412,149 @@ async fn guesses_are_slowed_down_with_a_time_to_retry() {
 }
 
 #[tokio::test]
-async fn a_lost_database_is_503_and_shows_in_health() {
+async fn guesses_at_ones_own_old_password_are_slowed_down_too() {
+    let api = Api::with_people().await;
+    let body = r#"{"old_password":"Guess000","new_password":"Passw0rd2"}"#;
+    let path = "/api/v2.0/users/3/password";
+    let mut guesses = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let sent = request("PUT", path, "alice").header(CONTENT_TYPE, "application/json");
+        let sent = sent.body(Body::from(body)).unwrap();
+        guesses.spawn(api.router.clone().oneshot(sent));
+    }
+    let (mut wrong, mut refused) = (0, 0);
+    for answer in guesses.join_all().await {
+        let answer = answer.unwrap();
+        match answer.status() {
+            StatusCode::FORBIDDEN => wrong += 1,
+            StatusCode::TOO_MANY_REQUESTS => {
+                assert!(answer.headers().contains_key(RETRY_AFTER));
+                refused += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((wrong, refused), (5, 35));
+    let other = api.ask("GET", "/api/v2.0/users/current", "bob", "").await;
+    assert_eq!(other.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_last_system_administrator_stays_one() {
+    let api = Api::with_people().await;
+    let flag = |set: bool| format!(r#"{{"sysadmin_flag":{set}}}"#);
+    let demote = "/api/v2.0/users/1/sysadmin";
+    let answer = api.ask("PUT", demote, "admin", &flag(false)).await;
+    assert_eq!(answer.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(
+        text(answer).await,
+        "{\"errors\":[{\"code\":\"PRECONDITION\",\"message\":\"precondition failed: user 1 is the last system administrator: make another user one first\"}]}\n"
+    );
+    let promoted = api
+        .ask("PUT", "/api/v2.0/users/3/sysadmin", "admin", &flag(true))
+        .await;
+    assert_eq!(promoted.status(), StatusCode::OK);
+    let answer = api.ask("PUT", demote, "alice", &flag(false)).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let answer = api
+        .ask("PUT", "/api/v2.0/users/3/sysadmin", "alice", &flag(false))
+        .await;
+    assert_eq!(answer.status(), StatusCode::PRECONDITION_FAILED);
+    // Neither lost rights nor a flag that was left out made the others any less.
+    let answer = api.ask("PUT", demote, "alice", "{}").await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert!(text(answer).await.contains("sysadmin_flag"));
+}
+
+#[tokio::test]
+async fn nobody_learns_by_changing_the_own_mail_address_whose_others_are() {
+    let api = Api::with_people().await;
+    let profile = |email: &str| format!(r#"{{"email":"{email}","realname":"A"}}"#);
+    let mut answers = Vec::new();
+    for email in ["bob@example.com", "nobody@example.com"] {
+        let answer = api
+            .ask("PUT", "/api/v2.0/users/3", "alice", &profile(email))
+            .await;
+        answers.push((answer.status(), text(answer).await));
+    }
+    assert_eq!(answers[0], (StatusCode::OK, String::new()));
+    assert_eq!(answers[0], answers[1]);
+    // Whoever may list all accounts is told.
+    let answer = api
+        .ask(
+            "PUT",
+            "/api/v2.0/users/3",
+            "admin",
+            &profile("bob@example.com"),
+        )
+        .await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn where_only_administrators_create_projects_others_are_told_so() {
+    let api = Api::start_with(ProjectCreation::Admins).await;
+    let api = api.and_people().await;
+    let body = r#"{"project_name":"team"}"#;
+    let path = "/api/v2.0/projects";
+    let answer = api.ask("POST", path, "anonymous", body).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let answer = api.ask("POST", path, "alice", body).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert!(text(answer).await.contains("[projects] creation"));
+    let answer = api.ask("POST", path, "admin", body).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let answer = api.ask("GET", "/api/v2.0/systeminfo", "alice", "").await;
+    let info: serde_json::Value = serde_json::from_str(&text(answer).await).unwrap();
+    assert_eq!(info["project_creation_restriction"], "adminonly");
+}
+
+#[tokio::test]
+async fn a_lost_database_is_503() {
     let api = Api::start().await;
     api.db.close().await;
     let answer = api.ask("GET", "/api/v2.0/projects", "anonymous", "").await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers().contains_key(RETRY_AFTER));
-    let answer = api.ask("GET", "/api/v2.0/health", "anonymous", "").await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    let health = text(answer).await;
-    assert!(health.ends_with(r#""status":"unhealthy"}"#), "{health}");
-    assert!(health.contains(
-        r#"{"error":"cannot read the database","name":"database","status":"unhealthy"}"#
-    ));
+}
+
+#[tokio::test]
+async fn what_does_not_answer_shows_in_health() {
+    let api = Api::start().await;
+    for (errors, name, said) in [
+        (
+            ComponentErrors {
+                database: Some("cannot reach the database"),
+                ..ComponentErrors::default()
+            },
+            "database",
+            "cannot reach the database",
+        ),
+        (
+            ComponentErrors {
+                store: Some("cannot read the blob store"),
+                ..ComponentErrors::default()
+            },
+            "registry",
+            "cannot read the blob store",
+        ),
+        (
+            ComponentErrors {
+                clock: Some("the clock is wrong"),
+                ..ComponentErrors::default()
+            },
+            "core",
+            "the clock is wrong",
+        ),
+    ] {
+        api.errors.send(errors).unwrap();
+        let answer = api.ask("GET", "/api/v2.0/health", "anonymous", "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let health = text(answer).await;
+        assert!(health.ends_with(r#""status":"unhealthy"}"#), "{health}");
+        let component = format!(r#"{{"error":"{said}","name":"{name}","status":"unhealthy"}}"#);
+        assert!(health.contains(&component), "{health}");
+    }
 }
 
 #[tokio::test]

@@ -26,9 +26,19 @@ fn claims() -> Claims {
         account: 7,
         generation: 3,
     };
-    let scope = Scope::repository("library/app", &["pull", "push", "delete"]);
-    let access = vec![Access::cut(&scope, |action| action != "delete")];
-    Claims::new(holder, access, "0123456789abcdef".to_owned(), NOW, 1800)
+    let mut claims = Claims::new(holder, "0123456789abcdef".to_owned(), NOW, 1800);
+    claims
+        .grant([repository("library/app", &["pull", "push"])])
+        .unwrap();
+    claims
+}
+
+fn repository(name: &str, actions: &[&str]) -> Access {
+    Access {
+        kind: "repository".to_owned(),
+        name: name.to_owned(),
+        actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+    }
 }
 
 /// A token with any header and claims, signed by the real key.
@@ -57,6 +67,43 @@ fn a_token_says_on_arrival_what_it_said_when_issued() {
     let keys = keys();
     let token = keys.issue(&claims()).unwrap();
     assert_eq!(keys.verify(&token, NOW).unwrap(), claims());
+}
+
+#[test]
+fn what_grants_nothing_is_left_out() {
+    let mut claims = claims();
+    let held = repository("library/other", &["pull"]);
+    claims
+        .grant([repository("library/none", &[]), held.clone()])
+        .unwrap();
+    assert_eq!(claims.access[1..], [held]);
+    assert_eq!(
+        claims.scope(),
+        "repository:library/app:pull,push repository:library/other:pull"
+    );
+}
+
+proptest! {
+    /// Whatever is granted to whomever, what is issued is accepted, and only what does not fit is missing.
+    #[test]
+    fn a_token_that_is_issued_is_never_too_long(
+        name in "\\PC{0,255}",
+        lengths in prop::collection::vec(1_usize..245, 0..200),
+    ) {
+        let keys = keys();
+        let holder = Holder { name, account: i64::MAX, generation: i64::MAX };
+        let mut claims = Claims::new(holder, "0123456789abcdef".to_owned(), NOW, 1800);
+        let asked = lengths.iter().map(|length| {
+            repository(&format!("library/{}", "a".repeat(*length)), &["pull", "push", "delete"])
+        });
+        claims.grant(asked).unwrap();
+        let token = keys.issue(&claims).unwrap();
+        prop_assert!(token.len() <= LONGEST_ISSUED, "{}", token.len());
+        prop_assert_eq!(keys.verify(&token, NOW).unwrap(), claims.clone());
+        if claims.access.len() < lengths.len() {
+            prop_assert!(token.len() > LONGEST_ISSUED - 1_024, "{}", token.len());
+        }
+    }
 }
 
 #[test]

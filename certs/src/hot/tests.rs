@@ -32,7 +32,7 @@ impl TimeProvider for Fixed {
 }
 
 fn server(authority: &Authority) -> ServerCertificate {
-    let names = ["registry.example".to_owned(), "127.0.0.1".to_owned()];
+    let names = ["registry.example", "127.0.0.1"].map(|name| name.parse().unwrap());
     let pair = authority.issue(&names, NOW, 30).unwrap();
     ServerCertificate::from_pem(&pair.chain_pem, &pair.key_pem).unwrap()
 }

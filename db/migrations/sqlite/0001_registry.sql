@@ -1,33 +1,53 @@
 -- Times are microseconds since 1970, flags are 0 and 1, digests are text.
+-- What is deleted keeps its name and gets a tombstone (deleted_at): names are unique among the living, and ids,
+-- never names, tie rows together.
 create table setting (
     name text not null primary key,
     value blob not null
 ) without rowid;
 
+-- The blob stores of this installation; each carries the same ids in gantry-store.json at its root. One store
+-- at a time is being claimed, and one is current.
+create table store_identity (
+    store_id text not null primary key,
+    installation_id text not null,
+    state text not null,
+    claimed_at integer not null
+) without rowid;
+create unique index store_identity_claiming on store_identity (state) where state in ('claiming', 'current');
+
 create table account (
     id integer not null primary key autoincrement,
-    name text not null unique,
-    email text unique,
+    name text not null,
+    email text,
     realname text not null,
     comment text not null,
     password_hash text,
     sysadmin integer not null,
+    -- Rises whenever tokens made before must no longer be valid.
     generation integer not null,
     created_at integer not null,
     updated_at integer not null,
     deleted_at integer
 );
+create unique index account_name on account (name) where deleted_at is null;
+-- Not unique: changing one's own address must not tell that another account has it.
+create index account_email on account (email);
 
 create table project (
     id integer not null primary key autoincrement,
-    name text not null unique,
+    name text not null,
     owner_id integer not null references account (id),
     public integer not null,
+    -- Bytes; -1 for no limit.
     storage_limit integer not null,
+    -- Seconds to keep an untagged manifest; null for ever.
+    untagged_secs integer,
     created_at integer not null,
     updated_at integer not null,
     deleted_at integer
 );
+create unique index project_name on project (name) where deleted_at is null;
 
 create table project_metadata (
     project_id integer not null references project (id),
@@ -35,6 +55,23 @@ create table project_metadata (
     value text not null,
     primary key (project_id, name)
 ) without rowid;
+
+-- What a project holds and how much more it may, in shards so that pushes do not wait for each other.
+create table project_usage (
+    project_id integer not null references project (id),
+    shard integer not null,
+    used integer not null,
+    room integer not null,
+    primary key (project_id, shard)
+) without rowid;
+
+-- What was given back and is not yet added to the room: rows are only added, so that nobody waits.
+create table project_refund (
+    id integer not null primary key autoincrement,
+    project_id integer not null references project (id),
+    bytes integer not null
+);
+create index project_refund_project on project_refund (project_id);
 
 create table member (
     id integer not null primary key autoincrement,
@@ -49,31 +86,65 @@ create index member_account on member (account_id);
 create table repository (
     id integer not null primary key autoincrement,
     project_id integer not null references project (id),
-    name text not null unique,
+    -- The whole name, project included.
+    name text not null,
+    -- Whether it ever had a manifest: one of blobs alone is not shown.
     published integer not null,
-    pull_count integer not null,
     created_at integer not null,
-    updated_at integer not null
+    updated_at integer not null,
+    deleted_at integer
 );
+create unique index repository_name on repository (name) where deleted_at is null;
 create index repository_project on repository (project_id, name);
+-- What has still to be removed of deleted repositories.
+create index repository_deleted on repository (id) where deleted_at is not null;
+-- How many repositories a project shows.
+create index repository_published on repository (project_id) where published = 1 and deleted_at is null;
 
+-- Pulls are counted apart from what pushes and deletions write.
+create table repository_stat (
+    repository_id integer not null primary key references repository (id) on delete cascade,
+    pulls integer not null,
+    pulled_at integer not null
+);
+
+-- The blobs that are there. The object of one that goes is left to object_garbage in the same transaction.
 create table blob (
     id integer not null primary key autoincrement,
-    digest text not null,
+    digest text not null unique,
     object_key text not null unique,
     size integer not null,
-    state text not null,
+    -- Whether the object is Gantry's own, to be deleted as garbage; 0 for one that an import found.
+    owned integer not null,
+    -- When the object was found missing or damaged; null where it is whole as far as anybody knows.
+    lost_at integer,
     created_at integer not null
 );
-create unique index blob_live on blob (digest) where state = 'live';
 
 create table repository_blob (
     repository_id integer not null references repository (id),
     blob_id integer not null references blob (id),
+    -- Until when the link is kept even if nothing refers to it.
     lease_until integer not null,
+    -- When to look whether something refers to the link; null where something does.
+    review_at integer,
     primary key (repository_id, blob_id)
 ) without rowid;
 create index repository_blob_blob on repository_blob (blob_id);
+create index repository_blob_review on repository_blob (review_at) where review_at is not null;
+
+-- Objects that no row needs any more, to be deleted when due.
+create table object_garbage (
+    object_key text not null primary key,
+    -- Bytes, as far as they are known.
+    size integer not null,
+    -- Whether the object was never finished: parts of it may lie elsewhere in the store.
+    unfinished integer not null,
+    due_at integer not null,
+    attempts integer not null,
+    last_error text
+) without rowid;
+create index object_garbage_due on object_garbage (due_at, object_key);
 
 create table manifest (
     id integer not null primary key autoincrement,
@@ -84,12 +155,18 @@ create table manifest (
     subject text,
     annotations text not null,
     payload blob not null,
+    -- When it was first seen without a tag in a project that does not keep such; null where something keeps it.
+    untagged_at integer,
     created_at integer not null,
-    pulled_at integer,
-    pull_count integer not null,
     unique (repository_id, digest)
 );
 create index manifest_subject on manifest (repository_id, subject, id) where subject is not null;
+
+create table manifest_stat (
+    manifest_id integer not null primary key references manifest (id) on delete cascade,
+    pulls integer not null,
+    pulled_at integer not null
+);
 
 create table manifest_reference (
     manifest_id integer not null references manifest (id),
@@ -105,33 +182,50 @@ create table manifest_reference (
     primary key (manifest_id, position)
 ) without rowid;
 create index manifest_reference_digest on manifest_reference (repository_id, digest);
-create index manifest_reference_blob on manifest_reference (blob_id);
+create index manifest_reference_link on manifest_reference (blob_id, repository_id);
 create index manifest_reference_child on manifest_reference (child_id);
 
 create table tag (
+    id integer not null primary key autoincrement,
     repository_id integer not null references repository (id),
     name text not null,
     manifest_id integer not null references manifest (id),
     pushed_at integer not null,
-    pulled_at integer,
-    primary key (repository_id, name)
-) without rowid;
+    unique (repository_id, name)
+);
 create index tag_manifest on tag (manifest_id);
+
+create table tag_stat (
+    tag_id integer not null primary key references tag (id) on delete cascade,
+    pulls integer not null,
+    pulled_at integer not null
+);
 
 create table upload (
     id text not null primary key,
     repository text not null,
+    project_id integer not null references project (id),
     account_id integer not null,
     object_key text,
     size integer not null,
     hash_state blob,
+    -- What the store needs besides to go on.
+    store_state blob,
+    -- Bytes that the project was charged for ahead.
+    reserved integer not null,
+    -- Counts those who took it over.
     epoch integer not null,
+    -- The process that writes it.
+    process text not null,
+    -- Whether several processes wrote it: the bytes are hashed again before they become a blob.
+    rehash integer not null,
     state text not null,
     started_at integer not null,
     expires_at integer not null
 ) without rowid;
 create index upload_expiry on upload (expires_at);
 create index upload_key on upload (object_key);
+create index upload_project on upload (project_id) where state = 'open';
 
 create table audit (
     id integer not null primary key autoincrement,
@@ -160,3 +254,28 @@ create table audit_seal (
     signature blob not null,
     sealed_at integer not null
 );
+
+-- Who does what only one process may do, and until when.
+create table lease (
+    name text not null primary key,
+    holder text not null,
+    until integer not null
+) without rowid;
+
+-- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
+create table written_batch (
+    id text not null primary key,
+    at integer not null
+) without rowid;
+create index written_batch_at on written_batch (at);
+
+-- Failed logins of one process that the others do not know yet.
+create table login_failure (
+    id integer not null primary key autoincrement,
+    process text not null,
+    at integer not null,
+    network blob not null,
+    account blob not null,
+    failures integer not null
+);
+create index login_failure_at on login_failure (at);

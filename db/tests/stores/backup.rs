@@ -2,7 +2,7 @@
 
 use gantry_db::backup::{self, LEFT_OUT, TABLES};
 
-use super::garbage::push;
+use super::collecting::push;
 use super::*;
 
 /// All rows of all tables, sorted.

@@ -5,17 +5,20 @@
 
 mod audit_log;
 mod backup;
-mod garbage;
+mod collecting;
+mod deletion;
 mod login_failure;
-mod untagged;
+mod pooler;
+mod repositories;
+mod untagged_manifests;
 
 use std::time::Duration;
 
+use collecting::{committed, place};
 use gantry_db::{
-    Age, Db, Error, Location, Tx, account, audit, binding, blob, gc, lease, manifest, member, page,
-    project, quota, repository, setting, tag, upload,
+    Age, Db, Error, Location, Tx, account, audit, binding, blob, garbage, gc, lease, manifest,
+    member, page, project, quota, repository, setting, stat, tag, upload,
 };
-use garbage::{committed, place};
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
 };
@@ -370,8 +373,9 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 let at = place(project, repo, &stored_name);
                 let missing = manifest::find_children(tx, repo, &manifest.children).await?;
                 assert_eq!(missing, [manifest::Found::Missing]);
-                let row = committed(blob::commit(tx, &config, "0/a", 2, NOW).await?);
-                let second = committed(blob::commit(tx, &config, "0/b", 2, NOW).await?);
+                let object = |key| blob::Object { key, size: 2 };
+                let row = committed(blob::commit(tx, &config, object("0/a"), NOW, NOW).await?);
+                let second = committed(blob::commit(tx, &config, object("0/b"), NOW, NOW).await?);
                 assert_eq!(row, second);
                 blob::link(tx, at, &row, NOW).await?.unwrap();
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
@@ -443,24 +447,45 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 .is_empty()
         );
         assert_eq!(
-            blob::known_keys(&mut tx, &["0/a".into(), "0/z".into()])
+            blob::known_keys(&mut tx, &["0/a".into(), "0/b".into(), "0/z".into()])
                 .await
                 .unwrap(),
-            ["0/a"]
+            ["0/a", "0/b"]
         );
         drop(tx);
-        let (gone_name, note) = (name.clone(), name.clone());
-        db.write(move |tx| {
-            Box::pin(async move { manifest::note_pulls(tx, &note, &digest, 3, NOW).await })
-        })
-        .await
-        .unwrap();
+        let gone_name = name.clone();
+        let pulls = [stat::Pulls {
+            repository: name.clone(),
+            digest,
+            tag: Some(tag_name.clone()),
+            times: 3,
+        }];
+        for id in ["first", "second", "second"] {
+            let pulls = pulls.clone();
+            db.write(move |tx| {
+                Box::pin(async move { stat::write(tx, id, (&pulls, &[]), NOW).await })
+            })
+            .await
+            .unwrap();
+        }
+        let mut tx = db.reader().await.unwrap();
+        let found = stat::of_manifest(&mut tx, &name, &digest).await.unwrap();
+        assert_eq!(
+            (found.pulls, found.pulled_at),
+            (6, Some(NOW)),
+            "written twice"
+        );
+        drop(tx);
         db.write(move |tx| {
             Box::pin(async move {
                 let repo = repository::published(tx, &gone_name).await?.unwrap();
-                let id = manifest::id(tx, repo, &digest).await?.unwrap();
+                let going = manifest::hold(tx, repo, &digest).await?.unwrap();
                 let at = place(project, repo, &gone_name);
-                manifest::delete(tx, at, (id, &digest), NOW).await?;
+                assert!(
+                    !manifest::delete(tx, at, going, NOW, 1).await?,
+                    "the tag first"
+                );
+                assert!(manifest::delete(tx, at, going, NOW, 1).await?);
                 let stored = blob::hold_alone(tx, &config).await?.unwrap();
                 assert!(blob::unlink(tx, at, &stored, NOW).await?);
                 assert!(!blob::unlink(tx, at, &stored, NOW).await?);
@@ -514,6 +539,7 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                     repository: "team/app".parse().unwrap(),
                     project,
                     account: ann,
+                    process: "a".into(),
                 };
                 let nothing = upload::Durable::default();
                 let five = upload::Durable {
@@ -526,40 +552,42 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                 assert_eq!((whole.epoch, whole.size), (1, 5));
                 assert_eq!(whole.hash_state, five.hash_state);
                 assert_eq!(whole.store_state, five.store_state);
-                assert_eq!(upload::close(tx, ("w", 1)).await?, Some(0));
+                upload::close(tx, ("w", 1)).await?;
                 assert!(upload::begin(tx, "u", &owner, ("0/u", &nothing), NOW, later).await?);
                 assert!(!upload::begin(tx, "u", &owner, ("0/v", &nothing), NOW, later).await?);
                 assert!(upload::checkpoint(tx, ("u", 1), &five, later).await?);
-                let taken = upload::take_over(tx, "u", later).await?.unwrap();
-                assert_eq!((taken.epoch, taken.size), (2, 5));
+                let taken = upload::take_over(tx, "u", "a", later).await?.unwrap();
+                assert_eq!((taken.epoch, taken.size, taken.rehash), (2, 5, false));
+                let taken = upload::take_over(tx, "u", "b", later).await?.unwrap();
+                assert_eq!((taken.epoch, taken.rehash), (3, true));
                 assert!(!upload::checkpoint(tx, ("u", 1), &five, later).await?);
-                assert_eq!(upload::close(tx, ("u", 1)).await?, None);
+                let close = upload::close(tx, ("u", 1)).await;
+                assert!(matches!(close, Err(Error::UploadGone)));
+                let alone = (project, quota::Taking::Shared);
+                let reserve = upload::reserve(tx, ("u", 1), alone, (0, 7)).await;
+                assert!(matches!(reserve, Err(Error::UploadGone)));
                 assert_eq!(upload::count_open(tx).await?, 1);
-                upload::reserve(tx, ("u", 2), (project, quota::Taking::Shared), (0, 7))
-                    .await?
-                    .unwrap();
+                upload::reserve(tx, ("u", 3), alone, (0, 7)).await?.unwrap();
                 assert_eq!(quota::used(tx, project).await?, 7);
                 assert!(
-                    upload::rekey(tx, ("u", 2), "0/v")
+                    upload::rekey(tx, ("u", 3), ("0/u", "0/v"), NOW)
                         .await
                         .is_ok_and(|done| !done)
                 );
                 let cancelled = upload::cancel(tx, "u", &owner, NOW, later).await?;
-                assert_eq!(cancelled, upload::Cancelled::Open(Some("0/u".into())));
+                assert_eq!(cancelled, upload::Cancelled::Open);
                 let again = upload::cancel(tx, "u", &owner, NOW, later).await?;
                 assert_eq!(again, upload::Cancelled::Over);
                 let fresh = upload::cancel(tx, "x", &owner, NOW, later).await?;
                 assert_eq!(fresh, upload::Cancelled::Fresh);
                 assert_eq!(quota::used(tx, project).await?, 0);
-                assert!(upload::take_over(tx, "u", later).await?.is_none());
-                assert_eq!(
-                    upload::expired(tx, later.plus(Duration::from_secs(1)), 10)
-                        .await?
-                        .len(),
-                    3
-                );
-                let gone = upload::forget_expired(tx, "u", later.plus(Duration::from_secs(1)));
-                assert_eq!(gone.await?, upload::Forgotten::Gone(None));
+                assert!(upload::take_over(tx, "u", "a", later).await?.is_none());
+                let due = garbage::due(tx, NOW, 10).await?;
+                assert_eq!(due, [garbage::Garbage::of_upload("0/u".into())]);
+                let after = later.plus(Duration::from_secs(1));
+                assert_eq!(upload::expire(tx, after, 2).await?, 2);
+                assert_eq!(upload::expire(tx, after, 10).await?, 1);
+                assert_eq!(upload::expire(tx, after, 10).await?, 0);
                 Ok::<_, Error>(())
             })
         })

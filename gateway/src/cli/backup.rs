@@ -8,11 +8,14 @@ use clap::Args;
 use db::{Db, Location};
 use jobs::backup::{self, Target};
 use jobs::check::Depth;
+use model::{Clock as _, SystemClock};
 
 use super::local::Local;
 use super::out::line;
 use crate::bootstrap;
 use crate::config::Config;
+use crate::folder;
+use crate::stores;
 
 #[derive(Args)]
 pub(super) struct Backup {
@@ -54,7 +57,7 @@ impl Restore {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
         let location = config.database();
         if let Location::Sqlite(_) = location {
-            bootstrap::data_folder(&config.server.data)?;
+            folder::make(&config.server.data)?;
         }
         let backup = backup::Backup::open(&self.folder)?;
         // Not made here: only the one that the backup was made with opens it.
@@ -73,7 +76,8 @@ impl Restore {
         db: &Db,
     ) -> anyhow::Result<()> {
         let target = backup.target(db).await?;
-        let store = bootstrap::store(config).await?;
+        let stores = stores::open(config).await?;
+        let store = stores.joined();
         let depth = if self.rehash {
             Depth::Bytes
         } else {
@@ -92,6 +96,7 @@ impl Restore {
             }
             Target::Restored => line("this backup is restored already: nothing was changed"),
         }
+        jobs::stores::follow_restore(db, &stores, SystemClock.now()).await?;
         line(&format!("{blobs} blobs named"));
         line(&match wrong {
             0 => "everything is there".to_owned(),

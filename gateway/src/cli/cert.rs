@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use certs::{Pair, ServerCertificate};
+use certs::ServerCertificate;
 use clap::Subcommand;
 use db::audit;
 
 use super::local::Local;
 use super::{out, print};
 use crate::bootstrap;
+use crate::certificate::{self, Renewal};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -16,8 +17,12 @@ pub(super) enum Command {
     Show,
     /// Print the private CA's certificate, for clients to trust.
     Ca,
-    /// Issue a new server certificate; a running server takes it up within a second.
-    Renew,
+    /// Issue a new server certificate for the names of the present one; a running server takes it up within a second.
+    Renew {
+        /// Issue it for the names in the settings of this command alone, even if the present one has more.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 impl Command {
@@ -26,15 +31,7 @@ impl Command {
         let authority = bootstrap::authority(&local.db, &local.master, now).await?;
         match self {
             Self::Show => {
-                let tls = &local.config.tls;
-                let files = if tls.certificate.is_empty() {
-                    Pair::within(&local.config.certs())
-                } else {
-                    Pair {
-                        certificate: tls.certificate.clone().into(),
-                        key: tls.key.clone().into(),
-                    }
-                };
+                let files = certificate::files(&local.config);
                 let certificate = ServerCertificate::load(&files.certificate, &files.key)?;
                 print(&format!("file     {}", files.certificate.display()));
                 print(&format!("names    {}", certificate.names().join(", ")));
@@ -42,14 +39,22 @@ impl Command {
                 print(&format!("issuer   {}", certificate.issuer()));
                 print(&format!("from     {}", certificate.not_before()));
                 print(&format!("until    {}", certificate.not_after()));
+                if let Some(warning) = certificate::expiry_warning(&certificate, now) {
+                    print(&warning);
+                }
             }
             Self::Ca => out::block(authority.certificate_pem()),
-            Self::Renew => {
+            Self::Renew { force } => {
                 anyhow::ensure!(
                     local.config.tls.certificate.is_empty(),
                     "[tls] certificate names a file of yours: replace that file instead"
                 );
-                let pair = bootstrap::renew(&local.config, &authority, now)?;
+                let renewal = if force {
+                    Renewal::Force
+                } else {
+                    Renewal::KeepNames
+                };
+                let pair = certificate::renew(&local.config, &authority, now, renewal)?;
                 let entry = local.entry("update", "certificate", "server", None);
                 let noted = local
                     .db

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::Db;
+use db::{Db, Location};
 
-use super::print;
+use super::{local, print};
+use crate::bootstrap;
 use crate::config::Config;
 
 #[derive(Subcommand)]
@@ -14,11 +15,17 @@ pub(super) enum Command {
     Migrate,
     /// Say which migrations the database has, and which this program would add; exit code 1 where one is missing.
     Status,
+    /// Give up what a lost master key sealed: the CA's key and the token keys. The next start makes new ones; clients
+    /// then have to trust the new CA, and earlier signatures of the audit log cannot be verified any more.
+    ForgetSecrets,
 }
 
 impl Command {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         let location = config.database();
+        if let Self::ForgetSecrets = self {
+            return forget_secrets(config, &location).await;
+        }
         if let Self::Migrate = self {
             Db::open(&location).await?.close().await;
         }
@@ -41,4 +48,26 @@ impl Command {
             ExitCode::FAILURE
         })
     }
+}
+
+async fn forget_secrets(config: &Config, location: &Location) -> anyhow::Result<ExitCode> {
+    if let Location::Sqlite(path) = location {
+        anyhow::ensure!(path.exists(), "there is no database at {}", path.display());
+    }
+    let key = config.master_key();
+    anyhow::ensure!(
+        !key.exists(),
+        "there is a master key, {}: move it away if it is not the one that this database was made with",
+        key.display()
+    );
+    let db = Db::open(location).await?;
+    if bootstrap::has_sealed(&db).await? {
+        bootstrap::forget_sealed(&db, local::entry("delete", "secrets", "master key", None))
+            .await?;
+        print("the CA and the token keys are given up; the next start makes new ones");
+    } else {
+        print("the database has no sealed secrets");
+    }
+    db.close().await;
+    Ok(ExitCode::SUCCESS)
 }

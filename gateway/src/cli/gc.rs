@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use auth::identity::Identity;
 use clap::Subcommand;
 use db::audit::recorder::Recorder;
+use db::clock::DatabaseClock;
 use db::gc::outlook;
 use jobs::Jobs;
 use jobs::gc::{Control, control, steer};
@@ -14,7 +15,7 @@ use model::{Clock, SystemClock};
 
 use super::local::Local;
 use super::print;
-use crate::{bootstrap, serve};
+use crate::{bootstrap, serve, stores};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -36,6 +37,7 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
+        stores::refuse_mismatch(&local.config, &local.db).await?;
         let mut steered = control(&local.db).await?;
         match self {
             Self::Status => {
@@ -71,9 +73,9 @@ async fn run_once(local: &Local) -> anyhow::Result<ExitCode> {
     }
     let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
     print(&format!(
-        "{} links removed, {} blobs given up, {} objects and {} bytes deleted",
+        "{} links and {} blobs removed, {} objects and {} bytes deleted",
         done(&jobs.progress.links),
-        done(&jobs.progress.condemned),
+        done(&jobs.progress.blobs),
         done(&jobs.progress.deleted),
         done(&jobs.progress.freed)
     ));
@@ -83,8 +85,10 @@ async fn run_once(local: &Local) -> anyhow::Result<ExitCode> {
 /// The jobs of this process, none of which runs by itself.
 async fn jobs(local: &Local) -> anyhow::Result<Jobs> {
     let Local { config, db, master } = local;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = bootstrap::store(config).await?;
+    let shared_clock = Arc::new(DatabaseClock::new(Arc::new(SystemClock)));
+    shared_clock.compare(db).await?;
+    let clock: Arc<dyn Clock> = shared_clock.clone();
+    let stores = stores::verified(config, db).await?;
     let audit = Arc::new(Recorder::default());
     let keys = bootstrap::token_keys(db, master).await?;
     let identity = Identity::new(
@@ -96,16 +100,17 @@ async fn jobs(local: &Local) -> anyhow::Result<Jobs> {
     );
     Ok(Jobs {
         db: db.clone(),
-        registry: Arc::new(serve::registry(config, db, &clock, master, store)),
+        registry: Arc::new(serve::registry(config, db, &clock, master, stores.joined())),
+        stores,
         identity: Arc::new(identity),
-        heard: Arc::default(),
+        applied_logins: Arc::default(),
         audit,
         master: master.clone(),
         clock,
+        shared_clock,
         gc: serve::gc_settings(config),
         progress: Arc::default(),
         horizon: Arc::default(),
-        alone: false,
     })
 }
 
@@ -122,9 +127,16 @@ async fn status(local: &Local, steered: Control) -> anyhow::Result<()> {
     });
     print(&format!("links due for review: {}", found.due_links));
     print(&format!("links that would go now: {}", found.garbage_links));
+    let objects = found.objects;
     print(&format!(
-        "blobs given up whose bytes are still stored: {} ({} bytes)",
-        found.condemned, found.condemned_bytes
+        "objects that wait to be deleted: {} ({} bytes)",
+        objects.objects, objects.bytes
     ));
+    if let Some(error) = objects.error {
+        print(&format!(
+            "objects that could not be deleted: {}, for example: {error}",
+            objects.failing
+        ));
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use auth::secret::MasterKey;
-use db::audit::{self, NewEntry};
+use db::audit::{self, Actor, NewEntry};
 use db::{Db, Location, Tx};
 use futures_util::future::BoxFuture;
 use model::{Clock as _, ProjectId, SystemClock, Timestamp};
@@ -34,8 +34,8 @@ pub(super) fn run(
         );
     }
     runtime()?.block_on(async {
-        let master = bootstrap::master_key(&config)?;
         let db = Db::open(&config.database()).await?;
+        let master = bootstrap::master_key(&config, &db).await?;
         let local = Local { config, db, master };
         let code = command(&local).await;
         local.db.close().await;
@@ -65,19 +65,7 @@ impl Local {
         resource: &str,
         project: Option<ProjectId>,
     ) -> NewEntry {
-        NewEntry {
-            at: self.now(),
-            account: None,
-            account_name: "command line".to_owned(),
-            address: String::new(),
-            operation,
-            resource_type,
-            resource: resource.to_owned(),
-            project,
-            success: true,
-            times: 1,
-            detail: String::new(),
-        }
+        entry(operation, resource_type, resource, project)
     }
 
     /// Makes a change and writes its audit entry, in one transaction: neither is there without the other. What the
@@ -98,5 +86,49 @@ impl Local {
                 })
             })
             .await
+    }
+
+    /// As [`Local::change`], for what changes something of a project, which stays until the end.
+    pub(super) async fn change_in<T, F>(
+        &self,
+        project: ProjectId,
+        mut entry: NewEntry,
+        work: F,
+    ) -> anyhow::Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx, &'t mut NewEntry) -> BoxFuture<'t, anyhow::Result<T>>
+            + Send
+            + 'static,
+    {
+        self.db
+            .write_in(project, move |tx| {
+                Box::pin(async move {
+                    let done = work(tx, &mut entry).await?;
+                    audit::append(tx, &entry).await?;
+                    Ok(done)
+                })
+            })
+            .await
+    }
+}
+
+/// The audit entry of a change that a command makes.
+pub(super) fn entry(
+    operation: &'static str,
+    resource_type: &'static str,
+    resource: &str,
+    project: Option<ProjectId>,
+) -> NewEntry {
+    let kind = (operation, resource_type);
+    actor().change(SystemClock.now(), kind, resource.to_owned(), project)
+}
+
+/// What the audit log calls whoever runs commands.
+pub(super) fn actor() -> Actor {
+    Actor {
+        account: None,
+        name: "command line".to_owned(),
+        address: String::new(),
     }
 }

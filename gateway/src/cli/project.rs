@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use db::page::Page;
 use db::project::Project;
-use db::{Tx, account, member, project, quota, untagged};
-use model::{AccountId, ProjectName};
+use db::{Tx, account, audit, member, project, quota, untagged};
+use model::{AccountId, ProjectId, ProjectName};
 use policy::Role;
 
 use super::local::Local;
@@ -101,6 +101,10 @@ pub(super) async fn find(tx: &mut Tx, name: &ProjectName) -> anyhow::Result<Proj
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
 }
 
+async fn id_of(local: &Local, name: &ProjectName) -> anyhow::Result<ProjectId> {
+    Ok(find(&mut local.db.reader().await?, name).await?.id)
+}
+
 async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Result<()> {
     let now = local.now();
     let mut entry = local.entry("create", "project", name.as_str(), None);
@@ -134,21 +138,22 @@ async fn list(local: &Local) -> anyhow::Result<()> {
 }
 
 async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
+    let project = id_of(local, &name).await?;
     let (now, entry) = (
         local.now(),
-        local.entry("delete", "project", name.as_str(), None),
+        local.entry("delete", "project", name.as_str(), Some(project)),
     );
     let going = name.clone();
     local
-        .change(entry, move |tx, entry| {
+        .db
+        .write_alone_in(project, move |tx| {
             Box::pin(async move {
                 let project = find(tx, &going).await?;
-                entry.project = Some(project.id);
                 anyhow::ensure!(
                     project::delete(tx, &project.facts(), now).await?,
-                    "project {going} has repositories: delete them first"
+                    "project {going} holds artifacts: delete its repositories first (gantry repository list {going})"
                 );
-                Ok(())
+                Ok(audit::append(tx, &entry).await?)
             })
         })
         .await?;
@@ -167,14 +172,13 @@ async fn members(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
 }
 
 async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> anyhow::Result<()> {
-    let (now, mut entry) = (local.now(), local.entry("create", "member", &user, None));
+    let project = id_of(local, &name).await?;
+    let mut entry = local.entry("create", "member", &user, Some(project));
     role.name().clone_into(&mut entry.detail);
-    let (project, granted) = (name.clone(), user.clone());
+    let (now, granted) = (local.now(), user.clone());
     local
-        .change(entry, move |tx, entry| {
+        .change_in(project, entry, move |tx, entry| {
             Box::pin(async move {
-                let project = find(tx, &project).await?.id;
-                entry.project = Some(project);
                 let account = account::by_name(tx, &granted).await?;
                 let account =
                     account.ok_or_else(|| anyhow::anyhow!("there is no user {granted}"))?;
@@ -196,17 +200,16 @@ async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> an
 }
 
 async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Result<()> {
-    let entry = local.entry("delete", "member", &user, None);
-    let (project, revoked) = (name.clone(), user.clone());
+    let project = id_of(local, &name).await?;
+    let entry = local.entry("delete", "member", &user, Some(project));
+    let (shown, revoked) = (name.clone(), user.clone());
     local
-        .change(entry, move |tx, entry| {
+        .change_in(project, entry, move |tx, entry| {
             Box::pin(async move {
-                let named = find(tx, &project).await?.id;
-                entry.project = Some(named);
-                let (members, _) = member::list(tx, named, Some(&revoked), Page::ALL).await?;
+                let (members, _) = member::list(tx, project, Some(&revoked), Page::ALL).await?;
                 let member = members.first();
                 let member =
-                    member.ok_or_else(|| anyhow::anyhow!("{revoked} is no member of {project}"))?;
+                    member.ok_or_else(|| anyhow::anyhow!("{revoked} is no member of {shown}"))?;
                 member.role.name().clone_into(&mut entry.detail);
                 Ok(member::remove(tx, member).await?)
             })
@@ -218,16 +221,12 @@ async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Resul
 
 async fn set_quota(local: &Local, name: ProjectName, limit: Option<i64>) -> anyhow::Result<()> {
     if let Some(limit) = limit {
-        let mut entry = local.entry("update", "project", name.as_str(), None);
+        let project = id_of(local, &name).await?;
+        let mut entry = local.entry("update", "project", name.as_str(), Some(project));
         entry.detail = format!("storage limit {limit}");
-        let changed = name.clone();
         local
-            .change(entry, move |tx, entry| {
-                Box::pin(async move {
-                    let project = find(tx, &changed).await?.id;
-                    entry.project = Some(project);
-                    Ok(quota::set_limit(tx, project, limit).await?)
-                })
+            .change_in(project, entry, move |tx, _| {
+                Box::pin(async move { Ok(quota::set_limit(tx, project, limit).await?) })
             })
             .await?;
     }
@@ -248,19 +247,15 @@ async fn untagged(
     keep: bool,
 ) -> anyhow::Result<()> {
     if delete_after.is_some() || keep {
-        let mut entry = local.entry("update", "project", name.as_str(), None);
+        let project = id_of(local, &name).await?;
+        let mut entry = local.entry("update", "project", name.as_str(), Some(project));
         entry.detail = match delete_after {
             Some(secs) => format!("untagged manifests are deleted after {secs} s"),
             None => "untagged manifests are kept".to_owned(),
         };
-        let changed = name.clone();
         local
-            .change(entry, move |tx, entry| {
-                Box::pin(async move {
-                    let project = find(tx, &changed).await?.id;
-                    entry.project = Some(project);
-                    Ok(untagged::set_policy(tx, project, delete_after).await?)
-                })
+            .change_in(project, entry, move |tx, _| {
+                Box::pin(async move { Ok(untagged::set_policy(tx, project, delete_after).await?) })
             })
             .await?;
     }

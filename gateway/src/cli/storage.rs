@@ -1,6 +1,7 @@
 //! `gantry storage`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -8,16 +9,17 @@ use db::{blob, gc, project, quota};
 use jobs::check::{Depth, Pace};
 use jobs::import::Options;
 use jobs::moving::{Moved, Old};
-use model::{Digest, ProjectName};
+use model::{Clock, Digest, ProjectName, SystemClock};
 
 use super::local::Local;
 use super::print;
-use crate::bootstrap;
+use crate::stores;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Compare the database with the stored objects; exit code 1 where something is missing. Runs
-    /// beside a serving process.
+    /// Compare the database with the stored objects; exit code 1 where something is missing, or the store is not the
+    /// database's. What is missing or damaged is marked as lost, so that clients push it again. Counts what is not
+    /// Gantry's own. Runs beside a serving process.
     Check(Check),
     /// Say why a blob is kept: who links it, what names it, and until when it stays anyway.
     Why {
@@ -35,15 +37,23 @@ pub(super) enum Command {
         project: Option<ProjectName>,
     },
     /// Copy all blobs from the store that [storage] moving_from names to the one that backend names, and compare
-    /// digests, while the server runs with the same settings. May be stopped and run again. Exit code 1 where
-    /// something is left.
+    /// digests, while the server runs with the same settings. May be stopped and run again; one at a time. Exit code
+    /// 1 where something is left.
     Move {
-        /// Delete each blob from the old store once its copy is whole. What an import found there stays.
+        /// Delete each blob from the old store once its copy was read back and compared. What an import found there
+        /// stays, and so does what is not Gantry's own.
         #[arg(long)]
         remove: bool,
     },
     /// Let imported objects be deleted when they are garbage. The other registry must not be used any more.
     Adopt,
+    /// Make the store the database's own, whatever the identities of both say, and any other database's no longer.
+    /// Objects that the database does not name are deleted within hours. Says what is wrong, and asks.
+    Claim {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Print each project and the bytes that it holds. Exit code 1 where the counter differs from what
     /// counting anew gives.
     Usage,
@@ -70,6 +80,7 @@ impl Command {
             Self::Import { root, project } => import(local, root, project).await,
             Self::Move { remove } => move_all(local, remove).await,
             Self::Adopt => adopt(local).await,
+            Self::Claim { yes } => claim(local, yes).await,
             Self::Usage => usage(local).await,
         }
     }
@@ -77,7 +88,7 @@ impl Command {
 
 impl Check {
     pub(super) async fn run(&self, local: &Local) -> anyhow::Result<ExitCode> {
-        let store = bootstrap::store(&local.config).await?;
+        let store = stores::verified(&local.config, &local.db).await?.joined();
         let depth = if self.rehash {
             Depth::Bytes
         } else {
@@ -87,18 +98,34 @@ impl Check {
             blobs: self.blobs_per_second,
             bytes: self.mib_per_second << 20,
         };
-        let report = jobs::check::check(&local.db, &store, depth, pace).await?;
+        let report = jobs::check::check(&local.db, &store, depth, pace, local.now()).await?;
         for finding in &report.findings {
             print(finding);
+        }
+        if report.foreign.count > 0 {
+            print(&format!(
+                "{} objects are not Gantry's own and are left alone, such as {}",
+                report.foreign.count,
+                report.foreign.names.join(", ")
+            ));
         }
         print(&format!(
             "{} blobs, {} bytes checked",
             report.blobs, report.bytes
         ));
+        if report.found > 0 {
+            print(&format!(
+                "{} blobs were marked as lost and are whole: they are served again",
+                report.found
+            ));
+        }
         if report.findings.is_empty() {
             print("everything is there");
             return Ok(ExitCode::SUCCESS);
         }
+        print(
+            "a blob whose object is missing or damaged is marked as lost: the next push of it brings it back",
+        );
         Ok(ExitCode::FAILURE)
     }
 }
@@ -116,6 +143,11 @@ async fn why(local: &Local, digest: &Digest) -> anyhow::Result<ExitCode> {
         "{digest}: {} bytes in {}",
         stored.size, stored.key
     ));
+    if let Some(since) = blob::lost_since(&mut tx, stored.id).await? {
+        print(&format!(
+            "  lost since {since}: it is missing until it is pushed again"
+        ));
+    }
     for keeper in gc::keepers(&mut tx, stored.id, KEEPERS).await? {
         if keeper.manifests.is_empty() {
             print(&format!(
@@ -135,7 +167,7 @@ async fn import(
     root: String,
     project: Option<ProjectName>,
 ) -> anyhow::Result<ExitCode> {
-    let store = bootstrap::store(&local.config).await?;
+    let store = stores::verified(&local.config, &local.db).await?.joined();
     let options = Options {
         root,
         project,
@@ -167,22 +199,19 @@ async fn import(
 }
 
 async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
-    let Some(from) = local.config.moving_from() else {
-        anyhow::bail!(
-            "set [storage] backend to the new store and moving_from to the old one, restart the server with it, and \
-             run this again"
-        );
-    };
-    // Refuses settings that make no sense, and looks at both.
-    bootstrap::store(&local.config).await?;
-    let from = bootstrap::store_in(&local.config, from).await?;
-    let to = bootstrap::store_in(&local.config, local.config.storage.backend).await?;
+    anyhow::ensure!(
+        local.config.moving_from().is_some(),
+        "set [storage] backend to the new store and moving_from to the old one, restart the server with it, and run \
+         this again"
+    );
+    let stores = stores::open(&local.config).await?;
     let old = if remove { Old::Removed } else { Old::Kept };
-    let told = |moved: &Moved| {
+    let progress = |moved: &Moved| {
         let (done, bytes) = (moved.copied + moved.there, moved.bytes);
         print(&format!("{done} blobs are there, {bytes} bytes copied"));
     };
-    let moved = jobs::moving::move_all(&local.db, (&from, &to), old, told).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let moved = jobs::moving::move_all(&local.db, &stores, old, &clock, progress).await?;
     for failed in &moved.failed {
         print(failed);
     }
@@ -221,6 +250,52 @@ async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {
     });
     print(&format!("{} objects adopted", adopted.await?));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Objects that are counted before a claim.
+const COUNTED: u64 = 100_000;
+
+async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
+    let stores = stores::open(&local.config).await?;
+    match jobs::stores::verify(&local.db, &stores).await {
+        Ok(_) => {
+            print("the store and the database belong together: there is nothing to claim");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => print(&format!("{:#}", anyhow::Error::from(error))),
+    }
+    let found = jobs::stores::unnamed(&local.db, &*stores.joined(), COUNTED).await?;
+    let of = if found.is_all { "" } else { "the first " };
+    print(&format!(
+        "of {of}{} objects, the database names all but {}, which will be deleted",
+        found.objects, found.unnamed
+    ));
+    if !yes && !is_confirmed()? {
+        print("nothing was changed");
+        return Ok(ExitCode::FAILURE);
+    }
+    let entry = local.entry("update", "storage", "claim", None);
+    let claimed = jobs::stores::claim(&local.db, &stores, local.now(), entry).await?;
+    for store in &claimed.stores {
+        let installation = claimed.installation;
+        print(&format!(
+            "store {store} belongs to installation {installation}"
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks at the terminal.
+fn is_confirmed() -> anyhow::Result<bool> {
+    use std::io::{IsTerminal as _, stdin};
+    anyhow::ensure!(
+        stdin().is_terminal(),
+        "standard input is no terminal: run it with --yes if you are sure"
+    );
+    print("Stop all servers of other databases on this store first. Write `claim` to go on:");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "claim")
 }
 
 async fn usage(local: &Local) -> anyhow::Result<ExitCode> {

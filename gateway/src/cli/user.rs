@@ -100,14 +100,18 @@ async fn create(local: &Local, mut new: NewAccount) -> anyhow::Result<()> {
     }
     let made = local.change(entry, move |tx, _| {
         Box::pin(async move {
+            let taken = || {
+                anyhow::anyhow!(
+                    "another user has the name {} or the mail address {email}",
+                    new.name
+                )
+            };
+            if account::is_email_taken(tx, &email, None).await? {
+                return Err(taken());
+            }
             let made = account::create(tx, &new, now).await;
             made.map_err(|error| match error {
-                db::Error::Duplicate(_) => {
-                    anyhow::anyhow!(
-                        "another user has the name {} or the mail address {email}",
-                        new.name
-                    )
-                }
+                db::Error::Duplicate(_) => taken(),
                 error => error.into(),
             })
         })
@@ -170,6 +174,16 @@ fn sysadmin_detail(sysadmin: bool) -> String {
     format!("sysadmin_flag {sysadmin}")
 }
 
+/// Refuses to take the rights of a system administrator, or the account, from the last one.
+async fn keep_a_sysadmin(tx: &mut db::Tx, account: &Account) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !account::is_last_sysadmin(tx, account.id).await?,
+        "{} is the last system administrator: make another user one first",
+        account.name
+    );
+    Ok(())
+}
+
 async fn set_sysadmin(local: &Local, name: String, sysadmin: bool) -> anyhow::Result<()> {
     let (now, mut entry) = (local.now(), local.entry("update", "user", &name, None));
     entry.detail = sysadmin_detail(sysadmin);
@@ -178,6 +192,9 @@ async fn set_sysadmin(local: &Local, name: String, sysadmin: bool) -> anyhow::Re
         .change(entry, move |tx, _| {
             Box::pin(async move {
                 let account = find(tx, &changed).await?;
+                if !sysadmin {
+                    keep_a_sysadmin(tx, &account).await?;
+                }
                 Ok(account::set_sysadmin(tx, account.id, sysadmin, now).await?)
             })
         })
@@ -201,6 +218,7 @@ async fn delete(local: &Local, name: String) -> anyhow::Result<()> {
                     account.id != AccountId::ADMIN,
                     "the built-in admin cannot be deleted"
                 );
+                keep_a_sysadmin(tx, &account).await?;
                 Ok(account::delete(tx, account.id, now).await?)
             })
         })

@@ -1,6 +1,7 @@
 //! Reading settings: defaults, then the file, then the environment, then the command line. Every key
 //! must be known; one that is not is answered with the one that may have been meant.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -31,45 +32,133 @@ pub(crate) enum ConfigError {
     Value(String),
 }
 
+impl ConfigError {
+    /// An environment variable whose value cannot be read.
+    pub(super) fn not_utf8(variable: &str) -> Self {
+        Self::Value(format!("{variable}: the value is not UTF-8"))
+    }
+}
+
 /// Prefix of environment variables that are settings.
 const PREFIX: &str = "GANTRY_";
+/// Variables with the prefix that are no settings.
+const OTHERS: [&str; 3] = ["GANTRY_CONFIG", "GANTRY_ADMIN_PASSWORD", "GANTRY_PASSWORD"];
 
 /// Reads the settings. Without a file the defaults hold.
 pub(crate) fn load(
     file: Option<&Path>,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
     let known = Table::try_from(Config::default())
         .map_err(|error| ConfigError::Value(error.to_string()))?;
     let mut merged = known.clone();
-    let mut origin = "the settings".to_owned();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read(path.to_owned(), error))?;
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             ConfigError::Syntax(path.to_owned(), error.to_string())
         })?;
-        origin = path.display().to_string();
+        let origin = path.display().to_string();
         merge(&mut merged, table, &known, &origin)?;
+        parse(&merged, &origin)?;
     }
     for (name, value) in environment {
-        // Names without a double underscore, such as GANTRY_ADMIN_PASSWORD, are not settings.
-        if let Some(path) = name.strip_prefix(PREFIX).filter(|rest| rest.contains("__")) {
-            let path = path.to_lowercase();
-            let keys: Vec<&str> = path.split("__").collect();
-            set(&mut merged, &known, &keys, &value, &name)?;
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        let value = value.to_str().ok_or_else(|| ConfigError::not_utf8(name))?;
+        if OTHERS.contains(&name) || is_service_link(name, value) {
+            continue;
         }
+        let path = name[PREFIX.len()..].to_lowercase();
+        let keys: Vec<&str> = path.split("__").collect();
+        if keys.len() < 2 {
+            return Err(unknown_variable(name, &known));
+        }
+        set(&mut merged, &known, &keys, value, name)?;
+        parse(&merged, name)?;
     }
-    Config::deserialize_from(merged)
-        .map_err(|error| ConfigError::Value(format!("{origin}: {error}")))
+    parse(&merged, "the settings")
 }
 
-impl Config {
-    fn deserialize_from(table: Table) -> Result<Self, String> {
-        Value::Table(table)
-            .try_into()
-            .map_err(|error: toml::de::Error| error.to_string().trim().replace('\n', " "))
+/// The settings in a table, whose last change came from `origin`.
+fn parse(table: &Table, origin: &str) -> Result<Config, ConfigError> {
+    let parsed = Value::Table(table.clone()).try_into();
+    parsed.map_err(|error: toml::de::Error| {
+        let text = error.to_string();
+        let text = text.trim();
+        ConfigError::Value(match text.rsplit_once("\nin `") {
+            Some((message, path)) => {
+                let path = bracketed(path.trim_end_matches('`'));
+                format!("{origin}: {path}: {message}")
+            }
+            None => format!("{origin}: {text}"),
+        })
+    })
+}
+
+/// `a.b.c` as it stands in a file: `[a.b] c`.
+fn bracketed(path: &str) -> String {
+    match path.rsplit_once('.') {
+        Some((section, key)) => format!("[{section}] {key}"),
+        None => format!("[{path}]"),
     }
+}
+
+/// Whether Kubernetes set the variable, as it does for each service, such as one by the name of `gantry`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_url = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    let is_port = |text: &str| {
+        let words: Vec<&str> = text.split('_').collect();
+        let (number, rest) = (words[0].parse::<u16>(), &words[1..]);
+        number.is_ok()
+            && matches!(
+                rest,
+                ["TCP" | "UDP" | "SCTP"] | ["TCP" | "UDP" | "SCTP", "PORT" | "PROTO" | "ADDR"]
+            )
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && is_url)
+        || name
+            .split_once("_PORT_")
+            .is_some_and(|(_, rest)| is_port(rest))
+}
+
+/// A variable without the two underscores that come between section and key.
+fn unknown_variable(name: &str, known: &Table) -> ConfigError {
+    let flat = |text: &str| text.trim_start_matches(PREFIX).replace("__", "_");
+    let candidates = variables(known, PREFIX).into_iter();
+    let near = candidates
+        .chain(OTHERS.map(str::to_owned))
+        .map(|variable| {
+            (
+                strsim::jaro_winkler(&flat(name), &flat(&variable)),
+                variable,
+            )
+        })
+        .filter(|(similarity, _)| *similarity > 0.9)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match near {
+        Some((_, variable)) => format!("did you mean {variable}?"),
+        None => "settings are GANTRY_SECTION__KEY, with two underscores".to_owned(),
+    };
+    ConfigError::Value(format!("{name}: there is no such setting; {hint}"))
+}
+
+/// The variables of all keys below a table.
+fn variables(table: &Table, prefix: &str) -> Vec<String> {
+    let all = table.iter().flat_map(|(key, value)| {
+        let name = format!("{prefix}{}", key.to_uppercase());
+        match value {
+            Value::Table(section) => variables(section, &format!("{name}__")),
+            _ => vec![name],
+        }
+    });
+    all.collect()
 }
 
 fn merge(into: &mut Table, from: Table, known: &Table, origin: &str) -> Result<(), ConfigError> {
@@ -209,8 +298,12 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let environment = environment
             .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            .map(|(k, v)| (OsString::from(k), OsString::from(v)));
         load(Some(file.path()), environment)
+    }
+
+    fn refused(text: &str, environment: &[(&str, &str)]) -> String {
+        from(text, environment).unwrap_err().to_string()
     }
 
     #[test]
@@ -252,7 +345,116 @@ mod tests {
 
     #[test]
     fn a_password_in_the_database_url_is_not_shown() {
-        let config = from("[database]\nurl = \"postgres://u:hunter2@h/d\"", &[]).unwrap();
-        assert!(!toml::to_string(&config).unwrap().contains("hunter2"));
+        for url in [
+            "postgres://u:hunter2@h/d",
+            "postgres://h/d?password=hunter2",
+        ] {
+            let config = from("", &[("GANTRY_DATABASE__URL", url)]).unwrap();
+            assert_eq!(config.database.url.expose(), url);
+            assert!(!toml::to_string(&config).unwrap().contains("hunter2"));
+            assert!(!format!("{config:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_key_its_place_and_the_form() {
+        for (text, variable, value, parts) in [
+            (
+                "",
+                "GANTRY_SERVER__LISTEN",
+                "8443",
+                [
+                    "GANTRY_SERVER__LISTEN",
+                    "[server] listen",
+                    "\"8443\"",
+                    "0.0.0.0:8443",
+                ],
+            ),
+            (
+                "",
+                "GANTRY_SERVER__TRUSTED_PROXIES",
+                "10.0.0.5",
+                [
+                    "GANTRY_SERVER__TRUSTED_PROXIES",
+                    "[server] trusted_proxies",
+                    "\"10.0.0.5\"",
+                    "write 10.0.0.5/32",
+                ],
+            ),
+            (
+                "",
+                "GANTRY_STORAGE__BACKEND",
+                "swift",
+                [
+                    "GANTRY_STORAGE__BACKEND",
+                    "[storage] backend",
+                    "swift",
+                    "`s3`",
+                ],
+            ),
+            (
+                "[server]\ngrace_secs = -1",
+                "GANTRY_LOG__LEVEL",
+                "info",
+                ["/", "[server] grace_secs", "-1", "u64"],
+            ),
+            (
+                "[limits]\nidle_secs = \"soon\"",
+                "GANTRY_LOG__LEVEL",
+                "info",
+                ["/", "[limits] idle_secs", "soon", "u64"],
+            ),
+        ] {
+            let error = refused(text, &[(variable, value)]);
+            for part in parts {
+                assert!(error.contains(part), "no {part} in: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_refused() {
+        for (name, hint) in [
+            ("GANTRY_SERVER_LISTEN", "GANTRY_SERVER__LISTEN?"),
+            ("GANTRY_STORAGE_S3_BUCKET", "GANTRY_STORAGE__S3__BUCKET?"),
+            ("GANTRY_STORAGE__S3_BUCKET", "s3"),
+            ("GANTRY_ADMIN_PASWORD", "GANTRY_ADMIN_PASSWORD?"),
+            ("GANTRY_LISTEN", "two underscores"),
+            ("GANTRY_SERVER_PORT", "two underscores"),
+        ] {
+            let error = refused("", &[(name, "x")]);
+            assert!(error.contains(name) && error.contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_its_services_is_no_setting() {
+        for name in [
+            "GANTRY_SERVICE_HOST",
+            "GANTRY_SERVICE_PORT",
+            "GANTRY_SERVICE_PORT_HTTPS",
+            "GANTRY_PORT",
+            "GANTRY_PORT_443_TCP",
+            "GANTRY_PORT_443_TCP_ADDR",
+            "GANTRY_METRICS_PORT_9464_TCP_PROTO",
+            "GANTRY_METRICS_SERVICE_HOST",
+        ] {
+            from("", &[(name, "tcp://10.0.0.1:443")]).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_a_setting_has_to_be_utf8() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let latin1 = || OsString::from_vec(vec![b'M', 0xfc]);
+        load(None, [("CITY".into(), latin1())].into_iter()).unwrap();
+        load(None, [(latin1(), "x".into())].into_iter()).unwrap();
+        let own = [("GANTRY_SERVER__NAMES".into(), latin1())];
+        let error = load(None, own.into_iter());
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("GANTRY_SERVER__NAMES") && error.contains("UTF-8"),
+            "{error}"
+        );
     }
 }

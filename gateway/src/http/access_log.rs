@@ -1,6 +1,7 @@
 //! The end of a request: metrics, and a line on standard output. Lines gather in memory and are
 //! written in batches, so that no request waits for them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -33,6 +34,8 @@ pub(crate) struct Finish {
     pub(crate) route: RouteName,
     pub(crate) status: StatusCode,
     pub(crate) address: IpAddr,
+    /// The account that the request was made with.
+    pub(crate) account: Option<Arc<str>>,
     pub(crate) id: HeaderValue,
     pub(crate) app: Arc<App>,
     /// Ends with the answer's last byte.
@@ -96,6 +99,7 @@ impl AccessLog {
             version,
             status,
             address,
+            account,
             ..
         } = request;
         let at = request.app.clock.now();
@@ -115,17 +119,19 @@ impl AccessLog {
         let _ = match self.format {
             LogFormat::Human => {
                 let cut = if cut { " cut" } else { "" };
+                let account = account.as_deref().map_or("-".into(), readable);
                 writeln!(
                     text,
-                    "{printed}.{millis:03}Z {address} {method} {path} {version:?} {status} {sent} B {took}.{micros:03} ms {id}{cut}"
+                    "{printed}.{millis:03}Z {address} {account} {method} {path} {version:?} {status} {sent} B {took}.{micros:03} ms {id}{cut}"
                 )
             }
             LogFormat::Json => {
                 let path = serde_json::Value::from(path);
+                let account = serde_json::Value::from(account.as_deref());
                 let id = serde_json::Value::from(id);
                 writeln!(
                     text,
-                    r#"{{"time":"{printed}.{millis:03}Z","client.address":"{address}","http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
+                    r#"{{"timestamp":"{printed}.{millis:03}Z","client.address":"{address}","account.name":{account},"http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
                 )
             }
         };
@@ -159,5 +165,29 @@ impl AccessLog {
                 return;
             }
         }
+    }
+}
+
+/// A name as one word of a line: in quotes where it would be several, or hold what a terminal acts upon.
+fn readable(name: &str) -> Cow<'_, str> {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_.@+'".contains(letter);
+    if !name.is_empty() && name != "-" && name.chars().all(plain) {
+        name.into()
+    } else {
+        format!("{name:?}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_and_no_terminal_acts_upon_it() {
+        assert_eq!(readable("ann.b@c-d"), "ann.b@c-d");
+        assert_eq!(readable("übung"), "übung");
+        assert_eq!(readable("Ann B."), "\"Ann B.\"");
+        assert_eq!(readable("a\u{1b}[31m"), "\"a\\u{1b}[31m\"");
+        assert_eq!(readable("-"), "\"-\"");
     }
 }

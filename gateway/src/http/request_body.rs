@@ -1,74 +1,210 @@
-//! Bodies of requests: given up when nothing comes for too long, and drained when an answer went out
-//! before they were read, so that HTTP/2 clients see no reset and HTTP/1.1 connections stay usable.
+//! Bodies of requests: given up when the client is too slow, and drained when an answer went out before they were
+//! read, so that HTTP/2 clients see no reset and HTTP/1.1 connections stay usable.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use h2::RecvStream;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use registry::BodyError;
-use tokio::time::{Instant, Sleep};
-use tokio_util::task::TaskTracker;
+use registry::memory::PATIENCE;
+use storage::budget::{Budget, Holder, Reservation};
+
+use crate::app::App;
+use crate::connection::http2::windows::{Wide, Windows};
+use crate::http::Peer;
+use crate::pace::Pace;
+use crate::wire::Uploading;
 
 /// Bytes of an unread body that are read and thrown away.
 const DRAIN_BYTES: usize = 1 << 20;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// What a short body of unknown length takes of the memory at first; it is doubled where more comes.
+const FIRST: usize = 8 << 10;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
-    inner: Option<Incoming>,
+    inner: Option<Inner>,
     ended: bool,
-    idle: Duration,
-    /// Runs while nothing comes; made when a body first has to be waited for.
-    timer: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
-    drain: TaskTracker,
+    pace: Pace,
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    /// Says that much may come, for as long as it is there.
+    uploading: Option<Uploading>,
+}
+
+/// The bytes as they come.
+pub(crate) enum Inner {
+    /// By HTTP/1.1.
+    Http1(Incoming),
+    /// By HTTP/2.
+    Http2 {
+        stream: RecvStream,
+        length: Option<u64>,
+        windows: Windows,
+        upload: Upload,
+    },
+}
+
+/// Whether a body of HTTP/2 is an upload, which may be sent further ahead than others.
+pub(crate) enum Upload {
+    /// It is not, or there is no memory for it.
+    No,
+    /// It will be when its first bytes are asked for: then its own memory is there.
+    Begins(Holder),
+    /// It is.
+    Runs(#[expect(dead_code, reason = "held for as long as the body is read")] Wide),
+}
+
+/// What a short body may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Short<'a> {
+    /// Bytes at most.
+    pub(crate) limit: usize,
+    /// Where the memory for them comes from.
+    pub(crate) memory: &'a Arc<Budget>,
+    /// Who takes it.
+    pub(crate) holder: Holder,
+    /// How long all of it may take.
+    pub(crate) time: Duration,
+}
+
+impl Inner {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2 { stream, .. } => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2 { length, .. } => length.map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Self::Http1(body) => poll_http1(body, cx),
+            Self::Http2 {
+                stream,
+                windows,
+                upload,
+                ..
+            } => {
+                if let Upload::Begins(holder) = upload {
+                    *upload = windows.widen(*holder).map_or(Upload::No, Upload::Runs);
+                }
+                poll_http2(stream, cx)
+            }
+        }
+    }
+}
+
+fn poll_http1(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    loop {
+        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Cut))),
+            // Trailers say nothing that is looked at.
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+            }
+        }
+    }
+}
+
+fn poll_http2(
+    stream: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, BodyError>>> {
+    match ready!(stream.poll_data(cx)) {
+        None => Poll::Ready(None),
+        Some(Err(_)) => Poll::Ready(Some(Err(BodyError::Cut))),
+        Some(Ok(bytes)) => {
+            // Whoever takes the bytes has the memory for them: as many may come after.
+            let released = stream.flow_control().release_capacity(bytes.len());
+            Poll::Ready(Some(released.map(|()| bytes).map_err(|_| BodyError::Cut)))
+        }
+    }
 }
 
 impl RequestBody {
-    pub(crate) fn new(inner: Incoming, drain: TaskTracker, idle_secs: u64) -> Self {
+    pub(crate) fn new(inner: Inner, app: Arc<App>, peer: Arc<Peer>) -> Self {
         Self {
             ended: inner.is_end_stream(),
             inner: Some(inner),
-            idle: Duration::from_secs(idle_secs),
-            timer: None,
-            waiting: false,
-            drain,
+            pace: Pace::new(app.config.limits.least()),
+            app,
+            peer,
+            uploading: None,
         }
     }
 
-    /// The whole body, if it has at most `limit` bytes.
-    pub(crate) async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
-        let mut bytes = bytes::BytesMut::new();
+    /// The same, of which much may come.
+    pub(crate) fn for_upload(mut self, holder: Holder) -> Self {
+        self.uploading = Some(self.peer.wire.uploading());
+        if let Some(Inner::Http2 { upload, .. }) = &mut self.inner {
+            *upload = Upload::Begins(holder);
+        }
+        self
+    }
+
+    /// The whole body, which keeps its memory until it is dropped.
+    pub(crate) async fn collect(self, short: Short<'_>) -> Result<Bytes, BodyError> {
+        tokio::time::timeout(short.time, self.gather(short))
+            .await
+            .unwrap_or(Err(BodyError::Late(short.time)))
+    }
+
+    async fn gather(mut self, short: Short<'_>) -> Result<Bytes, BodyError> {
+        let too_large = || BodyError::TooLarge(short.limit as u64);
+        let length = http_body::Body::size_hint(&self).exact();
+        let length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if length.is_some_and(|length| length > short.limit) {
+            return Err(too_large());
+        }
+        if length == Some(0) {
+            return Ok(Bytes::new());
+        }
+        let first = length.unwrap_or(FIRST.min(short.limit));
+        let place = short.memory.take(short.holder, first, PATIENCE).await;
+        let mut place = place.map_err(|_| BodyError::Busy)?;
+        let mut bytes = BytesMut::with_capacity(first);
         while let Some(frame) = self.frame().await {
-            if let Ok(data) = frame?.into_data() {
-                if bytes.len() + data.len() > limit {
-                    return Err(BodyError::TooLarge(limit as u64));
-                }
-                if bytes.is_empty() && self.is_end_stream() {
-                    return Ok(data);
-                }
-                bytes.extend_from_slice(&data);
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            let size = bytes.len() + data.len();
+            if size > short.limit {
+                return Err(too_large());
             }
+            if size > place.amount() {
+                let larger = size.max(2 * place.amount()).min(short.limit);
+                let grown = place.grow_to(larger, PATIENCE).await;
+                grown.map_err(|_| BodyError::Busy)?;
+            }
+            bytes.extend_from_slice(&data);
         }
-        Ok(bytes.freeze())
+        Ok(Arc::new(place).attach(bytes.freeze()))
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = Instant::now() + self.idle;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if !self.waiting {
-            timer.as_mut().reset(deadline);
-            self.waiting = true;
+    fn too_slow(&self) -> BodyError {
+        let least = self.app.config.limits.least();
+        BodyError::TooSlow {
+            rate: least.bytes_per_second,
+            patience: least.patience,
         }
-        timer.as_mut().poll(cx)
     }
 }
 
@@ -84,40 +220,37 @@ impl http_body::Body for RequestBody {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        match Pin::new(inner).poll_frame(cx) {
+        match inner.poll_data(cx) {
             Poll::Ready(None) => {
                 this.ended = true;
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Ok(frame))) => {
-                this.waiting = false;
-                Poll::Ready(Some(Ok(frame)))
+            Poll::Ready(Some(Ok(bytes))) => {
+                this.pace.moved(bytes.len() as u64);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Poll::Ready(Some(Err(_))) => {
+            Poll::Ready(Some(Err(error))) => {
                 this.ended = true;
-                Poll::Ready(Some(Err(BodyError::Cut)))
+                Poll::Ready(Some(Err(error)))
             }
-            Poll::Pending if this.poll_timer(cx).is_ready() => {
+            Poll::Pending if this.pace.poll_late(cx).is_ready() => {
                 this.ended = true;
                 this.inner = None;
-                Poll::Ready(Some(Err(BodyError::Idle(this.idle))))
+                this.uploading = None;
+                Poll::Ready(Some(Err(this.too_slow())))
             }
             Poll::Pending => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
-            || self
-                .inner
-                .as_ref()
-                .is_none_or(|inner| inner.is_end_stream())
+        self.ended || self.inner.as_ref().is_none_or(Inner::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         self.inner
             .as_ref()
-            .map_or_else(SizeHint::default, |inner| inner.size_hint())
+            .map_or_else(SizeHint::default, Inner::size_hint)
     }
 }
 
@@ -126,7 +259,7 @@ impl Stream for RequestBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            match std::task::ready!(self.as_mut().poll_frame(cx)) {
+            match ready!(self.as_mut().poll_frame(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(frame)) => {
@@ -147,16 +280,18 @@ impl Drop for RequestBody {
         if self.ended || inner.is_end_stream() {
             return;
         }
-        self.drain.spawn(drain(inner));
+        // Where too many are being drained for this client, the connection is closed, or the stream reset.
+        if let Some(place) = self.app.drains.try_take(self.peer.holder, 1) {
+            self.app.drain.spawn(drain(inner, place));
+        }
     }
 }
 
-async fn drain(mut body: Incoming) {
+async fn drain(mut body: Inner, _place: Reservation) {
     let reading = async {
         let mut left = DRAIN_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(length) {
+        while let Some(Ok(bytes)) = std::future::poll_fn(|cx| body.poll_data(cx)).await {
+            match left.checked_sub(bytes.len()) {
                 Some(rest) => left = rest,
                 None => return,
             }

@@ -2,18 +2,24 @@
 //! ends the request's entry in metrics and access log.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream as _;
 use http_body::{Frame, SizeHint};
 use registry::blob::Download;
+use storage::budget::Reservation;
 
 use crate::http::access_log::Finish;
+
+/// Bytes of an answer in memory that count as those of its connection: most answers, without a look at what is free.
+const FREE: usize = 8 << 10;
 
 /// The body of an answer.
 pub(crate) struct Body {
     kind: Kind,
+    memory: Option<Arc<Reservation>>,
     sent: u64,
     cut: bool,
     finish: Option<Box<Finish>>,
@@ -65,6 +71,7 @@ impl Body {
     fn of(kind: Kind) -> Self {
         Self {
             kind,
+            memory: None,
             sent: 0,
             cut: false,
             finish: None,
@@ -74,6 +81,26 @@ impl Body {
     /// Ends the request's entry when the body ends, or is dropped before.
     pub(crate) fn finishing(mut self, finish: Finish) -> Self {
         self.finish = Some(Box::new(finish));
+        self
+    }
+
+    /// Bytes of memory that it needs and has no place for. Blobs have theirs.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.kind {
+            Kind::Blob { .. } => 0,
+            Kind::Memory(_) | Kind::Boxed(_) => {
+                let size = http_body::Body::size_hint(self).lower();
+                usize::try_from(size)
+                    .ok()
+                    .filter(|size| *size > FREE)
+                    .unwrap_or(0)
+            }
+        }
+    }
+
+    /// The same with a place, which is held until the last byte is out.
+    pub(crate) fn holding(mut self, place: Reservation) -> Self {
+        self.memory = Some(Arc::new(place));
         self
     }
 
@@ -114,6 +141,12 @@ impl http_body::Body for Body {
             Kind::Boxed(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|next| next.map(|frame| frame.map_err(BodyError::Inner))),
+        };
+        let polled = match (polled, &this.memory) {
+            (Poll::Ready(Some(Ok(frame))), Some(place)) => {
+                Poll::Ready(Some(Ok(frame.map_data(|bytes| place.attach(bytes)))))
+            }
+            (polled, _) => polled,
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

@@ -5,9 +5,10 @@ use http::{Response, StatusCode, header};
 use model::{Reference, RepositoryName, Tag};
 use registry::LARGEST_MANIFEST;
 use registry::manifest::NewManifest;
+use registry::memory;
 
 use super::{Answer, CONTENT_DIGEST, Call, HEADERS, status, text};
-use crate::http::request_body::RequestBody;
+use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
 use crate::http::wants_body;
 use crate::oci_error::OciError;
@@ -55,7 +56,7 @@ impl Call<'_> {
         let permit = self.may_push(&name).await?;
         let tags = self.tags_to_set()?;
         let payload = body
-            .collect(LARGEST_MANIFEST)
+            .collect(self.manifest_body())
             .await
             .map_err(|error| match error {
                 registry::BodyError::TooLarge(_) => {
@@ -88,6 +89,16 @@ impl Call<'_> {
             }
         }
         Ok(response)
+    }
+
+    /// What the body of a manifest may take.
+    fn manifest_body(&self) -> Short<'_> {
+        Short {
+            limit: LARGEST_MANIFEST,
+            memory: self.app.registry.memory().bulk(),
+            holder: memory::holder(&self.caller),
+            time: self.app.config.limits.short_body_time(),
+        }
     }
 
     fn tags_to_set(&self) -> Result<Vec<Tag>, OciError> {

@@ -4,8 +4,8 @@
 use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode, header};
 use model::{Algorithm, Digest, RepositoryName};
-use policy::Refusal;
 use policy::permit::{self, PullPermit, PushPermit};
+use registry::memory;
 use registry::upload::{Chunk, Extent, Session};
 
 use super::{Answer, CONTENT_DIGEST, Call, status, text};
@@ -41,7 +41,8 @@ impl Call<'_> {
         Ok(self.progress(StatusCode::ACCEPTED, &name, session.id(), 0))
     }
 
-    /// A mount, if one was asked for and the source has the blob and may be pulled from.
+    /// A mount, if one was asked for and the source has the blob and may be pulled from. Whatever stands in the way of
+    /// a mount begins an upload instead: clients end a push at an error here.
     async fn mount(&self, permit: &PushPermit) -> Result<Option<Response<Body>>, OciError> {
         let Some(digest) = self.parameter("mount") else {
             return Ok(None);
@@ -50,13 +51,8 @@ impl Call<'_> {
             .parse()
             .map_err(|error| OciError::bad("DIGEST_INVALID", format!("mount: {error}")))?;
         let sources = match self.parameter("from") {
-            Some(from) => {
-                let from = from
-                    .parse()
-                    .map_err(|error| OciError::bad("NAME_INVALID", format!("from: {error}")))?;
-                vec![from]
-            }
-            None => self.app.registry.repositories_with(&digest).await?,
+            Some(from) => from.parse().into_iter().collect(),
+            None => self.app.registry.siblings_with(permit, &digest).await?,
         };
         for source in sources {
             let Some(source) = self.source(&source).await? else {
@@ -74,17 +70,10 @@ impl Call<'_> {
         Ok(None)
     }
 
-    /// A source that may not be pulled from is like one without the blob. Where only the token is too
-    /// narrow, and the client named the source, it is told which token to ask for.
+    /// A source that may not be pulled from, by the caller or its token, is like one without the blob.
     async fn source(&self, name: &RepositoryName) -> Result<Option<PullPermit>, OciError> {
         let facts = self.facts(name).await?;
-        match permit::permit_pull(&self.caller, name, facts.as_deref()) {
-            Ok(permit) => Ok(Some(permit)),
-            Err(Refusal::TokenTooNarrow) if self.parameter("from").is_some() => {
-                Err(self.refused(Some(name), "pull", Refusal::TokenTooNarrow))
-            }
-            Err(_) => Ok(None),
-        }
+        Ok(permit::permit_pull(&self.caller, name, facts.as_deref()).ok())
     }
 
     pub(super) async fn upload_status(&self, name: RepositoryName, id: &str) -> Answer {
@@ -104,7 +93,7 @@ impl Call<'_> {
         let session = self.app.registry.upload_session(&permit, id)?;
         let chunk = Chunk {
             extent: self.extent()?,
-            body: Box::pin(body),
+            body: self.uploaded(body),
         };
         let taken = self
             .app
@@ -153,7 +142,7 @@ impl Call<'_> {
     ) -> Answer {
         let chunk = Chunk {
             extent,
-            body: Box::pin(body),
+            body: self.uploaded(body),
         };
         let finished = self
             .app
@@ -167,6 +156,10 @@ impl Call<'_> {
             }
             Err(error) => self.out_of_order(permit.repository(), error),
         }
+    }
+
+    fn uploaded(&self, body: RequestBody) -> registry::Body {
+        Box::pin(body.for_upload(memory::holder(&self.caller)))
     }
 
     /// A chunk out of order is told where the session stands.

@@ -208,6 +208,64 @@ async fn logins_failures_and_refusals_are_recorded() {
 }
 
 #[tokio::test]
+async fn refusals_of_one_caller_are_counted_together_whatever_they_name() {
+    let server = Server::start().await;
+    let person = server.stranger().await;
+    for number in 0..60 {
+        person
+            .get(&format!("/v2/hidden/app-{number}/manifests/latest"))
+            .await
+            .expect(401);
+        person
+            .get(&format!("/api/v2.0/users/{}", number + 1_000))
+            .await
+            .expect(403);
+    }
+    let first = deeds(&server, person.name(), 2).await;
+    assert!(
+        first.contains(&"pull repository hidden/app-0 refused".to_owned()),
+        "the first one is there at once: {first:#?}"
+    );
+    server.stop().await;
+    let all = entries(&server).await;
+    for operation in ["pull", "refuse"] {
+        let of = |entry: &&Value| {
+            entry["account_name"] == person.name() && entry["operation"] == operation
+        };
+        let times = all.iter().filter(of).filter_map(|e| e["times"].as_i64());
+        let times: Vec<i64> = times.collect();
+        // One more pair where the minute ended meanwhile.
+        assert!(times.len() <= 4, "{operation}: {times:?}");
+        assert_eq!(times.iter().sum::<i64>(), 60, "{operation}: {times:?}");
+    }
+    server.restart().await;
+}
+
+#[tokio::test]
+async fn the_access_log_names_the_account() {
+    let server = Server::start().await;
+    let person = server.stranger().await;
+    let token = person.with_token(&["repository:library/app:pull"]).await;
+    token.get("/v2/").await.expect(200);
+    person.get("/api/v2.0/users/current").await.expect(200);
+    person.get("/v2/hidden/app/tags/list").await.expect(401);
+    server.anonymous().get("/v2/").await.expect(401);
+    let name = person.name();
+    let lines = [
+        format!(" 127.0.0.1 {name} GET /service/token HTTP/1.1 200 "),
+        format!(" 127.0.0.1 {name} GET /v2/ HTTP/1.1 200 "),
+        format!(" 127.0.0.1 {name} GET /api/v2.0/users/current HTTP/1.1 200 "),
+        format!(" 127.0.0.1 {name} GET /v2/hidden/app/tags/list HTTP/1.1 401 "),
+        " 127.0.0.1 - GET /v2/ HTTP/1.1 401 ".to_owned(),
+    ];
+    eventually(5, "the lines are written", async || {
+        let log = server.log();
+        lines.iter().all(|line| log.contains(line)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_first_401_of_a_client_is_no_event() {
     let server = Server::start().await;
     let before = entries(&server).await.len();

@@ -7,7 +7,7 @@ mod jwt;
 mod poll;
 mod project;
 mod raw;
-mod raw_h2;
+pub(crate) mod raw_h2;
 mod replicas;
 mod server;
 mod tls;
@@ -18,10 +18,10 @@ pub(crate) use image::{Image, image, index_of, noise, sha256, sha512};
 pub(crate) use jwt::{Jwt, Signer};
 pub(crate) use poll::eventually;
 pub(crate) use project::{PASSWORD, Project, Role, fresh, membership};
-pub(crate) use raw::RawAnswer;
+pub(crate) use raw::{Raw, RawAnswer};
 pub(crate) use raw_h2::RawH2;
-pub(crate) use replicas::Replicas;
-pub(crate) use server::{ADMIN_PASSWORD, Server, Shared, free_port};
+pub(crate) use replicas::{Replicas, database};
+pub(crate) use server::{ADMIN_PASSWORD, Server, Shared, free_port, gantry};
 pub(crate) use tls::Authority;
 
 /// Media types that more than one test names.

@@ -152,7 +152,7 @@ async fn a_distribution_folder_is_imported_in_place_and_stays_as_it_is() {
     .await;
     eventually(20, "nothing is left to collect", async || {
         let status = server.cli_prints(&["gc", "status"]).await;
-        status.contains("still stored: 0").then_some(())
+        status.contains("wait to be deleted: 0").then_some(())
     })
     .await;
     assert_eq!(theirs(&server), before, "the old registry serves on");

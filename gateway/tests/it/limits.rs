@@ -1,5 +1,10 @@
 //! Bounds: what is too large or too slow is cut off, with numbers that a configuration can change.
 
+mod answers;
+mod connections;
+mod hanging;
+mod starved;
+
 use std::time::Duration;
 
 use hyper::Method;

@@ -3,6 +3,7 @@
 mod conventions;
 mod members;
 mod projects;
+mod repositories;
 mod users;
 
 use crate::harness::Shared;

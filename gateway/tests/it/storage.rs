@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Bucket, Server, eventually, image, noise, sha256};
+use crate::harness::{Bucket, Replicas, Server, eventually, image, noise, sha256};
 
 /// A server on files, with the settings of the bucket at hand.
 async fn on_files(bucket: &Bucket, more: &[(&str, &str)]) -> Server {
@@ -147,9 +147,20 @@ async fn blobs_move_to_a_bucket_and_back_while_it_serves() {
     ];
     server.set(&back);
     server.stop().await;
+    // Copies of an equal length that are no copies, as a power loss leaves them.
+    for blob in early.blobs() {
+        let why = server
+            .cli_as_server(&["storage", "why", &blob.digest])
+            .await;
+        let why = String::from_utf8_lossy(&why.stdout).into_owned();
+        let key = why.split_whitespace().nth(4).expect("it names the key");
+        let file = server.data().join("blobs").join(key);
+        fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");
+        fs::write(&file, vec![0; blob.bytes.len()]).expect("it can be written");
+    }
     server.restart().await;
     whole(&server).await;
-    let moved = server.cli_as_server(&["storage", "move"]).await;
+    let moved = server.cli_as_server(&["storage", "move", "--remove"]).await;
     assert!(moved.status.success(), "{moved:?}");
     server.set(&[("GANTRY_STORAGE__MOVING_FROM", "none")]);
     server.stop().await;
@@ -177,6 +188,14 @@ async fn a_damaged_object_is_not_moved() {
         ("GANTRY_STORAGE__BACKEND", "s3"),
         ("GANTRY_STORAGE__MOVING_FROM", "files"),
     ]);
+    let early = server.cli_as_server(&["storage", "move", "--remove"]).await;
+    let said = String::from_utf8_lossy(&early.stderr).into_owned();
+    assert!(
+        !early.status.success() && said.contains("do not belong together"),
+        "the server has to know the new store first: {said}"
+    );
+    server.stop().await;
+    server.restart().await;
     let moved = server.cli_as_server(&["storage", "move", "--remove"]).await;
     let said = String::from_utf8_lossy(&moved.stdout).into_owned();
     assert!(!moved.status.success(), "{said}");
@@ -184,6 +203,14 @@ async fn a_damaged_object_is_not_moved() {
         said.contains(&digest) && said.contains("the old object has"),
         "{said}"
     );
+    assert!(file.exists(), "what was not copied is not removed");
+    // Once it is known to be lost it holds nothing up.
+    let check = server
+        .cli_as_server(&["storage", "check", "--rehash"])
+        .await;
+    assert_eq!(check.status.code(), Some(1), "{check:?}");
+    let moved = server.cli_as_server(&["storage", "move", "--remove"]).await;
+    assert!(moved.status.success(), "{moved:?}");
     assert!(file.exists(), "what was not copied is not removed");
 }
 
@@ -261,4 +288,146 @@ async fn a_damaged_backup_is_refused_whole() {
     server.cli_prints(&["restore", path]).await;
     server.restart().await;
     server.still_serves().await;
+}
+
+/// Moves the database away, as if its volume were lost.
+fn lose_database(server: &Server) {
+    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
+        let _ = fs::rename(server.data().join(name), server.scratch().join(name));
+    }
+}
+
+fn find_database(server: &Server) {
+    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
+        let _ = fs::remove_file(server.data().join(name));
+        let _ = fs::rename(server.scratch().join(name), server.data().join(name));
+    }
+}
+
+#[tokio::test]
+async fn a_new_database_is_refused_on_a_store_that_was_used() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let kept = image("kept without its database");
+    admin.push_image("library/kept", "v1", &kept).await;
+    server.stop().await;
+    lose_database(&server);
+    for _ in 0..2 {
+        let why = server.is_refused().await;
+        assert!(
+            why.contains("the database is new") && why.contains("gantry storage claim"),
+            "{why}"
+        );
+        assert!(!why.contains("password"), "nothing was made: {why}");
+    }
+    // Commands see it too, and nobody claims without being asked.
+    for command in [
+        &["storage", "check"][..],
+        &["gc", "status"],
+        &["storage", "claim"],
+    ] {
+        let refused = server.cli(command).await;
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    }
+    find_database(&server);
+    server.restart().await;
+    let pulled = server.admin().get("/v2/library/kept/manifests/v1").await;
+    assert_eq!(pulled.expect(200).body, kept.manifest);
+    server.cli_prints(&["storage", "check", "--rehash"]).await;
+    server.stop().await;
+
+    lose_database(&server);
+    // The CA was in the database: what it issued is of no use to the next one.
+    fs::remove_dir_all(server.data().join("certs")).expect("the folder can be removed");
+    server.is_refused().await;
+    let claimed = server.cli_prints(&["storage", "claim", "--yes"]).await;
+    assert!(
+        claimed.contains("3 objects") && claimed.contains("but 3, which will be deleted"),
+        "{claimed}"
+    );
+    server.restart().await;
+    let log = server.cli_prints(&["audit", "export"]).await;
+    assert!(log.lines().any(|line| line.contains("claim")), "{log}");
+    eventually(
+        20,
+        "what the new database does not name is swept",
+        async || {
+            let store = fs::read_dir(server.data().join("blobs")).expect("the folder can be read");
+            let objects = store.filter_map(|hour| fs::read_dir(hour.ok()?.path()).ok());
+            (objects.map(Iterator::count).sum::<usize>() == 0).then_some(())
+        },
+    )
+    .await;
+    server.stop().await;
+    // The database from before is no longer the store's own.
+    find_database(&server);
+    let why = server.is_refused().await;
+    assert!(why.contains("belongs to installation"), "{why}");
+}
+
+#[tokio::test]
+async fn an_empty_folder_is_refused_in_the_place_of_the_store() {
+    let server = Server::start().await;
+    server
+        .admin()
+        .push_blob("library/a", noise("unmounted", 9_000))
+        .await;
+    server.stop().await;
+    let (blobs, away) = (server.data().join("blobs"), server.scratch().join("away"));
+    fs::rename(&blobs, &away).expect("the folder can be moved");
+    let why = server.is_refused().await;
+    assert!(why.contains("there is no gantry-store.json"), "{why}");
+    fs::remove_dir(&blobs).expect("it was made empty");
+    fs::rename(&away, &blobs).expect("the folder can be moved back");
+    server.restart().await;
+    server.still_serves().await;
+}
+
+#[tokio::test]
+async fn a_replica_with_a_folder_of_its_own_is_refused() {
+    let replicas = Replicas::start().await;
+    replicas.second.stop().await;
+    let own = replicas.second.scratch().join("own");
+    let own = own.to_str().expect("a path is text");
+    replicas.second.set(&[("GANTRY_STORAGE__PATH", own)]);
+    let why = replicas.second.is_refused().await;
+    assert!(why.contains("there is no gantry-store.json"), "{why}");
+    replicas.first.still_serves().await;
+}
+
+#[tokio::test]
+async fn files_of_others_beside_the_blobs_are_left_alone() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let digest = admin.push_blob("library/own", noise("own", 9_000)).await;
+    let why = server.cli_prints(&["storage", "why", &digest]).await;
+    let key = why.split_whitespace().nth(4).expect("it names the key");
+    let (hour, name) = key.split_once('/').expect("a key has an hour");
+    server.stop().await;
+    let blobs = server.data().join("blobs");
+    let write = |path: &str| {
+        let file = blobs.join(path);
+        fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");
+        fs::write(&file, b"quarterly").expect("it can be written");
+        file
+    };
+    let reversed: String = name.chars().rev().collect();
+    let others = [
+        write("2024/report.pdf"),
+        write("470000/notes.txt"),
+        write(&format!("2024/{name}")),
+        write(&format!("{hour}/{name}.bak")),
+    ];
+    let left_behind = write(&format!("{hour}/{reversed}"));
+    server.restart().await;
+    eventually(20, "what a crash left behind is swept", async || {
+        (!left_behind.exists()).then_some(())
+    })
+    .await;
+    for file in &others {
+        assert!(file.exists(), "{} was deleted", file.display());
+    }
+    let check = server.cli_prints(&["storage", "check", "--rehash"]).await;
+    assert!(check.contains("4 objects are not Gantry's own"), "{check}");
+    assert!(check.contains("2024/report.pdf"), "{check}");
 }

@@ -135,18 +135,54 @@ async fn the_first_certificate_names_what_was_asked_for() {
 async fn private_keys_are_for_the_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let server = SERVER.get().await;
-    let folder = server.data().join("certs");
-    for entry in fs::read_dir(&folder).expect("the folder is there") {
-        let path = entry.expect("the folder can be read").path();
-        if path.extension().is_some_and(|extension| extension == "key") {
-            let mode = fs::metadata(&path)
-                .expect("the file is there")
-                .permissions()
-                .mode()
-                & 0o777;
-            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
-        }
+    let key = server.pair_folder().join("server.key");
+    for path in [key, server.data().join("master.key")] {
+        let found = fs::metadata(&path).expect("the file is there");
+        let mode = found.permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
     }
+}
+
+/// Tools like skopeo take each key in such a folder for one of the client's own.
+#[tokio::test]
+async fn the_folder_of_the_ca_holds_nothing_else() {
+    let server = SERVER.get().await;
+    let entries = fs::read_dir(server.data().join("certs")).expect("the folder is there");
+    let files = entries
+        .map(|entry| entry.expect("the folder can be read"))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| entry.file_name());
+    assert_eq!(files.collect::<Vec<_>>(), ["ca.crt"]);
+}
+
+/// Whoever renews by hand rarely has the environment of the server.
+#[tokio::test]
+async fn a_renewal_by_hand_keeps_the_names_and_the_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let server = Server::with(&[("GANTRY_SERVER__NAMES", "registry.example,10.9.0.2")]).await;
+    let key = server.pair_folder().join("server.key");
+    // where tests run as root, as another user's server would be renewed
+    let other = chown(&key, Some(12_345), Some(12_345)).is_ok();
+    let before = server.anonymous().certificate().await;
+    server.cli_prints(&["cert", "renew"]).await;
+    let renewed = async || (server.anonymous().certificate().await != before).then_some(());
+    eventually(3, "the new certificate is shown", renewed).await;
+    for host in ["registry.example", "10.9.0.2", "localhost"] {
+        let shown = server.anonymous().certificate_for(host).await;
+        assert!(shown.is_ok(), "{host}: {shown:?}");
+    }
+    let found = fs::metadata(&key).expect("the key is there");
+    assert_eq!(found.uid() == 12_345, other, "the key has a new owner");
+
+    fs::remove_file(server.pair_folder().join("names")).expect("the file was there");
+    let refused = server.cli(&["cert", "renew"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said.contains("registry.example") && said.contains("--force"),
+        "{said}"
+    );
+    server.cli_prints(&["cert", "renew", "--force"]).await;
 }
 
 /// A server with the certificate of another CA beside it, and a client that trusts only that CA.
@@ -175,7 +211,7 @@ impl Exchange {
 
     /// Replaces both files the way careful tools do: beside, then renamed.
     fn put_in_place(&self) {
-        let folder = self.server.data().join("certs");
+        let folder = self.server.pair_folder();
         for (name, text) in [("server.key", &self.key), ("server.crt", &self.certificate)] {
             fs::write(folder.join("new"), text).expect("the file can be written");
             fs::rename(folder.join("new"), folder.join(name)).expect("the file can be renamed");
@@ -219,7 +255,7 @@ async fn a_certificate_is_read_again_on_sighup() {
 async fn a_certificate_that_is_none_changes_nothing() {
     let exchange = Exchange::prepared().await;
     exchange.server.may_complain();
-    let folder = exchange.server.data().join("certs");
+    let folder = exchange.server.pair_folder();
     let old = exchange.server.anonymous();
     let before = old.certificate().await;
     let good_key = fs::read(folder.join("server.key")).expect("the key can be read");

@@ -144,7 +144,8 @@ async fn a_token_grants_what_was_asked_and_is_held() {
     for caller in [server.anonymous(), server.stranger().await] {
         assert_eq!(
             granted(&caller, &[&all]).await,
-            json!([grant(&repository, &[])])
+            json!([]),
+            "what is not held is left out"
         );
         let open_all = format!("repository:{open}:pull,push");
         assert_eq!(
@@ -214,13 +215,7 @@ async fn scopes_that_mean_nothing_grant_nothing() {
         "repository:app:pull",
         "thing:library/app:pull",
     ] {
-        let access = granted(&admin, &[scope]).await;
-        let actions = access
-            .as_array()
-            .expect("access is a list")
-            .iter()
-            .flat_map(|entry| entry["actions"].as_array().cloned().unwrap_or_default());
-        assert_eq!(actions.count(), 0, "{scope}: {access}");
+        assert_eq!(granted(&admin, &[scope]).await, json!([]), "{scope}");
     }
 }
 
@@ -244,6 +239,134 @@ async fn the_catalog_is_a_scope_of_its_own() {
         .get("/v2/_catalog")
         .await
         .expect(200);
+}
+
+/// Scopes on this many repositories of a project, with names as long as they get.
+fn long_scopes(project: &str, count: usize) -> Vec<String> {
+    let fill = 255 - project.len() - "/0000".len();
+    (0..count)
+        .map(|number| {
+            let name = format!("{project}/{number:04}{}", "a".repeat(fill));
+            format!("repository:{name}:pull,push,delete")
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn of_too_many_scopes_those_that_fit_are_granted() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    for (count, least) in [(64, 20), (200, 20)] {
+        let scopes = long_scopes(&project.name, count);
+        let query: String = scopes
+            .iter()
+            .map(|scope| format!("&scope={scope}"))
+            .collect();
+        let joined = scopes.join("%20");
+        let form = format!(
+            "grant_type=password&username=admin&password={}&service=harbor-registry&scope={joined}",
+            crate::harness::ADMIN_PASSWORD
+        );
+        let path = "/service/token?service=harbor-registry";
+        let mut answers = vec![admin.post("/service/token").form(&form).await.expect(200)];
+        // A longer one does not fit into a request's header.
+        if count == 64 {
+            let one = format!("{path}&scope={joined}");
+            answers.push(admin.get(&one).await.expect(200));
+            answers.push(admin.get(&format!("{path}{query}")).await.expect(200));
+        }
+        for answer in answers {
+            let body = answer.json();
+            let token = body["token"].as_str().expect("a token is text");
+            assert!(token.len() <= 12 << 10, "{} bytes", token.len());
+            let access = Jwt::parse(token).claims["access"].clone();
+            let granted = access.as_array().expect("access is a list");
+            assert!(granted.len() >= least, "{}", granted.len());
+            let named = scopes[..granted.len()].join(" ");
+            assert_eq!(body["scope"], named, "the first ones, in order");
+            let (_, rest) = scopes[0].split_once(':').expect("a scope has a type");
+            let (name, _) = rest.rsplit_once(':').expect("a scope has actions");
+            server
+                .with_bearer(token)
+                .post(&format!("/v2/{name}/blobs/uploads/"))
+                .await
+                .expect(202);
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_scopes_than_are_looked_at_are_no_error() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("app");
+    let scopes = vec!["repository:nowhere/app:pull"; 127].join("+");
+    let path = format!("/service/token?service=harbor-registry&scope={scopes}");
+    let admin = server.admin();
+    for (more, expected) in [
+        (
+            format!("+repository:{repository}:pull"),
+            json!([grant(&repository, &["pull"])]),
+        ),
+        (
+            format!("+repository:x/y:pull+repository:{repository}:pull"),
+            json!([]),
+        ),
+    ] {
+        let body = admin.get(&format!("{path}{more}")).await.expect(200).json();
+        let token = body["token"].as_str().expect("a token is text");
+        assert_eq!(Jwt::parse(token).claims["access"], expected);
+    }
+    let long = format!("repository:{}:pull", "a".repeat(20_000));
+    assert_eq!(granted(&admin, &[&long]).await, json!([]));
+}
+
+#[tokio::test]
+async fn the_answer_names_the_granted_scope() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let guest = project.member(Role::Guest).await;
+    let repository = project.repository("scope");
+    let form = format!(
+        "grant_type=password&username={}&password={}&client_id=c&service=harbor-registry\
+         &scope=repository:{repository}:pull,push&scope=repository:nowhere/app:pull",
+        guest.name(),
+        crate::harness::PASSWORD
+    );
+    let posted = guest.post("/service/token").form(&form).await.expect(200);
+    assert_eq!(
+        posted.json()["scope"],
+        format!("repository:{repository}:pull")
+    );
+    let path = "/service/token?service=harbor-registry";
+    let nothing = guest.get(path).await.expect(200);
+    assert_eq!(nothing.json()["scope"], "");
+}
+
+#[tokio::test]
+async fn an_empty_pair_of_name_and_password_is_nobody() {
+    let server = Server::start().await;
+    let project = server.public_project().await;
+    let repository = project.repository("open");
+    let pushed = image("open to an empty pair");
+    server.admin().push_image(&repository, "v1", &pushed).await;
+    let manifest = format!("/v2/{repository}/manifests/v1");
+    let anonymous = server.anonymous();
+    let empty = |path: &str| anonymous.get(path).header("authorization", "Basic Og==");
+    // More often than wrong passwords are forgiven.
+    for _ in 0..40 {
+        empty(&manifest).await.expect(200);
+    }
+    let scoped =
+        format!("/service/token?service=harbor-registry&scope=repository:{repository}:pull");
+    empty(&scoped).await.expect(200);
+    with_authorization(&server, "Basic Og==")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    empty("/v2/").await.expect_error(401, "UNAUTHORIZED");
+    empty("/api/v2.0/users/current")
+        .await
+        .expect_error(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]
@@ -517,4 +640,54 @@ async fn guessing_a_password_is_slowed_down_for_the_guesser_only() {
     right.at(66).get(login).await.expect(429);
     right.at(67).get(login).await.expect(200);
     server.admin().get(login).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_flood_of_guesses_is_bounded_and_leaves_known_callers_alone() {
+    let server = Server::start().await;
+    let person = server.stranger().await;
+    let login = "/service/token?service=harbor-registry";
+    person.at(70).get(login).await.expect(200);
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 0..120_u8 {
+        // Names that differ: none waits for the one before. The addresses do count together.
+        let guesser = server.as_user_with(&format!("guess-{number}"), "Guess");
+        let guesser = guesser.at(71 + number % 2);
+        flood.spawn(async move {
+            let answer = guesser.get(login).attempt().await.ok()?;
+            if answer.status == 503 || answer.status == 429 {
+                let wait = answer.header("retry-after").parse::<u64>();
+                assert!(wait.is_ok_and(|seconds| seconds >= 1), "{answer}");
+                assert_eq!(answer.code(), "TOOMANYREQUESTS");
+            }
+            Some(answer.status)
+        });
+    }
+    person.at(70).get(login).await.expect(200);
+    let statuses: Vec<u16> = flood.join_all().await.into_iter().flatten().collect();
+    let count = |status| statuses.iter().filter(|other| **other == status).count();
+    assert_eq!(
+        count(401) + count(429) + count(503),
+        statuses.len(),
+        "nothing else: {statuses:?}"
+    );
+    // Thirty of each address are looked at, and what began beside the last of them.
+    assert!(count(401) <= 2 * 40, "{} were looked at", count(401));
+    assert!(count(429) > 0, "none was refused: {statuses:?}");
+    person.at(70).get(login).await.expect(200);
+}
+
+#[tokio::test]
+async fn parallel_logins_with_the_right_password_all_succeed() {
+    let server = Server::start().await;
+    let person = server.stranger().await;
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let person = person.clone();
+        logins.spawn(async move {
+            let login = "/service/token?service=harbor-registry";
+            person.get(login).await.status
+        });
+    }
+    assert_eq!(logins.join_all().await, [200; 100]);
 }

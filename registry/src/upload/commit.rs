@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use db::blob::{Committed, Place, StoredBlob};
-use db::{blob, quota, repository, upload};
+use db::{blob, repository, upload};
 use futures_util::TryStreamExt as _;
 use model::{Algorithm, Digest, Hasher};
 use policy::PushPermit;
 use storage::Finished;
 
 use super::turn::Turn;
+use super::unnamed::Key;
 use super::writing::Writing;
 use super::{Extent, Session, checkpoint_of, in_order, right_size};
 use crate::body::Batches;
@@ -16,8 +17,10 @@ use crate::{BodyError, Error, Registry, Result};
 
 /// An object that is complete and durable, not yet a blob.
 pub(super) struct Object {
-    key: String,
+    key: Key,
     epoch: Option<i64>,
+    /// Whether several processes wrote it.
+    rehash: bool,
     /// Held until the blob is committed.
     _turn: Option<Turn>,
 }
@@ -57,6 +60,7 @@ impl Registry {
             Object {
                 key: writing.key,
                 epoch: writing.epoch,
+                rehash: writing.rehash,
                 _turn: Some(writing.turn),
             },
             finished,
@@ -81,8 +85,9 @@ impl Registry {
         self.store.seal(&key, checkpoint).await?;
         Ok((
             Object {
-                key,
+                key: self.unnamed.add(key),
                 epoch: Some(row.epoch),
+                rehash: row.rehash,
                 _turn: Some(turn),
             },
             finished,
@@ -111,6 +116,7 @@ impl Registry {
             Object {
                 key,
                 epoch: None,
+                rehash: false,
                 _turn: None,
             },
             finished,
@@ -126,11 +132,20 @@ impl Registry {
         object: Object,
         finished: Finished,
     ) -> Result<StoredBlob> {
-        let Object { key, epoch, _turn } = object;
+        let Object {
+            key,
+            epoch,
+            rehash,
+            _turn,
+        } = object;
+        let finished = if rehash {
+            self.store.detach(&key, finished).await?
+        } else {
+            finished
+        };
         let actual = self.digest_as(stated.algorithm(), &key, finished).await?;
         if actual != *stated {
-            self.close(permit, session).await?;
-            self.discard(&key).await;
+            self.end(permit, session, epoch, &key).await?;
             return Err(Error::DigestMismatch {
                 stated: *stated,
                 actual,
@@ -141,50 +156,72 @@ impl Registry {
             permit.repository().clone(),
             permit.project(),
         );
-        let (now, object_key) = (self.clock.now(), key.clone());
-        let lease = now.plus(self.limits.grace);
+        let (now, object_key) = (self.clock.now(), key.to_string());
+        let (lease, due) = (now.plus(self.limits.grace), now.plus(self.limits.hold));
         let committed = self.charging(project, move |taking, tx| {
             let (id, name, object_key) = (id.clone(), name.clone(), object_key.clone());
             Box::pin(async move {
+                let repository = repository::ensure(tx, project, &name, now).await?;
                 if let Some(epoch) = epoch {
-                    let reserved = upload::close(tx, (&id, epoch)).await?;
-                    quota::refund(tx, project, reserved.ok_or(Error::UploadUnknown)?).await?;
+                    upload::close(tx, (&id, epoch)).await?;
                 }
                 let at = Place {
                     project,
-                    repository: repository::ensure(tx, project, &name, now).await?,
+                    repository,
                     name: &name,
                     taking,
                 };
-                let (row, charged) =
-                    match blob::commit(tx, &actual, &object_key, finished.size, now).await? {
-                        Committed::New(row) => {
-                            let charged = blob::link_new(tx, at, &row, lease).await?;
-                            (row, charged)
-                        }
-                        Committed::Known(row) => {
-                            let charged = blob::link(tx, at, &row, lease).await?;
-                            (row, charged)
-                        }
-                    };
+                let object = blob::Object {
+                    key: &object_key,
+                    size: finished.size,
+                };
+                let (row, charged) = match blob::commit(tx, &actual, object, now, due).await? {
+                    Committed::New(row) => {
+                        let charged = blob::link_new(tx, at, &row, lease).await?;
+                        (row, charged)
+                    }
+                    Committed::Known(row) => {
+                        let charged = blob::link(tx, at, &row, lease).await?;
+                        (row, charged)
+                    }
+                };
                 charged.map_err(Error::QuotaExceeded)?;
                 Ok::<_, Error>(row)
             })
         });
         match committed.await {
+            Err(error @ (Error::QuotaExceeded(_) | Error::ProjectGone)) => {
+                self.end(permit, session, epoch, &key).await?;
+                Err(error)
+            }
             Ok(row) => {
-                if row.key != key {
+                if row.key != *key {
+                    // It is garbage already, for the case that this fails.
                     self.discard(&key).await;
                 }
                 Ok(row)
             }
-            Err(error @ Error::QuotaExceeded(_)) => {
-                self.close(permit, session).await?;
-                self.discard(&key).await;
-                Err(error)
-            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends a session whose bytes become no blob.
+    async fn end(
+        &self,
+        permit: &PushPermit,
+        session: &Session,
+        epoch: Option<i64>,
+        key: &str,
+    ) -> Result<()> {
+        match self.close(permit, session).await {
+            // Its sessions went with the project.
+            Ok(()) | Err(Error::ProjectGone) => {}
+            Err(error) => return Err(error),
+        }
+        if epoch.is_none() {
+            self.discard(key).await;
+        }
+        Ok(())
     }
 
     /// The digest by another algorithm than the one that ran along: one more reading.

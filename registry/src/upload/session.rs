@@ -75,11 +75,12 @@ impl Session {
     }
 }
 
-/// A session belongs to a repository and to whoever began it.
+/// A session belongs to a repository, to the project that had its name, and to whoever began it.
 fn sign(master: &MasterKey, permit: &PushPermit, payload: &[u8]) -> [u8; SIGNATURE] {
     let account = permit.caller().account().map_or(0, |account| account.0);
     let mut text = payload.to_vec();
     text.extend_from_slice(&account.to_be_bytes());
+    text.extend_from_slice(&permit.project().0.to_be_bytes());
     text.extend_from_slice(permit.repository().as_str().as_bytes());
     let hash = master.keyed_hash("upload-session", &text);
     let mut signature = [0; SIGNATURE];

@@ -7,18 +7,22 @@ use policy::PushPermit;
 use storage::{BlobWriter, Checkpoint};
 
 use super::turn::Turn;
-use super::{Extent, Session, checkpoint_of, in_order, owner};
+use super::unnamed::Key;
+use super::{Extent, Session, checkpoint_of, in_order};
 use crate::body::Batches;
+use crate::memory;
 use crate::{BodyError, Error, Registry, Result};
 
 /// An upload that this request writes.
 pub(super) struct Writing {
     pub(super) writer: Box<dyn BlobWriter>,
     pub(super) turn: Turn,
-    pub(super) key: String,
+    pub(super) key: Key,
     /// Epoch of the session's row; `None` while it has none.
     pub(super) epoch: Option<i64>,
     pub(super) size: u64,
+    /// Whether another process wrote bytes of it before.
+    pub(super) rehash: bool,
     /// Bytes that the project was charged for ahead.
     reserved: i64,
 }
@@ -58,6 +62,7 @@ impl Registry {
             Some(_) => self.resume(session, turn).await?,
             None => self.begin(permit, session, turn, first).await?,
         };
+        writing.writer.write_for(memory::holder(permit.caller()));
         match self.reserve(permit, session, &mut writing, extent).await {
             Ok(()) => Ok(writing),
             Err(error) => Err(self.abandon(session, writing, error).await),
@@ -98,19 +103,21 @@ impl Registry {
     async fn resume(&self, session: &Session, turn: Turn) -> Result<Writing> {
         let id = session.id().to_owned();
         let expires_at = self.clock.now().plus(self.limits.upload_expiry);
-        let taken = self
-            .db
-            .write(move |tx| Box::pin(async move { upload::take_over(tx, &id, expires_at).await }));
+        let process = self.process.to_string();
+        let taken = self.db.write(move |tx| {
+            Box::pin(async move { upload::take_over(tx, &id, &process, expires_at).await })
+        });
         let row = taken.await?.ok_or(Error::UploadUnknown)?;
         let checkpoint = checkpoint_of(session, &row)?;
-        let mut key = row.key.ok_or(Error::UploadUnknown)?;
-        let writer = if row.size == 0 {
-            key = self.rekey(session, row.epoch, &key).await?;
-            self.store
-                .create(&key, Hasher::new(session.algorithm()))
-                .await?
+        let key = row.key.ok_or(Error::UploadUnknown)?;
+        let (key, writer) = if row.size == 0 {
+            let key = self.rekey(session, row.epoch, &key).await?;
+            let hasher = Hasher::new(session.algorithm());
+            let writer = self.store.create(&key, hasher).await?;
+            (key, writer)
         } else {
-            self.store.resume(&key, checkpoint).await?
+            let writer = self.store.resume(&key, checkpoint).await?;
+            (self.unnamed.add(key), writer)
         };
         Ok(Writing {
             writer,
@@ -118,22 +125,22 @@ impl Registry {
             key,
             epoch: Some(row.epoch),
             size: row.size,
+            rehash: row.rehash && row.size > 0,
             reserved: row.reserved,
         })
     }
 
     /// Without a checkpoint the object may be anything, and another process may still write it: this one
     /// begins another.
-    async fn rekey(&self, session: &Session, epoch: i64, before: &str) -> Result<String> {
-        let (id, key) = (session.id().to_owned(), self.new_key());
-        let new = key.clone();
-        let rekeyed = self
-            .db
-            .write(move |tx| Box::pin(async move { upload::rekey(tx, (&id, epoch), &new).await }));
+    async fn rekey(&self, session: &Session, epoch: i64, before: &str) -> Result<Key> {
+        let (id, key, now) = (session.id().to_owned(), self.new_key(), self.clock.now());
+        let (before, new) = (before.to_owned(), key.to_string());
+        let rekeyed = self.db.write(move |tx| {
+            Box::pin(async move { upload::rekey(tx, (&id, epoch), (&before, &new), now).await })
+        });
         if !rekeyed.await? {
             return Err(Error::UploadUnknown);
         }
-        self.discard(before).await;
         Ok(key)
     }
 
@@ -162,6 +169,7 @@ impl Registry {
             key,
             epoch,
             size: 0,
+            rehash: false,
             reserved: 0,
         })
     }
@@ -177,8 +185,8 @@ impl Registry {
         const FIRST: i64 = 1;
         let (id, now) = (session.id().to_owned(), self.clock.now());
         let expires_at = now.plus(self.limits.upload_expiry);
-        let (owner, key) = (owner(permit), key.to_owned());
-        let begun = self.db.write(move |tx| {
+        let (owner, key) = (self.owner(permit), key.to_owned());
+        let begun = self.db.write_in(owner.project, move |tx| {
             Box::pin(async move {
                 let at = (key.as_str(), &durable);
                 upload::begin(tx, &id, &owner, at, now, expires_at).await

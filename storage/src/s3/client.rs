@@ -66,7 +66,7 @@ impl Clients {
         let download = small.to_builder().http_client(downloads(roots)?).build();
         let mut public = config.to_builder();
         if !settings.public_endpoint.is_empty() {
-            public.set_endpoint_url(Some(settings.public_endpoint.clone()));
+            public.set_endpoint_url(Some(base(&settings.public_endpoint)));
         }
         Ok(Self {
             small: Client::from_conf(small),
@@ -75,6 +75,11 @@ impl Clients {
             public: Client::from_conf(public.build()),
         })
     }
+}
+
+/// An endpoint that ends with a slash: the SDK appends the bucket to a path as it is.
+fn base(endpoint: &str) -> String {
+    format!("{}/", endpoint.trim_end_matches('/'))
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {
@@ -106,8 +111,8 @@ fn config(settings: &Settings, roots: &Roots) -> Result<Config> {
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(retries)
         .stalled_stream_protection(stalled);
-    let endpoint = Some(settings.endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
-    config.set_endpoint_url(endpoint);
+    let endpoint = Some(&settings.endpoint).filter(|endpoint| !endpoint.is_empty());
+    config.set_endpoint_url(endpoint.map(|endpoint| base(endpoint)));
     Ok(config.build())
 }
 

@@ -1,10 +1,10 @@
-//! Memory for parts on their way to the bucket, of all writers together.
+//! Memory for parts on their way to the bucket, of all writers together. A slow upload holds that of a part for as
+//! long as it takes to fill it, so that it is shared out like all memory for bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
+use crate::budget::{Budget, Holder, Reservation};
 use crate::{Error, Result};
 
 /// How long a writer waits for memory.
@@ -12,27 +12,17 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The memory, in MiB.
 #[derive(Clone, Debug)]
-pub(super) struct Room {
-    free: Arc<Semaphore>,
-    all: u32,
-}
+pub(super) struct Room(Arc<Budget>);
 
 impl Room {
     pub(super) fn new(mib: u32) -> Self {
-        let all = mib.max(1);
-        Self {
-            free: Arc::new(Semaphore::new(all as usize)),
-            all,
-        }
+        Self(Budget::new(mib.max(1) as usize))
     }
 
-    /// Takes memory for a part, or all there is where the part is larger; given back when dropped.
-    pub(super) async fn take(&self, key: &str, bytes: u64) -> Result<OwnedSemaphorePermit> {
-        let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
-        let taking = Arc::clone(&self.free).acquire_many_owned(mib.min(self.all));
-        match tokio::time::timeout(PATIENCE, taking).await {
-            Ok(Ok(room)) => Ok(room),
-            _ => Err(Error::Busy(key.to_owned(), PATIENCE)),
-        }
+    /// Takes memory for a part, or a whole share where the part is larger; given back when dropped.
+    pub(super) async fn take(&self, key: &str, holder: Holder, bytes: u64) -> Result<Reservation> {
+        let mib = usize::try_from(bytes.div_ceil(1 << 20)).unwrap_or(usize::MAX);
+        let taken = self.0.take(holder, mib, PATIENCE).await;
+        taken.map_err(|_| Error::Busy(key.to_owned(), PATIENCE))
     }
 }

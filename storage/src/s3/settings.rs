@@ -10,7 +10,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// URL of the server; empty for AWS. Default: empty.
+    /// URL of the server, with or without a path; empty for AWS. Default: empty.
     pub endpoint: String,
     /// URL of the server as clients reach it, for pulls that are answered with a URL of the bucket; empty for
     /// `endpoint`. Default: empty.

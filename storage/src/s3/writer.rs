@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use model::Hasher;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -21,6 +20,7 @@ use super::part::{self, Pieces, length, take_front};
 use super::reader::Reader;
 use super::state::{Part, State, Tail};
 use super::tail;
+use crate::budget::{Holder, Reservation};
 use crate::{BlobWriter, Checkpoint, Error, Finished, Result};
 
 /// Parts of one object that are on their way at a time.
@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Writer {
     store: S3,
     key: String,
+    /// Who has the memory of its parts.
+    holder: Holder,
     hashing: Hashing,
     /// Bytes handed over so far.
     size: u64,
@@ -62,7 +64,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Collected {
     pieces: Pieces,
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Reservation>,
 }
 
 /// A part on its way.
@@ -78,6 +80,7 @@ impl Writer {
         Self {
             store: store.clone(),
             key: key.to_owned(),
+            holder: Holder::default(),
             hashing: Hashing::Idle(hasher),
             size: 0,
             upload: None,
@@ -142,7 +145,8 @@ impl Writer {
         let held = self.collected.pieces.size() + more;
         if held > COVERED && self.collected.room.is_none() {
             let size = part::size(self.number).max(held);
-            self.collected.room = Some(self.store.room.take(&self.key, size).await?);
+            let taking = self.store.room.take(&self.key, self.holder, size);
+            self.collected.room = Some(taking.await?);
         }
         Ok(())
     }
@@ -300,6 +304,13 @@ impl Writer {
 
 #[async_trait]
 impl BlobWriter for Writer {
+    fn write_for(&mut self, holder: Holder) {
+        self.holder = holder;
+        if let Some(room) = &mut self.collected.room {
+            room.pass_to(holder);
+        }
+    }
+
     async fn write(&mut self, batch: Vec<Bytes>) -> Result<Option<Checkpoint>> {
         self.take_in(batch).await?;
         while self

@@ -119,13 +119,13 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Names files that neither a blob nor an upload session knows; empty where there are none. It asks the
+/// Names files that no blob, upload session or deletion to come knows; empty where there are none. It asks the
 /// database itself, not the server under test; of a killed one a copy, because opening it would repair it.
 fn leftovers(data: &Path, server: &str) -> Result<Vec<String>, String> {
     const LIST: &str = "import pathlib, shutil, sqlite3, sys, tempfile
 data = pathlib.Path(sys.argv[1])
 rows = set()
-files = list((data / 'blobs').rglob('*'))
+files = [file for file in (data / 'blobs').rglob('*') if file.name != 'gantry-store.json']
 with tempfile.TemporaryDirectory() as folder:
     base = f'file:{data}/gantry.db?mode=ro'
     if sys.argv[2] == 'killed':
@@ -133,7 +133,7 @@ with tempfile.TemporaryDirectory() as folder:
             shutil.copy(name, folder)
         base = f'file:{folder}/gantry.db'
     base = sqlite3.connect(base, uri=True, timeout=20)
-    for table in 'blob', 'upload':
+    for table in 'blob', 'upload', 'object_garbage':
         rows |= {key for (key,) in base.execute(f'select object_key from {table}')}
 for file in files:
     parts = file.relative_to(data / 'blobs').parts

@@ -58,16 +58,6 @@ pub(super) fn cases() -> Vec<Case> {
         );
         cases.push(mount.is(&[400], &["DIGEST_INVALID"]));
     }
-    cases.push(
-        Case::new(
-            Method::POST,
-            format!(
-                "/v2/{REPOSITORY}/blobs/uploads/?mount=sha256:{}&from=UPPER",
-                zeros(64)
-            ),
-        )
-        .is(&[400], &["NAME_INVALID"]),
-    );
     cases
 }
 

@@ -104,9 +104,7 @@ async fn harmless_nonsense_is_ignored() {
     let path = format!("/v2/{REPOSITORY}/blobs/{digest}");
     let ok: &[u16] = &[200];
     let cases = [
-        Case::get(&path)
-            .header("range", "bytes=9-5")
-            .is(&[416], &[]),
+        Case::get(&path).header("range", "bytes=9-5").is(ok, &[]),
         Case::get(&path).header("range", "bytes=--5").is(ok, &[]),
         Case::get(&path).header("range", "bytes=1--2").is(ok, &[]),
         Case::get(&path).header("range", "bytes=0x1-5").is(ok, &[]),

@@ -134,3 +134,21 @@ async fn an_invalid_name_is_refused_before_anybody_signs_in() {
         .await
         .expect_error(400, "DIGEST_INVALID");
 }
+
+#[tokio::test]
+async fn a_push_without_a_project_is_told_at_once_what_to_push_to() {
+    let server = SERVER.get().await;
+    for client in [server.admin(), server.anonymous()] {
+        for (method, path) in [
+            (hyper::Method::POST, "/v2/app/blobs/uploads/"),
+            (hyper::Method::PUT, "/v2/app/manifests/v1"),
+        ] {
+            // Docker goes on trying after NAME_INVALID, and gives up after DENIED.
+            let refused = client
+                .request(method, path)
+                .await
+                .expect_error(403, "DENIED");
+            assert!(refused.message().contains("HOST/PROJECT/app"), "{refused}");
+        }
+    }
+}

@@ -116,3 +116,33 @@ async fn queries_that_cannot_be_decoded_are_400() {
     ];
     check(&server, &cases).await;
 }
+
+#[tokio::test]
+async fn several_slashes_are_one() {
+    let server = SERVER.get().await;
+    let repository = "library/slashes";
+    let admin = server.admin();
+    let image = crate::harness::image("slashes");
+    admin.push_image(repository, "v1", &image).await;
+    for path in [
+        "//v2/library/slashes/manifests/v1",
+        "/v2//library/slashes/manifests/v1",
+        "/v2/library//slashes/manifests/v1",
+        "/v2/library/slashes///manifests//v1",
+        "/v2/library/%2Fslashes/tags/list",
+        "//v2/",
+        "/v2//",
+        "//service/token?service=harbor-registry",
+        "/service//token?service=harbor-registry",
+        "//api//v2.0/users/current",
+        "//healthz",
+    ] {
+        admin.get(path).await.expect(200);
+    }
+    let session = admin.post("/v2//library/slashes//blobs/uploads/");
+    let location = session.await.expect(202).location();
+    assert!(
+        location.starts_with("/v2/library/slashes/blobs/uploads/"),
+        "{location}"
+    );
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{SERVER, create_user};
-use crate::harness::{Role, Server, eventually, fresh, membership, noise, sha256};
+use crate::harness::{Role, Server, eventually, fresh, image, membership, noise, sha256};
 
 /// `operation resource_type detail`, and whether a project is named, of each entry about a resource.
 async fn events(server: &Server, resource: &str) -> Vec<(String, bool)> {
@@ -133,6 +133,24 @@ async fn administrators_are_made_and_unmade() {
 }
 
 #[tokio::test]
+async fn the_last_administrator_stays_one() {
+    let server = Server::start().await;
+    let name = fresh("heir");
+    create_user(&server, &name, &[]).await;
+    let last = async |arguments: &[&str]| {
+        let refused = server.cli(arguments).await;
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains("is the last system administrator"), "{text}");
+    };
+    last(&["user", "demote", "admin"]).await;
+    server.cli_prints(&["user", "promote", &name]).await;
+    server.cli_prints(&["user", "demote", "admin"]).await;
+    last(&["user", "demote", &name]).await;
+    last(&["user", "delete", &name]).await;
+}
+
+#[tokio::test]
 async fn members_are_listed_with_their_roles() {
     let server = SERVER.get().await;
     let project = server.private_project().await;
@@ -178,4 +196,35 @@ async fn a_quota_is_set_and_shown() {
     push(201).await;
     let shown = quota(&[]).await;
     assert!(shown.contains("holds 4096 bytes"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_repository_is_listed_and_deleted() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let repository = project.repository("team/app");
+    server
+        .admin()
+        .push_image(&repository, "v1", &image("by the command line"))
+        .await;
+    let list = ["repository", "list", &project.name];
+    let listed = server.cli_prints(&list).await;
+    assert!(
+        listed.contains(&format!("{repository} 1 artifacts")),
+        "{listed}"
+    );
+    server
+        .cli_prints(&["repository", "delete", &repository])
+        .await;
+    assert_eq!(server.cli_prints(&list).await, "");
+    eventually(2, "nothing is served", async || {
+        let path = format!("/v2/{repository}/manifests/v1");
+        (server.admin().get(&path).await.status == 404).then_some(())
+    })
+    .await;
+    let again = server.cli(&["repository", "delete", &repository]).await;
+    assert_eq!(again.status.code(), Some(1));
+    server
+        .cli_prints(&["project", "delete", &project.name])
+        .await;
 }

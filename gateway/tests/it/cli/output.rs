@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 
 use super::SERVER;
-use crate::harness::{ADMIN_PASSWORD, Server, eventually};
+use crate::harness::{ADMIN_PASSWORD, Server, eventually, image};
 
 /// Commands that print something, and need nothing but a server that has served.
 const PRINTING: &[&[&str]] = &[
@@ -19,6 +19,7 @@ const PRINTING: &[&[&str]] = &[
     &["project", "members", "library"],
     &["project", "quota", "library"],
     &["project", "untagged", "library"],
+    &["repository", "list", "library"],
     &["audit", "list"],
     &["audit", "list", "--json"],
     &["audit", "export"],
@@ -57,6 +58,11 @@ async fn a_reader_that_has_had_enough_ends_the_output_quietly() {
 #[tokio::test]
 async fn output_that_cannot_be_written_is_a_failure_with_its_reason() {
     let server = SERVER.get().await;
+    // So that every list has something to print.
+    let admin = server.admin();
+    admin
+        .push_image("library/listed", "v1", &image("listed"))
+        .await;
     for arguments in PRINTING {
         let full = OpenOptions::new().write(true).open("/dev/full");
         let ended = run_into(&server, arguments, full.expect("there is /dev/full")).await;
@@ -112,6 +118,7 @@ async fn exit_codes_are_the_documented_ones() {
         &["project", "quota", "library", "--limit", "5 GB"],
         &["project", "quota", "library", "--limit", "0"],
         &["project", "untagged", "library", "--delete-after", "soon"],
+        &["repository", "delete", "library"],
         &["audit", "list", "--limit", "0"],
         &["audit", "list", "--from", "yesterday"],
         &["audit", "list", "--repository", "library"],

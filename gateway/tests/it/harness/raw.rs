@@ -35,6 +35,8 @@ impl Raw {
         preface: &[u8],
     ) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
+        // What a slow reader leaves unread stays small.
+        socket.set_recv_buffer_size(64 << 10)?;
         socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
         let mut tcp = socket
             .connect(SocketAddr::from(([127, 0, 0, 1], port)))
@@ -51,6 +53,19 @@ impl Raw {
             stream,
             read: Vec::new(),
         })
+    }
+
+    /// The value of a header of the next answer, and its status; none if the server closes the connection first.
+    pub(crate) async fn answer_with(&mut self, name: &str) -> Option<(u16, Option<String>)> {
+        let head = timeout(PATIENCE, self.read_head()).await;
+        let (status, head) = head.expect("neither an answer nor an end within 10 s")?;
+        Some((status, header(&head, name).map(str::to_owned)))
+    }
+
+    /// Whether the server ends the connection within this time, whatever it says before.
+    pub(crate) async fn ends_within(&mut self, patience: Duration) -> bool {
+        let end = async { while self.fill().await {} };
+        timeout(patience, end).await.is_ok()
     }
 
     /// Writes and flushes; an error means that the server has closed the connection.

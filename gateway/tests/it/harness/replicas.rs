@@ -1,5 +1,6 @@
 //! Two servers on one PostgreSQL database and one store, without a balancer between a test and them.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -10,7 +11,7 @@ pub(crate) struct Replicas {
     pub(crate) first: Server,
     pub(crate) second: Server,
     /// Holds the blobs and the master key.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Replicas {
@@ -28,13 +29,18 @@ impl Replicas {
         Self {
             first: Server::with(&settings).await,
             second: Server::with(&settings).await,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The folder of the blobs.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.folder.path().join("blobs")
     }
 }
 
 /// The URL of a new database on the server that `GANTRY_TEST_POSTGRES` names.
-async fn database() -> String {
+pub(crate) async fn database() -> String {
     let server = std::env::var("GANTRY_TEST_POSTGRES").expect(
         "GANTRY_TEST_POSTGRES must name a PostgreSQL server: run `cargo xtask test`, or apt-get install postgresql-15",
     );

@@ -71,12 +71,41 @@ impl Server {
         self.data().join("certs").join("ca.crt")
     }
 
+    /// The folder of the server certificate that Gantry issues, and its key.
+    pub(crate) fn pair_folder(&self) -> PathBuf {
+        self.data().join("certs").join("server")
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A line of the process's status, in KiB: `VmRSS`, `VmHWM`.
+    pub(crate) fn memory_kib(&self, line: &str) -> u64 {
+        let process = self.process.lock().expect("no test panics with the lock");
+        let id = process.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
+        let found = status
+            .lines()
+            .find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+        let words = found.expect("the kernel says so").split_whitespace().next();
+        words
+            .and_then(|word| word.parse().ok())
+            .expect("it is a number")
+    }
+
+    /// A value that the metrics have.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.operator().get("/metrics").await.expect(200).text();
+        let found = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = found.unwrap_or_else(|| panic!("no metric {name}:\n{text}"));
+        value.parse().expect("it is a number")
     }
 
     /// Everything that the process printed so far.
@@ -176,7 +205,9 @@ impl Server {
     ) -> Output {
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
-        let run = tokio::process::Command::from(command).output();
+        let run = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .output();
         run.await.expect("gantry can be run")
     }
 
@@ -192,6 +223,17 @@ impl Server {
         let settings = self.settings();
         let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (&**k, &**v)).collect();
         self.cli_with(arguments, &settings).await
+    }
+
+    /// Starts the stopped server, which must refuse to start with exit code 1; what it says.
+    pub(crate) async fn is_refused(&self) -> String {
+        let [listen, metrics] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+        let serve = ["serve", "--listen", &listen, "--metrics-listen", &metrics];
+        let start = tokio::time::timeout(Duration::from_secs(60), self.cli_as_server(&serve));
+        let ended = start.await.expect("gantry refuses to start");
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        let printed = [ended.stdout, ended.stderr].concat();
+        String::from_utf8_lossy(&printed).into_owned()
     }
 
     /// Changes settings; the next start has them.
@@ -285,6 +327,11 @@ impl Server {
             "gantry ended with {status}:\n{}",
             self.log()
         );
+    }
+
+    /// SIGQUIT, with which a process hands over to its successor; does not wait.
+    pub(crate) fn ask_to_hand_over(&self) {
+        self.signal(Signal::QUIT);
     }
 
     /// Waits for the end of a process that was asked to stop.
@@ -497,7 +544,7 @@ impl Shared {
 }
 
 /// `gantry ARGUMENTS`, with nothing of our own environment that would configure it.
-fn gantry(arguments: &[&str]) -> Command {
+pub(crate) fn gantry(arguments: &[&str]) -> Command {
     let binary =
         std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into());
     let mut command = Command::new(binary);

@@ -79,9 +79,15 @@ impl Authority {
 
     /// Certificate and key, both PEM, for `localhost` and 127.0.0.1.
     pub(crate) fn issue(&self) -> (String, String) {
+        self.issue_until(4096)
+    }
+
+    /// As [`Self::issue`], valid until the end of a year.
+    pub(crate) fn issue_until(&self, year: i32) -> (String, String) {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let params = rcgen::CertificateParams::new(names).expect("the names are valid");
+        let mut params = rcgen::CertificateParams::new(names).expect("the names are valid");
+        params.not_after = rcgen::date_time_ymd(year, 12, 31);
         let certificate = params
             .signed_by(&key, &self.issuer)
             .expect("a certificate can be signed");

@@ -318,15 +318,22 @@ impl Model {
         }
     }
 
-    /// What a push of a manifest comes to: the steps of a client.
+    /// The steps that a step consists of: those of a client, for a push.
     pub(crate) fn expand(&self, step: &Step) -> Vec<Step> {
-        let Step::Push(at, manifest, tag) = *step else {
-            return vec![*step];
-        };
+        match *step {
+            Step::Push(at, manifest, tag) => self.push(at, manifest, tag),
+            Step::RecreateProject(project) => {
+                vec![Step::DeleteProject(project), Step::CreateProject(project)]
+            }
+            step => vec![step],
+        }
+    }
+
+    fn push(&self, at: Repository, manifest: Manifest, tag: Option<Tag>) -> Vec<Step> {
         let facts = manifest.facts();
         let mut steps = Vec::new();
         for child in &facts.children {
-            steps.extend(self.expand(&Step::Push(at, *child, None)));
+            steps.extend(self.push(at, *child, None));
         }
         for blob in &facts.blobs {
             let there = self
@@ -353,7 +360,7 @@ impl Model {
             Step::Mount { from, to, blob } => self.mount((from, to), blob, status(seen)?),
             Step::Head(at, blob) => self.head(at, blob, status(seen)?),
             Step::DeleteBlob(at, blob) => self.delete_blob(at, blob, status(seen)?),
-            Step::Push(..) => unreachable!("a push is expanded"),
+            Step::Push(..) | Step::RecreateProject(_) => unreachable!("it is expanded"),
             Step::Put(at, manifest, tag) => self.put(at, manifest, tag, status(seen)?),
             Step::DeleteTag(at, tag) => self.delete_tag(at, tag, status(seen)?),
             Step::DeleteManifest(at, manifest) => self.delete_manifest(at, manifest, status(seen)?),
@@ -390,8 +397,7 @@ impl Model {
             }
             Step::Adopt => {
                 succeeded(seen)?;
-                let given_up = self.given_up.iter_mut().map(|(_, bytes, _)| bytes);
-                for bytes in self.bytes.values_mut().chain(given_up) {
+                for bytes in self.bytes.values_mut() {
                     if *bytes == Bytes::Foreign {
                         *bytes = Bytes::Adopted;
                     }
@@ -820,7 +826,10 @@ impl Model {
             .collect();
         for blob in unlinked {
             let bytes = self.bytes.remove(&blob).expect("it is there");
-            self.given_up.push((blob, bytes, self.now));
+            // The other registry's objects are not Gantry's to delete.
+            if bytes != Bytes::Foreign {
+                self.given_up.push((blob, bytes, self.now));
+            }
         }
     }
 
@@ -888,10 +897,6 @@ impl Model {
             }
             for blob in &manifest.facts().blobs {
                 self.foreign.insert(*blob);
-                // A blob that was given up lives again in the object that is still there.
-                self.given_up.retain(|(of, bytes, _)| {
-                    of != blob || *bytes != Bytes::Foreign || self.bytes.contains_key(blob)
-                });
                 self.bytes.entry(*blob).or_insert(Bytes::Foreign);
                 self.link(at, *blob);
             }

@@ -96,6 +96,8 @@ pub(crate) enum Step {
     DeleteManifest(Repository, Manifest),
     CreateProject(Project),
     DeleteProject(Project),
+    /// Deletes a project and makes it anew.
+    RecreateProject(Project),
     Quota(Project, Limit),
     /// Deletes manifests of the project that had no tag for an hour, or keeps them.
     Untagged(Project, bool),
@@ -248,7 +250,8 @@ pub(crate) fn any_step() -> impl Strategy<Value = Step> {
     ];
     let projects = prop_oneof![
         4 => project().prop_map(Step::CreateProject),
-        5 => project().prop_map(Step::DeleteProject),
+        3 => project().prop_map(Step::DeleteProject),
+        4 => project().prop_map(Step::RecreateProject),
         3 => (project(), limit).prop_map(|(project, limit)| Step::Quota(project, limit)),
         2 => (project(), any::<bool>()).prop_map(|(project, delete)| Step::Untagged(project, delete)),
     ];

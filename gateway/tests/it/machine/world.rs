@@ -88,7 +88,9 @@ impl World {
             backups: 0,
             folder,
         };
-        world.leave(Stray::Top, model).await;
+        for stray in [Stray::Top, Stray::Year, Stray::LongAgo] {
+            world.leave(stray, model).await;
+        }
         world.launch().await;
         world.command(&["gc", "pause"]).await;
         world.move_clock(HEAD_START);
@@ -227,7 +229,7 @@ impl World {
             Step::DeleteBlob(at, blob) => {
                 Seen::Status(self.admin().delete(&blob_path(at, blob)).await.status)
             }
-            Step::Push(..) => unreachable!("a push is expanded"),
+            Step::Push(..) | Step::RecreateProject(_) => unreachable!("it is expanded"),
             Step::Put(at, manifest, tag) => {
                 let facts = manifest.facts();
                 let reference = tag.map_or(&*facts.digest, |tag| tag.name());
@@ -596,6 +598,11 @@ pub(crate) fn foreign_key(digest: &str) -> String {
 /// Whether a key is one of the other registry's.
 pub(crate) fn is_foreign(key: &str) -> bool {
     key.starts_with(FOREIGN)
+}
+
+/// Whether a key is that of the identity that ties the store to its database, or of a probe.
+pub(crate) fn is_identity(key: &str) -> bool {
+    key == "gantry-store.json" || key.starts_with("gantry-probe-")
 }
 
 fn uploads(at: Repository) -> String {

@@ -35,6 +35,9 @@ enum Action {
     UpdateProject,
     DeleteProject,
     AskDeletable,
+    ListRepositories,
+    GetRepository,
+    DeleteRepository,
     ReadSummary,
     ReadMetadata,
     ListMembers,
@@ -47,6 +50,11 @@ enum Action {
     CreateUser,
     GetOtherUser,
     DeleteUser,
+    SearchUsers,
+    UpdateOtherUser,
+    SetOtherPassword,
+    SetSysadmin,
+    ListQuotas,
 }
 
 const CALLERS: [&str; 8] = [
@@ -96,6 +104,9 @@ const PRIVATE_REST: &Table = &[
     (UpdateProject,  [401,    403,    403,    403,    403,    403,    200,    200]),
     (DeleteProject,  [401,    403,    403,    403,    403,    403,    412,    412]),
     (AskDeletable,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (ListRepositories, [401,  403,    200,    200,    200,    200,    200,    200]),
+    (GetRepository,  [401,    403,    200,    200,    200,    200,    200,    200]),
+    (DeleteRepository, [401,  403,    403,    403,    403,    200,    200,    200]),
     (ReadSummary,    [401,    403,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
@@ -108,6 +119,11 @@ const PRIVATE_REST: &Table = &[
     (CreateUser,     [401,    403,    403,    403,    403,    403,    403,    201]),
     (GetOtherUser,   [401,    403,    403,    403,    403,    403,    403,    200]),
     (DeleteUser,     [401,    403,    403,    403,    403,    403,    403,    200]),
+    (SearchUsers,    [401,    200,    200,    200,    200,    200,    200,    200]),
+    (UpdateOtherUser,[401,    403,    403,    403,    403,    403,    403,    200]),
+    (SetOtherPassword,[401,   403,    403,    403,    403,    403,    403,    200]),
+    (SetSysadmin,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ListQuotas,     [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -136,6 +152,9 @@ const PUBLIC: &Table = &[
     (UpdateProject,  [401,    403,    403,    403,    403,    403,    200,    200]),
     (DeleteProject,  [401,    403,    403,    403,    403,    403,    412,    412]),
     (AskDeletable,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (ListRepositories, [200,  200,    200,    200,    200,    200,    200,    200]),
+    (GetRepository,  [401,    403,    200,    200,    200,    200,    200,    200]),
+    (DeleteRepository, [401,  403,    403,    403,    403,    200,    200,    200]),
     (ReadSummary,    [200,    200,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
@@ -335,6 +354,14 @@ impl<'s> World<'s> {
             }
             DeleteProject => caller.delete(&rest).await,
             AskDeletable => caller.get(&format!("{rest}/_deletable")).await,
+            ListRepositories => caller.get(&format!("{rest}/repositories")).await,
+            GetRepository => caller.get(&format!("{rest}/repositories/app")).await,
+            DeleteRepository => {
+                let name = fresh("doomed");
+                let doomed = self.project.repository(&name);
+                admin.push_image(&doomed, "v1", &image(&name)).await;
+                caller.delete(&format!("{rest}/repositories/{name}")).await
+            }
             ReadSummary => caller.get(&format!("{rest}/summary")).await,
             ReadMetadata => caller.get(&format!("{rest}/metadatas/public")).await,
             ListMembers => caller.get(&format!("{rest}/members")).await,
@@ -377,6 +404,29 @@ impl<'s> World<'s> {
                 let user = self.server.create_user(&fresh("doomed")).await;
                 caller.delete(&format!("/api/v2.0/users/{user}")).await
             }
+            SearchUsers => caller.get("/api/v2.0/users/search?username=a").await,
+            UpdateOtherUser => {
+                let name = fresh("other");
+                let user = self.server.create_user(&name).await;
+                let profile = json!({ "email": format!("{name}@example.org"), "realname": name });
+                let path = format!("/api/v2.0/users/{user}");
+                caller.put(&path).json(&profile).await
+            }
+            SetOtherPassword => {
+                let user = self.server.create_user(&fresh("other")).await;
+                let path = format!("/api/v2.0/users/{user}/password");
+                let passwords = json!({ "new_password": "Passw0rd9" });
+                caller.put(&path).json(&passwords).await
+            }
+            SetSysadmin => {
+                let user = self.server.create_user(&fresh("other")).await;
+                let path = format!("/api/v2.0/users/{user}/sysadmin");
+                caller
+                    .put(&path)
+                    .json(&json!({ "sysadmin_flag": true }))
+                    .await
+            }
+            ListQuotas => caller.get("/api/v2.0/quotas").await,
         }
     }
 

@@ -108,3 +108,81 @@ async fn a_mount_without_source_finds_only_what_the_caller_may_pull() {
         .await
         .expect(201);
 }
+
+#[tokio::test]
+async fn a_mount_that_cannot_be_done_begins_an_upload() {
+    let server = SERVER.get().await;
+    let (source, target) = (
+        server.private_project().await,
+        server.private_project().await,
+    );
+    let bytes = noise("mounted or not", 300);
+    let digest = server
+        .admin()
+        .push_blob(&source.repository("from"), bytes.clone())
+        .await;
+    let developer = target.member(Role::Developer).await;
+    source.add(developer.name(), Role::Guest).await;
+    let repository = target.repository("to");
+    let narrow = developer
+        .with_token(&[&format!("repository:{repository}:pull,push")])
+        .await;
+    let long = "a".repeat(300);
+    for from in [
+        &source.repository("from"),
+        "pause",
+        "UPPER/case",
+        "a//b",
+        "",
+        "%00",
+        &long,
+        "nowhere/at-all",
+    ] {
+        let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}&from={from}");
+        let session = narrow.post(&path).await.expect(202);
+        assert!(session.location().contains("/blobs/uploads/"), "{session}");
+    }
+    // The token's lack is only that of the source: the upload goes on with it.
+    let path = format!(
+        "/v2/{repository}/blobs/uploads/?mount={digest}&from={}",
+        source.repository("from")
+    );
+    let session = narrow.post(&path).await.expect(202);
+    narrow
+        .put(&session.location_with(&format!("digest={digest}")))
+        .body(bytes)
+        .await
+        .expect(201);
+    developer.post(&path).await.expect(201);
+    // Where the target is not covered, the challenge names what a mount needs.
+    let other = developer
+        .with_token(&[&format!("repository:{}:pull", source.repository("from"))])
+        .await;
+    let refused = other.post(&path).await.expect_error(401, "UNAUTHORIZED");
+    let scope = format!(
+        "scope=\"repository:{repository}:pull,push repository:{}:pull\"",
+        source.repository("from")
+    );
+    assert!(
+        refused.header("www-authenticate").contains(&scope),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_mount_without_source_looks_through_the_project() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let developer = project.member(Role::Developer).await;
+    let digest = developer
+        .push_blob(&project.repository("one"), noise("a sibling has it", 700))
+        .await;
+    let repository = project.repository("two");
+    let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}");
+    let mounted = developer.post(&path).await.expect(201);
+    assert_eq!(mounted.digest(), digest);
+    developer
+        .get(&format!("/v2/{repository}/blobs/{digest}"))
+        .await
+        .expect(200);
+}

@@ -164,7 +164,8 @@ impl<'a> Collection<'a> {
     /// Fails where anything of the garbage is left, or the books are wrong.
     pub(super) fn end(mut self) -> Result<(), String> {
         let rows = self.stage.sql(&format!(
-            "select count(*) from blob where object_key like '{}/%' and object_key >= '{0}/{:040}';",
+            "select count(*) from (select object_key from blob union all select object_key from object_garbage) keys
+             where object_key like '{}/%' and object_key >= '{0}/{:040}';",
             self.hour, FIRST_NUMBER
         ))?;
         if rows != "0" {
@@ -200,8 +201,8 @@ fn rows(hour: u64, from: u64, count: u64) -> String {
     let (first, last) = (from, from + count - 1);
     format!(
         "begin;
-         insert into blob (digest, object_key, size, state, created_at)
-         select {digest}, '{hour}/' || {key}, {BYTES}, 'live', {THEN} from {series};
+         insert into blob (digest, object_key, size, owned, created_at)
+         select {digest}, '{hour}/' || {key}, {BYTES}, 1, {THEN} from {series};
          insert into repository_blob (repository_id, blob_id, lease_until, review_at)
          select {FIRST_ID} + id % {REPOSITORIES}, id, {THEN}, {THEN} from blob
          where object_key between '{hour}/{first:040}' and '{hour}/{last:040}';

@@ -124,8 +124,8 @@ fn repositories(size: Size) -> String {
         first = size.first_project()
     );
     format!(
-        "insert into repository (id, project_id, name, published, pull_count, created_at, updated_at)
-         select {FIRST_ID} + value, {FIRST_ID} + {project}, 'scale-' || {in_project} || '/r' || {name}, 1, 0, {THEN}, {THEN}
+        "insert into repository (id, project_id, name, published, created_at, updated_at)
+         select {FIRST_ID} + value, {FIRST_ID} + {project}, 'scale-' || {in_project} || '/r' || {name}, 1, {THEN}, {THEN}
          from {series};",
         in_project = padded(&project, 4),
         name = padded("value", 6),
@@ -137,8 +137,8 @@ fn repositories(size: Size) -> String {
 fn blobs(size: Size) -> String {
     let series = series(size.tags());
     format!(
-        "insert into blob (id, digest, object_key, size, state, created_at)
-         select {FIRST_ID} + value, {digest}, '480000/' || {key}, {bytes}, 'live', {THEN} from {series};
+        "insert into blob (id, digest, object_key, size, owned, created_at)
+         select {FIRST_ID} + value, {digest}, '480000/' || {key}, {bytes}, 1, {THEN} from {series};
          insert into repository_blob (repository_id, blob_id, lease_until, review_at)
          select {FIRST_ID} + {repository}, {FIRST_ID} + value, {THEN}, null from {series};",
         repository = repository_of(size),
@@ -151,12 +151,12 @@ fn blobs(size: Size) -> String {
 fn manifests(size: Size) -> String {
     let (config, layer) = (blob_of(size, "0"), blob_of(size, "1"));
     format!(
-        "insert into manifest (id, repository_id, digest, media_type, artifact_type, annotations, payload, created_at, pull_count)
+        "insert into manifest (id, repository_id, digest, media_type, artifact_type, annotations, payload, created_at)
          select {FIRST_ID} + value, {FIRST_ID} + {repository}, {digest}, '{MANIFEST}', '{CONFIG}', '{{}}', cast(
              '{{\"schemaVersion\":2,\"mediaType\":\"{MANIFEST}\",\"config\":{{\"mediaType\":\"{CONFIG}\",\"digest\":\"'
              || {config_digest} || '\",\"size\":' || {config_size}
              || '}},\"layers\":[{{\"mediaType\":\"{LAYER}\",\"digest\":\"' || {layer_digest} || '\",\"size\":' || {layer_size}
-             || '}}]}}' as {{bytes}}), {THEN}, 0 from {series};",
+             || '}}]}}' as {{bytes}}), {THEN} from {series};",
         repository = repository_of(size),
         digest = digest("value", 'a'),
         config_digest = digest(&config, 'b'),

@@ -5,7 +5,7 @@ use gantry_db::untagged;
 use super::*;
 
 /// An image with a tag of its own, which names nothing that must be there.
-fn payload(seed: &str, subject: Option<&Digest>) -> Vec<u8> {
+pub(crate) fn payload(seed: &str, subject: Option<&Digest>) -> Vec<u8> {
     let subject = subject.map_or(String::new(), |subject| {
         format!(r#","subject":{{"mediaType":"x","digest":"{subject}","size":1}}"#)
     });
@@ -18,7 +18,12 @@ fn payload(seed: &str, subject: Option<&Digest>) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn store(
+const OBJECT: blob::Object<'_> = blob::Object {
+    key: "0/config",
+    size: 2,
+};
+
+pub(crate) async fn store(
     tx: &mut Tx,
     project: ProjectId,
     name: &RepositoryName,
@@ -27,7 +32,7 @@ async fn store(
     let repo = repository::ensure(tx, project, name, NOW).await?;
     let at = place(project, repo, name);
     let config = Digest::of(Algorithm::Sha256, b"{}");
-    let row = committed(blob::commit(tx, &config, "0/config", 2, NOW).await?);
+    let row = committed(blob::commit(tx, &config, OBJECT, NOW, NOW).await?);
     blob::link(tx, at, &row, NOW).await?.unwrap();
     let manifest = Manifest::parse(None, bytes).unwrap();
     let found = manifest::find_children(tx, repo, &manifest.children).await?;

@@ -55,7 +55,9 @@ async fn push_taking(
         taking,
         ..place(project, repo, name)
     };
-    let charged = match blob::commit(tx, &digest, &format!("0/{text}"), size, NOW).await? {
+    let key = format!("0/{text}");
+    let object = blob::Object { key: &key, size };
+    let charged = match blob::commit(tx, &digest, object, NOW, NOW).await? {
         blob::Committed::New(row) => blob::link_new(tx, at, &row, lease).await?,
         blob::Committed::Known(row) => blob::link(tx, at, &row, lease).await?,
     };
@@ -100,27 +102,22 @@ async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
         .await
         .unwrap();
         let review = async |now| {
-            db.write(move |tx| Box::pin(gc::review(tx, now, 100)))
+            db.write(move |tx| Box::pin(gc::review(tx, now, Duration::ZERO, 100)))
                 .await
                 .unwrap()
         };
         assert_eq!(review(at(9)).await, gc::Reviewed::default());
         let first = review(at(10)).await;
         assert_eq!(
-            (
-                first.looked_at,
-                first.unlinked,
-                first.condemned,
-                first.bytes
-            ),
+            (first.looked_at, first.unlinked, first.blobs, first.bytes),
             (3, 2, 1, 40)
         );
         assert_eq!(review(at(29)).await.looked_at, 0);
         let last = review(at(30)).await;
-        assert_eq!((last.unlinked, last.condemned), (1, 1));
+        assert_eq!((last.unlinked, last.blobs), (1, 1));
         let mut tx = db.reader().await.unwrap();
-        let condemned = gc::condemned(&mut tx, at(30), 10).await.unwrap();
-        let keys: Vec<&str> = condemned.iter().map(|blob| blob.key.as_str()).collect();
+        let due = garbage::due(&mut tx, at(30), 10).await.unwrap();
+        let keys: Vec<String> = due.into_iter().map(|object| object.key).collect();
         assert_eq!(keys, ["0/lost", "0/twice"]);
         let used = quota::used(&mut tx, project).await.unwrap();
         assert_eq!(used, project::stored_bytes(&mut tx, project).await.unwrap());
@@ -135,50 +132,127 @@ async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
         let name = one.clone();
         db.write(move |tx| {
             Box::pin(async move {
-                gc::forget(tx, &condemned).await?;
+                garbage::forget(tx, &keys).await?;
                 let repo = repository::id(tx, &name).await?.unwrap();
-                let id = manifest::id(tx, repo, &manifest_digest).await?.unwrap();
-                manifest::delete(
-                    tx,
-                    place(project, repo, &name),
-                    (id, &manifest_digest),
-                    at(100),
-                )
-                .await
+                let going = manifest::hold(tx, repo, &manifest_digest).await?.unwrap();
+                let at_place = place(project, repo, &name);
+                assert!(manifest::delete(tx, at_place, going, at(100), 10).await?);
+                Ok::<_, Error>(())
             })
         })
         .await
         .unwrap();
         assert_eq!(review(at(99)).await.looked_at, 0);
-        assert_eq!(review(at(100)).await.condemned, 1);
+        assert_eq!(review(at(100)).await.blobs, 1);
         let mut tx = db.reader().await.unwrap();
         assert_eq!(quota::used(&mut tx, project).await.unwrap(), 0);
-        assert_eq!(gc::outlook(&mut tx, at(100)).await.unwrap().condemned, 1);
+        let outlook = gc::outlook(&mut tx, at(100)).await.unwrap();
+        assert_eq!((outlook.objects.objects, outlook.objects.bytes), (1, 10));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_condemned_blob_and_a_new_one_stand_side_by_side() {
+async fn a_digest_that_was_garbage_can_be_pushed_again_at_once() {
     on_both("again", async |db| {
         let (_, project) = team(&db).await;
         let name: RepositoryName = "team/app".parse().unwrap();
         db.write(move |tx| {
             Box::pin(async move {
                 push(tx, project, &name, ("x", 1), NOW).await?;
-                assert_eq!(gc::review(tx, NOW, 10).await?.condemned, 1);
+                let hold = Duration::from_secs(60);
+                assert_eq!(gc::review(tx, NOW, hold, 10).await?.blobs, 1);
                 let repo = repository::id(tx, &name).await?.unwrap();
                 let digest = Digest::of(Algorithm::Sha256, b"x");
                 assert!(blob::hold_live(tx, &digest).await?.is_none());
-                let again = blob::commit(tx, &digest, "0/y", 1, NOW).await?;
+                let object = blob::Object {
+                    key: "0/y",
+                    size: 1,
+                };
+                let again = blob::commit(tx, &digest, object, NOW, NOW).await?;
                 assert!(matches!(again, blob::Committed::New(_)));
                 let at = place(project, repo, &name);
                 blob::link_new(tx, at, &committed(again), NOW)
                     .await?
                     .unwrap();
-                let old = gc::condemned(tx, NOW, 10).await?;
-                gc::forget(tx, &old).await?;
+                assert_eq!(garbage::due(tx, NOW, 10).await?, [], "its object is held");
+                let due = garbage::due(tx, NOW.plus(hold), 10).await?;
+                assert_eq!(due[0].key, "0/x");
                 assert_eq!(blob::live(tx, &digest).await?.unwrap().key, "0/y");
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_push_takes_the_place_of_what_it_cannot_trust() {
+    on_both("heal", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        db.write(move |tx| {
+            Box::pin(async move {
+                let digest = Digest::of(Algorithm::Sha256, b"x");
+                let repo = repository::ensure(tx, project, &name, NOW).await?;
+                let at = place(project, repo, &name);
+                let foreign = blob::Object {
+                    key: "docker/x",
+                    size: 7,
+                };
+                let imported = committed(blob::commit_foreign(tx, &digest, foreign, NOW).await?);
+                blob::link(tx, at, &imported, NOW).await?.unwrap();
+                assert_eq!(quota::used(tx, project).await?, 7);
+                let commit = async |tx: &mut Tx, key: &str, size| {
+                    let object = blob::Object { key, size };
+                    let known = committed(blob::commit(tx, &digest, object, NOW, NOW).await?);
+                    let due = garbage::due(tx, NOW, 10).await?;
+                    let due: Vec<String> = due.into_iter().map(|object| object.key).collect();
+                    Ok::<_, Error>((known.key, due))
+                };
+                // Another registry's object is replaced, and left where it is.
+                let (key, due) = commit(tx, "0/a", 9).await?;
+                assert_eq!((&*key, due.len()), ("0/a", 0));
+                assert_eq!(quota::used(tx, project).await?, 9);
+                // One's own, whole object stays; the new one is garbage.
+                let (key, due) = commit(tx, "0/b", 9).await?;
+                assert_eq!((&*key, due), ("0/a", vec!["0/b".to_owned()]));
+                // One of another size was damaged.
+                let (key, due) = commit(tx, "0/c", 8).await?;
+                assert_eq!((&*key, due.len()), ("0/c", 2));
+                assert_eq!(quota::used(tx, project).await?, 8);
+                assert_eq!(project::stored_bytes(tx, project).await?, 8);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_deleted_is_put_off() {
+    on_both("putoff", async |db| {
+        db.write(move |tx| {
+            Box::pin(async move {
+                let object = |key: &str| garbage::Garbage {
+                    key: key.into(),
+                    size: 3,
+                    unfinished: key == "0/b",
+                };
+                let objects = [object("0/a"), object("0/b")];
+                garbage::add(tx, &objects, NOW).await?;
+                assert_eq!(garbage::due(tx, NOW, 10).await?, objects);
+                garbage::put_off(tx, "0/a", "access denied", NOW).await?;
+                assert_eq!(garbage::due(tx, NOW, 10).await?, objects[1..]);
+                let waiting = garbage::waiting(tx).await?;
+                assert_eq!((waiting.objects, waiting.failing), (2, 1));
+                assert_eq!(waiting.error.as_deref(), Some("access denied"));
+                let later = NOW.plus(Duration::from_secs(10));
+                assert_eq!(garbage::due(tx, later, 10).await?.len(), 2);
                 Ok::<_, Error>(())
             })
         })
@@ -299,17 +373,17 @@ async fn a_foreign_layer_is_named_whether_it_came_before_or_after() {
                 }
                 let outlook = gc::outlook(tx, at(10)).await?;
                 assert_eq!((outlook.due_links, outlook.garbage_links), (3, 0));
-                let reviewed = gc::review(tx, at(10), 100).await?;
+                let reviewed = gc::review(tx, at(10), Duration::ZERO, 100).await?;
                 assert_eq!((reviewed.looked_at, reviewed.unlinked), (3, 0));
                 let after = blob::live(tx, &digest("after")).await?.unwrap();
                 let keepers = gc::keepers(tx, after.id, 10).await?;
                 assert_eq!(keepers[0].manifests, [manifest_digest]);
                 // The manifest goes: both stay for a lease, then go.
-                let id = manifest::id(tx, repo, &manifest_digest).await?.unwrap();
-                manifest::delete(tx, at_repo, (id, &manifest_digest), at(20)).await?;
-                let early = gc::review(tx, at(19), 100).await?;
+                let going = manifest::hold(tx, repo, &manifest_digest).await?.unwrap();
+                assert!(manifest::delete(tx, at_repo, going, at(20), 10).await?);
+                let early = gc::review(tx, at(19), Duration::ZERO, 100).await?;
                 assert_eq!(early.looked_at, 0);
-                let late = gc::review(tx, at(20), 100).await?;
+                let late = gc::review(tx, at(20), Duration::ZERO, 100).await?;
                 assert_eq!((late.looked_at, late.unlinked), (3, 3));
                 Ok::<_, Error>(())
             })

@@ -1,0 +1,35 @@
+//! Repositories of projects, as far as there is something to do about one: list, look at, delete.
+
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+
+use db::repository::Repository;
+use model::{ProjectId, RepositoryId};
+use serde::Serialize;
+
+/// A repository as the API shows it.
+#[derive(Serialize)]
+pub(crate) struct View {
+    artifact_count: i64,
+    creation_time: String,
+    id: RepositoryId,
+    name: String,
+    project_id: ProjectId,
+    pull_count: i64,
+    update_time: String,
+}
+
+impl From<Repository> for View {
+    fn from(repository: Repository) -> Self {
+        Self {
+            artifact_count: repository.artifacts,
+            creation_time: repository.created_at.to_string(),
+            id: repository.id,
+            name: repository.name.to_string(),
+            project_id: repository.project,
+            pull_count: repository.pulls,
+            update_time: repository.updated_at.to_string(),
+        }
+    }
+}

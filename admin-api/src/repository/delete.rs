@@ -1,0 +1,33 @@
+//! Deleting repositories with everything in them.
+
+use axum::extract::State;
+use policy::{Action, Resource};
+
+use crate::audit::actor;
+use crate::caller::By;
+use crate::param::RepositoryRef;
+use crate::project::permitted;
+use crate::{App, Error};
+
+/// `DELETE /projects/{project_name}/repositories/{repository_name}`
+pub(crate) async fn delete(
+    State(app): App,
+    named: RepositoryRef,
+    By(caller): By,
+) -> Result<(), Error> {
+    let (resource, action) = (Resource::Repository, Action::Delete);
+    let (permit, _) = permitted(&app.db, &caller, &named.project, resource, action).await?;
+    let (project, name) = (permit.project().id, named.name()?);
+    let deleted = registry::repository::delete(
+        &app.db,
+        project,
+        &name,
+        actor(permit.caller()),
+        app.clock.now(),
+    );
+    if deleted.await? {
+        Ok(())
+    } else {
+        Err(named.missing())
+    }
+}

@@ -1,0 +1,71 @@
+//! The networks that an address lies in, as far as guessing is counted by them.
+
+use std::net::IpAddr;
+
+/// What one customer has at least: an IPv4 address, or an IPv6 /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Network([u8; 16]);
+
+impl Network {
+    /// The network of an address; an IPv4 address that is mapped into IPv6 counts as IPv4.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.to_ipv6_mapped().octets()),
+            IpAddr::V6(address) => Self(prefix(address.octets(), 64)),
+        }
+    }
+
+    /// The network with these [`Self::bytes`].
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The network's own form: its first address, IPv4 mapped into IPv6.
+    pub const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The network that has the first `bits` bits of this one, for customers who have more than a /64. An IPv4
+    /// address has none.
+    pub fn wider(&self, bits: u32) -> Option<Self> {
+        let is_v4 = std::net::Ipv6Addr::from(self.0).to_ipv4_mapped().is_some();
+        (!is_v4).then(|| Self(prefix(self.0, bits)))
+    }
+}
+
+/// An address of which only the first `bits` bits are left, at most 127.
+fn prefix(octets: [u8; 16], bits: u32) -> [u8; 16] {
+    let mask = !(u128::MAX >> bits);
+    (u128::from_be_bytes(octets) & mask).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Network {
+        Network::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn neighbours_in_one_ipv6_network_are_one_and_mapped_addresses_are_ipv4() {
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn wider_networks_hold_more_of_their_neighbours() {
+        let (one, near, far) = (
+            of("2001:db8:0:100::1"),
+            of("2001:db8:0:1ff::1"),
+            of("2001:db8:0:ff00::1"),
+        );
+        assert_eq!(one.wider(56), near.wider(56));
+        assert_ne!(one.wider(56), far.wider(56));
+        assert_eq!(one.wider(48), far.wider(48));
+        assert_ne!(one.wider(48), of("2001:db8:1::1").wider(48));
+        assert_eq!(of("192.0.2.1").wider(48), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! Objects that no row needs any more. Whoever gives one up says so here in the same transaction, so that it is
+//! deleted whatever happens to the process; one that cannot be deleted is tried again, ever less often.
+
+use std::time::Duration;
+
+use model::Timestamp;
+use serde::Serialize;
+
+use crate::{Result, Tx};
+
+/// An object to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Garbage {
+    /// Its key.
+    pub key: String,
+    /// How many bytes it has, as far as that is known.
+    pub size: u64,
+    /// Whether it was never finished: parts of it may lie elsewhere in the store.
+    pub unfinished: bool,
+}
+
+impl Garbage {
+    /// What a session leaves that did not become a blob.
+    pub fn of_upload(key: String) -> Self {
+        Self {
+            key,
+            size: 0,
+            unfinished: true,
+        }
+    }
+}
+
+/// The first wait before a deletion is tried again; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
+
+fn json<T: Serialize>(of: &[T]) -> String {
+    serde_json::to_string(of).unwrap_or_default()
+}
+
+/// Gives objects up, to be deleted when `due`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn add(tx: &mut Tx, objects: &[Garbage], due: Timestamp) -> Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    tx.query_either(
+        "insert into object_garbage (object_key, size, unfinished, due_at, attempts)
+         select value ->> 'key', value ->> 'size', value ->> 'unfinished', $2, 0 from json_each($1) where true
+         on conflict (object_key) do nothing",
+        "insert into object_garbage (object_key, size, unfinished, due_at, attempts)
+         select key, size, cast(unfinished as int), $2, 0
+         from json_to_recordset(cast($1 as json)) as g (key text, size bigint, unfinished boolean)
+         order by key on conflict (object_key) do nothing",
+    )
+    .bind(json(objects))
+    .bind(due)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Objects whose time has come, at most `limit`. One that a row needs after all is never among them.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Garbage>> {
+    let rows = tx
+        .query(
+            "select g.object_key, g.size, g.unfinished from object_garbage g where g.due_at <= $1
+             and not exists (select 1 from blob b where b.object_key = g.object_key)
+             and not exists (select 1 from upload u where u.object_key = g.object_key and u.state = 'open')
+             order by g.due_at, g.object_key limit $2",
+        )
+        .bind(now)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Garbage {
+                key: row.text("object_garbage", "object_key")?,
+                size: row.int("object_garbage", "size")? as u64,
+                unfinished: row.flag("object_garbage", "unfinished")?,
+            })
+        })
+        .collect()
+}
+
+/// Forgets objects that are gone.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn forget(tx: &mut Tx, keys: &[String]) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    tx.query_either(
+        "delete from object_garbage where object_key in (select value from json_each($1))",
+        "delete from object_garbage where object_key in (select json_array_elements_text(cast($1 as json)))",
+    )
+    .bind(json(keys))
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Puts the deletion of an object off that failed.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn put_off(tx: &mut Tx, key: &str, error: &str, now: Timestamp) -> Result<()> {
+    let attempts = tx
+        .query("update object_garbage set attempts = attempts + 1, last_error = $2 where object_key = $1 returning attempts")
+        .bind(key)
+        .bind(error)
+        .optional()
+        .await?;
+    let Some(row) = attempts else { return Ok(()) };
+    let wait = wait_after(row.int("object_garbage", "attempts")?);
+    tx.query("update object_garbage set due_at = $2 where object_key = $1")
+        .bind(key)
+        .bind(now.plus(wait))
+        .execute()
+        .await?;
+    Ok(())
+}
+
+fn wait_after(attempts: i64) -> Duration {
+    let doublings = attempts.clamp(1, 20) as u32 - 1;
+    FIRST_WAIT
+        .saturating_mul(2_u32.saturating_pow(doublings))
+        .min(LONGEST_WAIT)
+}
+
+/// What waits to be deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Objects.
+    pub objects: i64,
+    /// Bytes of those, as far as they are known.
+    pub bytes: i64,
+    /// Objects whose deletion failed.
+    pub failing: i64,
+    /// Why the deletion of one of those failed.
+    pub error: Option<String>,
+}
+
+/// Counts what waits.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn waiting(tx: &mut Tx) -> Result<Waiting> {
+    let row = tx
+        .query(
+            "select count(*) as objects, cast(coalesce(sum(size), 0) as bigint) as bytes,
+                    count(last_error) as failing, max(last_error) as error from object_garbage",
+        )
+        .one()
+        .await?;
+    Ok(Waiting {
+        objects: row.int("object_garbage", "objects")?,
+        bytes: row.int("object_garbage", "bytes")?,
+        failing: row.int("object_garbage", "failing")?,
+        error: row.opt_text("object_garbage", "error")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_deletion_is_tried_ever_less_often() {
+        let waits = [1, 2, 3, 100].map(|attempts| wait_after(attempts).as_secs());
+        assert_eq!(waits, [10, 20, 40, 6 * 3_600]);
+    }
+}

@@ -1,0 +1,332 @@
+//! What is deleted, made anew, and deleted while others use it.
+
+use gantry_db::untagged;
+use model::ManifestId;
+
+use super::collecting::push;
+use super::untagged_manifests::{payload, store};
+use super::*;
+
+fn name() -> RepositoryName {
+    "team/app".parse().unwrap()
+}
+
+async fn delete_project(db: &Db, project: ProjectId) -> Result<bool, Error> {
+    let deleted = db.write_alone_in(project, move |tx| {
+        Box::pin(async move {
+            let found = project::by_id(tx, project).await?.unwrap();
+            project::delete(tx, &found.facts(), NOW).await
+        })
+    });
+    deleted.await
+}
+
+async fn make_project(db: &Db, owner: model::AccountId) -> ProjectId {
+    let made = db.write(move |tx| {
+        Box::pin(async move {
+            project::create(tx, &"team".parse().unwrap(), owner, false, -1, NOW).await
+        })
+    });
+    made.await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_deleted_project_held_is_collected_and_not_found_in_its_successor() {
+    on_both("successor", async |db| {
+        let (ann, old) = team(&db).await;
+        db.write_in(old, move |tx| {
+            Box::pin(async move { push(tx, old, &name(), ("x", 5), NOW).await })
+        })
+        .await
+        .unwrap();
+        assert!(delete_project(&db, old).await.unwrap());
+        let new = make_project(&db, ann).await;
+        assert_ne!(old, new);
+        let digest = Digest::of(Algorithm::Sha256, b"x");
+        assert!(blob::linked(&db, &name(), &digest).await.unwrap().is_none());
+        let late = db
+            .write_in(old, |tx| Box::pin(setting::put(tx, "late", b"x")))
+            .await;
+        assert!(matches!(late, Err(Error::ProjectGone)), "{late:?}");
+        db.write_in(new, move |tx| {
+            Box::pin(async move {
+                let stolen = repository::ensure(tx, old, &name(), NOW).await;
+                assert!(stolen.is_ok(), "the name is free until it is used");
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        let reviewed = db
+            .write(|tx| Box::pin(gc::review(tx, NOW, Duration::ZERO, 10)))
+            .await
+            .unwrap();
+        assert_eq!(
+            (reviewed.unlinked, reviewed.blobs, reviewed.broken),
+            (1, 1, 0)
+        );
+        let mut tx = db.reader().await.unwrap();
+        assert_eq!(quota::used(&mut tx, old).await.unwrap(), 0);
+        assert_eq!(quota::used(&mut tx, new).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repository_of_a_deleted_project_is_never_another_ones() {
+    on_both("owner", async |db| {
+        let (ann, old) = team(&db).await;
+        assert!(delete_project(&db, old).await.unwrap());
+        let new = make_project(&db, ann).await;
+        db.write(move |tx| {
+            Box::pin(async move {
+                repository::ensure(tx, new, &name(), NOW).await?;
+                let stolen = repository::ensure(tx, old, &name(), NOW).await;
+                assert!(matches!(stolen, Err(Error::ProjectGone)), "{stolen:?}");
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn uploads_end_with_their_project() {
+    on_both("orphan", async |db| {
+        let (ann, project) = team(&db).await;
+        let later = NOW.plus(Duration::from_secs(60));
+        db.write_in(project, move |tx| {
+            Box::pin(async move {
+                let owner = upload::Owner {
+                    repository: name(),
+                    project,
+                    account: ann,
+                    process: "a".into(),
+                };
+                let five = upload::Durable {
+                    size: 5,
+                    ..upload::Durable::default()
+                };
+                upload::begin(tx, "u", &owner, ("0/u", &five), NOW, later).await?;
+                let taking = quota::Taking::Shared;
+                upload::reserve(tx, ("u", 1), (project, taking), (0, 9))
+                    .await?
+                    .unwrap();
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        assert!(delete_project(&db, project).await.unwrap());
+        let mut tx = db.reader().await.unwrap();
+        let row = upload::get(&mut tx, "u").await.unwrap().unwrap();
+        assert_eq!((row.state, row.key), (upload::State::Closed, None));
+        assert_eq!(quota::used(&mut tx, project).await.unwrap(), 0);
+        let due = garbage::due(&mut tx, NOW, 10).await.unwrap();
+        assert_eq!(due, [garbage::Garbage::of_upload("0/u".into())]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_project_is_not_deleted_in_the_middle_of_a_push() {
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let db = Db::open(&Location::Postgres(fresh(&url, "middle").await))
+        .await
+        .unwrap();
+    let (_, project) = team(&db).await;
+    let (open, gate) = tokio::sync::oneshot::channel::<()>();
+    let (began, begun) = tokio::sync::oneshot::channel::<()>();
+    let push = db.write_in(project, move |tx| {
+        Box::pin(async move {
+            began.send(()).unwrap();
+            gate.await.unwrap();
+            push_empty(tx, project, "team/app").await
+        })
+    });
+    let delete = async {
+        begun.await.unwrap();
+        let delete = tokio::spawn({
+            let db = db.clone();
+            async move { delete_project(&db, project).await }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!delete.is_finished(), "it waits for the push");
+        open.send(()).unwrap();
+        delete.await.unwrap()
+    };
+    let (pushed, deleted) = tokio::join!(push, delete);
+    pushed.unwrap();
+    assert!(!deleted.unwrap(), "it holds an artifact now");
+    db.close().await;
+}
+
+/// Pushes a manifest with a subject; its row.
+async fn refer(tx: &mut Tx, project: ProjectId, seed: &str, subject: &[u8]) -> ManifestId {
+    let subject = Digest::of(Algorithm::Sha256, subject);
+    let bytes = payload(seed, Some(&subject));
+    store(tx, project, &name(), (&bytes, None)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_referrer_that_is_tagged_while_its_subject_goes_stays() {
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let db = Db::open(&Location::Postgres(fresh(&url, "tagged").await))
+        .await
+        .unwrap();
+    let (_, project) = team(&db).await;
+    let subject = payload("subject", None);
+    let bytes = subject.clone();
+    let referrer = db.write(move |tx| {
+        Box::pin(async move {
+            store(tx, project, &name(), (&bytes, None)).await?;
+            Ok::<_, Error>(refer(tx, project, "referrer", &bytes).await)
+        })
+    });
+    let referrer = referrer.await.unwrap();
+    let (tagged, held) = tokio::sync::oneshot::channel::<()>();
+    let tag = db.write(move |tx| {
+        Box::pin(async move {
+            let repo = repository::id(tx, &name()).await?.unwrap();
+            let kept = "kept".parse().unwrap();
+            tag::set(tx, (repo, &name()), &kept, referrer, NOW).await?;
+            tagged.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok::<_, Error>(())
+        })
+    });
+    let delete = async {
+        held.await.unwrap();
+        let digest = Digest::of(Algorithm::Sha256, &subject);
+        let deleted = db.write(move |tx| {
+            Box::pin(async move {
+                let repo = repository::id(tx, &name()).await?.unwrap();
+                let going = manifest::hold(tx, repo, &digest).await?.unwrap();
+                manifest::delete(tx, place(project, repo, &name()), going, NOW, 10).await
+            })
+        });
+        deleted.await
+    };
+    let (tag, deleted) = tokio::join!(tag, delete);
+    tag.unwrap();
+    assert!(deleted.unwrap());
+    let kept = "kept".parse().unwrap();
+    let found = tag::resolve(&db, &name(), &kept).await.unwrap();
+    assert!(found.is_some(), "the tag and its manifest are there");
+    db.close().await;
+}
+
+#[tokio::test]
+async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
+    on_both("month", async |db| {
+        let (_, project) = team(&db).await;
+        let month = NOW.plus(Duration::from_secs(30 * 86_400));
+        db.write(move |tx| {
+            Box::pin(async move {
+                let subject = payload("subject", None);
+                let late = store(tx, project, &name(), (&subject, None)).await?;
+                untagged::note(tx, &[late], NOW).await?;
+                // A month later it gets an index, which goes again.
+                let digest = Digest::of(Algorithm::Sha256, &subject);
+                let index = format!(
+                    r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{{"mediaType":"{}","digest":"{digest}","size":{}}}]}}"#,
+                    model::media_type::OCI_INDEX,
+                    model::media_type::OCI_MANIFEST,
+                    subject.len()
+                );
+                store(tx, project, &name(), (index.as_bytes(), None)).await?;
+                let repo = repository::id(tx, &name()).await?.unwrap();
+                let index = Digest::of(Algorithm::Sha256, index.as_bytes());
+                let going = manifest::hold(tx, repo, &index).await?.unwrap();
+                let app = name();
+                let at = place(project, repo, &app);
+                assert!(manifest::delete(tx, at, going, month, 10).await?);
+                assert!(!untagged::hold(tx, late, month).await?, "its time begins anew");
+                untagged::note(tx, &[late], month).await?;
+                assert!(untagged::hold(tx, late, month).await?);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn much_is_deleted_in_parts_and_those_first_that_hang_on_others() {
+    on_both("parts", async |db| {
+        let (_, project) = team(&db).await;
+        db.write(move |tx| {
+            Box::pin(async move {
+                let subject = payload("subject", None);
+                let id = store(tx, project, &name(), (&subject, Some("v0"))).await?;
+                let repo = repository::id(tx, &name()).await?.unwrap();
+                for number in 1..7 {
+                    let tag = format!("v{number}").parse().unwrap();
+                    tag::set(tx, (repo, &name()), &tag, id, NOW).await?;
+                    refer(tx, project, &format!("r{number}"), &subject).await;
+                }
+                let first = payload("r1", Some(&Digest::of(Algorithm::Sha256, &subject)));
+                refer(tx, project, "second level", &first).await;
+                let digest = Digest::of(Algorithm::Sha256, &subject);
+                let app = name();
+                let at = place(project, repo, &app);
+                let mut parts = 1;
+                loop {
+                    let going = manifest::hold(tx, repo, &digest).await?;
+                    let going = going.expect("the subject goes last");
+                    if manifest::delete(tx, at, going, NOW, 3).await? {
+                        break;
+                    }
+                    parts += 1;
+                }
+                assert_eq!(parts, 5, "7 tags, 7 referrers and the subject, 3 at a time");
+                let left = untagged::list(tx, repo, "", 10).await?;
+                assert_eq!(left, []);
+                let config = Digest::of(Algorithm::Sha256, b"{}");
+                let size = blob::live(tx, &config).await?.unwrap().size as i64;
+                assert_eq!(quota::used(tx, project).await?, size);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_stops_no_collection() {
+    use sqlx::Connection as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = Db::open(&Location::Sqlite(path.clone())).await.unwrap();
+    let (_, project) = team(&db).await;
+    db.write(move |tx| {
+        Box::pin(async move {
+            push(tx, project, &"team/bad".parse().unwrap(), ("a", 1), NOW).await?;
+            push(tx, project, &name(), ("b", 2), NOW).await
+        })
+    })
+    .await
+    .unwrap();
+    let mut other = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display()))
+        .await
+        .unwrap();
+    sqlx::query("update repository set name = 'No Name' where name = 'team/bad'")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let review = async || {
+        db.write(|tx| Box::pin(gc::review(tx, NOW, Duration::ZERO, 10)))
+            .await
+            .unwrap()
+    };
+    let first = review().await;
+    assert_eq!((first.unlinked, first.blobs, first.broken), (1, 1, 1));
+    assert_eq!(review().await, gc::Reviewed::default(), "it is set aside");
+    db.close().await;
+}

@@ -1,0 +1,394 @@
+//! The server certificate: its files, its names, when a new one is issued, and what is said about its end. How files
+//! are written and watched is `certs`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use certs::{Authority, LEAF_DAYS, Pair, ServerCertificate, SubjectName};
+use model::Timestamp;
+
+use crate::config::Config;
+use crate::folder;
+
+/// Days before its end at which a certificate of our own is issued anew.
+const RENEW_DAYS: i64 = 30;
+/// Days before its end from which a certificate is warned about: renewal should have happened by then.
+const WARN_DAYS: i64 = 14;
+
+/// The files of the server certificate, whoever made them.
+pub(crate) fn files(config: &Config) -> Pair {
+    let tls = &config.tls;
+    if tls.certificate.is_empty() {
+        Pair::within(&own_folder(config))
+    } else {
+        Pair {
+            certificate: tls.certificate.clone().into(),
+            key: tls.key.clone().into(),
+        }
+    }
+}
+
+/// Makes the files ready to be served. Without configured ones the CA issues a pair, and a new one when it nears its
+/// end, lacks a name, does not belong together after a crash, or is of an earlier CA of Gantry's. What another CA issued is
+/// left alone.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub(crate) fn prepare(
+    config: &Config,
+    authority: &Authority,
+    now: Timestamp,
+) -> anyhow::Result<Pair> {
+    folder::make(&config.certs())?;
+    certs::write_public(&config.ca_file(), authority.certificate_pem())?;
+    let pair = files(config);
+    if !config.tls.certificate.is_empty() {
+        return Ok(pair);
+    }
+    folder::make(&own_folder(config))?;
+    let names = names(config)?;
+    store_names(config, &names)?;
+    if pair.certificate.exists() {
+        let is_own = authority.issued(&pair.certificate)?;
+        match ServerCertificate::load(&pair.certificate, &pair.key) {
+            Ok(current) if is_own && is_good(&current, &names, now) => return Ok(pair),
+            Ok(current) if is_own || current.issuer() == authority.subject()? => {}
+            Err(error) if is_own => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the server certificate is issued anew, because its files do not belong together"
+            ),
+            _ => return Ok(pair),
+        }
+    }
+    issue(config, authority, &names, now)
+}
+
+/// Which names a renewal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Those of the server, as it stored them at its start, and those of the settings.
+    KeepNames,
+    /// Those of the settings alone.
+    Force,
+}
+
+/// Issues a new server certificate in place of the present one.
+///
+/// # Errors
+/// When names would be lost, or a file cannot be written.
+pub(crate) fn renew(
+    config: &Config,
+    authority: &Authority,
+    now: Timestamp,
+    renewal: Renewal,
+) -> anyhow::Result<Pair> {
+    let mut wanted = names(config)?;
+    if renewal == Renewal::KeepNames {
+        for name in stored_names(config)? {
+            if !wanted.contains(&name) {
+                wanted.push(name);
+            }
+        }
+        let pair = files(config);
+        if let Ok(current) = ServerCertificate::load(&pair.certificate, &pair.key) {
+            let kept: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            let lost = current.names().iter().filter(|name| !kept.contains(name));
+            let lost: Vec<&str> = lost.map(String::as_str).collect();
+            anyhow::ensure!(
+                lost.is_empty(),
+                "the new certificate would lack {}, which the present one is for: add them to [server] names, or \
+                 give --force",
+                lost.join(", ")
+            );
+        }
+    }
+    issue(config, authority, &wanted, now)
+}
+
+/// What is to be said of a certificate's end, if anything.
+pub(crate) fn expiry_warning(certificate: &ServerCertificate, now: Timestamp) -> Option<String> {
+    let (now, end) = (now.date_time(), certificate.not_after());
+    let names = certificate.names().join(", ");
+    if now < certificate.not_before() {
+        let from = certificate.not_before();
+        Some(format!(
+            "the server certificate for {names} is valid only from {from}: is the clock right?"
+        ))
+    } else if end <= now {
+        Some(format!(
+            "the server certificate for {names} expired at {end}: clients refuse it"
+        ))
+    } else if end - now < time::Duration::days(WARN_DAYS) {
+        let days = (end - now).whole_days();
+        Some(format!(
+            "the server certificate for {names} expires at {end}, in {days} days"
+        ))
+    } else {
+        None
+    }
+}
+
+/// Where the pair that the CA issues is kept. It is apart from `ca.crt`, because clients that are pointed at the
+/// folder of `ca.crt` take a key there for one of their own.
+fn own_folder(config: &Config) -> PathBuf {
+    config.certs().join("server")
+}
+
+fn is_good(current: &ServerCertificate, names: &[SubjectName], now: Timestamp) -> bool {
+    let renew_at = current.not_after() - time::Duration::days(RENEW_DAYS);
+    now.date_time() < renew_at && names.iter().all(|name| current.covers(name))
+}
+
+fn issue(
+    config: &Config,
+    authority: &Authority,
+    names: &[SubjectName],
+    now: Timestamp,
+) -> anyhow::Result<Pair> {
+    let issued = authority.issue(names, now.date_time(), LEAF_DAYS)?;
+    let pair = certs::write_pair(&own_folder(config), &issued)?;
+    tracing::info!(
+        certificate.names = names_text(names, ", "),
+        "a new server certificate was issued"
+    );
+    Ok(pair)
+}
+
+/// The configured names, that of the external URL, the machine's, localhost, loopback and the address of the
+/// listener.
+fn names(config: &Config) -> anyhow::Result<Vec<SubjectName>> {
+    let mut names = Vec::new();
+    let mut add = |name: SubjectName| {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    for name in &config.server.names {
+        add(name.parse().context("[server] names")?);
+    }
+    let mut implicit = vec![machine_name()];
+    if let Ok(host) = config.external_host().parse::<http::uri::Authority>() {
+        implicit.insert(0, host.host().to_owned());
+    }
+    implicit.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    let listen = config.server.listen.ip();
+    if !listen.is_unspecified() {
+        implicit.push(listen.to_string());
+    }
+    for name in implicit {
+        match name.parse() {
+            Ok(name) => add(name),
+            Err(_) => tracing::warn!(
+                certificate.name = name,
+                "no certificate can have this name of the machine: name it in [server] names as clients write it"
+            ),
+        }
+    }
+    Ok(names)
+}
+
+fn machine_name() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
+}
+
+/// The file that holds the names of the server as it runs, for commands that have other settings.
+fn names_file(config: &Config) -> PathBuf {
+    own_folder(config).join("names")
+}
+
+fn store_names(config: &Config, names: &[SubjectName]) -> anyhow::Result<()> {
+    let (path, text) = (names_file(config), names_text(names, "\n") + "\n");
+    if std::fs::read_to_string(&path).is_ok_and(|stored| stored == text) {
+        return Ok(());
+    }
+    Ok(certs::write_public(&path, &text)?)
+}
+
+fn stored_names(config: &Config) -> anyhow::Result<Vec<SubjectName>> {
+    let path = names_file(config);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let names = text.lines().map(str::parse);
+    names.collect::<Result<_, _>>().with_context(|| {
+        format!(
+            "{} is damaged: restart the server, or delete it",
+            path.display()
+        )
+    })
+}
+
+fn names_text(names: &[SubjectName], separator: &str) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_772_366_400_000_000);
+
+    fn days(days: u64) -> Timestamp {
+        NOW.plus(std::time::Duration::from_secs(days * 86_400))
+    }
+
+    struct Bench {
+        _folder: tempfile::TempDir,
+        config: Config,
+        authority: Authority,
+    }
+
+    impl Bench {
+        fn new(names: &[&str]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mut config = Config::default();
+            config.server.data = folder.path().to_owned();
+            config.server.names = names.iter().map(|name| (*name).to_owned()).collect();
+            Self {
+                _folder: folder,
+                config,
+                authority: Authority::create("CA", NOW.date_time()).unwrap(),
+            }
+        }
+
+        fn prepare(&self, now: Timestamp) -> ServerCertificate {
+            let pair = prepare(&self.config, &self.authority, now).unwrap();
+            ServerCertificate::load(&pair.certificate, &pair.key).unwrap()
+        }
+
+        fn renew(&self, renewal: Renewal) -> anyhow::Result<ServerCertificate> {
+            let pair = renew(&self.config, &self.authority, NOW, renewal)?;
+            Ok(ServerCertificate::load(&pair.certificate, &pair.key)?)
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_kept_however_its_names_are_written() {
+        let bench = Bench::new(&["Registry.Example", "FD00:0:0:0:0:0:0:1", "10.0.0.1"]);
+        let first = bench.prepare(NOW);
+        assert_eq!(bench.prepare(days(1)).serial(), first.serial());
+        assert_ne!(
+            bench.prepare(days(370)).serial(),
+            first.serial(),
+            "it nears its end"
+        );
+    }
+
+    #[test]
+    fn a_pair_that_a_crash_tore_apart_is_issued_anew() {
+        let bench = Bench::new(&["a.example"]);
+        let first = bench.prepare(NOW);
+        let other = bench
+            .authority
+            .issue(&["a.example".parse().unwrap()], NOW.date_time(), 9);
+        // The key of the next pair is there, its certificate not yet.
+        fs::write(files(&bench.config).key, other.unwrap().key_pem.as_bytes()).unwrap();
+        assert_ne!(bench.prepare(NOW).serial(), first.serial());
+        fs::remove_file(files(&bench.config).key).unwrap();
+        bench.prepare(NOW);
+    }
+
+    #[test]
+    fn the_certificate_of_another_authority_is_left_alone() {
+        let bench = Bench::new(&["a.example"]);
+        bench.prepare(NOW);
+        let other = Authority::create("other", NOW.date_time()).unwrap();
+        let pair = other
+            .issue(&["b.example".parse().unwrap()], NOW.date_time(), 1)
+            .unwrap();
+        certs::write_pair(&own_folder(&bench.config), &pair).unwrap();
+        assert_eq!(bench.prepare(NOW).names(), ["b.example"]);
+    }
+
+    #[test]
+    fn the_certificate_of_an_earlier_authority_is_issued_anew() {
+        let mut bench = Bench::new(&["a.example"]);
+        bench.prepare(NOW);
+        bench.authority = Authority::create("CA", NOW.date_time()).unwrap();
+        assert!(bench.prepare(NOW).issued_by(&bench.authority));
+    }
+
+    #[test]
+    fn a_renewal_keeps_the_names_of_the_server() {
+        let mut bench = Bench::new(&["a.example"]);
+        bench.prepare(NOW);
+        bench.config.server.names = vec!["b.example".to_owned()];
+        let renewed = bench.renew(Renewal::KeepNames).unwrap();
+        for name in ["a.example", "b.example", "localhost"] {
+            assert!(renewed.covers(&name.parse().unwrap()), "{name}");
+        }
+        let forced = bench.renew(Renewal::Force).unwrap();
+        assert!(!forced.covers(&"a.example".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_renewal_that_would_lose_names_is_refused() {
+        let mut bench = Bench::new(&["a.example"]);
+        bench.prepare(NOW);
+        fs::remove_file(names_file(&bench.config)).unwrap();
+        bench.config.server.names.clear();
+        let error = bench.renew(Renewal::KeepNames).unwrap_err().to_string();
+        assert!(
+            error.contains("a.example") && error.contains("--force"),
+            "{error}"
+        );
+        assert!(!error.contains("localhost"), "{error}");
+        bench.renew(Renewal::Force).unwrap();
+    }
+
+    #[test]
+    fn the_host_of_the_external_url_is_in_the_certificate() {
+        for (url, name) in [
+            ("https://registry.example", "registry.example"),
+            ("https://registry.example:8443", "registry.example"),
+            ("https://[fd00::1]", "fd00::1"),
+            ("https://[fd00::1]:8443", "fd00::1"),
+        ] {
+            let mut bench = Bench::new(&[]);
+            bench.config.server.external_url = url.to_owned();
+            assert!(bench.prepare(NOW).covers(&name.parse().unwrap()), "{url}");
+        }
+    }
+
+    #[test]
+    fn keys_are_not_in_the_folder_that_clients_are_pointed_at() {
+        let bench = Bench::new(&["a.example"]);
+        bench.prepare(NOW);
+        let folder = bench.config.ca_file();
+        let entries = fs::read_dir(folder.parent().unwrap()).unwrap();
+        let files: Vec<_> = entries.map(|entry| entry.unwrap()).collect();
+        let files = files
+            .iter()
+            .filter(|entry| entry.file_type().unwrap().is_file());
+        assert_eq!(
+            files.map(|entry| entry.file_name()).collect::<Vec<_>>(),
+            ["ca.crt"]
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_warned_of_and_its_past_named() {
+        let certificate = Bench::new(&["a.example"]).prepare(NOW);
+        let said = |now| expiry_warning(&certificate, now);
+        assert_eq!(said(NOW), None);
+        assert_eq!(said(days(380)), None);
+        let soon = said(days(385)).unwrap();
+        assert!(
+            soon.contains("a.example") && soon.contains("expires at"),
+            "{soon}"
+        );
+        let over = said(days(400)).unwrap();
+        assert!(
+            over.contains("a.example") && over.contains("expired at"),
+            "{over}"
+        );
+        let early = expiry_warning(&certificate, Timestamp(0)).unwrap();
+        assert!(early.contains("clock"), "{early}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Folders and files that only the service's user may change: they are made so, and looked at at each start.
+
+use std::fs::Metadata;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+
+/// Makes a folder for its owner only, unless it is there.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn make(folder: &Path) -> anyhow::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made.with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+/// Looks at who may change the data folder and the master key. What others can read, or another user owns, is
+/// returned as warnings.
+///
+/// # Errors
+/// When every user of the machine could exchange them.
+pub(crate) fn check_owners(data: &Path, master_key: &Path) -> anyhow::Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for (path, mode) in [(data, "0700"), (master_key, "0600")] {
+        let Ok(found) = std::fs::metadata(path) else {
+            continue;
+        };
+        let shown = path.display();
+        anyhow::ensure!(
+            found.permissions().mode() & 0o002 == 0,
+            "every user of this machine may change {shown}: chmod {mode} {shown}"
+        );
+        if found.is_file() && found.permissions().mode() & 0o004 != 0 {
+            warnings.push(format!(
+                "every user of this machine may read {shown}: chmod {mode} {shown}"
+            ));
+        }
+        if let Some(owner) = foreign_owner(&found) {
+            warnings.push(format!(
+                "{shown} belongs to user {owner}, who is neither root nor the user of this process, and may exchange it"
+            ));
+        }
+    }
+    Ok(warnings)
+}
+
+/// The owner, where it is a user whom this process has no reason to trust. Root may work on any user's folder.
+fn foreign_owner(found: &Metadata) -> Option<u32> {
+    let own = rustix::process::geteuid().as_raw();
+    (found.uid() != own && found.uid() != 0 && own != 0).then(|| found.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_for_its_owner_and_one_that_is_there_keeps_its_mode() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("a/b");
+        make(&folder).unwrap();
+        let mode = || fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&folder, Permissions::from_mode(0o750)).unwrap();
+        make(&folder).unwrap();
+        assert_eq!(mode(), 0o750);
+    }
+
+    #[test]
+    fn what_every_user_may_change_is_refused_and_a_readable_key_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("master.key");
+        fs::write(&key, "key").unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+        set(&key, 0o600).unwrap();
+        assert!(check_owners(folder.path(), &key).unwrap().is_empty());
+        set(&key, 0o640).unwrap();
+        assert!(check_owners(folder.path(), &key).unwrap().is_empty());
+        set(&key, 0o644).unwrap();
+        let warnings = check_owners(folder.path(), &key).unwrap();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("chmod 0600"),
+            "{warnings:?}"
+        );
+        set(&key, 0o602).unwrap();
+        let error = check_owners(folder.path(), &key).unwrap_err().to_string();
+        assert!(
+            error.contains("master.key") && error.contains("chmod 0600"),
+            "{error}"
+        );
+        set(&key, 0o600).unwrap();
+        set(folder.path(), 0o777).unwrap();
+        let error = check_owners(folder.path(), &key).unwrap_err().to_string();
+        assert!(error.contains("chmod 0700"), "{error}");
+    }
+}

@@ -1,0 +1,228 @@
+//! Looks at database, store, clock and certificate every few seconds. What fails is logged once with its cause, then
+//! counted; `/readyz`, `/metrics` and `GET /api/v2.0/health` show the last look.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use admin_api::ComponentErrors;
+use jobs::failures::{Failures, Report, causes};
+use storage::Identity;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::certificate::expiry_warning;
+
+/// How often the database and the clock are looked at.
+const DATABASE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the database has for an answer.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
+/// How far the clock may be off the database's before that is warned of.
+const SKEW_WARNED_OF: Duration = Duration::from_secs(5);
+/// How far it may be off before the process is not ready.
+const LARGEST_SKEW: Duration = Duration::from_secs(30);
+/// How often the store and the certificate are looked at.
+const STORE_INTERVAL: Duration = Duration::from_secs(10);
+/// Every how many looks the store is written to as well: every ten minutes, and once at the start.
+const LOOKS_PER_WRITE: u64 = 60;
+/// How long the store has for an answer.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+/// How often the end of the certificate is warned of.
+const CERTIFICATE_REPEAT: Duration = Duration::from_secs(86_400);
+
+/// Looks until `cancel`.
+pub(crate) async fn run(
+    app: Arc<App>,
+    errors: watch::Sender<ComponentErrors>,
+    cancel: CancellationToken,
+) {
+    let looking = async {
+        tokio::join!(watch_database(&app, &errors), watch_store(&app, &errors));
+    };
+    cancel.run_until_cancelled(looking).await;
+}
+
+async fn watch_database(app: &App, errors: &watch::Sender<ComponentErrors>) {
+    let mut database = Component::new("the database");
+    let mut skew = SkewWarning::default();
+    let mut ticks = every(DATABASE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let found = within(DATABASE_PATIENCE, app.db.ping()).await;
+        app.metrics.database_up.set(found.is_ok().into());
+        let error = found.is_err().then_some("cannot reach the database");
+        let ahead = app.shared_clock.ahead();
+        app.metrics.clock_skew.set(ahead as f64 / 1e6);
+        skew.look(ahead);
+        errors.send_modify(|errors| {
+            errors.database = error;
+            errors.clock = is_off(ahead, LARGEST_SKEW)
+                .then_some("this machine's clock is more than 30 s off the database's");
+        });
+        database.found(found);
+    }
+}
+
+/// True if the database's clock is that many microseconds ahead or behind and that is more than allowed.
+fn is_off(ahead: i64, allowed: Duration) -> bool {
+    u128::from(ahead.unsigned_abs()) > allowed.as_micros()
+}
+
+/// Warns once of a clock that goes wrong, and says when it is right again.
+#[derive(Default)]
+struct SkewWarning {
+    warned: bool,
+}
+
+impl SkewWarning {
+    fn look(&mut self, ahead: i64) {
+        let is_wrong = is_off(ahead, SKEW_WARNED_OF);
+        if is_wrong == self.warned {
+            return;
+        }
+        self.warned = is_wrong;
+        let seconds = ahead as f64 / 1e6;
+        if is_wrong {
+            tracing::warn!(
+                database_ahead_seconds = seconds,
+                "this machine's clock differs from the database's, whose time is used: synchronise it"
+            );
+        } else {
+            tracing::info!(database_ahead_seconds = seconds, "the clock is right again");
+        }
+    }
+}
+
+async fn watch_store(app: &App, errors: &watch::Sender<ComponentErrors>) {
+    let store = app.registry.store();
+    let (mut reads, mut writes) = (
+        Component::new("the blob store"),
+        Component::new("the blob store, asked to write,"),
+    );
+    let mut known = None;
+    let mut certificate = CertificateWarning::default();
+    let mut ticks = every(STORE_INTERVAL);
+    for look in 0_u64.. {
+        ticks.tick().await;
+        certificate.look(app);
+        let read = within(STORE_PATIENCE, store.identity()).await;
+        let read = read.and_then(|found| is_same(&mut known, found));
+        app.metrics.store_up.set(read.is_ok().into());
+        let is_down = read.is_err();
+        reads.found(read);
+        if !is_down && look % LOOKS_PER_WRITE == 0 {
+            let written = within(STORE_PATIENCE, store.try_write()).await;
+            app.metrics.store_writable.set(written.is_ok().into());
+            writes.found(written);
+        }
+        let is_read_only = app.metrics.store_writable.get() == 0;
+        errors.send_modify(|errors| {
+            errors.store = is_down.then_some("cannot read the blob store");
+            errors.store_writing = is_read_only.then_some("cannot write to the blob store");
+        });
+    }
+}
+
+/// Whether a store is the one that was there before: a volume that is not mounted any more leaves an empty folder.
+fn is_same(known: &mut Option<Identity>, found: Option<Identity>) -> Result<(), String> {
+    match (&known, found) {
+        (None, found) => *known = found,
+        (Some(known), Some(found)) if found.is_same(known) => {}
+        (Some(_), Some(_)) => return Err("another store is in its place".to_owned()),
+        (Some(_), None) => return Err("its identity is gone: is it still mounted?".to_owned()),
+    }
+    Ok(())
+}
+
+fn every(span: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(span);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// What came of a look, or its causes on one line.
+async fn within<T, E: std::error::Error>(
+    patience: Duration,
+    look: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(patience, look).await {
+        Ok(found) => found.map_err(|error| causes(&error)),
+        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
+    }
+}
+
+/// Something that answers or does not.
+struct Component {
+    name: &'static str,
+    failures: Failures,
+}
+
+impl Component {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            failures: Failures::default(),
+        }
+    }
+
+    /// Takes the result of a look, and logs what is new about it.
+    fn found(&mut self, result: Result<(), String>) {
+        let (name, now) = (self.name, Instant::now());
+        match result {
+            Ok(()) => {
+                if let Some(Report { failures, seconds }) = self.failures.succeeded(now) {
+                    tracing::info!(failures, seconds, "{name} answers again");
+                }
+            }
+            Err(cause) => {
+                if let Some(Report { failures, seconds }) = self.failures.failed(&cause, now) {
+                    tracing::warn!(failures, seconds, cause, "{name} does not answer");
+                }
+            }
+        }
+    }
+}
+
+/// Warns of a certificate that ends soon when it is taken up, and once a day.
+#[derive(Default)]
+struct CertificateWarning {
+    /// The serial number that was looked at, and when.
+    last: Option<(String, Instant)>,
+}
+
+impl CertificateWarning {
+    fn look(&mut self, app: &App) {
+        let current = app.certificate.current();
+        let is_known = self.last.as_ref().is_some_and(|(serial, at)| {
+            serial == current.serial() && at.elapsed() < CERTIFICATE_REPEAT
+        });
+        if is_known {
+            return;
+        }
+        if let Some(warning) = expiry_warning(&current, app.clock.now()) {
+            tracing::warn!("{warning}");
+        }
+        self.last = Some((current.serial().to_owned(), Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_may_be_off_either_way_as_far_as_is_allowed() {
+        let allowed = Duration::from_secs(5);
+        for (ahead, off) in [
+            (0, false),
+            (5_000_000, false),
+            (-5_000_000, false),
+            (5_000_001, true),
+            (-5_000_001, true),
+            (i64::MIN, true),
+        ] {
+            assert_eq!(is_off(ahead, allowed), off, "{ahead}");
+        }
+    }
+}

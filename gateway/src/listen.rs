@@ -1,0 +1,236 @@
+//! Listening sockets: all are bound before anything else is done, and then given to Pingora, which accepts.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use pingora::services::listening;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::hand_over::Socket;
+use crate::http::Listener;
+
+/// The addresses to listen on, what each is for, and the key that names it.
+pub(crate) fn addresses(config: &Config) -> Vec<(Listener, SocketAddr, &'static str)> {
+    let server = &config.server;
+    let redirect = config.redirect_listen().ok().flatten();
+    let mut addresses = vec![
+        (Listener::Public, server.listen, "[server] listen"),
+        (
+            Listener::Metrics,
+            server.metrics_listen,
+            "[server] metrics_listen",
+        ),
+    ];
+    addresses
+        .extend(redirect.map(|address| (Listener::Redirect, address, "[server] redirect_listen")));
+    addresses
+}
+
+/// Binds all addresses.
+///
+/// # Errors
+/// Which one cannot be bound, and why.
+pub(crate) fn bind(config: &Config) -> anyhow::Result<Vec<Socket>> {
+    let bound = addresses(config)
+        .into_iter()
+        .map(|(_, address, key)| bind_one(address, key).map(|socket| (address, socket)));
+    bound.collect()
+}
+
+/// As [`bind`], but those that are in use are left for the process before to hand over.
+///
+/// # Errors
+/// Which one cannot be bound for another reason.
+pub(crate) fn bind_new(config: &Config) -> anyhow::Result<Vec<Socket>> {
+    let mut sockets = Vec::new();
+    for (_, address, key) in addresses(config) {
+        match bind_one(address, key) {
+            Ok(socket) => sockets.push((address, socket)),
+            Err(error) if is_in_use(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sockets)
+}
+
+/// The sockets of all addresses, from those that were bound and those that were handed over.
+///
+/// # Errors
+/// Which one is missing.
+pub(crate) fn complete(
+    config: &Config,
+    bound: Vec<Socket>,
+    handed_over: Vec<Socket>,
+) -> anyhow::Result<Vec<Socket>> {
+    let mut sockets = bound;
+    for (_, address, key) in addresses(config) {
+        if sockets.iter().any(|(bound, _)| *bound == address) {
+            continue;
+        }
+        let found = handed_over.iter().find(|(given, _)| *given == address);
+        let (_, socket) = found.with_context(|| {
+            format!("{key}: {address} is in use, but was not handed over: write it as the process before has it")
+        })?;
+        sockets.push((address, socket.try_clone()?));
+    }
+    Ok(sockets)
+}
+
+fn bind_one(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("{key}: cannot listen on {address}"))
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<std::io::Error>();
+    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+/// A Pingora service whose socket is bound already.
+pub(crate) struct Listening<A> {
+    service: listening::Service<A>,
+    address: SocketAddr,
+    socket: Option<TcpListener>,
+    /// What closes the listener in place of Pingora's signal.
+    closed_by: Option<ShutdownWatch>,
+    /// Gets a permit when the service starts.
+    started: Arc<Semaphore>,
+}
+
+/// A listener whose connections have no buffer for reading: they get one while there is an upload to read.
+fn plain(address: SocketAddr) -> ListenerConfig {
+    let buffers = L4BufferSettings::default().read(0);
+    ListenerConfig::tcp(address.to_string()).l4_buffer(buffers)
+}
+
+impl<A> Listening<A> {
+    /// A service for what comes in on a socket.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub(crate) fn new(
+        name: &str,
+        app: A,
+        (address, socket): &Socket,
+        started: Arc<Semaphore>,
+    ) -> anyhow::Result<Self> {
+        let socket = socket.try_clone()?;
+        // Pingora expects it.
+        socket.set_nonblocking(true)?;
+        let mut service = listening::Service::new(name.to_owned(), app);
+        service.add_listener(plain(*address));
+        Ok(Self {
+            service,
+            address: *address,
+            socket: Some(socket),
+            closed_by: None,
+            started,
+        })
+    }
+
+    /// Serves on a number of threads of its own.
+    pub(crate) fn threads(mut self, threads: usize) -> Self {
+        self.service.threads = Some(threads);
+        self
+    }
+
+    /// Listens until `closed_by` says so, not until the process is asked to stop.
+    pub(crate) fn until(mut self, closed_by: ShutdownWatch) -> Self {
+        self.closed_by = Some(closed_by);
+        self
+    }
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> Service for Listening<A> {
+    async fn start_service(
+        &mut self,
+        sockets: Option<ListenFds>,
+        shutdown: ShutdownWatch,
+        tasks: usize,
+    ) {
+        if let (Some(sockets), Some(socket)) = (&sockets, self.socket.take()) {
+            let descriptor = socket.into_raw_fd();
+            sockets.lock().add(self.address.to_string(), descriptor);
+        }
+        self.started.add_permits(1);
+        let shutdown = self.closed_by.clone().unwrap_or(shutdown);
+        self.service.start_service(sockets, shutdown, tasks).await;
+    }
+
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.service.threads()
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        self.service.listen_addresses()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let mut config = Config::default();
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.server.metrics_listen = "127.0.0.1:0".parse().unwrap();
+        config
+    }
+
+    #[test]
+    fn an_address_in_use_is_named_with_its_key() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = config();
+        config.server.metrics_listen = taken.local_addr().unwrap();
+        let error = format!("{:#}", bind(&config).unwrap_err());
+        for part in [
+            "[server] metrics_listen",
+            &taken.local_addr().unwrap().to_string(),
+            "in use",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_address_is_named_with_its_key_also_at_a_take_over() {
+        let mut config = config();
+        config.server.listen = "192.0.2.1:8443".parse().unwrap();
+        for bound in [bind(&config), bind_new(&config)] {
+            let error = format!("{:#}", bound.unwrap_err());
+            assert!(
+                error.contains("[server] listen: cannot listen on 192.0.2.1:8443"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_successor_takes_what_is_in_use_from_the_process_before() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let mut config = config();
+        config.server.listen = address;
+        let bound = bind_new(&config).unwrap();
+        assert_eq!(bound.len(), 1);
+        let error = complete(&config, bound, Vec::new())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("not handed over"), "{error}");
+        let bound = bind_new(&config).unwrap();
+        let sockets = complete(&config, bound, vec![(address, taken)]).unwrap();
+        assert!(sockets.iter().any(|(bound, _)| *bound == address));
+    }
+}

@@ -1,0 +1,153 @@
+//! How the process ends: not ready first, then without listeners, then without requests, and without metrics last.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::{ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora::services::background::BackgroundService;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::connection::Open;
+use crate::hand_over::{self, SUCCESSOR, Socket};
+use crate::serve::Tasks;
+
+/// What signals do: SIGTERM drains, SIGQUIT hands over, SIGINT ends at once.
+pub(crate) struct Signals {
+    app: Arc<App>,
+    sockets: Arc<Vec<Socket>>,
+    /// Closes the listener for metrics, which a successor has too.
+    close_metrics: watch::Sender<bool>,
+    term: tokio::sync::Mutex<Signal>,
+    quit: tokio::sync::Mutex<Signal>,
+    interrupt: tokio::sync::Mutex<Signal>,
+}
+
+impl Signals {
+    /// Takes the signals from now on. To be called within a runtime.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub(crate) fn new(
+        app: Arc<App>,
+        sockets: Vec<Socket>,
+        close_metrics: watch::Sender<bool>,
+    ) -> std::io::Result<Self> {
+        let take = |kind| signal(kind).map(tokio::sync::Mutex::new);
+        Ok(Self {
+            app,
+            sockets: Arc::new(sockets),
+            close_metrics,
+            term: take(SignalKind::terminate())?,
+            quit: take(SignalKind::quit())?,
+            interrupt: take(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for balancers to notice that the process is not ready; a second SIGTERM ends it.
+    async fn leave_time(&self, term: &mut Signal) {
+        let delay = Duration::from_secs(self.app.config.server.drain_delay_secs);
+        self.app.draining.store(true, Ordering::Relaxed);
+        tracing::info!(
+            delay_secs = delay.as_secs(),
+            "asked to stop: not ready from now on, and the listeners close after the delay"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = term.recv() => {}
+        }
+    }
+
+    /// True once a successor serves.
+    async fn hand_over(&self) -> bool {
+        let data: PathBuf = self.app.config.server.data.clone();
+        let sockets = self.sockets.clone();
+        let given =
+            tokio::task::spawn_blocking(move || hand_over::give(&data, &sockets, SUCCESSOR)).await;
+        match given.map_err(anyhow::Error::from).flatten() {
+            Ok(()) => {
+                tracing::info!("handed over: the successor serves");
+                self.app.draining.store(true, Ordering::Relaxed);
+                // Fails only when the listener is closed already.
+                let _ = self.close_metrics.send(true);
+                true
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "nothing was handed over, and this process serves on"
+                );
+                false
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut term = self.term.lock().await;
+        let mut quit = self.quit.lock().await;
+        let mut interrupt = self.interrupt.lock().await;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+                _ = quit.recv() => {
+                    if self.hand_over().await {
+                        return ShutdownSignal::GracefulTerminate;
+                    }
+                }
+                _ = term.recv() => {
+                    tokio::select! {
+                        () = self.leave_time(&mut term) => return ShutdownSignal::GracefulTerminate,
+                        _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Ends the process as soon as the last connection is closed after a signal, where Pingora alone would sleep through
+/// the whole grace time. The listener for metrics is open until then.
+pub(crate) struct Drain {
+    pub(crate) app: Arc<App>,
+    /// How many connections are open, of each listener but that for metrics.
+    pub(crate) open: Open,
+    /// The listener for metrics is closed when nobody holds this any more.
+    pub(crate) _metrics: watch::Sender<bool>,
+    pub(crate) tasks: Tasks,
+    pub(crate) runtime: Handle,
+}
+
+#[async_trait]
+impl BackgroundService for Drain {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        if shutdown.wait_for(|down| *down).await.is_err() {
+            return;
+        }
+        tracing::info!(
+            connections = self.open.count(),
+            "the listeners are closed: draining"
+        );
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while self.open.count() > 0 {
+            ticks.tick().await;
+        }
+        let (tasks, app) = (self.tasks.clone(), self.app.clone());
+        let finished = self
+            .runtime
+            .spawn(async move { tasks.finish(&app).await })
+            .await;
+        if let Err(error) = finished {
+            tracing::error!(%error, "the last entries may not have been written");
+        }
+        tracing::info!("stopped");
+        std::process::exit(0);
+    }
+}

@@ -1,0 +1,107 @@
+//! Failures of something that is tried again and again: the first is worth a line of the log, further ones a count.
+
+use std::time::{Duration, Instant};
+
+/// How often a failure that goes on is worth another line.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// Failures in a row of one thing.
+#[derive(Debug, Default)]
+pub struct Failures(Option<Run>);
+
+#[derive(Debug)]
+struct Run {
+    since: Instant,
+    reported: Instant,
+    count: u32,
+    cause: String,
+}
+
+/// What is worth a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Failures in a row, this one included.
+    pub failures: u32,
+    /// Seconds since the first of them.
+    pub seconds: u64,
+}
+
+impl Failures {
+    /// Takes a failure, and says whether to report it: the first, one with another cause, and one a minute.
+    pub fn failed(&mut self, cause: &str, now: Instant) -> Option<Report> {
+        let Some(run) = &mut self.0 else {
+            self.0 = Some(Run {
+                since: now,
+                reported: now,
+                count: 1,
+                cause: cause.to_owned(),
+            });
+            return Some(Report {
+                failures: 1,
+                seconds: 0,
+            });
+        };
+        run.count += 1;
+        if run.cause == cause && now.duration_since(run.reported) < REPEAT {
+            return None;
+        }
+        run.reported = now;
+        cause.clone_into(&mut run.cause);
+        Some(run.report(now))
+    }
+
+    /// Takes a success; what is reported is the end of a run of failures.
+    pub fn succeeded(&mut self, now: Instant) -> Option<Report> {
+        self.0.take().map(|run| run.report(now))
+    }
+}
+
+impl Run {
+    fn report(&self, now: Instant) -> Report {
+        Report {
+            failures: self.count,
+            seconds: now.duration_since(self.since).as_secs(),
+        }
+    }
+}
+
+/// An error and what is behind it, on one line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_reported_once_and_then_once_a_minute() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut failures = Failures::default();
+        assert_eq!(failures.succeeded(at(0)), None);
+        let reported: Vec<u64> = (0..=130)
+            .step_by(5)
+            .filter(|second| failures.failed("refused", at(*second)).is_some())
+            .collect();
+        assert_eq!(reported, [0, 60, 120]);
+        let report = failures.succeeded(at(131)).unwrap();
+        assert_eq!((report.failures, report.seconds), (27, 131));
+        assert_eq!(failures.succeeded(at(132)), None);
+    }
+
+    #[test]
+    fn another_cause_is_reported_at_once() {
+        let now = Instant::now();
+        let mut failures = Failures::default();
+        assert!(failures.failed("refused", now).is_some());
+        assert!(failures.failed("refused", now).is_none());
+        assert_eq!(failures.failed("no route", now).unwrap().failures, 3);
+    }
+}

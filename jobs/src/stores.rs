@@ -1,0 +1,532 @@
+//! The stores of an installation, and the proof that they are its own.
+//!
+//! A store that belongs to another database holds nothing that this one names: all of it would be swept. So
+//! the database knows its stores (`db::store_identity`), each store carries the same ids at its root
+//! (`storage::identity`), and [`attach`] at the start and [`verify`] before every sweep and move compare them.
+//!
+//! **Claiming.** A new database and an empty store are tied in two transactions. The first adds the store in
+//! the state `claiming`. The second holds that row, writes the identity into the store and makes the store
+//! `current`. After a crash between them, or within the second, the next start goes on with the same ids.
+//! Two replicas that start at once on one database meet at the row: the later one waits for it, then finds the
+//! store `current` and compares. If it looks at another folder it finds no identity there, and refuses.
+//!
+//! **Moving.** A store that `moving_from` names must be known. The new one is claimed in the same way, and the
+//! old one becomes `leaving`; a completed move makes it `left`. While a store is `leaving`, no process starts
+//! without it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use db::store_identity::{self, KnownStore, State};
+use db::{Db, Tx};
+use futures_util::future::BoxFuture;
+use model::{Clock, InstallationId, StoreId, Timestamp};
+use storage::health::{self, Health, Probe};
+use storage::{BlobStore, Existing, Identity, Moving, content};
+
+use crate::{Error, Result};
+
+/// A store, and what people call it.
+#[derive(Clone)]
+pub struct Place {
+    /// The store.
+    pub store: Arc<dyn BlobStore>,
+    /// Where it is, such as `the folder /srv/blobs`.
+    pub name: String,
+}
+
+/// The stores that the settings name.
+#[derive(Clone)]
+pub struct Stores {
+    /// New blobs go to it.
+    pub current: Place,
+    /// Blobs are moved away from it, while they are.
+    pub leaving: Option<Place>,
+}
+
+impl Stores {
+    /// All of them as one store.
+    pub fn joined(&self) -> Arc<dyn BlobStore> {
+        let current = self.current.store.clone();
+        match &self.leaving {
+            None => current,
+            Some(leaving) => Arc::new(Moving::new(leaving.store.clone(), current)),
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        std::iter::once(&self.current).chain(&self.leaving)
+    }
+}
+
+/// Why a database and a store do not belong together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place} and the database do not belong together: {why}")]
+pub struct Mismatch {
+    /// The store.
+    pub place: String,
+    /// What is wrong, and what to do.
+    pub why: Reason,
+}
+
+/// What is wrong between a database and a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No server has started with this database and this store.
+    NothingYet,
+    /// The database knows no store, but this one was used already.
+    DatabaseIsNew,
+    /// The store has no identity, the database belongs to another one.
+    StoreIsNew(StoreId),
+    /// The store belongs to another installation.
+    OtherInstallation {
+        /// The store's.
+        found: InstallationId,
+        /// The database's.
+        expected: InstallationId,
+    },
+    /// The store is another one of, or none of, the installation's.
+    OtherStore {
+        /// The store that was found.
+        found: StoreId,
+        /// The store that new blobs go to.
+        expected: StoreId,
+    },
+    /// Blobs are being moved away from another store, which the settings do not name.
+    MoveUnfinished(StoreId),
+    /// The store that blobs are to be moved away from is not one of the database's.
+    UnknownSource,
+}
+
+/// What to do where an operator knows that both belong together all the same.
+const CLAIM: &str = "if you are sure that they belong together, run `gantry storage claim`";
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingYet => f.write_str(
+                "both are new: no server was started with them yet. Run `gantry serve` first, or correct [database] \
+                 and [storage]",
+            ),
+            Self::DatabaseIsNew => write!(
+                f,
+                "the database is new, but the store was used by another one, and what is in it would be deleted. Was \
+                 the database lost or moved, or is [database] url or [server] data wrong? Correct that or restore a \
+                 backup; {CLAIM}"
+            ),
+            Self::StoreIsNew(expected) => write!(
+                f,
+                "the database's blobs are in store {expected}, but there is no {} there. Is the folder not \
+                 mounted, or [storage] wrong? To move blobs, name the old store in [storage] moving_from; {CLAIM}",
+                storage::identity::KEY
+            ),
+            Self::OtherInstallation { found, expected } => write!(
+                f,
+                "the store belongs to installation {found}, the database to {expected}. Is [storage] or [database] \
+                 url wrong? Otherwise {CLAIM}"
+            ),
+            Self::OtherStore { found, expected } => write!(
+                f,
+                "this is store {found}, but new blobs go to store {expected}. Did [storage] change, or was it not \
+                 changed here? Otherwise {CLAIM}"
+            ),
+            Self::MoveUnfinished(leaving) => write!(
+                f,
+                "blobs may still be in store {leaving}: name it in [storage] moving_from until `gantry storage move` \
+                 has finished. If it is lost, run `gantry storage claim`"
+            ),
+            Self::UnknownSource => write!(
+                f,
+                "[storage] moving_from names it, but it holds no blobs of this database. Set moving_from to none, or \
+                 correct [storage]; {CLAIM}"
+            ),
+        }
+    }
+}
+
+/// The identities that the stores were found to have.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// That of the current store.
+    pub current: Identity,
+    /// That of the store that blobs are moved away from.
+    pub leaving: Option<Identity>,
+}
+
+impl Attached {
+    /// Looks at each store: its place, and how it is.
+    pub async fn look(&self, stores: &Stores, probe: Probe) -> Vec<(String, Health)> {
+        let mut found = Vec::new();
+        let identities = std::iter::once(&self.current).chain(&self.leaving);
+        for (place, identity) in stores.places().zip(identities) {
+            let health = health::look(&*place.store, identity, probe).await;
+            found.push((place.name.clone(), health));
+        }
+        found
+    }
+}
+
+/// Attempts at claiming a store that another process claims at the same time.
+const ATTEMPTS: usize = 3;
+
+/// Ties a new database to an empty store, or an empty store to the database whose blobs are to be moved
+/// there, and then does what [`verify`] does. To be called when a server starts.
+///
+/// # Errors
+/// [`Error::Mismatch`] where they do not belong together; when the store or the database fails.
+pub async fn attach(db: &Db, stores: &Stores, clock: &dyn Clock) -> Result<Attached> {
+    for _ in 0..ATTEMPTS {
+        let known = known(db).await?;
+        if !needs_claim(&known, stores).await? {
+            break;
+        }
+        if content::holds_objects(&*stores.current.store).await? {
+            return Err(mismatch(&stores.current, Reason::DatabaseIsNew));
+        }
+        claim_empty(db, &known, &stores.current, clock.now()).await?;
+    }
+    start_move(db, stores, clock.now()).await?;
+    verify(db, stores).await
+}
+
+/// Compares the stores with the database.
+///
+/// # Errors
+/// [`Error::Mismatch`] where they do not belong together; when a store or the database fails.
+pub async fn verify(db: &Db, stores: &Stores) -> Result<Attached> {
+    let known = known(db).await?;
+    let current = identity_of(&stores.current, &known).await?;
+    let expected = in_state(&known, State::Current);
+    if expected.is_none_or(|expected| expected.store != current.store) {
+        return Err(other_store(&stores.current, &current, expected));
+    }
+    let Some(place) = &stores.leaving else {
+        return match in_state(&known, State::Leaving) {
+            None => Ok(Attached {
+                current,
+                leaving: None,
+            }),
+            Some(leaving) => {
+                let why = Reason::MoveUnfinished(leaving.store);
+                Err(mismatch(&stores.current, why))
+            }
+        };
+    };
+    let leaving = source_identity(place, &known).await?;
+    Ok(Attached {
+        current,
+        leaving: Some(leaving),
+    })
+}
+
+/// What a store holds that the database does not name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unnamed {
+    /// Objects that were looked at.
+    pub objects: u64,
+    /// Those of them that no row names: a sweep would delete them.
+    pub unnamed: u64,
+    /// True if these were all objects of the store.
+    pub is_all: bool,
+}
+
+/// Counts the objects of a store that the database does not name; it stops once about `most` were looked at.
+///
+/// # Errors
+/// When the store or the database cannot be read.
+pub async fn unnamed(db: &Db, store: &dyn BlobStore, most: u64) -> Result<Unnamed> {
+    let mut found = Unnamed {
+        is_all: true,
+        ..Unnamed::default()
+    };
+    for hour in store.hours().await? {
+        for keys in store.list(hour).await?.chunks(LOOKED_UP) {
+            if found.objects >= most {
+                found.is_all = false;
+                return Ok(found);
+            }
+            let mut tx = db.reader().await?;
+            let known = db::blob::known_keys(&mut tx, keys).await?;
+            found.objects += keys.len() as u64;
+            found.unnamed += (keys.len() - known.len()) as u64;
+        }
+    }
+    Ok(found)
+}
+
+/// Keys that are looked up at once.
+const LOOKED_UP: usize = 500;
+
+/// What a claim made.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The new id of the installation.
+    pub installation: InstallationId,
+    /// The stores that are its own now.
+    pub stores: Vec<StoreId>,
+}
+
+/// Makes the stores the database's own, whatever both say; other databases that were tied to them are refused
+/// from then on. `entry` is written in the same transaction.
+///
+/// # Errors
+/// When a store cannot be written, or the database.
+pub async fn claim(
+    db: &Db,
+    stores: &Stores,
+    now: Timestamp,
+    entry: db::audit::NewEntry,
+) -> Result<Claimed> {
+    let installation = InstallationId::new(auth::random());
+    let mut rows = Vec::new();
+    for (place, state) in stores.places().zip([State::Current, State::Leaving]) {
+        // One that cannot be read is replaced too.
+        let found = place.store.identity().await.ok().flatten();
+        let store = found.map_or_else(|| StoreId::new(auth::random()), |found| found.store);
+        rows.push(KnownStore {
+            store,
+            installation,
+            state,
+            claimed_at: now,
+        });
+    }
+    let claimed = Claimed {
+        installation,
+        stores: rows.iter().map(|row| row.store).collect(),
+    };
+    let places: Vec<Place> = stores.places().cloned().collect();
+    let written = db.write(move |tx| {
+        Box::pin(async move {
+            store_identity::hold(tx).await?;
+            for (place, row) in places.iter().zip(&rows) {
+                let identity = identity(row);
+                let put = place.store.put_identity(&identity, Existing::Replaced);
+                put.await?;
+            }
+            store_identity::replace(tx, &rows).await?;
+            db::audit::append(tx, &entry).await?;
+            Ok::<_, Error>(())
+        })
+    });
+    written.await?;
+    Ok(claimed)
+}
+
+/// Ties a restored database to the stores that the settings name: the blobs were looked for there. A backup may
+/// be older than a move, and a store that was lost may have been made anew.
+///
+/// # Errors
+/// [`Error::Mismatch`] where a store belongs to another installation; when a store or the database fails.
+pub async fn follow_restore(db: &Db, stores: &Stores, now: Timestamp) -> Result<()> {
+    let known = known(db).await?;
+    let Some(installation) = known.first().map(|row| row.installation) else {
+        return Ok(());
+    };
+    let mut rows = Vec::new();
+    for (place, state) in stores.places().zip([State::Current, State::Leaving]) {
+        let found = place.store.identity().await?;
+        let found = found.unwrap_or_else(|| {
+            let store = StoreId::new(auth::random());
+            Identity::new(installation, store, now.to_string())
+        });
+        if found.installation != installation {
+            let why = Reason::OtherInstallation {
+                found: found.installation,
+                expected: installation,
+            };
+            return Err(mismatch(place, why));
+        }
+        place.store.put_identity(&found, Existing::Kept).await?;
+        rows.push(KnownStore {
+            store: found.store,
+            installation,
+            state,
+            claimed_at: now,
+        });
+    }
+    let replaced = db.write(move |tx| {
+        Box::pin(async move {
+            store_identity::hold(tx).await?;
+            store_identity::replace(tx, &rows).await
+        })
+    });
+    Ok(replaced.await?)
+}
+
+/// Says that nothing is left in the store that blobs were moved away from.
+pub(crate) async fn finish_move(db: &Db, attached: &Attached, now: Timestamp) -> Result<()> {
+    let Some(store) = attached.leaving.as_ref().map(|leaving| leaving.store) else {
+        return Ok(());
+    };
+    let set = db.write(move |tx| {
+        Box::pin(async move { store_identity::set_state(tx, store, State::Left, now).await })
+    });
+    Ok(set.await?)
+}
+
+async fn known(db: &Db) -> Result<Vec<KnownStore>> {
+    let mut tx = db.reader().await?;
+    Ok(store_identity::all(&mut tx).await?)
+}
+
+fn in_state(known: &[KnownStore], state: State) -> Option<&KnownStore> {
+    known.iter().find(|store| store.state == state)
+}
+
+fn mismatch(place: &Place, why: Reason) -> Error {
+    Error::Mismatch(Mismatch {
+        place: place.name.clone(),
+        why,
+    })
+}
+
+fn other_store(place: &Place, found: &Identity, expected: Option<&KnownStore>) -> Error {
+    let why = match expected {
+        None => Reason::DatabaseIsNew,
+        Some(expected) => Reason::OtherStore {
+            found: found.store,
+            expected: expected.store,
+        },
+    };
+    mismatch(place, why)
+}
+
+fn identity(row: &KnownStore) -> Identity {
+    Identity::new(row.installation, row.store, row.claimed_at.to_string())
+}
+
+/// The identity of a store that belongs to the installation.
+async fn identity_of(place: &Place, known: &[KnownStore]) -> Result<Identity> {
+    let found = place.store.identity().await?;
+    let why = match (found, known.first()) {
+        (None, None) if !content::holds_objects(&*place.store).await? => Reason::NothingYet,
+        (_, None) => Reason::DatabaseIsNew,
+        (None, Some(any)) => {
+            let expected = in_state(known, State::Current).unwrap_or(any);
+            Reason::StoreIsNew(expected.store)
+        }
+        (Some(found), Some(any)) if found.installation != any.installation => {
+            Reason::OtherInstallation {
+                found: found.installation,
+                expected: any.installation,
+            }
+        }
+        (Some(found), _) => return Ok(found),
+    };
+    Err(mismatch(place, why))
+}
+
+/// The identity of the store that blobs are moved away from.
+async fn source_identity(place: &Place, known: &[KnownStore]) -> Result<Identity> {
+    let found = place.store.identity().await?;
+    let is_source = |found: &Identity| {
+        known.iter().any(|row| {
+            let identity = (row.installation, row.store);
+            identity == (found.installation, found.store) && row.state != State::Claiming
+        })
+    };
+    found
+        .filter(is_source)
+        .ok_or_else(|| mismatch(place, Reason::UnknownSource))
+}
+
+/// True if the current store has to be given an identity, and may be.
+async fn needs_claim(known: &[KnownStore], stores: &Stores) -> Result<bool> {
+    let found = stores.current.store.identity().await?;
+    let claiming = in_state(known, State::Claiming);
+    if let Some(found) = found {
+        // The database did not hear that the store was written.
+        return Ok(claiming.is_some_and(|row| identity(row).is_same(&found)));
+    }
+    let current = in_state(known, State::Current);
+    match (&stores.leaving, current) {
+        (None, None) => Ok(true),
+        (None, Some(_)) => Ok(false),
+        (Some(source), _) => {
+            // What is there already must be the source of the move.
+            source_identity(source, known).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// Gives an empty store an identity and makes it the current one, unless another process did meanwhile.
+async fn claim_empty(db: &Db, known: &[KnownStore], place: &Place, now: Timestamp) -> Result<()> {
+    let installation = known.first().map_or_else(
+        || InstallationId::new(auth::random()),
+        |row| row.installation,
+    );
+    let row = KnownStore {
+        store: StoreId::new(auth::random()),
+        installation,
+        state: State::Claiming,
+        claimed_at: now,
+    };
+    let begun = db.write(move |tx| {
+        Box::pin(async move {
+            // The one that another process, or an earlier start, began is as good.
+            store_identity::begin(tx, &row).await
+        })
+    });
+    begun.await?;
+    let place = place.clone();
+    db.write(move |tx| finish_claim(tx, place, now)).await
+}
+
+fn finish_claim(tx: &mut Tx, place: Place, now: Timestamp) -> BoxFuture<'_, Result<()>> {
+    Box::pin(async move {
+        let known = store_identity::hold(tx).await?;
+        let Some(claiming) = in_state(&known, State::Claiming) else {
+            return Ok(());
+        };
+        let wanted = identity(claiming);
+        let stands = place.store.put_identity(&wanted, Existing::Kept).await?;
+        if !stands.is_same(&wanted) {
+            return Err(other_store(&place, &stands, Some(claiming)));
+        }
+        make_current(tx, &known, claiming.store, now).await
+    })
+}
+
+/// Makes a known store the current one. The one before it becomes the source of a move.
+async fn make_current(
+    tx: &mut Tx,
+    known: &[KnownStore],
+    store: StoreId,
+    now: Timestamp,
+) -> Result<()> {
+    if let Some(before) = in_state(known, State::Current) {
+        store_identity::set_state(tx, before.store, State::Leaving, now).await?;
+    }
+    store_identity::set_state(tx, store, State::Current, now).await?;
+    Ok(())
+}
+
+/// Turns a move around: the settings name a known store as the new one, and the current one as the old one.
+async fn start_move(db: &Db, stores: &Stores, now: Timestamp) -> Result<()> {
+    let Some(source) = &stores.leaving else {
+        return Ok(());
+    };
+    let known = known(db).await?;
+    let target = identity_of(&stores.current, &known).await?;
+    let source = source_identity(source, &known).await?;
+    let state = |id: StoreId| {
+        let row = known.iter().find(|row| row.store == id);
+        row.map(|row| row.state)
+    };
+    let turned = matches!(state(target.store), Some(State::Leaving | State::Left))
+        && state(source.store) == Some(State::Current);
+    if !turned {
+        return Ok(());
+    }
+    let changed = db.write(move |tx| {
+        Box::pin(async move {
+            let known = store_identity::hold(tx).await?;
+            make_current(tx, &known, target.store, now).await
+        })
+    });
+    changed.await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Deleting a repository with everything in it.
+//!
+//! One short transaction, which holds the project alone, gives the repository a tombstone and writes the audit entry.
+//! From its commit on nothing of the repository can be found, and its name is free. A push holds the project beside
+//! others: it either ends before, and what it pushed is deleted, or begins after, and makes a new repository.
+//!
+//! What the repository held is removed afterwards by [`Registry::purge_repositories`], in transactions that are small
+//! enough for other writers to run in between. Only that function changes what a deleted repository holds, apart from
+//! the garbage collection, which removes its links when their time has come. A process that dies in between leaves the
+//! rest to the next turn.
+
+use std::time::Instant;
+
+use db::Db;
+use db::audit::{self, Actor};
+use db::repository::{self, Deleted};
+use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
+use tracing::instrument;
+
+use crate::{Registry, Result};
+
+/// Tags, or manifests and what they refer to, that one transaction removes.
+const BATCH: i64 = 500;
+/// Deleted repositories that are looked up at once.
+const REPOSITORIES: i64 = 100;
+
+/// Deletes a repository that is shown. Whether there was one.
+///
+/// # Errors
+/// When the project is gone or the database fails.
+pub async fn delete(
+    db: &Db,
+    project: ProjectId,
+    name: &RepositoryName,
+    by: Actor,
+    now: Timestamp,
+) -> db::Result<bool> {
+    let name = name.clone();
+    let deleted = db.write_alone_in(project, move |tx| {
+        Box::pin(async move {
+            let deleted = repository::delete(tx, project, &name, now).await?;
+            if deleted {
+                let resource = name.as_str().to_owned();
+                let entry = by.change(now, ("delete", "repository"), resource, Some(project));
+                audit::append(tx, &entry).await?;
+            }
+            Ok(deleted)
+        })
+    });
+    deleted.await
+}
+
+impl Registry {
+    /// Removes what deleted repositories held, and rests between transactions for as long as each took. One that cannot
+    /// be removed is logged and left for the next time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    #[instrument(name = "registry.repository.purge", level = "debug", skip_all)]
+    pub async fn purge_repositories(&self) -> Result<()> {
+        let mut after = RepositoryId(0);
+        loop {
+            let mut tx = self.db.reader().await?;
+            let deleted = repository::deleted(&mut tx, after, REPOSITORIES).await?;
+            drop(tx);
+            let Some(last) = deleted.last() else {
+                return Ok(());
+            };
+            after = last.id;
+            for repository in &deleted {
+                if let Err(error) = self.purge(repository).await {
+                    tracing::warn!(repo.name = %repository.name, %error, "a deleted repository cannot be removed yet");
+                }
+            }
+        }
+    }
+
+    async fn purge(&self, repository: &Deleted) -> Result<()> {
+        loop {
+            let begun = Instant::now();
+            let lease = self.db.now(&*self.clock).await?.plus(self.limits.grace);
+            let part = repository.clone();
+            let purged = self.db.write(move |tx| {
+                Box::pin(async move { repository::purge(tx, &part, lease, BATCH).await })
+            });
+            if !purged.await? {
+                return Ok(());
+            }
+            tokio::time::sleep(begun.elapsed()).await;
+        }
+    }
+}

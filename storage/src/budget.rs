@@ -1,0 +1,554 @@
+//! A bounded amount, such as memory, that clients share. Whoever asks for a place waits in line for it.
+//!
+//! **Shares.** A holder is an address (a /64 of IPv6) and, where someone is signed in, an account; both count. After
+//! each grant, no address has more than [`OF_SOURCE`] times what is left free. One that takes all it can get thus ends
+//! at two thirds of the whole, and a newcomer always finds the rest; of two such addresses each ends at two fifths. An
+//! account at many addresses has at most [`OF_ACCOUNT`] times what is left free, four fifths of the whole: more than
+//! one address, so that what is stuck at one place does not stop the same account at another.
+//!
+//! **Order.** Those that wait are served in the order in which they came. One that has its share already is passed
+//! over; one that holds nothing, and for which too little is free, is waited for: nobody behind it may take what it
+//! needs, so that many small places do not starve a large one.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::AccountId;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// What a source may have, as a multiple of what is left free.
+const OF_SOURCE: usize = 2;
+/// What an account may have, as a multiple of what is left free.
+const OF_ACCOUNT: usize = 4;
+/// Requests of one source that may wait at a time, where nothing else is said; more are refused at once.
+const QUEUE: usize = 512;
+
+/// Where a client comes from: its IPv4 address, or the /64 of its IPv6 address, which is what one customer of a
+/// provider has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => {
+                Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into()
+            }
+        })
+    }
+}
+
+/// Who takes a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Where the request comes from; `None` for Gantry itself, and for a balancer that speaks for many.
+    pub source: Option<Source>,
+    /// The account that is signed in.
+    pub account: Option<AccountId>,
+}
+
+impl Holder {
+    /// Someone of whom only the address is known.
+    pub fn at(address: IpAddr) -> Self {
+        Self {
+            source: Some(address.into()),
+            account: None,
+        }
+    }
+
+    fn keys(self) -> impl Iterator<Item = Key> {
+        let source = self.source.map(Key::Source);
+        source.into_iter().chain(self.account.map(Key::Account))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Source(Source),
+    Account(AccountId),
+}
+
+impl Key {
+    /// What it may have where so much is left free.
+    fn share(self, left: usize) -> usize {
+        match self {
+            Self::Source(_) => OF_SOURCE * left,
+            Self::Account(_) => OF_ACCOUNT * left,
+        }
+    }
+}
+
+/// How an amount is shared.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The amount.
+    pub total: usize,
+    /// What one holder may have at most, whatever is free.
+    pub most: usize,
+    /// Requests of one source that may wait at a time; more are refused at once.
+    pub queue: usize,
+}
+
+impl From<usize> for Terms {
+    fn from(total: usize) -> Self {
+        Self {
+            total,
+            most: total,
+            queue: QUEUE,
+        }
+    }
+}
+
+/// An amount that is shared.
+#[derive(Debug)]
+pub struct Budget {
+    terms: Terms,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    held: HashMap<Key, usize>,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    holder: Holder,
+    amount: usize,
+    granted: oneshot::Sender<Reservation>,
+}
+
+enum Verdict {
+    Granted,
+    /// The holder has its share.
+    OverShare,
+    /// The holder has nothing, and too little is free.
+    Scarce,
+}
+
+impl Budget {
+    /// A budget of which nothing is taken.
+    pub fn new(terms: impl Into<Terms>) -> Arc<Self> {
+        let terms = terms.into();
+        Arc::new(Self {
+            terms,
+            state: Mutex::new(State {
+                free: terms.total,
+                held: HashMap::new(),
+                waiting: VecDeque::new(),
+            }),
+        })
+    }
+
+    /// What is free.
+    pub fn free(&self) -> usize {
+        self.state.lock().free
+    }
+
+    /// What one holder may have where nobody else holds anything.
+    pub fn largest_share(&self) -> usize {
+        (self.terms.total * OF_SOURCE / (OF_SOURCE + 1)).min(self.terms.most)
+    }
+
+    /// A place, if there is one now and nobody waits for it. More than [`Self::largest_share`] counts as that.
+    pub fn try_take(self: &Arc<Self>, holder: Holder, amount: usize) -> Option<Reservation> {
+        let amount = amount.min(self.largest_share());
+        let mut state = self.state.lock();
+        let granted = state.waiting.is_empty() && state.grant(holder, amount, self.terms.most);
+        drop(state);
+        granted.then(|| self.place(holder, amount))
+    }
+
+    /// A place, waited for. More than [`Self::largest_share`] counts as that.
+    ///
+    /// # Errors
+    /// [`Exhausted`] where it was not to be had in time, or too many requests of this source wait already.
+    pub async fn take(
+        self: &Arc<Self>,
+        holder: Holder,
+        amount: usize,
+        patience: Duration,
+    ) -> Result<Reservation, Exhausted> {
+        if let Some(place) = self.try_take(holder, amount) {
+            return Ok(place);
+        }
+        let granted = self.wait(holder, amount.min(self.largest_share()))?;
+        match tokio::time::timeout(patience, granted).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(Exhausted),
+        }
+    }
+
+    fn wait(
+        self: &Arc<Self>,
+        holder: Holder,
+        amount: usize,
+    ) -> Result<oneshot::Receiver<Reservation>, Exhausted> {
+        let mut state = self.state.lock();
+        state.waiting.retain(|waiting| !waiting.granted.is_closed());
+        let same = state
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.holder.source == holder.source);
+        if holder.source.is_some() && same.count() >= self.terms.queue {
+            return Err(Exhausted);
+        }
+        let (granted, receiver) = oneshot::channel();
+        state.waiting.push_back(Waiting {
+            holder,
+            amount,
+            granted,
+        });
+        let served = state.serve(self.terms.most);
+        drop(state);
+        self.hand_out(served);
+        Ok(receiver)
+    }
+
+    fn place(self: &Arc<Self>, holder: Holder, amount: usize) -> Reservation {
+        Reservation {
+            budget: self.clone(),
+            holder,
+            amount,
+        }
+    }
+
+    fn give_back(self: &Arc<Self>, holder: Holder, amount: usize) {
+        let mut state = self.state.lock();
+        state.free += amount;
+        for key in holder.keys() {
+            state.release(key, amount);
+        }
+        let served = state.serve(self.terms.most);
+        drop(state);
+        self.hand_out(served);
+    }
+
+    /// Outside the lock: a place that nobody waits for any more is given back at once.
+    fn hand_out(self: &Arc<Self>, served: Vec<Waiting>) {
+        for waiting in served {
+            let place = self.place(waiting.holder, waiting.amount);
+            drop(waiting.granted.send(place));
+        }
+    }
+}
+
+impl State {
+    fn held(&self, key: Key) -> usize {
+        self.held.get(&key).copied().unwrap_or(0)
+    }
+
+    fn verdict(&self, holder: Holder, amount: usize, cap: usize) -> Verdict {
+        let within = |left: usize| {
+            let mut keys = holder.keys();
+            keys.all(|key| self.held(key) + amount <= key.share(left).min(cap))
+        };
+        match self.free.checked_sub(amount) {
+            Some(left) if within(left) => Verdict::Granted,
+            _ if holder.keys().all(|key| self.held(key) == 0) => Verdict::Scarce,
+            _ => Verdict::OverShare,
+        }
+    }
+
+    fn grant(&mut self, holder: Holder, amount: usize, cap: usize) -> bool {
+        let granted = matches!(self.verdict(holder, amount, cap), Verdict::Granted);
+        if granted {
+            self.free -= amount;
+            for key in holder.keys() {
+                *self.held.entry(key).or_default() += amount;
+            }
+        }
+        granted
+    }
+
+    fn release(&mut self, key: Key, amount: usize) {
+        if let Some(held) = self.held.get_mut(&key) {
+            *held -= amount;
+            if *held == 0 {
+                self.held.remove(&key);
+            }
+        }
+    }
+
+    /// Takes out of the line those that can be served now, and what they get out of what is free.
+    fn serve(&mut self, cap: usize) -> Vec<Waiting> {
+        let mut served = Vec::new();
+        let mut next = 0;
+        while let Some(waiting) = self.waiting.get(next) {
+            let (holder, amount) = (waiting.holder, waiting.amount);
+            if waiting.granted.is_closed() {
+                self.waiting.remove(next);
+                continue;
+            }
+            match self.verdict(holder, amount, cap) {
+                Verdict::Granted => {
+                    self.grant(holder, amount, cap);
+                    served.extend(self.waiting.remove(next));
+                }
+                Verdict::OverShare => next += 1,
+                Verdict::Scarce => break,
+            }
+        }
+        served
+    }
+}
+
+/// Nothing was free in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too much is in use")]
+pub struct Exhausted;
+
+/// A part of a budget, given back when it is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    holder: Holder,
+    amount: usize,
+}
+
+impl Reservation {
+    /// How much it is.
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Makes it at least this large; see [`Budget::take`].
+    ///
+    /// # Errors
+    /// [`Exhausted`] as there; the place stays as it is.
+    pub async fn grow_to(&mut self, amount: usize, patience: Duration) -> Result<(), Exhausted> {
+        let amount = amount.min(self.budget.largest_share());
+        let Some(more) = amount.checked_sub(self.amount).filter(|more| *more > 0) else {
+            return Ok(());
+        };
+        let mut more = self.budget.take(self.holder, more, patience).await?;
+        self.amount += std::mem::take(&mut more.amount);
+        Ok(())
+    }
+
+    /// Makes it another's, whatever that one has already.
+    pub fn pass_to(&mut self, holder: Holder) {
+        let mut state = self.budget.state.lock();
+        for key in self.holder.keys() {
+            state.release(key, self.amount);
+        }
+        for key in holder.keys() {
+            *state.held.entry(key).or_default() += self.amount;
+        }
+        self.holder = holder;
+    }
+
+    /// The same bytes, which keep the place for as long as any part of them is referred to.
+    pub fn attach(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Attached {
+            bytes,
+            _place: self.clone(),
+        })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.amount > 0 {
+            self.budget.give_back(self.holder, self.amount);
+        }
+    }
+}
+
+struct Attached {
+    bytes: Bytes,
+    _place: Arc<Reservation>,
+}
+
+impl AsRef<[u8]> for Attached {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(3_600);
+
+    fn holder(last: u8) -> Holder {
+        Holder::at(IpAddr::from([127, 0, 0, last]))
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn take_all(budget: &Arc<Budget>, holder: Holder) -> Vec<Reservation> {
+        std::iter::from_fn(|| budget.try_take(holder, 1)).collect()
+    }
+
+    #[test]
+    fn addresses_of_one_64_are_one_source() {
+        let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(source("2001:db8:0:1::1"), source("2001:db8:0:1:ffff::2"));
+        assert_ne!(source("2001:db8:0:1::1"), source("2001:db8:0:2::1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+    }
+
+    #[test]
+    fn one_holder_gets_two_thirds_and_the_next_ones_still_find_something() {
+        let budget = Budget::new(90);
+        let first = take_all(&budget, holder(1));
+        assert_eq!(first.len(), 60);
+        let second = take_all(&budget, holder(2));
+        assert_eq!(second.len(), 20);
+        assert!(budget.try_take(holder(3), 1).is_some());
+        drop((first, second));
+        assert_eq!(budget.free(), 90);
+        assert!(budget.state.lock().held.is_empty());
+    }
+
+    #[test]
+    fn an_account_has_more_than_one_address_and_not_all() {
+        let budget = Budget::new(90);
+        let at = |last: u8| Holder {
+            account: Some(AccountId(7)),
+            ..holder(last)
+        };
+        let places: Vec<_> = (1..=90)
+            .filter_map(|last| budget.try_take(at(last), 1))
+            .collect();
+        assert_eq!(places.len(), 72);
+        assert!(budget.try_take(holder(100), 5).is_some());
+    }
+
+    #[test]
+    fn a_share_may_be_bounded_besides() {
+        let budget = Budget::new(Terms {
+            most: 7,
+            ..90.into()
+        });
+        let first = take_all(&budget, holder(1));
+        assert_eq!(first.len(), 7);
+        assert!(budget.try_take(holder(2), 7).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_has_its_share_is_passed_over_by_those_behind() {
+        let budget = Budget::new(90);
+        let mut held = take_all(&budget, holder(1));
+        let mut greedy = pin!(budget.take(holder(1), 1, PATIENCE));
+        assert!(poll(greedy.as_mut()).is_pending());
+        let second = budget.take(holder(2), 10, PATIENCE).await;
+        assert!(second.is_ok());
+        drop(second);
+        held.pop();
+        assert!(poll(greedy.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn small_places_do_not_starve_a_large_one() {
+        let budget = Budget::new(90);
+        let mut crowd: VecDeque<Reservation> = (1..=75)
+            .map(|last| budget.try_take(holder(last), 1).unwrap())
+            .collect();
+        let mut large = pin!(budget.take(holder(200), 20, PATIENCE));
+        assert!(poll(large.as_mut()).is_pending());
+        for last in 100..=150 {
+            crowd.pop_front();
+            if poll(large.as_mut()).is_ready() {
+                return;
+            }
+            assert!(budget.try_take(holder(last), 1).is_none());
+        }
+        panic!("the large place was never granted");
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_waiting_leaves_nothing_behind() {
+        let budget = Budget::new(3);
+        let held = budget.try_take(holder(1), 2).unwrap();
+        {
+            let mut waiting = pin!(budget.take(holder(2), 2, PATIENCE));
+            assert!(poll(waiting.as_mut()).is_pending());
+        }
+        drop(held);
+        assert_eq!(budget.free(), 3);
+        assert!(budget.try_take(holder(3), 2).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_long_line_of_one_source_is_refused() {
+        let budget = Budget::new(3);
+        let _held = budget.try_take(holder(1), 2);
+        let mut line: Vec<_> = (0..QUEUE)
+            .map(|_| Box::pin(budget.take(holder(1), 1, PATIENCE)))
+            .collect();
+        for waiting in &mut line {
+            assert!(poll(waiting.as_mut()).is_pending());
+        }
+        assert_eq!(
+            budget.take(holder(1), 1, PATIENCE).await.unwrap_err(),
+            Exhausted
+        );
+    }
+
+    #[test]
+    fn what_is_passed_on_counts_for_the_other() {
+        let budget = Budget::new(90);
+        let mut place = budget.try_take(holder(1), 50).unwrap();
+        place.pass_to(holder(2));
+        assert!(budget.try_take(holder(2), 20).is_none());
+        assert!(budget.try_take(holder(1), 20).is_some());
+        drop(place);
+        assert_eq!(budget.free(), 90);
+        assert!(budget.state.lock().held.is_empty());
+    }
+
+    #[test]
+    fn bytes_keep_their_place() {
+        let budget = Budget::new(30);
+        let place = Arc::new(budget.try_take(holder(1), 10).unwrap());
+        let bytes = place.attach(Bytes::from_static(b"0123456789"));
+        drop(place);
+        let part = bytes.slice(2..4);
+        drop(bytes);
+        assert_eq!(budget.free(), 20);
+        drop(part);
+        assert_eq!(budget.free(), 30);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nobody_has_more_than_two_thirds(
+            steps in proptest::collection::vec((0u8..4, 0usize..40, any::<bool>()), 1..200)
+        ) {
+            let budget = Budget::new(99);
+            let mut places: Vec<Reservation> = Vec::new();
+            for (who, amount, take) in steps {
+                if take {
+                    places.extend(budget.try_take(holder(who), amount));
+                } else if !places.is_empty() {
+                    places.remove(amount % places.len());
+                }
+                let held: usize = places.iter().map(Reservation::amount).sum();
+                prop_assert_eq!(held + budget.free(), 99);
+                for who in 0..4 {
+                    let own = places.iter().filter(|place| place.holder == holder(who));
+                    prop_assert!(own.map(Reservation::amount).sum::<usize>() <= 66);
+                }
+            }
+        }
+    }
+}
