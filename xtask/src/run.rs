@@ -26,6 +26,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     workspace::cargo("build --release -p gantry").show()?;
     let binary = workspace::binary()?;
     let mut command = Command::new(&binary);
+    // Settings of the tools, which the server would refuse as unknown.
+    command.env_remove("GANTRY_CACHE").env_remove("GANTRY_BIN");
     if theirs.is_empty() {
         command.args(["serve", "--data", "data"]);
     } else if theirs[0].starts_with('-') {
