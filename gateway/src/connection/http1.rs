@@ -16,6 +16,9 @@ use crate::wire::WireState;
 /// Bytes of a header that every connection may have.
 const FREE: usize = 8 << 10;
 
+/// What a header ends with.
+const END: &[u8] = b"\r\n\r\n";
+
 /// Where the memory for large headers comes from.
 pub(super) struct HeadMemory {
     pub(super) budget: Arc<Budget>,
@@ -29,8 +32,9 @@ pub(super) struct Heads<T, A> {
     inner: T,
     state: Arc<WireState>,
     memory: HeadMemory,
-    /// Bytes of the header that is coming in.
+    /// Bytes of the header that is coming in, and the last of them.
     size: usize,
+    last: [u8; 3],
     place: Option<Reservation>,
     /// Makes the answer to a request that cannot be read.
     answer: A,
@@ -45,20 +49,26 @@ impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
             state,
             memory,
             size: 0,
+            last: [0; 3],
             place: None,
             answer,
             replacement: None,
         }
     }
 
-    /// Counts bytes that came in, where they are of a header.
-    fn count(&mut self, bytes: usize) -> io::Result<()> {
+    /// Counts bytes that came in, where they are of a header. The body that comes along with its end is the request's,
+    /// which takes its own place.
+    fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.state.is_answering() {
             self.size = 0;
             self.place = None;
             return Ok(());
         }
-        self.size += bytes;
+        if self.ends(bytes) {
+            self.size = 0;
+            return Ok(());
+        }
+        self.size += bytes.len();
         if self.size > FREE && self.place.is_none() {
             let HeadMemory {
                 budget,
@@ -69,6 +79,20 @@ impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
             self.place = Some(place.ok_or(io::ErrorKind::OutOfMemory)?);
         }
         Ok(())
+    }
+
+    /// Whether a header ends within these bytes, or with the first of them.
+    fn ends(&mut self, bytes: &[u8]) -> bool {
+        // So it is with most requests that have no body.
+        if bytes.ends_with(END) {
+            self.last = [0; 3];
+            return true;
+        }
+        let ends = |bytes: &[u8]| bytes.windows(END.len()).any(|some| some == END);
+        let seam = [&self.last[..], &bytes[..bytes.len().min(3)]].concat();
+        let last = bytes.last_chunk().or(seam.last_chunk());
+        self.last = last.copied().unwrap_or_default();
+        ends(&seam) || ends(bytes)
     }
 }
 
@@ -110,7 +134,7 @@ impl<T: AsyncRead + Unpin, A: Fn(StatusCode) -> Bytes + Unpin> AsyncRead for Hea
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
-        Poll::Ready(self.count(buffer.filled().len() - before))
+        Poll::Ready(self.count(&buffer.filled()[before..]))
     }
 }
 
@@ -155,7 +179,46 @@ impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes + Unpin> AsyncWrite for H
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    /// What is read of these pieces while there is no memory for a large header.
+    async fn read(pieces: &[&[u8]]) -> io::Result<usize> {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let budget = Budget::new(1 << 10);
+        let _taken = budget.try_take(Holder::default(), 1 << 10);
+        let memory = HeadMemory {
+            budget,
+            holder: Holder::default(),
+            bytes: 64 << 10,
+        };
+        let mut heads = Heads::new(server, Arc::default(), memory, |_| Bytes::new());
+        let mut read = 0;
+        for piece in pieces {
+            client.write_all(piece).await?;
+            read += heads.read(&mut vec![0; 256 << 10]).await?;
+        }
+        Ok(read)
+    }
+
+    #[tokio::test]
+    async fn only_a_header_needs_memory_for_headers() {
+        let (head, rest) = (&b"PUT / HTTP/1.1\r\nA: "[..], [b'a'; 10 << 10]);
+        let body = [head, b"b\r\n\r\n", &rest].concat();
+        assert_eq!(read(&[&body]).await.unwrap(), body.len());
+        for split in 1..5 {
+            let (one, two) = body.split_at(head.len() + split);
+            assert_eq!(read(&[one, two]).await.unwrap(), body.len());
+        }
+        let one_by_one: Vec<_> = body[..head.len() + 5].chunks(1).collect();
+        let all = [&one_by_one[..], &[&rest]].concat();
+        assert_eq!(read(&all).await.unwrap(), body.len());
+        for large in [&[&[head, &rest].concat()[..]][..], &[head, &rest]] {
+            let refused = read(large).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::OutOfMemory);
+        }
+    }
 
     #[test]
     fn only_errors_are_taken_for_answers_of_the_library() {

@@ -13,6 +13,7 @@ use super::load::{Target, succeed};
 use super::process::Server;
 use crate::cmd::Cmd;
 use crate::port::lasting_port;
+use crate::workspace;
 
 const PASSWORD: &str = "Bench-Passw0rd-1";
 
@@ -67,24 +68,9 @@ impl Binary {
 }
 
 fn build() -> Result<PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .ok_or("xtask has no parent folder")?;
     eprintln!("building gantry");
-    let status = Command::new(cargo)
-        .current_dir(root)
-        .args(["build", "--release", "--bin", "gantry"])
-        .status();
-    if !status
-        .map_err(|e| format!("cannot run cargo: {e}"))?
-        .success()
-    {
-        return Err("cannot build gantry".to_owned());
-    }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release/gantry"))
+    workspace::cargo("build --release --bin gantry").show()?;
+    workspace::binary()
 }
 
 /// A running Gantry.

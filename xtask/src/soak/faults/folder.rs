@@ -160,6 +160,8 @@ impl OnFolder {
         let checked = self.cli(found_by);
         // The very file may be gone; its name is what counts.
         fs::rename(&aside, &file).map_err(|e| e.to_string())?;
+        // What a check marked as lost is lost until a check finds it whole.
+        self.cli(found_by)?;
         match checked {
             Ok(_) => Err(format!("gantry {} finds nothing", found_by.join(" "))),
             Err(text) if text.contains(&self.large.digest) => seen,
