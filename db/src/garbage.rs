@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::Timestamp;
 use serde::Serialize;
 
+use crate::sql::Row;
 use crate::{Result, Tx};
 
 /// An object to be deleted.
@@ -34,6 +35,14 @@ impl Garbage {
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
+
+/// No row needs the object after all.
+macro_rules! unneeded {
+    () => {
+        " and not exists (select 1 from blob b where b.object_key = g.object_key)
+          and not exists (select 1 from upload u where u.object_key = g.object_key and u.state = 'open')"
+    };
+}
 
 fn json<T: Serialize>(of: &[T]) -> String {
     serde_json::to_string(of).unwrap_or_default()
@@ -69,25 +78,55 @@ pub async fn add(tx: &mut Tx, objects: &[Garbage], due: Timestamp) -> Result<()>
 /// When the statement fails.
 pub async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Garbage>> {
     let rows = tx
-        .query(
-            "select g.object_key, g.size, g.unfinished from object_garbage g where g.due_at <= $1
-             and not exists (select 1 from blob b where b.object_key = g.object_key)
-             and not exists (select 1 from upload u where u.object_key = g.object_key and u.state = 'open')
-             order by g.due_at, g.object_key limit $2",
-        )
+        .query(concat!(
+            "select g.object_key, g.size, g.unfinished from object_garbage g where g.due_at <= $1",
+            unneeded!(),
+            " order by g.due_at, g.object_key limit $2"
+        ))
         .bind(now)
         .bind(limit)
         .all()
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Garbage {
-                key: row.text("object_garbage", "object_key")?,
-                size: row.int("object_garbage", "size")? as u64,
-                unfinished: row.flag("object_garbage", "unfinished")?,
-            })
-        })
-        .collect()
+    rows.iter().map(read).collect()
+}
+
+/// Objects in the order of their keys, due or not, from behind `after` on, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn walk(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<Garbage>> {
+    let rows = tx
+        .query(concat!(
+            "select g.object_key, g.size, g.unfinished from object_garbage g where g.object_key > $1",
+            unneeded!(),
+            " order by g.object_key limit $2"
+        ))
+        .bind(after)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Whether an object still waits to be deleted.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn waits(tx: &mut Tx, key: &str) -> Result<bool> {
+    let row = tx
+        .query("select 1 from object_garbage where object_key = $1")
+        .bind(key)
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
+fn read(row: &Row) -> Result<Garbage> {
+    Ok(Garbage {
+        key: row.text("object_garbage", "object_key")?,
+        size: row.int("object_garbage", "size")? as u64,
+        unfinished: row.flag("object_garbage", "unfinished")?,
+    })
 }
 
 /// Forgets objects that are gone.

@@ -6,15 +6,18 @@
 //! is whole in at least one store, and `storage::Moving` reads the old one first. What a copy leaves half-done
 //! has the wrong size or digest and is begun anew. A lease keeps a second move, and a sweep, from discarding
 //! what this one is writing.
+//!
+//! What waits to be deleted goes along where nothing is to stay behind: until it is due, a backup may need it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::StoredBlob;
+use db::garbage::{self, Garbage};
 use db::{Db, blob, upload};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use model::{BlobId, Clock, Hasher};
+use model::{Algorithm, BlobId, Clock, Hasher};
 use storage::{BlobStore, content, key};
 
 use crate::stores::{self, Stores};
@@ -110,7 +113,10 @@ pub async fn move_all(
             to: &stores.current.store,
             old,
         };
-        let moved = mover.run(progress).await?;
+        let mut moved = mover.run(progress).await?;
+        if old == Old::Removed {
+            mover.move_garbage(&mut moved).await?;
+        }
         if moved.is_complete() {
             stores::finish_move(db, &attached, clock.now()).await?;
         }
@@ -159,15 +165,76 @@ impl Mover<'_> {
         }
     }
 
+    /// Leaves nothing of Gantry's own behind of what waits to be deleted.
+    async fn move_garbage(&self, moved: &mut Moved) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let mut tx = self.db.reader().await?;
+            let objects = garbage::walk(&mut tx, &after, BATCH).await?;
+            drop(tx);
+            let Some(last) = objects.last() else {
+                return Ok(());
+            };
+            after.clone_from(&last.key);
+            for object in objects.iter().filter(|object| key::is_own(&object.key)) {
+                match self.move_dead(object).await {
+                    Ok(Copied::Not(why)) => moved.failed.push(format!("{}: {why}", object.key)),
+                    Ok(Copied::Now | Copied::Before) => {}
+                    Err(error) => moved.failed.push(format!("{}: {error}", object.key)),
+                }
+            }
+        }
+    }
+
+    async fn move_dead(&self, object: &Garbage) -> Result<Copied> {
+        let key = &object.key;
+        if object.unfinished {
+            self.from.discard(key).await?;
+            return Ok(Copied::Before);
+        }
+        let Some(size) = self.from.size(key).await? else {
+            return Ok(Copied::Before);
+        };
+        // Whose it was is forgotten: what it is tells what its copy has to be.
+        let digest = content::digest(&**self.from, key, size, Algorithm::Sha256).await?;
+        let as_blob = StoredBlob {
+            id: BlobId(0),
+            digest,
+            key: key.clone(),
+            size,
+        };
+        let copied = self.ensure(&as_blob).await?;
+        if let Copied::Not(_) = copied {
+            return Ok(copied);
+        }
+        let mut tx = self.db.reader().await?;
+        if !garbage::waits(&mut tx, key).await? {
+            // It was deleted meanwhile, maybe before its copy was there.
+            self.to.discard(key).await?;
+        }
+        self.from.discard(key).await?;
+        Ok(copied)
+    }
+
+    /// Copies an object where the new store does not have it whole.
+    async fn ensure(&self, blob: &StoredBlob) -> Result<Copied> {
+        if self.holds(blob).await? {
+            return Ok(Copied::Before);
+        }
+        match self.copy(blob).await? {
+            // What was written is read back before the only other copy goes.
+            Copied::Now if self.old == Old::Removed && !self.holds(blob).await? => {
+                Ok(Copied::Not("its copy does not have its digest".to_owned()))
+            }
+            copied => Ok(copied),
+        }
+    }
+
     async fn move_one(&self, blob: &StoredBlob) -> Result<Copied> {
         if self.from.size(&blob.key).await?.is_none() {
             return self.only_in_new(blob).await;
         }
-        let copied = if self.holds(blob).await? {
-            Copied::Before
-        } else {
-            self.copy(blob).await?
-        };
+        let copied = self.ensure(blob).await?;
         if let Copied::Not(_) = copied {
             return Ok(copied);
         }
@@ -175,10 +242,6 @@ impl Mover<'_> {
             // It became garbage meanwhile, and may have been deleted before its copy was there.
             self.to.discard(&blob.key).await?;
         } else if self.old == Old::Removed && key::is_own(&blob.key) {
-            // What was written is read back before the only other copy goes.
-            if matches!(copied, Copied::Now) && !self.holds(blob).await? {
-                return Ok(Copied::Not("its copy does not have its digest".to_owned()));
-            }
             self.from.discard(&blob.key).await?;
         }
         Ok(copied)

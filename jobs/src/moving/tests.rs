@@ -231,6 +231,8 @@ struct Installation {
     db: Db,
     clock: Arc<ManualClock>,
     blobs: Vec<(String, Vec<u8>)>,
+    /// What waits to be deleted: an object, and what is left of one that was never finished.
+    dead: [Garbage; 2],
     _folder: TempDir,
 }
 
@@ -258,6 +260,18 @@ impl Installation {
         let mut blobs = vec![(IMPORTED.to_owned(), b"imported".to_vec())];
         blobs.push((own(1), vec![1; 3_000]));
         blobs.push((own(2), vec![2; 2_000]));
+        let dead = [(own(3), false), (own(4), true)].map(|(key, unfinished)| Garbage {
+            key,
+            size: 0,
+            unfinished,
+        });
+        let given_up = dead.clone();
+        let add = db.write(move |tx| {
+            Box::pin(async move {
+                garbage::add(tx, &given_up, NOW.plus(Duration::from_secs(86_400))).await
+            })
+        });
+        add.await.unwrap();
         for (key, bytes) in blobs.clone() {
             let digest = Digest::of(Algorithm::Sha256, &bytes);
             let size = bytes.len() as u64;
@@ -273,6 +287,7 @@ impl Installation {
             db,
             clock,
             blobs,
+            dead,
             _folder: folder,
         }
     }
@@ -283,6 +298,9 @@ impl Installation {
         let (from, to) = (Disk::new(), Disk::new());
         for (key, bytes) in &self.blobs {
             put(&from, key, bytes).await;
+        }
+        for object in &self.dead {
+            put(&from, &object.key, b"given up").await;
         }
         put(&from, FOREIGN, b"quarterly").await;
         let (damaged, bytes) = self.blobs.last().unwrap();
@@ -380,6 +398,8 @@ async fn a_move_that_dies_at_any_step_loses_nothing() {
             left.retain(|(key, _)| key != storage::identity::KEY);
             let left: Vec<&str> = left.iter().map(|(key, _)| &**key).collect();
             assert_eq!(left, [FOREIGN, IMPORTED]);
+            // Until it is due, a backup may need it.
+            assert!(to.size(&installation.dead[0].key).await.unwrap().is_some());
         }
         if moved.is_some() {
             assert!(steps > 20, "only {steps} steps");

@@ -224,12 +224,23 @@ async fn follow(world: &mut World, model: &mut Model, step: Step) -> Result<(), 
         .map_err(|why| format!("{step:?}: {why}"))
 }
 
-/// Compares the store with the model, object by object.
+/// Compares the store with the model, object by object; one that was left has only what others put there.
 async fn stored(world: &World, model: &Model) -> Result<(), Surprise> {
+    let is_others =
+        |key: &String| model.strays.contains(key) || is_foreign(key) || is_identity(key);
     let all = world.stores().all(world.backend()).await;
-    let (own, others): (BTreeMap<_, _>, BTreeMap<_, _>) = all
-        .into_iter()
-        .partition(|(key, _)| !model.strays.contains(key) && !is_foreign(key) && !is_identity(key));
+    let (mut others, own): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        all.into_iter().partition(|(key, _)| is_others(key));
+    if let Some(left) = world.left() {
+        let all = world.stores().all(left).await;
+        let (of_others, behind): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            all.into_iter().partition(|(key, _)| is_others(key));
+        if !world.kept(left) && !behind.is_empty() {
+            let keys: Vec<&String> = behind.keys().collect();
+            return Err(format!("left behind in the store before: {keys:?}"));
+        }
+        others.extend(of_others);
+    }
     let mut found: Vec<String> = own.values().map(|bytes| sha256(bytes)).collect();
     found.sort();
     let mut expected: Vec<String> = model

@@ -45,6 +45,10 @@ pub(crate) struct World {
     /// Where the client of each upload goes on.
     locations: BTreeMap<Slot, String>,
     backups: u32,
+    /// Whether blobs were ever moved to the other store.
+    moved: bool,
+    /// Stores that kept what was moved away from them.
+    kept: Vec<Backend>,
     folder: TempDir,
 }
 
@@ -87,6 +91,8 @@ impl World {
             locations: BTreeMap::new(),
             backups: 0,
             folder,
+            moved: false,
+            kept: Vec::new(),
         };
         for stray in [Stray::Top, Stray::Year, Stray::LongAgo] {
             world.leave(stray, model).await;
@@ -168,6 +174,16 @@ impl World {
 
     pub(crate) fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// The store that blobs were moved away from, where files of others may be.
+    pub(crate) fn left(&self) -> Option<Backend> {
+        self.moved.then(|| self.backend.other())
+    }
+
+    /// Whether blobs were moved away from this store and kept there too.
+    pub(crate) fn kept(&self, store: Backend) -> bool {
+        self.kept.contains(&store)
     }
 
     pub(crate) fn backend(&self) -> Backend {
@@ -533,6 +549,7 @@ impl World {
 
     async fn begin_move(&mut self) {
         let from = self.backend;
+        self.moved = true;
         self.keep_in(from.other(), from.name()).await;
     }
 
@@ -540,6 +557,9 @@ impl World {
         let words: &[&str] = if remove { &["--remove"] } else { &[] };
         let seen = self.command(&[&["storage", "move"], words].concat()).await;
         if matches!(seen, Seen::Command(true, _)) {
+            if !remove {
+                self.kept.push(self.backend.other());
+            }
             self.keep_in(self.backend, "none").await;
         }
         seen
