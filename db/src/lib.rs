@@ -58,6 +58,11 @@ pub enum Error {
     /// The database cannot be opened.
     #[error("cannot open the database {0}")]
     Open(String, #[source] sqlx::Error),
+    /// The file can be read and not written.
+    #[error(
+        "cannot write the database {0}: let its user be the one who runs this, as with `chown --reference=FOLDER {0}*`"
+    )]
+    ReadOnly(String, #[source] sqlx::Error),
     /// The schema cannot be brought up to date.
     #[error("cannot migrate the database")]
     Migrate(#[source] sqlx::migrate::MigrateError),
@@ -267,6 +272,14 @@ const TABLE: &str = "_sqlx_migrations";
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL of one process.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// Whether SQLite may not write its file: SQLITE_READONLY, and what it is told more exactly.
+fn is_read_only(error: &sqlx::Error) -> bool {
+    const READ_ONLY: i32 = 8;
+    let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == READ_ONLY)
+}
+
 /// How long a connection rests before it is asked whether its server is still there.
 const REST: Duration = Duration::from_secs(1);
 /// How long a statement waits for a connection or for another process's lock.
@@ -300,6 +313,13 @@ impl Db {
             .disable_statement_logging();
         let open = |error| Error::Open(shown.clone(), error);
         let mut connection = options.connect().await.map_err(open)?;
+        // SQLite opens what it cannot write for reading, and says so at the first change.
+        let tried = connection.execute("begin immediate; rollback").await;
+        if let Err(error) = tried
+            && is_read_only(&error)
+        {
+            return Err(Error::ReadOnly(shown, error));
+        }
         SQLITE.run(&mut connection).await.map_err(Error::Migrate)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)

@@ -113,6 +113,16 @@ pub(crate) fn check_master_key(master: &MasterKey, sealed: Option<&[u8]>) -> any
     open_secret(master, CA, sealed).map(|_| ())
 }
 
+/// Fails where the key does not open what the database has of the CA.
+///
+/// # Errors
+/// When it does not, or the database cannot be read.
+pub(crate) async fn verify_master_key(db: &Db, master: &MasterKey) -> anyhow::Result<()> {
+    let mut tx = db.reader().await?;
+    let sealed = setting::get(&mut tx, CA).await?;
+    sealed.map_or(Ok(()), |sealed| check_master_key(master, Some(&sealed)))
+}
+
 /// The private CA.
 pub(crate) async fn authority(
     db: &Db,

@@ -49,7 +49,11 @@ pub(crate) fn prepare(
     let names = names(config)?;
     store_names(config, &names)?;
     if pair.certificate.exists() {
-        let is_own = authority.issued(&pair.certificate)?;
+        // What holds no certificate at all can be nobody else's.
+        let is_own = match authority.issued(&pair.certificate) {
+            Err(certs::Error::NoCertificate(_)) => true,
+            issued => issued?,
+        };
         match ServerCertificate::load(&pair.certificate, &pair.key) {
             Ok(current) if is_own && is_good(&current, &names, now) => return Ok(pair),
             Ok(current) if is_own || current.issuer() == authority.subject()? => {}
@@ -292,6 +296,10 @@ mod tests {
         assert_ne!(bench.prepare(NOW).serial(), first.serial());
         fs::remove_file(files(&bench.config).key).unwrap();
         bench.prepare(NOW);
+        for torn in ["", "no certificate"] {
+            fs::write(files(&bench.config).certificate, torn).unwrap();
+            bench.prepare(NOW);
+        }
     }
 
     #[test]

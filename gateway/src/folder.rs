@@ -51,6 +51,24 @@ pub(crate) fn check_owners(data: &Path, master_key: &Path) -> anyhow::Result<Vec
     Ok(warnings)
 }
 
+/// Refuses what writes files for the server where they would be root's and the server is not.
+///
+/// # Errors
+/// When root runs this and the data folder is another user's.
+pub(crate) fn refuse_root(data: &Path) -> anyhow::Result<()> {
+    let Ok(found) = std::fs::metadata(data) else {
+        return Ok(());
+    };
+    let (owner, shown) = (found.uid(), data.display());
+    anyhow::ensure!(
+        owner == 0 || rustix::process::geteuid().as_raw() != 0,
+        "{shown} belongs to user {owner}, and the server could not use files that root makes there: run this as that \
+         user, such as by `setpriv --reuid={owner} --regid={group} --clear-groups gantry ...`",
+        group = found.gid()
+    );
+    Ok(())
+}
+
 /// The owner, where it is a user whom this process has no reason to trust. Root may work on any user's folder.
 fn foreign_owner(found: &Metadata) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();

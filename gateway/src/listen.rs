@@ -64,14 +64,22 @@ pub(crate) fn bind_new(config: &Config) -> anyhow::Result<Vec<Socket>> {
 /// The sockets of all addresses, from those that were bound and those that were handed over.
 ///
 /// # Errors
-/// Which one is missing.
+/// Which one is missing, and which one of the process before nobody would serve any more.
 pub(crate) fn complete(
     config: &Config,
     bound: Vec<Socket>,
     handed_over: Vec<Socket>,
 ) -> anyhow::Result<Vec<Socket>> {
     let mut sockets = bound;
-    for (_, address, key) in addresses(config) {
+    let wanted = addresses(config);
+    let is_wanted = |given: &SocketAddr| wanted.iter().any(|(_, address, _)| address == given);
+    if let Some((left, _)) = handed_over.iter().find(|(given, _)| !is_wanted(given)) {
+        anyhow::bail!(
+            "the process before listens on {left}, which is none of [server] listen, metrics_listen and redirect_listen \
+             here: a successor takes over all its addresses as they are. To change one, stop it and start anew"
+        );
+    }
+    for (_, address, key) in wanted {
         if sockets.iter().any(|(bound, _)| *bound == address) {
             continue;
         }
@@ -230,7 +238,11 @@ mod tests {
             .to_string();
         assert!(error.contains("not handed over"), "{error}");
         let bound = bind_new(&config).unwrap();
-        let sockets = complete(&config, bound, vec![(address, taken)]).unwrap();
+        let handed_over = vec![(address, taken.try_clone().unwrap())];
+        let sockets = complete(&config, bound, handed_over).unwrap();
         assert!(sockets.iter().any(|(bound, _)| *bound == address));
+        let other = Config::default();
+        let error = complete(&other, Vec::new(), vec![(address, taken)]).unwrap_err();
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
 }

@@ -117,7 +117,8 @@ impl fmt::Display for Reason {
             Self::StoreIsNew(expected) => write!(
                 f,
                 "the database's blobs are in store {expected}, but there is no {} there. Is the folder not \
-                 mounted, or [storage] wrong? To move blobs, name the old store in [storage] moving_from; {CLAIM}",
+                 mounted, or [storage] wrong? To move blobs, name the old store in [storage] moving_from and restart the server \
+                 with that first; {CLAIM}",
                 storage::identity::KEY
             ),
             Self::OtherInstallation { found, expected } => write!(

@@ -3,6 +3,7 @@
 
 mod detach;
 mod identity;
+mod place;
 mod reader;
 mod writer;
 
@@ -11,13 +12,13 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use futures_util::stream;
 use model::Hasher;
 use tokio::task::JoinSet;
 
+use crate::files::place::Place;
 use crate::files::reader::Reader;
 use crate::files::writer::Writer;
 use crate::{
@@ -28,9 +29,7 @@ use crate::{
 /// A store of files below one folder.
 #[derive(Clone, Debug)]
 pub struct Files {
-    folder: Arc<PathBuf>,
-    /// The newest hour whose folder is known to be durable.
-    durable_hour: Arc<AtomicI64>,
+    place: Arc<Place>,
     /// Name of the file that [`BlobStore::try_write`] writes: of this process alone.
     probe: Arc<str>,
 }
@@ -42,10 +41,10 @@ impl Files {
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> Result<Self> {
         let made = std::fs::create_dir_all(folder).and_then(|()| sync_folder(folder));
-        made.map_err(|error| failed("make the folder of", ".", error))?;
+        let place = made.and_then(|()| Place::new(folder));
+        let place = place.map_err(|error| Error::Unusable(folder.to_owned(), error))?;
         Ok(Self {
-            folder: Arc::new(folder.to_owned()),
-            durable_hour: Arc::new(AtomicI64::new(i64::MIN)),
+            place: Arc::new(place),
             probe: format!("{PROBE}{}", identity::suffix()?).into(),
         })
     }
@@ -56,7 +55,14 @@ impl Files {
     }
 
     fn path(&self, key: &str) -> PathBuf {
-        self.folder.join(key)
+        self.place.folder().join(key)
+    }
+
+    /// Fails where another folder is in the store's place.
+    fn check(&self, action: &'static str, key: &str) -> Result<()> {
+        self.place
+            .check()
+            .map_err(|error| failed(action, key, error))
     }
 }
 
@@ -88,11 +94,12 @@ async fn blocking<T: Send + 'static>(
 #[async_trait]
 impl BlobStore for Files {
     async fn create(&self, key: &str, hasher: Hasher) -> Result<Box<dyn BlobWriter>> {
+        self.check("write", key)?;
         Ok(Box::new(Writer::create(
             key,
             self.path(key),
             hasher,
-            self.durable_hour.clone(),
+            self.place.clone(),
         )))
     }
 
@@ -116,11 +123,12 @@ impl BlobStore for Files {
             file,
             at.size,
             at.hasher,
-            self.durable_hour.clone(),
+            self.place.clone(),
         )))
     }
 
     async fn seal(&self, key: &str, at: Checkpoint) -> Result<()> {
+        self.check("seal", key)?;
         let path = self.path(key);
         // As cheap as opening; all is durable already.
         let metadata = std::fs::metadata(&path).map_err(|error| failed("seal", key, error))?;
@@ -143,7 +151,9 @@ impl BlobStore for Files {
         let path = self.path(key);
         match blocking(move || std::fs::metadata(path)).await {
             Ok(metadata) => Ok(Some(metadata.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check("look at", key).map(|()| None)
+            }
             Err(error) => Err(failed("look at", key, error)),
         }
     }
@@ -165,6 +175,7 @@ impl BlobStore for Files {
     }
 
     async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
+        self.check("delete", keys.first().map_or(".", |key| key))?;
         let paths: Vec<(String, PathBuf)> = keys
             .iter()
             .map(|key| (key.clone(), self.path(key)))
@@ -193,7 +204,8 @@ impl BlobStore for Files {
     }
 
     async fn hours(&self) -> Result<Vec<i64>> {
-        let folder = self.folder.clone();
+        self.check("list", ".")?;
+        let folder = self.place.folder().to_owned();
         let folders = blocking(move || names(&folder, FileType::is_dir)).await;
         let folders = folders.map_err(|error| failed("list", ".", error))?;
         let mut hours: Vec<i64> = folders
@@ -205,6 +217,7 @@ impl BlobStore for Files {
     }
 
     async fn list(&self, hour: i64) -> Result<Vec<String>> {
+        self.check("list", ".")?;
         let folder = self.path(&hour.to_string());
         let names = blocking(move || names(&folder, FileType::is_file)).await;
         let names = names.map_err(|error| failed("list", ".", error))?;
@@ -219,7 +232,7 @@ impl BlobStore for Files {
     }
 
     async fn walk(&self, folder: &str) -> Result<Walk> {
-        let (root, below) = (self.folder.clone(), self.path(folder));
+        let (root, below) = (self.place.folder().to_owned(), self.path(folder));
         let (found, walk) = tokio::sync::mpsc::channel(WALKED_AHEAD);
         tokio::task::spawn_blocking(move || {
             let files = walkdir::WalkDir::new(below).into_iter();
@@ -242,14 +255,14 @@ impl BlobStore for Files {
     }
 
     async fn identity(&self) -> Result<Option<Identity>> {
-        let folder = self.folder.clone();
-        let text = blocking(move || identity::read(&folder)).await;
+        let place = self.place.clone();
+        let text = blocking(move || place.identity()).await;
         let text = text.map_err(|error| failed("read", crate::identity::KEY, error))?;
         text.map(|text| Identity::parse(&text)).transpose()
     }
 
     async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity> {
-        let (folder, text) = (self.folder.clone(), identity.text());
+        let (folder, text) = (self.place.folder().to_owned(), identity.text());
         let spare = identity::suffix()?;
         let put = blocking(move || identity::put(&folder, &spare, &text, existing)).await;
         put.map_err(|error| failed("write", crate::identity::KEY, error))?;
@@ -258,7 +271,8 @@ impl BlobStore for Files {
     }
 
     async fn try_write(&self) -> Result<()> {
-        let path = self.folder.join(&*self.probe);
+        self.check("write", &self.probe)?;
+        let path = self.path(&self.probe);
         let tried =
             move || std::fs::write(&path, b"probe").and_then(|()| std::fs::remove_file(path));
         let tried = blocking(tried).await;
@@ -375,6 +389,39 @@ mod tests {
         assert_eq!(failed, [&keys[3]]);
         assert!(store.list(472_222).await.unwrap().is_empty());
         assert!(stuck.is_dir());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_stored_or_counts_as_gone_where_the_folder_was_replaced() {
+        let outer = tempfile::tempdir().unwrap();
+        let [folder, away] = ["blobs", "away"].map(|name| outer.path().join(name));
+        let store = Files::open(&folder).unwrap();
+        let identity = Identity::new(
+            model::InstallationId::new([1; 16]),
+            model::StoreId::new([2; 16]),
+            "now".to_owned(),
+        );
+        store.put_identity(&identity, Existing::Kept).await.unwrap();
+        let begun = store.create(KEY, hasher()).await.unwrap();
+        // A volume that is not mounted any more.
+        std::fs::rename(&folder, &away).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        begun.finish(Vec::new()).await.unwrap_err();
+        assert!(store.create(KEY, hasher()).await.is_err());
+        store.delete(&[KEY.to_owned()]).await.unwrap_err();
+        store.size(KEY).await.unwrap_err();
+        store.hours().await.unwrap_err();
+        store.list(472_222).await.unwrap_err();
+        store.try_write().await.unwrap_err();
+        assert_eq!(store.identity().await.unwrap(), None);
+        // Mounted anew, it may have another inode: its identity tells.
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        let name = crate::identity::KEY;
+        std::fs::copy(away.join(name), folder.join(name)).unwrap();
+        let writer = store.create(KEY, hasher()).await.unwrap();
+        writer.finish(Vec::new()).await.unwrap();
+        assert_eq!(store.size(KEY).await.unwrap(), Some(0));
     }
 
     #[tokio::test]

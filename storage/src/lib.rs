@@ -44,6 +44,9 @@ pub enum Error {
     /// Bytes may not have reached the disk: they must be sent again.
     #[error("cannot make object {0} durable")]
     NotDurable(String, #[source] std::io::Error),
+    /// The folder of the store cannot be had.
+    #[error("[storage] path: cannot use the folder {}", .0.display())]
+    Unusable(std::path::PathBuf, #[source] std::io::Error),
     /// Reading or writing failed.
     #[error("cannot {action} object {key}")]
     Failed {

@@ -11,6 +11,7 @@ use model::{ProjectName, RepositoryName, Tag, Timestamp};
 use super::local::Local;
 use super::out::{self, line};
 use super::parse;
+use crate::bootstrap;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -183,6 +184,8 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
             })?)
         }
     };
+    // With another key, every seal would look forged.
+    bootstrap::verify_master_key(&local.db, &local.master).await?;
     let mut tx = local.db.reader().await?;
     let sign = |hash: &[u8]| jobs::audit_seal::sign(&local.master, hash);
     let report = chain::verify(&mut tx, &sign, head.as_ref()).await?;

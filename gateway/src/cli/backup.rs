@@ -37,6 +37,8 @@ pub(super) struct Restore {
 
 impl Backup {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
+        // The page on restoring says to keep this key: it has to be the right one.
+        bootstrap::verify_master_key(&local.db, &local.master).await?;
         let done = backup::backup(&local.db, &self.folder).await?;
         line(&format!(
             "{} rows, {} blobs named: {}",
@@ -55,6 +57,7 @@ impl Backup {
 impl Restore {
     /// Looks at everything first, so that what is refused leaves the database as it was. May be run again.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
+        folder::refuse_root(&config.server.data)?;
         let location = config.database();
         if let Location::Sqlite(_) = location {
             folder::make(&config.server.data)?;

@@ -13,6 +13,7 @@ use model::{Clock, Digest, ProjectName, SystemClock};
 
 use super::local::Local;
 use super::print;
+use crate::folder;
 use crate::stores;
 
 #[derive(Subcommand)]
@@ -78,9 +79,15 @@ impl Command {
             Self::Check(check) => check.run(local).await,
             Self::Why { digest } => why(local, &digest).await,
             Self::Import { root, project } => import(local, root, project).await,
-            Self::Move { remove } => move_all(local, remove).await,
+            Self::Move { remove } => {
+                folder::refuse_root(&local.config.server.data)?;
+                move_all(local, remove).await
+            }
             Self::Adopt => adopt(local).await,
-            Self::Claim { yes } => claim(local, yes).await,
+            Self::Claim { yes } => {
+                folder::refuse_root(&local.config.server.data)?;
+                claim(local, yes).await
+            }
             Self::Usage => usage(local).await,
         }
     }

@@ -111,7 +111,10 @@ async fn watch_store(app: &App, errors: &watch::Sender<ComponentErrors>) {
         app.metrics.store_up.set(read.is_ok().into());
         let is_down = read.is_err();
         reads.found(read);
-        if !is_down && look % LOOKS_PER_WRITE == 0 {
+        let is_unsure = app.metrics.store_writable.get() == 0;
+        if is_down {
+            app.metrics.store_writable.set(0);
+        } else if is_unsure || look % LOOKS_PER_WRITE == 0 {
             let written = within(STORE_PATIENCE, store.try_write()).await;
             app.metrics.store_writable.set(written.is_ok().into());
             writes.found(written);

@@ -1,9 +1,10 @@
 //! Starting, stopping and handing over: what is wrong is said before anything is made, and no process is left without
 //! listeners.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::future::IntoFuture;
 use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,65 @@ async fn refused(data: &str, settings: &[(&str, &str)], parts: &[&str]) -> Strin
         assert!(!text.contains(wrong), "{wrong}:\n{text}");
     }
     text
+}
+
+/// A user who is not root, as whom servers run.
+const NOBODY: u32 = 65_534;
+
+#[tokio::test]
+async fn a_database_of_another_user_stops_the_start() {
+    let server = Server::start().await;
+    server.stop().await;
+    let data = server.data();
+    // As after a restore by root.
+    chown(&data, Some(NOBODY), Some(NOBODY)).expect("root may");
+    for name in ["master.key", "gantry.lock", "blobs", "certs"] {
+        let path = data.join(name);
+        if path.exists() {
+            chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+    }
+    // Where nobody may run it.
+    let shared = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = shared.path().join("gantry");
+    fs::copy(gantry(&[]).as_std().get_program(), &program).expect("it can be copied");
+    for folder in [shared.path(), server.scratch()] {
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    let free = || format!("127.0.0.1:{}", free_port());
+    let started = tokio::process::Command::new(&program)
+        .args(["serve", "--listen", &free(), "--metrics-listen", &free()])
+        .arg("--data")
+        .arg(&data)
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(30), started).await;
+    let output = output.expect("it ends").expect("it can be started");
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot write the database"), "{text}");
+}
+
+#[tokio::test]
+async fn root_makes_no_files_for_the_server_of_another_user() {
+    let server = Server::start().await;
+    server.stop().await;
+    let backup = server.scratch().join("backup");
+    let backup = backup.to_string_lossy();
+    server.cli_prints(&["backup", &backup]).await;
+    chown(server.data(), Some(NOBODY), Some(NOBODY)).expect("root may");
+    for words in [
+        &["restore", &backup][..],
+        &["storage", "claim", "--yes"],
+        &["storage", "move"],
+    ] {
+        let output = server.cli(words).await;
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        let text = said(&output);
+        assert!(text.contains("belongs to user 65534"), "{text}");
+    }
 }
 
 #[tokio::test]

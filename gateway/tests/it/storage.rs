@@ -384,6 +384,31 @@ async fn an_empty_folder_is_refused_in_the_place_of_the_store() {
 }
 
 #[tokio::test]
+async fn nothing_is_taken_into_a_folder_that_came_in_the_place_of_the_store() {
+    let server = Server::start().await;
+    server.may_complain();
+    let admin = server.admin();
+    let before = noise("mounted", 9_000);
+    admin.push_blob("library/a", before.clone()).await;
+    let (blobs, away) = (server.data().join("blobs"), server.scratch().join("away"));
+    fs::rename(&blobs, &away).expect("the folder can be moved");
+    fs::create_dir(&blobs).expect("a folder can be made");
+    // At once, not only when the store is looked at again.
+    let upload = admin.start_upload("library/a").await;
+    let bytes = noise("lost", 9_000);
+    let path = upload.location_with(&format!("digest={}", sha256(&bytes)));
+    let put = admin.put(&path).body(bytes.clone()).await;
+    assert_eq!(put.status, 503, "{}", put.text());
+    let check = server.cli_as_server(&["storage", "check"]).await;
+    assert_eq!(check.status.code(), Some(1), "{check:?}");
+    fs::remove_dir_all(&blobs).expect("the folder can be removed");
+    fs::rename(&away, &blobs).expect("the folder can be moved back");
+    admin.push_blob("library/a", bytes).await;
+    let path = format!("/v2/library/a/blobs/{}", sha256(&before));
+    assert_eq!(admin.get(&path).await.expect(200).body, before);
+}
+
+#[tokio::test]
 async fn a_replica_with_a_folder_of_its_own_is_refused() {
     let replicas = Replicas::start().await;
     replicas.second.stop().await;

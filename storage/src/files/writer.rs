@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::instrument;
 
+use super::place::Place;
 use super::{blocking, failed, sync_folder};
 use crate::key;
 use crate::{AHEAD, BlobWriter, Checkpoint, Error, Finished, Result};
@@ -46,7 +47,7 @@ pub(super) struct Writer {
     write_back: Option<JoinHandle<io::Result<()>>>,
     /// Whether the file's name is durable.
     named: bool,
-    durable_hour: Arc<AtomicI64>,
+    place: Arc<Place>,
 }
 
 /// Batches on their way to the job that hashes and writes them.
@@ -134,12 +135,7 @@ impl Work {
 }
 
 impl Writer {
-    pub(super) fn create(
-        key: &str,
-        path: PathBuf,
-        hasher: Hasher,
-        durable_hour: Arc<AtomicI64>,
-    ) -> Self {
+    pub(super) fn create(key: &str, path: PathBuf, hasher: Hasher, place: Arc<Place>) -> Self {
         Self::new(key, path, OnceLock::new(), (0, hasher), durable_hour)
     }
 
@@ -149,9 +145,9 @@ impl Writer {
         file: File,
         at: u64,
         hasher: Hasher,
-        durable_hour: Arc<AtomicI64>,
+        place: Arc<Place>,
     ) -> Self {
-        Self::new(key, path, file.into(), (at, hasher), durable_hour)
+        Self::new(key, path, file.into(), (at, hasher), place)
     }
 
     fn new(
@@ -159,7 +155,7 @@ impl Writer {
         path: PathBuf,
         file: OnceLock<File>,
         (at, hasher): (u64, Hasher),
-        durable_hour: Arc<AtomicI64>,
+        place: Arc<Place>,
     ) -> Self {
         let named = file.get().is_some();
         let file = Arc::new(file);
@@ -188,7 +184,7 @@ impl Writer {
             unsaved: 0,
             write_back: None,
             named,
-            durable_hour,
+            place,
         }
     }
 
@@ -263,11 +259,13 @@ impl Writer {
         let named = self.named;
         let hour = key::hour(&self.key);
         let depth = self.key.matches('/').count();
-        let durable_hour = self.durable_hour.clone();
+        let place = self.place.clone();
         let job = blocking(move || {
             work.append(&last)?;
             work.trim()?;
-            let synced = work.sync(named, (depth, hour), &durable_hour);
+            let synced = work.sync(named, (depth, hour), &place.durable_hour);
+            // What lies where a volume was mounted before is not stored.
+            let synced = synced.and_then(|()| place.check());
             Ok((work, synced))
         });
         let (work, synced) = job
