@@ -71,7 +71,7 @@ async fn a_database_of_another_user_stops_the_start() {
     // Where nobody may run it.
     let shared = tempfile::tempdir().expect("a temporary folder can be made");
     let program = shared.path().join("gantry");
-    fs::copy(gantry(&[]).as_std().get_program(), &program).expect("it can be copied");
+    fs::copy(gantry(&[]).get_program(), &program).expect("it can be copied");
     for folder in [shared.path(), server.scratch()] {
         fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("it is ours");
     }
