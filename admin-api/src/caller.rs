@@ -78,7 +78,7 @@ async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Cal
 pub(crate) fn unidentified(error: identity::Error) -> Error {
     match error {
         identity::Error::Throttled { retry_after } => Error::Throttled { retry_after },
-        identity::Error::Database(error) => Error::Database(error),
+        identity::Error::Database(error) => error.into(),
         identity::Error::Password(error) => Error::Password(error),
         identity::Error::Malformed
         | identity::Error::WrongCredentials

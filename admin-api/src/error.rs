@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// The database cannot be read or written.
     #[error("the database did not serve the request")]
-    Database(#[from] db::Error),
+    Database(#[source] db::Error),
     /// A password could not be hashed or checked.
     #[error("cannot check or hash the password now")]
     Password(#[from] PasswordError),
@@ -123,10 +123,11 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Commit(_)
         | db::Error::Pooler(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
-        db::Error::ProjectGone | db::Error::UploadGone => StatusCode::NOT_FOUND,
-        db::Error::Duplicate(_) | db::Error::Corrupt { .. } | db::Error::Crowded => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        db::Error::ProjectGone
+        | db::Error::UploadGone
+        | db::Error::Duplicate(_)
+        | db::Error::Corrupt { .. }
+        | db::Error::Crowded => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -183,6 +184,16 @@ fn chain(error: &Error) -> String {
         cause = error.source();
     }
     text
+}
+
+impl From<db::Error> for Error {
+    /// What is not there any more is no failure of the database, and it says itself what it is.
+    fn from(error: db::Error) -> Self {
+        match error {
+            db::Error::ProjectGone | db::Error::UploadGone => Self::NotFound(error.to_string()),
+            other => Self::Database(other),
+        }
+    }
 }
 
 impl From<Refusal> for Error {

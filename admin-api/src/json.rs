@@ -12,8 +12,10 @@ use http_body_util::LengthLimitError;
 use policy::{AccountPermit, CreateProjectPermit, ProjectPermit, SystemPermit};
 use registry::BodyError;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::Error;
+use crate::param::nul;
 
 /// Bytes of the largest body that is read.
 pub const LARGEST_BODY: usize = 1 << 20;
@@ -76,7 +78,41 @@ fn parse<T: BodyOf>(bytes: &[u8]) -> Result<T, Error> {
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(failed(&"a list is not an object"));
     }
-    serde_json::from_slice(bytes).map_err(|error| failed(&error))
+    let body = serde_json::from_slice(bytes).map_err(|error| failed(&error))?;
+    match field_with_nul(bytes) {
+        Some(field) => Err(nul(&field)),
+        None => Ok(body),
+    }
+}
+
+/// The field of a body that has NUL in it, which no database can hold. In JSON it stands as an escape only, so that
+/// other bodies are not read twice.
+fn field_with_nul(bytes: &[u8]) -> Option<String> {
+    const NUL: &[u8] = br"\u0000";
+    if !bytes.windows(NUL.len()).any(|window| window == NUL) {
+        return None;
+    }
+    // What is nested too deeply to be looked into is refused as well.
+    serde_json::from_slice(bytes)
+        .map_or_else(|_| Some("the body".to_owned()), |body| path_to_nul(&body))
+}
+
+/// Where in a value a text has NUL: `member_user.username`, empty for the value itself.
+fn path_to_nul(value: &Value) -> Option<String> {
+    let found = |name: &str, value: &Value| {
+        let rest = path_to_nul(value)?;
+        let dot = if rest.is_empty() { "" } else { "." };
+        Some(format!("{name}{dot}{rest}"))
+    };
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(values) => {
+            let mut values = values.iter().enumerate();
+            values.find_map(|(at, value)| found(&at.to_string(), value))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| found(name, value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Error> {
@@ -122,4 +158,20 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::Validation(format!(
         "unsupported media type {kind:?}, only [application/json] are allowed"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_with_nul_is_named() {
+        let field = |text: &str| field_with_nul(text.as_bytes());
+        let nested = r#"{"role_id":1,"member_user":{"username":"a\u0000"}}"#;
+        assert_eq!(field(nested).as_deref(), Some("member_user.username"));
+        assert_eq!(field(r#"{"a":["x","\u0000"]}"#).as_deref(), Some("a.1"));
+        // A backslash and what follows it, not an escape.
+        assert_eq!(field(r#"{"comment":"\\u0000"}"#), None);
+        assert_eq!(field(r#"{"comment":"\u0001"}"#), None);
+    }
 }

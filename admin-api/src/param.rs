@@ -25,9 +25,19 @@ impl Params {
         (!value.is_empty()).then_some(value)
     }
 
-    /// A parameter that has to be there.
+    /// A text that is looked for.
+    ///
+    /// # Errors
+    /// For one that nothing could have.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        let text = self.get(name);
+        text.map_or(Ok(()), |text| check_text(name, text))?;
+        Ok(text)
+    }
+
+    /// A text that has to be there.
     pub(crate) fn required(&self, name: &str) -> Result<&str, Error> {
-        self.get(name)
+        self.text(name)?
             .ok_or_else(|| Error::Validation(format!("{name} in query is required")))
     }
 
@@ -65,7 +75,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
 fn pair(text: &str) -> Result<(String, String), Error> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    Ok((decode(key)?, decode(value)?))
+    let (key, value) = (decode(key)?, decode(value)?);
+    if key.contains('\0') {
+        return Err(nul("a parameter's name"));
+    }
+    if value.contains('\0') {
+        return Err(nul(&key));
+    }
+    Ok((key, value))
+}
+
+/// The error for a text that no database can hold.
+pub(crate) fn nul(field: &str) -> Error {
+    Error::BadRequest(format!("{field} must not contain NUL"))
+}
+
+/// Bytes of the longest text that is looked for: no name is longer, and SQLite bounds what it compares with `like`.
+const LONGEST_TEXT: usize = 255;
+
+/// Refuses a text to be looked for that is longer than any name.
+pub(crate) fn check_text(field: &str, text: &str) -> Result<(), Error> {
+    if text.len() > LONGEST_TEXT {
+        return Err(Error::BadRequest(format!(
+            "{field} has more than {LONGEST_TEXT} bytes"
+        )));
+    }
+    Ok(())
 }
 
 /// Decodes a part of a query string.
@@ -290,6 +325,22 @@ mod tests {
     fn escapes_that_are_cut_short_or_not_utf8_are_refused() {
         for query in ["a=%", "a=%4", "a=%zz", "%g1=a", "a=%ff"] {
             assert!(Params::parse(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn nul_is_refused_and_so_is_a_text_that_is_longer_than_names() {
+        let refused = |query: &str| Params::parse(query).unwrap_err().to_string();
+        assert_eq!(refused("a=b%00c"), "a must not contain NUL");
+        assert_eq!(refused("a%00=b"), "a parameter's name must not contain NUL");
+        let long = |bytes: usize| Params::parse(&format!("a={}", "x".repeat(bytes))).unwrap();
+        assert_eq!(long(255).text("a").unwrap().map(str::len), Some(255));
+        assert_eq!(long(255).text("b").unwrap(), None);
+        for error in [
+            long(256).text("a").unwrap_err(),
+            long(256).required("a").unwrap_err(),
+        ] {
+            assert_eq!(error.to_string(), "a has more than 255 bytes");
         }
     }
 

@@ -6,7 +6,10 @@ use time::PrimitiveDateTime;
 use time::macros::format_description;
 
 use crate::Error;
-use crate::param::{Params, decode_escapes};
+use crate::param::{Params, check_text, decode_escapes, nul};
+
+/// Terms in `q`, values in a list of one, and fields in `sort`: more of them no client has a use for.
+const MOST: usize = 100;
 
 /// What `q` and `sort` ask for.
 #[derive(Debug, Default)]
@@ -56,10 +59,10 @@ impl Query {
             Some(text) => parse_terms(text)?,
             None => Vec::new(),
         };
-        let sort = params.get("sort").map(parse_sort).unwrap_or_default();
+        let sort = params.get("sort").map(parse_sort).transpose()?;
         Ok(Self {
             terms,
-            sort,
+            sort: sort.unwrap_or_default(),
             unknown: Vec::new(),
         })
     }
@@ -73,6 +76,10 @@ impl Query {
             Some(Test::Contains(text)) => asked.contains = Some(text),
             Some(Test::AnyOf(texts)) => asked.any_of = texts,
             Some(Test::Within(..) | Test::AllOf) => return Err(unfit(field)),
+        }
+        let texts = asked.is.iter().chain(&asked.contains).chain(&asked.any_of);
+        for text in texts {
+            check_text(field, text)?;
         }
         Ok(asked)
     }
@@ -184,20 +191,32 @@ fn printable(name: &str) -> String {
     name.chars().filter(plain).take(64).collect()
 }
 
-fn parse_sort(text: &str) -> Vec<(String, Direction)> {
+fn too_many(what: &str, of: &str) -> Error {
+    Error::BadRequest(format!("{what} has more than {MOST} {of}"))
+}
+
+fn parse_sort(text: &str) -> Result<Vec<(String, Direction)>, Error> {
     let fields = text.split(',').map(str::trim);
-    fields
+    let fields = fields
         .filter(|field| !field.is_empty())
+        .take(MOST + 1)
         .map(|field| match field.strip_prefix('-') {
             Some(name) => (name.to_owned(), Direction::Down),
             None => (field.to_owned(), Direction::Up),
-        })
-        .collect()
+        });
+    let fields: Vec<_> = fields.collect();
+    if fields.len() > MOST {
+        return Err(too_many("sort", "fields"));
+    }
+    Ok(fields)
 }
 
 fn parse_terms(text: &str) -> Result<Vec<(String, Test)>, Error> {
     let text = decode_escapes(text)
         .ok_or_else(|| Error::BadRequest("q holds an invalid URL escape".to_owned()))?;
+    if text.split(',').nth(MOST).is_some() {
+        return Err(too_many("q", "terms"));
+    }
     text.split(',').map(parse_term).collect()
 }
 
@@ -211,10 +230,16 @@ fn parse_term(term: &str) -> Result<(String, Test), Error> {
                 "the query string must contain \"=\" and the key/value cannot be empty".to_owned(),
             )
         })?;
-    let malformed = || Error::BadRequest(format!("the value for {key} in q is malformed"));
-    parse_test(value)
-        .map(|test| (key.to_owned(), test))
-        .ok_or_else(malformed)
+    // Decoding `q` a second time may have brought it in.
+    if term.contains('\0') {
+        return Err(nul(if key.contains('\0') { "q" } else { key }));
+    }
+    let test = parse_test(value)
+        .ok_or_else(|| Error::BadRequest(format!("the value for {key} in q is malformed")))?;
+    if matches!(&test, Test::AnyOf(values) if values.len() > MOST) {
+        return Err(too_many(&format!("the list for {key} in q"), "values"));
+    }
+    Ok((key.to_owned(), test))
 }
 
 fn parse_test(value: &str) -> Option<Test> {
@@ -241,7 +266,9 @@ fn parse_test(value: &str) -> Option<Test> {
 }
 
 fn elements(list: &str) -> Option<Vec<String>> {
-    let elements: Vec<String> = list.split_whitespace().map(element).collect();
+    // One too many is enough to be refused for.
+    let elements = list.split_whitespace().take(MOST + 1).map(element);
+    let elements: Vec<String> = elements.collect();
     (!elements.is_empty()).then_some(elements)
 }
 
@@ -307,6 +334,46 @@ mod tests {
         ] {
             assert!(parse(q).is_err(), "{q}");
         }
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        let refused = |q: &str, sort: &str| {
+            let params = Params::parse(&format!("q={q}&sort={sort}")).unwrap();
+            Query::parse(&params).err().map(|error| error.to_string())
+        };
+        let values = |count: usize| format!("name={{{}}}", vec!["a"; count].join("%20"));
+        let terms = |count: usize| vec!["a=1"; count].join(",");
+        let fields = |count: usize| vec!["name"; count].join(",");
+        assert_eq!(refused(&values(100), &fields(100)), None);
+        assert_eq!(refused(&terms(100), ""), None);
+        let message = Some("the list for name in q has more than 100 values".to_owned());
+        assert_eq!(refused(&values(101), ""), message);
+        assert_eq!(refused(&values(20_000), ""), message);
+        let message = Some("q has more than 100 terms".to_owned());
+        assert_eq!(refused(&terms(101), ""), message);
+        let message = Some("sort has more than 100 fields".to_owned());
+        assert_eq!(refused("a=1", &fields(101)), message);
+    }
+
+    #[test]
+    fn texts_that_no_name_can_be_are_refused() {
+        let long = "a".repeat(256);
+        for q in [
+            format!("name={long}"),
+            format!("name=~{long}"),
+            format!("name={{a {long}}}"),
+        ] {
+            let mut query = Query {
+                terms: parse(&q).unwrap(),
+                ..Query::default()
+            };
+            let error = query.text("name").unwrap_err();
+            assert_eq!(error.to_string(), "name has more than 255 bytes");
+        }
+        let nul = |q: &str| parse(q).unwrap_err().to_string();
+        assert_eq!(nul("name=a%00b"), "name must not contain NUL");
+        assert_eq!(nul("na%00me=a"), "q must not contain NUL");
     }
 
     #[test]

@@ -266,9 +266,7 @@ impl Identity {
         }
         let slot = self.hasher.slot(applicant).await?;
         self.allowed(name, address)?;
-        let mut tx = self.db.reader().await?;
-        let account = account::by_name(&mut tx, name).await?;
-        drop(tx);
+        let account = self.account(name).await?;
         let stored = account
             .as_ref()
             .and_then(|account| account.password_hash.as_deref());
@@ -296,6 +294,15 @@ impl Identity {
             .ok_or(Error::WrongCredentials)?;
         self.passwords.put(name, password, verified);
         Ok(bindings)
+    }
+
+    /// The account with a name. None has NUL in it, and PostgreSQL cannot be asked for one that had.
+    async fn account(&self, name: &str) -> Result<Option<account::Account>, Error> {
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        let mut tx = self.db.reader().await?;
+        Ok(account::by_name(&mut tx, name).await?)
     }
 
     /// How long to wait before a password may be tried.
@@ -406,16 +413,17 @@ impl Tried {
     }
 }
 
-/// A failed login of someone who may be nobody.
+/// A failed login of someone who may be nobody, and whose name may be none that a database holds.
 fn login_entry(at: model::Timestamp, name: &str, address: IpAddr) -> NewEntry {
+    let name = name.replace('\0', "\u{fffd}");
     NewEntry {
         at,
         account: None,
-        account_name: name.to_owned(),
+        account_name: name.clone(),
         address: address.to_string(),
         operation: "login",
         resource_type: "user",
-        resource: name.to_owned(),
+        resource: name,
         project: None,
         success: false,
         times: 1,

@@ -3,7 +3,7 @@
 use model::{AccountId, Timestamp};
 
 use crate::cache::Touch;
-use crate::page::{Page, contains};
+use crate::page::{Page, bind_names, contains, one_of, places};
 use crate::sql::{Query, Row};
 use crate::{Result, Tx};
 
@@ -214,8 +214,8 @@ pub async fn list(
     order: Order,
     page: Page,
 ) -> Result<(Vec<Account>, i64)> {
-    let from = conditions(filter);
-    let limit = BOUND + filter.names.len() + 1;
+    let from = conditions(tx, filter);
+    let limit = BOUND + places(&filter.names) + 1;
     let offset = limit + 1;
     let by = match order {
         Order::Name => "name",
@@ -251,7 +251,7 @@ const FIRST_MADE: i64 = 3;
 const BOUND: usize = 8;
 
 /// What a filter asks of the values that [`bind`] gives.
-fn conditions(filter: &Filter) -> String {
+fn conditions(tx: &Tx, filter: &Filter) -> String {
     const FROM: &str = "from account where deleted_at is null
         and ($1 is null or lower(name) like lower($1) escape '\\')
         and ($2 is null or lower(email) like lower($2) escape '\\')
@@ -260,7 +260,7 @@ fn conditions(filter: &Filter) -> String {
         and ($5 < 0 or sysadmin = $5)
         and created_at between $6 and $7
         and id >= $8";
-    one_of(FROM, "name", BOUND + 1, filter.names.len())
+    one_of(tx, FROM, ("name", &filter.names), BOUND + 1)
 }
 
 fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
@@ -275,18 +275,7 @@ fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
         .bind(created.0)
         .bind(created.1)
         .bind(if filter.with_builtin { 0 } else { FIRST_MADE });
-    let names = filter.names.iter().map(String::as_str);
-    names.fold(query, Query::bind)
-}
-
-/// `sql` with the condition that a column is one of `count` values, bound from `$first` on; without
-/// values, without it.
-pub(crate) fn one_of(sql: &str, column: &str, first: usize, count: usize) -> String {
-    if count == 0 {
-        return sql.to_owned();
-    }
-    let places: Vec<String> = (first..first + count).map(|at| format!("${at}")).collect();
-    format!("{sql} and {column} in ({})", places.join(", "))
+    bind_names(query, &filter.names)
 }
 
 /// Ids and names of accounts whose name holds a text, the shortest names first.

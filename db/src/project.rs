@@ -6,9 +6,8 @@ use std::sync::Arc;
 use model::{AccountId, ProjectId, ProjectName, Timestamp};
 use policy::{ProjectFacts, Role};
 
-use crate::account::one_of;
 use crate::cache::Touch;
-use crate::page::{Page, contains};
+use crate::page::{Page, bind_names, contains, list_of, one_of, places};
 use crate::sql::{Query, Row};
 use crate::{Age, Db, Result, Tx, member, quota, upload};
 
@@ -245,8 +244,8 @@ pub async fn list(
     order: Order,
     page: Page,
 ) -> Result<(Vec<Project>, i64)> {
-    let and = conditions(filter);
-    let limit = BOUND + filter.names.len() + 1;
+    let and = conditions(tx, filter);
+    let limit = BOUND + places(&filter.names) + 1;
     let offset = limit + 1;
     let by = match order {
         Order::Name => "p.name",
@@ -288,7 +287,7 @@ pub async fn list(
 const BOUND: usize = 11;
 
 /// What a filter asks of the values that [`bind`] gives.
-fn conditions(filter: &Filter) -> String {
+fn conditions(tx: &Tx, filter: &Filter) -> String {
     const AND: &str = "and ($1 < 0 or p.public = 1 or exists
             (select 1 from member m where m.project_id = p.id and m.account_id = $1))
         and ($2 is null or lower(p.name) like lower($2) escape '\\')
@@ -299,7 +298,7 @@ fn conditions(filter: &Filter) -> String {
         and p.created_at between $7 and $8
         and p.updated_at between $9 and $10
         and ($11 < 0 or p.id = $11)";
-    one_of(AND, "p.name", BOUND + 1, filter.names.len())
+    one_of(tx, AND, ("p.name", &filter.names), BOUND + 1)
 }
 
 fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
@@ -323,8 +322,7 @@ fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
         .bind(updated.0)
         .bind(updated.1)
         .bind(filter.id.map_or(-1, |id| id.0));
-    let names = filter.names.iter().map(String::as_str);
-    names.fold(query, Query::bind)
+    bind_names(query, &filter.names)
 }
 
 /// Opens a project to everyone, or closes it.
@@ -370,27 +368,30 @@ pub async fn metadata(tx: &mut Tx, id: ProjectId) -> Result<BTreeMap<String, Str
 /// Those of several projects.
 ///
 /// # Errors
-/// When a statement fails.
+/// When the statement fails.
 pub async fn metadata_of(
     tx: &mut Tx,
     ids: &[ProjectId],
 ) -> Result<HashMap<ProjectId, BTreeMap<String, String>>> {
-    /// Both databases bound the number of values in a statement.
-    const AT_ONCE: usize = 500;
-    const SELECT: &str = "select project_id, name, value from project_metadata where 1 = 1";
+    let rows = tx
+        .query_either(
+            "select project_id, name, value from project_metadata
+             where project_id in (select value from json_each($1))",
+            "select project_id, name, value from project_metadata
+             where project_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
+        )
+        .bind(list_of(ids))
+        .all()
+        .await?;
     let mut found: HashMap<ProjectId, BTreeMap<String, String>> = HashMap::new();
-    for some in ids.chunks(AT_ONCE) {
-        let sql = one_of(SELECT, "project_id", 1, some.len());
-        let query = tx.query_built("project.metadata_of", sql);
-        for row in some.iter().copied().fold(query, Query::bind).all().await? {
-            found
-                .entry(ProjectId(row.int("project_metadata", "project_id")?))
-                .or_default()
-                .insert(
-                    row.text("project_metadata", "name")?,
-                    row.text("project_metadata", "value")?,
-                );
-        }
+    for row in rows {
+        found
+            .entry(ProjectId(row.int("project_metadata", "project_id")?))
+            .or_default()
+            .insert(
+                row.text("project_metadata", "name")?,
+                row.text("project_metadata", "value")?,
+            );
     }
     Ok(found)
 }

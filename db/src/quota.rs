@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::ProjectId;
 
-use crate::account::one_of;
 use crate::cache::Touch;
-use crate::sql::Query;
+use crate::page::list_of;
 use crate::{Error, Result, Tx, project};
 
 /// Parts that a project's room is spread over: as many as two processes have connections, so that one is free.
@@ -261,25 +260,28 @@ pub async fn used(tx: &mut Tx, project: ProjectId) -> Result<i64> {
 /// As [`used`], of several projects at once.
 ///
 /// # Errors
-/// When a statement fails.
+/// When the statement fails.
 pub async fn used_by(tx: &mut Tx, projects: &[ProjectId]) -> Result<HashMap<ProjectId, i64>> {
-    /// Both databases bound the number of values in a statement.
-    const AT_ONCE: usize = 500;
-    const SELECT: &str = "select project_id, cast(sum(bytes) as bigint) as used from
-        (select project_id, used as bytes from project_usage union all select project_id, -bytes from project_refund) held
-        where 1 = 1";
-    let mut used = HashMap::new();
-    for some in projects.chunks(AT_ONCE) {
-        let sql = one_of(SELECT, "project_id", 1, some.len());
-        let query = tx.query_built("quota.used_by", format!("{sql} group by project_id"));
-        for row in some.iter().copied().fold(query, Query::bind).all().await? {
-            used.insert(
+    let rows = tx
+        .query_either(
+            "select project_id, cast(sum(bytes) as bigint) as used from
+             (select project_id, used as bytes from project_usage union all select project_id, -bytes from project_refund) held
+             where project_id in (select value from json_each($1)) group by project_id",
+            "select project_id, cast(sum(bytes) as bigint) as used from
+             (select project_id, used as bytes from project_usage union all select project_id, -bytes from project_refund) held
+             where project_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint)) group by project_id",
+        )
+        .bind(list_of(projects))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok((
                 ProjectId(row.int("project_usage", "project_id")?),
                 row.int("project_usage", "used")?,
-            );
-        }
-    }
-    Ok(used)
+            ))
+        })
+        .collect()
 }
 
 /// Bytes that open upload sessions have reserved.

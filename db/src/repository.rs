@@ -2,10 +2,9 @@
 
 use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 
-use crate::account::one_of;
 use crate::blob::Place;
 use crate::cache::Touch;
-use crate::page::{Page, contains};
+use crate::page::{Page, bind_names, contains, list_of, one_of, places};
 use crate::quota::Taking;
 use crate::sql::{Query, Row};
 use crate::{Error, Result, Tx, manifest};
@@ -162,11 +161,6 @@ pub async fn catalog(
         .collect()
 }
 
-fn list_of(ids: &[ProjectId]) -> String {
-    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-    serde_json::to_string(&ids).unwrap_or_default()
-}
-
 /// The catalog of SQLite, project by project: a statement costs next to nothing there.
 async fn catalog_of(tx: &mut Tx, ids: &[ProjectId], last: &str, limit: i64) -> Result<Vec<String>> {
     let projects = tx
@@ -283,8 +277,8 @@ pub async fn list(
     order: Order,
     page: Page,
 ) -> Result<(Vec<Repository>, i64)> {
-    let from = one_of(LISTED, "r.name", BOUND + 1, filter.names.len());
-    let limit = BOUND + filter.names.len() + 1;
+    let from = one_of(tx, LISTED, ("r.name", &filter.names), BOUND + 1);
+    let limit = BOUND + places(&filter.names) + 1;
     let offset = limit + 1;
     let by = match order {
         Order::Name => "r.name",
@@ -332,8 +326,7 @@ fn bind<'t>(query: Query<'t>, project: ProjectId, filter: &Filter) -> Query<'t> 
         .bind(project)
         .bind(filter.name_contains.as_deref().map(contains))
         .bind(filter.name.as_deref());
-    let names = filter.names.iter().map(String::as_str);
-    names.fold(query, Query::bind)
+    bind_names(query, &filter.names)
 }
 
 /// The repository that is shown under a name.

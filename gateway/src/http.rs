@@ -98,7 +98,7 @@ pub(crate) async fn serve(
         http.request.method = %method,
         http.route = field::Empty,
         http.response.status_code = field::Empty,
-        url.path = uri.path(),
+        url.path = access_log::shortened(uri.path()),
         client.address = %address,
         request.id = ?id,
     );
@@ -106,47 +106,48 @@ pub(crate) async fn serve(
         span.record("otel.name", span_name(&method, uri.path()));
         continue_trace(&span, request.headers());
     }
+    // From here on a request that its client gives up leaves a trace: what drops this future drops it.
+    let mut finish = Finish {
+        began,
+        method,
+        uri,
+        version,
+        route: RouteName::Other,
+        status: None,
+        address,
+        account: None,
+        id,
+        app: app.clone(),
+        _served: served,
+        span,
+    };
     let (name, mut response) =
-        if header_size(&uri, request.headers()) > app.config.limits.header_bytes {
+        if header_size(&finish.uri, request.headers()) > app.config.limits.header_bytes {
             (RouteName::Other, large_header(&app))
         } else if has_one_host(version, request.headers()) {
             answer(&app, &peer, address, request)
-                .instrument(span.clone())
+                .instrument(finish.span.clone())
                 .await
         } else {
             (RouteName::Other, bad_host())
         };
-    span.record("http.route", name.as_str());
-    span.record("http.response.status_code", response.status().as_u16());
-    if !wants_body(&method) {
+    finish.route = name;
+    if !wants_body(&finish.method) {
         // HTTP/1.1 leaves a body out by itself, HTTP/2 would send it.
         response = without_body(response);
     }
     if response.body().memory() > 0 {
         response = Box::pin(with_memory(&app, address, response)).await;
     }
-    let account = response.extensions().get().and_then(account_name);
+    finish.answered(response.status());
+    finish.account = response.extensions().get().and_then(account_name);
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.clone());
+    headers.insert(REQUEST_ID, finish.id.clone());
     security_headers(headers, peer.listener);
     if version == Version::HTTP_2 {
         // For HTTP/1.1 the library does it.
         headers.insert(header::DATE, date::header_value(app.clock.now()));
     }
-    let finish = Finish {
-        began,
-        method,
-        uri,
-        version,
-        route: name,
-        status: response.status(),
-        address,
-        account,
-        id,
-        app,
-        _served: served,
-        _span: span,
-    };
     response.map(|body| body.finishing(finish))
 }
 
@@ -204,14 +205,18 @@ async fn public(
 
 /// The name of a request's span, which must be there before spans within it are.
 fn span_name(method: &Method, path: &str) -> String {
+    let verb = method.as_str().to_ascii_lowercase();
+    format!("http.{}.{verb}", route_name(method, path).noun())
+}
+
+/// The route of a request by what it asks for alone.
+fn route_name(method: &Method, path: &str) -> RouteName {
     let path = route::normal(path);
-    let name = if path.starts_with("/v2") {
+    if path.starts_with("/v2") {
         route::parse(method, &path).0
     } else {
         RouteName::of(&path)
-    };
-    let verb = method.as_str().to_ascii_lowercase();
-    format!("http.{}.{verb}", name.noun())
+    }
 }
 
 /// The answer to a HEAD: the headers of a GET, its length included.

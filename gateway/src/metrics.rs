@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::Method;
 use jobs::gc::Progress;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
@@ -63,7 +63,10 @@ impl Metrics {
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
-            Opts::new("gantry_http_requests_total", "Requests answered."),
+            Opts::new(
+                "gantry_http_requests_total",
+                "Requests answered, or given up by their client (as 4xx).",
+            ),
             &["route", "method", "status"],
         )?;
         let durations = HistogramVec::new(
@@ -195,12 +198,12 @@ impl Metrics {
             .try_for_each(|collector| self.registry.register(collector))
     }
 
-    /// Counts an answered request.
+    /// Counts a request that is over.
     pub(crate) fn request(
         &self,
         route: RouteName,
         method: &Method,
-        status: StatusCode,
+        status: u16,
         took: Duration,
         sent: u64,
     ) {
@@ -208,7 +211,7 @@ impl Metrics {
             .iter()
             .position(|known| known == method)
             .unwrap_or(METHODS.len());
-        let class_at = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        let class_at = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
         let at = (route as usize * (METHODS.len() + 1) + method_at) * CLASSES.len() + class_at;
         let counter = self.handles[at].get_or_init(|| {
             let method = METHODS.get(method_at).map_or("other", Method::as_str);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use db::Age;
 use db::audit::NewEntry;
 use http::header::HeaderName;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use model::RepositoryName;
 use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
@@ -29,6 +30,9 @@ use crate::route::{BadRoute, Route};
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 /// Header that names what is in a body.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Parameters of a request at most: those of 100 tags, and of as many scopes, are fewer.
+const MOST_PARAMETERS: usize = 256;
 
 /// Headers that a pull is answered with, so that their map is made once and large enough.
 const HEADERS: usize = 16;
@@ -74,7 +78,7 @@ async fn operate(
     let (parts, body) = request.into_parts();
     let host = app.external_host.clone();
     let host = host.unwrap_or_else(|| host_of(&parts.uri, &parts.headers));
-    let query = parts.uri.query().map(pairs).unwrap_or_default();
+    let query = parameters(&route, &parts)?;
     let scope = scope(&route, &parts.method, &query);
     let challenge = Challenge {
         host,
@@ -149,20 +153,49 @@ fn mount_scope(target: &RepositoryName, source: &RepositoryName) -> String {
     format!("repository:{target}:pull,push repository:{source}:pull")
 }
 
-/// Names and values of a query, decoded.
-pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
+/// The parameters of a request. A pull has none, and keeps nothing of them while it waits for memory.
+fn parameters(route: &Route, parts: &Parts) -> Result<Vec<(String, String)>, OciError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let is_pull = match route {
+        Route::Base | Route::Blob(..) => true,
+        Route::Manifest(..) => parts.method != Method::PUT,
+        Route::Catalog
+        | Route::UploadStart(_)
+        | Route::Upload(..)
+        | Route::Tags(_)
+        | Route::Referrers(..) => false,
+    };
+    if is_pull {
+        refuse_many(query)?;
+        return Ok(Vec::new());
+    }
+    pairs(query)
+}
+
+/// Refuses a query that would take many times its length once it is decoded.
+fn refuse_many(query: &str) -> Result<(), OciError> {
+    if query.split('&').nth(MOST_PARAMETERS).is_some() {
+        let message = format!("more than {MOST_PARAMETERS} parameters");
+        return Err(OciError::bad("UNSUPPORTED", message));
+    }
+    Ok(())
+}
+
+/// Names and values of a query or a form, decoded.
+pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, OciError> {
+    refuse_many(query)?;
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         percent_encoding::percent_decode_str(&text)
             .decode_utf8_lossy()
             .into_owned()
     };
-    query
+    let pairs = query
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (decode(name), decode(value)))
-        .collect()
+        .map(|(name, value)| (decode(name), decode(value)));
+    Ok(pairs.collect())
 }
 
 fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<String> {
@@ -367,4 +400,25 @@ fn names(
         response.headers_mut().insert(header::LINK, text(link));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_bounded_and_a_pull_keeps_none() {
+        let asked = |route: &str, query: &str| {
+            let uri = format!("{route}?{query}");
+            let request = Request::get(&uri).body(()).unwrap();
+            let (_, route) = crate::route::parse(&Method::GET, route);
+            parameters(&route.unwrap(), &request.into_parts().0).map(|pairs| pairs.len())
+        };
+        let many = |count: usize| vec!["a"; count].join("&");
+        let (tags, manifest) = ("/v2/a/b/tags/list", "/v2/a/b/manifests/c");
+        assert_eq!(asked(tags, &many(256)).ok(), Some(256));
+        assert_eq!(asked(manifest, &many(256)).ok(), Some(0));
+        assert!(asked(tags, &many(257)).is_err());
+        assert!(asked(manifest, &many(31_000)).is_err());
+    }
 }

@@ -43,10 +43,10 @@ async fn issue(
 ) -> Result<Response<Body>, OciError> {
     let (parts, body) = request.into_parts();
     let parameters = match parts.method {
-        Method::GET | Method::HEAD => parts.uri.query().map(pairs).unwrap_or_default(),
+        Method::GET | Method::HEAD => pairs(parts.uri.query().unwrap_or_default())?,
         Method::POST => {
             let form = body.collect(form(app, address)).await?;
-            pairs(&String::from_utf8_lossy(&form))
+            pairs(&String::from_utf8_lossy(&form))?
         }
         _ => return Err(OciError::Route(crate::route::BadRoute::Method("GET, POST"))),
     };

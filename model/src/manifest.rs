@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -96,6 +97,8 @@ pub enum InvalidManifest {
 
 /// Most entries that one manifest may list.
 pub const MAX_CHILDREN: usize = 10_000;
+/// Most annotations that one manifest may have, those of its entries aside.
+pub const MAX_ANNOTATIONS: usize = 10_000;
 /// Longest media type, artifact type or part of a platform, in bytes (RFC 6838 allows 255 in a media type).
 pub const MAX_TYPE_LENGTH: usize = 255;
 
@@ -124,13 +127,85 @@ struct Document {
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<RawDescriptor>,
-    layers: Option<Vec<RawDescriptor>>,
-    blobs: Option<Vec<RawDescriptor>>,
+    layers: Option<Descriptors>,
+    blobs: Option<Descriptors>,
     #[serde(default, deserialize_with = "present")]
-    manifests: Given<Vec<RawDescriptor>>,
+    manifests: Given<Descriptors>,
     fs_layers: Option<serde::de::IgnoredAny>,
     subject: Option<RawDescriptor>,
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<Annotations>,
+}
+
+/// Descriptors, no more than a manifest may list: each takes many times what it takes in the document.
+#[derive(Default)]
+struct Descriptors(Vec<RawDescriptor>);
+
+impl<'de> Deserialize<'de> for Descriptors {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Descriptors;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of descriptors")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Descriptors, A::Error> {
+                let mut descriptors = Vec::new();
+                while let Some(descriptor) = list.next_element()? {
+                    if descriptors.len() == MAX_CHILDREN {
+                        return Err(de::Error::custom(TooManyEntries));
+                    }
+                    descriptors.push(descriptor);
+                }
+                Ok(Descriptors(descriptors))
+            }
+        }
+
+        from.deserialize_seq(List)
+    }
+}
+
+/// Annotations, no more than a manifest may have.
+#[derive(Default)]
+struct Annotations(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Map;
+
+        impl<'de> Visitor<'de> for Map {
+            type Value = Annotations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
+                let mut annotations = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    annotations.insert(name, value);
+                    if annotations.len() > MAX_ANNOTATIONS {
+                        let message = format!("more than {MAX_ANNOTATIONS} annotations");
+                        return Err(de::Error::custom(message));
+                    }
+                }
+                Ok(Annotations(annotations))
+            }
+        }
+
+        from.deserialize_map(Map)
+    }
+}
+
+/// What a manifest is refused for that lists too much.
+struct TooManyEntries;
+
+impl fmt::Display for TooManyEntries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "more than {MAX_CHILDREN} entries")
+    }
 }
 
 /// A field that may be absent, null or filled. Programs write null for an empty list.
@@ -257,8 +332,16 @@ impl Document {
         };
         let manifests = match self.manifests {
             Given::Filled(manifests) => manifests,
-            Given::Absent | Given::Null => Vec::new(),
+            Given::Absent | Given::Null => Descriptors::default(),
         };
+        let (layers, blobs) = (
+            self.layers.unwrap_or_default(),
+            self.blobs.unwrap_or_default(),
+        );
+        let listed_in_all = layers.0.len() + blobs.0.len() + manifests.0.len();
+        if listed_in_all + usize::from(self.config.is_some()) > MAX_CHILDREN {
+            return Err(InvalidManifest::Field(TooManyEntries.to_string()));
+        }
         let config = self.config.map(|raw| {
             let field = Field {
                 name: "config",
@@ -268,17 +351,12 @@ impl Document {
         });
         let children: Vec<Child> = config
             .into_iter()
-            .chain(listed("layers", self.layers.unwrap_or_default()))
-            .chain(listed("blobs", self.blobs.unwrap_or_default()))
+            .chain(listed("layers", layers))
+            .chain(listed("blobs", blobs))
             .chain(listed("manifests", manifests))
             .map(|(field, raw)| raw.read(field))
             .collect::<Result<_, _>>()?;
-        if children.len() > MAX_CHILDREN {
-            return Err(InvalidManifest::Field(format!(
-                "more than {MAX_CHILDREN} entries"
-            )));
-        }
-        let annotations = self.annotations.unwrap_or_default();
+        let Annotations(annotations) = self.annotations.unwrap_or_default();
         Ok(Manifest {
             media_type,
             artifact_type,
@@ -291,7 +369,7 @@ impl Document {
 
 fn listed(
     name: &'static str,
-    descriptors: Vec<RawDescriptor>,
+    Descriptors(descriptors): Descriptors,
 ) -> impl Iterator<Item = (Field, RawDescriptor)> {
     let field = move |(index, raw)| {
         let index = Some(index);
@@ -433,6 +511,33 @@ mod tests {
             assert_eq!(manifest.media_type.is_index(), children == 0, "{text}");
         }
         assert!(Manifest::parse(None, br#"{"schemaVersion":2}"#).is_err());
+    }
+
+    #[test]
+    fn entries_and_annotations_are_bounded() {
+        let with = |layers: usize, annotations: usize| {
+            let layer = format!(r#"{{"digest":"{D}","size":1}}"#);
+            let layers = vec![layer; layers].join(",");
+            let annotations = (0..annotations).map(|at| format!(r#""{at}":"""#));
+            let annotations = annotations.collect::<Vec<_>>().join(",");
+            let text = format!(
+                r#"{{"schemaVersion":2,"config":{{"digest":"{D}","size":1}},
+                "layers":[{layers}],"annotations":{{{annotations}}}}}"#
+            );
+            let parsed = Manifest::parse(None, text.as_bytes());
+            let counts = |parsed: Manifest| (parsed.children.len(), parsed.annotations.len());
+            parsed.map(counts).map_err(|error| error.to_string())
+        };
+        let most = (MAX_CHILDREN, MAX_ANNOTATIONS);
+        assert_eq!(with(MAX_CHILDREN - 1, MAX_ANNOTATIONS), Ok(most));
+        for (layers, annotations, message) in [
+            (MAX_CHILDREN, 0, "more than 10000 entries"),
+            (MAX_CHILDREN + 1, 0, "more than 10000 entries"),
+            (1, MAX_ANNOTATIONS + 1, "more than 10000 annotations"),
+        ] {
+            let error = with(layers, annotations).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
     }
 
     #[test]

@@ -155,19 +155,19 @@ impl Registry {
         &self,
         permit: &PullPermit,
         blob: &StoredBlob,
-        pieces: Vec<Piece>,
+        pieces: impl Iterator<Item = Piece> + Clone + Send + 'static,
     ) -> Result<Content> {
         self.record_blob_pull(permit).await?;
         if blob.size <= SMALL {
             let bytes = self.small_blob(permit, blob).await?;
-            let pieces = pieces.into_iter().map(|piece| match piece {
+            let pieces = pieces.map(|piece| match piece {
                 Piece::Bytes(bytes) => bytes,
                 Piece::Part(range) => slice(&bytes, &range),
             });
             return Ok(Content::Bytes(pieces.collect::<Vec<_>>().concat().into()));
         }
         let memory = self.memory.for_download(permit.caller(), blob.size).await?;
-        let mut first = match pieces.iter().find_map(Piece::part) {
+        let mut first = match pieces.clone().find_map(|piece| piece.part()) {
             Some(range) => Some(self.open_blob(permit, blob, range).await?),
             None => None,
         };

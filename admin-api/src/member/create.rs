@@ -124,6 +124,6 @@ fn taken(error: db::Error) -> Error {
         db::Error::Duplicate(_) => {
             Error::Conflict("The project member specified already exist".to_owned())
         }
-        other => Error::Database(other),
+        other => other.into(),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn list(
     listing: Listing,
 ) -> Result<Response, Error> {
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::List).await?;
-    let name = listing.params.get("entityname");
+    let name = listing.params.text("entityname")?;
     let project = permit.project().id;
     let mut tx = app.db.reader().await?;
     let (members, total) = member::list(&mut tx, project, name, listing.rows()).await?;

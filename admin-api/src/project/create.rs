@@ -166,6 +166,6 @@ fn taken(name: &str, error: db::Error) -> Error {
         db::Error::Duplicate(_) => {
             Error::Conflict(format!("The project named {name} already exists"))
         }
-        other => Error::Database(other),
+        other => other.into(),
     }
 }

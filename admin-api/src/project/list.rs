@@ -41,14 +41,14 @@ pub(crate) async fn list(
 fn filter(caller: &Caller, listing: &mut Listing) -> Result<Filter, Error> {
     let name = listing.query.text("name")?;
     let public = listing.query.flag("public")?;
-    let given = |name| listing.params.get(name).map(str::to_owned);
+    let given_name = listing.params.text("name")?.map(str::to_owned);
     Ok(Filter {
         id: None,
         visible_to: viewer(caller),
-        name_contains: name.contains.or_else(|| given("name")),
+        name_contains: name.contains.or(given_name),
         name: name.is,
         names: name.any_of,
-        owner: given("owner"),
+        owner: listing.params.text("owner")?.map(str::to_owned),
         public: public.or_else(|| listing.params.flag("public")),
         owner_id: listing.query.int("owner_id")?.map(AccountId),
         created_within: listing.query.time("creation_time")?,

@@ -38,12 +38,13 @@ pub(crate) async fn list(
 fn filter(listing: &mut Listing) -> Result<Filter, Error> {
     let name = listing.query.text("username")?;
     let email = listing.query.text("email")?;
-    let given = |name| listing.params.get(name).map(str::to_owned);
+    let given_name = listing.params.text("username")?.map(str::to_owned);
+    let given_email = listing.params.text("email")?.map(str::to_owned);
     Ok(Filter {
-        name_contains: name.contains.or_else(|| given("username")),
+        name_contains: name.contains.or(given_name),
         name: name.is,
         names: name.any_of,
-        email_contains: email.contains.or_else(|| given("email")),
+        email_contains: email.contains.or(given_email),
         email: email.is,
         sysadmin: listing.query.flag("sysadmin_flag")?,
         created_within: listing.query.time("creation_time")?,

@@ -510,6 +510,87 @@ async fn where_only_administrators_create_projects_others_are_told_so() {
 }
 
 #[tokio::test]
+async fn lists_and_texts_that_nothing_can_match_are_refused() {
+    let api = Api::with_people().await;
+    api.project("team").await;
+    let long = "a".repeat(60_000);
+    let many = vec!["a"; 15_000].join("%20");
+    for (path, message) in [
+        (
+            format!("projects?q=name={{{many}}}"),
+            "the list for name in q has more than 100 values",
+        ),
+        (
+            format!("projects?name={long}"),
+            "name has more than 255 bytes",
+        ),
+        (
+            format!("projects?owner={long}"),
+            "owner has more than 255 bytes",
+        ),
+        (
+            format!("projects?q=name=~{long}"),
+            "name has more than 255 bytes",
+        ),
+        (
+            format!("users/search?username={long}"),
+            "username has more than 255 bytes",
+        ),
+        (
+            format!("users?email={long}"),
+            "email has more than 255 bytes",
+        ),
+        ("projects?name=%00".into(), "name must not contain NUL"),
+        ("projects?owner=a%00".into(), "owner must not contain NUL"),
+        ("projects?q=name=%2500a".into(), "name must not contain NUL"),
+        (
+            "users/search?username=%00".into(),
+            "username must not contain NUL",
+        ),
+        (
+            "projects/team/members?entityname=%00".into(),
+            "entityname must not contain NUL",
+        ),
+    ] {
+        let answer = api
+            .ask("GET", &format!("/api/v2.0/{path}"), "admin", "")
+            .await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{message}");
+        assert!(text(answer).await.contains(message), "{message}");
+    }
+    let account = r#"{"username":"dave","password":"Passw0rd1","email":"dave@example.com","realname":"D","comment":"\u0000"}"#;
+    let member = r#"{"role_id":1,"member_user":{"username":"b\u0000b"}}"#;
+    for (path, body, message) in [
+        ("users", account, "comment must not contain NUL"),
+        (
+            "projects/team/members",
+            member,
+            "member_user.username must not contain NUL",
+        ),
+    ] {
+        let answer = api
+            .ask("POST", &format!("/api/v2.0/{path}"), "admin", body)
+            .await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{message}");
+        assert!(text(answer).await.contains(message), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_says_so() {
+    let api = Api::start().await;
+    let body = r#"{"hard":{"storage":1024}}"#;
+    let answer = api
+        .ask("PUT", "/api/v2.0/quotas/999999", "admin", body)
+        .await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(
+        text(answer).await,
+        "{\"errors\":[{\"code\":\"NOT_FOUND\",\"message\":\"the project does not exist any more\"}]}\n"
+    );
+}
+
+#[tokio::test]
 async fn a_lost_database_is_503() {
     let api = Api::start().await;
     api.db.close().await;

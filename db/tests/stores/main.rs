@@ -675,6 +675,48 @@ async fn the_built_in_administrator_is_listed_on_request() {
 }
 
 #[tokio::test]
+async fn lists_find_any_number_of_names() {
+    on_both("any_of", async |db| {
+        let (ann, team) = team(&db).await;
+        db.write(move |tx| Box::pin(project::set_metadata(tx, team, "severity", "low")))
+            .await
+            .unwrap();
+        let names = |name: &str| {
+            let others = (0..1_000).map(|number| format!("{name}'{number}"));
+            others.chain([name.to_owned()]).collect::<Vec<_>>()
+        };
+        let mut tx = db.reader().await.unwrap();
+        let filter = account::Filter {
+            names: names("ann"),
+            ..account::Filter::default()
+        };
+        let (accounts, total) =
+            account::list(&mut tx, &filter, account::Order::Name, page::Page::ALL)
+                .await
+                .unwrap();
+        let ids: Vec<_> = accounts.iter().map(|account| account.id).collect();
+        assert_eq!((ids, total), (vec![ann], 1));
+        let filter = project::Filter {
+            names: names("team"),
+            ..project::Filter::default()
+        };
+        let (projects, total) =
+            project::list(&mut tx, &filter, project::Order::Name, page::Page::ALL)
+                .await
+                .unwrap();
+        let ids: Vec<_> = projects.iter().map(|project| project.id).collect();
+        assert_eq!((ids, total), (vec![team], 1));
+        let many: Vec<_> = (1..2_000).map(model::ProjectId).collect();
+        let settings = project::metadata_of(&mut tx, &many).await.unwrap();
+        assert_eq!(settings.len(), 1);
+        assert_eq!(settings[&team]["severity"], "low");
+        let none = project::metadata_of(&mut tx, &[]).await.unwrap();
+        assert!(none.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_several_projects_hold_is_told_at_once() {
     on_both("used_by", async |db| {
         let (ann, team) = team(&db).await;

@@ -189,6 +189,19 @@ async fn repositories_are_listed_by_what_one_looks_for() {
         };
         let (found, total) = list(any, Order::Name, Page::ALL).await;
         assert_eq!((found.len(), total), (1, 1));
+        let last_page = Page {
+            offset: 1,
+            limit: Some(5),
+        };
+        let many = Filter {
+            names: (0..1_000)
+                .map(|number| format!("team/{number}"))
+                .chain(["team/b".to_owned(), "team/c_d".to_owned()])
+                .collect(),
+            ..all()
+        };
+        let (found, total) = list(many, Order::Name, last_page).await;
+        assert_eq!((found, total), (vec!["team/c_d".to_owned()], 2));
     })
     .await;
 }

@@ -17,6 +17,7 @@ use tracing::Span;
 
 use crate::app::App;
 use crate::config::LogFormat;
+use crate::http::route_name;
 use crate::route::RouteName;
 use crate::wire::Served;
 
@@ -25,14 +26,21 @@ const CAPACITY: usize = 4 << 20;
 /// How often lines are written.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// All that is known of a request when its answer begins.
+/// What is logged and counted as the status of a request that its client gave up before it was answered.
+const GIVEN_UP: u16 = 499;
+
+/// Bytes of a path that are logged.
+const LONGEST_PATH: usize = 1_024;
+
+/// All that is known of a request. Where it is dropped before there was an answer, the client gave up.
 pub(crate) struct Finish {
     pub(crate) began: Instant,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) version: Version,
     pub(crate) route: RouteName,
-    pub(crate) status: StatusCode,
+    /// None before there is an answer.
+    pub(crate) status: Option<StatusCode>,
     pub(crate) address: IpAddr,
     /// The account that the request was made with.
     pub(crate) account: Option<Arc<str>>,
@@ -41,16 +49,41 @@ pub(crate) struct Finish {
     /// Ends with the answer's last byte.
     pub(crate) _served: Served,
     /// Ends then too.
-    pub(crate) _span: Span,
+    pub(crate) span: Span,
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.route = route_name(&self.method, self.uri.path());
+            self.record();
+            self.end(0, false);
+        }
+    }
 }
 
 impl Finish {
+    /// There is an answer, which is on its way from now on.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.record();
+    }
+
+    fn record(&self) {
+        self.span.record("http.route", self.route.as_str());
+        self.span.record("http.response.status_code", self.status());
+    }
+
+    fn status(&self) -> u16 {
+        self.status.map_or(GIVEN_UP, |status| status.as_u16())
+    }
+
     /// The last byte is out, or will never be.
     pub(crate) fn end(&self, sent: u64, cut: bool) {
         let took = self.began.elapsed();
         self.app
             .metrics
-            .request(self.route, &self.method, self.status, took, sent);
+            .request(self.route, &self.method, self.status(), took, sent);
         if let Some(log) = &self.app.access_log {
             log.line(self, took, sent, cut);
         }
@@ -97,16 +130,15 @@ impl AccessLog {
             method,
             uri,
             version,
-            status,
             address,
             account,
             ..
         } = request;
         let at = request.app.clock.now();
         let id = request.id.to_str().unwrap_or("-");
-        let path = uri.path();
+        let path = shortened(uri.path());
         let (took, micros) = (took.as_millis(), took.subsec_micros() % 1_000);
-        let status = status.as_u16();
+        let status = request.status();
         let millis = at.0.div_euclid(1_000).rem_euclid(1_000);
         let mut lines = self.waiting.lock();
         if lines.text.len() > CAPACITY {
@@ -168,6 +200,11 @@ impl AccessLog {
     }
 }
 
+/// A path as far as it is logged.
+pub(crate) fn shortened(path: &str) -> &str {
+    &path[..path.floor_char_boundary(LONGEST_PATH)]
+}
+
 /// A name as one word of a line: in quotes where it would be several, or hold what a terminal acts upon.
 fn readable(name: &str) -> Cow<'_, str> {
     let plain = |letter: char| letter.is_alphanumeric() || "-_.@+'".contains(letter);
@@ -181,6 +218,15 @@ fn readable(name: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_paths_are_cut() {
+        assert_eq!(shortened("/v2/"), "/v2/");
+        let long = format!("/{}", "a".repeat(60_000));
+        assert_eq!(shortened(&long).len(), LONGEST_PATH);
+        let within = format!("{}ü", "a".repeat(LONGEST_PATH - 1));
+        assert_eq!(shortened(&within).len(), LONGEST_PATH - 1);
+    }
 
     #[test]
     fn a_name_is_one_word_and_no_terminal_acts_upon_it() {

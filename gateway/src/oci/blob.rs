@@ -42,7 +42,7 @@ impl Call<'_> {
         let mut response = match parts[..] {
             [] => self.whole(&permit, blob).await?,
             [part] => self.part(&permit, blob, part).await?,
-            _ => Box::pin(self.parts(&permit, blob, &parts)).await?,
+            _ => Box::pin(self.parts(&permit, blob, parts)).await?,
         };
         describe(&mut response, &etag);
         Ok(response)
@@ -97,7 +97,7 @@ impl Call<'_> {
         Ok(with_length(response, part.length(), BINARY))
     }
 
-    async fn parts(&self, permit: &PullPermit, blob: &StoredBlob, parts: &[Part]) -> Answer {
+    async fn parts(&self, permit: &PullPermit, blob: &StoredBlob, parts: Vec<Part>) -> Answer {
         let Multipart {
             content_type,
             length,

@@ -1,10 +1,11 @@
 //! The audit log: who did what, in order, and that nobody can change it unseen.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Role, Server, eventually, image};
+use crate::harness::{Client, Protocol, Role, Server, eventually, image};
 
 /// Every entry so far, oldest first, as `gantry audit export` prints them.
 async fn entries(server: &Server) -> Vec<Value> {
@@ -263,6 +264,51 @@ async fn the_access_log_names_the_account() {
         lines.iter().all(|line| log.contains(line)).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn requests_that_their_clients_give_up_are_logged_and_counted() {
+    const COUNT: &str = r#"gantry_http_requests_total{method="GET",route="/v2/",status="4xx"}"#;
+    let server = Server::start().await;
+    let wrong = server.as_user_with("nobody-waits", "wrong");
+    // From here on a guess at this account waits for longer than a second.
+    for address in [2, 2, 2, 2, 3, 3, 3, 3, 4] {
+        wrong.at(address).get("/v2/").await.expect(401);
+    }
+    let before = server.metric(COUNT).await;
+    for (address, protocol) in [(5, Protocol::Http1), (6, Protocol::Http2)] {
+        let client = wrong.at(address).speaking(protocol);
+        let asked = client.get("/v2/").attempt();
+        let answered = tokio::time::timeout(Duration::from_millis(300), asked).await;
+        assert!(answered.is_err(), "it was answered at once");
+    }
+    let lines = [
+        " 127.0.0.5 - GET /v2/ HTTP/1.1 499 ",
+        " 127.0.0.6 - GET /v2/ HTTP/2.0 499 ",
+    ];
+    eventually(5, "the lines are written", async || {
+        let log = server.log();
+        lines.iter().all(|line| log.contains(line)).then_some(())
+    })
+    .await;
+    assert_eq!(server.metric(COUNT).await, before + 2.0);
+}
+
+#[tokio::test]
+async fn long_paths_are_logged_in_part() {
+    let server = Server::start().await;
+    let path = format!("/{}", "a".repeat(60_000));
+    server.anonymous().get(&path).await.expect(404);
+    let line = eventually(5, "the line is written", async || {
+        let log = server.log();
+        let mut lines = log.lines();
+        lines
+            .find(|line| line.contains(" GET /aaaa"))
+            .map(str::to_owned)
+    });
+    let line = line.await;
+    assert!(line.contains("a HTTP/1.1 404 "), "{line}");
+    assert!(line.len() < 1_300, "{} bytes", line.len());
 }
 
 #[tokio::test]

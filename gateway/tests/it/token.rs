@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Jwt, Role, Server, Shared, image};
+use crate::harness::{Client, Jwt, Role, Server, Shared, eventually, image};
 
 static SERVER: Shared = Shared::new(&[]);
 
@@ -409,6 +409,32 @@ async fn a_wrong_password_is_401_and_not_an_anonymous_token() {
         }
         wrong.get("/v2/").await.expect_error(401, "UNAUTHORIZED");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_no_database_holds_is_one_more_wrong_name() {
+    let server = Server::start().await;
+    let guess = server.as_user_with("a\0b", "wrong").at(111);
+    for path in [
+        "/v2/",
+        "/service/token?service=harbor-registry",
+        "/api/v2.0/users/current",
+    ] {
+        guess.get(path).await.expect_error(401, "UNAUTHORIZED");
+    }
+    let form = "grant_type=password&service=harbor-registry&username=a%00b&password=wrong";
+    let ask = async || {
+        let client = server.anonymous().at(111);
+        client.post("/service/token").form(form).await
+    };
+    ask().await.expect_error(401, "UNAUTHORIZED");
+    ask().await.expect(401);
+    ask().await.expect(429);
+    eventually(10, "the guesses are recorded", async || {
+        let entries = server.cli_prints(&["audit", "export"]).await;
+        entries.contains("a\u{fffd}b").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

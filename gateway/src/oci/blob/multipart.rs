@@ -1,6 +1,6 @@
 //! Several ranges of a blob as one body: `multipart/byteranges` (RFC 9110, section 14.6).
 
-use std::fmt::Write as _;
+use std::vec::IntoIter;
 
 use bytes::Bytes;
 use model::Digest;
@@ -12,39 +12,80 @@ pub(super) struct Multipart {
     pub(super) content_type: String,
     /// Bytes of the body.
     pub(super) length: u64,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Pieces,
+}
+
+/// The pieces of a body, made one after the other: all of them would take ten times what the parts do, in each
+/// request that waits for memory.
+#[derive(Clone)]
+pub(super) struct Pieces {
+    boundary: String,
+    /// Bytes of the blob.
+    size: u64,
+    parts: IntoIter<Part>,
+    place: Place,
+}
+
+/// Where in a body the next piece is.
+#[derive(Clone, Copy)]
+enum Place {
+    Start,
+    /// Between a part's header and its bytes.
+    Within(Part),
+    Between,
+    End,
 }
 
 impl Multipart {
     /// The parts of a blob of `size` bytes, in this order.
-    pub(super) fn of(digest: &Digest, size: u64, parts: &[Part]) -> Self {
-        let boundary = boundary(digest);
-        let mut body = Self {
-            content_type: format!("multipart/byteranges; boundary={boundary}"),
-            length: 0,
-            pieces: Vec::with_capacity(2 * parts.len() + 1),
+    pub(super) fn of(digest: &Digest, size: u64, parts: Vec<Part>) -> Self {
+        let pieces = Pieces {
+            boundary: boundary(digest),
+            size,
+            parts: parts.into_iter(),
+            place: Place::Start,
         };
-        let mut between = String::new();
-        for part in parts {
-            let Part { first, last } = part;
-            // Writing to a text never fails.
-            let _ = write!(
-                between,
-                "--{boundary}\r\nContent-Type: application/octet-stream\r\n\
-                 Content-Range: bytes {first}-{last}/{size}\r\n\r\n"
-            );
-            body.push(std::mem::replace(&mut between, "\r\n".to_owned()));
-            body.length += part.length();
-            body.pieces.push(Piece::Part(part.range()));
+        let lengths = pieces.clone().map(|piece| match piece {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::Part(range) => range.end - range.start,
+        });
+        Self {
+            content_type: format!("multipart/byteranges; boundary={}", pieces.boundary),
+            length: lengths.sum(),
+            pieces,
         }
-        between += &format!("--{boundary}--\r\n");
-        body.push(between);
-        body
     }
+}
 
-    fn push(&mut self, text: String) {
-        self.length += text.len() as u64;
-        self.pieces.push(Piece::Bytes(Bytes::from(text)));
+impl Iterator for Pieces {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let before = match self.place {
+            Place::Start => "",
+            Place::Between => "\r\n",
+            Place::Within(part) => {
+                self.place = Place::Between;
+                return Some(Piece::Part(part.range()));
+            }
+            Place::End => return None,
+        };
+        let (boundary, size) = (&self.boundary, self.size);
+        let text = match self.parts.next() {
+            Some(part) => {
+                self.place = Place::Within(part);
+                let Part { first, last } = part;
+                format!(
+                    "{before}--{boundary}\r\nContent-Type: application/octet-stream\r\n\
+                     Content-Range: bytes {first}-{last}/{size}\r\n\r\n"
+                )
+            }
+            None => {
+                self.place = Place::End;
+                format!("{before}--{boundary}--\r\n")
+            }
+        };
+        Some(Piece::Bytes(Bytes::from(text)))
     }
 }
 
@@ -68,8 +109,8 @@ mod tests {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let digest = Digest::of(algorithm, content);
             let parts = [(0, 1), (4, 4), (8, 9)].map(|(first, last)| Part { first, last });
-            let body = Multipart::of(&digest, 10, &parts);
-            let bytes = body.pieces.iter().map(|piece| match piece {
+            let body = Multipart::of(&digest, 10, parts.to_vec());
+            let bytes = body.pieces.map(|piece| match piece {
                 Piece::Bytes(bytes) => bytes.to_vec(),
                 Piece::Part(range) => content[range.start as usize..range.end as usize].to_vec(),
             });

@@ -8,6 +8,12 @@ use crate::harness::{media, sha256};
 /// The config blob that is really there, so that nothing but the malformation is wrong.
 const CONFIG: &[u8] = b"{\"os\":\"linux\"}";
 
+/// So many annotations, without the braces around them.
+fn annotations(count: usize) -> String {
+    let each = (0..count).map(|at| format!("\"{at}\":\"\""));
+    each.collect::<Vec<_>>().join(",")
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let digest = sha256(CONFIG);
     let size = CONFIG.len();
@@ -90,6 +96,14 @@ pub(super) fn cases() -> Vec<Case> {
             "[]",
         ),
         with("\"schemaVersion\":2,\"annotations\":5", &config, "[]"),
+        with(
+            &format!(
+                "\"schemaVersion\":2,\"annotations\":{{{}}}",
+                annotations(10_001)
+            ),
+            &config,
+            "[]",
+        ),
         format!("{} trailing", with("\"schemaVersion\":2", &config, "[]")),
         format!("\u{feff}{}", with("\"schemaVersion\":2", &config, "[]")),
         deep,

@@ -79,6 +79,14 @@ pub(super) fn cases() -> Vec<Case> {
         ))
         .is(&[404, 400], &[]),
     );
+    for path in [
+        "/v2/library/app/tags/list",
+        "/v2/library/app/manifests/latest",
+        "/service/token",
+    ] {
+        let path = format!("{path}?{}", vec!["a"; 30_000].join("&"));
+        cases.push(Case::get(path).is(&[400], &["UNSUPPORTED"]));
+    }
     for method in ["TRACE", "OPTIONS", "PROPFIND", "X"] {
         let method = Method::from_bytes(method.as_bytes()).expect("a method is a token");
         cases.push(Case::new(method, "/v2/library/app/tags/list").is(&[404, 405, 501], &[]));
