@@ -124,9 +124,10 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Pooler(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
         db::Error::ProjectGone | db::Error::UploadGone => StatusCode::NOT_FOUND,
-        db::Error::Duplicate(_) | db::Error::Corrupt { .. } | db::Error::Crowded => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        db::Error::Duplicate(_)
+        | db::Error::Corrupt { .. }
+        | db::Error::PassedOver { .. }
+        | db::Error::Crowded => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
+use crate::broken::Walked;
 use crate::cache::Touch;
 use crate::garbage::{self, Garbage};
 use crate::quota::{self, OverLimit, Taking};
@@ -668,14 +669,48 @@ pub async fn linking(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn walk(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<StoredBlob>> {
-    let rows = tx
-        .query("select id, digest, object_key, size from blob where id > $1 order by id limit $2")
+pub async fn walk(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Walked<StoredBlob, BlobId>> {
+    let rows = rows_after(tx, after, limit).await?;
+    let id = |row: &Row| row.int("blob", "id").map(BlobId);
+    Walked::read(&rows, id, read)
+}
+
+async fn rows_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<Row>> {
+    tx.query("select id, digest, object_key, size from blob where id > $1 order by id limit $2")
         .bind(after)
         .bind(limit)
         .all()
-        .await?;
-    rows.iter().map(read).collect()
+        .await
+}
+
+/// A row as it is, whatever it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainBlob {
+    /// Its id.
+    pub id: BlobId,
+    /// What should be a digest.
+    pub digest: String,
+    /// The object's key.
+    pub key: String,
+    /// How many bytes it is said to have.
+    pub size: i64,
+}
+
+/// As [`walk`], for a backup, which keeps what does not parse as well.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn walk_plain(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<PlainBlob>> {
+    let rows = rows_after(tx, after, limit).await?;
+    let plain = rows.iter().map(|row| {
+        Ok(PlainBlob {
+            id: BlobId(row.int("blob", "id")?),
+            digest: row.text("blob", "digest")?,
+            key: row.text("blob", "object_key")?,
+            size: row.int("blob", "size")?,
+        })
+    });
+    plain.collect()
 }
 
 /// Of the blobs with ids after `after` up to `last`, those that are lost.

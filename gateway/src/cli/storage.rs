@@ -88,7 +88,7 @@ impl Command {
 
 impl Check {
     pub(super) async fn run(&self, local: &Local) -> anyhow::Result<ExitCode> {
-        let store = stores::verified(&local.config, &local.db).await?.joined();
+        let stores = stores::verified(&local.config, &local.db).await?;
         let depth = if self.rehash {
             Depth::Bytes
         } else {
@@ -98,7 +98,7 @@ impl Check {
             blobs: self.blobs_per_second,
             bytes: self.mib_per_second << 20,
         };
-        let report = jobs::check::check(&local.db, &store, depth, pace, local.now()).await?;
+        let report = jobs::check::check(&local.db, &stores, depth, pace, local.now()).await?;
         for finding in &report.findings {
             print(finding);
         }
