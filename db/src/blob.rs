@@ -174,8 +174,17 @@ pub async fn commit(
     Err(Error::Contended("the blob"))
 }
 
+/// What is known of an object that another registry made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// How long it is.
+    Size,
+    /// That its bytes have the digest.
+    Bytes,
+}
+
 /// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed, and takes the
-/// place of a lost one only.
+/// place of a lost one only. `None` where one is lost and there is no proof of the bytes: they may be the damaged ones.
 ///
 /// # Errors
 /// When a statement fails.
@@ -183,22 +192,26 @@ pub async fn commit_foreign(
     tx: &mut Tx,
     digest: &Digest,
     object: Object<'_>,
+    proof: Proof,
     now: Timestamp,
-) -> Result<Committed> {
+) -> Result<Option<StoredBlob>> {
     for _ in 0..ATTEMPTS {
         if let Some(made) = insert(tx, digest, object, Origin::Imported, now).await? {
-            return Ok(Committed::New(made));
+            return Ok(Some(made));
         }
         let Some(known) = hold_known(tx, digest).await? else {
             continue;
         };
         if !known.lost {
-            return Ok(Committed::Known(known.blob));
+            return Ok(Some(known.blob));
+        }
+        if proof != Proof::Bytes {
+            return Ok(None);
         }
         let before = replace(tx, &known, object, Origin::Imported).await?;
         let before = before.filter(|garbage| garbage.key != object.key);
         garbage::add(tx, before.as_slice(), now).await?;
-        return Ok(Committed::Known(known.with(object)));
+        return Ok(Some(known.with(object)));
     }
     Err(Error::Contended("the blob"))
 }

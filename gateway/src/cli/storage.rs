@@ -177,7 +177,7 @@ async fn import(
     for warning in &done.warnings {
         print(&format!("kept as it is {warning}"));
     }
-    for skipped in &done.skipped {
+    for skipped in done.kept.iter().chain(&done.skipped) {
         print(&format!("skipped {skipped}"));
     }
     let summary = format!(
