@@ -300,7 +300,8 @@ impl Mover<'_> {
     async fn is_live(&self, blob: &StoredBlob) -> Result<bool> {
         let mut tx = self.db.reader().await?;
         let live = blob::live(&mut tx, &blob.digest).await?;
-        Ok(live.is_some_and(|live| live.id == blob.id))
+        // One that was lost and pushed again has another object by now.
+        Ok(live.is_some_and(|live| live.id == blob.id && live.key == blob.key))
     }
 }
 
