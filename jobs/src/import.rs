@@ -82,10 +82,10 @@ struct Whole {
 type Reason = String;
 
 /// Imports all repositories. May be run again: what is there already stays, and a tag follows the other registry only
-/// where no push set it here. Whatever is wrong is named and passed
-/// over: a manifest is hashed, and of a blob the size is compared with what the manifests that name it state; where
-/// they differ, or where the blob is marked as lost, its bytes are read and say who is right. A blob that no manifest names is left alone, because
-/// nothing says what it should be.
+/// where no push set it here. Whatever is wrong is named and passed over: a manifest is hashed, and of a blob the size
+/// is compared with what the manifests that name it state; where they differ, or where the blob is marked as lost, its
+/// bytes are read and say who is right. A blob that no manifest names is left alone, because nothing says what it
+/// should be.
 ///
 /// # Errors
 /// [`Error::NoRegistry`] where there is nothing at the root; when the store cannot be used at all, or the database

@@ -87,8 +87,10 @@ impl Jobs {
             passed.rows(&page.broken);
             self.note(&page.found).await?;
             let due = Timestamp(self.clock.now().0 - keep.as_micros() as i64);
-            let is_due = |manifest: &&Untagged| manifest.since.is_some_and(|since| since <= due);
-            for manifest in page.found.iter().filter(is_due) {
+            for manifest in &page.found {
+                if manifest.since.is_none_or(|since| since > due) {
+                    continue;
+                }
                 let (registry, digest) = (&self.registry, &manifest.digest);
                 let deleted = registry.delete_untagged(project, repository, manifest, due);
                 match deleted.await.map_err(Error::from) {

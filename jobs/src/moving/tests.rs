@@ -431,16 +431,14 @@ async fn what_was_lost_and_pushed_again_during_its_copy_leaves_no_copy_behind() 
     let mut tx = installation.db.reader().await.unwrap();
     let before = blob::live(&mut tx, &digest).await.unwrap().unwrap();
     drop(tx);
-    let healed = installation.db.write({
-        let before = before.clone();
-        move |tx| {
-            Box::pin(async move {
-                assert!(blob::mark_lost(tx, &before, NOW).await?);
-                let key = key::new(NOW, key::Process([7; 4]), [5; 16]);
-                let object = blob::Object { key: &key, size };
-                blob::commit(tx, &digest, object, NOW, NOW).await
-            })
-        }
+    let seen = before.clone();
+    let healed = installation.db.write(move |tx| {
+        Box::pin(async move {
+            assert!(blob::mark_lost(tx, &seen, NOW).await?);
+            let key = key::new(NOW, key::Process([7; 4]), [5; 16]);
+            let object = blob::Object { key: &key, size };
+            blob::commit(tx, &digest, object, NOW, NOW).await
+        })
     });
     healed.await.unwrap();
     let (from, to): (Arc<dyn BlobStore>, Arc<dyn BlobStore>) = (Arc::new(from), Arc::new(to));
