@@ -127,6 +127,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::UploadGone
         | db::Error::Duplicate(_)
         | db::Error::Corrupt { .. }
+        | db::Error::PassedOver { .. }
         | db::Error::Crowded => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

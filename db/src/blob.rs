@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
+use crate::broken::Walked;
 use crate::cache::Touch;
 use crate::garbage::{self, Garbage};
 use crate::quota::{self, OverLimit, Taking};
@@ -173,8 +174,17 @@ pub async fn commit(
     Err(Error::Contended("the blob"))
 }
 
+/// What is known of an object that another registry made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// How long it is.
+    Size,
+    /// That its bytes have the digest.
+    Bytes,
+}
+
 /// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed, and takes the
-/// place of a lost one only.
+/// place of a lost one only. `None` where one is lost and there is no proof of the bytes: they may be the damaged ones.
 ///
 /// # Errors
 /// When a statement fails.
@@ -182,22 +192,26 @@ pub async fn commit_foreign(
     tx: &mut Tx,
     digest: &Digest,
     object: Object<'_>,
+    proof: Proof,
     now: Timestamp,
-) -> Result<Committed> {
+) -> Result<Option<StoredBlob>> {
     for _ in 0..ATTEMPTS {
         if let Some(made) = insert(tx, digest, object, Origin::Imported, now).await? {
-            return Ok(Committed::New(made));
+            return Ok(Some(made));
         }
         let Some(known) = hold_known(tx, digest).await? else {
             continue;
         };
         if !known.lost {
-            return Ok(Committed::Known(known.blob));
+            return Ok(Some(known.blob));
+        }
+        if proof != Proof::Bytes {
+            return Ok(None);
         }
         let before = replace(tx, &known, object, Origin::Imported).await?;
         let before = before.filter(|garbage| garbage.key != object.key);
         garbage::add(tx, before.as_slice(), now).await?;
-        return Ok(Committed::Known(known.with(object)));
+        return Ok(Some(known.with(object)));
     }
     Err(Error::Contended("the blob"))
 }
@@ -668,14 +682,48 @@ pub async fn linking(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn walk(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<StoredBlob>> {
-    let rows = tx
-        .query("select id, digest, object_key, size from blob where id > $1 order by id limit $2")
+pub async fn walk(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Walked<StoredBlob, BlobId>> {
+    let rows = rows_after(tx, after, limit).await?;
+    let id = |row: &Row| row.int("blob", "id").map(BlobId);
+    Walked::read(&rows, id, read)
+}
+
+async fn rows_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<Row>> {
+    tx.query("select id, digest, object_key, size from blob where id > $1 order by id limit $2")
         .bind(after)
         .bind(limit)
         .all()
-        .await?;
-    rows.iter().map(read).collect()
+        .await
+}
+
+/// A row as it is, whatever it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainBlob {
+    /// Its id.
+    pub id: BlobId,
+    /// What should be a digest.
+    pub digest: String,
+    /// The object's key.
+    pub key: String,
+    /// How many bytes it is said to have.
+    pub size: i64,
+}
+
+/// As [`walk`], for a backup, which keeps what does not parse as well.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn walk_plain(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<PlainBlob>> {
+    let rows = rows_after(tx, after, limit).await?;
+    let plain = rows.iter().map(|row| {
+        Ok(PlainBlob {
+            id: BlobId(row.int("blob", "id")?),
+            digest: row.text("blob", "digest")?,
+            key: row.text("blob", "object_key")?,
+            size: row.int("blob", "size")?,
+        })
+    });
+    plain.collect()
 }
 
 /// Of the blobs with ids after `after` up to `last`, those that are lost.

@@ -7,6 +7,7 @@ pub mod backup;
 mod batch;
 pub mod binding;
 pub mod blob;
+pub mod broken;
 pub mod cache;
 pub mod clock;
 pub mod garbage;
@@ -85,6 +86,14 @@ pub enum Error {
         table: &'static str,
         /// The column.
         column: &'static str,
+    },
+    /// What a job passed over, because its rows hold what no version of this program writes.
+    #[error("{count} rows cannot be understood and were passed over, such as: {first}")]
+    PassedOver {
+        /// How many.
+        count: u64,
+        /// One of them, and what is wrong.
+        first: String,
     },
     /// No part of a project's room had enough for a push beside others.
     #[error("the project is near its limit: the transaction must run alone")]

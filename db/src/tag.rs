@@ -3,6 +3,7 @@
 use model::{Digest, ManifestId, RepositoryId, RepositoryName, Tag, Timestamp};
 
 use crate::cache::Touch;
+use crate::manifest::Going;
 use crate::{Db, Result, Tx};
 
 /// The digest that a tag points at, through the cache.
@@ -37,7 +38,8 @@ async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Dige
     Ok(Some(digest))
 }
 
-/// Points a tag at a manifest.
+/// Points a tag at a manifest. The time without a tag of that one, and of the one that the tag leaves, begins anew
+/// when it is next seen without.
 ///
 /// # Errors
 /// When the statement fails.
@@ -48,9 +50,20 @@ pub async fn set(
     to: ManifestId,
     now: Timestamp,
 ) -> Result<()> {
-    tx.query(
-        "insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
-         on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id, pushed_at = excluded.pushed_at",
+    // One way to the database. What was pushed is not an import's any more.
+    tx.query_either(
+        "update manifest set untagged_at = null where untagged_at is not null
+         and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2));
+         insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
+         on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
+             pushed_at = excluded.pushed_at, imported_digest = null",
+        // The manifests come first, as for all who take both.
+        "with begun as (update manifest set untagged_at = null where untagged_at is not null
+             and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) returning id)
+         insert into tag (repository_id, name, manifest_id, pushed_at)
+         select $1, $2, $3, $4 from (select count(*) from begun) counted
+         on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
+             pushed_at = excluded.pushed_at, imported_digest = null",
     )
     .bind(id)
     .bind(tag.as_str())
@@ -59,6 +72,66 @@ pub async fn set(
     .execute()
     .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
+    Ok(())
+}
+
+/// Points a tag at a manifest that is held, as another registry has it. One that is there is moved only where it
+/// points at what an earlier import set: whether it points at the manifest now.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn import(
+    tx: &mut Tx,
+    (id, name): (RepositoryId, &RepositoryName),
+    tag: &Tag,
+    to: Going,
+    now: Timestamp,
+) -> Result<bool> {
+    let set = tx
+        .query(
+            "insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest) values ($1, $2, $3, $4, $5)
+             on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
+                 pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
+             where tag.manifest_id <> excluded.manifest_id and exists (
+                 select 1 from manifest m where m.id = tag.manifest_id and m.digest = tag.imported_digest)",
+        )
+        .bind(id)
+        .bind(tag.as_str())
+        .bind(to.id)
+        .bind(now)
+        .bind(&to.digest)
+        .execute()
+        .await?;
+    if set == 0 {
+        return points_at(tx, id, tag, to.id).await;
+    }
+    restart_untagged_time(tx, to.id).await?;
+    tx.touch(Touch::Tag(name.clone(), tag.clone()));
+    Ok(true)
+}
+
+async fn points_at(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    tag: &Tag,
+    manifest: ManifestId,
+) -> Result<bool> {
+    let row = tx
+        .query("select id from tag where repository_id = $1 and name = $2 and manifest_id = $3")
+        .bind(repository)
+        .bind(tag.as_str())
+        .bind(manifest)
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
+/// The time without a tag begins anew when the manifest is next seen without.
+async fn restart_untagged_time(tx: &mut Tx, manifest: ManifestId) -> Result<()> {
+    tx.query("update manifest set untagged_at = null where untagged_at is not null and id = $1")
+        .bind(manifest)
+        .execute()
+        .await?;
     Ok(())
 }
 
@@ -74,14 +147,16 @@ pub async fn delete(
     let gone = tx
         .query(
             "delete from tag where repository_id = $1 and name = $2
-             returning (select digest from manifest m where m.id = manifest_id) as digest",
+             returning manifest_id, (select digest from manifest m where m.id = manifest_id) as digest",
         )
         .bind(id)
         .bind(tag.as_str())
         .optional()
         .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
-    gone.map(|row| row.parse("manifest", "digest")).transpose()
+    let Some(row) = gone else { return Ok(None) };
+    restart_untagged_time(tx, ManifestId(row.int("tag", "manifest_id")?)).await?;
+    row.parse("manifest", "digest").map(Some)
 }
 
 /// Takes tags of a manifest away, at most `limit`; how many.

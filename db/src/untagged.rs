@@ -2,7 +2,8 @@
 
 use model::{Digest, ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
-use crate::{Result, Tx};
+use crate::broken::Walked;
+use crate::{Result, Row, Tx};
 
 /// Projects with a policy, and the seconds that an untagged manifest stays there.
 ///
@@ -58,7 +59,7 @@ pub async fn repositories(
     project: ProjectId,
     after: &str,
     limit: i64,
-) -> Result<Vec<(RepositoryId, RepositoryName)>> {
+) -> Result<Walked<(RepositoryId, RepositoryName), String>> {
     let rows = tx
         .query(
             "select id, name from repository where project_id = $1 and deleted_at is null and name > $2 order by name limit $3",
@@ -68,12 +69,20 @@ pub async fn repositories(
         .bind(limit)
         .all()
         .await?;
-    rows.iter()
-        .map(|row| {
-            let id = RepositoryId(row.int("repository", "id")?);
-            Ok((id, row.parse("repository", "name")?))
-        })
-        .collect()
+    let name = |row: &Row| row.text("repository", "name");
+    Walked::read(&rows, name, |row| {
+        let id = RepositoryId(row.int("repository", "id")?);
+        Ok((id, row.parse("repository", "name")?))
+    })
+}
+
+/// That neither a tag, an index nor a living subject keeps the manifest `m`.
+macro_rules! nothing_keeps {
+    () => {
+        "not exists (select 1 from tag t where t.manifest_id = m.id)
+         and not exists (select 1 from manifest_reference c where c.child_id = m.id)
+         and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject)"
+    };
 }
 
 /// A manifest that no tag, no index and no living subject keeps.
@@ -96,44 +105,62 @@ pub async fn list(
     repository: RepositoryId,
     after: &str,
     limit: i64,
-) -> Result<Vec<Untagged>> {
+) -> Result<Walked<Untagged, String>> {
     let rows = tx
-        .query(
-            "select m.id, m.digest, m.untagged_at from manifest m where m.repository_id = $1 and m.digest > $2
-             and not exists (select 1 from tag t where t.manifest_id = m.id)
-             and not exists (select 1 from manifest_reference c where c.child_id = m.id)
-             and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject)
-             order by m.digest limit $3",
-        )
+        .query(concat!(
+            "select m.id, m.digest, m.untagged_at from manifest m where m.repository_id = $1 and m.digest > $2 and ",
+            nothing_keeps!(),
+            " order by m.digest limit $3"
+        ))
         .bind(repository)
         .bind(after)
         .bind(limit)
         .all()
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Untagged {
-                id: ManifestId(row.int("manifest", "id")?),
-                digest: row.parse("manifest", "digest")?,
-                since: row.opt_int("manifest", "untagged_at")?.map(Timestamp),
-            })
+    let digest = |row: &Row| row.text("manifest", "digest");
+    Walked::read(&rows, digest, |row| {
+        Ok(Untagged {
+            id: ManifestId(row.int("manifest", "id")?),
+            digest: row.parse("manifest", "digest")?,
+            since: row.opt_int("manifest", "untagged_at")?.map(Timestamp),
         })
-        .collect()
+    })
 }
 
-/// Notes since when manifests have been untagged.
+/// Notes since when manifests have been untagged: those that still are.
 ///
 /// # Errors
-/// When the statement fails.
+/// When a statement fails.
 pub async fn note(tx: &mut Tx, manifests: &[ManifestId], now: Timestamp) -> Result<()> {
     let ids: Vec<i64> = manifests.iter().map(|id| id.0).collect();
+    let ids = serde_json::to_string(&ids).unwrap_or_default();
+    if tx.is_postgres() {
+        // Who tags one holds it: what came before is seen below, and what comes later waits.
+        tx.query(
+            "select id from manifest where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+             order by id for update",
+        )
+        .bind(ids.as_str())
+        .all()
+        .await?;
+    }
     tx.query_either(
-        "update manifest set untagged_at = $1 where untagged_at is null and id in (select value from json_each($2))",
-        "update manifest set untagged_at = $1 where untagged_at is null
-         and id in (select cast(value as bigint) from json_array_elements_text(cast($2 as json)))",
+        concat!(
+            "update manifest set untagged_at = $1 where untagged_at is null and id in (
+                 select m.id from manifest m where m.id in (select value from json_each($2)) and ",
+            nothing_keeps!(),
+            ")"
+        ),
+        concat!(
+            "update manifest set untagged_at = $1 where untagged_at is null and id in (
+                 select m.id from manifest m
+                 where m.id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)) and ",
+            nothing_keeps!(),
+            ")"
+        ),
     )
     .bind(now)
-    .bind(serde_json::to_string(&ids).unwrap_or_default())
+    .bind(ids)
     .execute()
     .await?;
     Ok(())
@@ -159,12 +186,10 @@ pub async fn hold(tx: &mut Tx, manifest: ManifestId, due: Timestamp) -> Result<b
     }
     // Looked at after the row was held: what came before is seen.
     let free = tx
-        .query(
-            "select m.id from manifest m where m.id = $1
-             and not exists (select 1 from tag t where t.manifest_id = m.id)
-             and not exists (select 1 from manifest_reference c where c.child_id = m.id)
-             and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject)",
-        )
+        .query(concat!(
+            "select m.id from manifest m where m.id = $1 and ",
+            nothing_keeps!()
+        ))
         .bind(manifest)
         .optional()
         .await?;

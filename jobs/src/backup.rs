@@ -167,7 +167,7 @@ async fn write_database(tx: &mut Tx, file: &mut Written) -> Result<u64> {
 async fn write_digests(tx: &mut Tx, file: &mut Written) -> Result<u64> {
     let (mut count, mut after) = (0, model::BlobId(0));
     loop {
-        let blobs = db::blob::walk(tx, after, BLOBS).await?;
+        let blobs = db::blob::walk_plain(tx, after, BLOBS).await?;
         let Some(last) = blobs.last() else {
             return Ok(count);
         };
@@ -345,10 +345,12 @@ impl Backup {
         let mut lines = Lines::open(self.folder.join(DIGESTS))?;
         let (mut blobs, mut wrong) = (0, 0);
         while let Some(line) = lines.next()? {
-            let blob =
-                parse_blob(&line).ok_or_else(|| lines.damaged(&format!("the line {line:?}")))?;
             blobs += 1;
-            let found = check::look_at(store, &blob, depth).await;
+            let found = match parse_blob(&line) {
+                Some(blob) => check::look_at(store, &blob, depth).await,
+                // The database had it so.
+                None => Ok(Some(format!("no blob can have this: {line:?}"))),
+            };
             if let Some(text) = found.map_err(Error::Look)? {
                 wrong += 1;
                 finding(&text);

@@ -11,6 +11,7 @@ use storage::BlobStore;
 use storage::content::{self, Foreign};
 
 use crate::Result;
+use crate::stores::{self, Stores};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -70,58 +71,112 @@ enum Seen {
     Unreadable(String),
 }
 
-/// Checks every blob, and counts what is not Gantry's own. Runs beside a serving process.
+/// Checks every blob, and counts what is not Gantry's own. Runs beside a serving process. Before it marks anything as
+/// lost it looks again, and compares the stores with the database: one that went away meanwhile has lost nothing.
 ///
 /// # Errors
-/// When the database or the store cannot be used at all.
+/// [`crate::Error::Mismatch`] where a store is not the database's any more; when the database or a store cannot be used
+/// at all.
 pub async fn check(
     db: &Db,
-    store: &Arc<dyn BlobStore>,
+    stores: &Stores,
     depth: Depth,
     pace: Pace,
     now: Timestamp,
 ) -> Result<Report> {
-    let (mut report, begun) = (Report::default(), Instant::now());
-    let mut after = BlobId(0);
+    let mut check = Check {
+        db,
+        stores,
+        store: stores.joined(),
+        depth,
+        now,
+        report: Report::default(),
+    };
+    let (begun, mut after) = (Instant::now(), BlobId(0));
     loop {
         let mut tx = db.reader().await?;
-        let blobs = blob::walk(&mut tx, after, BATCH).await?;
-        let Some(last) = blobs.last() else {
-            report.foreign = content::foreign(&**store, FOREIGN_NAMES).await?;
-            return Ok(report);
+        let walked = blob::walk(&mut tx, after, BATCH).await?;
+        let Some(last) = walked.last else {
+            break;
         };
-        let lost = blob::lost_among(&mut tx, after, last.id).await?;
+        let marked = blob::lost_among(&mut tx, after, last).await?;
         drop(tx);
-        after = last.id;
-        for blob in &blobs {
-            let (was_lost, mut read) = (lost.contains(&blob.id), depth);
-            if was_lost {
-                // What is missing comes back whole or not; its size alone does not tell.
-                read = Depth::Bytes;
+        after = last;
+        let broken = walked.broken.iter().map(ToString::to_string);
+        check.report.findings.extend(broken);
+        let mut lost = Vec::new();
+        for blob in walked.found {
+            let was_lost = marked.contains(&blob.id);
+            // What was missing comes back whole or not; its size alone does not tell.
+            let depth = if was_lost { Depth::Bytes } else { depth };
+            if check.look(&blob, depth, was_lost).await? {
+                lost.push((blob, depth));
             }
-            report.blobs += 1;
-            report.bytes += blob.size;
-            match see(store, blob, read).await? {
-                Seen::Whole if was_lost => {
-                    mark_found(db, blob).await?;
-                    report.found += 1;
-                }
-                Seen::Whole => {}
-                // Unless it was deleted or pushed again while this ran.
-                Seen::Lost(finding) if mark_lost(db, blob, now).await? => {
-                    report.findings.push(finding);
-                }
-                Seen::Lost(_) => {}
-                Seen::Unreadable(finding) => report.findings.push(finding),
-            }
-            let read = if depth == Depth::Bytes {
-                report.bytes
-            } else {
-                0
-            };
-            let early = pace.due(report.blobs, read).saturating_sub(begun.elapsed());
-            tokio::time::sleep(early).await;
+            tokio::time::sleep(check.ahead(pace, begun)).await;
         }
+        check.mark(&lost).await?;
+    }
+    check.report.foreign = content::foreign(&*check.store, FOREIGN_NAMES).await?;
+    Ok(check.report)
+}
+
+struct Check<'a> {
+    db: &'a Db,
+    stores: &'a Stores,
+    store: Arc<dyn BlobStore>,
+    depth: Depth,
+    now: Timestamp,
+    report: Report,
+}
+
+impl Check<'_> {
+    /// Looks at a blob; whether it seems lost.
+    async fn look(&mut self, blob: &StoredBlob, depth: Depth, was_lost: bool) -> Result<bool> {
+        self.report.blobs += 1;
+        self.report.bytes += blob.size;
+        match see(&self.store, blob, depth).await? {
+            Seen::Whole if was_lost => {
+                mark_found(self.db, blob).await?;
+                self.report.found += 1;
+            }
+            Seen::Whole => {}
+            Seen::Lost(_) => return Ok(true),
+            Seen::Unreadable(finding) => self.report.findings.push(finding),
+        }
+        Ok(false)
+    }
+
+    /// Marks what still is lost, in stores that still are the database's.
+    async fn mark(&mut self, seen: &[(StoredBlob, Depth)]) -> Result<()> {
+        let mut lost = Vec::new();
+        for (blob, depth) in seen {
+            match see(&self.store, blob, *depth).await? {
+                Seen::Whole => {}
+                Seen::Lost(finding) => lost.push((blob, finding)),
+                Seen::Unreadable(finding) => self.report.findings.push(finding),
+            }
+        }
+        if lost.is_empty() {
+            return Ok(());
+        }
+        stores::verify(self.db, self.stores).await?;
+        for (blob, finding) in lost {
+            // Unless it was deleted or pushed again while this ran.
+            if mark_lost(self.db, blob, self.now).await? {
+                self.report.findings.push(finding);
+            }
+        }
+        Ok(())
+    }
+
+    /// How long to wait where it goes faster than it may.
+    fn ahead(&self, pace: Pace, begun: Instant) -> Duration {
+        let read = match self.depth {
+            Depth::Bytes => self.report.bytes,
+            Depth::Sizes => 0,
+        };
+        pace.due(self.report.blobs, read)
+            .saturating_sub(begun.elapsed())
     }
 }
 
@@ -190,7 +245,60 @@ async fn compare(
 
 #[cfg(test)]
 mod tests {
+    use db::Location;
+    use model::{Algorithm, Digest, ManualClock};
+    use storage::Memory;
+
     use super::*;
+    use crate::Error;
+    use crate::stores::Place;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+    fn only(store: Memory) -> Stores {
+        Stores {
+            current: Place {
+                store: Arc::new(store),
+                name: "a store".to_owned(),
+            },
+            leaving: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_went_away_has_lost_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(&Location::Sqlite(folder.path().join("t.db"))).await;
+        let db = db.unwrap();
+        let stores = only(Memory::default());
+        let attached = stores::attach(&db, &stores, &ManualClock::at(NOW)).await;
+        attached.unwrap();
+        let digest = Digest::of(Algorithm::Sha256, b"x");
+        let commit = db.write(move |tx| {
+            Box::pin(async move {
+                let object = blob::Object {
+                    key: "472222/09090909abababababababababababababababab",
+                    size: 1,
+                };
+                blob::commit(tx, &digest, object, NOW, NOW).await
+            })
+        });
+        commit.await.unwrap();
+        let lost = async || {
+            let mut tx = db.reader().await.unwrap();
+            let lost = blob::lost_among(&mut tx, BlobId(0), BlobId(9)).await;
+            lost.unwrap().len()
+        };
+        let run =
+            async |stores: &Stores| check(&db, stores, Depth::Sizes, Pace::default(), NOW).await;
+        // Another folder is where the store was.
+        let ended = run(&only(Memory::default())).await;
+        assert!(matches!(ended, Err(Error::Mismatch(_))), "{ended:?}");
+        assert_eq!(lost().await, 0);
+        let report = run(&stores).await.unwrap();
+        assert_eq!(report.findings.len(), 1, "{report:?}");
+        assert_eq!(lost().await, 1);
+    }
 
     #[test]
     fn a_pace_bounds_blobs_and_bytes() {

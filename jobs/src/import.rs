@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use db::blob::{self, Committed, Place};
+use db::blob::{self, Place, Proof};
 use db::quota::{self, Taking};
 use db::{Db, Tx, manifest, project, repository, tag};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -49,6 +49,8 @@ pub struct Imported {
     pub tags: u64,
     /// What was imported as it is, and what is wrong about it.
     pub warnings: Vec<String>,
+    /// Tags that stay as they are, because they were pushed here.
+    pub kept: Vec<String>,
     /// What could not be imported, and why.
     pub skipped: Vec<String>,
 }
@@ -79,10 +81,11 @@ struct Whole {
 /// Why something is passed over.
 type Reason = String;
 
-/// Imports all repositories. May be run again: what is there already stays. Whatever is wrong is named and passed
-/// over: a manifest is hashed, and of a blob the size is compared with what the manifests that name it state; where
-/// they differ, its bytes are read and say who is right. A blob that no manifest names is left alone, because
-/// nothing says what it should be.
+/// Imports all repositories. May be run again: what is there already stays, and a tag follows the other registry only
+/// where no push set it here. Whatever is wrong is named and passed over: a manifest is hashed, and of a blob the size
+/// is compared with what the manifests that name it state; where they differ, or where the blob is marked as lost, its
+/// bytes are read and say who is right. A blob that no manifest names is left alone, because nothing says what it
+/// should be.
 ///
 /// # Errors
 /// [`Error::NoRegistry`] where there is nothing at the root; when the store cannot be used at all, or the database
@@ -358,26 +361,57 @@ impl Import<'_> {
 
     async fn link_blobs(&mut self, target: &Target, blobs: &[(Digest, u64)]) -> Result<()> {
         for batch in blobs.chunks(BATCH) {
-            let keyed = batch
-                .iter()
-                .map(|(digest, size)| (*digest, self.layout.blob(digest), *size));
-            let (target, batch) = (target.clone(), keyed.collect::<Vec<_>>());
-            // Counted anew: an import may take longer than a lease.
-            let (now, lease) = (self.now, SystemClock.now().plus(self.grace));
-            let count = batch.len() as u64;
-            let linked = self.db.write_in(target.project, move |tx| {
-                Box::pin(async move {
-                    quota::hold(tx, target.project).await?;
-                    for (digest, key, size) in &batch {
-                        link(tx, &target, (digest, key, *size), (now, lease)).await?;
+            let lost = self.link_batch(target, batch, Proof::Size).await?;
+            let mut whole = Vec::new();
+            for (digest, size) in lost {
+                let hashed = self.hash(digest, size).await?;
+                let reason = match hashed {
+                    Ok(actual) if actual == digest => {
+                        whole.push((digest, size));
+                        continue;
                     }
-                    Ok::<_, Error>(())
-                })
-            });
-            linked.await?;
-            self.done.blobs += count;
+                    Ok(actual) => format!("it has {size} bytes with digest {actual}"),
+                    Err(reason) => reason,
+                };
+                self.skip(&format!("{}@{digest}", target.name), &reason);
+            }
+            self.link_batch(target, &whole, Proof::Bytes).await?;
         }
         Ok(())
+    }
+
+    /// Links blobs; those that are marked as lost, whose bytes have to be read before.
+    async fn link_batch(
+        &mut self,
+        target: &Target,
+        batch: &[(Digest, u64)],
+        proof: Proof,
+    ) -> Result<Vec<(Digest, u64)>> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keyed = batch
+            .iter()
+            .map(|(digest, size)| (*digest, self.layout.blob(digest), *size));
+        let (to, keyed) = (target.clone(), keyed.collect::<Vec<_>>());
+        // Counted anew: an import may take longer than a lease.
+        let (now, lease) = (self.now, SystemClock.now().plus(self.grace));
+        let linked = self.db.write_in(target.project, move |tx| {
+            Box::pin(async move {
+                quota::hold(tx, to.project).await?;
+                let mut lost = Vec::new();
+                for (digest, key, size) in &keyed {
+                    let object = blob::Object { key, size: *size };
+                    if !link(tx, &to, digest, (object, proof), (now, lease)).await? {
+                        lost.push((*digest, *size));
+                    }
+                }
+                Ok::<_, Error>(lost)
+            })
+        });
+        let lost = linked.await?;
+        self.done.blobs += (batch.len() - lost.len()) as u64;
+        Ok(lost)
     }
 
     /// Stores manifests, those first that others list.
@@ -458,24 +492,23 @@ impl Import<'_> {
             let count = batch.len() as u64;
             let set = self.db.write_in(to.project, move |tx| {
                 Box::pin(async move {
-                    let mut skipped = Vec::new();
+                    let mut left = Vec::new();
                     for (name, digest) in batch {
-                        match manifest::hold(tx, to.repository, &digest).await? {
-                            Some(found) => {
-                                let to = (to.repository, &to.name);
-                                tag::set(tx, to, &name, found.id, now).await?;
-                            }
-                            None => skipped.push(name),
+                        if let Err(why) = set_tag(tx, &to, &name, &digest, now).await? {
+                            left.push((name, why));
                         }
                     }
-                    Ok::<_, Error>(skipped)
+                    Ok::<_, Error>(left)
                 })
             });
-            let skipped = set.await?;
-            self.done.tags += count - skipped.len() as u64;
-            for tag in skipped {
+            let left = set.await?;
+            self.done.tags += count - left.len() as u64;
+            for (tag, why) in left {
                 let what = format!("{}:{tag}", target.name);
-                self.skip(&what, "its manifest was not imported");
+                match why {
+                    Left::WithoutManifest => self.skip(&what, "its manifest was not imported"),
+                    Left::Pushed => self.done.kept.push(format!("{what}: {PUSHED}")),
+                }
             }
         }
         Ok(())
@@ -510,6 +543,7 @@ impl Import<'_> {
 }
 
 const MISSING: &str = "its bytes are missing";
+const PUSHED: &str = "it was pushed here, and stays where it points";
 
 /// Why one object cannot be read. Fails where no other one could be read either.
 fn reason(error: storage::Error) -> Result<Reason> {
@@ -561,17 +595,40 @@ async fn store(
     Ok(Ok(wrong.iter().map(ToString::to_string).collect()))
 }
 
+/// Why a tag was left as it is.
+enum Left {
+    WithoutManifest,
+    Pushed,
+}
+
+/// Points a tag at its manifest.
+async fn set_tag(
+    tx: &mut Tx,
+    to: &Target,
+    tag: &Tag,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<Result<(), Left>> {
+    let Some(found) = manifest::hold(tx, to.repository, digest).await? else {
+        return Ok(Err(Left::WithoutManifest));
+    };
+    let set = tag::import(tx, (to.repository, &to.name), tag, found, now).await?;
+    Ok(set.then_some(()).ok_or(Left::Pushed))
+}
+
+/// Links a blob; false for one that is marked as lost, as long as its bytes were not read.
 async fn link(
     tx: &mut Tx,
     target: &Target,
-    (digest, key, size): (&Digest, &str, u64),
+    digest: &Digest,
+    (object, proof): (blob::Object<'_>, Proof),
     (now, lease): (Timestamp, Timestamp),
-) -> Result<()> {
-    let object = blob::Object { key, size };
-    let row = match blob::commit_foreign(tx, digest, object, now).await? {
-        Committed::New(row) | Committed::Known(row) => row,
+) -> Result<bool> {
+    let Some(row) = blob::commit_foreign(tx, digest, object, proof, now).await? else {
+        return Ok(false);
     };
     blob::link(tx, target.place(), &row, lease)
         .await?
-        .map_err(|over| Error::OverLimit(target.name.clone(), over))
+        .map_err(|over| Error::OverLimit(target.name.clone(), over))?;
+    Ok(true)
 }

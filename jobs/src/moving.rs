@@ -145,10 +145,13 @@ impl Mover<'_> {
         let mut after = BlobId(0);
         loop {
             let mut tx = self.db.reader().await?;
-            let mut blobs = blob::walk(&mut tx, after, BATCH).await?;
-            let Some(last) = blobs.last().map(|blob| blob.id) else {
+            let walked = blob::walk(&mut tx, after, BATCH).await?;
+            let Some(last) = walked.last else {
                 return Ok(moved);
             };
+            let broken = walked.broken.iter().map(ToString::to_string);
+            moved.failed.extend(broken);
+            let mut blobs = walked.found;
             // What is lost has nothing to move; its next push goes to the new store.
             let lost = blob::lost_among(&mut tx, after, last).await?;
             blobs.retain(|blob| !lost.contains(&blob.id));
@@ -297,7 +300,8 @@ impl Mover<'_> {
     async fn is_live(&self, blob: &StoredBlob) -> Result<bool> {
         let mut tx = self.db.reader().await?;
         let live = blob::live(&mut tx, &blob.digest).await?;
-        Ok(live.is_some_and(|live| live.id == blob.id))
+        // One that was lost and pushed again has another object by now.
+        Ok(live.is_some_and(|live| live.id == blob.id && live.key == blob.key))
     }
 }
 

@@ -33,9 +33,10 @@ impl Jobs {
         self.expire_uploads().await?;
         // Whether or not another process is at it as well.
         self.registry.purge_repositories().await?;
-        self.delete_untagged_now().await?;
+        // What cannot be looked at does not keep the rest from being collected.
+        let looked = self.delete_untagged_now().await;
         self.collect_unbounded().await?;
-        Ok(true)
+        looked.map(|()| true)
     }
 
     async fn lead_within(&self, lease: &'static str, patience: Duration) -> Result<bool> {

@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use db::broken::Broken;
 use db::untagged::{self, Untagged};
 use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
-use crate::{Jobs, Result};
+use crate::failures::causes;
+use crate::{Error, Jobs, Result};
 
 /// Rows that are read at once.
 const PAGE: i64 = 500;
@@ -15,7 +17,8 @@ impl Jobs {
     /// Looks through all projects with a policy.
     ///
     /// # Errors
-    /// When the database fails; the rest is looked at the next time.
+    /// When the database fails; the rest is looked at the next time. When rows were passed over, once all others were
+    /// looked at.
     pub async fn delete_untagged(&self) -> Result<()> {
         if crate::gc::control(&self.db).await?.paused {
             return Ok(());
@@ -28,30 +31,37 @@ impl Jobs {
         let mut tx = self.db.reader().await?;
         let policies = untagged::policies(&mut tx).await?;
         drop(tx);
+        let mut passed = PassedOver::default();
         for (project, secs) in policies {
             if !self.leads("untagged").await? {
                 return Ok(());
             }
-            self.look_through(project, Duration::from_secs(secs.unsigned_abs()))
-                .await?;
+            let keep = Duration::from_secs(secs.unsigned_abs());
+            self.look_through(project, keep, &mut passed).await?;
         }
-        Ok(())
+        passed.end()
     }
 
-    async fn look_through(&self, project: ProjectId, keep: Duration) -> Result<()> {
+    async fn look_through(
+        &self,
+        project: ProjectId,
+        keep: Duration,
+        passed: &mut PassedOver,
+    ) -> Result<()> {
         let mut after = String::new();
         loop {
             let begun = Instant::now();
             let mut tx = self.db.reader().await?;
             let page = untagged::repositories(&mut tx, project, &after, PAGE).await?;
             drop(tx);
-            let Some((_, last)) = page.last() else {
+            let Some(last) = page.last else {
                 return Ok(());
             };
-            last.as_str().clone_into(&mut after);
+            after = last;
+            passed.rows(&page.broken);
             rest(begun).await;
-            for (id, name) in &page {
-                self.look_into(project, (*id, name), keep).await?;
+            for (id, name) in &page.found {
+                self.look_into(project, (*id, name), keep, passed).await?;
             }
         }
     }
@@ -61,6 +71,7 @@ impl Jobs {
         project: ProjectId,
         repository: (RepositoryId, &RepositoryName),
         keep: Duration,
+        passed: &mut PassedOver,
     ) -> Result<()> {
         let mut after = String::new();
         loop {
@@ -69,20 +80,28 @@ impl Jobs {
             let page = untagged::list(&mut tx, repository.0, &after, PAGE).await?;
             drop(tx);
             rest(begun).await;
-            let Some(last) = page.last() else {
+            let Some(last) = page.last else {
                 return Ok(());
             };
-            after = last.digest.to_string();
-            self.note(&page).await?;
+            after = last;
+            passed.rows(&page.broken);
+            self.note(&page.found).await?;
             let due = Timestamp(self.clock.now().0 - keep.as_micros() as i64);
-            for manifest in &page {
-                if manifest.since.is_some_and(|since| since <= due)
-                    && self
-                        .registry
-                        .delete_untagged(project, repository, manifest, due)
-                        .await?
-                {
-                    tracing::info!(repository = %repository.1, digest = %manifest.digest, "deleted an untagged manifest");
+            for manifest in &page.found {
+                if manifest.since.is_none_or(|since| since > due) {
+                    continue;
+                }
+                let (registry, digest) = (&self.registry, &manifest.digest);
+                let deleted = registry.delete_untagged(project, repository, manifest, due);
+                match deleted.await.map_err(Error::from) {
+                    Ok(true) => {
+                        tracing::info!(repository = %repository.1, %digest, "deleted an untagged manifest");
+                    }
+                    Ok(false) => {}
+                    Err(error) if is_about_a_row(&error) => {
+                        passed.one(format!("{}@{digest}: {}", repository.1, causes(&error)));
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -101,6 +120,44 @@ impl Jobs {
             .write(move |tx| Box::pin(async move { untagged::note(tx, &new, now).await }));
         Ok(noted.await?)
     }
+}
+
+/// What was passed over so far.
+#[derive(Default)]
+struct PassedOver {
+    count: u64,
+    first: Option<String>,
+}
+
+impl PassedOver {
+    fn rows(&mut self, broken: &[Broken]) {
+        for row in broken {
+            self.one(row.to_string());
+        }
+    }
+
+    fn one(&mut self, what: String) {
+        tracing::debug!(what, "passed over what cannot be understood");
+        self.count += 1;
+        self.first.get_or_insert(what);
+    }
+
+    /// Fails where there was something: whoever runs the job says so, once.
+    fn end(self) -> Result<()> {
+        let Some(first) = self.first else {
+            return Ok(());
+        };
+        let count = self.count;
+        Err(db::Error::PassedOver { count, first }.into())
+    }
+}
+
+/// Whether one manifest has this, and others may be well.
+fn is_about_a_row(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Registry(registry::Error::Database(db::Error::Corrupt { .. }))
+    )
 }
 
 async fn rest(begun: Instant) {

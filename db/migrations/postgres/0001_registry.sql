@@ -191,6 +191,8 @@ create table tag (
     name text collate "C" not null,
     manifest_id bigint not null references manifest (id),
     pushed_at bigint not null,
+    -- What an import pointed it at; null where a push set it last.
+    imported_digest text collate "C",
     unique (repository_id, name)
 );
 create index tag_manifest on tag (manifest_id);

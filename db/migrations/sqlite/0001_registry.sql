@@ -191,6 +191,8 @@ create table tag (
     name text not null,
     manifest_id integer not null references manifest (id),
     pushed_at integer not null,
+    -- What an import pointed it at; null where a push set it last.
+    imported_digest text,
     unique (repository_id, name)
 );
 create index tag_manifest on tag (manifest_id);

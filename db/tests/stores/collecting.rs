@@ -202,7 +202,8 @@ async fn a_push_takes_the_place_of_what_it_cannot_trust() {
                     key: "docker/x",
                     size: 7,
                 };
-                let imported = committed(blob::commit_foreign(tx, &digest, foreign, NOW).await?);
+                let imported = blob::commit_foreign(tx, &digest, foreign, blob::Proof::Size, NOW);
+                let imported = imported.await?.unwrap();
                 blob::link(tx, at, &imported, NOW).await?.unwrap();
                 assert_eq!(quota::used(tx, project).await?, 7);
                 let commit = async |tx: &mut Tx, key: &str, size| {

@@ -285,7 +285,7 @@ async fn much_is_deleted_in_parts_and_those_first_that_hang_on_others() {
                 }
                 assert_eq!(parts, 5, "7 tags, 7 referrers and the subject, 3 at a time");
                 let left = untagged::list(tx, repo, "", 10).await?;
-                assert_eq!(left, []);
+                assert_eq!(left.found, []);
                 let config = Digest::of(Algorithm::Sha256, b"{}");
                 let size = blob::live(tx, &config).await?.unwrap().size as i64;
                 assert_eq!(quota::used(tx, project).await?, size);

@@ -65,10 +65,11 @@ async fn what_nothing_keeps_is_found_held_and_forgiven() {
                 let referrer = payload("referrer", Some(&subject));
                 store(tx, project, &name, (&referrer, None)).await?;
                 let repositories = untagged::repositories(tx, project, "", 10).await?;
-                let repo = repositories[0].0;
+                let repo = repositories.found[0].0;
                 let ids = async |tx: &mut Tx| {
                     let found = untagged::list(tx, repo, "", 10).await?;
-                    Ok::<_, Error>(found.iter().map(|found| found.id).collect::<Vec<_>>())
+                    let found = found.found.iter();
+                    Ok::<_, Error>(found.map(|found| found.id).collect::<Vec<_>>())
                 };
                 assert_eq!(ids(tx).await?, [id]);
                 assert!(!untagged::hold(tx, id, later).await?, "nobody noted it yet");
@@ -88,6 +89,93 @@ async fn what_nothing_keeps_is_found_held_and_forgiven() {
         })
         .await
         .unwrap();
+    })
+    .await;
+}
+
+/// What nothing keeps, looked for as the job does.
+async fn is_due(tx: &mut Tx, id: model::ManifestId) -> Result<bool, Error> {
+    untagged::hold(tx, id, NOW.plus(Duration::from_secs(3_600))).await
+}
+
+#[tokio::test]
+async fn what_is_tagged_between_list_and_note_has_no_time() {
+    on_both("noted", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        db.write(move |tx| {
+            Box::pin(async move {
+                let plain = payload("plain", None);
+                let id = store(tx, project, &name, (&plain, None)).await?;
+                let repo = repository::id(tx, &name).await?.unwrap();
+                let listed = untagged::list(tx, repo, "", 10).await?;
+                assert_eq!(listed.found.len(), 1);
+                let tag = "v1".parse().unwrap();
+                tag::set(tx, (repo, &name), &tag, id, NOW).await?;
+                untagged::note(tx, &[id], NOW).await?;
+                tag::delete(tx, (repo, &name), &tag).await?;
+                assert!(
+                    !is_due(tx, id).await?,
+                    "its time begins when it is seen without"
+                );
+                untagged::note(tx, &[id], NOW).await?;
+                assert!(is_due(tx, id).await?);
+                // A tag that comes and goes again, by whatever way, begins it anew.
+                tag::set(tx, (repo, &name), &tag, id, NOW).await?;
+                tag::delete(tx, (repo, &name), &tag).await?;
+                assert!(!is_due(tx, id).await?);
+                untagged::note(tx, &[id], NOW).await?;
+                let digest = Digest::of(Algorithm::Sha256, &plain);
+                let held = manifest::hold(tx, repo, &digest).await?.unwrap();
+                assert!(tag::import(tx, (repo, &name), &tag, held, NOW).await?);
+                let other = store(tx, project, &name, (&payload("other", None), None)).await?;
+                tag::set(tx, (repo, &name), &tag, other, NOW).await?;
+                assert!(!is_due(tx, id).await?);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_import_moves_only_tags_that_it_set() {
+    on_both("importtag", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        let moved = db.write(move |tx| {
+            Box::pin(async move {
+                let mut rows = Vec::new();
+                for seed in ["one", "two", "three"] {
+                    let bytes = payload(seed, None);
+                    store(tx, project, &name, (&bytes, None)).await?;
+                    let repo = repository::id(tx, &name).await?.unwrap();
+                    let digest = Digest::of(Algorithm::Sha256, &bytes);
+                    rows.push(manifest::hold(tx, repo, &digest).await?.unwrap());
+                }
+                let repo = repository::id(tx, &name).await?.unwrap();
+                let at = (repo, &name);
+                let tag = "latest".parse().unwrap();
+                let mut moved = Vec::new();
+                // Made, seen again, moved in the other registry, seen again.
+                for row in [0, 0, 1, 1] {
+                    moved.push(tag::import(tx, at, &tag, rows[row], NOW).await?);
+                }
+                // A push moves it, or sets it anew where it is.
+                tag::set(tx, at, &tag, rows[2].id, NOW).await?;
+                moved.push(tag::import(tx, at, &tag, rows[1], NOW).await?);
+                moved.push(tag::import(tx, at, &tag, rows[2], NOW).await?);
+                tag::set(tx, at, &tag, rows[1].id, NOW).await?;
+                moved.push(tag::import(tx, at, &tag, rows[0], NOW).await?);
+                let found = tag::delete(tx, at, &tag).await?;
+                assert_eq!(found, Some(rows[1].digest));
+                Ok::<_, Error>(moved)
+            })
+        });
+        let moved = moved.await.unwrap();
+        assert_eq!(moved, [true, true, true, true, false, true, false]);
     })
     .await;
 }

@@ -95,7 +95,7 @@ impl Command {
 
 impl Check {
     pub(super) async fn run(&self, local: &Local) -> anyhow::Result<ExitCode> {
-        let store = stores::verified(&local.config, &local.db).await?.joined();
+        let stores = stores::verified(&local.config, &local.db).await?;
         let depth = if self.rehash {
             Depth::Bytes
         } else {
@@ -105,7 +105,7 @@ impl Check {
             blobs: self.blobs_per_second,
             bytes: self.mib_per_second << 20,
         };
-        let report = jobs::check::check(&local.db, &store, depth, pace, local.now()).await?;
+        let report = jobs::check::check(&local.db, &stores, depth, pace, local.now()).await?;
         for finding in &report.findings {
             print(finding);
         }
@@ -184,7 +184,7 @@ async fn import(
     for warning in &done.warnings {
         print(&format!("kept as it is {warning}"));
     }
-    for skipped in &done.skipped {
+    for skipped in done.kept.iter().chain(&done.skipped) {
         print(&format!("skipped {skipped}"));
     }
     let summary = format!(

@@ -43,22 +43,6 @@ fn told(entry: &Value) -> String {
     )
 }
 
-/// Runs SQL on the database of a stopped server.
-async fn sql(server: &Server, statement: &str) {
-    let output = tokio::process::Command::new("sqlite3")
-        .arg(server.data().join("gantry.db"))
-        .arg(statement)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .expect("sqlite3 is missing: apt-get install sqlite3");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
 /// Some history by one person: a push, a move of the tag, pulls, deletions.
 async fn history(person: &Client, repository: &str) {
     let (first, second) = (
@@ -467,22 +451,20 @@ async fn is_found(server: &Server) {
 #[tokio::test]
 async fn an_edited_entry_is_found() {
     let server = sealed().await;
-    sql(
-        &server,
-        "update audit set account_name = 'somebody' where id = (select min(id) + 2 from audit)",
-    )
-    .await;
+    server
+        .sql(
+            "update audit set account_name = 'somebody' where id = (select min(id) + 2 from audit)",
+        )
+        .await;
     is_found(&server).await;
 }
 
 #[tokio::test]
 async fn a_deleted_entry_is_found() {
     let server = sealed().await;
-    sql(
-        &server,
-        "delete from audit where id = (select min(id) + 2 from audit)",
-    )
-    .await;
+    server
+        .sql("delete from audit where id = (select min(id) + 2 from audit)")
+        .await;
     is_found(&server).await;
 }
 
@@ -492,7 +474,7 @@ async fn two_exchanged_entries_are_found() {
     let exchange = "update audit set id = -1 where id = (select min(id) + 1 from audit);
         update audit set id = (select min(id) + 1 from audit where id > 0) where id = (select min(id) + 2 from audit where id > 0);
         update audit set id = (select min(id) + 2 from audit where id > 0) where id = -1";
-    sql(&server, exchange).await;
+    server.sql(exchange).await;
     is_found(&server).await;
 }
 
@@ -502,7 +484,7 @@ async fn an_inserted_entry_is_found() {
     let insert = "delete from audit where id = (select min(id) + 2 from audit);
         insert into audit select min(id) + 2, at, account_id, account_name, address, operation, resource_type,
             'forged', project_id, success, times, detail from audit";
-    sql(&server, insert).await;
+    server.sql(insert).await;
     is_found(&server).await;
 }
 
@@ -519,7 +501,7 @@ async fn a_dropped_tail_is_found_with_an_exported_head() {
     let tail =
         "delete from audit where id > (select last_id from audit_seal order by sequence limit 1);
         delete from audit_seal where sequence > (select min(sequence) from audit_seal)";
-    sql(&server, tail).await;
+    server.sql(tail).await;
     let verified = server.cli(&["audit", "verify", "--head", &head]).await;
     assert!(
         !verified.status.success(),

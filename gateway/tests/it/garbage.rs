@@ -217,6 +217,43 @@ async fn a_project_holds_what_its_quota_allows() {
 }
 
 #[tokio::test]
+async fn a_broken_row_keeps_no_other_project_from_being_looked_at() {
+    let server = impatient().await;
+    let admin = server.admin();
+    let (broken, sound) = (
+        server.private_project().await,
+        server.private_project().await,
+    );
+    let (first, second) = (image("first of two"), image("second of two"));
+    for project in [&broken, &sound] {
+        let repository = project.repository("app");
+        admin.push_image(&repository, "latest", &first).await;
+        admin.push_image(&repository, "latest", &second).await;
+    }
+    server.stop().await;
+    let rename = format!(
+        "update repository set name = name || '#5' where name = '{}'",
+        broken.repository("app")
+    );
+    server.sql(&rename).await;
+    server.restart().await;
+    for project in [&broken, &sound] {
+        let policy = ["project", "untagged", &project.name, "--delete-after", "1s"];
+        server.cli_prints(&policy).await;
+    }
+    let path = format!("/v2/{}/manifests/{}", sound.repository("app"), first.digest);
+    eventually(30, "the untagged manifest is gone", async || {
+        (admin.get(&path).await.status == 404).then_some(())
+    })
+    .await;
+    let named = "1 rows cannot be understood and were passed over, such as: row";
+    eventually(30, "the row is named", async || {
+        server.log().contains(named).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn untagged_manifests_go_where_the_project_wants_it() {
     let server = impatient().await;
     let admin = server.admin();

@@ -244,6 +244,78 @@ async fn what_is_damaged_is_named_and_passed_over() {
 }
 
 #[tokio::test]
+async fn a_later_import_follows_the_other_registry_but_leaves_what_was_pushed_here() {
+    let server = Server::start().await;
+    let root = server.data().join("blobs");
+    let folder = Distribution {
+        root: &root,
+        repository: "old/app",
+    };
+    let (old, next, pushed) = (image("old one"), image("next one"), image("pushed one"));
+    folder.image(&old, Some("latest"));
+    folder.image(&old, Some("follows"));
+    let (code, printed) = import(&server).await;
+    assert_eq!(code, Some(0), "{printed}");
+    let admin = server.admin();
+    admin.push_image("old/app", "latest", &pushed).await;
+    folder.image(&next, Some("latest"));
+    folder.image(&next, Some("follows"));
+    for _ in 0..2 {
+        let (code, printed) = import(&server).await;
+        assert_eq!(code, Some(0), "nothing is wrong: {printed}");
+        let line = "skipped old/app:latest: it was pushed here, and stays where it points";
+        assert!(printed.contains(line), "{printed}");
+        assert!(!printed.contains("skipped old/app:follows"), "{printed}");
+        for (tag, expected) in [("latest", &pushed), ("follows", &next)] {
+            let path = format!("/v2/old/app/manifests/{tag}");
+            let pulled = admin.get(&path).await.expect(200);
+            assert_eq!(pulled.digest(), expected.digest, "{tag}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_import_takes_the_mark_of_a_lost_blob_away_only_when_its_bytes_are_right() {
+    let server = Server::start().await;
+    server.may_complain();
+    let root = server.data().join("blobs");
+    let folder = Distribution {
+        root: &root,
+        repository: "old/app",
+    };
+    let image = image("import of one that is damaged later");
+    folder.image(&image, Some("v1"));
+    let (code, printed) = import(&server).await;
+    assert_eq!(code, Some(0), "{printed}");
+    let layer = &image.layers[0];
+    let mut damaged = layer.bytes.to_vec();
+    damaged[10] ^= 1;
+    folder.damage(&layer.digest, &damaged);
+    let checked = server.cli(&["storage", "check", "--rehash"]).await;
+    assert_eq!(checked.status.code(), Some(1));
+    let admin = server.admin();
+    let path = format!("/v2/old/app/blobs/{}", layer.digest);
+    for _ in 0..2 {
+        eventually(5, "it is missing", async || {
+            (admin.get(&path).await.status == 404).then_some(())
+        })
+        .await;
+        let (code, printed) = import(&server).await;
+        assert_eq!(code, Some(1), "{printed}");
+        let line = format!("skipped old/app@{}: it has {}", layer.digest, damaged.len());
+        assert!(printed.contains(&line), "{printed}");
+    }
+    folder.damage(&layer.digest, &layer.bytes);
+    let (code, printed) = import(&server).await;
+    assert_eq!(code, Some(0), "{printed}");
+    eventually(5, "it is there again", async || {
+        let pulled = admin.get(&path).await;
+        (pulled.status == 200 && pulled.body == layer.bytes).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_image_that_states_wrong_sizes_is_imported_with_a_warning() {
     let server = Server::start().await;
     let root = server.data().join("blobs");

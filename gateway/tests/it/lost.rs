@@ -222,3 +222,35 @@ async fn a_lost_blob_can_be_deleted_and_its_image_mended() {
     let usage = server.cli_as_server(&["storage", "usage"]).await;
     assert!(usage.status.success(), "{usage:?}");
 }
+
+#[tokio::test]
+async fn a_blob_row_that_cannot_be_understood_is_named_and_hides_no_other() {
+    let server = Server::start().await;
+    let (first, second) = (
+        Stored::push(&server, "broken").await,
+        Stored::push(&server, "behind").await,
+    );
+    let blobs = server.data().join("blobs");
+    fs::remove_file(second.file(&server, &blobs).await).expect("the object can be removed");
+    server.stop().await;
+    let damage = format!(
+        "update blob set digest = 'sha256:zz' where digest = '{}'",
+        first.digest()
+    );
+    server.sql(&damage).await;
+    let (code, printed) = check(&server, &[]).await;
+    assert_eq!(code, Some(1), "{printed}");
+    for finding in [
+        "of blob has an invalid digest: \"sha256:zz\"",
+        &*format!("blob {} (", second.digest()),
+        "3 blobs, ",
+    ] {
+        assert!(printed.contains(finding), "{finding}: {printed}");
+    }
+    let folder = server.scratch().join("backup");
+    let backup = ["backup", folder.to_str().expect("the path is text")];
+    let ended = server.cli_as_server(&backup).await;
+    assert!(ended.status.success(), "{ended:?}");
+    let digests = fs::read_to_string(folder.join("digests.txt")).expect("it can be read");
+    assert!(digests.contains("sha256:zz "), "{digests}");
+}

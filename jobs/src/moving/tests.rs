@@ -420,3 +420,39 @@ async fn two_moves_do_not_run_at_once() {
     let third = Upkeep::take(&installation.db, &clock, Duration::ZERO).await;
     assert!(third.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn what_was_lost_and_pushed_again_during_its_copy_leaves_no_copy_behind() {
+    let installation = Installation::new().await;
+    let (from, to) = (Disk::new(), Disk::new());
+    let (key, bytes) = installation.blobs[1].clone();
+    put(&from, &key, &bytes).await;
+    let (digest, size) = (Digest::of(Algorithm::Sha256, &bytes), bytes.len() as u64);
+    let mut tx = installation.db.reader().await.unwrap();
+    let before = blob::live(&mut tx, &digest).await.unwrap().unwrap();
+    drop(tx);
+    let seen = before.clone();
+    let healed = installation.db.write(move |tx| {
+        Box::pin(async move {
+            assert!(blob::mark_lost(tx, &seen, NOW).await?);
+            let key = key::new(NOW, key::Process([7; 4]), [5; 16]);
+            let object = blob::Object { key: &key, size };
+            blob::commit(tx, &digest, object, NOW, NOW).await
+        })
+    });
+    healed.await.unwrap();
+    let (from, to): (Arc<dyn BlobStore>, Arc<dyn BlobStore>) = (Arc::new(from), Arc::new(to));
+    let mover = Mover {
+        db: &installation.db,
+        from: &from,
+        to: &to,
+        old: Old::Removed,
+    };
+    assert!(!mover.is_live(&before).await.unwrap());
+    mover.move_one(&before).await.unwrap();
+    assert_eq!(to.size(&key).await.unwrap(), None);
+    assert!(
+        from.size(&key).await.unwrap().is_some(),
+        "it waits to be deleted"
+    );
+}

@@ -225,6 +225,22 @@ impl Server {
         self.cli_with(arguments, &settings).await
     }
 
+    /// Runs SQL on the database of a stopped server.
+    pub(crate) async fn sql(&self, statement: &str) {
+        let output = tokio::process::Command::new("sqlite3")
+            .arg(self.data().join("gantry.db"))
+            .arg(statement)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("sqlite3 is missing: apt-get install sqlite3");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     /// Starts the stopped server, which must refuse to start with exit code 1; what it says.
     pub(crate) async fn is_refused(&self) -> String {
         let [listen, metrics] = free_ports().map(|port| format!("127.0.0.1:{port}"));

@@ -900,7 +900,11 @@ impl Model {
                 self.bytes.entry(*blob).or_insert(Bytes::Foreign);
                 self.link(at, *blob);
             }
-            self.store(at, manifest, Some(tag));
+            // One that points elsewhere was pushed.
+            let there = self
+                .contents(at)
+                .is_some_and(|contents| contents.tags.contains_key(&tag));
+            self.store(at, manifest, (!there).then_some(tag));
         }
     }
 
