@@ -8,10 +8,11 @@ impl Jobs {
     /// # Errors
     /// When the database cannot be written; what waited goes on waiting.
     pub async fn flush(&self) -> Result<()> {
-        self.registry.flush_pulls().await?;
+        // Neither holds up the other.
+        let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush(&self.db, &id, self.clock.now()).await?;
-        Ok(())
+        Ok(pulls?)
     }
 
     /// Writes all that waits in memory, when the process ends.
@@ -19,9 +20,9 @@ impl Jobs {
     /// # Errors
     /// When the database cannot be written.
     pub async fn flush_last(&self) -> Result<()> {
-        self.registry.flush_pulls().await?;
+        let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush_last(&self.db, &id).await?;
-        Ok(())
+        Ok(pulls?)
     }
 }
