@@ -195,18 +195,19 @@ impl Jobs {
         if !self.db.is_shared() {
             return Ok(true);
         }
-        let (holder, now) = (self.holder(), self.clock.now());
+        let (holder, now) = (self.holder(), self.db.now(&*self.clock).await?);
+        let until = now.plus(LEASE);
         // Most of the time nothing need be written.
         let mut tx = self.db.reader().await?;
-        let held = lease::holder(&mut tx, name, now).await?;
+        let held = lease::holder(&mut tx, name, (now, until)).await?;
         drop(tx);
         match held {
             Some((other, _)) if other != holder => return Ok(false),
-            Some((_, until)) if until >= now.plus(LEASE / 2) => return Ok(true),
+            Some((_, held_until)) if held_until >= now.plus(LEASE / 2) => return Ok(true),
             _ => {}
         }
         let taken = self.db.write(move |tx| {
-            Box::pin(async move { lease::take(tx, name, &holder, (now, now.plus(LEASE))).await })
+            Box::pin(async move { lease::take(tx, name, &holder, (now, until)).await })
         });
         Ok(taken.await?)
     }

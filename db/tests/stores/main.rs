@@ -519,6 +519,16 @@ async fn a_lease_has_one_holder() {
                 assert!(lease::take(tx, "gc", "b", (at(16), at(26))).await?);
                 lease::give_back(tx, "b").await?;
                 assert!(lease::take(tx, "gc", "a", (at(17), at(27))).await?);
+                // Taken by a clock that was a year ahead.
+                assert!(lease::take(tx, "wrong", "a", (at(31_536_000), at(31_536_010))).await?);
+                assert_eq!(lease::holder(tx, "wrong", (at(0), at(10))).await?, None);
+                assert!(lease::take(tx, "wrong", "b", (at(0), at(10))).await?);
+                // Taken by one that is a little ahead.
+                assert!(
+                    !lease::take(tx, "wrong", "a", (Timestamp(at(0).0 - 500_000), at(9))).await?
+                );
+                let held = lease::holder(tx, "wrong", (at(0), at(10))).await?;
+                assert_eq!(held, Some(("b".to_owned(), at(10))));
                 Ok::<_, Error>(())
             })
         })

@@ -258,3 +258,32 @@ async fn untagged_manifests_go_where_the_project_wants_it() {
         .await;
     assert!(said.contains("are kept"), "{said}");
 }
+
+#[tokio::test]
+async fn an_orphan_that_cannot_be_deleted_does_not_end_the_sweep() {
+    let server = impatient().await;
+    server.stop().await;
+    let orphan = |hour: &str, name: &str| {
+        let folder = server.data().join("blobs").join(hour);
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        let path = folder.join(name);
+        fs::write(&path, b"left by a crash").expect("the file can be written");
+        path
+    };
+    let (stuck, other) = ("ab".repeat(20), "cd".repeat(20));
+    let first = orphan("400000", &stuck);
+    // A folder where a file is expected cannot be deleted as one, whoever tries.
+    let obstacle = first.with_file_name(format!("{stuck}.copy"));
+    fs::create_dir(obstacle).expect("the folder can be made");
+    let second = orphan("400001", &other);
+    server.restart().await;
+    eventually(20, "the other orphan is gone", async || {
+        (!second.exists()).then_some(())
+    })
+    .await;
+    let status = server.cli_prints(&["gc", "status"]).await;
+    assert!(
+        status.contains("objects that wait to be deleted: 1 "),
+        "{status}"
+    );
+}
