@@ -482,10 +482,12 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 let going = manifest::hold(tx, repo, &digest).await?.unwrap();
                 let at = place(project, repo, &gone_name);
                 assert!(
-                    !manifest::delete(tx, at, going, NOW, 1).await?,
+                    !manifest::delete(tx, at, going, &mut manifest::Way::default(), NOW, 1).await?,
                     "the tag first"
                 );
-                assert!(manifest::delete(tx, at, going, NOW, 1).await?);
+                assert!(
+                    manifest::delete(tx, at, going, &mut manifest::Way::default(), NOW, 1).await?
+                );
                 let stored = blob::hold_alone(tx, &config).await?.unwrap();
                 assert!(blob::unlink(tx, at, &stored, NOW).await?);
                 assert!(!blob::unlink(tx, at, &stored, NOW).await?);
