@@ -250,6 +250,57 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
 }
 
 #[tokio::test]
+async fn a_pull_that_meets_a_deletion_is_counted_when_run_again() {
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let db = Db::open(&Location::Postgres(fresh(&url, "pulled").await))
+        .await
+        .unwrap();
+    let (_, project) = team(&db).await;
+    let bytes = payload("pulled", None);
+    let digest = Digest::of(Algorithm::Sha256, &bytes);
+    db.write(move |tx| {
+        Box::pin(async move { store(tx, project, &name(), (&bytes, Some("v1"))).await })
+    })
+    .await
+    .unwrap();
+    let (deleted, gone) = tokio::sync::oneshot::channel::<()>();
+    let delete = db.write(move |tx| {
+        Box::pin(async move {
+            let repo = repository::id(tx, &name()).await?.unwrap();
+            let going = manifest::hold(tx, repo, &digest).await?.unwrap();
+            let (app, mut way) = (name(), Way::default());
+            let at = place(project, repo, &app);
+            assert!(manifest::delete(tx, at, going, &mut way, NOW, 10).await?);
+            deleted.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok::<_, Error>(())
+        })
+    });
+    let count = async || {
+        let pulls = [stat::Pulls {
+            repository: name(),
+            digest,
+            tag: Some("v1".parse().unwrap()),
+            times: 1,
+        }];
+        let counted = db.write(move |tx| {
+            Box::pin(async move { stat::write(tx, "pulls", (&pulls, &[]), NOW).await })
+        });
+        counted.await
+    };
+    let met = async {
+        gone.await.unwrap();
+        count().await
+    };
+    let (deleted, met) = tokio::join!(delete, met);
+    deleted.unwrap();
+    let error = met.expect_err("the tag went meanwhile");
+    assert!(error.is_collision(), "{error:?}");
+    count().await.unwrap();
+    db.close().await;
+}
+
+#[tokio::test]
 async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
     on_both("month", async |db| {
         let (_, project) = team(&db).await;
