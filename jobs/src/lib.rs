@@ -316,7 +316,8 @@ mod tests {
     async fn short_work_is_finished_when_the_process_ends() {
         let cancel = CancellationToken::new();
         cancel.cancel();
-        let short = AtEnd::Finish(cancel).run(async {
+        let end = AtEnd::Finish(cancel);
+        let short = end.run(async {
             tokio::task::yield_now().await;
             Ok(())
         });
