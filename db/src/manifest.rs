@@ -543,8 +543,9 @@ async fn leave_what_stays(
         return Ok(());
     }
     let untagged = still_untagged(tx, repository, below).await?;
-    let going = below.iter().zip(&untagged);
-    below.truncate(going.take_while(|(before, now)| before == now).count());
+    let both = below.iter().zip(&untagged);
+    let going = both.take_while(|(before, now)| before == now).count();
+    below.truncate(going);
     Ok(())
 }
 
