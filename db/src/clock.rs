@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use model::{Clock, Timestamp};
 
 use crate::{Db, Result, Tx};
+
+/// The longest that an answer may take from which the time is learnt.
+const SLOWEST: Duration = Duration::from_secs(1);
 
 /// The server's clock.
 pub(crate) async fn of_server(tx: &mut Tx) -> Result<Timestamp> {
@@ -33,7 +37,7 @@ impl DatabaseClock {
     }
 
     /// Compares the clocks. How many microseconds the database's is ahead of the local one; half of the time
-    /// that the answer took is the error.
+    /// that the answer took is the error. An answer that took longer than [`SLOWEST`] tells nothing.
     ///
     /// # Errors
     /// When the database cannot be asked; then the last comparison holds on.
@@ -44,10 +48,17 @@ impl DatabaseClock {
         let mut tx = db.reader().await?;
         let before = self.local.now();
         let server = of_server(&mut tx).await?;
-        let middle = before.0 + (self.local.now().0 - before.0) / 2;
-        let ahead = server.0 - middle;
-        self.ahead.store(ahead, Ordering::Relaxed);
-        Ok(ahead)
+        Ok(self.learn(before, server, self.local.now()))
+    }
+
+    /// Takes what the server said between two moments of the local clock.
+    fn learn(&self, before: Timestamp, server: Timestamp, after: Timestamp) -> i64 {
+        let took = after.0 - before.0;
+        if (0..=SLOWEST.as_micros() as i64).contains(&took) {
+            let ahead = server.0 - (before.0 + took / 2);
+            self.ahead.store(ahead, Ordering::Relaxed);
+        }
+        self.ahead()
     }
 
     /// Microseconds that the database's clock was ahead of the local one when they were last compared.
@@ -59,5 +70,24 @@ impl DatabaseClock {
 impl Clock for DatabaseClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.local.now().0 + self.ahead())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_took_long_tells_nothing() {
+        let clock = DatabaseClock::new(Arc::new(ManualClock::at(Timestamp(0))));
+        let at = |millis: i64| Timestamp(millis * 1_000);
+        assert_eq!(clock.learn(at(0), at(5_100), at(200)), 5_000_000);
+        // The server answered at once, and the answer was on its way for a minute.
+        assert_eq!(clock.learn(at(0), at(5_000), at(60_000)), 5_000_000);
+        // The local clock was set back meanwhile.
+        assert_eq!(clock.learn(at(60_000), at(65_000), at(0)), 5_000_000);
+        assert_eq!(clock.ahead(), 5_000_000);
     }
 }

@@ -6,7 +6,7 @@
 //! for references only then. So either the review sees the push's reference and keeps the link, or the push
 //! finds no blob and is refused. Blobs that another transaction holds are reviewed the next time.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::cache::Touch;
 use crate::garbage::{self, Waiting};
 use crate::sql::Row;
-use crate::{Result, Tx, blob, quota};
+use crate::{Result, Tx, blob, quota, repository};
 
 /// What a review of due links did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +109,9 @@ pub async fn review(tx: &mut Tx, now: Timestamp, hold: Duration, limit: i64) -> 
     let blobs: Vec<i64> = gone.iter().map(|due| due.link.1).collect();
     let released = blob::release(tx, &blobs, now.plus(hold)).await?;
     (reviewed.blobs, reviewed.bytes) = (released.blobs, released.bytes);
+    let left: BTreeSet<i64> = gone.iter().map(|due| due.link.0).collect();
+    let left: Vec<RepositoryId> = left.into_iter().map(RepositoryId).collect();
+    repository::remove_unused(tx, &left).await?;
     Ok(reviewed)
 }
 

@@ -4,19 +4,26 @@ use model::Timestamp;
 
 use crate::{Result, Tx};
 
-/// Who holds a lease now, and until when.
+/// The latest end that a lease may have which was taken for as long as from `now` to `until`: clocks differ a little.
+/// One that ends later was taken by a clock that was wrong, and counts as over.
+const fn latest_end((now, until): (Timestamp, Timestamp)) -> Timestamp {
+    Timestamp(until.0 + (until.0 - now.0))
+}
+
+/// Who holds a lease now, and until when; whoever takes it now holds it until `until`.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn holder(
     tx: &mut Tx,
     name: &str,
-    now: Timestamp,
+    (now, until): (Timestamp, Timestamp),
 ) -> Result<Option<(String, Timestamp)>> {
     let row = tx
-        .query("select holder, until from lease where name = $1 and until >= $2")
+        .query("select holder, until from lease where name = $1 and until >= $2 and until <= $3")
         .bind(name)
         .bind(now)
+        .bind(latest_end((now, until)))
         .optional()
         .await?;
     row.map(|row| Ok((row.text("lease", "holder")?, row.time("lease", "until")?)))
@@ -48,7 +55,7 @@ pub enum Patience {
     Endless,
 }
 
-/// Takes a lease, or renews it. `false` while another holder has it.
+/// Takes a lease, or renews it. `false` while another holder has it. All leases of a name are equally long.
 ///
 /// # Errors
 /// When the statement fails.
@@ -62,12 +69,13 @@ pub async fn take(
         .query(
             "insert into lease (name, holder, until) values ($1, $2, $4)
              on conflict (name) do update set holder = excluded.holder, until = excluded.until
-             where lease.holder = excluded.holder or lease.until < $3",
+             where lease.holder = excluded.holder or lease.until < $3 or lease.until > $5",
         )
         .bind(name)
         .bind(holder)
         .bind(now)
         .bind(until)
+        .bind(latest_end((now, until)))
         .execute()
         .await?;
     Ok(taken == 1)

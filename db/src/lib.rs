@@ -117,7 +117,7 @@ pub enum Error {
 
 impl Error {
     /// Whether the transaction met others and may be run again: deadlocks, locks that did not come in
-    /// time, and serialization failures.
+    /// time, serialization failures, and rows that were deleted while others came to refer to them.
     pub fn is_collision(&self) -> bool {
         let error = match self {
             Self::Contended(_) => return true,
@@ -126,7 +126,7 @@ impl Error {
             _ => return false,
         };
         let code = error.as_database_error().and_then(|error| error.code());
-        code.is_some_and(|code| ["40P01", "40001", "55P03"].contains(&&*code))
+        code.is_some_and(|code| ["40P01", "40001", "55P03", "23503"].contains(&&*code))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Manifests, what they refer to, and referrers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -441,9 +441,49 @@ pub struct Going {
     pub digest: Digest,
 }
 
+/// The way from a manifest that is deleted to what goes next: a referrer, a referrer of that one, and so on. Kept
+/// from one transaction to the next, so that none has to go all of it again.
+#[derive(Clone, Debug, Default)]
+pub struct Way(Vec<Going>);
+
+/// What one transaction may still do, so that others need not wait for long.
+struct Room {
+    /// Tags and manifests that it looks at or removes.
+    rows: i64,
+    /// References of those manifests.
+    references: i64,
+}
+
+impl Room {
+    fn of(rows: i64) -> Self {
+        Self {
+            rows,
+            references: REFERENCES,
+        }
+    }
+
+    const fn is_left(&self) -> bool {
+        self.rows > 0 && self.references > 0
+    }
+
+    /// As many of the leaves as there is room for, but one at least.
+    fn take(&self, leaves: &[Referrer]) -> Vec<Going> {
+        let mut references = 0;
+        let fitting = leaves.iter().enumerate().take_while(|(number, leaf)| {
+            references += leaf.references;
+            *number == 0 || references <= self.references
+        });
+        fitting.map(|(_, leaf)| leaf.manifest).collect()
+    }
+}
+
+/// References that one transaction removes, but for those of its last manifest.
+const REFERENCES: i64 = 1_000;
+
 /// Removes a manifest, the tags that point at it, its untagged referrers, and theirs: at most `limit` rows in
 /// one transaction, those first that hang on others, so that whatever stops it, the rest can be deleted in the
-/// same way. Whether all is gone. What the manifests named is kept until `lease_until` at least.
+/// same way. Whether all is gone; where it is not, the next transaction goes on with `way`. What the manifests named
+/// is kept until `lease_until` at least.
 ///
 /// # Errors
 /// When a statement fails.
@@ -451,33 +491,62 @@ pub async fn delete(
     tx: &mut Tx,
     at: Place<'_>,
     manifest: Going,
+    Way(below): &mut Way,
     lease_until: Timestamp,
     limit: i64,
 ) -> Result<bool> {
-    let mut left = limit - tag::delete_of(tx, at.name, manifest.id, limit).await?;
-    let mut path = vec![manifest];
-    while let Some(&top) = path.last() {
-        if left <= 0 {
-            return Ok(false);
-        }
-        let referrers = untagged_referrers(tx, at.repository, &top.digest, left).await?;
+    let mut room = Room::of(limit);
+    room.rows -= tag::delete_of(tx, at.name, manifest.id, limit).await?;
+    leave_what_stays(tx, at.repository, below).await?;
+    while room.is_left() {
+        let top = below.last().copied().unwrap_or(manifest);
+        let referrers = untagged_referrers(tx, at.repository, &top.digest, room.rows).await?;
         if let Some(inner) = referrers.iter().find(|referrer| referrer.has_referrers) {
-            path.push(inner.manifest);
-            continue;
-        }
-        let leaves: Vec<Going> = referrers.iter().map(|leaf| leaf.manifest).collect();
-        let going = hold_untagged(tx, at.repository, &leaves).await?;
-        if going.is_empty() && leaves.is_empty() {
-            remove(tx, at, &[top], lease_until).await?;
-            path.pop();
-            left -= 1;
+            below.push(inner.manifest);
+            room.rows -= 1;
+        } else if !referrers.is_empty() {
+            let leaves = room.take(&referrers);
+            remove_untagged(tx, at, &leaves, lease_until, &mut room).await?;
+        } else if below.pop().is_some() {
+            remove_untagged(tx, at, &[top], lease_until, &mut room).await?;
         } else {
-            remove(tx, at, &going, lease_until).await?;
-            // Of those that were tagged meanwhile nothing is left to do, but they were looked at.
-            left -= leaves.len() as i64;
+            remove(tx, at, &[manifest], lease_until).await?;
+            return Ok(true);
         }
     }
-    Ok(true)
+    Ok(false)
+}
+
+/// Removes those of the manifests that were neither tagged nor listed meanwhile.
+async fn remove_untagged(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifests: &[Going],
+    lease_until: Timestamp,
+    room: &mut Room,
+) -> Result<()> {
+    let going = hold_untagged(tx, at.repository, manifests).await?;
+    room.references -= remove(tx, at, &going, lease_until).await?;
+    // Of the others nothing is left to do, but they were looked at.
+    room.rows -= manifests.len() as i64;
+    Ok(())
+}
+
+/// Shortens the way to what still goes: what was tagged or listed since the transaction before stays, and with it
+/// what hangs on it.
+async fn leave_what_stays(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    below: &mut Vec<Going>,
+) -> Result<()> {
+    if below.is_empty() {
+        return Ok(());
+    }
+    let untagged = still_untagged(tx, repository, below).await?;
+    let both = below.iter().zip(&untagged);
+    let going = both.take_while(|(before, now)| before == now).count();
+    below.truncate(going);
+    Ok(())
 }
 
 fn ids(manifests: &[Going]) -> String {
@@ -486,27 +555,28 @@ fn ids(manifests: &[Going]) -> String {
 }
 
 /// Removes manifests without tags, and gives the project their bytes back. What they kept is kept no longer
-/// for their sake: its time without a tag begins now.
+/// for their sake: its time without a tag begins now. How many references they had.
 async fn remove(
     tx: &mut Tx,
     at: Place<'_>,
     manifests: &[Going],
     lease_until: Timestamp,
-) -> Result<()> {
+) -> Result<i64> {
     if manifests.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let ids = ids(manifests);
     blob::renew_named(tx, (at.repository, at.name), &ids, lease_until).await?;
     forget_untagged_time(tx, at.repository, manifests, &ids).await?;
-    tx.query_either(
-        "delete from manifest_reference where manifest_id in (select value from json_each($1))",
-        "delete from manifest_reference
-         where manifest_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
-    )
-    .bind(ids.as_str())
-    .execute()
-    .await?;
+    let references = tx
+        .query_either(
+            "delete from manifest_reference where manifest_id in (select value from json_each($1))",
+            "delete from manifest_reference
+             where manifest_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
+        )
+        .bind(ids.as_str())
+        .execute()
+        .await?;
     let rows = tx
         .query_either(
             "delete from manifest where id in (select value from json_each($1))
@@ -524,7 +594,8 @@ async fn remove(
     for manifest in manifests {
         tx.touch(Touch::Manifest(at.name.clone(), manifest.digest));
     }
-    quota::refund(tx, at.project, bytes).await
+    quota::refund(tx, at.project, bytes).await?;
+    Ok(references as i64)
 }
 
 /// The children and referrers of manifests that go count the time without a tag from the next look.
@@ -562,6 +633,8 @@ struct Referrer {
     manifest: Going,
     /// Whether others hang on it in the same way.
     has_referrers: bool,
+    /// How many references it has.
+    references: i64,
 }
 
 macro_rules! hangs_on_its_subject {
@@ -588,7 +661,9 @@ async fn untagged_referrers(
             "select m.id, m.digest, cast(case when exists (select 1 from manifest n
                  where n.repository_id = m.repository_id and n.subject = m.digest and ",
             hangs_on_its_subject!("n"),
-            ") then 1 else 0 end as bigint) as has_referrers from manifest m where m.repository_id = $1 and m.subject = $2 and ",
+            ") then 1 else 0 end as bigint) as has_referrers,
+             (select coalesce(max(c.position) + 1, 0) from manifest_reference c where c.manifest_id = m.id) as refers
+             from manifest m where m.repository_id = $1 and m.subject = $2 and ",
             hangs_on_its_subject!("m"),
             " order by m.id limit $3"
         ))
@@ -605,6 +680,7 @@ async fn untagged_referrers(
                     digest: row.parse("manifest", "digest")?,
                 },
                 has_referrers: row.flag("manifest", "has_referrers")?,
+                references: row.int("manifest_reference", "refers")?,
             })
         })
         .collect()
@@ -621,34 +697,47 @@ async fn hold_untagged(
         // The one writer holds everything.
         return Ok(manifests.to_vec());
     }
-    let ids = ids(manifests);
     tx.query(
         "select id from manifest where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
          order by id for update",
     )
-    .bind(ids.as_str())
+    .bind(ids(manifests))
     .all()
     .await?;
     // A statement of its own: it sees what was committed before the rows were held.
+    still_untagged(tx, repository, manifests).await
+}
+
+/// Those of the manifests that are there and have no tag and no parent, in the same order.
+async fn still_untagged(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    manifests: &[Going],
+) -> Result<Vec<Going>> {
     let rows = tx
-        .query(concat!(
-            "select m.id from manifest m where m.repository_id = $1
-             and m.id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)) and ",
-            hangs_on_its_subject!("m")
-        ))
+        .query_either(
+            concat!(
+                "select m.id, m.digest from json_each($2) j cross join manifest m on m.id = j.value
+                 where m.repository_id = $1 and ",
+                hangs_on_its_subject!("m")
+            ),
+            concat!(
+                "select m.id, m.digest from manifest m where m.repository_id = $1
+                 and m.id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)) and ",
+                hangs_on_its_subject!("m")
+            ),
+        )
         .bind(repository)
-        .bind(ids)
+        .bind(ids(manifests))
         .all()
         .await?;
-    let held: HashSet<i64> = rows
+    let there: HashMap<i64, Digest> = rows
         .iter()
-        .map(|row| row.int("manifest", "id"))
+        .map(|row| Ok((row.int("manifest", "id")?, row.parse("manifest", "digest")?)))
         .collect::<Result<_>>()?;
-    Ok(manifests
-        .iter()
-        .filter(|manifest| held.contains(&manifest.id.0))
-        .copied()
-        .collect())
+    // Ids of manifests that are gone may be given to others.
+    let is_there = |going: &&Going| there.get(&going.id.0) == Some(&going.digest);
+    Ok(manifests.iter().filter(is_there).copied().collect())
 }
 
 /// Bytes of annotations that come with their descriptor; larger ones are fetched one by one.

@@ -374,6 +374,44 @@ pub async fn delete(
     Ok(deleted > 0)
 }
 
+/// Removes those of the repositories that were never shown and hold nothing any more. Whoever is about to use one
+/// meanwhile is run again, and makes it anew.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn remove_unused(tx: &mut Tx, repositories: &[RepositoryId]) -> Result<()> {
+    let mut ids: Vec<i64> = repositories.iter().map(|id| id.0).collect();
+    if tx.is_postgres() {
+        // Those that are being used are not waited for.
+        let held = tx
+            .query(
+                "select id from repository
+                 where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+                 and published = 0 and deleted_at is null order by id for update skip locked",
+            )
+            .bind(serde_json::to_string(&ids).unwrap_or_default())
+            .all()
+            .await?;
+        let held = held.iter().map(|row| row.int("repository", "id"));
+        ids = held.collect::<Result<_>>()?;
+    }
+    // A statement of its own: it sees what was committed before the rows were held.
+    tx.query_either(
+        "delete from repository where id in (select value from json_each($1))
+         and published = 0 and deleted_at is null
+         and not exists (select 1 from repository_blob l where l.repository_id = repository.id)
+         and not exists (select 1 from manifest m where m.repository_id = repository.id)",
+        "delete from repository where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+         and published = 0 and deleted_at is null
+         and not exists (select 1 from repository_blob l where l.repository_id = repository.id)
+         and not exists (select 1 from manifest m where m.repository_id = repository.id)",
+    )
+    .bind(serde_json::to_string(&ids).unwrap_or_default())
+    .execute()
+    .await?;
+    Ok(())
+}
+
 /// A deleted repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleted {

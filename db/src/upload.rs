@@ -234,6 +234,22 @@ pub async fn checkpoint(
     Ok(changed == 1)
 }
 
+/// Says that a session is not idle, though nothing more of it is durable yet. `false` where someone else took over,
+/// or the session was closed.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn renew(tx: &mut Tx, (id, epoch): (&str, i64), expires_at: Timestamp) -> Result<bool> {
+    let renewed = tx
+        .query("update upload set expires_at = $3 where id = $1 and epoch = $2 and state = 'open'")
+        .bind(id)
+        .bind(epoch)
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(renewed == 1)
+}
+
 /// Closes a session that became a blob, and gives back what was reserved for it.
 ///
 /// # Errors
@@ -296,16 +312,60 @@ pub async fn cancel(
     if upload.state == State::Closed {
         return Ok(Cancelled::Over);
     }
+    shut(tx, upload, now).await?;
+    Ok(Cancelled::Open)
+}
+
+/// Ends a session whose bytes become no blob, as [`cancel`] does, unless someone else took it over: `epoch` is its
+/// writer's, which is none where the session had no row.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn end(
+    tx: &mut Tx,
+    (id, epoch): (&str, Option<i64>),
+    owner: &Owner,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<()> {
+    let Some(epoch) = epoch else {
+        leave_mark(tx, id, owner, (now, expires_at)).await?;
+        return Ok(());
+    };
+    let row = tx
+        .query_either(
+            concat!(
+                "select ",
+                columns!(),
+                " from upload where id = $1 and epoch = $2 and state = 'open'"
+            ),
+            concat!(
+                "select ",
+                columns!(),
+                " from upload where id = $1 and epoch = $2 and state = 'open' for update"
+            ),
+        )
+        .bind(id)
+        .bind(epoch)
+        .optional()
+        .await?;
+    match row {
+        Some(row) => shut(tx, read(&row)?, now).await,
+        None => Ok(()),
+    }
+}
+
+/// Closes an open session that is held, and gives up what it has.
+async fn shut(tx: &mut Tx, upload: Upload, now: Timestamp) -> Result<()> {
     tx.query(
         "update upload set state = 'closed', epoch = epoch + 1, object_key = null, hash_state = null, store_state = null
          where id = $1",
     )
-    .bind(id)
+    .bind(upload.id.as_str())
     .execute()
     .await?;
     quota::refund(tx, upload.project, upload.reserved).await?;
-    give_up(tx, upload.key, now).await?;
-    Ok(Cancelled::Open)
+    give_up(tx, upload.key, now).await
 }
 
 /// Leaves the object of a session to the garbage collection.

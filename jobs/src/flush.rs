@@ -1,4 +1,6 @@
-//! Writes the pulls, logins and refusals of the last second.
+//! Writes the pulls, logins and refusals of the last second, and what the store left over.
+
+use db::garbage::{self, Garbage};
 
 use crate::{Jobs, Result};
 
@@ -8,10 +10,12 @@ impl Jobs {
     /// # Errors
     /// When the database cannot be written; what waited goes on waiting.
     pub async fn flush(&self) -> Result<()> {
-        self.registry.flush_pulls().await?;
+        // Neither holds up the other.
+        let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush(&self.db, &id, self.clock.now()).await?;
-        Ok(())
+        self.give_up_leftovers().await?;
+        Ok(pulls?)
     }
 
     /// Writes all that waits in memory, when the process ends.
@@ -19,9 +23,24 @@ impl Jobs {
     /// # Errors
     /// When the database cannot be written.
     pub async fn flush_last(&self) -> Result<()> {
-        self.registry.flush_pulls().await?;
+        let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush_last(&self.db, &id).await?;
-        Ok(())
+        self.give_up_leftovers().await?;
+        Ok(pulls?)
+    }
+
+    /// Leaves to the garbage collection what this process's store could not remove on the way.
+    async fn give_up_leftovers(&self) -> Result<()> {
+        let left = self.registry.store().leftovers();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let now = self.db.now(&*self.clock).await?;
+        let garbage: Vec<Garbage> = left.into_iter().map(Garbage::of_upload).collect();
+        let added = self
+            .db
+            .write(move |tx| Box::pin(async move { garbage::add(tx, &garbage, now).await }));
+        Ok(added.await?)
     }
 }

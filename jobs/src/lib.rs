@@ -114,80 +114,73 @@ impl Jobs {
         tasks.spawn(every(
             second * 5,
             "clock",
-            cancel.clone(),
+            AtEnd::Finish(cancel.clone()),
             self.clone(),
             async |jobs: &Self| jobs.compare_clocks().await,
         ));
         tasks.spawn(every(
             second,
             "flush",
-            cancel.clone(),
+            AtEnd::Finish(cancel.clone()),
             self.clone(),
             async |jobs: &Self| jobs.flush().await,
         ));
         tasks.spawn(every(
             second,
             "audit_seal",
-            cancel.clone(),
+            AtEnd::BreakOff(cancel.clone()),
             self.clone(),
             async |jobs: &Self| jobs.seal_audit().await,
         ));
         tasks.spawn(every(
             second,
             "login_failures",
-            cancel.clone(),
+            AtEnd::Finish(cancel.clone()),
             self.clone(),
             async |jobs: &Self| jobs.share_login_failures().await,
         ));
-        let ended = cancel.clone();
         tasks.spawn(every(
             second,
             "gc",
-            cancel.clone(),
+            AtEnd::BreakOff(cancel.clone()),
             self.clone(),
-            // It may have much to do; what it leaves is done after the next start.
-            async move |jobs: &Self| {
-                tokio::select! {
-                    () = ended.cancelled() => Ok(()),
-                    done = jobs.collect_garbage() => done,
-                }
-            },
+            async |jobs: &Self| jobs.collect_garbage().await,
         ));
-        let ended = cancel.clone();
         tasks.spawn(every(
             second,
             "purge",
-            cancel.clone(),
+            AtEnd::BreakOff(cancel.clone()),
             self.clone(),
-            async move |jobs: &Self| {
-                tokio::select! {
-                    () = ended.cancelled() => Ok(()),
-                    done = jobs.purge_repositories() => done,
-                }
-            },
+            async |jobs: &Self| jobs.purge_repositories().await,
         ));
         tasks.spawn(every(
             second * 5,
             "untagged",
-            cancel.clone(),
+            AtEnd::BreakOff(cancel.clone()),
             self.clone(),
             async |jobs: &Self| jobs.delete_untagged().await,
         ));
         tasks.spawn(every(
             second * 30,
             "upload_expiry",
-            cancel.clone(),
+            AtEnd::BreakOff(cancel.clone()),
             self.clone(),
             async |jobs: &Self| jobs.expire_uploads().await,
         ));
         tasks.spawn(every(
             second * 600,
             "sweep",
-            cancel.clone(),
+            AtEnd::BreakOff(cancel.clone()),
             self.clone(),
             async |jobs: &Self| jobs.sweep().await,
         ));
-        tasks.join_all().await;
+        // At once, however long the jobs take to end: whoever stops the process may not wait for them.
+        let flush = async {
+            cancel.cancelled().await;
+            // What fails is tried again below.
+            let _ = self.flush_last().await;
+        };
+        tokio::join!(tasks.join_all(), flush);
         if let Err(error) = self.flush_last().await {
             tracing::error!(%error, "the last audit entries cannot be written");
         }
@@ -202,18 +195,19 @@ impl Jobs {
         if !self.db.is_shared() {
             return Ok(true);
         }
-        let (holder, now) = (self.holder(), self.clock.now());
+        let (holder, now) = (self.holder(), self.db.now(&*self.clock).await?);
+        let until = now.plus(LEASE);
         // Most of the time nothing need be written.
         let mut tx = self.db.reader().await?;
-        let held = lease::holder(&mut tx, name, now).await?;
+        let held = lease::holder(&mut tx, name, (now, until)).await?;
         drop(tx);
         match held {
             Some((other, _)) if other != holder => return Ok(false),
-            Some((_, until)) if until >= now.plus(LEASE / 2) => return Ok(true),
+            Some((_, held_until)) if held_until >= now.plus(LEASE / 2) => return Ok(true),
             _ => {}
         }
         let taken = self.db.write(move |tx| {
-            Box::pin(async move { lease::take(tx, name, &holder, (now, now.plus(LEASE))).await })
+            Box::pin(async move { lease::take(tx, name, &holder, (now, until)).await })
         });
         Ok(taken.await?)
     }
@@ -241,11 +235,35 @@ impl Jobs {
     }
 }
 
+/// What becomes of a job's work when the process ends.
+enum AtEnd {
+    /// It is short, and is finished.
+    Finish(CancellationToken),
+    /// There may be much of it: what is left is done after the next start.
+    BreakOff(CancellationToken),
+}
+
+impl AtEnd {
+    const fn token(&self) -> &CancellationToken {
+        match self {
+            Self::Finish(cancel) | Self::BreakOff(cancel) => cancel,
+        }
+    }
+
+    /// Does a job's work; `None` where it was broken off.
+    async fn run(&self, work: impl Future<Output = Result<()>>) -> Option<Result<()>> {
+        match self {
+            Self::Finish(_) => Some(work.await),
+            Self::BreakOff(cancel) => cancel.run_until_cancelled(work).await,
+        }
+    }
+}
+
 /// Runs a job at once and then at intervals. What fails is logged once with its causes, then counted.
 async fn every(
     span: Duration,
     name: &'static str,
-    cancel: CancellationToken,
+    end: AtEnd,
     jobs: Jobs,
     work: impl AsyncFn(&Jobs) -> Result<()>,
 ) {
@@ -254,14 +272,16 @@ async fn every(
     let mut failures = Failures::default();
     loop {
         tokio::select! {
-            () = cancel.cancelled() => return,
+            () = end.token().cancelled() => return,
             _ = ticks.tick() => {}
         }
         let span = tracing::debug_span!("job.run", otel.name = field::Empty, job.name = name);
         if !span.is_disabled() {
             span.record("otel.name", format!("job.{name}.run"));
         }
-        let done = work(&jobs).instrument(span).await;
+        let Some(done) = end.run(work(&jobs).instrument(span)).await else {
+            return;
+        };
         let now = Instant::now();
         let Err(error) = done else {
             if let Some(Report { failures, seconds }) = failures.succeeded(now) {
@@ -274,5 +294,33 @@ async fn every(
             let message = "a job failed and will run again";
             tracing::warn!(job.name = name, failures, seconds, cause, "{message}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_work_is_broken_off_when_the_process_ends() {
+        let cancel = CancellationToken::new();
+        let long = tokio::spawn({
+            let end = AtEnd::BreakOff(cancel.clone());
+            async move { end.run(std::future::pending()).await.is_none() }
+        });
+        cancel.cancel();
+        assert!(long.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn short_work_is_finished_when_the_process_ends() {
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let end = AtEnd::Finish(cancel);
+        let short = end.run(async {
+            tokio::task::yield_now().await;
+            Ok(())
+        });
+        assert!(matches!(short.await, Some(Ok(()))));
     }
 }

@@ -11,11 +11,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use db::{Error, blob, setting};
+use db::garbage::{self, Garbage};
+use db::{blob, setting};
 use tokio_util::sync::CancellationToken;
 
+use crate::failures::causes;
 use crate::upkeep::Upkeep;
-use crate::{Jobs, Result, stores};
+use crate::{Error, Jobs, Result, stores};
 
 /// Keys that are looked up at once.
 const BATCH: usize = 500;
@@ -58,22 +60,37 @@ impl Jobs {
     }
 
     async fn sweep_closed(&self) -> Result<()> {
-        let (mark, open) = (self.mark().await?, self.open_from().await?);
+        let (stored, open) = (self.mark().await?, self.open_from().await?);
+        let begin = first_to_sweep(stored, open);
         stores::verify(&self.db, &self.stores).await?;
+        let mut next = open;
         for hour in self.registry.store().hours().await? {
-            if (mark..open).contains(&hour) {
-                let keys = self.registry.store().list(hour).await?;
-                self.sweep_keys(&keys, hour).await?;
-                self.registry.store().forget_hour(hour).await?;
+            if !(begin..open).contains(&hour) {
+                continue;
+            }
+            match self.sweep_hour(hour).await {
+                // Of this hour alone.
+                Err(Error::Storage(error)) if !is_outage(&error) => {
+                    let cause = causes(&error);
+                    tracing::warn!(hour, cause, "an hour cannot be swept now");
+                    next = next.min(hour);
+                }
+                swept => swept?,
             }
         }
-        if mark < open {
+        if stored != Some(next) {
             let mark = self.db.write(move |tx| {
-                Box::pin(async move { setting::put(tx, MARK, &open.to_be_bytes()).await })
+                Box::pin(async move { setting::put(tx, MARK, &next.to_be_bytes()).await })
             });
             mark.await?;
         }
         Ok(())
+    }
+
+    async fn sweep_hour(&self, hour: i64) -> Result<()> {
+        let keys = self.registry.store().list(hour).await?;
+        self.sweep_keys(&keys, hour).await?;
+        Ok(self.registry.store().forget_hour(hour).await?)
     }
 
     /// Keys of the open hours; closed ones are swept anyway. What no row names of them is an earlier process's
@@ -113,13 +130,13 @@ impl Jobs {
         }
     }
 
-    /// The first hour that was not swept.
-    async fn mark(&self) -> Result<i64> {
+    /// The first hour that was not swept, if any was.
+    async fn mark(&self) -> Result<Option<i64>> {
         let mut tx = self.db.reader().await?;
         let mark = setting::get(&mut tx, MARK).await?;
         Ok(mark
             .and_then(|mark| mark.try_into().ok())
-            .map_or(i64::MIN, i64::from_be_bytes))
+            .map(i64::from_be_bytes))
     }
 
     /// The first hour that is not closed.
@@ -132,9 +149,13 @@ impl Jobs {
         for keys in keys.chunks(BATCH) {
             let known = self.known(keys.to_vec()).await?;
             for key in keys {
-                if !known.contains(key) && !self.registry.is_writing(key) {
-                    self.registry.store().discard(key).await?;
-                    swept += 1;
+                if known.contains(key) || self.registry.is_writing(key) {
+                    continue;
+                }
+                match self.registry.store().discard(key).await {
+                    Ok(()) => swept += 1,
+                    Err(error) if is_outage(&error) => return Err(error.into()),
+                    Err(error) => self.leave(key, &error).await?,
                 }
             }
         }
@@ -144,11 +165,52 @@ impl Jobs {
         Ok(())
     }
 
-    async fn known(&self, keys: Vec<String>) -> Result<HashSet<String>, Error> {
+    /// Leaves an object that cannot be deleted to the garbage collection, which tries again, ever less often.
+    async fn leave(&self, key: &str, error: &storage::Error) -> Result<()> {
+        let cause = causes(error);
+        tracing::warn!(
+            object.key = key,
+            cause,
+            "an object that no row names cannot be deleted now"
+        );
+        let (now, garbage) = (
+            self.db.now(&*self.clock).await?,
+            Garbage::of_upload(key.to_owned()),
+        );
+        let left = self
+            .db
+            .write(move |tx| Box::pin(async move { garbage::add(tx, &[garbage], now).await }));
+        Ok(left.await?)
+    }
+
+    async fn known(&self, keys: Vec<String>) -> Result<HashSet<String>> {
         let mut tx = self.db.reader().await?;
         Ok(blob::known_keys(&mut tx, &keys)
             .await?
             .into_iter()
             .collect())
+    }
+}
+
+/// Where a sweep begins. A mark beyond the open hours is of a clock that was wrong, and counts as none.
+fn first_to_sweep(mark: Option<i64>, open: i64) -> i64 {
+    mark.filter(|mark| *mark <= open).unwrap_or(i64::MIN)
+}
+
+/// Whether the same will succeed once the store is there again.
+const fn is_outage(error: &storage::Error) -> bool {
+    matches!(error, storage::Error::Unavailable { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_in_the_future_counts_as_none() {
+        assert_eq!(first_to_sweep(None, 100), i64::MIN);
+        assert_eq!(first_to_sweep(Some(90), 100), 90);
+        assert_eq!(first_to_sweep(Some(100), 100), 100);
+        assert_eq!(first_to_sweep(Some(8_860), 100), i64::MIN);
     }
 }

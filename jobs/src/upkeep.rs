@@ -70,7 +70,7 @@ impl Upkeep {
 }
 
 async fn take(db: &Db, clock: &Arc<dyn Clock>, holder: &str) -> Result<bool> {
-    let (now, holder) = (clock.now(), holder.to_owned());
+    let (now, holder) = (db.now(&**clock).await?, holder.to_owned());
     let taken = db.write(move |tx| {
         Box::pin(async move { lease::take(tx, NAME, &holder, (now, now.plus(LEASE))).await })
     });

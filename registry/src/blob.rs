@@ -340,6 +340,7 @@ impl Registry {
                 if !blob::unlink(tx, at, &stored, due).await? {
                     return Err(unknown());
                 }
+                repository::remove_unused(tx, &[id]).await?;
                 Ok(audit::append(tx, &entry).await?)
             })
         });

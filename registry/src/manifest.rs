@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use db::audit::NewEntry;
 use db::blob::Place;
-use db::manifest::{Found, StoredManifest};
+use db::manifest::{Found, StoredManifest, Way};
 use db::{audit, manifest, repository, tag};
 use model::manifest::Field;
 use model::{Algorithm, Digest, Manifest, Reference, RepositoryId, Tag};
@@ -164,7 +164,10 @@ impl Registry {
             Reference::Tag(tag) => self.delete_tag(permit, tag).await,
             // In one transaction, unless it has very many tags and referrers.
             Reference::Digest(digest) => {
-                while !self.delete_some(permit, digest).await? {}
+                let mut rest = Some(Way::default());
+                while let Some(way) = rest {
+                    rest = self.delete_some(permit, digest, way).await?;
+                }
                 Ok(())
             }
         }
@@ -190,8 +193,13 @@ impl Registry {
         deleted.await
     }
 
-    /// Deletes a manifest, or a part of what hangs on it; whether all is gone.
-    async fn delete_some(&self, permit: &DeletePermit, digest: &Digest) -> Result<bool> {
+    /// Deletes a manifest, or a part of what hangs on it; then the way on.
+    async fn delete_some(
+        &self,
+        permit: &DeletePermit,
+        digest: &Digest,
+        way: Way,
+    ) -> Result<Option<Way>> {
         let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
         let lease = self.clock.now().plus(self.limits.grace);
         let entry = self.audit_entry(
@@ -201,7 +209,7 @@ impl Registry {
             format!("{name}@{digest}"),
         );
         let deleted = self.charging(project, move |taking, tx| {
-            let (name, entry) = (name.clone(), entry.clone());
+            let (name, entry, mut way) = (name.clone(), entry.clone(), way.clone());
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
@@ -220,11 +228,11 @@ impl Registry {
                     name: &name,
                     taking,
                 };
-                let gone = manifest::delete(tx, at, manifest, lease, ROWS_AT_ONCE).await?;
-                if gone {
-                    audit::append(tx, &entry).await?;
+                if !manifest::delete(tx, at, manifest, &mut way, lease, ROWS_AT_ONCE).await? {
+                    return Ok(Some(way));
                 }
-                Ok(gone)
+                audit::append(tx, &entry).await?;
+                Ok(None)
             })
         });
         deleted.await

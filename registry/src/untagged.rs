@@ -2,7 +2,7 @@
 
 use db::audit::{self, NewEntry};
 use db::blob::Place;
-use db::manifest::{self, Going};
+use db::manifest::{self, Going, Way};
 use db::untagged::{self, Untagged};
 use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 
@@ -11,7 +11,7 @@ use crate::{Error, Registry, Result};
 
 impl Registry {
     /// Deletes a manifest and its untagged referrers if it has been without a tag since `due` and still is.
-    /// Whether it did; where very many hang on it, it takes several calls.
+    /// Whether it did.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -42,25 +42,43 @@ impl Registry {
             times: 1,
             detail: "untagged".to_owned(),
         };
-        let deleted = self.charging(project, move |taking, tx| {
-            let (name, entry) = (name.clone(), entry.clone());
-            Box::pin(async move {
-                if !untagged::hold(tx, going.id, due).await? {
-                    return Ok(false);
-                }
-                let at = Place {
-                    project,
-                    repository,
-                    name: &name,
-                    taking,
-                };
-                let gone = manifest::delete(tx, at, going, lease, ROWS_AT_ONCE).await?;
-                if gone {
+        let mut way = Way::default();
+        loop {
+            let (begun, name, entry) = (way, name.clone(), entry.clone());
+            let deleted = self.charging(project, move |taking, tx| {
+                let (name, entry, mut way) = (name.clone(), entry.clone(), begun.clone());
+                Box::pin(async move {
+                    if !untagged::hold(tx, going.id, due).await? {
+                        return Ok(Part::Kept);
+                    }
+                    let at = Place {
+                        project,
+                        repository,
+                        name: &name,
+                        taking,
+                    };
+                    if !manifest::delete(tx, at, going, &mut way, lease, ROWS_AT_ONCE).await? {
+                        return Ok(Part::Rest(way));
+                    }
                     audit::append(tx, &entry).await?;
-                }
-                Ok::<_, Error>(gone)
-            })
-        });
-        deleted.await
+                    Ok::<_, Error>(Part::Last)
+                })
+            });
+            way = match deleted.await? {
+                Part::Kept => return Ok(false),
+                Part::Rest(way) => way,
+                Part::Last => return Ok(true),
+            };
+        }
     }
+}
+
+/// What a transaction deleted.
+enum Part {
+    /// Nothing: the manifest has a tag again.
+    Kept,
+    /// Some of what hangs on the manifest; this is the way on.
+    Rest(Way),
+    /// The manifest itself.
+    Last,
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use db::blob::StoredBlob;
 use db::quota;
 use db::upload::{self, Cancelled, Owner, State, Upload};
-use model::{AccountId, Algorithm, ContentRange, Digest, Hasher};
+use model::{AccountId, Algorithm, ContentRange, Digest, Hasher, Timestamp};
 use policy::PushPermit;
 use storage::{Checkpoint, key};
 use tracing::{Instrument as _, instrument};
@@ -228,14 +228,9 @@ impl Registry {
     #[instrument(name = "registry.upload.cancel", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn cancel_upload(&self, permit: &PushPermit, session: &Session) -> Result<()> {
         let _turn = self.turns.take(session.id()).await;
-        self.close(permit, session).await
-    }
-
-    async fn close(&self, permit: &PushPermit, session: &Session) -> Result<()> {
         self.row(session).await?;
         let (id, owner) = (session.id().to_owned(), self.owner(permit));
-        let now = self.clock.now();
-        let expires_at = session.started().max(now).plus(self.limits.upload_expiry);
+        let (now, expires_at) = self.dead_until(session);
         let cancelled = self.db.write_in(owner.project, move |tx| {
             Box::pin(async move { upload::cancel(tx, &id, &owner, now, expires_at).await })
         });
@@ -243,6 +238,13 @@ impl Registry {
             Cancelled::Open | Cancelled::Fresh => Ok(()),
             Cancelled::Over => Err(Error::UploadUnknown),
         }
+    }
+
+    /// Now, and until when the id of a session that ends now is to be kept dead.
+    fn dead_until(&self, session: &Session) -> (Timestamp, Timestamp) {
+        let now = self.clock.now();
+        let expires_at = session.started().max(now).plus(self.limits.upload_expiry);
+        (now, expires_at)
     }
 
     /// Deletes an object that no row names. Where that fails, the sweeper finds it.

@@ -179,8 +179,11 @@ impl Budget {
         if let Some(place) = self.try_take(holder, amount) {
             return Ok(place);
         }
-        let granted = self.wait(holder, amount.min(self.largest_share()))?;
-        match tokio::time::timeout(patience, granted).await {
+        let mut line = InLine {
+            budget: self,
+            granted: self.wait(holder, amount.min(self.largest_share()))?,
+        };
+        match tokio::time::timeout(patience, &mut line.granted).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(Exhausted),
         }
@@ -206,9 +209,8 @@ impl Budget {
             amount,
             granted,
         });
-        let served = state.serve(self.terms.most);
         drop(state);
-        self.hand_out(served);
+        self.serve();
         Ok(receiver)
     }
 
@@ -226,8 +228,13 @@ impl Budget {
         for key in holder.keys() {
             state.release(key, amount);
         }
-        let served = state.serve(self.terms.most);
         drop(state);
+        self.serve();
+    }
+
+    /// Gives those that wait what is free.
+    fn serve(self: &Arc<Self>) {
+        let served = self.state.lock().serve(self.terms.most);
         self.hand_out(served);
     }
 
@@ -237,6 +244,24 @@ impl Budget {
             let place = self.place(waiting.holder, waiting.amount);
             drop(waiting.granted.send(place));
         }
+    }
+}
+
+/// A place in the line. Whoever leaves it without having been served lets those behind go on.
+struct InLine<'b> {
+    budget: &'b Arc<Budget>,
+    granted: oneshot::Receiver<Reservation>,
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        if self.granted.is_terminated() {
+            return;
+        }
+        self.granted.close();
+        // What was granted at the last moment is given back.
+        drop(self.granted.try_recv());
+        self.budget.serve();
     }
 }
 
@@ -486,6 +511,36 @@ mod tests {
         drop(held);
         assert_eq!(budget.free(), 3);
         assert!(budget.try_take(holder(3), 2).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_the_line_lets_those_behind_go_on() {
+        let budget = Budget::new(9);
+        let _held = budget.try_take(holder(1), 5).unwrap();
+        let mut behind = pin!(budget.take(holder(3), 1, PATIENCE));
+        {
+            let mut large = pin!(budget.take(holder(2), 5, PATIENCE));
+            assert!(poll(large.as_mut()).is_pending());
+            assert!(
+                poll(behind.as_mut()).is_pending(),
+                "the large one is waited for"
+            );
+        }
+        assert!(poll(behind.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn whoever_has_waited_too_long_lets_those_behind_go_on() {
+        let budget = Budget::new(9);
+        let _held = budget.try_take(holder(1), 5).unwrap();
+        let large = budget.take(holder(2), 5, Duration::from_millis(20));
+        let behind = async {
+            tokio::task::yield_now().await;
+            budget.take(holder(3), 1, Duration::from_secs(10)).await
+        };
+        let (large, behind) = tokio::join!(large, behind);
+        assert_eq!(large.unwrap_err(), Exhausted);
+        assert!(behind.is_ok());
     }
 
     #[tokio::test]

@@ -174,6 +174,12 @@ pub trait BlobStore: Send + Sync + 'static {
     /// is nothing that is no error.
     async fn discard(&self, key: &str) -> Result<()>;
 
+    /// Keys of what should have been removed on the way and could not be, such as parts of an object that is whole
+    /// by now. Each is told once, and is to be discarded when no row needs it.
+    fn leftovers(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The hours (since 1970) in which objects were started that are still there, finished or not. An hour
     /// may also have foreign objects only.
     async fn hours(&self) -> Result<Vec<i64>>;

@@ -91,6 +91,12 @@ impl BlobStore for Moving {
         self.new.discard(key).await
     }
 
+    fn leftovers(&self) -> Vec<String> {
+        let mut keys = self.old.leftovers();
+        keys.extend(self.new.leftovers());
+        keys
+    }
+
     async fn hours(&self) -> Result<Vec<i64>> {
         let mut hours = self.old.hours().await?;
         hours.extend(self.new.hours().await?);

@@ -153,6 +153,10 @@ impl BlobStore for S3 {
         self.bucket.discard(key).await
     }
 
+    fn leftovers(&self) -> Vec<String> {
+        std::mem::take(&mut *self.bucket.leftovers.lock())
+    }
+
     async fn walk(&self, folder: &str) -> Result<Walk> {
         let below = if folder.is_empty() {
             String::new()

@@ -395,6 +395,18 @@ async fn a_lost_answer_to_the_last_request_is_made_good() {
 }
 
 #[tokio::test]
+async fn a_tail_that_cannot_be_removed_is_left_over() {
+    let server = forgetful("59adb24ef3cdbe0297f05b395827453f-1").await;
+    seal(&server).await.unwrap();
+    let left = server.store.leftovers();
+    let [tail] = &left[..] else {
+        panic!("{left:?}");
+    };
+    assert!(tail.starts_with("1/a."), "{tail}");
+    assert!(server.store.leftovers().is_empty(), "it is told once");
+}
+
+#[tokio::test]
 async fn what_another_process_made_of_an_upload_is_not_taken_for_this_one() {
     let server = forgetful("00000000000000000000000000000000-1").await;
     let found = seal(&server).await;

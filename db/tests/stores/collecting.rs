@@ -136,7 +136,17 @@ async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
                 let repo = repository::id(tx, &name).await?.unwrap();
                 let going = manifest::hold(tx, repo, &manifest_digest).await?.unwrap();
                 let at_place = place(project, repo, &name);
-                assert!(manifest::delete(tx, at_place, going, at(100), 10).await?);
+                assert!(
+                    manifest::delete(
+                        tx,
+                        at_place,
+                        going,
+                        &mut manifest::Way::default(),
+                        at(100),
+                        10
+                    )
+                    .await?
+                );
                 Ok::<_, Error>(())
             })
         })
@@ -162,7 +172,7 @@ async fn a_digest_that_was_garbage_can_be_pushed_again_at_once() {
                 push(tx, project, &name, ("x", 1), NOW).await?;
                 let hold = Duration::from_secs(60);
                 assert_eq!(gc::review(tx, NOW, hold, 10).await?.blobs, 1);
-                let repo = repository::id(tx, &name).await?.unwrap();
+                let repo = repository::ensure(tx, project, &name, NOW).await?;
                 let digest = Digest::of(Algorithm::Sha256, b"x");
                 assert!(blob::hold_live(tx, &digest).await?.is_none());
                 let object = blob::Object {
@@ -179,6 +189,37 @@ async fn a_digest_that_was_garbage_can_be_pushed_again_at_once() {
                 let due = garbage::due(tx, NOW.plus(hold), 10).await?;
                 assert_eq!(due[0].key, "0/x");
                 assert_eq!(blob::live(tx, &digest).await?.unwrap().key, "0/y");
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repository_that_only_ever_had_blobs_goes_with_the_last_one() {
+    on_both("unused", async |db| {
+        let (_, project) = team(&db).await;
+        let name: RepositoryName = "team/app".parse().unwrap();
+        db.write(move |tx| {
+            Box::pin(async move {
+                let later = NOW.plus(Duration::from_secs(1));
+                push(tx, project, &name, ("first", 1), NOW).await?;
+                push(tx, project, &name, ("last", 1), later).await?;
+                let review = async |tx: &mut Tx, now| gc::review(tx, now, Duration::ZERO, 10).await;
+                assert_eq!(review(tx, NOW).await?.unlinked, 1);
+                let repo = repository::id(tx, &name).await?;
+                assert!(repo.is_some(), "it holds a blob");
+                assert_eq!(review(tx, later).await?.unlinked, 1);
+                assert_eq!(repository::id(tx, &name).await?, None);
+                // One that was shown stays.
+                push(tx, project, &name, ("again", 1), NOW).await?;
+                let repo = repository::id(tx, &name).await?.unwrap();
+                repository::publish(tx, repo, NOW).await?;
+                assert_eq!(review(tx, NOW).await?.unlinked, 1);
+                assert_eq!(repository::id(tx, &name).await?, Some(repo));
                 Ok::<_, Error>(())
             })
         })
@@ -381,7 +422,7 @@ async fn a_foreign_layer_is_named_whether_it_came_before_or_after() {
                 assert_eq!(keepers[0].manifests, [manifest_digest]);
                 // The manifest goes: both stay for a lease, then go.
                 let going = manifest::hold(tx, repo, &manifest_digest).await?.unwrap();
-                assert!(manifest::delete(tx, at_repo, going, at(20), 10).await?);
+                assert!(manifest::delete(tx, at_repo, going, &mut manifest::Way::default(), at(20), 10).await?);
                 let early = gc::review(tx, at(19), Duration::ZERO, 100).await?;
                 assert_eq!(early.looked_at, 0);
                 let late = gc::review(tx, at(20), Duration::ZERO, 100).await?;

@@ -1,5 +1,6 @@
 //! What is deleted, made anew, and deleted while others use it.
 
+use gantry_db::manifest::Way;
 use gantry_db::untagged;
 use model::ManifestId;
 
@@ -172,8 +173,25 @@ async fn refer(tx: &mut Tx, project: ProjectId, seed: &str, subject: &[u8]) -> M
 
 #[tokio::test]
 async fn a_referrer_that_is_tagged_while_its_subject_goes_stays() {
+    tagged_meanwhile("tagged", Referrer::Leaf).await;
+}
+
+#[tokio::test]
+async fn a_referrer_with_referrers_that_is_tagged_while_its_subject_goes_stays() {
+    tagged_meanwhile("tagged_inner", Referrer::Inner).await;
+}
+
+/// Whether something hangs on a referrer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Referrer {
+    Leaf,
+    Inner,
+}
+
+/// Tags a referrer while its subject is deleted.
+async fn tagged_meanwhile(database: &str, kind: Referrer) {
     let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
-    let db = Db::open(&Location::Postgres(fresh(&url, "tagged").await))
+    let db = Db::open(&Location::Postgres(fresh(&url, database).await))
         .await
         .unwrap();
     let (_, project) = team(&db).await;
@@ -182,7 +200,12 @@ async fn a_referrer_that_is_tagged_while_its_subject_goes_stays() {
     let referrer = db.write(move |tx| {
         Box::pin(async move {
             store(tx, project, &name(), (&bytes, None)).await?;
-            Ok::<_, Error>(refer(tx, project, "referrer", &bytes).await)
+            let referrer = refer(tx, project, "referrer", &bytes).await;
+            if kind == Referrer::Inner {
+                let digest = Digest::of(Algorithm::Sha256, &bytes);
+                refer(tx, project, "inner", &payload("referrer", Some(&digest))).await;
+            }
+            Ok::<_, Error>(referrer)
         })
     });
     let referrer = referrer.await.unwrap();
@@ -204,7 +227,15 @@ async fn a_referrer_that_is_tagged_while_its_subject_goes_stays() {
             Box::pin(async move {
                 let repo = repository::id(tx, &name()).await?.unwrap();
                 let going = manifest::hold(tx, repo, &digest).await?.unwrap();
-                manifest::delete(tx, place(project, repo, &name()), going, NOW, 10).await
+                manifest::delete(
+                    tx,
+                    place(project, repo, &name()),
+                    going,
+                    &mut Way::default(),
+                    NOW,
+                    10,
+                )
+                .await
             })
         });
         deleted.await
@@ -215,6 +246,57 @@ async fn a_referrer_that_is_tagged_while_its_subject_goes_stays() {
     let kept = "kept".parse().unwrap();
     let found = tag::resolve(&db, &name(), &kept).await.unwrap();
     assert!(found.is_some(), "the tag and its manifest are there");
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_pull_that_meets_a_deletion_is_counted_when_run_again() {
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let db = Db::open(&Location::Postgres(fresh(&url, "pulled").await))
+        .await
+        .unwrap();
+    let (_, project) = team(&db).await;
+    let bytes = payload("pulled", None);
+    let digest = Digest::of(Algorithm::Sha256, &bytes);
+    db.write(move |tx| {
+        Box::pin(async move { store(tx, project, &name(), (&bytes, Some("v1"))).await })
+    })
+    .await
+    .unwrap();
+    let (deleted, gone) = tokio::sync::oneshot::channel::<()>();
+    let delete = db.write(move |tx| {
+        Box::pin(async move {
+            let repo = repository::id(tx, &name()).await?.unwrap();
+            let going = manifest::hold(tx, repo, &digest).await?.unwrap();
+            let (app, mut way) = (name(), Way::default());
+            let at = place(project, repo, &app);
+            assert!(manifest::delete(tx, at, going, &mut way, NOW, 10).await?);
+            deleted.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok::<_, Error>(())
+        })
+    });
+    let count = async || {
+        let pulls = [stat::Pulls {
+            repository: name(),
+            digest,
+            tag: Some("v1".parse().unwrap()),
+            times: 1,
+        }];
+        let counted = db.write(move |tx| {
+            Box::pin(async move { stat::write(tx, "pulls", (&pulls, &[]), NOW).await })
+        });
+        counted.await
+    };
+    let met = async {
+        gone.await.unwrap();
+        count().await
+    };
+    let (deleted, met) = tokio::join!(delete, met);
+    deleted.unwrap();
+    let error = met.expect_err("the tag went meanwhile");
+    assert!(error.is_collision(), "{error:?}");
+    count().await.unwrap();
     db.close().await;
 }
 
@@ -242,10 +324,137 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 let going = manifest::hold(tx, repo, &index).await?.unwrap();
                 let app = name();
                 let at = place(project, repo, &app);
-                assert!(manifest::delete(tx, at, going, month, 10).await?);
+                assert!(manifest::delete(tx, at, going, &mut Way::default(), month, 10).await?);
                 assert!(!untagged::hold(tx, late, month).await?, "its time begins anew");
                 untagged::note(tx, &[late], month).await?;
                 assert!(untagged::hold(tx, late, month).await?);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+/// Deletes a manifest; the transactions that it would take.
+async fn delete_in_parts(
+    tx: &mut Tx,
+    at: blob::Place<'_>,
+    digest: &Digest,
+    limit: i64,
+) -> Result<usize, Error> {
+    let (mut way, mut parts) = (Way::default(), 1);
+    loop {
+        let going = manifest::hold(tx, at.repository, digest).await?;
+        let going = going.expect("the subject goes last");
+        if manifest::delete(tx, at, going, &mut way, NOW, limit).await? {
+            return Ok(parts);
+        }
+        parts += 1;
+    }
+}
+
+/// Pushes manifests of which each has the one before as its subject.
+async fn chain(tx: &mut Tx, project: ProjectId, length: usize) -> Vec<(ManifestId, Digest)> {
+    let mut pushed = Vec::new();
+    for number in 0..length {
+        let subject = pushed.last().map(|(_, digest)| digest);
+        let bytes = payload(&format!("chain {number}"), subject);
+        let id = store(tx, project, &name(), (&bytes, None)).await.unwrap();
+        pushed.push((id, Digest::of(Algorithm::Sha256, &bytes)));
+    }
+    pushed
+}
+
+#[tokio::test]
+async fn a_long_chain_of_referrers_is_gone_down_once() {
+    on_both("chain", async |db| {
+        let (_, project) = team(&db).await;
+        db.write(move |tx| {
+            Box::pin(async move {
+                let chain = chain(tx, project, 31).await;
+                let repo = repository::id(tx, &name()).await?.unwrap();
+                let app = name();
+                let at = place(project, repo, &app);
+                let parts = delete_in_parts(tx, at, &chain[0].1, 10).await?;
+                assert_eq!(parts, 6, "29 steps down and 31 manifests, 10 at a time");
+                assert_eq!(untagged::list(tx, repo, "", 10).await?, []);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_hangs_on_a_referrer_that_was_tagged_between_two_parts_stays() {
+    on_both("between", async |db| {
+        let (_, project) = team(&db).await;
+        db.write(move |tx| {
+            Box::pin(async move {
+                let chain = chain(tx, project, 7).await;
+                let repo = repository::id(tx, &name()).await?.unwrap();
+                let app = name();
+                let at = place(project, repo, &app);
+                let going = manifest::hold(tx, repo, &chain[0].1).await?.unwrap();
+                let mut way = Way::default();
+                assert!(!manifest::delete(tx, at, going, &mut way, NOW, 4).await?);
+                let kept = "kept".parse().unwrap();
+                tag::set(tx, (repo, &app), &kept, chain[2].0, NOW).await?;
+                assert!(manifest::delete(tx, at, going, &mut way, NOW, 4).await?);
+                let mut left = Vec::new();
+                for (_, digest) in &chain {
+                    left.push(manifest::id(tx, repo, digest).await?.is_some());
+                }
+                assert_eq!(left, [false, false, true, true, true, true, true]);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+/// An image with a subject and so many layers, which are elsewhere.
+fn layered(seed: &str, subject: &Digest, layers: usize) -> Vec<u8> {
+    let layer = |number: usize| {
+        let digest = Digest::of(Algorithm::Sha256, format!("{seed} {number}").as_bytes());
+        serde_json::json!({
+            "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            "digest": digest.to_string(), "size": 1, "urls": ["https://example.com/layer"],
+        })
+    };
+    let mut image: serde_json::Value =
+        serde_json::from_slice(&payload(seed, Some(subject))).unwrap();
+    image["layers"] = (0..layers).map(layer).collect();
+    image.to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn referrers_with_many_references_are_deleted_in_parts() {
+    on_both("layers", async |db| {
+        let (_, project) = team(&db).await;
+        db.write(move |tx| {
+            Box::pin(async move {
+                let subject = payload("subject", None);
+                store(tx, project, &name(), (&subject, None)).await?;
+                let digest = Digest::of(Algorithm::Sha256, &subject);
+                for number in 0..5 {
+                    let bytes = layered(&format!("r{number}"), &digest, 600);
+                    store(tx, project, &name(), (&bytes, None)).await?;
+                }
+                let repo = repository::id(tx, &name()).await?.unwrap();
+                let app = name();
+                let at = place(project, repo, &app);
+                let parts = delete_in_parts(tx, at, &digest, 100).await?;
+                assert_eq!(
+                    parts, 3,
+                    "5 times 601 references, at most two of these at a time"
+                );
                 Ok::<_, Error>(())
             })
         })
@@ -274,16 +483,9 @@ async fn much_is_deleted_in_parts_and_those_first_that_hang_on_others() {
                 let digest = Digest::of(Algorithm::Sha256, &subject);
                 let app = name();
                 let at = place(project, repo, &app);
-                let mut parts = 1;
-                loop {
-                    let going = manifest::hold(tx, repo, &digest).await?;
-                    let going = going.expect("the subject goes last");
-                    if manifest::delete(tx, at, going, NOW, 3).await? {
-                        break;
-                    }
-                    parts += 1;
-                }
-                assert_eq!(parts, 5, "7 tags, 7 referrers and the subject, 3 at a time");
+                let parts = delete_in_parts(tx, at, &digest, 3).await?;
+                let why = "7 tags, a step down, 7 referrers and the subject, 3 at a time";
+                assert_eq!(parts, 6, "{why}");
                 let left = untagged::list(tx, repo, "", 10).await?;
                 assert_eq!(left.found, []);
                 let config = Digest::of(Algorithm::Sha256, b"{}");

@@ -482,10 +482,12 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 let going = manifest::hold(tx, repo, &digest).await?.unwrap();
                 let at = place(project, repo, &gone_name);
                 assert!(
-                    !manifest::delete(tx, at, going, NOW, 1).await?,
+                    !manifest::delete(tx, at, going, &mut manifest::Way::default(), NOW, 1).await?,
                     "the tag first"
                 );
-                assert!(manifest::delete(tx, at, going, NOW, 1).await?);
+                assert!(
+                    manifest::delete(tx, at, going, &mut manifest::Way::default(), NOW, 1).await?
+                );
                 let stored = blob::hold_alone(tx, &config).await?.unwrap();
                 assert!(blob::unlink(tx, at, &stored, NOW).await?);
                 assert!(!blob::unlink(tx, at, &stored, NOW).await?);
@@ -519,6 +521,16 @@ async fn a_lease_has_one_holder() {
                 assert!(lease::take(tx, "gc", "b", (at(16), at(26))).await?);
                 lease::give_back(tx, "b").await?;
                 assert!(lease::take(tx, "gc", "a", (at(17), at(27))).await?);
+                // Taken by a clock that was a year ahead.
+                assert!(lease::take(tx, "wrong", "a", (at(31_536_000), at(31_536_010))).await?);
+                assert_eq!(lease::holder(tx, "wrong", (at(0), at(10))).await?, None);
+                assert!(lease::take(tx, "wrong", "b", (at(0), at(10))).await?);
+                // Taken by one that is a little ahead.
+                assert!(
+                    !lease::take(tx, "wrong", "a", (Timestamp(at(0).0 - 500_000), at(9))).await?
+                );
+                let held = lease::holder(tx, "wrong", (at(0), at(10))).await?;
+                assert_eq!(held, Some(("b".to_owned(), at(10))));
                 Ok::<_, Error>(())
             })
         })
@@ -566,7 +578,16 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                 let alone = (project, quota::Taking::Shared);
                 let reserve = upload::reserve(tx, ("u", 1), alone, (0, 7)).await;
                 assert!(matches!(reserve, Err(Error::UploadGone)));
-                assert_eq!(upload::count_open(tx).await?, 1);
+                assert!(!upload::renew(tx, ("u", 1), later).await?);
+                assert!(upload::renew(tx, ("u", 3), later).await?);
+                for before in [None, Some(1)] {
+                    upload::end(tx, ("u", before), &owner, NOW, later).await?;
+                }
+                assert_eq!(
+                    upload::count_open(tx).await?,
+                    1,
+                    "it is another one's by now"
+                );
                 upload::reserve(tx, ("u", 3), alone, (0, 7)).await?.unwrap();
                 assert_eq!(quota::used(tx, project).await?, 7);
                 assert!(
@@ -584,9 +605,17 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                 assert!(upload::take_over(tx, "u", "a", later).await?.is_none());
                 let due = garbage::due(tx, NOW, 10).await?;
                 assert_eq!(due, [garbage::Garbage::of_upload("0/u".into())]);
+                assert!(upload::begin(tx, "e", &owner, ("0/e", &five), NOW, later).await?);
+                upload::end(tx, ("e", Some(1)), &owner, NOW, later).await?;
+                upload::end(tx, ("never", None), &owner, NOW, later).await?;
+                for ended in ["e", "never"] {
+                    let row = upload::get(tx, ended).await?.unwrap();
+                    assert_eq!((row.state, row.key), (upload::State::Closed, None));
+                }
+                assert_eq!(garbage::due(tx, NOW, 10).await?.len(), 2);
                 let after = later.plus(Duration::from_secs(1));
                 assert_eq!(upload::expire(tx, after, 2).await?, 2);
-                assert_eq!(upload::expire(tx, after, 10).await?, 1);
+                assert_eq!(upload::expire(tx, after, 10).await?, 3);
                 assert_eq!(upload::expire(tx, after, 10).await?, 0);
                 Ok::<_, Error>(())
             })

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::harness::{Server, eventually, fresh, image, noise};
 
@@ -294,4 +295,36 @@ async fn untagged_manifests_go_where_the_project_wants_it() {
         .cli_prints(&[&policy[..], &["--keep"]].concat())
         .await;
     assert!(said.contains("are kept"), "{said}");
+}
+
+#[tokio::test]
+async fn an_orphan_that_cannot_be_deleted_does_not_end_the_sweep() {
+    let server = impatient().await;
+    server.stop().await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let hour = now.expect("it is after 1970").as_secs() / 3_600;
+    let orphan = |hour: u64, name: &str| {
+        let folder = server.data().join("blobs").join(hour.to_string());
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        let path = folder.join(name);
+        fs::write(&path, b"left by a crash").expect("the file can be written");
+        path
+    };
+    let (stuck, other) = ("ab".repeat(20), "cd".repeat(20));
+    let first = orphan(hour, &stuck);
+    // A folder where a file is expected cannot be deleted as one, whoever tries.
+    let obstacle = first.with_file_name(format!("{stuck}.copy"));
+    fs::create_dir(obstacle).expect("the folder can be made");
+    let second = orphan(hour + 1, &other);
+    // Both hours are closed by then.
+    server.restart_with_clock("+5h").await;
+    eventually(20, "the other orphan is gone", async || {
+        (!second.exists()).then_some(())
+    })
+    .await;
+    let status = server.cli_prints(&["gc", "status"]).await;
+    assert!(
+        status.contains("objects that wait to be deleted: 1 "),
+        "{status}"
+    );
 }

@@ -205,7 +205,7 @@ impl Registry {
         }
     }
 
-    /// Ends a session whose bytes become no blob.
+    /// Ends a session whose bytes become no blob, unless someone else took it over.
     async fn end(
         &self,
         permit: &PushPermit,
@@ -213,7 +213,14 @@ impl Registry {
         epoch: Option<i64>,
         key: &str,
     ) -> Result<()> {
-        match self.close(permit, session).await {
+        let (id, owner) = (session.id().to_owned(), self.owner(permit));
+        let (now, expires_at) = self.dead_until(session);
+        let ended = self.db.write_in(owner.project, move |tx| {
+            Box::pin(
+                async move { Ok(upload::end(tx, (&id, epoch), &owner, now, expires_at).await?) },
+            )
+        });
+        match ended.await {
             // Its sessions went with the project.
             Ok(()) | Err(Error::ProjectGone) => {}
             Err(error) => return Err(error),

@@ -1,5 +1,7 @@
 //! Writing a session: who goes on with it, its bytes, its checkpoints.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use db::upload::{self, Durable};
 use model::Hasher;
@@ -12,6 +14,9 @@ use super::{Extent, Session, checkpoint_of, in_order};
 use crate::body::Batches;
 use crate::memory;
 use crate::{BodyError, Error, Registry, Result};
+
+/// How often a session says at least that bytes come: a slow one is not idle.
+const RENEWED: Duration = Duration::from_secs(30);
 
 /// An upload that this request writes.
 pub(super) struct Writing {
@@ -209,6 +214,9 @@ impl Registry {
         batches: &mut Batches,
     ) -> Result<Result<(), BodyError>> {
         let (mut batch, mut ended) = first;
+        // Long before it would be taken for idle.
+        let often = RENEWED.min(self.limits.upload_expiry / 4);
+        let mut noted = Instant::now();
         loop {
             let length: u64 = batch.iter().map(|bytes| bytes.len() as u64).sum();
             let mut reached = None;
@@ -221,6 +229,10 @@ impl Registry {
             }
             if let Some(checkpoint) = reached {
                 self.note(permit, session, writing, checkpoint).await?;
+                noted = Instant::now();
+            } else if length > 0 && noted.elapsed() >= often {
+                self.renew(session, writing.epoch).await?;
+                noted = Instant::now();
             }
             (batch, ended) = tokio::select! {
                 next = batches.next() => next,
@@ -266,6 +278,21 @@ impl Registry {
             )
         });
         if noted.await? {
+            Ok(())
+        } else {
+            Err(Error::UploadUnknown)
+        }
+    }
+
+    /// Says in the row that bytes come, though nothing more is durable yet.
+    async fn renew(&self, session: &Session, epoch: Option<i64>) -> Result<()> {
+        let Some(epoch) = epoch else { return Ok(()) };
+        let id = session.id().to_owned();
+        let expires_at = self.clock.now().plus(self.limits.upload_expiry);
+        let renewed = self.db.write(move |tx| {
+            Box::pin(async move { upload::renew(tx, (&id, epoch), expires_at).await })
+        });
+        if renewed.await? {
             Ok(())
         } else {
             Err(Error::UploadUnknown)

@@ -11,6 +11,7 @@ use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, ServerSideEncryption};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
+use parking_lot::Mutex;
 use tracing::instrument;
 
 use super::client::Clients;
@@ -29,6 +30,8 @@ pub(super) struct Bucket {
     pub(super) prefix: String,
     sse: Option<ServerSideEncryption>,
     sse_key: Option<String>,
+    /// What could not be removed on the way.
+    pub(super) leftovers: Mutex<Vec<String>>,
 }
 
 /// What is known of an object without reading it.
@@ -55,6 +58,7 @@ impl Bucket {
                 Sse::Kms => Some(ServerSideEncryption::AwsKms),
             },
             sse_key: key.filter(|key| settings.sse == Sse::Kms && !key.is_empty()),
+            leftovers: Mutex::default(),
         })
     }
 

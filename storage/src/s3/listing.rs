@@ -14,6 +14,8 @@ use super::error::failed;
 use super::tail;
 use crate::{Error, NotDeleted, Result, Walk};
 
+/// Keys of leftovers that wait to be asked for: they are asked for each second.
+const MOST_LEFTOVERS: usize = 10_000;
 /// Objects that one request removes.
 const REMOVED_AT_ONCE: usize = 1_000;
 
@@ -230,11 +232,20 @@ impl Bucket {
         }
     }
 
-    /// Removes tails that are not needed any more. What stays is found by [`Self::discard`].
+    /// Removes tails that are not needed any more. What stays is left over.
     pub(super) async fn remove_tails(&self, key: &str, names: &[String]) {
         let tails: Vec<String> = names.iter().map(|name| tail::key(key, name)).collect();
-        if let Err(error) = self.delete(&tails).await.and_then(first_of) {
-            tracing::warn!(object.key = key, %error, "a tail of an upload stays in the bucket");
+        match self.delete(&tails).await {
+            Ok(not_deleted) => {
+                for (tail, error) in not_deleted {
+                    self.leave(tail, &error);
+                }
+            }
+            Err(error) => {
+                for tail in tails {
+                    self.leave(tail, &error);
+                }
+            }
         }
     }
 
@@ -248,7 +259,17 @@ impl Bucket {
             first_of(self.delete(&found.keys).await?)
         };
         if let Err(error) = removed.await {
-            tracing::warn!(object.key = key, %error, "tails of an upload may stay in the bucket");
+            // Their names are not known: they go with the object.
+            self.leave(key.to_owned(), &error);
+        }
+    }
+
+    /// Notes what has to be removed later.
+    fn leave(&self, key: String, error: &Error) {
+        tracing::warn!(object.key = key, %error, "tails of an upload stay in the bucket for now");
+        let mut leftovers = self.leftovers.lock();
+        if leftovers.len() < MOST_LEFTOVERS {
+            leftovers.push(key);
         }
     }
 
