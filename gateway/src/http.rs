@@ -39,6 +39,8 @@ use crate::{health, oci, token};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The type of JSON answers.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// Header fields of a request: each takes memory beside its bytes, which HTTP/2 can make a single one.
+pub(crate) const MOST_FIELDS: usize = 100;
 /// Longest request id that is taken over from a client.
 const LONGEST_REQUEST_ID: usize = 128;
 
@@ -107,7 +109,7 @@ pub(crate) async fn serve(
         continue_trace(&span, request.headers());
     }
     let (name, mut response) =
-        if header_size(&uri, request.headers()) > app.config.limits.header_bytes {
+        if is_large(&app, &uri, request.headers()) {
             (RouteName::Other, large_header(&app))
         } else if has_one_host(version, request.headers()) {
             answer(&app, &peer, address, request)
@@ -291,6 +293,11 @@ fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     app.audit.record_refusal(route, entry);
 }
 
+/// Whether a request's header is more than is taken. Over HTTP/1.1 the library counts the fields itself.
+fn is_large(app: &App, uri: &http::Uri, headers: &HeaderMap) -> bool {
+    headers.len() > MOST_FIELDS || header_size(uri, headers) > app.config.limits.header_bytes
+}
+
 /// Bytes of a request's target and header fields. The buffer of a connection bounds them too, but it is
 /// larger: bodies are read through it.
 fn header_size(uri: &http::Uri, headers: &HeaderMap) -> usize {
@@ -307,7 +314,9 @@ fn large_header(app: &App) -> Response<Body> {
     envelope(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "BAD_REQUEST",
-        &format!("the request's header has more than {limit} bytes ([limits] header_bytes)"),
+        &format!(
+            "the request's header has more than {limit} bytes ([limits] header_bytes) or {MOST_FIELDS} fields"
+        ),
     )
 }
 
