@@ -31,6 +31,7 @@ use self::http2::Exchange;
 use self::paced::Paced;
 use crate::app::App;
 use crate::http::request_body::{Inner, RequestBody};
+use crate::http::response_body::Free;
 use crate::http::{Listener, Peer, serve, unreadable};
 use crate::proxy_protocol;
 use crate::wire::Wire;
@@ -130,6 +131,7 @@ impl Connections {
         let peer = Arc::new(Peer {
             address,
             holder,
+            free: Free::default(),
             trusted,
             listener: self.listener,
             wire: Arc::default(),

@@ -28,7 +28,7 @@ use tracing::{Instrument as _, field};
 use crate::app::App;
 use crate::http::access_log::Finish;
 use crate::http::request_body::{RequestBody, Short};
-use crate::http::response_body::Body;
+use crate::http::response_body::{Body, Free};
 use crate::oci_error::OciError;
 use crate::route::{self, RouteName};
 use crate::telemetry::continue_trace;
@@ -64,6 +64,8 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// Who has what the connection takes; nobody where a balancer speaks for many.
     pub(crate) holder: Holder,
+    /// What its small answers may take.
+    pub(crate) free: Free,
     /// Whether that is a balancer whose X-Forwarded-For is believed.
     pub(crate) trusted: bool,
     /// What it reached.
@@ -108,24 +110,27 @@ pub(crate) async fn serve(
         span.record("otel.name", span_name(&method, uri.path()));
         continue_trace(&span, request.headers());
     }
-    let (name, mut response) =
-        if is_large(&app, &uri, request.headers()) {
-            (RouteName::Other, large_header(&app))
-        } else if has_one_host(version, request.headers()) {
-            answer(&app, &peer, address, request)
-                .instrument(span.clone())
-                .await
-        } else {
-            (RouteName::Other, bad_host())
-        };
+    let (name, mut response) = if is_large(&app, &uri, request.headers()) {
+        (RouteName::Other, large_header(&app))
+    } else if has_one_host(version, request.headers()) {
+        answer(&app, &peer, address, request)
+            .instrument(span.clone())
+            .await
+    } else {
+        (RouteName::Other, bad_host())
+    };
     span.record("http.route", name.as_str());
     span.record("http.response.status_code", response.status().as_u16());
     if !wants_body(&method) {
         // HTTP/1.1 leaves a body out by itself, HTTP/2 would send it.
         response = without_body(response);
     }
-    if response.body().memory() > 0 {
-        response = Box::pin(with_memory(&app, address, response)).await;
+    let bytes = response.body().memory(version);
+    if bytes > 0 {
+        response = match peer.free.place(bytes) {
+            Some(place) => response.map(|body| body.holding(place)),
+            None => Box::pin(with_memory(&app, address, bytes, response)).await,
+        };
     }
     let account = response.extensions().get().and_then(account_name);
     let headers = response.headers_mut();
@@ -153,9 +158,13 @@ pub(crate) async fn serve(
 }
 
 /// An answer that takes memory until it is read, with a place for it.
-async fn with_memory(app: &App, address: IpAddr, response: Response<Body>) -> Response<Body> {
+async fn with_memory(
+    app: &App,
+    address: IpAddr,
+    bytes: usize,
+    response: Response<Body>,
+) -> Response<Body> {
     let memory = app.registry.memory().bulk();
-    let bytes = response.body().memory();
     match memory.take(Holder::at(address), bytes, PATIENCE).await {
         Ok(place) => response.map(|body| body.holding(place)),
         Err(_) => OciError::Registry(registry::Error::Busy).response(),
