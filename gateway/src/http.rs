@@ -62,8 +62,6 @@ pub(crate) struct Peer {
     pub(crate) wire: Arc<WireState>,
     /// Where it comes from, a PROXY header considered.
     pub(crate) address: IpAddr,
-    /// Who has what the connection takes; nobody where a balancer speaks for many.
-    pub(crate) holder: Holder,
     /// What its small answers may take.
     pub(crate) free: Free,
     /// Whether that is a balancer whose X-Forwarded-For is believed.
@@ -111,12 +109,14 @@ pub(crate) async fn serve(
         continue_trace(&span, request.headers());
     }
     let (name, mut response) = if is_large(&app, &uri, request.headers()) {
+        drop(request);
         (RouteName::Other, large_header(&app))
     } else if has_one_host(version, request.headers()) {
         answer(&app, &peer, address, request)
             .instrument(span.clone())
             .await
     } else {
+        drop(request);
         (RouteName::Other, bad_host())
     };
     span.record("http.route", name.as_str());
@@ -132,10 +132,14 @@ pub(crate) async fn serve(
             None => Box::pin(with_memory(&app, address, bytes, response)).await,
         };
     }
+    let closes = peer.wire.ends_with(response.status());
     let account = response.extensions().get().and_then(account_name);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.clone());
     security_headers(headers, peer.listener);
+    if closes {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if version == Version::HTTP_2 {
         // For HTTP/1.1 the library does it.
         headers.insert(header::DATE, date::header_value(app.clock.now()));
@@ -396,11 +400,16 @@ fn security_headers(headers: &mut HeaderMap, listener: Listener) {
     );
 }
 
-/// The whole answer to a request that HTTP/1.1 cannot read, after which the connection is closed.
+/// The whole answer to a request that HTTP/1.1 cannot read, or has no memory for, after which the connection is closed.
 pub(crate) fn unreadable(status: StatusCode, listener: Listener, now: Timestamp) -> Bytes {
-    let body = errors("BAD_REQUEST", "the request cannot be read as HTTP/1.1");
-    let body = body.to_string();
     let mut headers = HeaderMap::new();
+    let body = if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        errors("TOOMANYREQUESTS", "no memory for one more large header")
+    } else {
+        errors("BAD_REQUEST", "the request cannot be read as HTTP/1.1")
+    };
+    let body = body.to_string();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CONTENT_LENGTH, body.len().into());
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -210,3 +210,20 @@ impl Drop for Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_small_answers_of_a_connection_share_what_is_free() {
+        let free = Free::default();
+        let first = free.place(FREE);
+        assert!(first.is_some());
+        assert!(free.place(FREE).is_none());
+        assert!(free.place(FREE / 2).is_some());
+        drop(first);
+        assert!(free.place(FREE).is_some());
+        assert!(free.place(FREE + 1).is_none());
+    }
+}

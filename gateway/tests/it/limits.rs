@@ -4,6 +4,7 @@ mod answers;
 mod connections;
 mod hanging;
 mod starved;
+mod unread;
 
 use std::time::Duration;
 
