@@ -46,7 +46,7 @@ pub(crate) struct App {
     pub(crate) collected: Arc<jobs::gc::Progress>,
     /// Unread bodies that are being drained.
     pub(crate) drain: TaskTracker,
-    /// How many of them, and of closed connections that are still read, there may be.
+    /// How many of them there may be.
     pub(crate) drains: Arc<Budget>,
     /// How many TLS handshakes may go on.
     pub(crate) handshakes: Arc<Budget>,

@@ -31,6 +31,7 @@ use self::http2::Exchange;
 use self::paced::Paced;
 use crate::app::App;
 use crate::http::request_body::{Inner, RequestBody};
+use crate::http::response_body::Free;
 use crate::http::{Listener, Peer, serve, unreadable};
 use crate::proxy_protocol;
 use crate::wire::Wire;
@@ -129,7 +130,7 @@ impl Connections {
             .ok_or("too many connections")?;
         let peer = Arc::new(Peer {
             address,
-            holder,
+            free: Free::default(),
             trusted,
             listener: self.listener,
             wire: Arc::default(),
@@ -165,11 +166,6 @@ impl Connections {
         let _place = place.await.map_err(|_| "too many TLS handshakes")?;
         let shaken = tls.accept(Box::pin(io)).await;
         shaken.map_err(|_| "TLS handshake failed")
-    }
-
-    /// Where the last bytes of a closed connection are read.
-    fn closing(&self, peer: &Peer) -> (Arc<Budget>, Holder) {
-        (self.app.drains.clone(), peer.holder)
     }
 
     /// The address that a balancer names in a PROXY header; from there on it is that one whose word counts.
@@ -216,18 +212,22 @@ impl Connections {
         let wire = peer.wire.clone();
         let memory = HeadMemory {
             budget: self.app.registry.memory().short().clone(),
-            holder: peer.holder,
+            // A balancer too, so that its clients do not take what others need.
+            holder: Holder::at(peer.address),
             bytes: limits.header_bytes,
         };
         let (listener, clock) = (peer.listener, self.app.clock.clone());
         let answer = move |status| unreadable(status, listener, clock.now());
-        let io = Wire::new(io, wire.clone(), self.closing(&peer));
+        let io = Wire::new(io, wire.clone());
         let io = Heads::new(io, wire, memory, answer);
         let (app, served) = (self.app.clone(), peer.clone());
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let (app, peer) = (app.clone(), served.clone());
-            let request =
-                request.map(|body| RequestBody::new(Inner::Http1(body), app.clone(), peer.clone()));
+            let holder = Holder::at(peer.client(&app, request.headers()));
+            let (parts, body) = request.into_parts();
+            let body = Inner::http1(body, &parts.headers, &peer);
+            let body = RequestBody::new(body, app.clone(), peer.clone(), holder);
+            let request = http::Request::from_parts(parts, body);
             async move { Ok::<_, Infallible>(serve(app, peer, request).await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
@@ -251,7 +251,7 @@ impl Connections {
         };
         let (app, served) = (self.app.clone(), peer.clone());
         let make = move |exchange| exchange_on(app.clone(), served.clone(), exchange);
-        let io = Wire::new(io, peer.wire.clone(), self.closing(&peer));
+        let io = Wire::new(io, peer.wire.clone());
         let memory = self.app.registry.memory().bulk().clone();
         let shaking = http2::accept(io, memory, settings, make);
         let shaken = tokio::select! {
@@ -268,12 +268,13 @@ impl Connections {
 /// bounds of connections are those of requests.
 async fn exchange_on(app: Arc<App>, peer: Arc<Peer>, exchange: Exchange) {
     let address = peer.client(&app, exchange.request.headers());
-    let Some(_place) = app.streams.try_take(Holder::at(address), 1) else {
+    let holder = Holder::at(address);
+    let Some(_place) = app.streams.try_take(holder, 1) else {
         return exchange.refuse();
     };
     let least = app.config.limits.least();
     let work = |request: http::Request<Inner>| {
-        let request = request.map(|body| RequestBody::new(body, app.clone(), peer.clone()));
+        let request = request.map(|body| RequestBody::new(body, app.clone(), peer.clone(), holder));
         serve(app, peer, request)
     };
     exchange.serve(least, work).await;

@@ -28,7 +28,7 @@ use tracing::{Instrument as _, field};
 use crate::app::App;
 use crate::http::access_log::Finish;
 use crate::http::request_body::{RequestBody, Short};
-use crate::http::response_body::Body;
+use crate::http::response_body::{Body, Free};
 use crate::oci_error::OciError;
 use crate::route::{self, RouteName};
 use crate::telemetry::continue_trace;
@@ -39,6 +39,8 @@ use crate::{health, oci, token};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The type of JSON answers.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// Header fields of a request: each takes memory beside its bytes, which HTTP/2 can make a single one.
+pub(crate) const MOST_FIELDS: usize = 100;
 /// Longest request id that is taken over from a client.
 const LONGEST_REQUEST_ID: usize = 128;
 
@@ -60,8 +62,8 @@ pub(crate) struct Peer {
     pub(crate) wire: Arc<WireState>,
     /// Where it comes from, a PROXY header considered.
     pub(crate) address: IpAddr,
-    /// Who has what the connection takes; nobody where a balancer speaks for many.
-    pub(crate) holder: Holder,
+    /// What its small answers may take.
+    pub(crate) free: Free,
     /// Whether that is a balancer whose X-Forwarded-For is believed.
     pub(crate) trusted: bool,
     /// What it reached.
@@ -121,29 +123,38 @@ pub(crate) async fn serve(
         _served: served,
         span,
     };
-    let (name, mut response) =
-        if header_size(&finish.uri, request.headers()) > app.config.limits.header_bytes {
-            (RouteName::Other, large_header(&app))
-        } else if has_one_host(version, request.headers()) {
-            answer(&app, &peer, address, request)
-                .instrument(finish.span.clone())
-                .await
-        } else {
-            (RouteName::Other, bad_host())
-        };
+    let (name, mut response) = if is_large(&app, &finish.uri, request.headers()) {
+        drop(request);
+        (RouteName::Other, large_header(&app))
+    } else if has_one_host(version, request.headers()) {
+        answer(&app, &peer, address, request)
+            .instrument(finish.span.clone())
+            .await
+    } else {
+        drop(request);
+        (RouteName::Other, bad_host())
+    };
     finish.route = name;
     if !wants_body(&finish.method) {
         // HTTP/1.1 leaves a body out by itself, HTTP/2 would send it.
         response = without_body(response);
     }
-    if response.body().memory() > 0 {
-        response = Box::pin(with_memory(&app, address, response)).await;
+    let bytes = response.body().memory(version);
+    if bytes > 0 {
+        response = match peer.free.place(bytes) {
+            Some(place) => response.map(|body| body.holding(place)),
+            None => Box::pin(with_memory(&app, address, bytes, response)).await,
+        };
     }
     finish.answered(response.status());
     finish.account = response.extensions().get().and_then(account_name);
+    let closes = peer.wire.ends_with(response.status());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, finish.id.clone());
     security_headers(headers, peer.listener);
+    if closes {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if version == Version::HTTP_2 {
         // For HTTP/1.1 the library does it.
         headers.insert(header::DATE, date::header_value(app.clock.now()));
@@ -152,9 +163,13 @@ pub(crate) async fn serve(
 }
 
 /// An answer that takes memory until it is read, with a place for it.
-async fn with_memory(app: &App, address: IpAddr, response: Response<Body>) -> Response<Body> {
+async fn with_memory(
+    app: &App,
+    address: IpAddr,
+    bytes: usize,
+    response: Response<Body>,
+) -> Response<Body> {
     let memory = app.registry.memory().bulk();
-    let bytes = response.body().memory();
     match memory.take(Holder::at(address), bytes, PATIENCE).await {
         Ok(place) => response.map(|body| body.holding(place)),
         Err(_) => OciError::Registry(registry::Error::Busy).response(),
@@ -296,6 +311,11 @@ fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     app.audit.record_refusal(route, entry);
 }
 
+/// Whether a request's header is more than is taken. Over HTTP/1.1 the library counts the fields itself.
+fn is_large(app: &App, uri: &http::Uri, headers: &HeaderMap) -> bool {
+    headers.len() > MOST_FIELDS || header_size(uri, headers) > app.config.limits.header_bytes
+}
+
 /// Bytes of a request's target and header fields. The buffer of a connection bounds them too, but it is
 /// larger: bodies are read through it.
 fn header_size(uri: &http::Uri, headers: &HeaderMap) -> usize {
@@ -312,7 +332,9 @@ fn large_header(app: &App) -> Response<Body> {
     envelope(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "BAD_REQUEST",
-        &format!("the request's header has more than {limit} bytes ([limits] header_bytes)"),
+        &format!(
+            "the request's header has more than {limit} bytes ([limits] header_bytes) or {MOST_FIELDS} fields"
+        ),
     )
 }
 
@@ -383,11 +405,16 @@ fn security_headers(headers: &mut HeaderMap, listener: Listener) {
     );
 }
 
-/// The whole answer to a request that HTTP/1.1 cannot read, after which the connection is closed.
+/// The whole answer to a request that HTTP/1.1 cannot read, or has no memory for, after which the connection is closed.
 pub(crate) fn unreadable(status: StatusCode, listener: Listener, now: Timestamp) -> Bytes {
-    let body = errors("BAD_REQUEST", "the request cannot be read as HTTP/1.1");
-    let body = body.to_string();
     let mut headers = HeaderMap::new();
+    let body = if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        errors("TOOMANYREQUESTS", "no memory for one more large header")
+    } else {
+        errors("BAD_REQUEST", "the request cannot be read as HTTP/1.1")
+    };
+    let body = body.to_string();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CONTENT_LENGTH, body.len().into());
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

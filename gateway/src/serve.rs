@@ -60,7 +60,7 @@ const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
 /// Requests of HTTP/2 on their way at a time, some 10 KiB each; of one source at most two thirds.
 const STREAMS: usize = 4_096;
 
-/// Unread bodies that are drained, and closed connections whose last bytes are thrown away, at a time.
+/// Unread bodies that are drained at a time.
 const DRAINS: Terms = Terms {
     total: 128,
     most: 32,

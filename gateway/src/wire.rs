@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use storage::budget::{Budget, Holder, Reservation};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -29,6 +29,12 @@ pub(crate) struct WireState {
     uploads: AtomicUsize,
     /// A request was taken up, and bytes of its answer may not be out.
     answering: AtomicBool,
+    /// Bodies of HTTP/1.1 requests that come in.
+    receiving: AtomicUsize,
+    /// The connection ends with the next answer.
+    last: AtomicBool,
+    /// It does if that refuses the request.
+    unknown: AtomicBool,
 }
 
 /// A request whose answer is not out.
@@ -36,6 +42,15 @@ pub(crate) struct Served(Arc<WireState>);
 
 /// An upload that is read.
 pub(crate) struct Uploading(Arc<WireState>);
+
+/// The body of an HTTP/1.1 request that comes in.
+pub(crate) struct Receiving(Arc<WireState>);
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.0.receiving.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Uploading {
     fn drop(&mut self) {
@@ -53,6 +68,28 @@ impl WireState {
     /// Whether much may come, for which there is memory.
     pub(crate) fn is_uploading(&self) -> bool {
         self.uploads.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counts a body until what is returned is dropped.
+    pub(crate) fn receiving(self: &Arc<Self>) -> Receiving {
+        self.receiving.fetch_add(1, Ordering::Relaxed);
+        Receiving(self.clone())
+    }
+
+    /// Lets the connection end with the next answer: what still comes of its request is not read.
+    pub(crate) fn end_with_answer(&self) {
+        self.last.store(true, Ordering::Relaxed);
+    }
+
+    /// A body is drained, and nobody knows how much of it comes.
+    pub(crate) fn drains_unknown(&self) {
+        self.unknown.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection ends with an answer of this status: a refused client may stop sending what it began.
+    pub(crate) fn ends_with(&self, status: StatusCode) -> bool {
+        let unknown = self.unknown.swap(false, Ordering::Relaxed);
+        self.last.load(Ordering::Relaxed) || (unknown && !status.is_success())
     }
 
     /// Counts a request until what is returned is dropped.
@@ -85,6 +122,11 @@ impl WireState {
         self.answering.load(Ordering::Relaxed)
     }
 
+    /// Whether what comes in is the header of a request, not the rest of one that was taken up.
+    pub(crate) fn awaits_header(&self) -> bool {
+        !self.is_answering() && self.receiving.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether bytes came of a request that is not whole yet.
     pub(crate) fn has_half_a_request(&self) -> bool {
         self.touched.load(Ordering::Relaxed) && !self.is_serving()
@@ -102,23 +144,16 @@ impl Drop for Served {
 pub(crate) struct Wire<T> {
     inner: Pin<Box<T>>,
     state: Arc<WireState>,
-    /// Where places for closing connections are, and who takes one.
-    places: (Arc<Budget>, Holder),
-    closing: Option<Closing>,
-}
-
-/// A connection whose last bytes are thrown away.
-struct Closing {
-    end: Pin<Box<Sleep>>,
-    _place: Reservation,
+    /// Until when the last bytes of a closed connection are thrown away. Those connections are bounded as the open
+    /// ones are: none is closed without it.
+    closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Wire<T> {
-    pub(crate) fn new(inner: T, state: Arc<WireState>, places: (Arc<Budget>, Holder)) -> Self {
+    pub(crate) fn new(inner: T, state: Arc<WireState>) -> Self {
         Self {
             inner: Box::pin(inner),
             state,
-            places,
             closing: None,
         }
     }
@@ -167,20 +202,13 @@ impl<T: AsyncRead + AsyncWrite> AsyncWrite for Wire<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.closing.is_none() {
             ready!(self.inner.as_mut().poll_shutdown(cx))?;
-            let (places, holder) = &self.places;
-            let Some(place) = places.try_take(*holder, 1) else {
-                return Poll::Ready(Ok(()));
-            };
-            self.closing = Some(Closing {
-                end: Box::pin(tokio::time::sleep(LINGER)),
-                _place: place,
-            });
+            self.closing = Some(Box::pin(tokio::time::sleep(LINGER)));
         }
         let this = &mut *self;
         let mut scratch = [0; 4096];
         loop {
-            if let Some(closing) = &mut this.closing
-                && closing.end.as_mut().poll(cx).is_ready()
+            if let Some(end) = &mut this.closing
+                && end.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(Ok(()));
             }

@@ -40,6 +40,8 @@ pub(super) struct Heads<T, A> {
     answer: A,
     /// What is left of such an answer.
     replacement: Option<Bytes>,
+    /// There was no memory for a header: nothing more is read.
+    refused: bool,
 }
 
 impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
@@ -53,20 +55,21 @@ impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
             place: None,
             answer,
             replacement: None,
+            refused: false,
         }
     }
 
-    /// Counts bytes that came in, where they are of a header. The body that comes along with its end is the request's,
-    /// which takes its own place.
-    fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.state.is_answering() {
-            self.size = 0;
-            self.place = None;
-            return Ok(());
+    /// Counts bytes that came in, where they are of a header; false where there is no memory for it. The body that
+    /// comes along with its end, or later, is the request's, which takes its own place.
+    fn count(&mut self, bytes: &[u8]) -> bool {
+        if !self.state.awaits_header() {
+            self.forget();
+            self.last = [0; 3];
+            return true;
         }
         if self.ends(bytes) {
-            self.size = 0;
-            return Ok(());
+            self.forget();
+            return true;
         }
         self.size += bytes.len();
         if self.size > FREE && self.place.is_none() {
@@ -75,10 +78,16 @@ impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
                 holder,
                 bytes,
             } = &self.memory;
-            let place = budget.try_take(*holder, *bytes);
-            self.place = Some(place.ok_or(io::ErrorKind::OutOfMemory)?);
+            self.place = budget.try_take(*holder, *bytes);
+            return self.place.is_some();
         }
-        Ok(())
+        true
+    }
+
+    /// A header has ended.
+    fn forget(&mut self) {
+        self.size = 0;
+        self.place = None;
     }
 
     /// Whether a header ends within these bytes, or with the first of them.
@@ -115,6 +124,11 @@ impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
             };
             self.replacement = Some((self.answer)(status));
         }
+        ready!(self.poll_write_replacement(cx))?;
+        Poll::Ready(Ok(true))
+    }
+
+    fn poll_write_replacement(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(left) = self.replacement.as_mut().filter(|left| !left.is_empty()) {
             match ready!(Pin::new(&mut self.inner).poll_write(cx, left))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -122,19 +136,42 @@ impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
             }
         }
         self.replacement = None;
-        Poll::Ready(Ok(true))
+        Poll::Ready(Ok(()))
+    }
+
+    /// Answers a header for which there is no memory, and closes: the library would do so without an answer.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.refused {
+            self.refused = true;
+            self.replacement = Some((self.answer)(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        ready!(self.poll_write_replacement(cx))?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()))
     }
 }
 
-impl<T: AsyncRead + Unpin, A: Fn(StatusCode) -> Bytes + Unpin> AsyncRead for Heads<T, A> {
+impl<T, A> AsyncRead for Heads<T, A>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    A: Fn(StatusCode) -> Bytes + Unpin,
+{
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.refused {
+            return self.poll_refuse(cx);
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
-        Poll::Ready(self.count(&buffer.filled()[before..]))
+        if self.count(&buffer.filled()[before..]) {
+            return Poll::Ready(Ok(()));
+        }
+        buffer.set_filled(before);
+        self.poll_refuse(cx)
     }
 }
 
@@ -168,6 +205,10 @@ impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes + Unpin> AsyncWrite for H
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        if !self.state.awaits_header() {
+            // An idle connection keeps no place.
+            self.forget();
+        }
         self.state.flushed();
         Poll::Ready(Ok(()))
     }
@@ -179,13 +220,23 @@ impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes + Unpin> AsyncWrite for H
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     use super::*;
 
     /// What is read of these pieces while there is no memory for a large header.
     async fn read(pieces: &[&[u8]]) -> io::Result<usize> {
         let (mut client, server) = tokio::io::duplex(1 << 20);
+        read_of(&mut client, server, Arc::default(), pieces).await
+    }
+
+    /// The same on a given connection.
+    async fn read_of(
+        client: &mut DuplexStream,
+        server: DuplexStream,
+        state: Arc<WireState>,
+        pieces: &[&[u8]],
+    ) -> io::Result<usize> {
         let budget = Budget::new(1 << 10);
         let _taken = budget.try_take(Holder::default(), 1 << 10);
         let memory = HeadMemory {
@@ -193,7 +244,8 @@ mod tests {
             holder: Holder::default(),
             bytes: 64 << 10,
         };
-        let mut heads = Heads::new(server, Arc::default(), memory, |_| Bytes::new());
+        let answer = |status: StatusCode| Bytes::from(status.as_str().to_owned());
+        let mut heads = Heads::new(server, state, memory, answer);
         let mut read = 0;
         for piece in pieces {
             client.write_all(piece).await?;
@@ -211,13 +263,35 @@ mod tests {
             let (one, two) = body.split_at(head.len() + split);
             assert_eq!(read(&[one, two]).await.unwrap(), body.len());
         }
-        let one_by_one: Vec<_> = body[..head.len() + 5].chunks(1).collect();
-        let all = [&one_by_one[..], &[&rest]].concat();
+        let (bytes, last) = body.split_at(head.len() + 4);
+        let one_by_one: Vec<_> = bytes.chunks(1).collect();
+        let all = [&one_by_one[..], &[last]].concat();
         assert_eq!(read(&all).await.unwrap(), body.len());
         for large in [&[&[head, &rest].concat()[..]][..], &[head, &rest]] {
             let refused = read(large).await.unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::OutOfMemory);
         }
+    }
+
+    #[tokio::test]
+    async fn the_rest_of_a_body_is_no_header() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let state = Arc::<WireState>::default();
+        let _receiving = state.receiving();
+        let rest = vec![b'a'; 20 << 10];
+        let read = read_of(&mut client, server, state, &[&rest]).await;
+        assert_eq!(read.unwrap(), rest.len());
+    }
+
+    #[tokio::test]
+    async fn a_header_without_memory_is_answered() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let large = vec![b'a'; 20 << 10];
+        let read = read_of(&mut client, server, Arc::default(), &[&large]).await;
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "503");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use tokio::time::{Instant, Sleep};
 use self::cork::Cork;
 use self::windows::{STREAM, Windows};
 use super::Serving;
+use crate::http::MOST_FIELDS;
 use crate::http::request_body::{Inner, Upload};
 use crate::http::response_body::Body;
 use crate::pace::{Least, Pace};
@@ -37,16 +38,29 @@ const STREAMS: u32 = 128;
 const FRAME: u32 = 64 << 10;
 /// Bytes of one stream that wait to be written.
 const SEND_BUFFER: usize = 128 << 10;
+/// What each field of a header counts for beside its bytes.
+const FIELD: usize = 32;
+/// Room for the method, the scheme, the authority and the path.
+const PSEUDO_FIELDS: usize = 28;
 /// How long a client that was told to leave may take for it.
 const LEAVE: Duration = Duration::from_secs(3);
 
 /// What a connection is served by.
 #[derive(Clone, Copy)]
 pub(super) struct Settings {
-    /// Bytes of a request's header fields. Beyond, the library answers 431 itself.
+    /// Bytes of a request's header fields.
     pub(super) header_bytes: usize,
     /// How long a connection without requests is kept.
     pub(super) idle: Duration,
+}
+
+impl Settings {
+    /// The size of a header beyond which the library answers 431 itself: it counts 32 bytes for each field (RFC 9113,
+    /// section 6.5.2), which is what keeps those small that are looked at.
+    fn header_list(&self) -> u32 {
+        let fields = MOST_FIELDS + PSEUDO_FIELDS;
+        u32::try_from(self.header_bytes + fields * FIELD).unwrap_or(u32::MAX)
+    }
 }
 
 /// A connection that is served.
@@ -84,7 +98,7 @@ where
     let shaking = h2::server::Builder::new()
         .initial_window_size(STREAM)
         .max_frame_size(FRAME)
-        .max_header_list_size(u32::try_from(2 * settings.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(settings.header_list())
         .max_concurrent_streams(STREAMS)
         .max_send_buffer_size(SEND_BUFFER)
         .handshake(cork);

@@ -1,5 +1,6 @@
 //! Bodies of requests: given up when the client is too slow, and drained when an answer went out before they were
-//! read, so that HTTP/2 clients see no reset and HTTP/1.1 connections stay usable.
+//! read, so that HTTP/2 clients see no reset and HTTP/1.1 connections stay usable. Where that would cost too much, the
+//! answer says that the connection ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use h2::RecvStream;
+use http::{HeaderMap, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -20,12 +22,12 @@ use crate::app::App;
 use crate::connection::http2::windows::{Wide, Windows};
 use crate::http::Peer;
 use crate::pace::Pace;
-use crate::wire::Uploading;
+use crate::wire::{Receiving, Uploading};
 
 /// Bytes of an unread body that are read and thrown away.
 const DRAIN_BYTES: usize = 1 << 20;
 /// How long that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// What a short body of unknown length takes of the memory at first; it is doubled where more comes.
 const FIRST: usize = 8 << 10;
 
@@ -36,6 +38,8 @@ pub(crate) struct RequestBody {
     pace: Pace,
     app: Arc<App>,
     peer: Arc<Peer>,
+    /// Who sends it.
+    holder: Holder,
     /// Says that much may come, for as long as it is there.
     uploading: Option<Uploading>,
 }
@@ -43,7 +47,12 @@ pub(crate) struct RequestBody {
 /// The bytes as they come.
 pub(crate) enum Inner {
     /// By HTTP/1.1.
-    Http1(Incoming),
+    Http1 {
+        body: Incoming,
+        /// The client sends it only when it is asked for, and was not.
+        expected: bool,
+        _receiving: Receiving,
+    },
     /// By HTTP/2.
     Http2 {
         stream: RecvStream,
@@ -77,23 +86,47 @@ pub(crate) struct Short<'a> {
 }
 
 impl Inner {
+    /// The body of an HTTP/1.1 request with such headers.
+    pub(crate) fn http1(body: Incoming, headers: &HeaderMap, peer: &Peer) -> Self {
+        Self::Http1 {
+            body,
+            expected: headers.contains_key(header::EXPECT),
+            _receiving: peer.wire.receiving(),
+        }
+    }
+
+    /// Whether reading what is left costs little, so that the connection can be used on.
+    fn can_be_drained(&self) -> bool {
+        match self {
+            Self::Http1 { body, expected, .. } => {
+                let left = body.size_hint().exact();
+                !expected && left.is_none_or(|left| left <= DRAIN_BYTES as u64)
+            }
+            // The stream is reset when it takes too long.
+            Self::Http2 { .. } => true,
+        }
+    }
+
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Http1(body) => body.is_end_stream(),
+            Self::Http1 { body, .. } => body.is_end_stream(),
             Self::Http2 { stream, .. } => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Http1(body) => body.size_hint(),
+            Self::Http1 { body, .. } => body.size_hint(),
             Self::Http2 { length, .. } => length.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match self {
-            Self::Http1(body) => poll_http1(body, cx),
+            Self::Http1 { body, expected, .. } => {
+                *expected = false;
+                poll_http1(body, cx)
+            }
             Self::Http2 {
                 stream,
                 windows,
@@ -140,13 +173,14 @@ fn poll_http2(
 }
 
 impl RequestBody {
-    pub(crate) fn new(inner: Inner, app: Arc<App>, peer: Arc<Peer>) -> Self {
+    pub(crate) fn new(inner: Inner, app: Arc<App>, peer: Arc<Peer>, holder: Holder) -> Self {
         Self {
             ended: inner.is_end_stream(),
             inner: Some(inner),
             pace: Pace::new(app.config.limits.least()),
             app,
             peer,
+            holder,
             uploading: None,
         }
     }
@@ -199,6 +233,14 @@ impl RequestBody {
         Ok(Arc::new(place).attach(bytes.freeze()))
     }
 
+    /// What is left is not read. Over HTTP/2 that ends the stream, over HTTP/1.1 the connection, which the answer has
+    /// to say.
+    fn give_up(&mut self) {
+        if let Some(Inner::Http1 { .. }) = self.inner.take() {
+            self.peer.wire.end_with_answer();
+        }
+    }
+
     fn too_slow(&self) -> BodyError {
         let least = self.app.config.limits.least();
         BodyError::TooSlow {
@@ -231,11 +273,12 @@ impl http_body::Body for RequestBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.ended = true;
+                this.give_up();
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Pending if this.pace.poll_late(cx).is_ready() => {
                 this.ended = true;
-                this.inner = None;
+                this.give_up();
                 this.uploading = None;
                 Poll::Ready(Some(Err(this.too_slow())))
             }
@@ -274,15 +317,24 @@ impl Stream for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Some(inner) = self.inner.take() else {
-            return;
-        };
-        if self.ended || inner.is_end_stream() {
+        if http_body::Body::is_end_stream(self) {
             return;
         }
-        // Where too many are being drained for this client, the connection is closed, or the stream reset.
-        if let Some(place) = self.app.drains.try_take(self.peer.holder, 1) {
-            self.app.drain.spawn(drain(inner, place));
+        let can_be_drained = self.inner.as_ref().is_some_and(Inner::can_be_drained);
+        let place = || self.app.drains.try_take(self.holder, 1);
+        match can_be_drained.then(place).flatten() {
+            Some(place) => {
+                if let Some(inner) = self.inner.take() {
+                    if let Inner::Http1 { body, .. } = &inner
+                        && body.size_hint().exact().is_none()
+                    {
+                        self.peer.wire.drains_unknown();
+                    }
+                    self.app.drain.spawn(drain(inner, place));
+                }
+            }
+            // Where too many are being drained for this client, too.
+            None => self.give_up(),
         }
     }
 }

@@ -7,14 +7,35 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream as _;
+use http::Version;
 use http_body::{Frame, SizeHint};
 use registry::blob::Download;
-use storage::budget::Reservation;
+use storage::budget::{Budget, Holder, Reservation};
 
 use crate::http::access_log::Finish;
 
-/// Bytes of an answer in memory that count as those of its connection: most answers, without a look at what is free.
+/// Bytes of answers in memory that count as those of their connection: most answers, without a look at what is free.
 const FREE: usize = 8 << 10;
+
+/// What small answers of one HTTP/2 connection may take without a look at what is free, all together, until they are
+/// sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Free(Arc<Budget>);
+
+impl Default for Free {
+    fn default() -> Self {
+        // One alone gets two thirds of it.
+        Self(Budget::new(FREE + FREE / 2))
+    }
+}
+
+impl Free {
+    /// A place for an answer of so many bytes.
+    pub(crate) fn place(&self, bytes: usize) -> Option<Reservation> {
+        let place = || self.0.try_take(Holder::default(), bytes);
+        (bytes <= FREE).then(place).flatten()
+    }
+}
 
 /// The body of an answer.
 pub(crate) struct Body {
@@ -84,15 +105,17 @@ impl Body {
         self
     }
 
-    /// Bytes of memory that it needs and has no place for. Blobs have theirs.
-    pub(crate) fn memory(&self) -> usize {
+    /// Bytes of memory that it needs and has no place for. Blobs have theirs, and over HTTP/1.1, where one answer waits
+    /// at a time, small ones need none.
+    pub(crate) fn memory(&self, version: Version) -> usize {
+        let free = if version == Version::HTTP_2 { 0 } else { FREE };
         match &self.kind {
             Kind::Blob { .. } => 0,
             Kind::Memory(_) | Kind::Boxed(_) => {
                 let size = http_body::Body::size_hint(self).lower();
                 usize::try_from(size)
                     .ok()
-                    .filter(|size| *size > FREE)
+                    .filter(|size| *size > free)
                     .unwrap_or(0)
             }
         }
@@ -185,5 +208,22 @@ impl Drop for Body {
         if let Some(finish) = self.finish.take() {
             finish.end(self.sent, self.cut);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_small_answers_of_a_connection_share_what_is_free() {
+        let free = Free::default();
+        let first = free.place(FREE);
+        assert!(first.is_some());
+        assert!(free.place(FREE).is_none());
+        assert!(free.place(FREE / 2).is_some());
+        drop(first);
+        assert!(free.place(FREE).is_some());
+        assert!(free.place(FREE + 1).is_none());
     }
 }

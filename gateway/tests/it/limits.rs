@@ -4,6 +4,7 @@ mod answers;
 mod connections;
 mod hanging;
 mod starved;
+mod unread;
 
 use std::time::Duration;
 
@@ -62,6 +63,23 @@ async fn a_header_of_60_kib_is_fine_and_one_of_66_is_not() {
                 .header("x-large", "a".repeat(kib << 10))
                 .await
                 .expect(status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_header_of_90_fields_is_fine_and_one_of_101_is_not() {
+    let server = SERVER.get().await;
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        for (fields, status) in [(90, 401), (101, 431)] {
+            let client = server.anonymous().speaking(protocol);
+            let mut request = client.get("/v2/");
+            for number in 0..fields {
+                request = request.header(&format!("x-{number}"), "a");
+            }
+            let answer = request.await.expect(status);
+            assert_eq!(answer.header("x-frame-options"), "DENY", "{protocol:?}");
+            assert!(answer.text().contains("\"errors\""), "{answer}");
         }
     }
 }

@@ -136,7 +136,7 @@ impl Work {
 
 impl Writer {
     pub(super) fn create(key: &str, path: PathBuf, hasher: Hasher, place: Arc<Place>) -> Self {
-        Self::new(key, path, OnceLock::new(), (0, hasher), durable_hour)
+        Self::new(key, path, OnceLock::new(), (0, hasher), place)
     }
 
     pub(super) fn resume(

@@ -23,6 +23,8 @@ pub(crate) struct Raw {
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
     pub(crate) status: u16,
+    /// What it says of the connection.
+    pub(crate) connection: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -84,9 +86,10 @@ impl Raw {
     /// The answer to a HEAD: no body, whatever its length says.
     pub(crate) async fn head_answer(&mut self) -> Option<RawAnswer> {
         let head = timeout(PATIENCE, self.read_head()).await;
-        let (status, _) = head.expect("neither an answer nor an end within 10 s")?;
+        let (status, head) = head.expect("neither an answer nor an end within 10 s")?;
         Some(RawAnswer {
             status,
+            connection: header(&head, "connection").map(str::to_owned),
             body: Vec::new(),
         })
     }
@@ -127,7 +130,11 @@ impl Raw {
         let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
         while self.read.len() < length && self.fill().await {}
         let body = self.read.drain(..length.min(self.read.len())).collect();
-        Some(RawAnswer { status, body })
+        Some(RawAnswer {
+            status,
+            connection: header(&head, "connection").map(str::to_owned),
+            body,
+        })
     }
 
     /// Status and header of the next answer that is a final one.

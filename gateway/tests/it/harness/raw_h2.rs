@@ -55,6 +55,20 @@ impl Server {
     }
 }
 
+/// The length of a text in a header block; see RFC 7541, section 5.1.
+fn length(length: usize) -> Vec<u8> {
+    let Some(mut rest) = length.checked_sub(127) else {
+        return vec![u8::try_from(length).expect("it is short")];
+    };
+    let mut bytes = vec![127];
+    while rest >= 128 {
+        bytes.push(u8::try_from(rest % 128 + 128).expect("it is a byte"));
+        rest /= 128;
+    }
+    bytes.push(u8::try_from(rest).expect("it is less than 128"));
+    bytes
+}
+
 impl RawH2 {
     /// A connection on which nothing was said yet.
     pub(crate) async fn without_preface(server: &Server) -> Self {
@@ -112,8 +126,7 @@ impl RawH2 {
             // A literal field, neither indexed nor compressed; see RFC 7541, section 6.2.2.
             block.push(0);
             for text in [name, value] {
-                block.push(u8::try_from(text.len()).expect("a field is short"));
-                assert!(text.len() < 127, "a longer one needs another form");
+                block.extend(length(text.len()));
                 block.extend(text.as_bytes());
             }
         }

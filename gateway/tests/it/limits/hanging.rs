@@ -143,6 +143,35 @@ async fn unfinished_bodies_over_http2_take_little_memory() {
     server.still_serves().await;
 }
 
+/// Headers of a thousand fields that take one byte each on the wire, on requests that never end.
+#[tokio::test]
+async fn a_bomb_of_fields_over_http2_takes_little_memory() {
+    let server = Server::start().await;
+    server.still_serves().await;
+    let idle = server.memory_kib("VmRSS");
+    // `:method POST`, `:scheme https`, `:path /`, and `a: b`, which is named by its number from then on.
+    let (start, new, again) = (b"\x83\x87\x84", b"\x40\x01a\x01b", b"\xbe");
+    let mut held = Vec::new();
+    for number in 0..24 {
+        let mut h2 = server.raw_h2_from(60 + number % 4).await;
+        for stream in (1..240).step_by(2) {
+            let mut block = start.to_vec();
+            if stream == 1 {
+                block.extend(new);
+            }
+            block.extend(again.repeat(1_000));
+            // One that is closed instead is as good.
+            if h2.write_frame(HEADERS, 4, stream, &block).await.is_err() {
+                break;
+            }
+        }
+        held.push(h2);
+    }
+    let taken = server.memory_kib("VmHWM").saturating_sub(idle);
+    assert!(taken < MOST_KIB, "{taken} KiB");
+    server.still_serves().await;
+}
+
 /// A connection whose client sends ahead without being asked to.
 #[tokio::test]
 async fn what_nobody_asked_for_is_not_taken_in() {

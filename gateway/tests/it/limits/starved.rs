@@ -103,6 +103,36 @@ async fn unread_http2_downloads_are_cut() {
     drop(held);
 }
 
+/// Small answers count as those of their connection, but not each of a hundred that nobody reads.
+#[tokio::test]
+async fn unread_small_answers_over_http2_take_their_memory() {
+    let server = server(FOR_EVER).await;
+    server.still_serves().await;
+    let before = server.metric("gantry_body_memory_free_bytes").await;
+    let host = server.host();
+    // Each byte of it is six in the answer.
+    let path = format!("/{}", "%01".repeat(1_200));
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":path", path.as_str()),
+        (":authority", host.as_str()),
+    ];
+    let mut h2 = server.raw_h2_closed(SLOW).await;
+    for stream in (1..200).step_by(2) {
+        let begun = h2.begin(stream, &fields, true).await;
+        begun.expect("the server reads");
+    }
+    let taken = f64::from(90 * 7_000);
+    crate::harness::eventually(30, "they have places", async || {
+        let free = server.metric("gantry_body_memory_free_bytes").await;
+        (free < before - taken).then_some(())
+    })
+    .await;
+    drop(h2);
+    memory_is_back(&server, before).await;
+}
+
 /// 60 downloads of public content over HTTP/1.1 that nobody reads.
 async fn unread_over_http1(server: &Server, path: &str) -> Vec<Raw> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", server.host());
