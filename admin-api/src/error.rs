@@ -117,6 +117,7 @@ impl Error {
 fn database_status(error: &db::Error) -> StatusCode {
     match error {
         db::Error::Open(..)
+        | db::Error::ReadOnly(..)
         | db::Error::Migrate(_)
         | db::Error::Statement(..)
         | db::Error::Contended(_)

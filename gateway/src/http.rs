@@ -148,7 +148,7 @@ pub(crate) async fn serve(
     }
     finish.answered(response.status());
     finish.account = response.extensions().get().and_then(account_name);
-    let closes = peer.wire.ends_with(response.status());
+    let closes = version < Version::HTTP_2 && peer.wire.ends_with(response.status());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, finish.id.clone());
     security_headers(headers, peer.listener);

@@ -379,7 +379,7 @@ async fn a_long_chain_of_referrers_is_gone_down_once() {
                 let at = place(project, repo, &app);
                 let parts = delete_in_parts(tx, at, &chain[0].1, 10).await?;
                 assert_eq!(parts, 6, "29 steps down and 31 manifests, 10 at a time");
-                assert_eq!(untagged::list(tx, repo, "", 10).await?, []);
+                assert!(untagged::list(tx, repo, "", 10).await?.found.is_empty());
                 Ok::<_, Error>(())
             })
         })

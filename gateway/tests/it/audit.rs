@@ -1,6 +1,5 @@
 //! The audit log: who did what, in order, and that nobody can change it unseen.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
