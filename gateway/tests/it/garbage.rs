@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
+
+use ::model::{Clock as _, SystemClock};
 
 use crate::harness::{Server, eventually, fresh, image, noise};
 
@@ -301,9 +302,8 @@ async fn untagged_manifests_go_where_the_project_wants_it() {
 async fn an_orphan_that_cannot_be_deleted_does_not_end_the_sweep() {
     let server = impatient().await;
     server.stop().await;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let hour = now.expect("it is after 1970").as_secs() / 3_600;
-    let orphan = |hour: u64, name: &str| {
+    let hour = SystemClock.now().hour();
+    let orphan = |hour: i64, name: &str| {
         let folder = server.data().join("blobs").join(hour.to_string());
         fs::create_dir_all(&folder).expect("the folder can be made");
         let path = folder.join(name);
