@@ -48,6 +48,8 @@ pub(crate) struct App {
     pub(crate) drain: TaskTracker,
     /// How many of them there may be.
     pub(crate) drains: Arc<Budget>,
+    /// Places for closed connections whose last bytes are thrown away.
+    pub(crate) closing: Arc<Budget>,
     /// How many TLS handshakes may go on.
     pub(crate) handshakes: Arc<Budget>,
     pub(crate) draining: AtomicBool,

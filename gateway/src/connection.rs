@@ -168,6 +168,15 @@ impl Connections {
         shaken.map_err(|_| "TLS handshake failed")
     }
 
+    /// Where the last bytes of a closed connection are read. A balancer's connections are those of many clients.
+    fn closing(&self, peer: &Peer) -> (Arc<Budget>, Holder) {
+        let holder = match peer.trusted {
+            true => Holder::default(),
+            false => Holder::at(peer.address),
+        };
+        (self.app.closing.clone(), holder)
+    }
+
     /// The address that a balancer names in a PROXY header; from there on it is that one whose word counts.
     async fn behind_balancer(
         &self,
@@ -218,7 +227,7 @@ impl Connections {
         };
         let (listener, clock) = (peer.listener, self.app.clock.clone());
         let answer = move |status| unreadable(status, listener, clock.now());
-        let io = Wire::new(io, wire.clone());
+        let io = Wire::new(io, wire.clone(), self.closing(&peer));
         let io = Heads::new(io, wire, memory, answer);
         let (app, served) = (self.app.clone(), peer.clone());
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
@@ -251,7 +260,7 @@ impl Connections {
         };
         let (app, served) = (self.app.clone(), peer.clone());
         let make = move |exchange| exchange_on(app.clone(), served.clone(), exchange);
-        let io = Wire::new(io, peer.wire.clone());
+        let io = Wire::new(io, peer.wire.clone(), self.closing(&peer));
         let memory = self.app.registry.memory().bulk().clone();
         let shaking = http2::accept(io, memory, settings, make);
         let shaken = tokio::select! {

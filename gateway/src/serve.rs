@@ -66,6 +66,8 @@ const DRAINS: Terms = Terms {
     most: 32,
     queue: 0,
 };
+/// Closed connections whose last bytes are thrown away, at a time.
+const CLOSING: Terms = DRAINS;
 /// TLS handshakes at a time. More wait, with little memory each.
 const HANDSHAKES: Terms = Terms {
     total: 512,
@@ -314,6 +316,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         rate: Rate::new(config.limits.requests_per_second),
         streams: Budget::new(STREAMS),
         drains: Budget::new(DRAINS),
+        closing: Budget::new(CLOSING),
         handshakes: Budget::new(HANDSHAKES),
         metrics: Metrics::new()?,
         collected: progress.clone(),

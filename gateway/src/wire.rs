@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::StatusCode;
+use storage::budget::{Budget, Holder, Reservation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -144,16 +145,23 @@ impl Drop for Served {
 pub(crate) struct Wire<T> {
     inner: Pin<Box<T>>,
     state: Arc<WireState>,
-    /// Until when the last bytes of a closed connection are thrown away. Those connections are bounded as the open
-    /// ones are: none is closed without it.
-    closing: Option<Pin<Box<Sleep>>>,
+    /// Where places for closing connections are, and who takes one.
+    places: (Arc<Budget>, Holder),
+    closing: Option<Closing>,
+}
+
+/// A connection whose last bytes are thrown away.
+struct Closing {
+    end: Pin<Box<Sleep>>,
+    _place: Reservation,
 }
 
 impl<T> Wire<T> {
-    pub(crate) fn new(inner: T, state: Arc<WireState>) -> Self {
+    pub(crate) fn new(inner: T, state: Arc<WireState>, places: (Arc<Budget>, Holder)) -> Self {
         Self {
             inner: Box::pin(inner),
             state,
+            places,
             closing: None,
         }
     }
@@ -202,13 +210,22 @@ impl<T: AsyncRead + AsyncWrite> AsyncWrite for Wire<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.closing.is_none() {
             ready!(self.inner.as_mut().poll_shutdown(cx))?;
-            self.closing = Some(Box::pin(tokio::time::sleep(LINGER)));
+            let (places, holder) = &self.places;
+            // Each keeps the buffers of its connection: without a place, the last answer may be lost to a client that
+            // still sends.
+            let Some(place) = places.try_take(*holder, 1) else {
+                return Poll::Ready(Ok(()));
+            };
+            self.closing = Some(Closing {
+                end: Box::pin(tokio::time::sleep(LINGER)),
+                _place: place,
+            });
         }
         let this = &mut *self;
         let mut scratch = [0; 4096];
         loop {
-            if let Some(end) = &mut this.closing
-                && end.as_mut().poll(cx).is_ready()
+            if let Some(closing) = &mut this.closing
+                && closing.end.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(Ok(()));
             }

@@ -148,12 +148,11 @@ impl BlobStore for Files {
     }
 
     async fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.check("look at", key)?;
         let path = self.path(key);
         match blocking(move || std::fs::metadata(path)).await {
             Ok(metadata) => Ok(Some(metadata.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.check("look at", key).map(|()| None)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("look at", key, error)),
         }
     }

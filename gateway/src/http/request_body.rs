@@ -33,7 +33,8 @@ const FIRST: usize = 8 << 10;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
-    inner: Option<Inner>,
+    /// Where there is one, or was: most requests have none.
+    inner: Option<Box<Inner>>,
     ended: bool,
     pace: Pace,
     app: Arc<App>,
@@ -174,9 +175,10 @@ fn poll_http2(
 
 impl RequestBody {
     pub(crate) fn new(inner: Inner, app: Arc<App>, peer: Arc<Peer>, holder: Holder) -> Self {
+        let ended = inner.is_end_stream();
         Self {
-            ended: inner.is_end_stream(),
-            inner: Some(inner),
+            ended,
+            inner: (!ended).then(|| Box::new(inner)),
             pace: Pace::new(app.config.limits.least()),
             app,
             peer,
@@ -188,7 +190,7 @@ impl RequestBody {
     /// The same, of which much may come.
     pub(crate) fn for_upload(mut self, holder: Holder) -> Self {
         self.uploading = Some(self.peer.wire.uploading());
-        if let Some(Inner::Http2 { upload, .. }) = &mut self.inner {
+        if let Some(Inner::Http2 { upload, .. }) = self.inner.as_deref_mut() {
             *upload = Upload::Begins(holder);
         }
         self
@@ -236,7 +238,7 @@ impl RequestBody {
     /// What is left is not read. Over HTTP/2 that ends the stream, over HTTP/1.1 the connection, which the answer has
     /// to say.
     fn give_up(&mut self) {
-        if let Some(Inner::Http1 { .. }) = self.inner.take() {
+        if let Some(Inner::Http1 { .. }) = self.inner.take().as_deref() {
             self.peer.wire.end_with_answer();
         }
     }
@@ -287,13 +289,12 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.as_ref().is_none_or(Inner::is_end_stream)
+        self.ended || self.inner.as_deref().is_none_or(Inner::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner
-            .as_ref()
-            .map_or_else(SizeHint::default, Inner::size_hint)
+        let inner = self.inner.as_deref();
+        inner.map_or_else(|| SizeHint::with_exact(0), Inner::size_hint)
     }
 }
 
@@ -320,12 +321,12 @@ impl Drop for RequestBody {
         if http_body::Body::is_end_stream(self) {
             return;
         }
-        let can_be_drained = self.inner.as_ref().is_some_and(Inner::can_be_drained);
+        let can_be_drained = self.inner.as_deref().is_some_and(Inner::can_be_drained);
         let place = || self.app.drains.try_take(self.holder, 1);
         match can_be_drained.then(place).flatten() {
             Some(place) => {
                 if let Some(inner) = self.inner.take() {
-                    if let Inner::Http1 { body, .. } = &inner
+                    if let Inner::Http1 { body, .. } = &*inner
                         && body.size_hint().exact().is_none()
                     {
                         self.peer.wire.drains_unknown();
@@ -339,7 +340,7 @@ impl Drop for RequestBody {
     }
 }
 
-async fn drain(mut body: Inner, _place: Reservation) {
+async fn drain(mut body: Box<Inner>, _place: Reservation) {
     let reading = async {
         let mut left = DRAIN_BYTES;
         while let Some(Ok(bytes)) = std::future::poll_fn(|cx| body.poll_data(cx)).await {

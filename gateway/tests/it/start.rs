@@ -80,6 +80,7 @@ async fn a_database_of_another_user_stops_the_start() {
         .args(["serve", "--listen", &free(), "--metrics-listen", &free()])
         .arg("--data")
         .arg(&data)
+        .env_clear()
         .uid(NOBODY)
         .gid(NOBODY)
         .kill_on_drop(true)
