@@ -323,11 +323,14 @@ impl Db {
         let open = |error| Error::Open(shown.clone(), error);
         let mut connection = options.connect().await.map_err(open)?;
         // SQLite opens what it cannot write for reading, and says so at the first change.
-        let tried = connection.execute("begin immediate; rollback").await;
-        if let Err(error) = tried
-            && is_read_only(&error)
+        match connection
+            .execute("begin immediate; pragma user_version = 0; rollback")
+            .await
         {
-            return Err(Error::ReadOnly(shown, error));
+            Err(error) if is_read_only(&error) => return Err(Error::ReadOnly(shown, error)),
+            // Whoever is busy writing is waited for by what comes next.
+            Err(_) => drop(connection.execute("rollback").await),
+            Ok(_) => {}
         }
         SQLITE.run(&mut connection).await.map_err(Error::Migrate)?;
         let readers = SqlitePoolOptions::new()

@@ -62,12 +62,16 @@ const STREAMS: usize = 4_096;
 
 /// Unread bodies that are drained at a time.
 const DRAINS: Terms = Terms {
-    total: 128,
-    most: 32,
+    total: 32,
+    most: 8,
     queue: 0,
 };
 /// Closed connections whose last bytes are thrown away, at a time.
-const CLOSING: Terms = DRAINS;
+const CLOSING: Terms = Terms {
+    total: 128,
+    most: 64,
+    queue: 0,
+};
 /// TLS handshakes at a time. More wait, with little memory each.
 const HANDSHAKES: Terms = Terms {
     total: 512,

@@ -1,7 +1,6 @@
 //! Gantry as the benchmarks and soak tests start it: the release binary with default settings, so files and
 //! SQLite, unless a caller has others.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -33,7 +32,8 @@ impl Binary {
             None => build()?,
         };
         let copy = folder.join("gantry");
-        fs::copy(&built, &copy).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
+        // Not by this process: a program that another thread starts meanwhile would hold the copy open for writing.
+        succeed(Command::new("cp").arg(&built).arg(&copy))?;
         Ok(Self {
             program: copy,
             log: folder.join("gantry.log"),
