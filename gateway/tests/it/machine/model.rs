@@ -267,7 +267,9 @@ impl Model {
             }
             Step::OtherCollects => !self.foreign.is_empty() && !self.has(Bytes::Adopted),
             Step::BeginMove => {
-                !self.moving && !self.has(Bytes::Foreign) && !self.has(Bytes::Adopted)
+                // The other registry stays where it is.
+                let is_alone = self.foreign.is_empty() && !self.has(Bytes::Adopted);
+                !self.moving && is_alone && !self.has(Bytes::Foreign)
             }
             Step::CopyBlobs { .. } => self.moving,
             Step::Backup => !self.moving,
