@@ -62,13 +62,13 @@ const STREAMS: usize = 4_096;
 
 /// Unread bodies that are drained at a time.
 const DRAINS: Terms = Terms {
-    total: 32,
+    total: 24,
     most: 8,
     queue: 0,
 };
 /// Closed connections whose last bytes are thrown away, at a time.
 const CLOSING: Terms = Terms {
-    total: 128,
+    total: 96,
     most: 64,
     queue: 0,
 };

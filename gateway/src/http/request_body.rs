@@ -30,6 +30,8 @@ const DRAIN_BYTES: usize = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// What a short body of unknown length takes of the memory at first; it is doubled where more comes.
 const FIRST: usize = 8 << 10;
+/// What the buffers of a connection take of a short body that is larger than that, beside the body itself, at most.
+const BUFFERED: usize = 64 << 10;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
@@ -214,7 +216,13 @@ impl RequestBody {
             return Ok(Bytes::new());
         }
         let first = length.unwrap_or(FIRST.min(short.limit));
-        let place = short.memory.take(short.holder, first, PATIENCE).await;
+        let buffered = if first > FIRST {
+            first.min(BUFFERED)
+        } else {
+            0
+        };
+        let taken = first.saturating_add(buffered);
+        let place = short.memory.take(short.holder, taken, PATIENCE).await;
         let mut place = place.map_err(|_| BodyError::Busy)?;
         let mut bytes = BytesMut::with_capacity(first);
         while let Some(frame) = self.frame().await {
