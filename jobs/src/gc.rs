@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::instrument;
 
+use crate::failures::causes;
 use crate::{Jobs, Result};
 
 /// What an operator may change in the settings file.
@@ -234,7 +235,7 @@ impl Jobs {
     async fn put_off(&self, failed: Vec<(String, storage::Error)>) -> Result<()> {
         let now = self.db.now(&*self.clock).await?;
         for (key, error) in failed {
-            let cause = chain(&error);
+            let cause = causes(&error);
             tracing::warn!(object.key = key, %error, cause, "an object cannot be deleted now");
             self.progress.failed.fetch_add(1, Ordering::Relaxed);
             let put_off = self.db.write(move |tx| {
@@ -244,17 +245,6 @@ impl Jobs {
         }
         Ok(())
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text += &format!(": {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 /// A turn of a collection: what it takes, and when that may be done.

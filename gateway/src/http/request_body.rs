@@ -35,7 +35,7 @@ const BUFFERED: usize = 64 << 10;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
-    /// Where there is one, or was: most requests have none.
+    /// What is left to read; `None` for most requests, which have no body.
     inner: Option<Box<Inner>>,
     ended: bool,
     pace: Pace,
