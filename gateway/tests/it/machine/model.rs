@@ -869,9 +869,7 @@ impl Model {
                         going.push(*manifest);
                     }
                 }
-                for manifest in going {
-                    contents.delete(manifest, now);
-                }
+                // What comes loose as these go may be seen only by the next collection.
                 if policy {
                     for loose in contents
                         .manifests
@@ -880,6 +878,9 @@ impl Model {
                     {
                         loose.noticed.get_or_insert(now);
                     }
+                }
+                for manifest in going {
+                    contents.delete(manifest, now);
                 }
             }
         }
