@@ -67,6 +67,29 @@ pub(crate) fn prepare(
     issue(config, authority, &names, now)
 }
 
+/// Issues a new pair where the CA issued the present one and it nears its end, while the server runs. Files that do not
+/// belong together may be half written by somebody: the next start judges them.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn renew_in_time(
+    config: &Config,
+    authority: &Authority,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let pair = files(config);
+    let Ok(current) = ServerCertificate::load(&pair.certificate, &pair.key) else {
+        return Ok(());
+    };
+    let names = names(config)?;
+    let is_own = config.tls.certificate.is_empty() && current.issued_by(authority);
+    if is_own && !is_good(&current, &names, now) {
+        store_names(config, &names)?;
+        issue(config, authority, &names, now)?;
+    }
+    Ok(())
+}
+
 /// Which names a renewal is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
@@ -299,6 +322,24 @@ mod tests {
         for torn in ["", "no certificate"] {
             fs::write(files(&bench.config).certificate, torn).unwrap();
             bench.prepare(NOW);
+        }
+    }
+
+    #[test]
+    fn a_server_renews_what_is_whole_and_its_own_and_near_its_end() {
+        let bench = Bench::new(&["a.example"]);
+        let first = bench.prepare(NOW);
+        let pair = files(&bench.config);
+        let renewed = |now| {
+            renew_in_time(&bench.config, &bench.authority, now).unwrap();
+            ServerCertificate::load(&pair.certificate, &pair.key).unwrap()
+        };
+        assert_eq!(renewed(days(1)).serial(), first.serial());
+        assert_ne!(renewed(days(370)).serial(), first.serial());
+        for half_written in ["", "no certificate"] {
+            fs::write(&pair.certificate, half_written).unwrap();
+            renew_in_time(&bench.config, &bench.authority, days(370)).unwrap();
+            assert_eq!(fs::read_to_string(&pair.certificate).unwrap(), half_written);
         }
     }
 

@@ -480,7 +480,8 @@ async fn renew_in_time(app: Arc<App>, authority: Authority, cancel: Cancellation
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = certificate::prepare(&app.config, &authority, app.clock.now()) {
+        let renewed = certificate::renew_in_time(&app.config, &authority, app.clock.now());
+        if let Err(error) = renewed {
             let error = format!("{error:#}");
             tracing::error!(error, "the server certificate cannot be renewed");
         }

@@ -29,6 +29,7 @@ use report::Goal;
 use result::Results;
 
 use crate::install::Mode;
+use crate::workspace;
 
 /// Programs a run needs, and the Debian packages they come in.
 pub(crate) const NEEDED: &[(&str, &str)] = &[
@@ -102,9 +103,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         eprintln!("{text}");
         return Ok(());
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(bench.document);
+    let root = workspace::root()?.join(bench.document);
     let path = options
         .document
         .as_deref()

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::process::Processes;
 use super::request::Request;
+use crate::workspace;
 
 /// Figures of one measurement by name; `rate`, `cpu_s`, `p99_ms` and so on.
 pub(crate) type Figures = BTreeMap<String, f64>;
@@ -30,7 +31,7 @@ impl Load {
     /// Builds the client.
     pub(crate) fn build(folder: &Path) -> Result<Self, String> {
         let program = folder.join("load");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("load");
+        let source = workspace::root()?.join("xtask/load");
         let mut build = Command::new("go");
         build
             .current_dir(source)

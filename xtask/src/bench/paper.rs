@@ -18,7 +18,7 @@ pub(super) fn publish(options: &Options, parts: &[Part]) -> Result<(), String> {
         eprintln!("bench: every answer was right; a short run claims no figures");
         return Ok(());
     }
-    let path = document(options);
+    let path = document(options)?;
     let before = fs::read_to_string(&path).unwrap_or_default();
     let run = run_of_today(options.rounds);
     fs::write(&path, merged(&before, &run, parts))

@@ -7,6 +7,7 @@ use std::process::Command;
 use super::case::Case;
 use super::result::{Results, Spread};
 use super::{Bench, Options};
+use crate::workspace;
 
 /// A promise about a figure.
 pub(super) struct Goal {
@@ -99,7 +100,7 @@ pub(super) fn run_of_today(rounds: usize) -> String {
 fn first_line(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(args)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(workspace::root().ok()?)
         .output()
         .ok()?;
     let all = [output.stdout, output.stderr].concat();

@@ -15,6 +15,7 @@ use crate::postgres::Durability;
 use crate::seaweed::Seaweed;
 use crate::tools::SEAWEEDFS;
 use crate::topology::Topology;
+use crate::workspace;
 
 /// The options of both.
 pub(super) struct Options {
@@ -222,7 +223,9 @@ const SQL_LIMIT: u32 = 1_800;
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
 /// Where the figures go unless told otherwise.
-pub(super) fn document(options: &Options) -> PathBuf {
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks-scale.md");
-    options.document.as_ref().map_or(usual, PathBuf::from)
+pub(super) fn document(options: &Options) -> Result<PathBuf, String> {
+    match &options.document {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Ok(workspace::root()?.join("docs/benchmarks-scale.md")),
+    }
 }

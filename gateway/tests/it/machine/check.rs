@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::content::{Blob, Manifest};
@@ -12,6 +13,9 @@ use super::world::{
     LONG, World, blob_path, foreign_key, is_foreign, is_identity, manifest_path, project_path,
 };
 use crate::harness::{Answer, eventually, sha256};
+
+/// Requests that a check has under way.
+const AT_ONCE: usize = 6;
 
 /// What is there of a repository is served whole and under its own digest, and nothing else is.
 pub(crate) async fn repository(
@@ -25,38 +29,38 @@ pub(crate) async fn repository(
         true => &[404],
         false => MISSING_PROJECT,
     };
-    for blob in Blob::ALL {
+    let blobs = Blob::ALL.map(|blob| {
         let expected = contents
             .links
             .contains_key(&blob)
-            .then(|| (blob.digest(), blob.bytes()));
-        let answer = world.admin().get(&blob_path(at, blob)).await;
-        served(&answer, expected, missing)
-            .map_err(|why| format!("{blob:?} of {}: {why}", at.name()))?;
-    }
-    for manifest in Manifest::ALL {
+            .then(|| (blob.digest().to_owned(), blob.bytes()));
+        (format!("{blob:?}"), blob_path(at, blob), expected)
+    });
+    let manifests = Manifest::ALL.map(|manifest| {
         let facts = manifest.facts();
-        let expected = contents
-            .manifests
-            .contains_key(&manifest)
-            .then(|| (&*facts.digest, facts.bytes.clone()));
-        let answer = world.admin().get(&manifest_path(at, &facts.digest)).await;
-        served(&answer, expected, missing)
-            .map_err(|why| format!("{manifest:?} of {}: {why}", at.name()))?;
-    }
-    for tag in Tag::ALL {
+        let expected = contents.manifests.contains_key(&manifest);
+        let path = manifest_path(at, &facts.digest);
+        let expected = expected.then(|| (facts.digest.clone(), facts.bytes.clone()));
+        (format!("{manifest:?}"), path, expected)
+    });
+    let tags = Tag::ALL.map(|tag| {
         let facts = contents.tags.get(&tag).map(|tagged| tagged.facts());
-        let expected = facts.map(|facts| (&*facts.digest, facts.bytes.clone()));
-        let answer = world.admin().get(&manifest_path(at, tag.name())).await;
-        served(&answer, expected, missing)
-            .map_err(|why| format!("{tag:?} of {}: {why}", at.name()))?;
-    }
+        let expected = facts.map(|facts| (facts.digest.clone(), facts.bytes.clone()));
+        (format!("{tag:?}"), manifest_path(at, tag.name()), expected)
+    });
+    let all = blobs.into_iter().chain(manifests).chain(tags);
+    let looks = all.map(async |(what, path, expected)| {
+        let answer = world.admin().get(&path).await;
+        served(&answer, expected, missing).map_err(|why| format!("{what} of {}: {why}", at.name()))
+    });
+    let looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+    looks.try_collect::<()>().await?;
     lists(world, contents, at).await
 }
 
 fn served(
     answer: &Answer,
-    expected: Option<(&str, Bytes)>,
+    expected: Option<(String, Bytes)>,
     missing: &[u16],
 ) -> Result<(), Surprise> {
     let named = answer.maybe_header("docker-content-digest");
@@ -71,7 +75,7 @@ fn served(
         None if missing.contains(&answer.status) => Ok(()),
         None => Err(format!("{missing:?} expected, but {}", found())),
         Some((digest, bytes)) => {
-            if answer.status == 200 && named == Some(digest) && answer.body == bytes {
+            if answer.status == 200 && named == Some(&*digest) && answer.body == bytes {
                 return Ok(());
             }
             Err(format!(

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::bench::load::succeed;
+use crate::workspace;
 
 /// What came of a fault.
 pub(super) struct Row {
@@ -102,6 +102,6 @@ pub(super) fn write(rows: &[Row], version: &str) -> Result<(), String> {
         "{HEAD}Run of {}: {count} faults, {version}.\n\n{COLUMNS}{lines}",
         day.trim()
     );
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md");
+    let path = workspace::root()?.join("docs/faults.md");
     fs::write(&path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
