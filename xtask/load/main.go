@@ -44,6 +44,7 @@ var commands = map[string]command{
 	"pages":        {runPages, "ask for pages of lists and for manifests, and check what comes"},
 	"tagged":       {runTagged, "push images under numbered tags"},
 	"referrers":    {runReferrers, "push one subject and many referrers of it"},
+	"deletion":     {runDeletion, "delete manifests, time each, and see that nothing of them is left"},
 	"paced":        {runPaced, "push and pull at a fixed rate"},
 	"objects":      {runObjects, "put small objects into an S3 bucket"},
 	"unread":       {runUnread, "take all there is at one address, and be served at another"},

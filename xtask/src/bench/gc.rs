@@ -1,7 +1,9 @@
-//! `cargo xtask bench gc`: how fast garbage goes, what that does to clients, and what it costs beside much that lives.
+//! `cargo xtask bench gc`: how fast garbage goes, what that does to clients, what it costs beside much that lives, and
+//! what deleting a manifest does to clients where much hangs on it.
 
 mod beside;
 mod cost;
+mod deletion;
 mod garbage;
 mod page;
 mod speed;
@@ -20,31 +22,54 @@ pub(super) fn run(args: &[String]) -> Result<(), String> {
     let Some(options) = Options::parse(args)? else {
         return Ok(());
     };
+    let measures = chosen(options.only.as_deref())?;
     let setup = Setup::new(options)?;
     let mut parts = Vec::new();
     for topology in setup.options.topologies.clone() {
-        let part = one(&setup, topology);
-        parts.push(part.map_err(|error| format!("on {topology}: {error}"))?);
+        let plan = Plan::of(topology, &setup.options);
+        for measure in measures {
+            let part = measure(&setup, topology, &plan);
+            parts.push(part.map_err(|error| format!("on {topology}: {error}"))?);
+        }
     }
     paper::publish(&setup.options, &parts)
 }
 
-fn one(setup: &Setup, topology: Topology) -> Result<Part, String> {
-    let plan = Plan::of(topology, &setup.options);
+type Measure = fn(&Setup, Topology, &Plan) -> Result<Part, String>;
+
+fn chosen(only: Option<&str>) -> Result<&'static [Measure], String> {
+    match only {
+        None => Ok(&[collection, deletion]),
+        Some("collection") => Ok(&[collection]),
+        Some("deletion") => Ok(&[deletion]),
+        Some(other) => Err(format!("{other} is no part of bench gc")),
+    }
+}
+
+fn collection(setup: &Setup, topology: Topology, plan: &Plan) -> Result<Part, String> {
     let few = Stage::new(setup, topology, "few")?;
     let many = Stage::new(setup, topology, "many")?;
     let mut few = Collection::start(&few, FEW)?;
-    let speed = speed::measure(&mut few, &plan)?;
+    let speed = speed::measure(&mut few, plan)?;
     let measured = speed.spread().ok_or("no round of the speed was run")?;
     let beside = [
-        beside::measure(&mut few, &plan, plan.speed / 2)?,
-        beside::measure(&mut few, &plan, (measured.median / 2.0) as u64)?,
+        beside::measure(&mut few, plan, plan.speed / 2)?,
+        beside::measure(&mut few, plan, (measured.median / 2.0) as u64)?,
     ];
     let mut many = Collection::start(&many, plan.many)?;
-    let cost = cost::measure(&mut few, &mut many, &plan)?;
+    let cost = cost::measure(&mut few, &mut many, plan)?;
     few.end()?;
     many.end()?;
-    Ok(page::part(topology, &plan, &speed, &beside, &cost))
+    Ok(page::collection(topology, plan, &speed, &beside, &cost))
+}
+
+/// Nothing is collected meanwhile: what the deleted manifests named is kept for a while.
+fn deletion(setup: &Setup, topology: Topology, plan: &Plan) -> Result<Part, String> {
+    let stage = Stage::new(setup, topology, "deletion")?;
+    let paused = Collection::start(&stage, FEW)?;
+    let measured = deletion::measure(&paused, plan)?;
+    paused.end()?;
+    Ok(page::deletion(topology, plan, &measured))
 }
 
 /// What lives where there is little.
@@ -64,6 +89,8 @@ struct Plan {
     compared: u64,
     /// What lives where there is much.
     many: Size,
+    /// Referrers of a subject, and tags of another manifest, that are deleted.
+    deleted: u64,
     /// Seconds in which clients are watched.
     window: u32,
 }
@@ -84,6 +111,7 @@ impl Plan {
                     repositories: 3_000,
                     crowd: 10,
                 },
+                deleted: 500,
                 window: 3,
             };
         }
@@ -96,6 +124,7 @@ impl Plan {
             },
             compared: 10_000,
             many: Size::MILLION,
+            deleted: 50_000,
             window: 10,
         }
     }

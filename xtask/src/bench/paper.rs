@@ -44,7 +44,7 @@ fn merged(before: &str, run: &str, parts: &[Part]) -> String {
     format!("{PREFACE}\n{}", written.collect::<Vec<_>>().join("\n"))
 }
 
-const PREFACE: &str = "# Benchmarks of many rows and of garbage collection
+const PREFACE: &str = "# Benchmarks of many rows, of garbage collection and of large deletions
 
 Written by `cargo xtask bench scale` and `cargo xtask bench gc`; do not edit. Each command replaces the parts that it measures.
 One server process, the release binary with default settings, either with files and SQLite or with PostgreSQL (fsync on, Debian's
@@ -64,8 +64,13 @@ rounds, with the smallest and largest in brackets. `--short` runs in CI and chec
 - **Garbage** is blobs of 1 KiB with their objects, linked by 100 repositories, named by no manifest, their leases over: due for review. The
   collection is paused, garbage is made, the collection is resumed, and the clock runs until the last object is deleted and
   its row is gone.
-- **Pushes and pulls beside the collection** come at a fixed rate, and each is timed from when it was to begin: 20 small images a second
+- **Pushes and pulls beside the collection, or beside a deletion,** come at a fixed rate, and each is timed from when it was to begin: 20 small images a second
   (config, layer and manifest, each with its requests) and 200 manifests a second.
+- **What much hangs on**: a subject with 50,000 untagged referrers (each with a layer of its own), and an image with 50,000 tags, made
+  by SQL as above but while the server runs, new ones for each window, and counted before and after. In a window one client deletes
+  such a manifest over HTTP (`DELETE /v2/<name>/manifests/<digest>`), and the next one where that ended early, while others push
+  and pull in the same repository; a deletion may end after its window. Afterwards manifests, referrers and tags answer 404. Windows
+  with and without deletions alternate; before each, PostgreSQL is vacuumed and SQLite's log is written back.
 ";
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(super) fn run(args: &[String]) -> Result<(), String> {
     let Some(options) = Options::parse(args)? else {
         return Ok(());
     };
+    if options.only.is_some() {
+        return Err("--only is an option of bench gc".to_owned());
+    }
     let setup = Setup::new(options)?;
     let mut parts = Vec::new();
     for topology in setup.options.topologies.clone() {

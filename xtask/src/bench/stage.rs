@@ -23,6 +23,8 @@ pub(super) struct Options {
     pub(super) rounds: usize,
     pub(super) topologies: Vec<Topology>,
     pub(super) document: Option<String>,
+    /// The one part that is to be measured.
+    pub(super) only: Option<String>,
     gantry: Option<String>,
     mode: Mode,
 }
@@ -35,6 +37,7 @@ impl Options {
             rounds: 0,
             topologies: Vec::new(),
             document: None,
+            only: None,
             gantry: None,
             mode: Mode::of(args),
         };
@@ -52,6 +55,7 @@ impl Options {
                 }
                 "--on" => options.topologies.push(value()?.parse()?),
                 "--gantry" => options.gantry = Some(value()?),
+                "--only" => options.only = Some(value()?),
                 "--document" => options.document = Some(value()?),
                 "--no-install" => {}
                 _ => return Err(format!("unknown argument {word}\n{HELP}")),
@@ -69,10 +73,12 @@ impl Options {
 
 const HELP: &str = "usage: cargo xtask bench scale|gc [--short] [--rounds N] [--on files|replicas] [--gantry BINARY] [--document FILE]
   scale            lists and manifests among 1,000,000 tags, 100,000 repositories and 1,000,000 blobs
-  gc               how fast garbage goes, what that does to clients, and what it costs beside much that lives
+  gc               how fast garbage goes, what that does to clients, and what it costs beside much that lives; and
+                   what deleting a manifest does to clients where 50,000 referrers or tags hang on it
   --short          few rows, in seconds: checks that all answers are right, and writes no document
   --rounds N       alternating rounds (default 7)
   --on TOPOLOGY    files: one process with SQLite; replicas: one process on PostgreSQL and SeaweedFS (default: both)
+  --only PART      of gc: collection or deletion (default: both)
   --gantry BINARY  measure this binary instead of building one
   --document FILE  write the figures there instead of docs/benchmarks-scale.md";
 
@@ -174,7 +180,8 @@ impl<'a> Stage<'a> {
     pub(super) fn sql(&self, statements: &str) -> Result<String, String> {
         let cmd = match &self.backing {
             None => Cmd::local("sqlite3")
-                .words("-batch -bail")
+                .words("-batch -bail -cmd")
+                .arg(SQLITE_PATIENCE)
                 .arg(self.data.join("gantry.db")),
             Some(backing) => Cmd::local("psql")
                 .words("-X -q -At -v ON_ERROR_STOP=1")
@@ -216,6 +223,9 @@ impl<'a> Stage<'a> {
             .map_or_else(Vec::new, Backing::settings)
     }
 }
+
+/// How long statements wait for a running server's transaction.
+const SQLITE_PATIENCE: &str = ".timeout 60000";
 
 /// Seconds for statements that make millions of rows.
 const SQL_LIMIT: u32 = 1_800;

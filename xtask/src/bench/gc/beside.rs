@@ -87,10 +87,22 @@ fn with_collection(
 }
 
 fn watch(collection: &Collection<'_>, seconds: u32) -> Result<Figures, String> {
+    clients(collection, REPOSITORY, seconds)
+}
+
+/// Where they push and pull, apart from what is collected.
+const REPOSITORY: &str = "paced/r";
+
+/// Clients that push and pull at a fixed rate in a repository, for so many seconds.
+pub(super) fn clients(
+    collection: &Collection<'_>,
+    repository: &str,
+    seconds: u32,
+) -> Result<Figures, String> {
     let seconds = seconds.to_string();
-    let seen = collection.load(&[
-        "paced", "-seconds", &seconds, "-pushes", "20", "-pulls", "200",
-    ])?;
+    let mut args = vec!["paced", "-repository", repository, "-seconds", &seconds];
+    args.extend(["-pushes", "20", "-pulls", "200"]);
+    let seen = collection.load(&args)?;
     let p99 = |what: &str| seen.get(&format!("{what}_p99_ms")).copied();
     eprintln!(
         "  {}: clients: p99 of pushes {:.1} ms, of pulls {:.2} ms",

@@ -2,28 +2,25 @@
 
 use std::fmt::Write as _;
 
-use super::Plan;
 use super::beside::Beside;
 use super::cost::Cost;
+use super::deletion::Deletion;
 use super::garbage::Run;
 use super::speed::Speed;
-use super::{FEW, Topology};
+use super::{FEW, Plan, Topology};
 use crate::bench::load::Figures;
 use crate::bench::paper::Part;
 use crate::bench::report::{Bound, Goal, number, show, targets};
 use crate::bench::result::Spread;
 
-pub(super) fn part(
+/// The part about collections.
+pub(super) fn collection(
     topology: Topology,
     plan: &Plan,
     speed: &Speed,
     beside: &[Beside],
     cost: &Cost,
 ) -> Part {
-    let on = match topology {
-        Topology::Files => "files and SQLite",
-        Topology::Replicas => "SeaweedFS and PostgreSQL",
-    };
     let mut goals = vec![Goal::new(
         format!(
             "{} garbage blobs: blobs a minute",
@@ -48,12 +45,41 @@ pub(super) fn part(
     let mut text = String::new();
     targets(&mut text, &goals);
     for beside in beside {
-        clients(&mut text, plan, beside);
+        collecting(&mut text, plan, beside);
     }
     collections(&mut text, speed, cost);
     Part {
-        title: format!("Garbage collection on {on}"),
+        title: format!("Garbage collection on {}", stores(topology)),
         text,
+    }
+}
+
+/// The part about deletions.
+pub(super) fn deletion(topology: Topology, plan: &Plan, deletion: &Deletion) -> Part {
+    let goals = deletion.kinds.each_ref().map(|deleted| {
+        Goal::new(
+            format!(
+                "deleting a {}: p99 of pushes, × undisturbed",
+                deleted.kind.name()
+            ),
+            Bound::AtMost(1.3),
+            deletion.ratio(deleted, "push_p99_ms"),
+            "×",
+        )
+    });
+    let mut text = String::new();
+    targets(&mut text, &goals);
+    deletions(&mut text, plan, deletion);
+    Part {
+        title: format!("Deleting what much hangs on, with {}", stores(topology)),
+        text,
+    }
+}
+
+fn stores(topology: Topology) -> &'static str {
+    match topology {
+        Topology::Files => "files and SQLite",
+        Topology::Replicas => "SeaweedFS and PostgreSQL",
     }
 }
 
@@ -73,17 +99,33 @@ fn beside_goals(beside: &Beside) -> [Goal; 2] {
     ]
 }
 
-fn clients(text: &mut String, plan: &Plan, beside: &Beside) {
+fn collecting(text: &mut String, plan: &Plan, beside: &Beside) {
     let _ = writeln!(
         text,
-        "\nAt most {} blobs a minute, clients in windows of {} s:\n\n| collection | push p50 ms | push p99 ms | pull p50 ms | pull p99 ms | server CPU s |\n|---|---|---|---|---|---|",
+        "\nAt most {} blobs a minute, clients in windows of {} s:\n",
         number(beside.rate as f64),
         plan.window
     );
-    for (name, windows) in [
-        ("paused", &beside.paused),
-        ("at that rate", &beside.collecting),
-    ] {
+    let windows = [
+        ("paused", &*beside.paused),
+        ("at that rate", &*beside.collecting),
+    ];
+    clients(text, "collection", &windows);
+    let _ = writeln!(
+        text,
+        "\nIn these windows {} links and {} objects went a minute.",
+        shown(beside.links.iter().copied()),
+        shown(beside.objects.iter().copied())
+    );
+}
+
+/// A table of what clients saw in windows of several kinds.
+fn clients(text: &mut String, what: &str, windows: &[(&str, &[Figures])]) {
+    let _ = writeln!(
+        text,
+        "| {what} | push p50 ms | push p99 ms | pull p50 ms | pull p99 ms | server CPU s |\n|---|---|---|---|---|---|"
+    );
+    for (name, windows) in windows {
         let cells = [
             "push_p50_ms",
             "push_p99_ms",
@@ -92,20 +134,11 @@ fn clients(text: &mut String, plan: &Plan, beside: &Beside) {
             "cpu_s",
         ];
         let cells = cells.map(|figure| {
-            shown(
-                windows
-                    .iter()
-                    .map(|it: &Figures| it.get(figure).copied().unwrap_or(f64::NAN)),
-            )
+            let value = |it: &Figures| it.get(figure).copied().unwrap_or(f64::NAN);
+            shown(windows.iter().map(value))
         });
         let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
     }
-    let _ = writeln!(
-        text,
-        "\nIn these windows {} links and {} objects went a minute.",
-        shown(beside.links.iter().copied()),
-        shown(beside.objects.iter().copied())
-    );
 }
 
 fn collections(text: &mut String, speed: &Speed, cost: &Cost) {
@@ -128,6 +161,30 @@ fn collections(text: &mut String, speed: &Speed, cost: &Cost) {
             of(|run| run.cpu_s * 1e6 / run.blobs as f64)
         );
     }
+}
+
+fn deletions(text: &mut String, plan: &Plan, deletion: &Deletion) {
+    let _ = writeln!(
+        text,
+        "\n{} referrers or tags each; clients of the same repository in windows of {} s:\n",
+        number(plan.deleted as f64),
+        plan.window
+    );
+    let deleted = deletion.kinds.each_ref();
+    let [subject, tagged] = deleted.map(|deleted| (deleted.kind.name(), &*deleted.windows));
+    let windows = [("nothing", &*deletion.undisturbed), subject, tagged];
+    clients(text, "deleted meanwhile", &windows);
+    text.push('\n');
+    for deleted in &deletion.kinds {
+        let _ = writeln!(
+            text,
+            "DELETE of a {} took {} s, {} in a window.",
+            deleted.kind.name(),
+            shown(deleted.took.iter().copied()),
+            deleted.each
+        );
+    }
+    text.push_str("Each answered 202, and nothing of it was left.\n");
 }
 
 fn shown(values: impl Iterator<Item = f64>) -> String {

@@ -209,9 +209,9 @@ fn charges() -> String {
     .join("\n")
 }
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub(in crate::bench) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(in crate::bench) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(in crate::bench) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// Some time in 2024, in microseconds: long before any grace time ends.
 pub(in crate::bench) const THEN: &str = "1728000000000000";
@@ -263,6 +263,13 @@ pub(in crate::bench) fn digest(number: &str, kind: char) -> String {
         padded(&format!("({number} * 618033989) % 1000000000"), 9),
         padded(number, 10)
     )
+}
+
+/// The same of a number that is known.
+pub(in crate::bench) fn digest_of(number: u64, kind: char) -> String {
+    let rest = kind.to_string().repeat(45);
+    let mixed = number * 618_033_989 % 1_000_000_000;
+    format!("sha256:{mixed:09}{rest}{number:010}")
 }
 
 /// Bytes of a blob by its number.
