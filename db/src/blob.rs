@@ -348,7 +348,7 @@ pub(crate) async fn release(tx: &mut Tx, blobs: &[i64], due: Timestamp) -> Resul
              and not exists (select 1 from repository_blob l where l.blob_id = blob.id)
              and not exists (select 1 from manifest_reference c where c.blob_id = blob.id)
              returning object_key, size, owned",
-            "delete from blob where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+            "delete from blob where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
              and not exists (select 1 from repository_blob l where l.blob_id = blob.id)
              and not exists (select 1 from manifest_reference c where c.blob_id = blob.id)
              returning object_key, size, owned",
@@ -553,10 +553,9 @@ pub(crate) async fn renew_named(
              returning (select digest from blob b where b.id = blob_id) as digest",
             // In one order, so that two deletions never wait for each other.
             "with named as (select l.blob_id, b.digest from repository_blob l join blob b on b.id = l.blob_id
-                            where l.repository_id = $1 and b.digest in
-                            (select digest from manifest_reference
-                             where manifest_id in (select cast(json_array_elements_text(cast($2 as json)) as bigint))
-                             and kind <> 'manifest')
+                            where l.repository_id = $1 and b.digest = any (array(select digest from manifest_reference
+                             where manifest_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
+                             and kind <> 'manifest'))
                             order by l.blob_id for update of l)
              update repository_blob l set lease_until = greatest(l.lease_until, $3), review_at = greatest(l.lease_until, $3)
              from named where l.repository_id = $1 and l.blob_id = named.blob_id returning named.digest",

@@ -572,7 +572,7 @@ async fn remove(
         .query_either(
             "delete from manifest_reference where manifest_id in (select value from json_each($1))",
             "delete from manifest_reference
-             where manifest_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
+             where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
         )
         .bind(ids.as_str())
         .execute()
@@ -581,7 +581,7 @@ async fn remove(
         .query_either(
             "delete from manifest where id in (select value from json_each($1))
              returning cast(length(payload) as bigint) as size",
-            "delete from manifest where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+            "delete from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
              returning cast(length(payload) as bigint) as size",
         )
         .bind(ids)
@@ -613,12 +613,14 @@ async fn forget_untagged_time(
         "update manifest set untagged_at = null where untagged_at is not null and (id in
              (select child_id from manifest_reference where manifest_id in (select value from json_each($2)))
          or (repository_id = $1 and subject in (select value from json_each($3))))",
-        "update manifest set untagged_at = null where id in (
-             select id from manifest where untagged_at is not null and (id in
-                 (select child_id from manifest_reference
-                  where manifest_id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)))
-             or (repository_id = $1 and subject = any (array(select json_array_elements_text(cast($3 as json))))))
-             order by id for update)",
+        "update manifest set untagged_at = null where id = any (array(
+             select id from manifest where untagged_at is not null and id = any (array(
+                 select child_id from manifest_reference where child_id is not null
+                 and manifest_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
+                 union all
+                 select id from manifest where repository_id = $1 and subject is not null
+                 and subject = any (array(select json_array_elements_text(cast($3 as json))))))
+             order by id for update))",
     )
     .bind(repository)
     .bind(ids)
@@ -698,7 +700,7 @@ async fn hold_untagged(
         return Ok(manifests.to_vec());
     }
     tx.query(
-        "select id from manifest where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+        "select id from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
          order by id for update",
     )
     .bind(ids(manifests))
@@ -723,7 +725,7 @@ async fn still_untagged(
             ),
             concat!(
                 "select m.id, m.digest from manifest m where m.repository_id = $1
-                 and m.id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)) and ",
+                 and m.id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint))) and ",
                 hangs_on_its_subject!("m")
             ),
         )
@@ -902,7 +904,7 @@ pub(crate) async fn purge(
     tx.query_either(
         "delete from manifest_reference where child_id in (select value from json_each($1))",
         "delete from manifest_reference
-         where child_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
+         where child_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
     )
     .bind(ids(&going))
     .execute()

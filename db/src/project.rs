@@ -378,7 +378,7 @@ pub async fn metadata_of(
             "select project_id, name, value from project_metadata
              where project_id in (select value from json_each($1))",
             "select project_id, name, value from project_metadata
-             where project_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))",
+             where project_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
         )
         .bind(list_of(ids))
         .all()

@@ -269,7 +269,7 @@ pub async fn used_by(tx: &mut Tx, projects: &[ProjectId]) -> Result<HashMap<Proj
              where project_id in (select value from json_each($1)) group by project_id",
             "select project_id, cast(sum(bytes) as bigint) as used from
              (select project_id, used as bytes from project_usage union all select project_id, -bytes from project_refund) held
-             where project_id in (select cast(json_array_elements_text(cast($1 as json)) as bigint)) group by project_id",
+             where project_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) group by project_id",
         )
         .bind(list_of(projects))
         .all()

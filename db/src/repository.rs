@@ -386,7 +386,7 @@ pub async fn remove_unused(tx: &mut Tx, repositories: &[RepositoryId]) -> Result
         let held = tx
             .query(
                 "select id from repository
-                 where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+                 where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
                  and published = 0 and deleted_at is null order by id for update skip locked",
             )
             .bind(serde_json::to_string(&ids).unwrap_or_default())
@@ -401,7 +401,7 @@ pub async fn remove_unused(tx: &mut Tx, repositories: &[RepositoryId]) -> Result
          and published = 0 and deleted_at is null
          and not exists (select 1 from repository_blob l where l.repository_id = repository.id)
          and not exists (select 1 from manifest m where m.repository_id = repository.id)",
-        "delete from repository where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+        "delete from repository where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
          and published = 0 and deleted_at is null
          and not exists (select 1 from repository_blob l where l.repository_id = repository.id)
          and not exists (select 1 from manifest m where m.repository_id = repository.id)",

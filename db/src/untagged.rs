@@ -137,7 +137,7 @@ pub async fn note(tx: &mut Tx, manifests: &[ManifestId], now: Timestamp) -> Resu
     if tx.is_postgres() {
         // Who tags one holds it: what came before is seen below, and what comes later waits.
         tx.query(
-            "select id from manifest where id in (select cast(json_array_elements_text(cast($1 as json)) as bigint))
+            "select id from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
              order by id for update",
         )
         .bind(ids.as_str())
@@ -154,7 +154,7 @@ pub async fn note(tx: &mut Tx, manifests: &[ManifestId], now: Timestamp) -> Resu
         concat!(
             "update manifest set untagged_at = $1 where untagged_at is null and id in (
                  select m.id from manifest m
-                 where m.id in (select cast(json_array_elements_text(cast($2 as json)) as bigint)) and ",
+                 where m.id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint))) and ",
             nothing_keeps!(),
             ")"
         ),

@@ -202,6 +202,7 @@ impl Registry {
     ) -> Result<Option<Way>> {
         let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
         let lease = self.clock.now().plus(self.limits.grace);
+        let rows = self.rows_at_once();
         let entry = self.audit_entry(
             permit.caller(),
             project,
@@ -228,7 +229,7 @@ impl Registry {
                     name: &name,
                     taking,
                 };
-                if !manifest::delete(tx, at, manifest, &mut way, lease, ROWS_AT_ONCE).await? {
+                if !manifest::delete(tx, at, manifest, &mut way, lease, rows).await? {
                     return Ok(Some(way));
                 }
                 audit::append(tx, &entry).await?;
@@ -239,8 +240,12 @@ impl Registry {
     }
 }
 
-/// Tags and manifests that one transaction deletes at most: other writers on SQLite wait for all of them.
-pub(crate) const ROWS_AT_ONCE: i64 = 100;
+impl Registry {
+    /// Tags and manifests that one transaction deletes at most. On SQLite all other writers wait for it.
+    pub(crate) fn rows_at_once(&self) -> i64 {
+        if self.db.is_shared() { 100 } else { 20 }
+    }
+}
 
 /// Parses and hashes what was pushed, and compares it with the digest that the path may name.
 async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {

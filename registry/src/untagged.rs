@@ -6,7 +6,6 @@ use db::manifest::{self, Going, Way};
 use db::untagged::{self, Untagged};
 use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 
-use crate::manifest::ROWS_AT_ONCE;
 use crate::{Error, Registry, Result};
 
 impl Registry {
@@ -29,6 +28,7 @@ impl Registry {
         };
         let now = self.clock.now();
         let lease = now.plus(self.limits.grace);
+        let rows = self.rows_at_once();
         let entry = NewEntry {
             at: now,
             account: None,
@@ -57,7 +57,7 @@ impl Registry {
                         name: &name,
                         taking,
                     };
-                    if !manifest::delete(tx, at, going, &mut way, lease, ROWS_AT_ONCE).await? {
+                    if !manifest::delete(tx, at, going, &mut way, lease, rows).await? {
                         return Ok(Part::Rest(way));
                     }
                     audit::append(tx, &entry).await?;

@@ -195,7 +195,7 @@ create table tag (
     imported_digest text collate "C",
     unique (repository_id, name)
 );
-create index tag_manifest on tag (manifest_id);
+create index tag_manifest on tag (manifest_id, name);
 
 create table tag_stat (
     tag_id bigint not null primary key references tag (id) on delete cascade,
