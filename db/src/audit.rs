@@ -12,6 +12,12 @@ use serde::Serialize;
 use crate::sql::{Query, Row, Value};
 use crate::{Result, Tx, batch};
 
+/// All operations that entries have: Harbor's words, `push` of a refused push, and `refuse` of what the REST API
+/// refused.
+pub const OPERATIONS: [&str; 7] = [
+    "create", "update", "delete", "pull", "push", "login", "refuse",
+];
+
 /// What is written.
 #[derive(Clone, Debug)]
 pub struct NewEntry {
@@ -23,7 +29,7 @@ pub struct NewEntry {
     pub account_name: String,
     /// The address that it came from; empty for the command line.
     pub address: String,
-    /// Harbor's operation: `create`, `pull`, `delete`, `update`, `login`, …
+    /// One of [`OPERATIONS`].
     pub operation: &'static str,
     /// Harbor's resource type: `artifact`, `tag`, `project`, …
     pub resource_type: &'static str,
@@ -155,6 +161,7 @@ fn storable(text: &str) -> Cow<'_, str> {
 
 impl<'a> EntryRow<'a> {
     fn of(entry: &'a NewEntry) -> Self {
+        debug_assert!(OPERATIONS.contains(&entry.operation));
         Self {
             at: entry.at.0,
             account_id: entry.account.map(|id| id.0),

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use db::audit::{self, Filter, Listed, chain};
+use db::audit::{self, Filter, Listed, OPERATIONS, chain};
 use model::{ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::local::Local;
@@ -51,8 +52,8 @@ pub(super) struct List {
     /// On this tag, of any repository unless one is given.
     #[arg(long)]
     tag: Option<Tag>,
-    /// `create`, `update`, `delete`, `pull` or `login`.
-    #[arg(long)]
+    /// What was done, or refused.
+    #[arg(long, value_parser = PossibleValuesParser::new(OPERATIONS))]
     operation: Option<String>,
     /// From this time on: 2026-01-31 or 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]

@@ -122,3 +122,15 @@ async fn a_line_names_project_and_detail() {
         "{line}"
     );
 }
+
+#[tokio::test]
+async fn an_operation_that_does_not_exist_is_wrong_usage() {
+    let server = SERVER.get().await;
+    let ended = server.cli(&["audit", "list", "--operation", "nope"]).await;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("create, update, delete, pull, push, login, refuse"),
+        "{said}"
+    );
+}
