@@ -10,8 +10,9 @@ use std::sync::Arc;
 use db::backup::{self, TABLES, Table};
 use db::blob::StoredBlob;
 use db::{Db, Tx, setting};
-use model::{Algorithm, BlobId, Hasher};
+use model::{Algorithm, BlobId, Hasher, InstallationId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use storage::BlobStore;
 
 use crate::check::{self, Depth};
@@ -308,24 +309,45 @@ impl Backup {
     /// # Errors
     /// When the file cannot be read.
     pub fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let value = self.find("setting", ["name", "value"], |[found, value]| {
+            (found == name).then(|| value.to_owned())
+        })?;
+        let decoded = value.map(hex::decode).transpose();
+        decoded.map_err(|_| Error::Damaged(self.folder.join(DATABASE), "a setting".to_owned()))
+    }
+
+    /// The installation that the backup was made of; none where it never had a store.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn installation(&self) -> Result<Option<InstallationId>> {
+        self.find("store_identity", ["installation_id"], |[id]| {
+            id.parse().ok()
+        })
+    }
+
+    /// What `pick` makes of the first row of a table that it takes; it gets the texts of some columns.
+    fn find<T, const N: usize>(
+        &self,
+        table: &str,
+        columns: [&str; N],
+        pick: impl Fn([&str; N]) -> Option<T>,
+    ) -> Result<Option<T>> {
         let mut lines = self.rows()?;
         lines.header()?;
-        let mut within = false;
+        let mut places = None;
         while let Some(line) = lines.next()? {
             if !line.starts_with('[') {
-                if within {
+                if places.is_some() {
                     break;
                 }
-                within = serde_json::from_str(&line).is_ok_and(|table: Table| {
-                    let columns = table.columns.iter().map(|column| &*column.name);
-                    table.table == "setting" && columns.eq(["name", "value"])
-                });
-            } else if within
-                && let Ok((found, value)) = serde_json::from_str::<(String, String)>(&line)
-                && found == name
-            {
-                let value = hex::decode(value).map_err(|_| lines.damaged("a setting"))?;
-                return Ok(Some(value));
+                places = places_of(&line, table, columns);
+            } else if let Some(places) = places {
+                let row: Vec<Value> = serde_json::from_str(&line).unwrap_or_default();
+                let texts = places.map(|place| row.get(place).and_then(Value::as_str));
+                if let Some(found) = pick(texts.map(Option::unwrap_or_default)) {
+                    return Ok(Some(found));
+                }
             }
         }
         Ok(None)
@@ -378,6 +400,15 @@ impl Backup {
     fn rows(&self) -> Result<Lines> {
         Lines::open(self.folder.join(DATABASE))
     }
+}
+
+/// Where a table has some columns, if a line is the head of that table.
+fn places_of<const N: usize>(line: &str, table: &str, columns: [&str; N]) -> Option<[usize; N]> {
+    let head: Table = serde_json::from_str(line).ok()?;
+    let place = |name: &str| head.columns.iter().position(|column| column.name == name);
+    let places = columns.map(place);
+    (head.table == table && places.iter().all(Option::is_some))
+        .then(|| places.map(Option::unwrap_or_default))
 }
 
 /// A line of the list of blobs: digest, size and key.

@@ -313,6 +313,24 @@ pub async fn claim(
     Ok(claimed)
 }
 
+/// The first store that belongs to another installation: what people call it, and whose it is.
+///
+/// # Errors
+/// When a store fails.
+pub async fn foreign(
+    stores: &Stores,
+    installation: InstallationId,
+) -> Result<Option<(&str, InstallationId)>> {
+    for place in stores.places() {
+        if let Some(found) = place.store.identity().await?
+            && found.installation != installation
+        {
+            return Ok(Some((place.name.as_str(), found.installation)));
+        }
+    }
+    Ok(None)
+}
+
 /// Ties a restored database to the stores that the settings name: the blobs were looked for there. A backup may
 /// be older than a move, and a store that was lost may have been made anew.
 ///
@@ -323,23 +341,21 @@ pub async fn follow_restore(db: &Db, stores: &Stores, now: Timestamp) -> Result<
     let Some(installation) = known.first().map(|row| row.installation) else {
         return Ok(());
     };
+    if let Some((place, found)) = foreign(stores, installation).await? {
+        return Err(Error::Mismatch(Mismatch {
+            place: place.to_owned(),
+            why: Reason::OtherInstallation {
+                found,
+                expected: installation,
+            },
+        }));
+    }
     let mut rows = Vec::new();
     for (place, state) in stores.places().zip([State::Current, State::Leaving]) {
-        let found = place.store.identity().await?;
-        let found = found.unwrap_or_else(|| {
-            let store = StoreId::new(auth::random());
-            Identity::new(installation, store, now.to_string())
-        });
-        if found.installation != installation {
-            let why = Reason::OtherInstallation {
-                found: found.installation,
-                expected: installation,
-            };
-            return Err(mismatch(place, why));
-        }
-        place.store.put_identity(&found, Existing::Kept).await?;
+        let anew = Identity::new(installation, StoreId::new(auth::random()), now.to_string());
+        let stands = place.store.put_identity(&anew, Existing::Kept).await?;
         rows.push(KnownStore {
-            store: found.store,
+            store: stands.store,
             installation,
             state,
             claimed_at: now,

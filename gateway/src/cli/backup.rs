@@ -8,9 +8,10 @@ use clap::Args;
 use db::{Db, Location};
 use jobs::backup::{self, Target};
 use jobs::check::Depth;
+use jobs::stores::Stores;
 use model::{Clock as _, SystemClock};
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::out::line;
 use crate::bootstrap;
 use crate::config::Config;
@@ -33,6 +34,10 @@ pub(super) struct Restore {
     /// Restore although blobs are missing or damaged.
     #[arg(long)]
     without_blobs: bool,
+    /// Make the store the restored database's own, as `gantry storage claim` does: where it was claimed after the
+    /// backup was made.
+    #[arg(long)]
+    claim: bool,
 }
 
 impl Backup {
@@ -80,13 +85,15 @@ impl Restore {
     ) -> anyhow::Result<()> {
         let target = backup.target(db).await?;
         let stores = stores::open(config).await?;
-        let store = stores.joined();
+        if target == Target::Empty && !self.claim {
+            refuse_foreign(backup, &stores).await?;
+        }
         let depth = if self.rehash {
             Depth::Bytes
         } else {
             Depth::Sizes
         };
-        let (blobs, wrong) = backup.look(&store, depth, line).await?;
+        let (blobs, wrong) = backup.look(&stores.joined(), depth, line).await?;
         anyhow::ensure!(
             wrong == 0 || self.without_blobs,
             "{wrong} of {blobs} blobs are missing or damaged, nothing was restored: bring them back and run this again, \
@@ -99,7 +106,7 @@ impl Restore {
             }
             Target::Restored => line("this backup is restored already: nothing was changed"),
         }
-        jobs::stores::follow_restore(db, &stores, SystemClock.now()).await?;
+        self.tie(db, &stores).await?;
         line(&format!("{blobs} blobs named"));
         line(&match wrong {
             0 => "everything is there".to_owned(),
@@ -107,4 +114,32 @@ impl Restore {
         });
         Ok(())
     }
+
+    /// Ties the restored database to the stores that the settings name.
+    async fn tie(&self, db: &Db, stores: &Stores) -> anyhow::Result<()> {
+        let now = SystemClock.now();
+        if self.claim {
+            let entry = local::entry("update", "storage", "claim", None);
+            jobs::stores::claim(db, stores, now, entry).await?;
+            line("the store is the restored database's own now");
+        } else {
+            jobs::stores::follow_restore(db, stores, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a store that was claimed since the backup was made, or is another installation's.
+async fn refuse_foreign(backup: &backup::Backup, stores: &Stores) -> anyhow::Result<()> {
+    let Some(expected) = backup.installation()? else {
+        return Ok(());
+    };
+    if let Some((place, found)) = jobs::stores::foreign(stores, expected).await? {
+        anyhow::bail!(
+            "{place} belongs to installation {found}, the backup to {expected}, and nothing was restored. Is [storage] \
+             wrong, or is it another installation's backup? Where the store was claimed after the backup was made, \
+             restore with --claim: it belongs to the restored database then, and what that does not name is deleted"
+        );
+    }
+    Ok(())
 }

@@ -15,10 +15,14 @@ async fn lost() -> (Server, PathBuf, Image) {
         .cli_prints(&["backup", folder.to_str().expect("a path is text")])
         .await;
     server.stop().await;
+    lose(&server);
+    (server, folder, kept)
+}
+
+fn lose(server: &Server) {
     for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
         let _ = fs::remove_file(server.data().join(name));
     }
-    (server, folder, kept)
 }
 
 /// `gantry restore FOLDER …`: exit code and everything that was printed.
@@ -58,6 +62,27 @@ async fn nothing_is_restored_before_the_blobs_are_there() {
     let _ = fs::remove_dir_all(&blobs);
     fs::rename(&away, &blobs).expect("the blobs can be moved");
     let (code, said) = restore(&server, &folder, &["--rehash"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    serves(&server, &kept).await;
+}
+
+#[tokio::test]
+async fn a_store_that_was_claimed_since_is_named_before_anything_is_restored() {
+    let (server, folder, kept) = lost().await;
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    // The store's own installation is forgotten, so that there is something to claim.
+    fs::remove_file(server.data().join("blobs/gantry-store.json")).expect("it is there");
+    server.cli_prints(&["storage", "claim", "--yes"]).await;
+    lose(&server);
+    for _ in 0..2 {
+        let (code, said) = restore(&server, &folder, &[]).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("nothing was restored"), "{said}");
+        assert!(said.contains("--claim"), "{said}");
+        assert!(!said.contains("rows restored"), "{said}");
+    }
+    let (code, said) = restore(&server, &folder, &["--claim"]).await;
     assert_eq!(code, Some(0), "{said}");
     serves(&server, &kept).await;
 }

@@ -171,6 +171,11 @@ async fn a_restored_database_follows_its_installation() {
     let (other_db, _other_folder) = database().await;
     let used = Arc::new(Memory::default());
     start(&other_db, &only(&used)).await.unwrap();
+    let theirs = used.identity().await.unwrap().unwrap().installation;
+    let both = moving(&used, &old);
+    let found = foreign(&both, installation).await.unwrap();
+    assert_eq!(found, Some(("a store", theirs)));
+    assert_eq!(foreign(&only(&old), installation).await.unwrap(), None);
     let found = follow_restore(&db, &only(&used), NOW).await;
     assert!(matches!(found, Err(Error::Mismatch(_))), "{found:?}");
 }
