@@ -162,7 +162,7 @@ pub(crate) async fn administrator(
         return Ok(None);
     }
     drop(tx);
-    let (password, made) = match config.admin_password()? {
+    let (password, made) = match config.admin_password().map_err(anyhow::Error::msg)? {
         Some(password) => (password, false),
         None => (Secret::new(generated_password()), true),
     };

@@ -159,13 +159,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check) => {
-            let mut warnings = config.check(SystemClock.now())?;
-            config.admin_password()?;
-            warnings.extend(crate::folder::check_owners(
-                &config.server.data,
-                &config.master_key(),
-            )?);
-            for warning in warnings {
+            for warning in config.check(SystemClock.now())? {
                 print(&format!("warning: {warning}"));
             }
             print("the settings are valid");

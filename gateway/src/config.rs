@@ -1,6 +1,7 @@
 //! Settings: one TOML file, every key with a default, overridden by `GANTRY_SECTION__KEY`.
 //! How they are read is `load`, how values are written `form`, and what they may be `check`.
 
+mod admin_password;
 mod check;
 mod database_url;
 #[cfg(test)]
@@ -12,15 +13,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use auth::secret::Secret;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use storage::s3;
 
 use crate::pace::Least;
 
+pub(crate) use check::Invalid;
 pub(crate) use database_url::DatabaseUrl;
-pub(crate) use load::{ConfigError, load};
+pub(crate) use load::load;
 
 /// All settings.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -497,34 +498,5 @@ impl Config {
         } else {
             self.secrets.master_key_file.clone().into()
         }
-    }
-
-    /// The first password of `admin`, where one was given.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or the password is not UTF-8 or too weak.
-    pub(crate) fn admin_password(&self) -> Result<Option<Secret>, ConfigError> {
-        let file = &self.secrets.admin_password_file;
-        let (origin, given) = if file.is_empty() {
-            let variable = "GANTRY_ADMIN_PASSWORD";
-            let given = std::env::var_os(variable).map(|value| value.into_string());
-            let given = given
-                .transpose()
-                .map_err(|_| ConfigError::not_utf8(variable))?;
-            (variable.to_owned(), given)
-        } else {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| ConfigError::Read(file.into(), error))?;
-            (file.clone(), Some(text.trim_end().to_owned()))
-        };
-        let given = given.map(Secret::new);
-        if let Some(password) = &given {
-            auth::password::check_rule(password.expose()).map_err(|error| {
-                ConfigError::Value(format!(
-                    "{origin}, the password of admin, is too weak: {error}"
-                ))
-            })?;
-        }
-        Ok(given)
     }
 }

@@ -21,32 +21,31 @@ pub(crate) fn make(folder: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
-/// Looks at who may change the data folder and the master key. What others can read, or another user owns, is
-/// returned as warnings.
+/// Looks at who may change a folder or a file, which should have that mode. What others can read, or another user
+/// owns, is returned as warnings.
 ///
 /// # Errors
-/// When every user of the machine could exchange them.
-pub(crate) fn check_owners(data: &Path, master_key: &Path) -> anyhow::Result<Vec<String>> {
+/// When every user of the machine could exchange it.
+pub(crate) fn check_owner(path: &Path, mode: &str) -> Result<Vec<String>, String> {
     let mut warnings = Vec::new();
-    for (path, mode) in [(data, "0700"), (master_key, "0600")] {
-        let Ok(found) = std::fs::metadata(path) else {
-            continue;
-        };
-        let shown = path.display();
-        anyhow::ensure!(
-            found.permissions().mode() & 0o002 == 0,
+    let Ok(found) = std::fs::metadata(path) else {
+        return Ok(warnings);
+    };
+    let shown = path.display();
+    if found.permissions().mode() & 0o002 != 0 {
+        return Err(format!(
             "every user of this machine may change {shown}: chmod {mode} {shown}"
-        );
-        if found.is_file() && found.permissions().mode() & 0o004 != 0 {
-            warnings.push(format!(
-                "every user of this machine may read {shown}: chmod {mode} {shown}"
-            ));
-        }
-        if let Some(owner) = foreign_owner(&found) {
-            warnings.push(format!(
-                "{shown} belongs to user {owner}, who is neither root nor the user of this process, and may exchange it"
-            ));
-        }
+        ));
+    }
+    if found.is_file() && found.permissions().mode() & 0o004 != 0 {
+        warnings.push(format!(
+            "every user of this machine may read {shown}: chmod {mode} {shown}"
+        ));
+    }
+    if let Some(owner) = foreign_owner(&found) {
+        warnings.push(format!(
+            "{shown} belongs to user {owner}, who is neither root nor the user of this process, and may exchange it"
+        ));
     }
     Ok(warnings)
 }
@@ -98,26 +97,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("master.key");
         fs::write(&key, "key").unwrap();
-        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
-        set(&key, 0o600).unwrap();
-        assert!(check_owners(folder.path(), &key).unwrap().is_empty());
-        set(&key, 0o640).unwrap();
-        assert!(check_owners(folder.path(), &key).unwrap().is_empty());
-        set(&key, 0o644).unwrap();
-        let warnings = check_owners(folder.path(), &key).unwrap();
+        let set = |mode| fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let checked = || check_owner(&key, "0600");
+        for mode in [0o600, 0o640] {
+            set(mode);
+            assert!(checked().unwrap().is_empty());
+        }
+        set(0o644);
+        let warnings = checked().unwrap();
         assert!(
             warnings.len() == 1 && warnings[0].contains("chmod 0600"),
             "{warnings:?}"
         );
-        set(&key, 0o602).unwrap();
-        let error = check_owners(folder.path(), &key).unwrap_err().to_string();
+        set(0o602);
+        let error = checked().unwrap_err();
         assert!(
             error.contains("master.key") && error.contains("chmod 0600"),
             "{error}"
         );
-        set(&key, 0o600).unwrap();
-        set(folder.path(), 0o777).unwrap();
-        let error = check_owners(folder.path(), &key).unwrap_err().to_string();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        let error = check_owner(folder.path(), "0700").unwrap_err();
         assert!(error.contains("chmod 0700"), "{error}");
     }
 }

@@ -91,15 +91,11 @@ pub(crate) enum Start {
 /// Serves until a signal ends it.
 pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     descriptors::raise_limit();
-    let mut warnings = config.check(SystemClock.now())?;
+    let warnings = config.check(SystemClock.now())?;
     // Pools, jobs, reloading and spans live here, longer than any runtime of Pingora's.
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let telemetry = Telemetry::start(&config, runtime.handle())?;
     folder::make(&config.server.data)?;
-    warnings.extend(folder::check_owners(
-        &config.server.data,
-        &config.master_key(),
-    )?);
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -10,6 +10,8 @@ use std::io::{self, ErrorKind, Write as _};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::config::Invalid;
+
 /// What became of standard output.
 enum State {
     Open,
@@ -67,11 +69,19 @@ pub(super) fn finish() -> io::Result<()> {
     }
 }
 
-/// Prints why a command failed, on standard error.
+/// Prints why a command failed, on standard error: one line, or one for each thing that is wrong with the settings.
 pub(super) fn error(error: &anyhow::Error) {
-    let text = format!("{error:#}");
-    // Where standard error is gone as well, the exit code has to do.
-    let _ = writeln!(io::stderr(), "gantry: {}", escape(&text));
+    for reason in reasons(error) {
+        // Where standard error is gone as well, the exit code has to do.
+        let _ = writeln!(io::stderr(), "gantry: {}", escape(&reason));
+    }
+}
+
+fn reasons(error: &anyhow::Error) -> Vec<String> {
+    match error.downcast_ref::<Invalid>() {
+        Some(invalid) => invalid.lines().to_vec(),
+        None => vec![format!("{error:#}")],
+    }
 }
 
 fn write(text: &str) {
@@ -129,6 +139,17 @@ mod tests {
             "\\u{9b}31m \\u{202e}txt.exe"
         );
         assert_eq!(escape("Zoë 山田 \\ \"q\""), "Zoë 山田 \\ \"q\"");
+    }
+
+    #[test]
+    fn each_setting_that_is_wrong_has_a_line_of_its_own() {
+        let mut config = crate::config::Config::default();
+        config.limits.idle_secs = 0;
+        config.limits.header_secs = 0;
+        let error = config.check(model::Timestamp(0)).unwrap_err().into();
+        let reasons = reasons(&error);
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+        assert!(reasons.iter().all(|reason| escape(reason) == **reason));
     }
 
     proptest! {

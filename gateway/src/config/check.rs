@@ -2,7 +2,9 @@
 //! nothing is written, and nobody is connected to.
 
 use std::fmt::{self, Display};
+use std::fs::File;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use auth::secret::MasterKey;
 use certs::{ServerCertificate, SubjectName};
@@ -12,7 +14,7 @@ use storage::S3;
 
 use super::{Backend, Config, MovingFrom, form};
 use crate::certificate::expiry_warning;
-use crate::telemetry;
+use crate::{folder, telemetry};
 
 const DAY: u64 = 86_400;
 /// Seconds of the longest time that makes sense anywhere: ten years.
@@ -21,6 +23,13 @@ const LONGEST: u64 = 3_653 * DAY;
 /// Why settings cannot be used: one line for each that is wrong.
 #[derive(Debug)]
 pub(crate) struct Invalid(Vec<String>);
+
+impl Invalid {
+    /// What is wrong, one line each.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.0
+    }
+}
 
 impl Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,9 +47,11 @@ impl Config {
     pub(crate) fn check(&self, now: Timestamp) -> Result<Vec<String>, Invalid> {
         let mut check = Check::default();
         check.server(self);
+        check.owners(self);
         check.tls(self, now);
         check.storage(self);
         check.database(self);
+        check.admin_password(self);
         check.limits(self);
         check.times(self);
         check.log(self);
@@ -124,18 +135,41 @@ impl Check {
         }
     }
 
+    fn owners(&mut self, config: &Config) {
+        for (key, path, mode) in [
+            ("[server] data", &config.server.data, "0700"),
+            ("[secrets] master_key_file", &config.master_key(), "0600"),
+        ] {
+            match folder::check_owner(path, mode) {
+                Ok(warnings) => self.warnings.extend(warnings),
+                Err(why) => self.wrong(key, why),
+            }
+        }
+    }
+
     fn tls(&mut self, config: &Config, now: Timestamp) {
         let tls = &config.tls;
         match (tls.certificate.as_str(), tls.key.as_str()) {
             ("", "") => {}
             (_, "") => self.wrong("[tls] key", "name the key of [tls] certificate"),
             ("", _) => self.wrong("[tls] certificate", "name the certificate of [tls] key"),
-            (certificate, key) => {
-                match ServerCertificate::load(certificate.as_ref(), key.as_ref()) {
-                    Ok(loaded) => self.warnings.extend(expiry_warning(&loaded, now)),
-                    Err(error) => self.wrong("[tls]", causes(&error)),
-                }
+            (certificate, key) => self.pair(certificate.as_ref(), key.as_ref(), now),
+        }
+    }
+
+    fn pair(&mut self, certificate: &Path, key: &Path, now: Timestamp) {
+        let known = self.errors.len();
+        for (name, path) in [("[tls] certificate", certificate), ("[tls] key", key)] {
+            if let Err(error) = File::open(path) {
+                self.wrong(name, format!("cannot read {}: {error}", path.display()));
             }
+        }
+        if self.errors.len() > known {
+            return;
+        }
+        match ServerCertificate::load(certificate, key) {
+            Ok(loaded) => self.warnings.extend(expiry_warning(&loaded, now)),
+            Err(error) => self.wrong("[tls]", causes(&error)),
         }
     }
 
@@ -226,6 +260,11 @@ impl Check {
                 format!("{} is in no folder that exists", path.display()),
             );
         }
+    }
+
+    fn admin_password(&mut self, config: &Config) {
+        // It names its origin itself: the file, or the variable.
+        self.errors.extend(config.admin_password().err());
     }
 
     fn limits(&mut self, config: &Config) {
@@ -405,6 +444,20 @@ mod tests {
                 assert!(error.contains(part), "no {part} in: {error}");
             }
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_file_that_is_missing_is_named_on_a_line_of_its_own() {
+        let mut config = Config::default();
+        config.tls.certificate = "/no/chain.pem".into();
+        config.tls.key = "/no/key.pem".into();
+        config.secrets.admin_password_file = "/no/password".into();
+        let invalid = config.check(Timestamp(0)).unwrap_err();
+        let named = ["/no/chain.pem", "/no/key.pem", "/no/password"];
+        assert_eq!(invalid.lines().len(), named.len(), "{invalid}");
+        for (line, path) in invalid.lines().iter().zip(named) {
+            assert!(line.starts_with('[') && line.contains(path), "{line}");
         }
     }
 

@@ -11,8 +11,8 @@ use super::Config;
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// A file cannot be read.
-    #[error("cannot read {0}")]
+    /// The file cannot be read.
+    #[error("cannot read the settings file {0}: correct --config or GANTRY_CONFIG")]
     Read(PathBuf, #[source] std::io::Error),
     /// The file is no TOML.
     #[error("{0} is not valid TOML: {1}")]
@@ -34,7 +34,7 @@ pub(crate) enum ConfigError {
 
 impl ConfigError {
     /// An environment variable whose value cannot be read.
-    pub(super) fn not_utf8(variable: &str) -> Self {
+    fn not_utf8(variable: &str) -> Self {
         Self::Value(format!("{variable}: the value is not UTF-8"))
     }
 }

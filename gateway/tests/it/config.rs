@@ -216,6 +216,25 @@ async fn the_check_and_the_start_refuse_the_same_settings() {
 }
 
 #[tokio::test]
+async fn each_file_that_is_missing_has_a_line_of_its_own() {
+    let files = [
+        ("GANTRY_TLS__CERTIFICATE", "/no/chain.pem"),
+        ("GANTRY_TLS__KEY", "/no/key.pem"),
+        ("GANTRY_SECRETS__ADMIN_PASSWORD_FILE", "/no/password"),
+    ];
+    let output = Server::run(&["config", "check"], &files).await;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(text.lines().count(), files.len(), "{text}");
+    for (line, (_, path)) in text.lines().zip(files) {
+        assert!(
+            line.starts_with("gantry: [") && line.contains(path),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_not_logged() {
     let server = Server::start().await;
     let person = server.stranger().await;

@@ -137,6 +137,24 @@ async fn an_address_that_cannot_be_bound_stops_the_start() {
     }
 }
 
+#[tokio::test]
+async fn a_weak_first_password_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let (data, file) = (folder.path().join("data"), folder.path().join("password"));
+    fs::write(&file, "password\n").expect("it can be written");
+    let file = file.to_string_lossy();
+    let serve = ["serve", "--data", &data.to_string_lossy()];
+    let output = Server::run(&serve, &[("GANTRY_SECRETS__ADMIN_PASSWORD_FILE", &file)]).await;
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let named = format!("[secrets] admin_password_file: {file}");
+    assert!(
+        text.contains(&named) && text.contains("upper-case letter"),
+        "{text}"
+    );
+    assert!(!data.exists(), "nothing was made");
+}
+
 /// Runs a first start without a given password until the welcome is there, and gives it.
 async fn first_start(data: &str, port: u16) -> String {
     let log = format!("{data}.log");
