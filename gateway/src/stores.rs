@@ -37,7 +37,8 @@ async fn open_one(config: &Config, backend: Backend) -> anyhow::Result<Place> {
         Backend::S3 => {
             let settings = &config.storage.s3;
             let store = S3::open(settings).context("[storage.s3]")?;
-            store.probe().await.context("[storage.s3]")?;
+            let answered = store.probe().await;
+            answered.map_err(|error| of_bucket(&settings.endpoint, error))?;
             let folder = match settings.prefix.trim_matches('/') {
                 "" => String::new(),
                 folder => format!(", folder {folder}"),
@@ -48,6 +49,22 @@ async fn open_one(config: &Config, backend: Backend) -> anyhow::Result<Place> {
             })
         }
     }
+}
+
+/// Why a bucket cannot be used, with the setting that is to be looked at.
+fn of_bucket(endpoint: &str, error: storage::Error) -> anyhow::Error {
+    let is_unreachable = matches!(error, storage::Error::Unavailable { .. });
+    let error = anyhow::Error::from(error);
+    if !is_unreachable {
+        return error.context("[storage.s3]");
+    }
+    let server = match endpoint {
+        "" => "AWS",
+        endpoint => endpoint,
+    };
+    error.context(format!(
+        "[storage.s3] endpoint: {server} does not answer as a server of S3 does: correct it, or see to that server"
+    ))
 }
 
 /// The stores for a server: a new one is tied to a new database.
@@ -77,5 +94,43 @@ pub(crate) async fn refuse_mismatch(config: &Config, db: &Db) -> anyhow::Result<
     match stores::verify(db, &stores).await {
         Err(jobs::Error::Mismatch(mismatch)) => Err(mismatch.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_named_with_its_setting() {
+        let mut config = Config::default();
+        config.storage.backend = Backend::S3;
+        let settings = &mut config.storage.s3;
+        // Nobody listens there.
+        settings.endpoint = "http://127.0.0.1:1".to_owned();
+        settings.bucket = "blobs".to_owned();
+        settings.access_key_id = "key".to_owned();
+        settings.secret_access_key = storage::s3::SecretKey::new("secret".to_owned());
+        let error = open(&config).await.err().expect("it is refused");
+        let text = format!("{error:#}");
+        assert!(
+            text.starts_with("[storage.s3] endpoint: http://127.0.0.1:1 "),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_had_is_named_with_its_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let mut config = Config::default();
+        config.storage.path = file.join("blobs").display().to_string();
+        let error = open(&config).await.err().expect("it is refused");
+        let text = format!("{error:#}");
+        assert!(
+            text.starts_with("[storage] path: ") && text.contains("may read and write"),
+            "{text}"
+        );
     }
 }

@@ -264,7 +264,10 @@ impl BlobStore for Files {
         let (folder, text) = (self.place.folder().to_owned(), identity.text());
         let spare = identity::suffix()?;
         let put = blocking(move || identity::put(&folder, &spare, &text, existing)).await;
-        put.map_err(|error| failed("write", crate::identity::KEY, error))?;
+        put.map_err(|error| match failed("write", crate::identity::KEY, error) {
+            Error::Failed { source, .. } => Error::Unusable(self.place.folder().to_owned(), source),
+            error => error,
+        })?;
         let stands = self.identity().await?;
         stands.ok_or_else(|| Error::Missing(crate::identity::KEY.to_owned()))
     }
@@ -367,6 +370,22 @@ mod tests {
 
     fn hasher() -> Hasher {
         Hasher::new(model::Algorithm::Sha256)
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_takes_no_identity_is_named_with_its_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Files::open(folder.path()).unwrap();
+        let identity = Identity::new(
+            model::InstallationId::new([1; 16]),
+            model::StoreId::new([2; 16]),
+            String::new(),
+        );
+        // A folder in its place: root may write where permissions forbid it.
+        std::fs::create_dir(folder.path().join(crate::identity::KEY)).unwrap();
+        let put = store.put_identity(&identity, Existing::Replaced).await;
+        let error = put.unwrap_err().to_string();
+        assert!(error.starts_with("[storage] path: "), "{error}");
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ pub enum Error {
     #[error("cannot make object {0} durable")]
     NotDurable(String, #[source] std::io::Error),
     /// The folder of the store cannot be had.
-    #[error("[storage] path: cannot use the folder {}", .0.display())]
+    #[error("[storage] path: cannot use the folder {}: name one that the user who runs this may read and write", .0.display())]
     Unusable(std::path::PathBuf, #[source] std::io::Error),
     /// Reading or writing failed.
     #[error("cannot {action} object {key}")]

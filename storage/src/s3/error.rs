@@ -42,17 +42,29 @@ where
         return unavailable("list", name.to_owned(), error.into());
     }
     let reason = match (error.code(), status(&error)) {
-        (Some("NoSuchBucket"), _) => "it does not exist",
-        (Some("InvalidAccessKeyId"), _) => "the server does not know the access key",
-        (Some("SignatureDoesNotMatch"), _) => "the secret access key is wrong",
-        (Some("PermanentRedirect" | "AuthorizationHeaderMalformed"), _) | (_, Some(301)) => {
-            "it is in another region, or behind another endpoint"
+        (Some("NoSuchBucket"), _) => "it does not exist: make it, or correct [storage.s3] bucket",
+        (Some("InvalidAccessKeyId"), _) => {
+            "the server does not know the access key: correct [storage.s3] access_key_id"
         }
-        (Some("RequestTimeTooSkewed"), _) => "this machine's clock and the server's differ",
-        (Some("AccessDenied"), _) | (_, Some(401 | 403)) => "access is denied",
-        (_, Some(_)) => "the server refuses to list it",
-        (_, None) if lacks_credentials => "no credentials could be had",
-        (_, None) => "the request cannot be made",
+        (Some("SignatureDoesNotMatch"), _) => {
+            "the secret access key is wrong: correct [storage.s3] secret_access_key"
+        }
+        (Some("PermanentRedirect" | "AuthorizationHeaderMalformed"), _) | (_, Some(301)) => {
+            "it is in another region, or behind another endpoint: correct [storage.s3] region or endpoint"
+        }
+        (Some("RequestTimeTooSkewed"), _) => {
+            "this machine's clock and the server's differ: synchronise them"
+        }
+        (Some("AccessDenied"), _) | (_, Some(401 | 403)) => {
+            "access is denied: correct [storage.s3] access_key_id, or let that key list, read, write and delete"
+        }
+        (_, Some(_)) => {
+            "the server refuses to list it: is [storage.s3] endpoint that of an S3 server?"
+        }
+        (_, None) if lacks_credentials => {
+            "no credentials could be had: set [storage.s3] access_key_id and secret_access_key"
+        }
+        (_, None) => "the request cannot be made: is [storage.s3] endpoint right?",
     };
     Error::Bucket {
         bucket: name.to_owned(),
