@@ -23,6 +23,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         let location = config.database();
+        local::refuse_absent(&location)?;
         if let Self::ForgetSecrets = self {
             return forget_secrets(config, &location).await;
         }
@@ -51,9 +52,6 @@ impl Command {
 }
 
 async fn forget_secrets(config: &Config, location: &Location) -> anyhow::Result<ExitCode> {
-    if let Location::Sqlite(path) = location {
-        anyhow::ensure!(path.exists(), "there is no database at {}", path.display());
-    }
     let key = config.master_key();
     anyhow::ensure!(
         !key.exists(),

@@ -26,13 +26,7 @@ pub(super) fn run(
     config: Config,
     command: impl AsyncFnOnce(&Local) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
-    if let Location::Sqlite(path) = config.database() {
-        anyhow::ensure!(
-            path.exists(),
-            "there is no database at {}: name the data folder with --data, or run `gantry serve` first",
-            path.display()
-        );
-    }
+    refuse_absent(&config.database())?;
     runtime()?.block_on(async {
         let db = Db::open(&config.database()).await?;
         let master = bootstrap::master_key(&config, &db).await?;
@@ -41,6 +35,18 @@ pub(super) fn run(
         local.db.close().await;
         code
     })
+}
+
+/// Refuses a data folder without a database: commands make none.
+pub(super) fn refuse_absent(location: &Location) -> anyhow::Result<()> {
+    if let Location::Sqlite(path) = location {
+        anyhow::ensure!(
+            path.exists(),
+            "there is no database at {}: name the data folder with --data, or run `gantry serve` first",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// A runtime for a command.

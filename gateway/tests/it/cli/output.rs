@@ -87,6 +87,29 @@ async fn a_closed_standard_error_hides_no_exit_code() {
 }
 
 #[tokio::test]
+async fn commands_make_no_database_where_there_is_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let data = folder.path().to_string_lossy();
+    for command in [
+        ["db", "status"],
+        ["db", "migrate"],
+        ["db", "forget-secrets"],
+        ["user", "list"],
+    ] {
+        let arguments = [&command[..], &["--data", &data]].concat();
+        let ended = Server::run(&arguments, &[]).await;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{command:?}: {said}");
+        assert!(
+            said.contains("there is no database") && said.contains("--data"),
+            "{command:?}: {said}"
+        );
+    }
+    let made = std::fs::read_dir(folder.path()).expect("it can be read");
+    assert_eq!(made.count(), 0);
+}
+
+#[tokio::test]
 async fn exit_codes_are_the_documented_ones() {
     let server = SERVER.get().await;
     let code = async |arguments: &[&str], expected: i32| {
