@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use model::{ProjectId, Timestamp};
-use sqlx::migrate::Migrate;
+use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -66,7 +66,7 @@ pub enum Error {
     ReadOnly(String, #[source] sqlx::Error),
     /// The schema cannot be brought up to date.
     #[error("cannot migrate the database")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
+    Migrate(#[source] MigrateError),
     /// A statement failed, or no connection was to be had.
     #[error("cannot run the statement {0:?}")]
     Statement(&'static str, #[source] sqlx::Error),
@@ -202,10 +202,10 @@ async fn applied<C: Migrate>(
     connection
         .ensure_migrations_table(TABLE)
         .await
-        .map_err(Error::Migrate)?;
+        .map_err(not_migrated)?;
     let listed = connection.list_applied_migrations(TABLE).await;
     Ok(listed
-        .map_err(Error::Migrate)?
+        .map_err(not_migrated)?
         .iter()
         .map(|migration| migration.version)
         .collect())
@@ -222,6 +222,18 @@ async fn still_there(
     }
     Ok(true)
 }
+/// Why migrations could not be read or run.
+fn not_migrated(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
+            if sql::is_pooled(&error) =>
+        {
+            Error::Pooler(error)
+        }
+        error => Error::Migrate(error),
+    }
+}
+
 
 /// What a connection to PostgreSQL is set to. Not by options of the start, which poolers refuse. Statements
 /// are short: compiling one, or planning it anew for each `limit`, takes about as long as running it, and each
@@ -332,7 +344,7 @@ impl Db {
             Err(_) => drop(connection.execute("rollback").await),
             Ok(_) => {}
         }
-        SQLITE.run(&mut connection).await.map_err(Error::Migrate)?;
+        SQLITE.run(&mut connection).await.map_err(not_migrated)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(PATIENCE)
@@ -592,10 +604,7 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<()> {
         .await
         .map_err(failed)?;
     let mut connection = options.connect().await.map_err(failed)?;
-    POSTGRES
-        .run(&mut connection)
-        .await
-        .map_err(Error::Migrate)?;
+    POSTGRES.run(&mut connection).await.map_err(not_migrated)?;
     connection.close().await.map_err(failed)?;
     held.commit().await.map_err(failed)?;
     turn.close().await.map_err(failed)

@@ -326,16 +326,15 @@ macro_rules! run {
 fn refine(statement: &'static str, error: sqlx::Error) -> Error {
     match &error {
         sqlx::Error::Database(inner) if inner.is_unique_violation() => Error::Duplicate(error),
-        sqlx::Error::Database(inner) if inner.code().is_some_and(|code| is_pooled(&code)) => {
-            Error::Pooler(error)
-        }
+        _ if is_pooled(&error) => Error::Pooler(error),
         _ => Error::Statement(statement, error),
     }
 }
 
 /// True for a prepared statement that is there already, or not there any more.
-fn is_pooled(code: &str) -> bool {
-    ["42P05", "26000"].contains(&code)
+pub(crate) fn is_pooled(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["42P05", "26000"].contains(&&*code))
 }
 
 impl Query<'_> {

@@ -80,7 +80,11 @@ async fn use_through(mode: &str) -> Result<(), Error> {
     let bouncer = PgBouncer::start(&url, mode).await;
     let (_, name) = database.rsplit_once('/').unwrap();
     let pooled = format!("postgres://postgres@127.0.0.1:{}/{name}", bouncer.port);
-    let db = Db::open(&Location::Postgres(pooled)).await?;
+    let location = Location::Postgres(pooled);
+    let db = Db::open(&location).await?;
+    for migration in Db::migrations(&location).await? {
+        assert!(migration.applied, "{migration:?}");
+    }
     let work = (0..40).map(|number| {
         let db = db.clone();
         async move {
