@@ -117,6 +117,7 @@ impl Error {
 fn database_status(error: &db::Error) -> StatusCode {
     match error {
         db::Error::Open(..)
+        | db::Error::Unreachable(..)
         | db::Error::ReadOnly(..)
         | db::Error::Migrate(_)
         | db::Error::Statement(..)
@@ -160,7 +161,9 @@ impl IntoResponse for Error {
         };
         // Many at once are what is refused here: a line each would be the next flood.
         let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
-        if status.is_server_error() && !is_refusal {
+        if db::is_outage(&self) {
+            tracing::debug!(error = chain(&self), "an API request failed");
+        } else if status.is_server_error() && !is_refusal {
             tracing::error!(error = chain(&self), "an API request failed");
         }
         let body = json!({"errors": [{"code": code(status), "message": message}]});

@@ -59,6 +59,9 @@ pub enum Error {
     /// The database cannot be opened.
     #[error("cannot open the database {0}")]
     Open(String, #[source] sqlx::Error),
+    /// The server does not answer, or refuses connections: every request meets that until it is back.
+    #[error("cannot reach the database at {0}")]
+    Unreachable(String, #[source] sqlx::Error),
     /// The file can be read and not written.
     #[error(
         "cannot write the database {0}: let its user be the one who runs this, as with `chown --reference=FOLDER {0}*`"
@@ -128,6 +131,14 @@ impl Error {
         let code = error.as_database_error().and_then(|error| error.code());
         code.is_some_and(|code| ["40P01", "40001", "55P03", "23503"].contains(&&*code))
     }
+}
+
+/// Whether an error, or one behind it, is that the database's server is gone. Whoever watches the database says so
+/// once; requests need not say it each.
+pub fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref())
+        .any(|error| matches!(error, Error::Unreachable(..)))
 }
 
 /// Result of this crate.
@@ -211,17 +222,6 @@ async fn applied<C: Migrate>(
         .collect())
 }
 
-/// Whether a connection may be used. One that was used a moment ago was asked when it was put back, and what
-/// is begun on it is begun anew where its server has gone since then.
-async fn still_there(
-    connection: &mut PgConnection,
-    rest: PoolConnectionMetadata,
-) -> Result<bool, sqlx::Error> {
-    if rest.idle_for >= REST {
-        connection.ping().await?;
-    }
-    Ok(true)
-}
 /// Why migrations could not be read or run.
 fn not_migrated(error: MigrateError) -> Error {
     match error {
@@ -234,6 +234,17 @@ fn not_migrated(error: MigrateError) -> Error {
     }
 }
 
+/// Whether a connection may be used. One that was used a moment ago was asked when it was put back, and what
+/// is begun on it is begun anew where its server has gone since then.
+async fn still_there(
+    connection: &mut PgConnection,
+    rest: PoolConnectionMetadata,
+) -> Result<bool, sqlx::Error> {
+    if rest.idle_for >= REST {
+        connection.ping().await?;
+    }
+    Ok(true)
+}
 
 /// What a connection to PostgreSQL is set to. Not by options of the start, which poolers refuse. Statements
 /// are short: compiling one, or planning it anew for each `limit`, takes about as long as running it, and each
@@ -437,10 +448,12 @@ impl Db {
     /// When no connection is free within five seconds.
     pub async fn reader(&self) -> Result<Tx> {
         match &self.backend {
-            Backend::Sqlite { readers, .. } => readers.acquire().await.map(Tx::sqlite_reader),
+            Backend::Sqlite { readers, .. } => {
+                let acquired = readers.acquire().await.map(Tx::sqlite_reader);
+                acquired.map_err(|error| Error::Statement("acquire", error))
+            }
             Backend::Postgres(pool) => Tx::postgres_reader(pool).await,
         }
-        .map_err(|error| Error::Statement("acquire", error))
     }
 
     /// A view of the database at one moment, for as long as it is held. What has to be written meanwhile is.
@@ -448,13 +461,13 @@ impl Db {
     /// # Errors
     /// When no connection is free within five seconds.
     pub async fn snapshot(&self) -> Result<Tx> {
-        let begun = |error| Error::Statement("begin", error);
         match &self.backend {
             Backend::Sqlite { readers, .. } => {
-                Ok(Tx::sqlite_snapshot(readers.begin().await.map_err(begun)?))
+                let begun = readers.begin().await.map(Tx::sqlite_snapshot);
+                begun.map_err(|error| Error::Statement("begin", error))
             }
             Backend::Postgres(pool) => {
-                let (tx, _) = Tx::postgres_writer(pool, SNAPSHOT).await.map_err(begun)?;
+                let (tx, _) = Tx::postgres_writer(pool, SNAPSHOT).await?;
                 Ok(tx)
             }
         }
@@ -475,8 +488,7 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.write(work).await,
             Backend::Postgres(pool) => {
-                let begun = Tx::postgres_writer(pool, BEGIN).await;
-                let (tx, _) = begun.map_err(|error| Error::Statement("begin", error))?;
+                let (tx, _) = Tx::postgres_writer(pool, BEGIN).await?;
                 finish(tx, work).await
             }
         }
@@ -529,8 +541,7 @@ impl Db {
             }
             Backend::Postgres(pool) => {
                 let begin = format!("{BEGIN}{}", hold.statements());
-                let begun = Tx::postgres_writer(pool, &begin).await;
-                let (tx, rows) = begun.map_err(|error| Error::Statement("begin", error))?;
+                let (tx, rows) = Tx::postgres_writer(pool, &begin).await?;
                 let living = rows.last().and_then(|row| row.try_get("living").ok());
                 if living.is_none_or(|living: i64| living == 0) {
                     // Where it fails the connection is closed, and that undoes it too.

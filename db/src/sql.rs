@@ -61,7 +61,7 @@ impl Drop for Lent {
 }
 
 impl Lent {
-    async fn by(pool: &PgPool) -> Result<Self, sqlx::Error> {
+    async fn by(pool: &PgPool) -> Result<Self> {
         Ok(Self {
             connection: ping::acquire(pool).await?,
             untried: Some(pool.clone()),
@@ -139,16 +139,14 @@ impl Tx {
     }
 
     /// Begins a transaction with the statements of `begin`; the rows that they give.
-    pub(crate) async fn postgres_writer(
-        pool: &PgPool,
-        begin: &str,
-    ) -> Result<(Self, Vec<PgRow>), sqlx::Error> {
+    pub(crate) async fn postgres_writer(pool: &PgPool, begin: &str) -> Result<(Self, Vec<PgRow>)> {
         let mut lent = Lent::by(pool).await?;
-        let rows = lent.control(begin).await?;
+        let begun = lent.control(begin).await;
+        let rows = begun.map_err(|error| Error::Statement("begin", error))?;
         Ok((Self::new(Connection::PostgresWriter(lent)), rows))
     }
 
-    pub(crate) async fn postgres_reader(pool: &PgPool) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn postgres_reader(pool: &PgPool) -> Result<Self> {
         let lent = Lent::by(pool).await?;
         Ok(Self::new(Connection::PostgresReader(lent)))
     }

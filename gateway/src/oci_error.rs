@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use auth::password::{BUSY_RETRY, PasswordError};
 use http::{HeaderValue, Response, StatusCode, header};
+use jobs::failures::causes;
 use model::reference::InvalidReference;
 use policy::Presented;
 use registry::{BodyError, Error};
@@ -329,13 +330,12 @@ fn later(status: StatusCode, code: &str, message: &str, after: Duration) -> Resp
     response
 }
 
-/// The whole cause chain, once.
-fn log(error: &dyn std::error::Error) {
-    let mut causes = String::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes += &format!(": {cause}");
-        next = cause.source();
+/// The whole cause chain, once. That the database is gone is said by who watches it, not by each request.
+fn log(error: &(dyn std::error::Error + 'static)) {
+    let text = causes(error);
+    if db::is_outage(error) {
+        tracing::debug!("{text}");
+    } else {
+        tracing::error!("{text}");
     }
-    tracing::error!("{error}{causes}");
 }
