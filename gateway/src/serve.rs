@@ -57,6 +57,9 @@ use crate::welcome;
 /// How often the end of the server certificate is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
 
+/// How long the database has for an answer while the process ends.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// Requests of HTTP/2 on their way at a time, some 10 KiB each; of one source at most two thirds.
 const STREAMS: usize = 4_096;
 
@@ -450,8 +453,21 @@ impl Tasks {
         self.running.lock().push(runtime.spawn(task));
     }
 
-    /// Ends all tasks, waits for each, closes the database, and sends the last spans.
+    /// Ends all tasks, waits for each, closes the database, and sends the last spans. A database that is gone is not
+    /// waited for.
     pub(crate) async fn finish(&self, app: &App) {
+        tokio::select! {
+            () = self.write_rest(app) => app.db.close().await,
+            () = is_gone(&app.db) => {
+                tracing::error!("the database does not answer: what waited in memory is not written");
+            }
+        }
+        let telemetry = self.telemetry.clone();
+        // One that panics takes no data with it.
+        let _ = tokio::task::spawn_blocking(move || telemetry.finish()).await;
+    }
+
+    async fn write_rest(&self, app: &App) {
         app.registry.settle().await;
         self.cancel.cancel();
         app.drain.close();
@@ -461,10 +477,16 @@ impl Tasks {
             // A task that panicked was logged where it did.
             let _ = task.await;
         }
-        app.db.close().await;
-        let telemetry = self.telemetry.clone();
-        // One that panics takes no data with it.
-        let _ = tokio::task::spawn_blocking(move || telemetry.finish()).await;
+    }
+}
+
+/// Waits until a database on a server does not answer. Each attempt to write to it would take seconds then.
+async fn is_gone(db: &Db) {
+    if !db.is_shared() {
+        return std::future::pending().await;
+    }
+    while let Ok(Ok(())) = tokio::time::timeout(LAST_ANSWER, db.ping()).await {
+        tokio::time::sleep(LAST_ANSWER).await;
     }
 }
 

@@ -585,6 +585,23 @@ async fn behind_a_balancer_clients_are_told_the_external_url() {
     assert!(
         server.log().contains("serves https://registry.example\n"),
         "{}",
+#[tokio::test]
+async fn a_process_stops_soon_where_its_database_is_gone() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (server, mut door) = behind_a_door().await;
+        server.may_complain();
+        // A login waits to be written.
+        server.admin().token(&["repository:library/app:pull"]).await;
+        door.close().await;
+        let begun = Instant::now();
+        server.signal(signal);
+        let status = server.ended(10).await;
+        assert!(status.success(), "{signal:?}: {status}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(3), "{signal:?}: {took:?}");
+    }
+}
+
         server.log()
     );
     let shown = server.anonymous().certificate_for("registry.example").await;

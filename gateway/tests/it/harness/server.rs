@@ -490,7 +490,7 @@ impl Server {
             .expect("the process can be asked")
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let process = self.process.lock().expect("no test panics with the lock");
         let pid = Pid::from_child(process.as_ref().expect("it was started"));
         kill_process(pid, signal).expect("the process can be signalled");
