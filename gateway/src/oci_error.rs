@@ -129,6 +129,12 @@ fn route(bad: &BadRoute) -> Response<Body> {
         }
         BadRoute::NoProject(name) => {
             let message = format!(
+                "no repository {name}: a name starts with its project, HOST/PROJECT/{name}, such as HOST/library/{name}"
+            );
+            envelope(StatusCode::NOT_FOUND, "NAME_UNKNOWN", &message)
+        }
+        BadRoute::PushWithoutProject(name) => {
+            let message = format!(
                 "push to a project: HOST/PROJECT/{name} instead of HOST/{name}, such as HOST/library/{name}"
             );
             envelope(StatusCode::FORBIDDEN, "DENIED", &message)

@@ -118,8 +118,10 @@ pub(crate) enum BadRoute {
     Unknown,
     /// The path is right, the repository's name is not.
     Name(InvalidName),
-    /// Something is to be pushed under this name, which lacks a project in front.
+    /// Something is asked of this name, which lacks a project in front.
     NoProject(String),
+    /// Something is to be pushed under such a name.
+    PushWithoutProject(String),
     /// Neither tag nor digest.
     Reference(InvalidReference),
     /// No digest.
@@ -227,16 +229,21 @@ fn allowed(method: &Method, methods: &'static str) -> Result<(), BadRoute> {
     }
 }
 
+/// The name of a repository. One without a project is not malformed, and no such repository exists: clients that look
+/// before they push (HEAD) show nothing of the answer to a malformed name.
 fn name_of(text: &str) -> Result<RepositoryName, BadRoute> {
-    text.parse().map_err(BadRoute::Name)
+    text.parse().map_err(|error| match error {
+        InvalidName::NoProject => BadRoute::NoProject(text.to_owned()),
+        other => BadRoute::Name(other),
+    })
 }
 
 /// The name of a repository that is pushed into. Without a project it gets an answer of its own: docker tries for most
 /// of a minute to push under a name that is merely invalid, and gives up at once where it is denied.
 fn pushed_name_of(text: &str) -> Result<RepositoryName, BadRoute> {
-    text.parse().map_err(|error| match error {
-        InvalidName::NoProject => BadRoute::NoProject(text.to_owned()),
-        other => BadRoute::Name(other),
+    name_of(text).map_err(|bad| match bad {
+        BadRoute::NoProject(name) => BadRoute::PushWithoutProject(name),
+        other => other,
     })
 }
 
@@ -289,15 +296,19 @@ mod tests {
     }
 
     #[test]
-    fn a_push_without_a_project_is_told_apart_from_a_name_that_is_wrong() {
+    fn a_name_without_a_project_is_told_apart_from_one_that_is_wrong() {
         let push = |method, path| parse(&method, path).1;
-        let no_project = Err(BadRoute::NoProject("app".to_owned()));
+        let no_project = Err(BadRoute::PushWithoutProject("app".to_owned()));
         assert_eq!(push(Method::POST, "/v2/app/blobs/uploads/"), no_project);
         assert_eq!(push(Method::POST, "/v2/app/blobs/uploads"), no_project);
         assert_eq!(push(Method::PUT, "/v2/app/manifests/v1"), no_project);
+        for path in ["manifests/v1", "tags/list"] {
+            let path = format!("/v2/app/{path}");
+            assert_eq!(get(&path), Err(BadRoute::NoProject("app".to_owned())));
+        }
         assert_eq!(
-            get("/v2/app/manifests/v1"),
-            Err(BadRoute::Name(InvalidName::NoProject))
+            get("/v2/APP/manifests/v1"),
+            Err(BadRoute::Name(InvalidName::Characters))
         );
         assert_eq!(
             push(Method::POST, "/v2/p/APP/blobs/uploads/"),

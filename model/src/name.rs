@@ -81,10 +81,18 @@ impl FromStr for RepositoryName {
         if text.is_empty() || text.len() > MAX_LENGTH {
             return Err(InvalidName::Length);
         }
-        let (project, path) = text.split_once('/').ok_or(InvalidName::NoProject)?;
-        project.parse::<ProjectName>()?;
         let separator =
             |s: &[u8]| matches!(s, [b'.'] | [b'_'] | [b'_', b'_']) || s.iter().all(|b| *b == b'-');
+        let Some((project, path)) = text.split_once('/') else {
+            let is_sound = component(text.as_bytes(), separator);
+            let error = if is_sound {
+                InvalidName::NoProject
+            } else {
+                InvalidName::Characters
+            };
+            return Err(error);
+        };
+        project.parse::<ProjectName>()?;
         if !path
             .split('/')
             .all(|part| component(part.as_bytes(), separator))
@@ -153,6 +161,14 @@ mod tests {
                 .parse::<RepositoryName>()
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_sound_name_without_a_project_is_told_apart() {
+        let wrong = |text: &str| text.parse::<RepositoryName>().unwrap_err();
+        assert_eq!(wrong("app"), InvalidName::NoProject);
+        assert_eq!(wrong("APP"), InvalidName::Characters);
+        assert_eq!(wrong("-app"), InvalidName::Characters);
     }
 
     #[test]

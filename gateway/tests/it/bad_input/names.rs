@@ -3,7 +3,7 @@
 use super::{Case, SERVER, check};
 
 const NAMES: &[&str] = &[
-    "app",
+    "App",
     "library/App",
     "Library/app",
     "library/",
@@ -118,21 +118,38 @@ async fn the_longest_names_are_accepted() {
 #[tokio::test]
 async fn an_invalid_name_is_refused_before_anybody_signs_in() {
     let server = SERVER.get().await;
+    let anonymous = server.anonymous();
     for path in [
         "/v2/library/UPPER/manifests/latest",
-        "/v2/app/manifests/latest",
+        "/v2/UPPER/manifests/latest",
     ] {
-        server
-            .anonymous()
-            .get(path)
-            .await
-            .expect_error(400, "NAME_INVALID");
+        anonymous.get(path).await.expect_error(400, "NAME_INVALID");
     }
-    let anonymous = server.anonymous();
     anonymous
         .get("/v2/library/app/blobs/sha256:zz")
         .await
         .expect_error(400, "DIGEST_INVALID");
+}
+
+#[tokio::test]
+async fn a_name_without_a_project_is_no_repository() {
+    let server = SERVER.get().await;
+    let nothing = format!("sha256:{}", "0".repeat(64));
+    for client in [server.admin(), server.anonymous()] {
+        for last in [
+            "manifests/v1",
+            "tags/list",
+            &format!("blobs/{nothing}"),
+            &format!("referrers/{nothing}"),
+        ] {
+            let path = format!("/v2/app/{last}");
+            let answer = client.get(&path).await.expect_error(404, "NAME_UNKNOWN");
+            assert!(answer.message().contains("HOST/PROJECT/app"), "{answer}");
+        }
+        // As clients do before they push.
+        let look = client.request(hyper::Method::HEAD, "/v2/app/manifests/v1");
+        look.await.expect(404);
+    }
 }
 
 #[tokio::test]
