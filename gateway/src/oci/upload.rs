@@ -44,12 +44,10 @@ impl Call<'_> {
     /// A mount, if one was asked for and the source has the blob and may be pulled from. Whatever stands in the way of
     /// a mount begins an upload instead: clients end a push at an error here.
     async fn mount(&self, permit: &PushPermit) -> Result<Option<Response<Body>>, OciError> {
-        let Some(digest) = self.parameter("mount") else {
+        let digest = self.parameter("mount").map(str::parse::<Digest>);
+        let Some(Ok(digest)) = digest else {
             return Ok(None);
         };
-        let digest: Digest = digest
-            .parse()
-            .map_err(|error| OciError::bad("DIGEST_INVALID", format!("mount: {error}")))?;
         let sources = match self.parameter("from") {
             Some(from) => from.parse().into_iter().collect(),
             None => self.app.registry.siblings_with(permit, &digest).await?,

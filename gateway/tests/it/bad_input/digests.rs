@@ -52,11 +52,6 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .body("x");
         cases.push(post.is(&[400], &["DIGEST_INVALID"]));
-        let mount = Case::new(
-            Method::POST,
-            format!("/v2/{REPOSITORY}/blobs/uploads/?mount={digest}&from=library/a"),
-        );
-        cases.push(mount.is(&[400], &["DIGEST_INVALID"]));
     }
     cases
 }

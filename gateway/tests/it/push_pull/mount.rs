@@ -66,6 +66,21 @@ async fn a_mount_of_an_unknown_blob_begins_an_upload() {
 }
 
 #[tokio::test]
+async fn a_mount_of_what_is_no_digest_begins_an_upload() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    let uploads = format!("/v2/{}/blobs/uploads/", project.repository("to"));
+    for mount in ["", "latest", "sha256:1", "%00"] {
+        for from in [String::new(), format!("&from={}", project.repository("to"))] {
+            let path = format!("{uploads}?mount={mount}{from}");
+            let session = admin.post(&path).await.expect(202);
+            assert!(session.location().contains("/blobs/uploads/"), "{session}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn knowing_a_digest_opens_nothing() {
     let server = SERVER.get().await;
     let (source, other) = (
