@@ -124,8 +124,8 @@ impl Identity {
         &self.hasher
     }
 
-    /// The caller that an `Authorization` header speaks for; anonymous where there is none, or one with neither name
-    /// nor password, as some clients send it. What a token's account is bound to may be of that age.
+    /// The caller that an `Authorization` header speaks for; anonymous where there is none. What a token's account is
+    /// bound to may be of that age.
     ///
     /// # Errors
     /// When the credentials are wrong, or too many were.
@@ -145,11 +145,8 @@ impl Identity {
         if scheme.eq_ignore_ascii_case("basic") {
             let decoded = STANDARD.decode(rest.trim()).map_err(|_| Error::Malformed)?;
             let decoded = String::from_utf8(decoded).map_err(|_| Error::Malformed)?;
-            let (name, password) = decoded.split_once(':').ok_or(Error::Malformed)?;
-            if name.is_empty() && password.is_empty() {
-                return Ok(Caller::anonymous(address));
-            }
-            return self.by_password((name, password), address, age).await;
+            let pair = decoded.split_once(':').ok_or(Error::Malformed)?;
+            return self.by_pair(pair, address, age).await;
         }
         Err(Error::Malformed)
     }
@@ -190,6 +187,22 @@ impl Identity {
             bindings,
             ..caller.clone()
         }))
+    }
+
+    /// As [`Identity::by_password`], and anonymous where both are empty, as some clients send them.
+    ///
+    /// # Errors
+    /// Those of [`Identity::by_password`].
+    pub async fn by_pair(
+        &self,
+        (name, password): (&str, &str),
+        address: IpAddr,
+        age: Age,
+    ) -> Result<Caller, Error> {
+        if name.is_empty() && password.is_empty() {
+            return Ok(Caller::anonymous(address));
+        }
+        self.by_password((name, password), address, age).await
     }
 
     /// The caller that a name and a password speak for. Attempts at an account from one network go one after the

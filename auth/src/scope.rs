@@ -28,21 +28,15 @@ pub struct InvalidScope;
 
 /// Reads the `scope` parameters of one request, each of which may hold several scopes with spaces between.
 ///
-/// The order is kept, and so are repetitions; empty parameters are passed over, and so is everything after the
-/// first [`MOST_SCOPES`]: clients that copy between many repositories ask for all of them at once.
-///
-/// # Errors
-///
-/// [`InvalidScope`] for the first that is malformed.
-pub fn parse_scopes<'a>(
-    parameters: impl IntoIterator<Item = &'a str>,
-) -> Result<Vec<Scope>, InvalidScope> {
+/// The order is kept, and so are repetitions; empty parameters are passed over, and so is what is malformed and
+/// everything after the first [`MOST_SCOPES`]: clients that copy between many repositories ask for all of them at once.
+pub fn parse_scopes<'a>(parameters: impl IntoIterator<Item = &'a str>) -> Vec<Scope> {
     parameters
         .into_iter()
         .flat_map(|parameter| parameter.split(' '))
         .filter(|text| !text.is_empty())
         .take(MOST_SCOPES)
-        .map(str::parse)
+        .filter_map(|text| text.parse().ok())
         .collect()
 }
 
@@ -199,8 +193,14 @@ mod tests {
             "",
             "registry:catalog:*",
         ];
-        assert_eq!(parse_scopes(parameters).unwrap(), expected);
-        assert_eq!(parse_scopes([]).unwrap(), []);
+        assert_eq!(parse_scopes(parameters), expected);
+        assert_eq!(parse_scopes([]), []);
+    }
+
+    #[test]
+    fn a_malformed_scope_takes_none_of_the_others_along() {
+        let parameters = ["nonsense repository:a:pull", "repository:b:PULL"];
+        assert_eq!(parse_scopes(parameters), [scope("repository:a:pull")]);
     }
 
     #[test]
@@ -210,12 +210,12 @@ mod tests {
             .iter()
             .copied()
             .chain(["repository:b:pull", "nonsense"]);
-        let scopes = parse_scopes(more).unwrap();
+        let scopes = parse_scopes(more);
         assert_eq!(scopes, vec![scope("repository:a:pull"); MOST_SCOPES]);
-        assert_eq!(parse_scopes([&*many.join(" ")]).unwrap(), scopes);
+        assert_eq!(parse_scopes([&*many.join(" ")]), scopes);
 
         let long = format!("repository:{}:pull", "a".repeat(10_000));
-        assert_eq!(parse_scopes([&*long]).unwrap(), [scope(&long)]);
+        assert_eq!(parse_scopes([&*long]), [scope(&long)]);
     }
 
     proptest! {

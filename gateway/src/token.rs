@@ -67,8 +67,7 @@ async fn issue(
         .iter()
         .filter(|(key, _)| key == "scope")
         .map(|(_, value)| value.as_str());
-    let scopes =
-        parse_scopes(scopes).map_err(|error| OciError::bad("UNSUPPORTED", error.to_string()))?;
+    let scopes = parse_scopes(scopes);
     let challenge = Challenge {
         host: host_of(&parts.uri, &parts.headers),
         scope: None,
@@ -105,17 +104,13 @@ async fn by_grant<'a>(
 ) -> Result<Result<Caller, Error>, OciError> {
     match one("grant_type") {
         Some("password") => {
-            let (name, password) = (one("username"), one("password"));
-            let Some((name, password)) = name.zip(password) else {
+            let Some(pair) = one("username").zip(one("password")) else {
                 return Err(OciError::bad(
                     "UNSUPPORTED",
                     "grant_type=password needs username and password",
                 ));
             };
-            let caller = app
-                .identity
-                .by_password((name, password), address, Age::Now);
-            Ok(caller.await)
+            Ok(app.identity.by_pair(pair, address, Age::Now).await)
         }
         _ => Err(OciError::bad(
             "UNSUPPORTED",

@@ -220,6 +220,18 @@ async fn scopes_that_mean_nothing_grant_nothing() {
 }
 
 #[tokio::test]
+async fn a_malformed_scope_takes_none_of_the_others_along() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("app");
+    let sound = format!("repository:{repository}:pull");
+    let expected = json!([grant(&repository, &["pull"])]);
+    for malformed in ["nonsense", "repository:app", "repository:a:PULL"] {
+        let granted = granted(&server.admin(), &[malformed, &sound]).await;
+        assert_eq!(granted, expected, "{malformed}");
+    }
+}
+
+#[tokio::test]
 async fn the_catalog_is_a_scope_of_its_own() {
     let server = SERVER.get().await;
     let catalog =
@@ -360,6 +372,17 @@ async fn an_empty_pair_of_name_and_password_is_nobody() {
     let scoped =
         format!("/service/token?service=harbor-registry&scope=repository:{repository}:pull");
     empty(&scoped).await.expect(200);
+    let form = "grant_type=password&username=&password=&service=harbor-registry";
+    for _ in 0..40 {
+        let posted = anonymous.post("/service/token").form(form);
+        posted.await.expect_error(401, "UNAUTHORIZED");
+    }
+    let form = format!("{form}&scope=repository:{repository}:pull");
+    anonymous
+        .post("/service/token")
+        .form(&form)
+        .await
+        .expect(200);
     with_authorization(&server, "Basic Og==")
         .await
         .expect_error(401, "UNAUTHORIZED");
