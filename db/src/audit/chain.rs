@@ -223,80 +223,121 @@ pub struct Report {
     pub findings: Vec<String>,
 }
 
-/// Checks every seal and row, and, where `exported` is given, that the chain still contains it.
+/// Checks every seal and row, and, where `exported` is given, that the chain still contains it. Seals up to an exported
+/// one need no signature: it was kept elsewhere, and its hash is over all of them.
 ///
 /// # Errors
 /// When a statement fails; what does not hold is in the report.
 pub async fn verify(tx: &mut Tx, sign: Sign<'_>, exported: Option<&Seal>) -> Result<Report> {
-    let mut report = Report::default();
-    let mut previous = Vec::new();
-    let mut last_id = 0;
-    let mut sequence = 0;
-    let mut exported_found = exported.is_none();
-    loop {
-        let row = tx
-            .query(
-                "select sequence, first_id, last_id, entries, previous, hash, signature
-                 from audit_seal where sequence > $1 order by sequence limit 1",
-            )
-            .bind(sequence)
-            .optional()
-            .await?;
-        let Some(row) = row else { break };
-        let seal = read(&row)?;
-        let name = format!(
-            "seal {} (rows {} to {})",
-            seal.sequence, seal.first_id, seal.last_id
-        );
-        if seal.sequence != sequence + 1 || seal.previous != previous {
-            report.findings.push(format!(
-                "{name}: the seals before it were removed or changed"
-            ));
+    let mut found = Verification::default();
+    let mut vouched = None;
+    while let Some(seal) = after(tx, found.sequence).await? {
+        let entries = sealed_by(tx, &seal, found.last_id).await?;
+        if exported == Some(&seal) {
+            vouched = Some(seal.sequence);
         }
-        let mut entries = Vec::new();
-        while let Some(after) = next(&entries, last_id, seal.last_id) {
-            let page = audit::walk(tx, after, BATCH).await?;
-            let before = entries.len();
-            entries.extend(page.into_iter().filter(|entry| entry.id <= seal.last_id));
-            if entries.len() == before {
-                break;
-            }
-        }
-        if entries.len() as i64 != seal.entries {
-            let found = entries.len();
-            report.findings.push(format!(
-                "{name}: {} rows were sealed, {found} are there",
-                seal.entries
-            ));
-        } else if hash(seal.sequence, &seal.previous, &entries).as_slice() != seal.hash {
-            report.findings.push(format!("{name}: a row was changed"));
-        }
-        if sign(&seal.hash).as_slice() != seal.signature {
-            report
-                .findings
-                .push(format!("{name}: the signature is wrong"));
-        }
-        exported_found |= exported == Some(&seal);
-        report.seals += 1;
-        report.sealed += entries.len() as i64;
-        (previous, last_id, sequence) = (seal.hash, seal.last_id, seal.sequence);
+        found.look(seal, &entries, sign);
     }
-    if !exported_found {
-        report.findings.push(
+    if exported.is_some() && vouched.is_none() {
+        found.report.findings.push(
             "the exported head is not in the chain: its end was cut off or rewritten".to_owned(),
         );
     }
+    found.name_unsigned(vouched.unwrap_or_default());
     let row = tx
         .query("select count(*) as total from audit where id > $1")
-        .bind(last_id)
+        .bind(found.last_id)
         .one()
         .await?;
-    report.unsealed = row.int("audit", "total")?;
-    Ok(report)
+    found.report.unsealed = row.int("audit", "total")?;
+    Ok(found.report)
+}
+
+/// The seal that follows one.
+async fn after(tx: &mut Tx, sequence: i64) -> Result<Option<Seal>> {
+    let row = tx
+        .query(
+            "select sequence, first_id, last_id, entries, previous, hash, signature
+             from audit_seal where sequence > $1 order by sequence limit 1",
+        )
+        .bind(sequence)
+        .optional()
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The rows that a seal covers, which come after the last one of the seal before.
+async fn sealed_by(tx: &mut Tx, seal: &Seal, before: i64) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    while let Some(from) = next(&entries, before, seal.last_id) {
+        let page = audit::walk(tx, from, BATCH).await?;
+        let known = entries.len();
+        entries.extend(page.into_iter().filter(|entry| entry.id <= seal.last_id));
+        if entries.len() == known {
+            break;
+        }
+    }
+    Ok(entries)
 }
 
 /// Where to read on to have all rows up to `last`.
 fn next(read: &[Entry], before: i64, last: i64) -> Option<i64> {
     let at = read.last().map_or(before, |entry| entry.id);
     (at < last).then_some(at)
+}
+
+/// How far a verification has come, and what it found.
+#[derive(Default)]
+struct Verification {
+    report: Report,
+    /// Hash, last row and number of the seal that was looked at last.
+    previous: Vec<u8>,
+    last_id: i64,
+    sequence: i64,
+    /// Seals whose signature is not of the key.
+    unsigned: Vec<i64>,
+}
+
+impl Verification {
+    fn look(&mut self, seal: Seal, entries: &[Entry], sign: Sign<'_>) {
+        let name = format!(
+            "seal {} (rows {} to {})",
+            seal.sequence, seal.first_id, seal.last_id
+        );
+        let findings = &mut self.report.findings;
+        if seal.sequence != self.sequence + 1 || seal.previous != self.previous {
+            findings.push(format!(
+                "{name}: the seals before it were removed or changed"
+            ));
+        }
+        if entries.len() as i64 != seal.entries {
+            let found = entries.len();
+            findings.push(format!(
+                "{name}: {} rows were sealed, {found} are there",
+                seal.entries
+            ));
+        } else if hash(seal.sequence, &seal.previous, entries).as_slice() != seal.hash {
+            findings.push(format!("{name}: a row was changed"));
+        }
+        if sign(&seal.hash).as_slice() != seal.signature {
+            self.unsigned.push(seal.sequence);
+        }
+        self.report.seals += 1;
+        self.report.sealed += entries.len() as i64;
+        (self.previous, self.last_id, self.sequence) = (seal.hash, seal.last_id, seal.sequence);
+    }
+
+    /// Names the seals whose signature is wrong, but for those up to one that is vouched for.
+    fn name_unsigned(&mut self, vouched: i64) {
+        self.unsigned.retain(|sequence| *sequence > vouched);
+        for run in self.unsigned.chunk_by(|one, next| one + 1 == *next) {
+            let (first, last) = (run[0], run[run.len() - 1]);
+            self.report.findings.push(format!(
+                "seals {first} to {last}: the signatures are not by this master key: they were changed, or that key \
+                 was lost and given up (`gantry db forget-secrets`). If it was, give a head that was exported since \
+                 or before (`gantry audit export --head`, `gantry audit verify --head FILE`): it vouches for the seals \
+                 up to its own"
+            ));
+        }
+    }
 }

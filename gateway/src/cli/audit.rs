@@ -26,7 +26,8 @@ pub(super) enum Command {
     },
     /// Verify the chain; exit code 1 where something was changed, removed or reordered.
     Verify {
-        /// A head that was exported before: it must still be in the chain.
+        /// A head that was exported before: it must still be in the chain, and vouches for the seals up to its own,
+        /// whatever key signed them.
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },

@@ -16,7 +16,7 @@ pub(super) enum Command {
     /// Say which migrations the database has, and which this program would add; exit code 1 where one is missing.
     Status,
     /// Give up what a lost master key sealed: the CA's key and the token keys. The next start makes new ones; clients
-    /// then have to trust the new CA, and earlier signatures of the audit log cannot be verified any more.
+    /// then have to trust the new CA, and `audit verify` needs an exported head for what is in the audit log by now.
     ForgetSecrets,
 }
 

@@ -224,12 +224,32 @@ async fn a_lost_master_key_is_not_replaced_in_silence() {
     let refused = server.cli(&["db", "forget-secrets"]).await;
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     server.restart().await;
+    server.still_serves().await;
+    eventually(10, "something is sealed", async || {
+        let exported = server.cli(&["audit", "export", "--head"]).await;
+        exported.status.success().then_some(())
+    })
+    .await;
 
     server.stop().await;
     fs::remove_file(&key).expect("it can be removed");
     server.cli_prints(&["db", "forget-secrets"]).await;
     server.restart().await;
     server.still_serves().await;
+    let verified = server.cli(&["audit", "verify"]).await;
+    let text = said(&verified);
+    assert_eq!(verified.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("forget-secrets") && text.contains("--head"),
+        "{text}"
+    );
+    let file = server.scratch().join("head.json");
+    let head = server.cli_prints(&["audit", "export", "--head"]).await;
+    fs::write(&file, head).expect("it can be written");
+    let file = file.to_string_lossy();
+    server
+        .cli_prints(&["audit", "verify", "--head", &file])
+        .await;
 }
 
 #[tokio::test]
@@ -518,6 +538,12 @@ async fn behind_a_door() -> (Server, Door) {
         ("GANTRY_SECRETS__MASTER_KEY_FILE", &*key),
     ])
     .await;
+    (server, door)
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_named_once_with_the_cause() {
+    let (server, mut door) = behind_a_door().await;
     door.close().await;
     let ready = async |status: u16| {
         let answer = server.operator().get("/readyz").await;
@@ -541,15 +567,10 @@ async fn behind_a_door() -> (Server, Door) {
     );
     assert_eq!(
         log.matches("the database answers again").count(),
-    (server, door)
-}
-
-#[tokio::test]
-async fn a_database_that_is_gone_is_named_once_with_the_cause() {
-    let (server, mut door) = behind_a_door().await;
         1,
         "{log}"
     );
+    assert!(!log.contains("ERROR"), "{log}");
     let place = format!("127.0.0.1:{}", door.port);
     let cause = log
         .lines()
@@ -564,27 +585,6 @@ async fn a_database_that_is_gone_is_named_once_with_the_cause() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn behind_a_balancer_clients_are_told_the_external_url() {
-    let server = Server::with(&[("GANTRY_SERVER__EXTERNAL_URL", "https://registry.example")]).await;
-    let refused = server.anonymous().get("/v2/").await.expect(401);
-    let challenge = refused.header("www-authenticate");
-    assert!(
-    assert!(!log.contains("ERROR"), "{log}");
-        challenge.contains(r#"realm="https://registry.example/service/token""#),
-        "{challenge}"
-    );
-    let info = server
-        .admin()
-        .get("/api/v2.0/systeminfo")
-        .await
-        .expect(200)
-        .json();
-    assert_eq!(info["registry_url"], "registry.example");
-    assert_eq!(info["external_url"], "https://registry.example");
-    assert!(
-        server.log().contains("serves https://registry.example\n"),
-        "{}",
 #[tokio::test]
 async fn a_process_stops_soon_where_its_database_is_gone() {
     for signal in [Signal::INT, Signal::TERM] {
@@ -602,6 +602,26 @@ async fn a_process_stops_soon_where_its_database_is_gone() {
     }
 }
 
+#[tokio::test]
+async fn behind_a_balancer_clients_are_told_the_external_url() {
+    let server = Server::with(&[("GANTRY_SERVER__EXTERNAL_URL", "https://registry.example")]).await;
+    let refused = server.anonymous().get("/v2/").await.expect(401);
+    let challenge = refused.header("www-authenticate");
+    assert!(
+        challenge.contains(r#"realm="https://registry.example/service/token""#),
+        "{challenge}"
+    );
+    let info = server
+        .admin()
+        .get("/api/v2.0/systeminfo")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(info["registry_url"], "registry.example");
+    assert_eq!(info["external_url"], "https://registry.example");
+    assert!(
+        server.log().contains("serves https://registry.example\n"),
+        "{}",
         server.log()
     );
     let shown = server.anonymous().certificate_for("registry.example").await;
