@@ -215,7 +215,8 @@ pub(crate) struct Limits {
     pub(crate) handshake_secs: u64,
     /// Seconds for a request's header to arrive, and for a connection without requests to be kept. Default: 30.
     pub(crate) header_secs: u64,
-    /// Bytes of a request's target and header fields; 431 beyond. Default: 65536.
+    /// Bytes of a request's target and header fields; 431 beyond, or 414 where HTTP/1.1's request line alone is
+    /// longer than 64 KiB. Default: 65536.
     pub(crate) header_bytes: usize,
     /// Seconds that a client may fall behind `min_bytes_per_second` with a body, in either direction, before the
     /// request is given up. Default: 60.

@@ -70,7 +70,10 @@ async fn what_cannot_be_read_as_http_has_them_too() {
         "GET / HTTP/1.1\r\nhost: a\r\n{}\r\n",
         "x: a\r\n".repeat(2_000)
     );
+    // Longer than any target, and short enough to be read whole.
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(66 << 10));
     for (request, status) in [
+        (long.as_str(), 414),
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/9.9\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
