@@ -57,8 +57,11 @@ use crate::welcome;
 /// How often the end of the server certificate is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
 
-/// How long the database has for an answer while the process ends.
-const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// How long a look at the database has for an answer while the process ends, how many fail before it counts as gone,
+/// and what is between two.
+const LAST_ANSWER: Duration = Duration::from_secs(3);
+const LAST_LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Requests of HTTP/2 on their way at a time, some 10 KiB each; of one source at most two thirds.
 const STREAMS: usize = 4_096;
@@ -485,8 +488,13 @@ async fn is_gone(db: &Db) {
     if !db.is_shared() {
         return std::future::pending().await;
     }
-    while let Ok(Ok(())) = tokio::time::timeout(LAST_ANSWER, db.ping()).await {
-        tokio::time::sleep(LAST_ANSWER).await;
+    let mut failed = 0;
+    while failed < LAST_LOOKS {
+        failed = match tokio::time::timeout(LAST_ANSWER, db.ping()).await {
+            Ok(Ok(())) => 0,
+            _ => failed + 1,
+        };
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 
