@@ -1,7 +1,7 @@
 //! What `bench scale` and `bench gc` stand on: one server process, with files and SQLite or with PostgreSQL
 //! and SeaweedFS, whose database can be filled by SQL.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::folder::Folder;
