@@ -551,12 +551,12 @@ pub(crate) async fn renew_named(
              (select b.id from manifest_reference c join blob b on b.digest = c.digest
               where c.manifest_id in (select value from json_each($2)) and c.kind <> 'manifest')
              returning (select digest from blob b where b.id = blob_id) as digest",
-            // In one order, so that two deletions never wait for each other.
+            // In one order, so that two deletions never wait for each other, nor a push, which holds the key alone.
             "with named as (select l.blob_id, b.digest from repository_blob l join blob b on b.id = l.blob_id
                             where l.repository_id = $1 and b.digest = any (array(select digest from manifest_reference
                              where manifest_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
                              and kind <> 'manifest'))
-                            order by l.blob_id for update of l)
+                            order by l.blob_id for no key update of l)
              update repository_blob l set lease_until = greatest(l.lease_until, $3), review_at = greatest(l.lease_until, $3)
              from named where l.repository_id = $1 and l.blob_id = named.blob_id returning named.digest",
         )

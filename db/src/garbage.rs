@@ -48,7 +48,7 @@ fn json<T: Serialize>(of: &[T]) -> String {
     serde_json::to_string(of).unwrap_or_default()
 }
 
-/// Gives objects up, to be deleted when `due`.
+/// Gives objects up, to be deleted when `due`; one that was given up for a later time keeps that.
 ///
 /// # Errors
 /// When the statement fails.
@@ -59,11 +59,12 @@ pub async fn add(tx: &mut Tx, objects: &[Garbage], due: Timestamp) -> Result<()>
     tx.query_either(
         "insert into object_garbage (object_key, size, unfinished, due_at, attempts)
          select value ->> 'key', value ->> 'size', value ->> 'unfinished', $2, 0 from json_each($1) where true
-         on conflict (object_key) do nothing",
+         on conflict (object_key) do update set due_at = max(due_at, excluded.due_at), size = max(size, excluded.size)",
         "insert into object_garbage (object_key, size, unfinished, due_at, attempts)
          select key, size, cast(unfinished as int), $2, 0
          from json_to_recordset(cast($1 as json)) as g (key text, size bigint, unfinished boolean)
-         order by key on conflict (object_key) do nothing",
+         order by key on conflict (object_key) do update
+         set due_at = greatest(object_garbage.due_at, excluded.due_at), size = greatest(object_garbage.size, excluded.size)",
     )
     .bind(json(objects))
     .bind(due)

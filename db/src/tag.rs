@@ -145,17 +145,21 @@ pub async fn delete(
     tag: &Tag,
 ) -> Result<Option<Digest>> {
     let gone = tx
-        .query(
-            "delete from tag where repository_id = $1 and name = $2
-             returning manifest_id, (select digest from manifest m where m.id = manifest_id) as digest",
-        )
+        .query("delete from tag where repository_id = $1 and name = $2 returning manifest_id")
         .bind(id)
         .bind(tag.as_str())
         .optional()
         .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
     let Some(row) = gone else { return Ok(None) };
-    restart_untagged_time(tx, ManifestId(row.int("tag", "manifest_id")?)).await?;
+    let manifest = ManifestId(row.int("tag", "manifest_id")?);
+    restart_untagged_time(tx, manifest).await?;
+    // A statement of its own: a push that the first one waited for may have made the manifest.
+    let row = tx
+        .query("select digest from manifest where id = $1")
+        .bind(manifest)
+        .one()
+        .await?;
     row.parse("manifest", "digest").map(Some)
 }
 
@@ -171,8 +175,9 @@ pub async fn delete_of(
 ) -> Result<i64> {
     let gone = tx
         .query(
-            "delete from tag where id in (select id from tag where manifest_id = $1 order by name limit $2)
-             returning name",
+            // Looked at again where a push had the tag: it may point elsewhere by now.
+            "delete from tag where manifest_id = $1
+             and id in (select id from tag where manifest_id = $1 order by name limit $2) returning name",
         )
         .bind(manifest)
         .bind(limit)

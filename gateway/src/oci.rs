@@ -11,6 +11,7 @@ mod upload;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use auth::scope::MOST_SCOPES;
 use db::Age;
 use db::audit::NewEntry;
 use http::header::HeaderName;
@@ -181,21 +182,34 @@ fn refuse_many(query: &str) -> Result<(), OciError> {
     Ok(())
 }
 
-/// Names and values of a query or a form, decoded.
-pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, OciError> {
+/// Names and values of a query, decoded.
+fn pairs(query: &str) -> Result<Vec<(String, String)>, OciError> {
     refuse_many(query)?;
+    Ok(decoded(query.split('&')))
+}
+
+/// Names and values of what a token is asked for by, decoded: scopes that are too many are left out.
+pub(crate) fn wishes(query: &str) -> Vec<(String, String)> {
+    let mut scopes = 0;
+    let wanted = query.split('&').filter(|pair| {
+        scopes += usize::from(pair.starts_with("scope="));
+        !pair.starts_with("scope=") || scopes <= MOST_SCOPES
+    });
+    decoded(wanted.take(MOST_PARAMETERS))
+}
+
+fn decoded<'a>(pairs: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         percent_encoding::percent_decode_str(&text)
             .decode_utf8_lossy()
             .into_owned()
     };
-    let pairs = query
-        .split('&')
+    pairs
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (decode(name), decode(value)));
-    Ok(pairs.collect())
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
 }
 
 fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<String> {

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
 use crate::http::{envelope, json as json_answer};
-use crate::oci::{authorization, host_of, pairs};
+use crate::oci::{authorization, host_of, wishes};
 use crate::oci_error::{Challenge, OciError};
 
 /// Bytes that a form may have.
@@ -43,10 +43,10 @@ async fn issue(
 ) -> Result<Response<Body>, OciError> {
     let (parts, body) = request.into_parts();
     let parameters = match parts.method {
-        Method::GET | Method::HEAD => pairs(parts.uri.query().unwrap_or_default())?,
+        Method::GET | Method::HEAD => wishes(parts.uri.query().unwrap_or_default()),
         Method::POST => {
             let form = body.collect(form(app, address)).await?;
-            pairs(&String::from_utf8_lossy(&form))?
+            wishes(&String::from_utf8_lossy(&form))
         }
         _ => return Err(OciError::Route(crate::route::BadRoute::Method("GET, POST"))),
     };

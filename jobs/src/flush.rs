@@ -32,12 +32,21 @@ impl Jobs {
 
     /// Leaves to the garbage collection what this process's store could not remove on the way.
     async fn give_up_leftovers(&self) -> Result<()> {
-        let left = self.registry.store().leftovers();
+        let store = self.registry.store();
+        let left = store.leftovers();
         if left.is_empty() {
             return Ok(());
         }
+        let noted = self.note_garbage(&left).await;
+        if noted.is_err() {
+            store.return_leftovers(&left);
+        }
+        noted
+    }
+
+    async fn note_garbage(&self, keys: &[String]) -> Result<()> {
         let now = self.db.now(&*self.clock).await?;
-        let garbage: Vec<Garbage> = left.into_iter().map(Garbage::of_upload).collect();
+        let garbage: Vec<Garbage> = keys.iter().cloned().map(Garbage::of_upload).collect();
         let added = self
             .db
             .write(move |tx| Box::pin(async move { garbage::add(tx, &garbage, now).await }));

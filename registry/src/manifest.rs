@@ -181,7 +181,8 @@ impl Registry {
             ("delete", "tag"),
             format!("{name}:{tag}"),
         );
-        let deleted = self.db.write_in(project, move |tx| {
+        let deleted = self.charging(project, move |_, tx| {
+            let (name, tag, entry) = (name.clone(), tag.clone(), entry.clone());
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;

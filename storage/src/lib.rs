@@ -180,6 +180,9 @@ pub trait BlobStore: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Takes leftovers back that could not be noted elsewhere: the next look is told of them.
+    fn return_leftovers(&self, _keys: &[String]) {}
+
     /// The hours (since 1970) in which objects were started that are still there, finished or not. An hour
     /// may also have foreign objects only.
     async fn hours(&self) -> Result<Vec<i64>>;

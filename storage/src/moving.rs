@@ -97,6 +97,12 @@ impl BlobStore for Moving {
         keys
     }
 
+    fn return_leftovers(&self, keys: &[String]) {
+        // Keys tell nothing of their store, and twice is not too often.
+        self.old.return_leftovers(keys);
+        self.new.return_leftovers(keys);
+    }
+
     async fn hours(&self) -> Result<Vec<i64>> {
         let mut hours = self.old.hours().await?;
         hours.extend(self.new.hours().await?);

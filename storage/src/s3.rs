@@ -157,6 +157,12 @@ impl BlobStore for S3 {
         std::mem::take(&mut *self.bucket.leftovers.lock())
     }
 
+    fn return_leftovers(&self, keys: &[String]) {
+        for key in keys {
+            self.bucket.remember(key.clone());
+        }
+    }
+
     async fn walk(&self, folder: &str) -> Result<Walk> {
         let below = if folder.is_empty() {
             String::new()

@@ -404,6 +404,8 @@ async fn a_tail_that_cannot_be_removed_is_left_over() {
     };
     assert!(tail.starts_with("1/a."), "{tail}");
     assert!(server.store.leftovers().is_empty(), "it is told once");
+    server.store.return_leftovers(&left);
+    assert_eq!(server.store.leftovers(), left);
 }
 
 #[tokio::test]

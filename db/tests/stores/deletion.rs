@@ -1,8 +1,9 @@
 //! What is deleted, made anew, and deleted while others use it.
 
+use futures_util::future::BoxFuture;
 use gantry_db::manifest::Way;
 use gantry_db::untagged;
-use model::ManifestId;
+use model::{ManifestId, RepositoryId};
 
 use super::collecting::push;
 use super::untagged_manifests::{payload, store};
@@ -246,6 +247,93 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
     let kept = "kept".parse().unwrap();
     let found = tag::resolve(&db, &name(), &kept).await.unwrap();
     assert!(found.is_some(), "the tag and its manifest are there");
+    db.close().await;
+}
+
+/// A push of a manifest under a tag that is there, which ends a little after it has said so.
+async fn push_over(
+    db: &Db,
+    project: ProjectId,
+    (seed, tag): (&'static str, &'static str),
+    pushed: tokio::sync::oneshot::Sender<()>,
+) {
+    let push = db.write(move |tx| {
+        Box::pin(async move {
+            store(tx, project, &name(), (&payload(seed, None), Some(tag))).await?;
+            pushed.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok::<_, Error>(())
+        })
+    });
+    push.await.unwrap();
+}
+
+/// A project on PostgreSQL with a manifest under the tag `v1`, which is pushed over while `work` is done.
+async fn beside_a_push<F>(database: &str, work: F) -> (Db, Digest)
+where
+    F: for<'t> FnOnce(&'t mut Tx, ProjectId, RepositoryId) -> BoxFuture<'t, Result<(), Error>>
+        + Send
+        + 'static,
+{
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let db = Db::open(&Location::Postgres(fresh(&url, database).await))
+        .await
+        .unwrap();
+    let (_, project) = team(&db).await;
+    let stored = db.write(move |tx| {
+        Box::pin(
+            async move { store(tx, project, &name(), (&payload("old", None), Some("v1"))).await },
+        )
+    });
+    stored.await.unwrap();
+    let (pushed, held) = tokio::sync::oneshot::channel::<()>();
+    let work = async {
+        held.await.unwrap();
+        let done = db.write(move |tx| {
+            Box::pin(async move {
+                let repo = repository::id(tx, &name()).await?.unwrap();
+                work(tx, project, repo).await
+            })
+        });
+        done.await.unwrap();
+    };
+    tokio::join!(push_over(&db, project, ("new", "v1"), pushed), work);
+    (db, Digest::of(Algorithm::Sha256, &payload("new", None)))
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_away_while_its_manifest_goes_stays() {
+    let (db, new) = beside_a_push("moved_tag", |tx, project, repo| {
+        Box::pin(async move {
+            let old = Digest::of(Algorithm::Sha256, &payload("old", None));
+            let going = manifest::hold(tx, repo, &old).await?.unwrap();
+            let (app, mut way) = (name(), Way::default());
+            let at = place(project, repo, &app);
+            assert!(manifest::delete(tx, at, going, &mut way, NOW, 10).await?);
+            Ok(())
+        })
+    })
+    .await;
+    let v1 = "v1".parse().unwrap();
+    let found = tag::resolve(&db, &name(), &v1).await.unwrap();
+    assert_eq!(found, Some(new));
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_tag_that_is_pushed_while_it_is_deleted_goes_with_what_it_points_at_by_then() {
+    let (db, _) = beside_a_push("deleted_tag", |tx, _, repo| {
+        Box::pin(async move {
+            let v1 = "v1".parse().unwrap();
+            let gone = tag::delete(tx, (repo, &name()), &v1).await?;
+            let new = Digest::of(Algorithm::Sha256, &payload("new", None));
+            assert_eq!(gone, Some(new));
+            Ok(())
+        })
+    })
+    .await;
+    let v1 = "v1".parse().unwrap();
+    assert!(tag::resolve(&db, &name(), &v1).await.unwrap().is_none());
     db.close().await;
 }
 

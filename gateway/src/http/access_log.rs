@@ -75,7 +75,11 @@ impl Finish {
     }
 
     fn status(&self) -> u16 {
-        self.status.map_or(GIVEN_UP, |status| status.as_u16())
+        match self.status {
+            Some(status) => status.as_u16(),
+            None if std::thread::panicking() => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            None => GIVEN_UP,
+        }
     }
 
     /// The last byte is out, or will never be.

@@ -35,7 +35,7 @@ async fn random_steps_on_replicas() {
 }
 
 /// Steps on each topology in a run of all tests. `cargo xtask soak machine` goes through as many as one likes.
-const STEPS: usize = 100;
+const STEPS: usize = 2_000;
 
 async fn random_steps(topology: Topology) {
     let number = |name: &str, default: usize| {

@@ -267,6 +267,11 @@ impl Bucket {
     /// Notes what has to be removed later.
     fn leave(&self, key: String, error: &Error) {
         tracing::warn!(object.key = key, %error, "tails of an upload stay in the bucket for now");
+        self.remember(key);
+    }
+
+    /// Remembers what has to be removed until that is asked for.
+    pub(super) fn remember(&self, key: String) {
         let mut leftovers = self.leftovers.lock();
         if leftovers.len() < MOST_LEFTOVERS {
             leftovers.push(key);
