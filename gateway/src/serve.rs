@@ -96,11 +96,12 @@ pub(crate) enum Start {
 
 /// Serves until a signal ends it.
 pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
-    descriptors::raise_limit();
     let warnings = config.check(SystemClock.now())?;
     // Pools, jobs, reloading and spans live here, longer than any runtime of Pingora's.
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let telemetry = Telemetry::start(&config, runtime.handle())?;
+    // Said in the log, which there is from here on.
+    descriptors::raise_limit();
     folder::make(&config.server.data)?;
     for warning in warnings {
         tracing::warn!("{warning}");

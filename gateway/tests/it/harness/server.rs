@@ -1,5 +1,6 @@
 //! A Gantry of a test's own: its data folder, ports and process, from the first start to the last log line.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -319,6 +320,20 @@ impl Server {
         );
     }
 
+    /// As [`Self::restart`], where the process may have so many files open until it asks for more.
+    pub(crate) async fn restart_with_open_files(&self, soft: u32) {
+        let mut limited = Command::new("sh");
+        // The program takes the shell's place, so that signals reach it.
+        let limit = format!("ulimit -Sn {soft} && exec \"$0\" \"$@\"");
+        limited.args(["-c", &limit]).arg(binary());
+        self.spawn_as(limited, &[], &[]);
+        assert!(
+            self.ready().await,
+            "gantry did not start again:\n{}",
+            self.log()
+        );
+    }
+
     /// This test provokes an ERROR line on purpose; a panic still fails it.
     pub(crate) fn may_complain(&self) {
         self.excused.store(true, Ordering::Relaxed);
@@ -432,13 +447,18 @@ impl Server {
     }
 
     fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) {
+        self.spawn_as(Command::new(binary()), arguments, environment);
+    }
+
+    fn spawn_as(&self, program: Command, arguments: &[&str], environment: &[(&str, &str)]) {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.folder.path().join("log"))
             .expect("the log can be opened");
         let metrics = format!("127.0.0.1:{}", self.metrics_port);
-        let child = gantry(&["serve", "--data"])
+        let child = unconfigured(program)
+            .args(["serve", "--data"])
             .arg(self.data())
             .args(["--listen", &self.host(), "--metrics-listen", &metrics])
             .args(arguments)
@@ -561,15 +581,21 @@ impl Shared {
 
 /// `gantry ARGUMENTS`, with nothing of our own environment that would configure it.
 pub(crate) fn gantry(arguments: &[&str]) -> Command {
-    let binary =
-        std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into());
-    let mut command = Command::new(binary);
+    let mut command = unconfigured(Command::new(binary()));
+    command.args(arguments);
+    command
+}
+
+fn binary() -> OsString {
+    std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into())
+}
+
+fn unconfigured(mut command: Command) -> Command {
     for (key, _) in
         std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("GANTRY_"))
     {
         command.env_remove(key);
     }
-    command.args(arguments);
     command
 }
 

@@ -115,3 +115,15 @@ async fn listeners_with_the_same_port_are_told_apart() {
         .expect("it answers");
     assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
 }
+
+#[tokio::test]
+async fn the_raised_limit_of_open_files_is_said() {
+    let server = Server::start().await;
+    server.stop().await;
+    server.restart_with_open_files(1_024).await;
+    let log = server.log();
+    let said = log
+        .lines()
+        .find(|line| line.contains("raised the limit of open files from=1024 to="));
+    assert!(said.is_some(), "{log}");
+}
