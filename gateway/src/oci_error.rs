@@ -289,6 +289,10 @@ fn registry(error: &Error) -> Response<Body> {
             log(error);
             unavailable("the registry's disk is full: nothing was lost, try again later")
         }
+        Error::Storage(storage::Error::TooLarge(_, most)) => {
+            let message = format!("a blob has at most {} GiB here", most >> 30);
+            envelope(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message)
+        }
         Error::BlobDamaged(_)
         | Error::BlobLost { .. }
         | Error::BlobUnreadable { .. }

@@ -41,6 +41,9 @@ pub enum Error {
     /// The disk is full.
     #[error("the disk is full")]
     Full(#[source] std::io::Error),
+    /// The object would be larger than the store takes: this many bytes.
+    #[error("cannot write object {0}: an object has at most {limit} GiB", limit = .1 >> 30)]
+    TooLarge(String, u64),
     /// Bytes may not have reached the disk: they must be sent again.
     #[error("cannot make object {0} durable")]
     NotDurable(String, #[source] std::io::Error),

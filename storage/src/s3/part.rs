@@ -13,7 +13,21 @@ use http_body::{Body, Frame, SizeHint};
 /// The highest part number that S3 knows.
 pub(super) const LAST: u16 = 10_000;
 
-/// Bytes of a part: 8 MiB, doubled every 1,000 numbers, at most 32 MiB.
+/// Bytes of an object at most: 273 GiB.
+pub(super) const LARGEST: u64 = {
+    let (mut all, mut number) = (0, 1);
+    while number <= LAST {
+        all += size(number);
+        number += 1;
+    }
+    all
+};
+
+/// Bytes of a part: 8 MiB, doubled every 1,000 numbers, at most 32 MiB. A part is held in memory until the server has
+/// it, to be sent again where it fails: larger ones would not fit into the share of a client ([`Room`]), nor, on a
+/// slow line, into the time that a request has.
+///
+/// [`Room`]: super::room::Room
 pub(super) const fn size(number: u16) -> u64 {
     const FIRST: u64 = 8 << 20;
     match number.saturating_sub(1) / 1_000 {
@@ -114,6 +128,7 @@ mod tests {
     fn parts_grow_with_their_number() {
         let sizes = [1, 1_000, 1_001, 2_000, 2_001, LAST].map(size);
         assert_eq!(sizes, [8, 8, 16, 16, 32, 32].map(|mib: u64| mib << 20));
+        assert_eq!(LARGEST >> 30, 273, "as docs/operators.md says");
     }
 
     #[test]

@@ -179,16 +179,14 @@ impl Writer {
 
     /// Sends what is collected as a part.
     async fn send(&mut self) -> Result<()> {
-        if self.number > part::LAST {
-            return Err(refused("write", &self.key, "it has too many parts"));
-        }
+        let number = self.free_number()?;
         let upload = self.upload().await?;
         let hasher = self.hashing.state(&self.key).await?;
         while self.sending.len() >= IN_FLIGHT {
             self.settle_one().await?;
         }
         let Collected { pieces, room } = std::mem::take(&mut self.collected);
-        let (bucket, key, number) = (self.store.bucket.clone(), self.key.clone(), self.number);
+        let (bucket, key) = (self.store.bucket.clone(), self.key.clone());
         let sending = async move {
             let part = bucket.part(&key, &upload, number, pieces).await;
             drop(room);
@@ -203,6 +201,14 @@ impl Writer {
         self.number += 1;
         self.tail = None;
         Ok(())
+    }
+
+    /// The number of the part that is collected, while S3 knows one more.
+    fn free_number(&self) -> Result<u16> {
+        if self.number > part::LAST {
+            return Err(Error::TooLarge(self.key.clone(), part::LARGEST));
+        }
+        Ok(self.number)
     }
 
     /// The multipart upload, begun where there is none.
@@ -252,6 +258,7 @@ impl Writer {
         if self.tail.as_ref().is_some_and(|tail| tail.size == size) {
             return Ok(());
         }
+        let number = self.free_number()?;
         let upload = self.upload().await?;
         let name = tail::random()?;
         let (bucket, pieces) = (&self.store.bucket, &self.collected.pieces);
@@ -259,7 +266,7 @@ impl Writer {
         // Known before it is there, so that it is removed whatever comes.
         self.tails.push(name.clone());
         let (part, ()) = tokio::try_join!(
-            bucket.part(&self.key, &upload, self.number, pieces.clone()),
+            bucket.part(&self.key, &upload, number, pieces.clone()),
             bucket.put(&object, pieces.clone()),
         )?;
         self.tail = Some(Tail { name, size, part });
@@ -363,5 +370,38 @@ impl BlobWriter for Writer {
             size: self.size,
             digest: hasher.finish(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Algorithm;
+
+    use super::*;
+    use crate::s3::Settings;
+
+    /// A writer that has used so many part numbers, in a bucket that nobody asks.
+    fn writer(used: u16) -> Writer {
+        let settings = Settings {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            bucket: "bucket".to_owned(),
+            ..Settings::default()
+        };
+        let store = S3::open(&settings).unwrap();
+        let mut writer = Writer::create(&store, "1/a", Hasher::new(Algorithm::Sha256));
+        writer.number = used + 1;
+        writer
+    }
+
+    #[tokio::test]
+    async fn beyond_the_last_part_the_largest_size_is_named() {
+        assert_eq!(writer(part::LAST - 1).free_number().unwrap(), part::LAST);
+        let mut full = writer(part::LAST);
+        full.collect(vec![Bytes::from_static(b"more")]).await.unwrap();
+        for refused in [full.send().await, full.keep_tail().await] {
+            let error = refused.unwrap_err();
+            assert!(matches!(&error, Error::TooLarge(_, most) if *most == part::LARGEST));
+            assert!(error.to_string().contains("at most 273 GiB"), "{error}");
+        }
     }
 }
