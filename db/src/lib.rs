@@ -620,3 +620,19 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<()> {
     held.commit().await.map_err(failed)?;
     turn.close().await.map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contention_is_a_collision_and_no_damage() {
+        assert!(Error::Contended("the blob").is_collision());
+        let damage = Error::Corrupt {
+            table: "blob",
+            column: "size",
+        };
+        assert!(!damage.is_collision());
+        assert!(!Error::WriterGone.is_collision());
+    }
+}

@@ -514,7 +514,32 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use super::span_name;
+    use super::*;
+    use crate::{Db, Location};
+
+    #[tokio::test]
+    async fn each_binds_its_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = Location::Sqlite(folder.path().join("t.db"));
+        let sqlite = Db::open(&sqlite).await.unwrap();
+        let url =
+            std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+        let postgres = PgPool::connect(&url).await.unwrap();
+        for mut tx in [
+            sqlite.reader().await.unwrap(),
+            Tx::postgres_reader(&postgres).await.unwrap(),
+        ] {
+            let statement = "select cast($1 as bigint) as number, cast($2 as text) as word";
+            let query = tx.query(statement).bind(7_i64).bind("seven");
+            let mut found = Vec::new();
+            let keep = |row: Row| {
+                found.push((row.int("bound", "number")?, row.text("bound", "word")?));
+                Ok::<_, Error>(())
+            };
+            query.each(keep).await.unwrap();
+            assert_eq!(found, [(7, "seven".to_owned())]);
+        }
+    }
 
     #[test]
     fn a_statement_is_named_by_its_table_and_verb() {

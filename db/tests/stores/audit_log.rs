@@ -184,3 +184,49 @@ async fn a_list_shows_what_fits_all_of_its_filter() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_batch_that_is_written_again_counts_once() {
+    on_both("audit_batch", async |db| {
+        for (id, resource) in [("1", "a"), ("1", "a"), ("2", "b")] {
+            db.write(move |tx| {
+                Box::pin(async move { audit::append_batch(tx, id, &[entry(resource)], NOW).await })
+            })
+            .await
+            .unwrap();
+        }
+        assert_eq!(resources(&db).await, ["a", "b"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_was_lost_keeps_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Location::Sqlite(folder.path().join("t.db"));
+    let (db, closed) = (
+        Db::open(&file).await.unwrap(),
+        Db::open(&file).await.unwrap(),
+    );
+    closed.close().await;
+    let recorder = audit::recorder::Recorder::default();
+    recorder.record(entry("a"));
+    assert!(recorder.flush(&closed, "first", NOW).await.is_err());
+    // What the database did, though nobody heard of it: the recorder numbers the batches of a flush.
+    db.write(|tx| {
+        Box::pin(async move { audit::append_batch(tx, "first-0", &[entry("a")], NOW).await })
+    })
+    .await
+    .unwrap();
+    recorder.record(entry("b"));
+    assert_eq!(recorder.flush(&db, "second", NOW).await.unwrap(), 2);
+    assert_eq!(resources(&db).await, ["a", "b"]);
+    db.close().await;
+}
+
+/// What all entries are about, oldest first.
+async fn resources(db: &Db) -> Vec<String> {
+    let mut tx = db.reader().await.unwrap();
+    let entries = audit::walk(&mut tx, 0, 10).await.unwrap();
+    entries.into_iter().map(|entry| entry.resource).collect()
+}

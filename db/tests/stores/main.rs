@@ -7,9 +7,11 @@ mod audit_log;
 mod backup;
 mod collecting;
 mod deletion;
+mod failover;
 mod login_failure;
 mod pooler;
 mod repositories;
+mod transactions;
 mod untagged_manifests;
 
 use std::time::Duration;
@@ -613,10 +615,16 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                     assert_eq!((row.state, row.key), (upload::State::Closed, None));
                 }
                 assert_eq!(garbage::due(tx, NOW, 10).await?.len(), 2);
+                assert!(upload::begin(tx, "o", &owner, ("0/o", &five), NOW, later).await?);
+                upload::reserve(tx, ("o", 1), alone, (0, 7)).await?.unwrap();
                 let after = later.plus(Duration::from_secs(1));
                 assert_eq!(upload::expire(tx, after, 2).await?, 2);
-                assert_eq!(upload::expire(tx, after, 10).await?, 3);
+                assert_eq!(upload::expire(tx, after, 10).await?, 4);
                 assert_eq!(upload::expire(tx, after, 10).await?, 0);
+                let due = garbage::due(tx, after, 10).await?;
+                let open = garbage::Garbage::of_upload("0/o".into());
+                assert_eq!((due.len(), due.contains(&open)), (3, true), "it was open");
+                assert_eq!(quota::used(tx, project).await?, 0);
                 Ok::<_, Error>(())
             })
         })
