@@ -406,6 +406,20 @@ mod tests {
     }
 
     #[test]
+    fn an_implicit_name_that_is_none_is_left_out() {
+        let mut bench = Bench::new(&["a.example"]);
+        bench.config.server.external_url = "https://12345".to_owned();
+        let certificate = bench.prepare(NOW);
+        for name in ["a.example", "localhost"] {
+            assert!(certificate.covers(&name.parse().unwrap()), "{name}");
+        }
+        assert!(!certificate.names().contains(&"12345".to_owned()));
+        bench.config.server.names = vec!["12345".to_owned()];
+        let refused = prepare(&bench.config, &bench.authority, NOW).unwrap_err();
+        assert!(refused.to_string().contains("[server] names"), "{refused}");
+    }
+
+    #[test]
     fn keys_are_not_in_the_folder_that_clients_are_pointed_at() {
         let bench = Bench::new(&["a.example"]);
         bench.prepare(NOW);

@@ -186,3 +186,55 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// All commands below one, as they are typed.
+    fn commands(of: &clap::Command, before: &str) -> Vec<String> {
+        let below = of.get_subcommands().flat_map(|command| {
+            let typed = format!("{before} {}", command.get_name());
+            if command.has_subcommands() {
+                commands(command, &typed)
+            } else {
+                vec![typed]
+            }
+        });
+        below.collect()
+    }
+
+    /// The commands of a row of a table: the first in full, further ones without what they begin with alike.
+    fn of_row(row: &str) -> Vec<String> {
+        let cell = row.split('|').nth(1).unwrap_or_default();
+        let typed: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        let group = typed[0].split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let further = typed[1..].iter().flat_map(|words| {
+            let word = words.split(' ').next().unwrap_or_default();
+            [format!("{group} {word}"), format!("gantry {word}")]
+        });
+        further
+            .chain([group.clone(), typed[0].to_owned()])
+            .collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_command() {
+        let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
+        let text = std::fs::read_to_string(folder.join("../docs/operators.md")).unwrap();
+        let rows = text.lines().filter(|line| line.starts_with("| `gantry "));
+        let documented: Vec<String> = rows.flat_map(of_row).collect();
+        let is_documented = |typed: &String| {
+            let arguments = format!("{typed} ");
+            documented
+                .iter()
+                .any(|row| row == typed || row.starts_with(&arguments))
+        };
+        let all = commands(&Cli::command(), "gantry");
+        assert!(all.contains(&"gantry gc run".to_owned()), "{all:?}");
+        let missing: Vec<&String> = all.iter().filter(|typed| !is_documented(typed)).collect();
+        assert!(missing.is_empty(), "not in docs/operators.md: {missing:?}");
+    }
+}

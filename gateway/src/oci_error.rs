@@ -349,3 +349,40 @@ fn log(error: &(dyn std::error::Error + 'static)) {
         tracing::error!("{text}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry_after(response: &Response<Body>) -> &str {
+        response.headers()[header::RETRY_AFTER].to_str().unwrap()
+    }
+
+    #[test]
+    fn a_full_queue_is_503_with_a_time_to_retry() {
+        let challenge = Challenge {
+            host: "registry.example".to_owned(),
+            scope: None,
+            error: None,
+        };
+        let logins = auth::identity::Error::Password(PasswordError::Busy);
+        for (full, seconds) in [
+            (OciError::Identity(logins, challenge), "2"),
+            (OciError::Registry(Error::Busy), "1"),
+            (OciError::Registry(Error::CannotRecord), "1"),
+        ] {
+            let response = full.response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(retry_after(&response), seconds);
+            assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+        }
+    }
+
+    #[test]
+    fn a_blob_that_no_bucket_takes_is_not_to_be_sent_again() {
+        let error = storage::Error::TooLarge("1/a".to_owned(), 273 << 30);
+        let response = OciError::Registry(error.into()).response();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(!response.headers().contains_key(header::RETRY_AFTER));
+    }
+}
