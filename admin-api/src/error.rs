@@ -218,3 +218,20 @@ impl From<WeakPassword> for Error {
 
 /// A body that is sent as JSON, with the content type as Harbor writes it.
 pub(crate) type Rendered<T> = Result<Json<T>, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_503_with_a_time_to_retry() {
+        for (full, seconds) in [
+            (Error::Password(PasswordError::Busy), "2"),
+            (Error::Busy, "1"),
+        ] {
+            let response = full.into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[RETRY_AFTER], seconds);
+        }
+    }
+}

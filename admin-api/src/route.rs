@@ -206,3 +206,53 @@ fn takes_json(request: &Request) -> bool {
             .flat_map(|value| value.split(','))
             .any(fits)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// What the table of docs/api.md says that a route needs; it may say more behind that.
+    fn needs(route: &Route) -> String {
+        match route.needs {
+            Nobody => "nothing".to_owned(),
+            SignedIn => "an account".to_owned(),
+            System => "system administrator".to_owned(),
+            Account => "that account".to_owned(),
+            Project(resource, action) => format!("`{}` {}", resource.name(), action.name()),
+        }
+    }
+
+    /// Method, path and needs of the rows whose routes stand below `| route | needs |`.
+    fn documented(text: &str) -> Vec<(String, String, String)> {
+        let table = text.lines().skip_while(|line| *line != "| route | needs |");
+        let rows = table.skip(2).take_while(|line| line.starts_with('|'));
+        let routes = rows.flat_map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let route = cells[1].replace(['`', ','], "");
+            let mut words: Vec<String> = route.split(' ').map(str::to_owned).collect();
+            let path = words.pop().unwrap_or_default();
+            let path = path.split('?').next().unwrap_or_default().to_owned();
+            let needs = cells[2].to_owned();
+            let row = move |method| (method, path.clone(), needs.clone());
+            words.into_iter().map(row).collect::<Vec<_>>()
+        });
+        routes.collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_route_with_what_it_needs_and_none_else() {
+        let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
+        let text = std::fs::read_to_string(folder.join("../docs/api.md")).unwrap();
+        let documented = documented(&text);
+        assert_eq!(documented.len(), ROUTES.len());
+        for route in ROUTES {
+            let found = documented
+                .iter()
+                .find(|(method, path, _)| method == route.method && path == route.path);
+            let (_, _, said) = found.unwrap_or_else(|| panic!("{route:?} is not documented"));
+            assert!(said.starts_with(&needs(route)), "{route:?}: {said}");
+        }
+    }
+}
