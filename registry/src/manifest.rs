@@ -347,3 +347,29 @@ async fn refuse_wrong_sizes(
     }
     Err(Error::WrongSizes(wrong))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_is_not_parsed_to_its_end_is_no_failure_of_the_store() {
+        let new = NewManifest {
+            reference: Reference::Tag("v1".parse().unwrap()),
+            tags: Vec::new(),
+            content_type: None,
+            payload: vec![b' '; LARGE + 1].into(),
+        };
+        let ended = tokio::runtime::Builder::new_current_thread().build();
+        let ended = ended.unwrap();
+        let threads = ended.handle().clone();
+        ended.shutdown_background();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let read = runtime.unwrap().block_on(async {
+            // As while the process ends.
+            let _threads = threads.enter();
+            read(&new).await
+        });
+        assert!(matches!(read, Err(Error::Interrupted(..))), "{read:?}");
+    }
+}
