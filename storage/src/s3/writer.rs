@@ -397,7 +397,9 @@ mod tests {
     async fn beyond_the_last_part_the_largest_size_is_named() {
         assert_eq!(writer(part::LAST - 1).free_number().unwrap(), part::LAST);
         let mut full = writer(part::LAST);
-        full.collect(vec![Bytes::from_static(b"more")]).await.unwrap();
+        full.collect(vec![Bytes::from_static(b"more")])
+            .await
+            .unwrap();
         for refused in [full.send().await, full.keep_tail().await] {
             let error = refused.unwrap_err();
             assert!(matches!(&error, Error::TooLarge(_, most) if *most == part::LARGEST));
