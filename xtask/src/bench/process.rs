@@ -73,6 +73,19 @@ impl Server {
         }
     }
 
+    /// SIGSTOP, then waits until no thread is within a system call any more; SIGCONT lets it go on.
+    pub(crate) fn freeze(&self) -> Result<(), String> {
+        self.signal("STOP")?;
+        let end = Instant::now() + Duration::from_secs(30);
+        while !is_stopped(self.pid()) {
+            if Instant::now() > end {
+                return Err(format!("{} does not stop", self.name));
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// SIGKILL, then reap.
     pub(crate) fn kill(&mut self) {
         // SIGKILL does not reach the workers of nginx through their master, who must go first: it would
@@ -178,6 +191,16 @@ fn family(pid: u32) -> Vec<u32> {
     let children = fs::read_to_string(path).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|it| it.parse().ok());
     [pid].into_iter().chain(children).collect()
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let mut threads = threads.into_iter().flatten().flatten();
+    threads.all(|thread| {
+        let text = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        text.rsplit_once(") ")
+            .is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 fn status_mib(pid: u32, field: &str) -> f64 {

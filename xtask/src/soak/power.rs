@@ -26,8 +26,12 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
             &mut gantry,
             &journal,
             &["-tolerate-5xx"],
-            |soak, _| {
+            |soak, gantry| {
+                // The kernel may call a sync done that is under way while the disk is cut. Without power nobody would
+                // be told, so that none is under way.
+                gantry.server.freeze()?;
                 disk.cut()?;
+                gantry.server.signal("CONT")?;
                 // For a while the server lives on without a disk: whatever it acknowledges now it must not.
                 sleep(Duration::from_millis(soak.dice.between(0, 200)));
                 Ok(())
