@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ::model::{Clock as _, SystemClock};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{Protocol, Server, eventually, image, noise, sha256};
+use crate::harness::{Protocol, Server, eventually, image, noise, objects, sha256, unnamed};
 
 #[tokio::test]
 async fn an_idle_server_stops_at_once() {
@@ -253,4 +254,77 @@ async fn a_successor_takes_over_and_no_request_fails() {
         .expect(200);
     assert!(kept.body == sent, "what was acknowledged has to stay");
     server.still_serves().await;
+}
+
+/// A process that did not stop in time would be killed, with all that it still has to write.
+#[tokio::test]
+async fn a_collection_at_work_is_broken_off() {
+    let server = Server::with(&[("GANTRY_GC__GRACE_SECS", "1")]).await;
+    // One in a minute: behind the first it waits that long, and is at work all the time.
+    server.cli_prints(&["gc", "rate", "1"]).await;
+    for number in 0..3 {
+        let bytes = noise(&format!("broken off {number}"), 1_000);
+        server.admin().push_blob("library/drain", bytes).await;
+    }
+    let removed = async |count: f64| {
+        let found = server.metric("gantry_gc_links_removed_total").await;
+        (found == count).then_some(())
+    };
+    eventually(20, "the collection is at work", async || removed(1.0).await).await;
+    let begun = Instant::now();
+    server.stop().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "it waited for the collection: {:?}",
+        begun.elapsed()
+    );
+    server.cli_prints(&["gc", "rate", "0"]).await;
+    server.restart().await;
+    eventually(20, "the rest is gone", async || removed(2.0).await).await;
+}
+
+/// How many objects an earlier process left: enough to be swept for a while.
+const LEFT: u64 = 5_000;
+
+/// What is there at the start is an earlier process's. What comes later may be a successor's, who has written it and
+/// is about to say so in a row.
+#[tokio::test]
+async fn a_start_up_sweep_ends_before_a_hand_over() {
+    let server = Server::start().await;
+    server.stop().await;
+    let (store, hour) = (server.data().join("blobs"), SystemClock.now().hour());
+    let leave = || {
+        for number in 0..LEFT {
+            unnamed(&store, hour - 1, number);
+        }
+    };
+    leave();
+    // The last that is swept: of the last hour, with the last name.
+    let last = unnamed(&store, hour, LEFT);
+    server.restart().await;
+    let begun = unnamed(&store, hour, 0);
+    eventually(60, "what was left is gone", async || {
+        (!last.exists()).then_some(())
+    })
+    .await;
+    assert!(begun.exists(), "what came after the start was swept");
+
+    server.stop().await;
+    leave();
+    server.restart().await;
+    // Not the name of before, which the start has found.
+    let begun = unnamed(&store, hour, LEFT + 1);
+    server.hand_over().await;
+    let before = store.join((hour - 1).to_string());
+    let left = || {
+        let found = objects(&store);
+        found
+            .iter()
+            .filter(|path| path.starts_with(&before))
+            .count()
+    };
+    let at_the_end = left();
+    server.still_serves().await;
+    assert_eq!(left(), at_the_end, "somebody sweeps on");
+    assert!(begun.exists(), "what a successor writes was swept");
 }

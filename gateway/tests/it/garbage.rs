@@ -1,11 +1,11 @@
 //! Garbage collection: what nothing refers to goes, object and all; what something refers to stays.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use ::model::{Clock as _, SystemClock};
 
-use crate::harness::{Server, eventually, fresh, image, noise};
+use crate::harness::{self, Server, eventually, fresh, image, noise};
 
 /// A server that waits one second for references.
 async fn impatient() -> Server {
@@ -14,11 +14,12 @@ async fn impatient() -> Server {
 
 /// How many objects are stored.
 fn objects(server: &Server) -> usize {
-    let files = |folder: &Path| fs::read_dir(folder).map_or(0, Iterator::count);
-    let hours = fs::read_dir(server.data().join("blobs")).expect("the folder can be read");
-    hours
-        .map(|hour| files(&hour.expect("the folder can be read").path()))
-        .sum()
+    paths(server).len()
+}
+
+/// Where each object is.
+fn paths(server: &Server) -> Vec<PathBuf> {
+    harness::objects(&server.data().join("blobs"))
 }
 
 #[tokio::test]
@@ -328,4 +329,36 @@ async fn an_orphan_that_cannot_be_deleted_does_not_end_the_sweep() {
         status.contains("objects that wait to be deleted: 1 "),
         "{status}"
     );
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_deleted_holds_up_no_other() {
+    let server = impatient().await;
+    let admin = server.admin();
+    let push = async |number: usize| {
+        let bytes = noise(&format!("stuck {number}"), 1_000);
+        admin.push_blob("library/stuck", bytes).await
+    };
+    server.cli_prints(&["gc", "pause"]).await;
+    push(0).await;
+    let stuck = paths(&server).pop().expect("there is one");
+    // A folder cannot be deleted as a file, whoever tries.
+    fs::remove_file(&stuck).expect("the file can be removed");
+    fs::create_dir(&stuck).expect("the folder can be made");
+    for number in 1..9 {
+        push(number).await;
+    }
+    server.cli_prints(&["gc", "resume"]).await;
+    let only_it_is_left = async || (paths(&server) == [&*stuck]).then_some(());
+    eventually(20, "the others are gone", only_it_is_left).await;
+    eventually(10, "the failure is told", async || {
+        let status = server.cli_prints(&["gc", "status"]).await;
+        let told = "objects that could not be deleted: 1, for example: cannot delete object";
+        (status.contains(told) && status.contains("Is a directory")).then_some(())
+    })
+    .await;
+    assert!(server.metric("gantry_gc_deletions_failed_total").await >= 1.0);
+    // Nor does it hold up what comes later.
+    push(9).await;
+    eventually(20, "the later one is gone", only_it_is_left).await;
 }
