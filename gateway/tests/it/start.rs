@@ -627,3 +627,57 @@ async fn behind_a_balancer_clients_are_told_the_external_url() {
     let shown = server.anonymous().certificate_for("registry.example").await;
     assert!(shown.is_ok(), "{shown:?}");
 }
+
+/// Pulls go on where only writing fails, so that the process stays ready.
+#[tokio::test]
+async fn a_store_that_cannot_be_written_shows() {
+    let server = Server::start().await;
+    let bytes = noise("stored before", 5_000);
+    let digest = server
+        .admin()
+        .push_blob("library/kept", bytes.clone())
+        .await;
+    server.stop().await;
+    let blobs = server.data().join("blobs");
+    let set = |mode| {
+        let set = fs::set_permissions(&blobs, Permissions::from_mode(mode));
+        set.expect("the mode can be set");
+    };
+    set(0o555);
+    server.restart_held_to_modes().await;
+    let health = async || {
+        let anyone = server.anonymous();
+        anyone.get("/api/v2.0/health").await.expect(200).text()
+    };
+    eventually(20, "health shows it", async || {
+        let health = health().await;
+        let shown = health.contains("cannot write to the blob store")
+            && health.ends_with(r#""status":"unhealthy"}"#);
+        shown.then_some(())
+    })
+    .await;
+    let metrics = server.operator().get("/metrics").await.expect(200).text();
+    for line in ["gantry_store_writable 0\n", "gantry_store_up 1\n"] {
+        assert!(metrics.contains(line), "no {line}:\n{metrics}");
+    }
+    server.operator().get("/readyz").await.expect(200);
+    let path = format!("/v2/library/kept/blobs/{digest}");
+    let pulled = server.admin().get(&path).await.expect(200);
+    assert_eq!(pulled.body, bytes);
+    set(0o755);
+    eventually(30, "it can be written again", async || {
+        let health = health().await;
+        health.ends_with(r#""status":"healthy"}"#).then_some(())
+    })
+    .await;
+    let metrics = server.operator().get("/metrics").await.expect(200).text();
+    assert!(metrics.contains("gantry_store_writable 1\n"), "{metrics}");
+    server.still_serves().await;
+    let log = server.log();
+    for line in [
+        "the blob store, asked to write, does not answer",
+        "the blob store, asked to write, answers again",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{line}:\n{log}");
+    }
+}

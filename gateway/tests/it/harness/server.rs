@@ -303,35 +303,22 @@ impl Server {
 
     /// As [`Self::restart`], with the clock of the process moved, such as `-2h`.
     pub(crate) async fn restart_with_clock(&self, offset: &str) {
-        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
-        assert!(
-            Path::new(library).exists(),
-            "faketime is missing: apt-get install faketime"
-        );
-        let clock = [
-            ("LD_PRELOAD", library),
-            ("DONT_FAKE_MONOTONIC", "1"),
-            ("FAKETIME", offset),
-        ];
-        assert!(
-            self.launch(&clock).await,
-            "gantry did not start again:\n{}",
-            self.log()
-        );
+        self.spawn(&[], &moved_clock(offset));
+        self.has_started(200).await;
+    }
+
+    /// As [`Self::restart`], held to the modes of files and folders, which root else is not.
+    pub(crate) async fn restart_held_to_modes(&self) {
+        let capabilities = "--bounding-set=-dac_override,-dac_read_search";
+        self.spawn_by(&["setpriv", capabilities], &[], &[]);
+        self.has_started(200).await;
     }
 
     /// As [`Self::restart`], where the process may have so many files open until it asks for more.
     pub(crate) async fn restart_with_open_files(&self, soft: u32) {
-        let mut limited = Command::new("sh");
-        // The program takes the shell's place, so that signals reach it.
         let limit = format!("ulimit -Sn {soft} && exec \"$0\" \"$@\"");
-        limited.args(["-c", &limit]).arg(binary());
-        self.spawn_as(limited, &[], &[]);
-        assert!(
-            self.ready().await,
-            "gantry did not start again:\n{}",
-            self.log()
-        );
+        self.spawn_by(&["sh", "-c", &limit], &[], &[]);
+        self.has_started(200).await;
     }
 
     /// This test provokes an ERROR line on purpose; a panic still fails it.
@@ -431,34 +418,39 @@ impl Server {
         let status = eventually(60, "the process before has ended", ended).await;
         assert!(status.success(), "it ended with {status}:\n{}", self.log());
         assert!(
-            self.ready().await,
+            self.answers(200).await,
             "the successor did not start:\n{}",
             self.log()
         );
     }
 
     async fn try_launch(&self) -> bool {
-        self.launch(&[]).await
+        self.spawn(&[], &[]);
+        self.answers(200).await
     }
 
-    async fn launch(&self, environment: &[(&str, &str)]) -> bool {
-        self.spawn(&[], environment);
-        self.ready().await
+    /// Waits until `/readyz` answers so on both listeners.
+    async fn has_started(&self, status: u16) {
+        assert!(
+            self.answers(status).await,
+            "gantry did not start again:\n{}",
+            self.log()
+        );
     }
 
     fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) {
-        self.spawn_as(Command::new(binary()), arguments, environment);
+        self.spawn_by(&[], arguments, environment);
     }
 
-    fn spawn_as(&self, program: Command, arguments: &[&str], environment: &[(&str, &str)]) {
+    /// Runs the server by way of another program, where one is given.
+    fn spawn_by(&self, by: &[&str], arguments: &[&str], environment: &[(&str, &str)]) {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.folder.path().join("log"))
             .expect("the log can be opened");
         let metrics = format!("127.0.0.1:{}", self.metrics_port);
-        let child = unconfigured(program)
-            .args(["serve", "--data"])
+        let child = gantry_by(by, &["serve", "--data"])
             .arg(self.data())
             .args(["--listen", &self.host(), "--metrics-listen", &metrics])
             .args(arguments)
@@ -473,10 +465,10 @@ impl Server {
         *self.process.lock().expect("no test panics with the lock") = Some(child);
     }
 
-    /// True when `/readyz` answers 200 on both listeners, false when the process ended before that.
-    async fn ready(&self) -> bool {
+    /// True when `/readyz` answers so on both listeners, false when the process ended before that.
+    async fn answers(&self, status: u16) -> bool {
         let operator = self.operator();
-        let ready = async || {
+        let look = async || {
             if self.poll_ended().is_some() {
                 return Some(false);
             }
@@ -484,21 +476,22 @@ impl Server {
                 .get("/readyz")
                 .attempt()
                 .await
-                .is_ok_and(|answer| answer.status == 200);
+                .is_ok_and(|answer| answer.status == status);
             let public = metrics
                 && self
                     .anonymous()
                     .get("/readyz")
                     .attempt()
                     .await
-                    .is_ok_and(|a| a.status == 200);
+                    .is_ok_and(|answer| answer.status == status);
             public.then_some(true)
         };
-        let ready = eventually(60, "gantry is ready", ready).await;
-        if !ready {
+        let what = format!("/readyz answers {status}");
+        let answers = eventually(60, &what, look).await;
+        if !answers {
             *self.process.lock().expect("no test panics with the lock") = None;
         }
-        ready
+        answers
     }
 
     fn poll_ended(&self) -> Option<ExitStatus> {
@@ -581,16 +574,21 @@ impl Shared {
 
 /// `gantry ARGUMENTS`, with nothing of our own environment that would configure it.
 pub(crate) fn gantry(arguments: &[&str]) -> Command {
-    let mut command = unconfigured(Command::new(binary()));
-    command.args(arguments);
-    command
+    gantry_by(&[], arguments)
 }
 
-fn binary() -> OsString {
-    std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into())
-}
-
-fn unconfigured(mut command: Command) -> Command {
+/// As [`gantry`], by way of another program where one is given, which leaves its place to it.
+fn gantry_by(by: &[&str], arguments: &[&str]) -> Command {
+    let binary =
+        std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into());
+    let mut command = match by {
+        [] => Command::new(binary),
+        [program, words @ ..] => {
+            let mut command = Command::new(program);
+            command.args(words).arg(binary);
+            command
+        }
+    };
     for (key, _) in
         std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("GANTRY_"))
     {
@@ -617,6 +615,20 @@ fn end(mut process: Child) -> Result<(), String> {
     let _ = process.kill();
     let _ = process.wait();
     Err("SIGTERM did not end it within 30 s".to_owned())
+}
+
+/// What moves the clock of a process, such as by `-2h`.
+fn moved_clock(offset: &str) -> [(&str, &str); 3] {
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    assert!(
+        Path::new(library).exists(),
+        "faketime is missing: apt-get install faketime"
+    );
+    [
+        ("LD_PRELOAD", library),
+        ("DONT_FAKE_MONOTONIC", "1"),
+        ("FAKETIME", offset),
+    ]
 }
 
 /// A port that nobody listens on at the moment.
