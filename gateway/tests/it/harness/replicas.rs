@@ -10,27 +10,41 @@ use super::server::Server;
 pub(crate) struct Replicas {
     pub(crate) first: Server,
     pub(crate) second: Server,
+    /// The URL of the database.
+    url: String,
     /// Holds the blobs and the master key.
     folder: TempDir,
 }
 
 impl Replicas {
     pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// As [`Self::start`], with these settings besides.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         let (key, blobs, url) = (at("master.key"), at("blobs"), database().await);
         let made = Server::run(&["secret", "new", &key], &[]).await;
         assert!(made.status.success(), "{made:?}");
-        let settings = [
+        let shared = [
             ("GANTRY_DATABASE__URL", &*url),
             ("GANTRY_SECRETS__MASTER_KEY_FILE", &key),
             ("GANTRY_STORAGE__PATH", &blobs),
         ];
+        let settings = [&shared[..], settings].concat();
         Self {
             first: Server::with(&settings).await,
             second: Server::with(&settings).await,
+            url,
             folder,
         }
+    }
+
+    /// Runs SQL on the database, beside the servers; what it gives.
+    pub(crate) async fn sql(&self, statement: &str) -> String {
+        psql(&self.url, statement).await
     }
 
     /// The folder of the blobs.
@@ -49,14 +63,20 @@ pub(crate) async fn database() -> String {
         super::fresh("it").replace('-', "_"),
         std::process::id()
     );
-    let made = tokio::process::Command::new("psql")
-        .args([&*server, "-q", "-c", &format!("create database {name}")])
-        .stdin(Stdio::null())
-        .output();
-    let made = made
-        .await
-        .expect("psql can be run: apt-get install postgresql-client");
-    assert!(made.status.success(), "{made:?}");
+    psql(&server, &format!("create database {name}")).await;
     let (server, _) = server.rsplit_once('/').expect("the URL names a database");
     format!("{server}/{name}")
+}
+
+/// Runs a statement on a database; the rows that it gives, a line each.
+async fn psql(url: &str, statement: &str) -> String {
+    let run = tokio::process::Command::new("psql")
+        .args([url, "-qAt", "-c", statement])
+        .stdin(Stdio::null())
+        .output();
+    let run = run
+        .await
+        .expect("psql can be run: apt-get install postgresql-client");
+    assert!(run.status.success(), "{run:?}");
+    String::from_utf8_lossy(&run.stdout).trim().to_owned()
 }

@@ -307,6 +307,12 @@ impl Server {
         self.has_started(200).await;
     }
 
+    /// As [`Self::restart_with_clock`], by so much that the process serves but is not ready.
+    pub(crate) async fn restart_with_wrong_clock(&self, offset: &str) {
+        self.spawn(&[], &moved_clock(offset));
+        self.has_started(503).await;
+    }
+
     /// As [`Self::restart`], held to the modes of files and folders, which root else is not.
     pub(crate) async fn restart_held_to_modes(&self) {
         let capabilities = "--bounding-set=-dac_override,-dac_read_search";
