@@ -4,12 +4,14 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use parking_lot::Mutex;
 use prost::Message as _;
 
-use crate::harness::{Server, image};
+use crate::harness::{Server, eventually, image};
 
 /// An endpoint that takes spans as the OTLP specification's "OTLP/HTTP" section says.
 struct Collector {
@@ -35,7 +37,7 @@ impl Collector {
         Self { address, spans }
     }
 
-    /// All spans that came, once the server has ended and so sent its last ones.
+    /// All spans that came. The last ones are among them once the server has ended.
     fn spans(&self) -> Vec<Span> {
         self.spans.lock().clone()
     }
@@ -73,6 +75,16 @@ fn serve(stream: TcpStream, spans: &Mutex<Vec<Span>>) {
         }
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         (&stream).write_all(answer.as_bytes()).expect("an answer");
+    }
+}
+
+/// The text of the statement that a span is of.
+fn statement(span: &Span) -> Option<&str> {
+    let mut attributes = span.attributes.iter();
+    let text = attributes.find(|pair| pair.key == "db.query.text")?;
+    match text.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => Some(text),
+        _ => None,
     }
 }
 
@@ -162,4 +174,124 @@ async fn a_collector_that_is_not_there_harms_nobody() {
         .push_image("library/traced", "v1", &image("untraced"))
         .await;
     server.stop().await;
+}
+
+/// The trace of what a test asks for: its id, and its header.
+const OWN: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// The same trace, of which nobody wants to see anything.
+const UNSEEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+#[tokio::test]
+async fn a_list_of_quotas_asks_once_for_all() {
+    const PROJECTS: usize = 15;
+    let collector = Collector::start();
+    let server = Server::with(&[
+        ("GANTRY_TRACING__OTLP_ENDPOINT", &collector.address),
+        ("GANTRY_TRACING__SAMPLE_RATIO", "0"),
+    ])
+    .await;
+    for _ in 0..PROJECTS {
+        server.private_project().await;
+    }
+    let listed = server
+        .admin()
+        .get("/api/v2.0/quotas?page_size=50")
+        .header("traceparent", SAMPLED)
+        .await
+        .expect(200)
+        .json();
+    let listed = listed.as_array().expect("it is a list").len();
+    assert!(listed >= PROJECTS, "{listed} quotas");
+    server.stop().await;
+    let spans = collector.spans();
+    let statements: Vec<&str> = spans.iter().filter_map(statement).collect();
+    let of_usage = statements
+        .iter()
+        .filter(|text| text.contains("from project_usage"));
+    assert_eq!(of_usage.count(), 1, "{statements:#?}");
+    assert!(statements.len() < PROJECTS, "{statements:#?}");
+}
+
+#[tokio::test]
+async fn looks_at_health_read_no_settings() {
+    let collector = Collector::start();
+    let server = Server::with(&[("GANTRY_TRACING__OTLP_ENDPOINT", &collector.address)]).await;
+    let is_look = |span: &&Span| statement(span) == Some("select 1");
+    eventually(20, "three looks at the database", async || {
+        let looks = collector.spans().iter().filter(is_look).count();
+        (looks >= 3).then_some(())
+    })
+    .await;
+    let anyone = server.anonymous();
+    for path in ["/readyz", "/api/v2.0/health"] {
+        let asked = anyone.get(path).header("traceparent", SAMPLED);
+        asked.await.expect(200);
+    }
+    server.stop().await;
+    let spans = collector.spans();
+    let first = spans
+        .iter()
+        .filter(is_look)
+        .map(|span| span.start_time_unix_nano);
+    let first = first.min().expect("there were three");
+    // Neither a request's nor a job's.
+    let beside =
+        |span: &&Span| span.parent_span_id.is_empty() && span.start_time_unix_nano >= first;
+    let mut statements = spans.iter().filter(beside).filter_map(statement);
+    let setting = statements.find(|text| text.contains("setting"));
+    assert_eq!(setting, None, "a look at health read a setting");
+    let asked: Vec<&Span> = spans
+        .iter()
+        .filter(|span| hex::encode(&span.trace_id) == OWN)
+        .collect();
+    assert!(asked.len() >= 2, "{asked:?}");
+    let read: Vec<&str> = asked.into_iter().filter_map(statement).collect();
+    assert!(read.is_empty(), "who asks makes work: {read:#?}");
+}
+
+#[tokio::test]
+async fn many_pulls_are_a_handful_of_statements() {
+    const TAGS: usize = 10;
+    const CLIENTS: u8 = 30;
+    let collector = Collector::start();
+    let server = Server::with(&[("GANTRY_TRACING__OTLP_ENDPOINT", &collector.address)]).await;
+    let (admin, pulled) = (server.admin(), image("pulled by many"));
+    for tag in 0..TAGS {
+        let tag = format!("v{tag}");
+        admin.push_image("library/many", &tag, &pulled).await;
+    }
+    let holder = admin.with_token(&["repository:library/many:pull"]).await;
+    // Told apart by address and tag: no two of these pulls are counted as one.
+    let pulls = (0..CLIENTS).map(|client| {
+        let client = holder.at(100 + client);
+        async move {
+            for tag in 0..TAGS {
+                let pull = client.get(&format!("/v2/library/many/manifests/v{tag}"));
+                pull.header("traceparent", UNSEEN).await.expect(200);
+            }
+        }
+    });
+    join_all(pulls).await;
+    let all = TAGS * usize::from(CLIENTS);
+    eventually(20, "all pulls are counted", async || {
+        let path = "/api/v2.0/projects/library/repositories/many";
+        let repository = admin.get(path).await.expect(200).json();
+        (repository["pull_count"] == all).then_some(())
+    })
+    .await;
+    server.stop().await;
+    let spans = collector.spans();
+    let flushes = named(&spans, "db.tag_stat.insert");
+    assert!(
+        (1..=all / 10).contains(&flushes.len()),
+        "{} flushes of {all} pulls",
+        flushes.len()
+    );
+    for flush in flushes {
+        let beside = |span: &&Span| span.parent_span_id == flush.parent_span_id;
+        let statements = spans.iter().filter(beside).filter_map(statement);
+        let statements: Vec<&str> = statements.collect();
+        assert!(statements.len() <= 6, "{statements:#?}");
+    }
 }
