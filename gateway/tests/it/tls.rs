@@ -195,9 +195,14 @@ struct Exchange {
 
 impl Exchange {
     async fn prepared() -> Self {
+        Self::prepared_until(4096).await
+    }
+
+    /// As [`Self::prepared`], with a certificate that is valid until the end of a year.
+    async fn prepared_until(year: i32) -> Self {
         let server = Server::start().await;
         let authority = Authority::new("another CA");
-        let (certificate, key) = authority.issue();
+        let (certificate, key) = authority.issue_until(year);
         let file = server.scratch().join("another.crt");
         fs::write(&file, authority.pem()).expect("the CA can be written");
         let client = server.anonymous().trusting(&file);
@@ -309,4 +314,29 @@ async fn replacing_a_certificate_fails_no_request() {
     for task in asking {
         task.await.expect("no request failed");
     }
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_named_when_it_is_reloaded() {
+    let exchange = Exchange::prepared_until(2_020).await;
+    let server = &exchange.server;
+    exchange.put_in_place();
+    server.reload();
+    // 2020-12-31, in seconds since 1970.
+    eventually(5, "the metrics show its end", async || {
+        let end = server
+            .metric("gantry_certificate_expiry_timestamp_seconds")
+            .await;
+        (end == 1_609_372_800.0).then_some(())
+    })
+    .await;
+    let named = "the server certificate for localhost, 127.0.0.1 expired at 2020-12-31";
+    eventually(20, "the log names it", async || {
+        server.log().contains(named).then_some(())
+    })
+    .await;
+    let log = server.log();
+    assert_eq!(log.matches(named).count(), 1, "{log}");
+    let line = log.lines().find(|line| line.contains(named));
+    assert!(line.is_some_and(|line| line.contains(" WARN ")), "{line:?}");
 }

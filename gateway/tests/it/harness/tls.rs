@@ -77,12 +77,7 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// Certificate and key, both PEM, for `localhost` and 127.0.0.1.
-    pub(crate) fn issue(&self) -> (String, String) {
-        self.issue_until(4096)
-    }
-
-    /// As [`Self::issue`], valid until the end of a year.
+    /// Certificate and key, both PEM, for `localhost` and 127.0.0.1, valid until the end of a year.
     pub(crate) fn issue_until(&self, year: i32) -> (String, String) {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
