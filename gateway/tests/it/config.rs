@@ -318,15 +318,70 @@ async fn a_log_for_programs_is_json_in_every_line() {
     asked.expect(200);
     server.stop().await;
     let log = server.log();
-    let mut of_the_request = 0;
-    for line in log.lines() {
+    let (mut of_the_request, mut events) = (0, 0);
+    for text in log.lines() {
         let line: serde_json::Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        of_the_request += usize::from(line["request.id"] == "json-log-1");
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        if line["http.status"].is_null() {
+            events += usize::from(is_event(&line));
+        } else {
+            is_access(&line);
+            of_the_request += usize::from(line["request.id"] == "json-log-1");
+        }
     }
-    assert!(
-        of_the_request >= 1,
+    assert_eq!(
+        of_the_request, 1,
         "the access log names the request:\n{log}"
     );
+    // Among others, that it starts and that it stops.
+    assert!(events >= 2, "{log}");
     server.restart().await;
+}
+
+/// A line of the access log has all fields of one, and no others.
+fn is_access(line: &serde_json::Value) {
+    let fields = line.as_object().expect("it is an object");
+    let expected = [
+        "account.name",
+        "client.address",
+        "cut",
+        "elapsed_ms",
+        "http.method",
+        "http.path",
+        "http.status",
+        "http.version",
+        "request.id",
+        "sent_bytes",
+        "timestamp",
+    ];
+    let mut found: Vec<&str> = fields.keys().map(String::as_str).collect();
+    found.sort_unstable();
+    assert_eq!(found, expected, "{line}");
+    is_time(&line["timestamp"]);
+}
+
+/// Whether a line is of the log, which has time and fields where the access log has them. The other kind of line
+/// announces the start.
+fn is_event(line: &serde_json::Value) -> bool {
+    assert!(line["message"].is_string(), "{line}");
+    if line["registry.url"].is_string() {
+        return false;
+    }
+    assert!(line["level"].is_string(), "{line}");
+    assert!(
+        line["fields"].is_null(),
+        "fields are not at the top: {line}"
+    );
+    is_time(&line["timestamp"]);
+    true
+}
+
+/// A time such as `2026-01-02T03:04:05.678Z`, with as many digits as there may be.
+fn is_time(value: &serde_json::Value) {
+    let text = value.as_str().expect("a time is text");
+    let (seconds, fraction) = text.split_once('.').expect("a time has a fraction");
+    assert!(
+        seconds.len() == "2026-01-02T03:04:05".len() && fraction.ends_with('Z'),
+        "{text}"
+    );
 }
