@@ -1,6 +1,5 @@
 //! A Gantry of a test's own: its data folder, ports and process, from the first start to the last log line.
 
-use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -600,6 +599,7 @@ fn gantry_by(by: &[&str], arguments: &[&str]) -> Command {
     {
         command.env_remove(key);
     }
+    command.args(arguments);
     command
 }
 
