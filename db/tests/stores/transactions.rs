@@ -81,7 +81,7 @@ async fn put(db: Db, keys: &'static [&'static str]) -> Result<(), Error> {
             for key in keys {
                 setting::put(tx, key, b"x").await?;
             }
-            Ok(())
+            Ok::<_, Error>(())
         })
     });
     put.await

@@ -18,7 +18,7 @@ use super::bucket::refused;
 use super::hashing::Hashing;
 use super::part::{self, Pieces, length, take_front};
 use super::reader::Reader;
-use super::state::{Part, State, Tail};
+use super::state::{Part, State, Tail, is_worth_telling};
 use super::tail;
 use crate::budget::{Holder, Reservation};
 use crate::{BlobWriter, Checkpoint, Error, Finished, Result};
@@ -49,6 +49,8 @@ pub(super) struct Writer {
     durable: u64,
     /// The hash of those bytes, where the caller does not know of them yet.
     reached: Option<Hasher>,
+    /// Parts in the checkpoint that was told last.
+    told: usize,
     sending: VecDeque<Sending>,
     /// Number of the part that is collected.
     number: u16,
@@ -87,6 +89,7 @@ impl Writer {
             parts: Vec::new(),
             durable: 0,
             reached: None,
+            told: 0,
             sending: VecDeque::new(),
             number: 1,
             collected: Collected::default(),
@@ -113,6 +116,7 @@ impl Writer {
             None => store.bucket.must_have(key, &state.upload).await?,
         }
         writer.upload = Some(state.upload.into());
+        writer.told = state.parts.len();
         writer.parts = state.parts;
         writer.durable = state.size;
         writer.tails = state.tails;
@@ -277,7 +281,8 @@ impl Writer {
     }
 
     /// A checkpoint at the end of the parts, or of their tail.
-    fn at(&self, hasher: Hasher, upload: &str, tail: Option<Tail>) -> Checkpoint {
+    fn tell(&mut self, hasher: Hasher, upload: &str, tail: Option<Tail>) -> Checkpoint {
+        self.told = self.parts.len();
         let state = State {
             version: State::version(),
             instance: self.store.instance.to_string(),
@@ -330,8 +335,11 @@ impl BlobWriter for Writer {
         let Some(upload) = self.upload.clone() else {
             return Ok(None);
         };
+        if !is_worth_telling(self.parts.len(), self.told) {
+            return Ok(None);
+        }
         let reached = self.reached.take();
-        Ok(reached.map(|hasher| self.at(hasher, &upload, None)))
+        Ok(reached.map(|hasher| self.tell(hasher, &upload, None)))
     }
 
     async fn checkpoint(&mut self) -> Result<Checkpoint> {
@@ -342,7 +350,7 @@ impl BlobWriter for Writer {
         if self.collected.pieces.size() > 0 || self.parts.is_empty() {
             self.keep_tail().await?;
         }
-        Ok(self.at(hasher, &upload, self.tail.clone()))
+        Ok(self.tell(hasher, &upload, self.tail.clone()))
     }
 
     async fn abandon(mut self: Box<Self>) {
