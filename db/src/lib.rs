@@ -133,12 +133,17 @@ impl Error {
     }
 }
 
-/// Whether an error, or one behind it, is that the database's server is gone. Whoever watches the database says so
+/// Whether an error, or one behind it, is that the database's server is gone, or went in the middle. Whoever watches the database says so
 /// once; requests need not say it each.
 pub fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref())
-        .any(|error| matches!(error, Error::Unreachable(..)))
+        .any(|error| {
+            matches!(
+                error,
+                Error::Unreachable(..) | Error::Statement(_, sqlx::Error::Io(_))
+            )
+        })
 }
 
 /// Result of this crate.
@@ -440,6 +445,14 @@ impl Db {
     /// Whether other processes work on the database too.
     pub fn is_shared(&self) -> bool {
         matches!(self.backend, Backend::Postgres(_))
+    }
+
+    /// How many transactions were asked for of SQLite's one writer; nothing where writers do not wait for each other.
+    pub fn writes_asked_for(&self) -> Option<u64> {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => Some(writer.asked()),
+            Backend::Postgres(_) => None,
+        }
     }
 
     /// A connection to read with. Statements see what was committed before each of them.

@@ -91,6 +91,8 @@ mod tests {
         let error = acquire(&pool).await.map(|_| ()).unwrap_err();
         assert!(error.to_string().ends_with("127.0.0.1:1"), "{error:?}");
         assert!(crate::is_outage(&Failed(error)));
+        let cut = Error::Statement("x", sqlx::Error::Io(io::ErrorKind::UnexpectedEof.into()));
+        assert!(crate::is_outage(&Failed(cut)));
         let busy = Error::Statement("acquire", sqlx::Error::PoolTimedOut);
         assert!(!crate::is_outage(&Failed(busy)));
     }

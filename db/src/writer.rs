@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -21,6 +22,8 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
+    /// Transactions that were asked for.
+    asked: Arc<AtomicU64>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -69,6 +72,7 @@ impl Writer {
         };
         Self {
             jobs,
+            asked: Arc::default(),
             task: Arc::new(Mutex::new(Some(tokio::spawn(task.run())))),
         }
     }
@@ -79,6 +83,7 @@ impl Writer {
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         // The writer's statements belong to whoever waits for them.
         let span = Span::current();
@@ -102,6 +107,11 @@ impl Writer {
             .await
             .map_err(|_| Error::WriterGone)?;
         answered.await.map_err(|_| Error::WriterGone)?
+    }
+
+    /// How many transactions were asked for.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Lets what waits finish, then ends the task.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use db::audit::NewEntry;
@@ -164,11 +165,14 @@ impl Registry {
             Reference::Tag(tag) => self.delete_tag(permit, tag).await,
             // In one transaction, unless it has very many tags and referrers.
             Reference::Digest(digest) => {
-                let mut rest = Some(Way::default());
-                while let Some(way) = rest {
-                    rest = self.delete_some(permit, digest, way).await?;
+                let mut way = Way::default();
+                loop {
+                    let before = self.db.writes_asked_for();
+                    let rest = self.delete_some(permit, digest, way).await?;
+                    let Some(on) = rest else { return Ok(()) };
+                    way = on;
+                    self.give_way(before).await;
                 }
-                Ok(())
             }
         }
     }
@@ -241,10 +245,23 @@ impl Registry {
     }
 }
 
+/// What others have of the one writer behind each part of a deletion.
+const PAUSE: Duration = Duration::from_millis(30);
+
 impl Registry {
     /// Tags and manifests that one transaction deletes at most. On SQLite all other writers wait for it.
     pub(crate) fn rows_at_once(&self) -> i64 {
         if self.db.is_shared() { 100 } else { 20 }
+    }
+
+    /// Lets others write between two parts of a deletion, where there is one writer and they asked for it since
+    /// `before`.
+    pub(crate) async fn give_way(&self, before: Option<u64>) {
+        let asked = self.db.writes_asked_for().zip(before);
+        // One was the part itself.
+        if asked.is_some_and(|(now, before)| now > before + 1) {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 

@@ -44,6 +44,7 @@ impl Registry {
         };
         let mut way = Way::default();
         loop {
+            let before = self.db.writes_asked_for();
             let (begun, name, entry) = (way, name.clone(), entry.clone());
             let deleted = self.charging(project, move |taking, tx| {
                 let (name, entry, mut way) = (name.clone(), entry.clone(), begun.clone());
@@ -69,6 +70,7 @@ impl Registry {
                 Part::Rest(way) => way,
                 Part::Last => return Ok(true),
             };
+            self.give_way(before).await;
         }
     }
 }

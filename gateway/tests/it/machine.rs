@@ -34,8 +34,9 @@ async fn random_steps_on_replicas() {
     random_steps(Topology::Replicas).await;
 }
 
-/// Steps on each topology in a run of all tests. `cargo xtask soak machine` goes through as many as one likes.
-const STEPS: usize = 2_000;
+/// Steps on each topology in a run of all tests, 2,000 together. `cargo xtask soak machine` goes through as many as one
+/// likes.
+const STEPS: usize = 1_000;
 
 async fn random_steps(topology: Topology) {
     let number = |name: &str, default: usize| {

@@ -6,7 +6,6 @@ const NAMES: &[&str] = &[
     "App",
     "library/App",
     "Library/app",
-    "library/",
     "library/-app",
     "library/app-",
     "library/.app",
