@@ -375,12 +375,8 @@ impl Db {
     }
 
     async fn open_postgres(url: &str) -> Result<Self> {
-        let options: PgConnectOptions = url
-            .parse()
-            .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
+        let options = postgres_options(url)?;
         let shown = format!("at {}:{}", options.get_host(), options.get_port());
-        // Poolers refuse parameters at the start that they do not know.
-        let options = options.extra_float_digits(None).disable_statement_logging();
         migrate_postgres(&options)
             .await
             .map_err(|error| match error {
@@ -423,9 +419,7 @@ impl Db {
                 applied(options.connect().await, path.display().to_string()).await?
             }
             Location::Postgres(url) => {
-                let options: PgConnectOptions = url
-                    .parse()
-                    .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
+                let options = postgres_options(url)?;
                 applied(options.connect().await, "at [database] url".to_owned()).await?
             }
         };
@@ -615,6 +609,14 @@ where
             Err(error)
         }
     }
+}
+
+/// How a server is connected to. Poolers refuse parameters at the start that they do not know.
+fn postgres_options(url: &str) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url
+        .parse()
+        .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
+    Ok(options.extra_float_digits(None).disable_statement_logging())
 }
 
 /// Brings the schema up to date, one process at a time. The lock belongs to a transaction, not to a session,
