@@ -133,8 +133,8 @@ impl Error {
     }
 }
 
-/// Whether an error, or one behind it, is that the database's server is gone, or went in the middle. Whoever watches the database says so
-/// once; requests need not say it each.
+/// Whether an error, or one behind it, is that the database's server is gone, or went in the middle. Whoever watches
+/// the database says so once; requests need not say it each.
 pub fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref())

@@ -57,10 +57,11 @@ use crate::welcome;
 /// How often the end of the server certificate is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
 
-/// How long a look at the database has for an answer while the process ends, how many fail before it counts as gone,
-/// and what is between two.
+/// How long a look at the database has for an answer while the process ends.
 const LAST_ANSWER: Duration = Duration::from_secs(3);
+/// Looks that fail in a row before the database counts as gone.
 const LAST_LOOKS: u32 = 3;
+/// What is between two of them.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Requests of HTTP/2 on their way at a time, some 10 KiB each; of one source at most two thirds.

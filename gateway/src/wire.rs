@@ -175,7 +175,7 @@ impl<T: AsyncRead> AsyncRead for Wire<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.inner.as_mut().poll_read(cx, buffer))?;
-        // The rest of a body that nobody wants is no request.
+        // Bytes of a body are no request, also where nobody wants them any more.
         if buffer.filled().len() > before && self.state.receiving.load(Ordering::Relaxed) == 0 {
             self.state.touched.store(true, Ordering::Relaxed);
         }
