@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use db::page::Page;
+use db::list::{Field, Page, Selection};
 use http::header::{LINK, WARNING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -44,6 +44,11 @@ impl Listing {
     /// Which rows to read.
     pub(crate) fn rows(&self) -> Page {
         self.paging.rows()
+    }
+
+    /// Which rows to read of a list that has `fields`, and in which order.
+    pub(crate) fn select(&mut self, fields: &[Field]) -> Result<Selection, Error> {
+        self.query.select(fields, self.paging.rows())
     }
 
     /// The answer: these rows, out of `total`.

@@ -4,8 +4,8 @@ pub(crate) mod create;
 pub(crate) mod get;
 pub(crate) mod update;
 
-use db::Tx;
 use db::member::{self, Member};
+use db::{Reader, Tx};
 use model::{AccountId, MemberId, ProjectId, Timestamp};
 use policy::{Caller, Role};
 use serde::Serialize;
@@ -40,8 +40,8 @@ impl From<Member> for View {
     }
 }
 
-async fn find(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Member, Error> {
-    let member = member::get(tx, project, id).await?;
+async fn find(reader: &mut Reader, project: ProjectId, id: MemberId) -> Result<Member, Error> {
+    let member = member::get(reader, project, id).await?;
     member.ok_or_else(|| {
         Error::NotFound(format!(
             "the project member is not found, project id {project}, member id {id}"

@@ -1,6 +1,6 @@
 //! Pages of lists: `page` and `page_size`, and the `Link` to the neighbours.
 
-use db::page::Page;
+use db::list::Page;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::Error;

@@ -11,7 +11,7 @@ pub(crate) mod update;
 use std::collections::BTreeMap;
 
 use db::project::{self, Project};
-use db::{Db, Tx};
+use db::{Db, Reader, Tx};
 use model::{AccountId, ProjectId, Timestamp};
 use policy::{Action, Caller, ProjectPermit, Refusal, Resource, Role, permit};
 use serde::Serialize;
@@ -128,10 +128,10 @@ pub(crate) async fn permitted(
     Ok((permit, project))
 }
 
-async fn find(tx: &mut Tx, named: &ProjectRef) -> Result<Option<Project>, db::Error> {
+async fn find(reader: &mut Reader, named: &ProjectRef) -> Result<Option<Project>, db::Error> {
     match named {
-        ProjectRef::Id(id) => project::by_id(tx, *id).await,
-        ProjectRef::Name(name) => project::by_name(tx, name).await,
+        ProjectRef::Id(id) => project::by_id(reader, *id).await,
+        ProjectRef::Name(name) => project::by_name(reader, name).await,
         ProjectRef::Nothing(_) => Ok(None),
     }
 }
@@ -150,8 +150,8 @@ fn missing(named: &ProjectRef) -> Error {
 }
 
 /// The project once more, within a transaction that changes it: it may have gone since.
-pub(crate) async fn still(tx: &mut Tx, id: ProjectId) -> Result<Project, Error> {
-    let found = project::by_id(tx, id).await?;
+pub(crate) async fn still(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
+    let found = project::by_id(reader, id).await?;
     found.ok_or_else(|| missing(&ProjectRef::Id(id)))
 }
 

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
-use db::project::{self, Filter, Order, Project};
-use db::{Tx, quota};
+use db::list::{Direction, Field, Test};
+use db::project::{self, Project, Viewer};
+use db::{Reader, quota};
 use http::request::Parts;
 use model::{AccountId, ProjectId};
 use serde::{Deserialize, Serialize};
@@ -98,9 +99,7 @@ impl View {
     }
 }
 
-/// What a list can be sorted by.
-const ORDERS: &[(&str, Order, Order)] =
-    &[("creation_time", Order::Created, Order::CreatedDescending)];
+const NEWEST_FIRST: (Field, Direction) = (project::CREATED, Direction::Down);
 
 /// `GET /quotas`
 pub(crate) async fn list(
@@ -109,18 +108,15 @@ pub(crate) async fn list(
     mut listing: Listing,
 ) -> Result<Response, Error> {
     permit_system(&caller)?;
-    let filter = Filter {
-        id: listing.params.int("reference_id")?.map(ProjectId),
-        ..Filter::default()
-    };
-    let order = match listing.params.get("sort") {
-        None => Order::CreatedDescending,
-        Some(_) => listing.query.order(ORDERS),
-    };
-    let mut tx = app.db.reader().await?;
-    let (projects, total) = project::list(&mut tx, &filter, order, listing.rows()).await?;
+    let of_project = listing.params.int("reference_id")?.map(Test::Number);
+    let mut selection = listing
+        .select(&[project::CREATED])?
+        .or(project::ID, of_project);
+    selection.order = selection.order.or(Some(NEWEST_FIRST));
+    let mut reader = app.db.reader().await?;
+    let (projects, total) = project::list(&mut reader, Viewer::Administrator, &selection).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
-    let used = quota::used_by(&mut tx, &ids).await?;
+    let used = quota::used_by(&mut reader, &ids).await?;
     let view = |project: &Project| {
         let used = used.get(&project.id).copied().unwrap_or_default();
         View::new(project, used)
@@ -138,8 +134,8 @@ pub(crate) async fn get(State(app): App, QuotaRef(id): QuotaRef, By(caller): By)
     Ok(Json(View::new(&project, used)))
 }
 
-async fn find(tx: &mut Tx, id: ProjectId) -> Result<Project, Error> {
-    let found = project::by_id(tx, id).await?;
+async fn find(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
+    let found = project::by_id(reader, id).await?;
     found.ok_or_else(|| Error::NotFound(format!("quota {} not found", id.0)))
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod sysadmin;
 pub(crate) mod update;
 
 use db::account::{self, Account};
-use db::{Db, Tx};
+use db::{Db, Reader, Tx};
 use model::{AccountId, Timestamp};
 use policy::Caller;
 use serde::Serialize;
@@ -58,8 +58,8 @@ async fn find(db: &Db, id: AccountId) -> Result<Account, Error> {
 }
 
 /// The account with an id, within a transaction that changes it.
-async fn find_in(tx: &mut Tx, id: AccountId) -> Result<Account, Error> {
-    let account = account::by_id(tx, id).await?;
+async fn find_in(reader: &mut Reader, id: AccountId) -> Result<Account, Error> {
+    let account = account::by_id(reader, id).await?;
     account.ok_or_else(|| not_found(id))
 }
 

@@ -9,8 +9,10 @@ use std::borrow::Cow;
 use model::{AccountId, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
 use serde::Serialize;
 
-use crate::sql::{Query, Row, Value};
-use crate::{Result, Tx, batch};
+use crate::batch;
+use crate::error::Result;
+use crate::list::Conditions;
+use crate::sql::{Reader, Tx, row};
 
 /// All operations that entries have: Harbor's words, `push` of a refused push, and `refuse` of what the REST API
 /// refused.
@@ -81,50 +83,36 @@ impl Actor {
     }
 }
 
-/// What was written.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Entry {
-    /// Row id, rising.
-    pub id: i64,
-    /// Microseconds since 1970.
-    pub at: i64,
-    /// Account id.
-    pub account_id: Option<i64>,
-    /// The name that was used.
-    pub account_name: String,
-    /// The address that it came from.
-    pub address: String,
-    /// What was done.
-    pub operation: String,
-    /// To what kind of thing.
-    pub resource_type: String,
-    /// To which one.
-    pub resource: String,
-    /// Project id.
-    pub project_id: Option<i64>,
-    /// Whether it was done, or refused.
-    pub success: bool,
-    /// How often it happened within the second; refusals: within the minute.
-    pub times: i64,
-    /// What else is worth knowing.
-    pub detail: String,
-}
-
-fn read(row: &Row) -> Result<Entry> {
-    Ok(Entry {
-        id: row.int("audit", "id")?,
-        at: row.int("audit", "at")?,
-        account_id: row.opt_int("audit", "account_id")?,
-        account_name: row.text("audit", "account_name")?,
-        address: row.text("audit", "address")?,
-        operation: row.text("audit", "operation")?,
-        resource_type: row.text("audit", "resource_type")?,
-        resource: row.text("audit", "resource")?,
-        project_id: row.opt_int("audit", "project_id")?,
-        success: row.flag("audit", "success")?,
-        times: row.int("audit", "times")?,
-        detail: row.text("audit", "detail")?,
-    })
+row! {
+    columns entry_columns;
+    /// What was written.
+    #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+    pub struct Entry of audit {
+        /// Row id, rising.
+        pub id: i64 = e.id,
+        /// Microseconds since 1970.
+        pub at: i64 = e.at,
+        /// Account id.
+        pub account_id: Option<i64> = e.account_id,
+        /// The name that was used.
+        pub account_name: String = e.account_name,
+        /// The address that it came from.
+        pub address: String = e.address,
+        /// What was done.
+        pub operation: String = e.operation,
+        /// To what kind of thing.
+        pub resource_type: String = e.resource_type,
+        /// To which one.
+        pub resource: String = e.resource,
+        /// Project id.
+        pub project_id: Option<i64> = e.project_id,
+        /// Whether it was done, or refused.
+        pub success: bool = e.success,
+        /// How often it happened within the second; refusals: within the minute.
+        pub times: i64 = e.times,
+        /// What else is worth knowing.
+        pub detail: String = e.detail,
+    }
 }
 
 /// Writes an entry.
@@ -224,17 +212,18 @@ pub async fn append_batch(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn walk(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<Entry>> {
-    let rows = tx
-        .query(
-            "select id, at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail
-             from audit where id > $1 order by id limit $2",
-        )
+pub async fn walk(reader: &mut Reader, after: i64, limit: i64) -> Result<Vec<Entry>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            entry_columns!(),
+            " from audit e where e.id > $1 order by e.id limit $2"
+        ))
         .bind(after)
         .bind(limit)
         .all()
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(Entry::read).collect()
 }
 
 /// Which entries a list shows: those that all of it fits.
@@ -269,29 +258,28 @@ pub struct Listed {
 }
 
 impl Filter {
-    /// The condition, and the values that it binds from `$1` on.
-    fn condition(&self) -> (String, Vec<Value>) {
-        let mut given: Vec<(&str, Value)> = Vec::new();
+    fn conditions(&self) -> Conditions {
+        let mut all = Conditions::default();
         if let Some(name) = &self.account {
-            given.push(("e.account_name = $", name.as_str().into()));
+            all = all.and_value("e.account_name = $", name.as_str());
         }
         if let Some(name) = &self.project {
             // A deleted project may have had the name as well.
             let ids = "e.project_id in (select id from project where name = $)";
-            given.push((ids, name.as_str().into()));
+            all = all.and_value(ids, name.as_str());
         }
         if let Some(name) = &self.repository {
             let within = "(substr(e.resource, 1, length($)) = $
                  and substr(e.resource, length($) + 1, 1) in ('', ':', '@'))";
-            given.push((within, name.as_str().into()));
+            all = all.and_value(within, name.as_str());
         }
         if let Some(tag) = &self.tag {
             let ends = "(e.resource_type in ('artifact', 'tag')
                  and substr(e.resource, length(e.resource) - length($) + 1) = $)";
-            given.push((ends, format!(":{tag}").into()));
+            all = all.and_value(ends, format!(":{tag}"));
         }
         if let Some(operation) = &self.operation {
-            given.push(("e.operation = $", operation.as_str().into()));
+            all = all.and_value("e.operation = $", operation.as_str());
         }
         let bounds = [
             ("e.at >= $", self.from.map(|at| at.0)),
@@ -299,18 +287,11 @@ impl Filter {
             ("e.id < $", self.before),
         ];
         for (condition, bound) in bounds {
-            given.extend(bound.map(|bound| (condition, bound.into())));
+            if let Some(bound) = bound {
+                all = all.and_value(condition, bound);
+            }
         }
-        let (mut conditions, mut values) = (Vec::new(), Vec::new());
-        for (condition, value) in given {
-            values.push(value);
-            conditions.push(condition.replace('$', &format!("${}", values.len())));
-        }
-        let condition = match conditions.len() {
-            0 => String::new(),
-            _ => format!("where {}", conditions.join(" and ")),
-        };
-        (condition, values)
+        all
     }
 }
 
@@ -318,22 +299,22 @@ impl Filter {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn list(tx: &mut Tx, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
-    let (condition, mut values) = filter.condition();
-    values.push(limit.into());
+pub async fn list(reader: &mut Reader, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
+    let conditions = filter.conditions();
     let sql = format!(
-        "select e.id, e.at, e.account_id, e.account_name, e.address, e.operation, e.resource_type, e.resource, e.project_id,
-             e.success, e.times, e.detail, p.name as project
-         from audit e left join project p on p.id = e.project_id {condition} order by e.id desc limit ${}",
-        values.len()
+        "select {}, p.name as project from audit e left join project p on p.id = e.project_id {}
+         order by e.id desc limit ${}",
+        entry_columns!(),
+        conditions.clause(),
+        conditions.len() + 1
     );
-    let query = tx.query_built("audit.list", sql);
-    let rows = values.into_iter().fold(query, Query::bind).all().await?;
+    let query = conditions.bind(reader.query_built("audit.list", sql));
+    let rows = query.bind(limit).all().await?;
     rows.iter()
         .map(|row| {
             Ok(Listed {
-                entry: read(row)?,
-                project: row.opt_text("project", "project")?,
+                entry: Entry::read(row)?,
+                project: row.get("project", "project")?,
             })
         })
         .collect()

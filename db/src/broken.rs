@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use crate::{Error, Result, Row};
+use crate::error::{Error, Result};
+use crate::sql::Row;
 
 /// A row that holds what no version of this program writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +67,14 @@ impl<T, K> Walked<T, K> {
 }
 
 fn broken(row: &Row, table: &'static str, column: &'static str) -> Result<Broken> {
-    let number = || row.int(table, column).map(|number| number.to_string());
-    let value = row.text(table, column).or_else(|_| number());
+    let number = || {
+        row.get::<i64>(table, column)
+            .map(|number| number.to_string())
+    };
+    let value = row.get(table, column).or_else(|_| number());
     Ok(Broken {
         table,
-        id: row.int(table, "id")?,
+        id: row.get(table, "id")?,
         column,
         value: value.unwrap_or_default(),
     })

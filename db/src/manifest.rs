@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use model::manifest::{Child, ChildKind};
 use model::{
     Descriptor, Digest, Manifest, ManifestId, Reference, RepositoryId, RepositoryName, Timestamp,
@@ -12,21 +11,16 @@ use moka::sync::Cache;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::blob::{self, Place};
-use crate::cache::Touch;
-use crate::quota::{self, OverLimit};
-use crate::{Db, Error, Result, Row, Tx, tag};
+use crate::blob;
+pub use crate::content::{Going, StoredManifest};
+use crate::touch::Touch;
 
-/// A manifest as it is pulled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredManifest {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its media type.
-    pub media_type: String,
-    /// Its bytes, as they were pushed.
-    pub payload: Bytes,
-}
+use crate::content::Place;
+use crate::database::Db;
+use crate::error::{Error, Result};
+use crate::quota::{self, OverLimit};
+use crate::sql::{Reader, Row, Tx};
+use crate::tag;
 
 /// The manifest that a reference names in a repository. Where no other process writes, all of that is cached;
 /// else one statement says what is there, and only the bytes are.
@@ -57,9 +51,9 @@ async fn find_row(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<Arc<StoredManifest>>> {
-    let mut tx = db.reader().await?;
+    let mut reader = db.reader().await?;
     let query = match reference {
-        Reference::Tag(tag) => tx
+        Reference::Tag(tag) => reader
             .query(
                 "select m.id, m.digest from tag t join repository r on r.id = t.repository_id
                  join manifest m on m.id = t.manifest_id
@@ -67,7 +61,7 @@ async fn find_row(
             )
             .bind(repository.as_str())
             .bind(tag.as_str()),
-        Reference::Digest(digest) => tx
+        Reference::Digest(digest) => reader
             .query(
                 "select m.id, m.digest from manifest m join repository r on r.id = m.repository_id
                  where r.name = $1 and r.deleted_at is null and m.digest = $2",
@@ -78,12 +72,12 @@ async fn find_row(
     let Some(row) = query.optional().await? else {
         return Ok(None);
     };
-    let id = ManifestId(row.int("manifest", "id")?);
-    let digest: Digest = row.parse("manifest", "digest")?;
+    let id = row.get("manifest", "id")?;
+    let digest: Digest = row.get("manifest", "digest")?;
     if let Some(found) = rows.get(&(id, digest)) {
         return Ok(Some(found));
     }
-    let row = tx
+    let row = reader
         .query("select media_type, payload from manifest where id = $1 and digest = $2")
         .bind(id)
         .bind(&digest)
@@ -98,7 +92,7 @@ async fn find_row(
 
 /// Bytes that do not have the digest are never handed on.
 fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
-    let payload = row.bytes("manifest", "payload")?;
+    let payload: Vec<u8> = row.get("manifest", "payload")?;
     if Digest::of(digest.algorithm(), &payload) != digest {
         return Err(Error::Corrupt {
             table: "manifest",
@@ -107,7 +101,7 @@ fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
     }
     Ok(Arc::new(StoredManifest {
         digest,
-        media_type: row.text("manifest", "media_type")?,
+        media_type: row.get("manifest", "media_type")?,
         payload: payload.into(),
     }))
 }
@@ -135,8 +129,8 @@ async fn read_through(
 ) -> Result<Option<Arc<StoredManifest>>> {
     let (repository, digest) = &key;
     let read_at = db.caches().manifests.before_read();
-    let mut tx = db.reader().await?;
-    let row = tx
+    let mut reader = db.reader().await?;
+    let row = reader
         .query(
             "select m.media_type, m.payload from manifest m join repository r on r.id = m.repository_id
              where r.name = $1 and r.deleted_at is null and m.digest = $2",
@@ -156,18 +150,17 @@ async fn read_through(
 /// # Errors
 /// When the statement fails.
 pub async fn id(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<Option<ManifestId>> {
-    let row = tx
+    let row = reader
         .query("select id from manifest where repository_id = $1 and digest = $2")
         .bind(repository)
         .bind(digest)
         .optional()
         .await?;
-    row.map(|row| row.int("manifest", "id").map(ManifestId))
-        .transpose()
+    row.map(|row| row.get("manifest", "id")).transpose()
 }
 
 /// A manifest of the repository, held until the transaction ends: nobody tags it or lists it meanwhile.
@@ -184,7 +177,7 @@ pub async fn hold(tx: &mut Tx, repository: RepositoryId, digest: &Digest) -> Res
         .bind(digest)
         .optional()
         .await?;
-    let id = row.map(|row| row.int("manifest", "id")).transpose()?;
+    let id = row.map(|row| row.get("manifest", "id")).transpose()?;
     Ok(id.map(|id| Going {
         id: ManifestId(id),
         digest: *digest,
@@ -301,8 +294,8 @@ fn digests(of: &[&Child]) -> String {
 /// Ids and sizes of rows.
 fn by_digest(rows: &[Row], table: &'static str) -> Result<HashMap<Digest, (i64, i64)>> {
     let read = |row: &Row| {
-        let found = (row.int(table, "id")?, row.int(table, "size")?);
-        Ok((row.parse(table, "digest")?, found))
+        let found = (row.get(table, "id")?, row.get(table, "size")?);
+        Ok((row.get(table, "digest")?, found))
     };
     rows.iter().map(read).collect()
 }
@@ -358,9 +351,9 @@ pub async fn store(
             .optional()
             .await?;
         let row = row.ok_or(Error::Contended("the manifest"))?;
-        return Ok(Ok(ManifestId(row.int("manifest", "id")?)));
+        return Ok(Ok(row.get("manifest", "id")?));
     };
-    let id = ManifestId(row.int("manifest", "id")?);
+    let id = row.get("manifest", "id")?;
     store_references(tx, repository, id, &manifest.children, found).await?;
     tx.touch(Touch::Manifest(name.clone(), *digest));
     let charged = quota::charge(tx, at.project, payload.len() as i64, at.taking).await?;
@@ -420,8 +413,8 @@ async fn store_references(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn parent(tx: &mut Tx, manifest: ManifestId) -> Result<Option<Digest>> {
-    let row = tx
+pub async fn parent(reader: &mut Reader, manifest: ManifestId) -> Result<Option<Digest>> {
+    let row = reader
         .query(
             "select m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
              where c.child_id = $1 limit 1",
@@ -429,16 +422,7 @@ pub async fn parent(tx: &mut Tx, manifest: ManifestId) -> Result<Option<Digest>>
         .bind(manifest)
         .optional()
         .await?;
-    row.map(|row| row.parse("manifest", "digest")).transpose()
-}
-
-/// A manifest that is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Going {
-    /// Its row.
-    pub id: ManifestId,
-    /// Its digest.
-    pub digest: Digest,
+    row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
 /// The way from a manifest that is deleted to what goes next: a referrer, a referrer of that one, and so on. Kept
@@ -535,14 +519,14 @@ async fn remove_untagged(
 /// Shortens the way to what still goes: what was tagged or listed since the transaction before stays, and with it
 /// what hangs on it.
 async fn leave_what_stays(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     below: &mut Vec<Going>,
 ) -> Result<()> {
     if below.is_empty() {
         return Ok(());
     }
-    let untagged = still_untagged(tx, repository, below).await?;
+    let untagged = still_untagged(reader, repository, below).await?;
     let both = below.iter().zip(&untagged);
     let going = both.take_while(|(before, now)| before == now).count();
     below.truncate(going);
@@ -589,7 +573,7 @@ async fn remove(
         .await?;
     let mut bytes = 0;
     for row in &rows {
-        bytes += row.int("manifest", "size")?;
+        bytes += row.get::<i64>("manifest", "size")?;
     }
     for manifest in manifests {
         tx.touch(Touch::Manifest(at.name.clone(), manifest.digest));
@@ -653,12 +637,12 @@ macro_rules! hangs_on_its_subject {
 
 /// Untagged referrers of a subject that no index lists: they go when it goes.
 async fn untagged_referrers(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     subject: &Digest,
     limit: i64,
 ) -> Result<Vec<Referrer>> {
-    let rows = tx
+    let rows = reader
         .query(concat!(
             "select m.id, m.digest, cast(case when exists (select 1 from manifest n
                  where n.repository_id = m.repository_id and n.subject = m.digest and ",
@@ -678,11 +662,11 @@ async fn untagged_referrers(
         .map(|row| {
             Ok(Referrer {
                 manifest: Going {
-                    id: ManifestId(row.int("manifest", "id")?),
-                    digest: row.parse("manifest", "digest")?,
+                    id: row.get("manifest", "id")?,
+                    digest: row.get("manifest", "digest")?,
                 },
-                has_referrers: row.flag("manifest", "has_referrers")?,
-                references: row.int("manifest_reference", "refers")?,
+                has_referrers: row.get("manifest", "has_referrers")?,
+                references: row.get("manifest_reference", "refers")?,
             })
         })
         .collect()
@@ -712,11 +696,11 @@ async fn hold_untagged(
 
 /// Those of the manifests that are there and have no tag and no parent, in the same order.
 async fn still_untagged(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     manifests: &[Going],
 ) -> Result<Vec<Going>> {
-    let rows = tx
+    let rows = reader
         .query_either(
             concat!(
                 "select m.id, m.digest from json_each($2) j cross join manifest m on m.id = j.value
@@ -735,7 +719,7 @@ async fn still_untagged(
         .await?;
     let there: HashMap<i64, Digest> = rows
         .iter()
-        .map(|row| Ok((row.int("manifest", "id")?, row.parse("manifest", "digest")?)))
+        .map(|row| Ok((row.get("manifest", "id")?, row.get("manifest", "digest")?)))
         .collect::<Result<_>>()?;
     // Ids of manifests that are gone may be given to others.
     let is_there = |going: &&Going| there.get(&going.id.0) == Some(&going.digest);
@@ -764,13 +748,13 @@ pub struct Referrers {
 /// # Errors
 /// When the statement fails.
 pub async fn referrers(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: &RepositoryName,
     subject: &Digest,
     artifact_type: Option<&str>,
     (after, limit): (i64, i64),
 ) -> Result<Referrers> {
-    let rows = tx
+    let rows = reader
         .query(
             "select m.id, m.digest, m.media_type, m.artifact_type, cast(length(m.payload) as bigint) as size,
                  case when octet_length(m.annotations) <= $6 then m.annotations end as annotations,
@@ -789,20 +773,20 @@ pub async fn referrers(
         .all()
         .await?;
     let total = match rows.first() {
-        Some(row) => row.int("manifest", "total")?,
+        Some(row) => row.get("manifest", "total")?,
         None if after == 0 && artifact_type.is_none() => 0,
-        None => count_referrers(tx, repository, subject).await?,
+        None => count_referrers(reader, repository, subject).await?,
     };
     let mut descriptors = Vec::with_capacity(rows.len());
     let (mut last, mut large) = (after, 0);
     let mut left = rows.iter().peekable();
     while let Some(row) = left.next_if(|_| (descriptors.len() as i64) < limit && large < LARGE) {
-        let id = row.int("manifest", "id")?;
+        let id = row.get("manifest", "id")?;
         last = id;
-        let annotations = match row.opt_text("manifest", "annotations")? {
+        let annotations = match row.get("manifest", "annotations")? {
             Some(small) => small,
             None => {
-                let Some(text) = annotations(tx, id).await? else {
+                let Some(text) = annotations(reader, id).await? else {
                     continue;
                 };
                 large += text.len();
@@ -810,10 +794,10 @@ pub async fn referrers(
             }
         };
         let descriptor = Descriptor {
-            media_type: row.text("manifest", "media_type")?,
-            digest: row.text("manifest", "digest")?,
-            size: row.int("manifest", "size")?,
-            artifact_type: row.opt_text("manifest", "artifact_type")?,
+            media_type: row.get("manifest", "media_type")?,
+            digest: row.get("manifest", "digest")?,
+            size: row.get("manifest", "size")?,
+            artifact_type: row.get("manifest", "artifact_type")?,
             annotations: object(annotations)?,
         };
         descriptors.push(descriptor);
@@ -826,13 +810,13 @@ pub async fn referrers(
 }
 
 /// The annotations of a manifest, if it is still there.
-async fn annotations(tx: &mut Tx, id: i64) -> Result<Option<String>> {
-    let row = tx
+async fn annotations(reader: &mut Reader, id: i64) -> Result<Option<String>> {
+    let row = reader
         .query("select annotations from manifest where id = $1")
         .bind(id)
         .optional()
         .await?;
-    row.map(|row| row.text("manifest", "annotations"))
+    row.map(|row| row.get("manifest", "annotations"))
         .transpose()
 }
 
@@ -853,11 +837,11 @@ fn object(text: String) -> Result<Option<Box<RawValue>>> {
 /// # Errors
 /// When the statement fails.
 async fn count_referrers(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: &RepositoryName,
     subject: &Digest,
 ) -> Result<i64> {
-    let row = tx
+    let row = reader
         .query(
             "select count(*) as total from manifest
              where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2",
@@ -866,7 +850,7 @@ async fn count_referrers(
         .bind(subject)
         .one()
         .await?;
-    row.int("manifest", "total")
+    row.get("manifest", "total")
 }
 
 /// Removes manifests of a repository that is deleted and has no tags, at most `limit`, and fewer where they refer to
@@ -891,13 +875,13 @@ pub(crate) async fn purge(
         .await?;
     let (mut going, mut refers) = (Vec::new(), 0);
     for row in &rows {
-        refers += row.int("manifest_reference", "refers")?;
+        refers += row.get::<i64>("manifest_reference", "refers")?;
         if refers > limit && !going.is_empty() {
             break;
         }
         going.push(Going {
-            id: ManifestId(row.int("manifest", "id")?),
-            digest: row.parse("manifest", "digest")?,
+            id: row.get("manifest", "id")?,
+            digest: row.get("manifest", "digest")?,
         });
     }
     // What lists them goes as well, now or later.

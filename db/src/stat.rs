@@ -6,7 +6,9 @@ use model::{Digest, RepositoryName, Tag, Timestamp};
 use serde::Serialize;
 
 use crate::audit::{self, NewEntry};
-use crate::{Result, Tx, batch};
+use crate::batch;
+use crate::error::Result;
+use crate::sql::{Reader, Tx};
 
 /// Pulls of one manifest by one reference.
 #[derive(Clone, Debug)]
@@ -128,11 +130,11 @@ pub struct Pulled {
 /// # Errors
 /// When the statement fails.
 pub async fn of_manifest(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Pulled> {
-    let row = tx
+    let row = reader
         .query(
             "select s.pulls, s.pulled_at from repository r join manifest m on m.repository_id = r.id
              join manifest_stat s on s.manifest_id = m.id
@@ -144,8 +146,8 @@ pub async fn of_manifest(
         .await?;
     row.map_or(Ok(Pulled::default()), |row| {
         Ok(Pulled {
-            pulls: row.int("manifest_stat", "pulls")?,
-            pulled_at: Some(row.time("manifest_stat", "pulled_at")?),
+            pulls: row.get("manifest_stat", "pulls")?,
+            pulled_at: Some(row.get("manifest_stat", "pulled_at")?),
         })
     })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use db::backup::{self, TABLES, Table};
 use db::blob::StoredBlob;
-use db::{Db, Tx, setting};
+use db::{Db, Reader, Tx, setting};
 use model::{Algorithm, BlobId, Hasher, InstallationId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -69,8 +69,8 @@ struct Header {
 
 impl Header {
     /// Compares the backup's schema with the database's.
-    async fn check(&self, tx: &mut Tx) -> Result<()> {
-        let schema = backup::schema(tx).await?;
+    async fn check(&self, reader: &mut Reader) -> Result<()> {
+        let schema = backup::schema(reader).await?;
         if self.schema == schema {
             return Ok(());
         }
@@ -145,30 +145,30 @@ async fn write_all(db: &Db, folder: &Path) -> Result<Summary> {
     Ok(Summary { rows, blobs })
 }
 
-async fn write_database(tx: &mut Tx, file: &mut Written) -> Result<u64> {
+async fn write_database(reader: &mut Reader, file: &mut Written) -> Result<u64> {
     let header = Header {
         gantry_backup: FORMAT,
-        schema: backup::schema(tx).await?,
+        schema: backup::schema(reader).await?,
     };
     file.json(&header)?;
     let mut count = 0;
     for name in TABLES {
-        let table = backup::describe(tx, name).await?;
+        let table = backup::describe(reader, name).await?;
         file.json(&table)?;
         let take = |row: &str| {
             count += 1;
             file.line(row)
         };
-        backup::rows(tx, &table, take).await?;
+        backup::rows(reader, &table, take).await?;
     }
     file.json(&End { rows: count })?;
     Ok(count)
 }
 
-async fn write_digests(tx: &mut Tx, file: &mut Written) -> Result<u64> {
+async fn write_digests(reader: &mut Reader, file: &mut Written) -> Result<u64> {
     let (mut count, mut after) = (0, model::BlobId(0));
     loop {
-        let blobs = db::blob::walk_plain(tx, after, BLOBS).await?;
+        let blobs = db::blob::walk_plain(reader, after, BLOBS).await?;
         let Some(last) = blobs.last() else {
             return Ok(count);
         };
@@ -493,9 +493,9 @@ async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
     Err(lines.damaged("its end is missing"))
 }
 
-async fn describe_known(tx: &mut Tx, name: &str) -> Result<Table> {
+async fn describe_known(reader: &mut Reader, name: &str) -> Result<Table> {
     let name = TABLES.into_iter().find(|known| *known == name);
-    Ok(backup::describe(tx, name.unwrap_or_default()).await?)
+    Ok(backup::describe(reader, name.unwrap_or_default()).await?)
 }
 
 async fn put(tx: &mut Tx, table: &Table, waiting: &mut String) -> Result<()> {

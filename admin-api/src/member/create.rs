@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use db::account::{self, Account};
-use db::{Tx, member};
+use db::{Reader, member};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 use model::AccountId;
@@ -108,12 +108,12 @@ fn entity(body: AddMember) -> Result<Entity, Error> {
     }
 }
 
-async fn find(tx: &mut Tx, entity: &Entity) -> Result<Account, Error> {
+async fn find(reader: &mut Reader, entity: &Entity) -> Result<Account, Error> {
     match entity {
-        Entity::Id(id) => account::by_id(tx, *id).await?.ok_or_else(|| {
+        Entity::Id(id) => account::by_id(reader, *id).await?.ok_or_else(|| {
             Error::BadRequest(format!("member_user: there is no user with ID {id}"))
         }),
-        Entity::Name(name) => account::by_name(tx, name)
+        Entity::Name(name) => account::by_name(reader, name)
             .await?
             .ok_or_else(|| Error::NotFound(format!("user {name} is not found"))),
     }

@@ -11,7 +11,8 @@ use model::{AccountId, ProjectId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::audit::{self, NewEntry};
-use crate::{Db, Result};
+use crate::database::Db;
+use crate::error::Result;
 
 /// Different entries that may wait; what comes beyond is counted as dropped.
 const CAPACITY: usize = 100_000;

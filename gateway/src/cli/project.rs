@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::page::Page;
+use db::list::{Selection, Test};
 use db::project::Project;
-use db::{Tx, account, audit, member, project, quota, untagged};
+use db::{Reader, account, audit, member, project, quota, untagged};
 use model::{AccountId, ProjectId, ProjectName};
 use policy::Role;
 
@@ -96,8 +96,8 @@ impl Command {
 }
 
 /// The project with a name.
-pub(super) async fn find(tx: &mut Tx, name: &ProjectName) -> anyhow::Result<Project> {
-    let found = project::by_name(tx, name).await?;
+pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Result<Project> {
+    let found = project::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
 }
 
@@ -164,7 +164,7 @@ async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
 async fn members(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, name).await?.id;
-    let (members, _) = member::list(&mut tx, project, None, Page::ALL).await?;
+    let (members, _) = member::list(&mut tx, project, &Selection::all()).await?;
     for member in members {
         line(&format!("{} {}", member.role.name(), member.name));
     }
@@ -206,7 +206,12 @@ async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Resul
     local
         .change_in(project, entry, move |tx, entry| {
             Box::pin(async move {
-                let (members, _) = member::list(tx, project, Some(&revoked), Page::ALL).await?;
+                let (members, _) = member::list(
+                    tx,
+                    project,
+                    &Selection::all().with(member::NAME, Test::Is(revoked.clone())),
+                )
+                .await?;
                 let member = members.first();
                 let member =
                     member.ok_or_else(|| anyhow::anyhow!("{revoked} is no member of {shown}"))?;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::page::Page;
-use db::repository::{self, Filter, Order};
+use db::list::Selection;
+use db::repository;
 use model::{ProjectName, RepositoryName};
 
 use super::local::{Local, actor};
@@ -38,9 +38,7 @@ impl Command {
 async fn list(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
     let project = project::find(&mut tx, name).await?.id;
-    let all = Filter::default();
-    let (repositories, _) =
-        repository::list(&mut tx, project, &all, Order::Name, Page::ALL).await?;
+    let (repositories, _) = repository::list(&mut tx, project, &Selection::all()).await?;
     for repository in repositories {
         line(&format!(
             "{} {} artifacts, {} pulls",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use auth::password::PasswordHasher;
 use clap::Subcommand;
 use db::account::{self, Account, NewAccount};
-use db::page::Page;
+use db::list::Selection;
 use model::AccountId;
 
 use super::local::Local;
@@ -122,11 +122,7 @@ async fn create(local: &Local, mut new: NewAccount) -> anyhow::Result<()> {
 
 async fn list(local: &Local) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
-    let filter = account::Filter {
-        with_builtin: true,
-        ..account::Filter::default()
-    };
-    let (accounts, _) = account::list(&mut tx, &filter, account::Order::Name, Page::ALL).await?;
+    let (accounts, _) = account::list(&mut tx, account::Scope::All, &Selection::all()).await?;
     for account in accounts {
         let role = if account.sysadmin {
             "administrator"
@@ -143,8 +139,8 @@ async fn list(local: &Local) -> anyhow::Result<()> {
 }
 
 /// The account with a name, within the transaction that changes it.
-async fn find(tx: &mut db::Tx, name: &str) -> anyhow::Result<Account> {
-    let found = account::by_name(tx, name).await?;
+async fn find(reader: &mut db::Reader, name: &str) -> anyhow::Result<Account> {
+    let found = account::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))
 }
 
