@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 21] = [
+pub const TABLES: [&str; 22] = [
     "setting",
     "store_identity",
     "account",
@@ -22,6 +22,7 @@ pub const TABLES: [&str; 21] = [
     "repository_blob",
     "object_garbage",
     "manifest",
+    "manifest_payload",
     "manifest_stat",
     "manifest_reference",
     "tag",

@@ -45,9 +45,9 @@ async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<A
         .query(concat!(
             "select ",
             blob_columns!(),
-            ", l.lease_until from blob b
-             join repository_blob l on l.blob_id = b.id join repository r on r.id = l.repository_id
-             where r.name = $1 and r.deleted_at is null and b.digest = $2 and b.lost_at is null"
+            ", l.lease_until from blob
+             join repository_blob l on l.blob_id = blob.id join repository r on r.id = l.repository_id
+             where r.name = $1 and r.deleted_at is null and blob.digest = $2 and blob.lost_at is null"
         ))
         .bind(repository.as_str())
         .bind(digest)
@@ -71,7 +71,7 @@ pub async fn live(reader: &mut Reader, digest: &Digest) -> Result<Option<StoredB
         .query(concat!(
             "select ",
             blob_columns!(),
-            " from blob b where b.digest = $1"
+            " from blob where digest = $1"
         ))
         .bind(digest)
         .optional()
@@ -90,12 +90,12 @@ pub async fn hold_live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob
             concat!(
                 "select ",
                 blob_columns!(),
-                " from blob b where b.digest = $1 and b.lost_at is null"
+                " from blob where digest = $1 and lost_at is null"
             ),
             concat!(
                 "select ",
                 blob_columns!(),
-                " from blob b where b.digest = $1 and b.lost_at is null for key share"
+                " from blob where digest = $1 and lost_at is null for key share"
             ),
         )
         .bind(digest)
@@ -216,7 +216,7 @@ async fn insert(
     let row = tx
         .query(
             concat!(
-            "insert into blob as b (digest, object_key, size, owned, created_at) values ($1, $2, $3, $4, $5)
+            "insert into blob (digest, object_key, size, owned, created_at) values ($1, $2, $3, $4, $5)
              on conflict (digest) do nothing returning ", blob_columns!()),
         )
         .bind(digest)
@@ -258,12 +258,12 @@ async fn hold_known(tx: &mut Tx, digest: &Digest) -> Result<Option<Known>> {
             concat!(
                 "select ",
                 blob_columns!(),
-                ", b.owned, b.lost_at from blob b where b.digest = $1"
+                ", owned, lost_at from blob where digest = $1"
             ),
             concat!(
                 "select ",
                 blob_columns!(),
-                ", b.owned, b.lost_at from blob b where b.digest = $1 for key share"
+                ", owned, lost_at from blob where digest = $1 for key share"
             ),
         )
         .bind(digest)
@@ -578,15 +578,11 @@ pub async fn is_named(
 pub async fn hold_alone(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
     let row = tx
         .query_either(
+            concat!("select ", blob_columns!(), " from blob where digest = $1"),
             concat!(
                 "select ",
                 blob_columns!(),
-                " from blob b where b.digest = $1"
-            ),
-            concat!(
-                "select ",
-                blob_columns!(),
-                " from blob b where b.digest = $1 for update"
+                " from blob where digest = $1 for update"
             ),
         )
         .bind(digest)
@@ -687,7 +683,7 @@ async fn rows_after(reader: &mut Reader, after: BlobId, limit: i64) -> Result<Ve
         .query(concat!(
             "select ",
             blob_columns!(),
-            " from blob b where b.id > $1 order by b.id limit $2"
+            " from blob where id > $1 order by id limit $2"
         ))
         .bind(after)
         .bind(limit)
@@ -700,7 +696,7 @@ async fn rows_after(reader: &mut Reader, after: BlobId, limit: i64) -> Result<Ve
 pub struct PlainBlob {
     /// Its id.
     pub id: BlobId,
-    /// What should be a digest.
+    /// A digest, or what stands in its place in hex.
     pub digest: String,
     /// The object's key.
     pub key: String,
@@ -717,12 +713,16 @@ pub async fn walk_plain(reader: &mut Reader, after: BlobId, limit: i64) -> Resul
     let plain = rows.iter().map(|row| {
         Ok(PlainBlob {
             id: row.get("blob", "id")?,
-            digest: row.get("blob", "digest")?,
+            digest: plain_digest(&row.get::<Vec<u8>>("blob", "digest")?),
             key: row.get("blob", "object_key")?,
             size: row.get("blob", "size")?,
         })
     });
     plain.collect()
+}
+
+fn plain_digest(bytes: &[u8]) -> String {
+    Digest::from_bytes(bytes).map_or_else(|_| hex::encode(bytes), |digest| digest.to_string())
 }
 
 /// Of the blobs with ids after `after` up to `last`, those that are lost.

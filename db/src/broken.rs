@@ -15,7 +15,7 @@ pub struct Broken {
     pub id: i64,
     /// The column.
     pub column: &'static str,
-    /// What is in it, as far as that is text or a number.
+    /// What is in it: text, a number, or bytes in hex.
     pub value: String,
 }
 
@@ -71,7 +71,9 @@ fn broken(row: &Row, table: &'static str, column: &'static str) -> Result<Broken
         row.get::<i64>(table, column)
             .map(|number| number.to_string())
     };
-    let value = row.get(table, column).or_else(|_| number());
+    let bytes = || row.get::<Vec<u8>>(table, column).map(hex::encode);
+    let text = row.get(table, column);
+    let value = text.or_else(|_| number()).or_else(|_| bytes());
     Ok(Broken {
         table,
         id: row.get(table, "id")?,

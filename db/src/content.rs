@@ -12,13 +12,13 @@ row! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct StoredBlob of blob {
         /// Its id; what it names never changes.
-        pub id: BlobId = b.id,
+        pub id: BlobId = blob.id,
         /// Its digest.
-        pub digest: Digest = b.digest,
+        pub digest: Digest = blob.digest,
         /// Where its bytes are.
-        pub key: String = b.object_key,
+        pub key: String = blob.object_key,
         /// How many they are.
-        pub size: u64 = b.size,
+        pub size: u64 = blob.size,
     }
 }
 

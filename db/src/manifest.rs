@@ -19,7 +19,7 @@ use crate::content::Place;
 use crate::database::Db;
 use crate::error::{Error, Result};
 use crate::quota::{self, OverLimit};
-use crate::sql::{Reader, Row, Tx};
+use crate::sql::{Reader, Row, Tx, hex_of, json_digests};
 use crate::tag;
 
 /// The manifest that a reference names in a repository. Where no other process writes, all of that is cached;
@@ -78,7 +78,10 @@ async fn find_row(
         return Ok(Some(found));
     }
     let row = reader
-        .query("select media_type, payload from manifest where id = $1 and digest = $2")
+        .query(
+            "select m.media_type, p.payload from manifest m join manifest_payload p on p.manifest_id = m.id
+             where m.id = $1 and m.digest = $2",
+        )
         .bind(id)
         .bind(&digest)
         .optional()
@@ -92,10 +95,10 @@ async fn find_row(
 
 /// Bytes that do not have the digest are never handed on.
 fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
-    let payload: Vec<u8> = row.get("manifest", "payload")?;
+    let payload: Vec<u8> = row.get("manifest_payload", "payload")?;
     if Digest::of(digest.algorithm(), &payload) != digest {
         return Err(Error::Corrupt {
-            table: "manifest",
+            table: "manifest_payload",
             column: "payload",
         });
     }
@@ -132,7 +135,8 @@ async fn read_through(
     let mut reader = db.reader().await?;
     let row = reader
         .query(
-            "select m.media_type, m.payload from manifest m join repository r on r.id = m.repository_id
+            "select m.media_type, p.payload from manifest m join repository r on r.id = m.repository_id
+             join manifest_payload p on p.manifest_id = m.id
              where r.name = $1 and r.deleted_at is null and m.digest = $2",
         )
         .bind(repository.as_str())
@@ -234,29 +238,29 @@ pub async fn find_children(
         .query_either(
             // In this order: SQLite would rather walk all blobs of the repository.
             "select b.id, b.digest, b.size from json_each($2) j
-             cross join blob b on b.digest = j.value and b.lost_at is null
+             cross join blob b on b.digest = unhex(j.value) and b.lost_at is null
              cross join repository_blob l on l.blob_id = b.id and l.repository_id = $1",
             // And PostgreSQL all its links.
             "with named as materialized (
                  select id, digest, size from blob
-                 where lost_at is null and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share)
+                 where lost_at is null and digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex'))) order by id for key share)
              select named.id, named.digest, named.size from named cross join lateral (
                  select 1 from repository_blob l where l.repository_id = $1 and l.blob_id = named.id
                  limit 1 for key share) linked",
         )
         .bind(repository)
-        .bind(digests(&blobs))
+        .bind(json_digests(blobs.iter().map(|child| &child.digest)))
         .all()
         .await?;
     let manifests = tx
         .query_either(
-            "select id, digest, length(payload) as size from manifest where repository_id = $1
-             and digest in (select value from json_each($2))",
-            "select id, digest, cast(length(payload) as bigint) as size from manifest where repository_id = $1
-             and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share",
+            "select id, digest, size from manifest where repository_id = $1
+             and digest in (select unhex(value) from json_each($2))",
+            "select id, digest, size from manifest where repository_id = $1
+             and digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex'))) order by id for key share",
         )
         .bind(repository)
-        .bind(digests(&manifests))
+        .bind(json_digests(manifests.iter().map(|child| &child.digest)))
         .all()
         .await?;
     let (blobs, manifests) = (
@@ -283,12 +287,6 @@ pub async fn find_children(
         ChildKind::Manifest => manifest(child).unwrap_or(Found::Missing),
     };
     Ok(children.iter().map(find).collect())
-}
-
-/// Digests as a JSON array.
-fn digests(of: &[&Child]) -> String {
-    let digests: Vec<String> = of.iter().map(|child| child.digest.to_string()).collect();
-    serde_json::to_string(&digests).unwrap_or_default()
 }
 
 /// Ids and sizes of rows.
@@ -325,39 +323,71 @@ pub async fn store(
     found: &[Found],
     now: Timestamp,
 ) -> Result<Result<ManifestId, OverLimit>> {
-    let (repository, name) = (at.repository, at.name);
+    let name = at.name;
+    let inserted = insert(tx, at.repository, digest, (manifest, payload), now).await?;
+    let Some(id) = inserted else {
+        return restart_untagged_time(tx, at.repository, digest)
+            .await
+            .map(Ok);
+    };
+    store_references(tx, at.repository, id, &manifest.children, found).await?;
+    tx.touch(Touch::Manifest(name.clone(), *digest));
+    let charged = quota::charge(tx, at.project, payload.len() as i64, at.taking).await?;
+    Ok(charged.map(|()| id))
+}
+
+/// Inserts the rows of a manifest; `None` where the repository has it.
+async fn insert(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+    (manifest, payload): (&Manifest, &[u8]),
+    now: Timestamp,
+) -> Result<Option<ManifestId>> {
+    const ROW: &str = "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id";
+    const PAYLOAD: &str = "insert into manifest_payload (manifest_id, payload) values ($1, $2)";
+    const BOTH: &str = "with made as (
+             insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id)
+         insert into manifest_payload (manifest_id, payload) select id, $9 from made returning manifest_id as id";
+    let postgres = tx.is_postgres();
     let row = tx
-        .query(
-            "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, payload, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id",
-        )
+        .query_either(ROW, BOTH)
         .bind(repository)
         .bind(digest)
         .bind(manifest.media_type.as_str())
         .bind(manifest.artifact_type.as_deref())
-        .bind(manifest.subject.map(|subject| subject.to_string()))
+        .bind(manifest.subject.as_ref())
         .bind(serde_json::to_string(&manifest.annotations).unwrap_or_default())
-        .bind(payload)
-        .bind(now)
-        .optional()
-        .await?;
-    let Some(row) = row else {
-        let row = tx
-            .query(
-                "update manifest set untagged_at = null where repository_id = $1 and digest = $2 returning id",
-            )
-            .bind(repository)
-            .bind(digest)
-            .optional()
-            .await?;
-        let row = row.ok_or(Error::Contended("the manifest"))?;
-        return Ok(Ok(row.get("manifest", "id")?));
+        .bind(payload.len() as i64)
+        .bind(now);
+    // One round trip where that costs something.
+    let row = if postgres { row.bind(payload) } else { row };
+    let Some(row) = row.optional().await? else {
+        return Ok(None);
     };
     let id = row.get("manifest", "id")?;
-    store_references(tx, repository, id, &manifest.children, found).await?;
-    tx.touch(Touch::Manifest(name.clone(), *digest));
-    let charged = quota::charge(tx, at.project, payload.len() as i64, at.taking).await?;
-    Ok(charged.map(|()| id))
+    if !postgres {
+        tx.query(PAYLOAD).bind(id).bind(payload).execute().await?;
+    }
+    Ok(Some(id))
+}
+
+/// The time without a tag of a manifest begins anew when it is next seen without; its row.
+async fn restart_untagged_time(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<ManifestId> {
+    let row = tx
+        .query("update manifest set untagged_at = null where repository_id = $1 and digest = $2 returning id")
+        .bind(repository)
+        .bind(digest)
+        .optional()
+        .await?;
+    row.ok_or(Error::Contended("the manifest"))?
+        .get("manifest", "id")
 }
 
 async fn store_references(
@@ -383,7 +413,7 @@ async fn store_references(
             ReferenceRow {
                 position,
                 kind,
-                digest: child.digest.to_string(),
+                digest: hex_of(&child.digest),
                 blob,
                 child: manifest,
                 size: child.size,
@@ -394,10 +424,10 @@ async fn store_references(
         .collect();
     tx.query_either(
         "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
-         select $1, $2, value ->> 'position', value ->> 'kind', value ->> 'digest', value ->> 'blob', value ->> 'child',
+         select $1, $2, value ->> 'position', value ->> 'kind', unhex(value ->> 'digest'), value ->> 'blob', value ->> 'child',
                 value ->> 'size', value ->> 'media_type', value ->> 'platform' from json_each($3)",
         "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
-         select $1, $2, position, kind, digest, blob, child, size, media_type, platform
+         select $1, $2, position, kind, decode(digest, 'hex'), blob, child, size, media_type, platform
          from json_to_recordset(cast($3 as json)) as r
               (position bigint, kind text, digest text, blob bigint, child bigint, size bigint, media_type text, platform text)",
     )
@@ -564,9 +594,9 @@ async fn remove(
     let rows = tx
         .query_either(
             "delete from manifest where id in (select value from json_each($1))
-             returning cast(length(payload) as bigint) as size",
+             returning size",
             "delete from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-             returning cast(length(payload) as bigint) as size",
+             returning size",
         )
         .bind(ids)
         .all()
@@ -589,26 +619,22 @@ async fn forget_untagged_time(
     manifests: &[Going],
     ids: &str,
 ) -> Result<()> {
-    let digests: Vec<String> = manifests
-        .iter()
-        .map(|manifest| manifest.digest.to_string())
-        .collect();
     tx.query_either(
         "update manifest set untagged_at = null where untagged_at is not null and (id in
              (select child_id from manifest_reference where manifest_id in (select value from json_each($2)))
-         or (repository_id = $1 and subject in (select value from json_each($3))))",
+         or (repository_id = $1 and subject in (select unhex(value) from json_each($3))))",
         "update manifest set untagged_at = null where id = any (array(
              select id from manifest where untagged_at is not null and id = any (array(
                  select child_id from manifest_reference where child_id is not null
                  and manifest_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
                  union all
                  select id from manifest where repository_id = $1 and subject is not null
-                 and subject = any (array(select json_array_elements_text(cast($3 as json))))))
+                 and subject = any (array(select decode(json_array_elements_text(cast($3 as json)), 'hex')))))
              order by id for update))",
     )
     .bind(repository)
     .bind(ids)
-    .bind(serde_json::to_string(&digests).unwrap_or_default())
+    .bind(json_digests(manifests.iter().map(|manifest| &manifest.digest)))
     .execute()
     .await?;
     Ok(())
@@ -756,7 +782,7 @@ pub async fn referrers(
 ) -> Result<Referrers> {
     let rows = reader
         .query(
-            "select m.id, m.digest, m.media_type, m.artifact_type, cast(length(m.payload) as bigint) as size,
+            "select m.id, m.digest, m.media_type, m.artifact_type, m.size,
                  case when octet_length(m.annotations) <= $6 then m.annotations end as annotations,
                  (select count(*) from manifest
                      where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2) as total
@@ -795,7 +821,7 @@ pub async fn referrers(
         };
         let descriptor = Descriptor {
             media_type: row.get("manifest", "media_type")?,
-            digest: row.get("manifest", "digest")?,
+            digest: row.get::<Digest>("manifest", "digest")?.to_string(),
             size: row.get("manifest", "size")?,
             artifact_type: row.get("manifest", "artifact_type")?,
             annotations: object(annotations)?,

@@ -320,7 +320,7 @@ pub async fn stored_bytes(reader: &mut Reader, id: ProjectId) -> Result<i64> {
                 join repository_blob rb on rb.repository_id = r.id
                 join blob b on b.id = rb.blob_id
                 where r.project_id = $1) held), 0)
-             + coalesce((select sum(length(m.payload)) from repository r
+             + coalesce((select sum(m.size) from repository r
                 join manifest m on m.repository_id = r.id where r.project_id = $1), 0)
              as bigint) as total",
         )

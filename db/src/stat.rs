@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::audit::{self, NewEntry};
 use crate::batch;
 use crate::error::Result;
-use crate::sql::{Reader, Tx};
+use crate::sql::{Reader, Tx, hex_of};
 
 /// Pulls of one manifest by one reference.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ pub async fn add(tx: &mut Tx, pulls: &[Pulls], now: Timestamp) -> Result<()> {
         .iter()
         .map(|pulls| PullsRow {
             repository: pulls.repository.as_str(),
-            digest: pulls.digest.to_string(),
+            digest: hex_of(&pulls.digest),
             tag: pulls.tag.as_ref().map(Tag::as_str),
             times: pulls.times,
         })
@@ -94,12 +94,12 @@ const MANIFESTS: (&str, &str) = (
     "insert into manifest_stat (manifest_id, pulls, pulled_at)
      select m.id, sum(j.value ->> 'times'), $2 from json_each($1) j
      cross join repository r on r.name = j.value ->> 'repository' and r.deleted_at is null
-     cross join manifest m on m.repository_id = r.id and m.digest = j.value ->> 'digest' group by m.id order by m.id
+     cross join manifest m on m.repository_id = r.id and m.digest = unhex(j.value ->> 'digest') group by m.id order by m.id
      on conflict (manifest_id) do update set pulls = pulls + excluded.pulls, pulled_at = max(pulled_at, excluded.pulled_at)",
     "insert into manifest_stat (manifest_id, pulls, pulled_at)
      select m.id, sum(j.times), $2 from json_to_recordset(cast($1 as json)) as j (repository text, digest text, times bigint)
      join repository r on r.name = j.repository collate \"C\" and r.deleted_at is null
-     join manifest m on m.repository_id = r.id and m.digest = j.digest collate \"C\" group by m.id order by m.id
+     join manifest m on m.repository_id = r.id and m.digest = decode(j.digest, 'hex') group by m.id order by m.id
      on conflict (manifest_id) do update set pulls = manifest_stat.pulls + excluded.pulls,
          pulled_at = greatest(manifest_stat.pulled_at, excluded.pulled_at)",
 );

@@ -97,16 +97,16 @@ pub struct Untagged {
     pub since: Option<Timestamp>,
 }
 
-/// Such manifests of a repository with digests after `after`.
+/// Such manifests of a repository with digests after `after`, which are bytes, since a digest may be damaged.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn list(
     reader: &mut Reader,
     repository: RepositoryId,
-    after: &str,
+    after: &[u8],
     limit: i64,
-) -> Result<Walked<Untagged, String>> {
+) -> Result<Walked<Untagged, Vec<u8>>> {
     let rows = reader
         .query(concat!(
             "select m.id, m.digest, m.untagged_at from manifest m where m.repository_id = $1 and m.digest > $2 and ",

@@ -16,31 +16,31 @@ row! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Upload of upload {
         /// Its id.
-        pub id: String = u.id,
+        pub id: String = upload.id,
         /// The repository that it uploads into.
-        pub repository: RepositoryName = u.repository,
+        pub repository: RepositoryName = upload.repository,
         /// Who began it; 0 for nobody.
-        pub account: AccountId = u.account_id,
+        pub account: AccountId = upload.account_id,
         /// Where its bytes go; `None` where it never had any.
-        pub key: Option<String> = u.object_key,
+        pub key: Option<String> = upload.object_key,
         /// How many bytes are durable.
-        pub size: u64 = u.size,
+        pub size: u64 = upload.size,
         /// The hash of those bytes.
-        pub hash_state: Option<Vec<u8>> = u.hash_state,
+        pub hash_state: Option<Vec<u8>> = upload.hash_state,
         /// What the store needs besides to go on.
-        pub store_state: Option<Vec<u8>> = u.store_state,
+        pub store_state: Option<Vec<u8>> = upload.store_state,
         /// The project that it uploads into.
-        pub project: ProjectId = u.project_id,
+        pub project: ProjectId = upload.project_id,
         /// Bytes that the project was charged for ahead.
-        pub reserved: i64 = u.reserved,
+        pub reserved: i64 = upload.reserved,
         /// Whether several processes wrote its bytes, which may have got in each other's way.
-        pub rehash: bool = u.rehash,
+        pub rehash: bool = upload.rehash,
         /// Counts those who took it over.
-        pub epoch: i64 = u.epoch,
+        pub epoch: i64 = upload.epoch,
         /// What became of it.
-        pub state: State = u.state,
+        pub state: State = upload.state,
         /// When its time is over.
-        pub expires_at: Timestamp = u.expires_at,
+        pub expires_at: Timestamp = upload.expires_at,
     }
 }
 
@@ -69,7 +69,7 @@ pub async fn get(reader: &mut Reader, id: &str) -> Result<Option<Upload>> {
         .query(concat!(
             "select ",
             upload_columns!(),
-            " from upload u where u.id = $1"
+            " from upload where id = $1"
         ))
         .bind(id)
         .optional()
@@ -89,7 +89,7 @@ pub async fn take_over(
 ) -> Result<Option<Upload>> {
     let row = tx
         .query(concat!(
-            "update upload as u set epoch = epoch + 1, expires_at = $2, process = $3,
+            "update upload set epoch = epoch + 1, expires_at = $2, process = $3,
              rehash = case when process = $3 then rehash else 1 end
              where id = $1 and state = 'open' returning ",
             upload_columns!()
@@ -274,15 +274,11 @@ pub async fn cancel(
 ) -> Result<Cancelled> {
     let row = tx
         .query_either(
+            concat!("select ", upload_columns!(), " from upload where id = $1"),
             concat!(
                 "select ",
                 upload_columns!(),
-                " from upload u where u.id = $1"
-            ),
-            concat!(
-                "select ",
-                upload_columns!(),
-                " from upload u where u.id = $1 for update"
+                " from upload where id = $1 for update"
             ),
         )
         .bind(id)
@@ -320,12 +316,12 @@ pub async fn end(
             concat!(
                 "select ",
                 upload_columns!(),
-                " from upload u where u.id = $1 and u.epoch = $2 and u.state = 'open'"
+                " from upload where id = $1 and epoch = $2 and state = 'open'"
             ),
             concat!(
                 "select ",
                 upload_columns!(),
-                " from upload u where u.id = $1 and u.epoch = $2 and u.state = 'open' for update"
+                " from upload where id = $1 and epoch = $2 and state = 'open' for update"
             ),
         )
         .bind(id)

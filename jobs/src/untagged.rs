@@ -73,7 +73,7 @@ impl Jobs {
         keep: Duration,
         passed: &mut PassedOver,
     ) -> Result<()> {
-        let mut after = String::new();
+        let mut after = Vec::new();
         loop {
             let begun = Instant::now();
             let mut tx = self.db.reader().await?;

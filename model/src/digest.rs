@@ -24,6 +24,22 @@ impl Algorithm {
         }
     }
 
+    /// The number by which databases store it.
+    const fn number(self) -> u8 {
+        match self {
+            Self::Sha256 => 1,
+            Self::Sha512 => 2,
+        }
+    }
+
+    const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Sha256),
+            2 => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
     /// Length of the hash in bytes.
     pub const fn hash_len(self) -> usize {
         match self {
@@ -83,6 +99,27 @@ impl Digest {
     /// The hash itself, 32 or 64 bytes.
     pub fn hash(&self) -> &[u8] {
         &self.hash[..self.algorithm.hash_len()]
+    }
+
+    /// A byte for the algorithm, and the hash: the form in which databases store it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(1 + self.hash().len());
+        bytes.push(self.algorithm.number());
+        bytes.extend_from_slice(self.hash());
+        bytes
+    }
+
+    /// The digest that has these [`Self::to_bytes`].
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidDigest> {
+        let (number, hash) = bytes.split_first().ok_or(InvalidDigest::Format)?;
+        let algorithm = Algorithm::from_number(*number).ok_or(InvalidDigest::UnknownAlgorithm)?;
+        if hash.len() != algorithm.hash_len() {
+            return Err(InvalidDigest::Hash);
+        }
+        Ok(Self::new(algorithm, hash))
     }
 
     fn new(algorithm: Algorithm, bytes: &[u8]) -> Self {

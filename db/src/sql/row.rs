@@ -80,7 +80,7 @@ stored! {
     BlobId: i64 => |x| Some(Self(x));
     MemberId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
-    Digest: String => |x| x.parse().ok();
+    Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();
     RepositoryName: String => |x| x.parse().ok();
     Tag: String => |x| x.parse().ok();

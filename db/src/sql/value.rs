@@ -35,11 +35,22 @@ values! {
     ManifestId => |x| Self::Int(Some(x.0));
     BlobId => |x| Self::Int(Some(x.0));
     MemberId => |x| Self::Int(Some(x.0));
-    &Digest => |x| Self::Text(Some(x.to_string()));
+    &Digest => |x| Self::Bytes(Some(x.to_bytes()));
+    Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }
 
 /// Values as one JSON array, which either database takes apart.
 pub(crate) fn json_list<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> String {
     let values: Vec<T> = values.into_iter().collect();
     serde_json::to_string(&values).unwrap_or_default()
+}
+
+/// Digests as one JSON array of their bytes in hex.
+pub(crate) fn json_digests<'d>(digests: impl IntoIterator<Item = &'d Digest>) -> String {
+    json_list(digests.into_iter().map(hex_of))
+}
+
+/// The bytes of a digest in hex, for a statement that takes JSON apart.
+pub(crate) fn hex_of(digest: &Digest) -> String {
+    hex::encode(digest.to_bytes())
 }
