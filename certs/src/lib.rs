@@ -2,6 +2,7 @@
 //! Listeners and handshakes with their time limits live in `gateway`.
 
 mod authority;
+mod decode;
 mod error;
 mod file;
 mod hot;
