@@ -4,6 +4,7 @@
 mod authority;
 mod decode;
 mod error;
+mod expiry;
 mod file;
 mod hot;
 mod name;
@@ -12,6 +13,7 @@ mod server;
 
 pub use authority::{Authority, Issued, LEAF_DAYS};
 pub use error::{Error, Result};
+pub use expiry::expiry_warning;
 pub use file::{Pair, write_pair, write_public};
 pub use hot::{HotCertificate, server_config};
 pub use name::SubjectName;
