@@ -117,7 +117,7 @@ impl AccessLog {
                 let id = serde_json::Value::from(id);
                 writeln!(
                     text,
-                    r#"{{"timestamp":"{printed}.{millis:03}Z","client.address":"{address}","account.name":{account},"http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
+                    r#"{{"timestamp":"{printed}.{millis:03}Z","client.address":"{address}","account.name":{account},"http.request.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
                 )
             }
         };
