@@ -17,6 +17,7 @@ mod query;
 mod quota;
 mod repository;
 mod route;
+mod storage_limit;
 mod systeminfo;
 mod user;
 
@@ -33,8 +34,8 @@ use tokio::sync::watch;
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
 pub use crate::json::LARGEST_BODY;
-pub use crate::quota::check_quota;
 pub use crate::route::{Needs, ROUTES, Route, router};
+pub use crate::storage_limit::check_quota;
 pub use crate::user::profile::{check_profile, check_username};
 
 /// What the handlers work with.

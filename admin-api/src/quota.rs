@@ -16,12 +16,8 @@ use crate::json::{BodyOf, Unread};
 use crate::listing::Listing;
 use crate::param::int_param;
 use crate::project::note;
+use crate::storage_limit::check_quota;
 use crate::{App, Error};
-
-/// The largest limit: 1 PiB.
-pub(crate) const LARGEST_LIMIT: i64 = 1 << 50;
-/// No limit.
-pub(crate) const UNLIMITED: i64 = -1;
 
 /// A quota as the API shows it.
 #[derive(Serialize)]
@@ -164,20 +160,4 @@ pub(crate) async fn update(
             })
         })
         .await
-}
-
-/// A limit that may be set.
-///
-/// # Errors
-/// Why it may not.
-pub fn check_quota(limit: i64) -> Result<i64, String> {
-    match limit {
-        UNLIMITED | 1..=LARGEST_LIMIT => Ok(limit),
-        ..1 => Err(format!(
-            "invalid non-positive value for quota limit, value={limit}"
-        )),
-        _ => Err(format!(
-            "1024TB is the maximum limitation for quota limit, value={limit}"
-        )),
-    }
 }

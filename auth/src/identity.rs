@@ -10,7 +10,7 @@ use db::audit::NewEntry;
 use db::audit::recorder::Recorder;
 use db::{Age, Db, account, binding, project};
 use model::{AccountId, Clock, RepositoryName};
-use policy::{Action, Caller, Grant, Grants, Presented};
+use policy::{Action, Caller, Presented};
 use tracing::instrument;
 
 use crate::attempts::Attempts;
@@ -442,29 +442,4 @@ fn login_entry(at: model::Timestamp, name: &str, address: IpAddr) -> NewEntry {
         times: 1,
         detail: String::new(),
     }
-}
-
-/// What a token's `access` claim allows, read into policy's terms.
-pub fn grants(access: &[Access]) -> Arc<Grants> {
-    let repository = |access: &Access| {
-        let repository = access
-            .name
-            .parse()
-            .ok()
-            .filter(|_| access.kind == "repository")?;
-        let has = |action: Action| access.actions.iter().any(|name| name == action.name());
-        Some(Grant {
-            repository,
-            pull: has(Action::Pull),
-            push: has(Action::Push),
-            delete: has(Action::Delete),
-        })
-    };
-    let catalog = |access: &Access| {
-        access.kind == "registry" && access.name == "catalog" && access.actions == ["*"]
-    };
-    Arc::new(Grants {
-        repositories: access.iter().filter_map(repository).collect(),
-        catalog: access.iter().any(catalog),
-    })
 }

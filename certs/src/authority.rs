@@ -11,12 +11,12 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use time::{Duration, OffsetDateTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 use zeroize::Zeroizing;
 
+use crate::decode::{decode_chain, parse, pem_error, read};
 use crate::error::{Error, Result};
 use crate::name::SubjectName;
-use crate::server::{decode_chain, read};
 
 /// Days that a server certificate is valid for unless told otherwise: what browsers accept at most.
 pub const LEAF_DAYS: u32 = 397;
@@ -206,25 +206,6 @@ impl fmt::Debug for Issued {
         f.debug_struct("Issued")
             .field("chain_pem", &self.chain_pem)
             .finish_non_exhaustive()
-    }
-}
-
-/// Decodes a certificate, `origin` saying where it came from.
-pub(crate) fn parse<'a>(der: &'a CertificateDer<'_>, origin: &str) -> Result<X509Certificate<'a>> {
-    match X509Certificate::from_der(der) {
-        Ok((_, certificate)) => Ok(certificate),
-        Err(error) => Err(Error::BrokenCertificate(
-            origin.to_owned(),
-            error.to_string().into(),
-        )),
-    }
-}
-
-/// Says which of our errors a failure to find a certificate in PEM text is.
-pub(crate) fn pem_error(error: rustls::pki_types::pem::Error, origin: &str) -> Error {
-    match error {
-        rustls::pki_types::pem::Error::NoItemsFound => Error::NoCertificate(origin.to_owned()),
-        error => Error::BrokenPem(origin.to_owned(), error),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Settings: one TOML file, every key with a default, overridden by `GANTRY_SECTION__KEY`.
-//! How they are read is `load`, how values are written `form`, and what they may be `check`.
+//! Reading them is `load`, parsing single values `form`, `log_level` and `collector`, checking them `check`.
 
 mod admin_password;
 mod check;
+pub(crate) mod collector;
 mod database_url;
 #[cfg(test)]
 mod documented;
 mod form;
 mod load;
+pub(crate) mod log_level;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

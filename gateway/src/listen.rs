@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::hand_over::Socket;
-use crate::http::Listener;
+use crate::http::peer::Listener;
 
 /// The addresses to listen on, what each is for, and the key that names it.
 pub(crate) fn addresses(config: &Config) -> Vec<(Listener, SocketAddr, &'static str)> {

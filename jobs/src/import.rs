@@ -19,7 +19,7 @@ use model::{
     RepositoryName, SystemClock, Tag, Timestamp,
 };
 use registry::LARGEST_MANIFEST;
-use registry::manifest::wrong_sizes;
+use registry::size::wrong_sizes;
 use storage::BlobStore;
 
 use crate::{Error, Result};

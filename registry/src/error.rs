@@ -5,7 +5,7 @@ use model::manifest::InvalidManifest;
 use model::{Digest, Reference, RepositoryName};
 
 use crate::BodyError;
-use crate::manifest::WrongSize;
+use crate::size::WrongSize;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod pull_log;
 pub mod referrers;
 pub mod repository;
+pub mod size;
 pub mod tag;
 mod untagged;
 pub mod upload;

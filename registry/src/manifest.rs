@@ -1,6 +1,5 @@
 //! Manifests: pushing, pulling, deleting. A push is one transaction.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use db::audit::NewEntry;
 use db::blob::Place;
 use db::manifest::{Found, StoredManifest, Way};
 use db::{audit, manifest, repository, tag};
-use model::manifest::Field;
 use model::{Algorithm, Digest, Manifest, Reference, RepositoryId, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
+use crate::size::wrong_sizes;
 use crate::{Error, LARGEST_MANIFEST, Registry, Result};
 
 /// What a client pushes.
@@ -305,49 +304,6 @@ fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
     } else {
         Err(Error::ReferencesMissing(missing))
     }
-}
-
-/// A descriptor that states another size than what it names has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WrongSize {
-    /// The field of the manifest.
-    pub field: Field,
-    /// What it names.
-    pub digest: Digest,
-    /// Bytes that the descriptor states.
-    pub stated: i64,
-    /// Bytes that are there.
-    pub actual: i64,
-}
-
-impl fmt::Display for WrongSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            field,
-            digest,
-            stated,
-            actual,
-        } = self;
-        write!(
-            f,
-            "{field} states {stated} bytes for {digest}, which has {actual}"
-        )
-    }
-}
-
-/// Descriptors of a manifest that state a wrong size of what was found for them.
-pub fn wrong_sizes(manifest: &Manifest, found: &[Found]) -> Vec<WrongSize> {
-    let children = manifest.children.iter().zip(found);
-    let wrong = children.filter_map(|(child, found)| {
-        let actual = found.size().filter(|actual| *actual != child.size)?;
-        Some(WrongSize {
-            field: child.field,
-            digest: child.digest,
-            stated: child.size,
-            actual,
-        })
-    });
-    wrong.collect()
 }
 
 /// Clients cannot pull an image whose sizes are wrong. One that is here already, because it was imported so, may

@@ -16,7 +16,8 @@ use crate::json::{BodyOf, Unread};
 use crate::param::header_flag;
 use crate::project::metadata::{Metadata, Settings};
 use crate::project::note;
-use crate::{AdminState, App, Error, quota};
+use crate::storage_limit::{UNLIMITED, check_quota};
+use crate::{AdminState, App, Error};
 
 /// The body of `POST` and `PUT /projects`.
 #[derive(Default, Deserialize)]
@@ -130,9 +131,10 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
 /// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
 fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
     match asked.filter(|_| caller.bindings.sysadmin) {
-        None | Some(0) => Ok(quota::UNLIMITED),
-        Some(bytes) => quota::check_quota(bytes)
-            .map_err(|reason| Error::BadRequest(format!("bad request: {reason}"))),
+        None | Some(0) => Ok(UNLIMITED),
+        Some(bytes) => {
+            check_quota(bytes).map_err(|reason| Error::BadRequest(format!("bad request: {reason}")))
+        }
     }
 }
 

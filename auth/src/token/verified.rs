@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
-use policy::Grants;
+use policy::{Action, Grant, Grants};
 use time::OffsetDateTime;
 
-use super::{Claims, LONGEST_TOKEN, TokenError, TokenKeys};
+use super::{Access, Claims, LONGEST_TOKEN, TokenError, TokenKeys};
 
 /// Bytes of tokens remembered, about: some 20,000 of the usual size.
 const LARGEST: u64 = 16 << 20;
@@ -72,7 +72,7 @@ impl VerifiedTokens {
             };
         }
         let claims = keys.verify(token, now)?;
-        let grants = crate::identity::grants(&claims.access);
+        let grants = grants(&claims.access);
         let token = Arc::new(VerifiedToken { claims, grants });
         self.0.insert(key, Arc::clone(&token));
         Ok(token)
@@ -96,6 +96,31 @@ impl fmt::Debug for VerifiedTokens {
             .field(&self.0.entry_count())
             .finish()
     }
+}
+
+/// What a token's `access` claim allows, read into policy's terms.
+fn grants(access: &[Access]) -> Arc<Grants> {
+    let repository = |access: &Access| {
+        let repository = access
+            .name
+            .parse()
+            .ok()
+            .filter(|_| access.kind == "repository")?;
+        let has = |action: Action| access.actions.iter().any(|name| name == action.name());
+        Some(Grant {
+            repository,
+            pull: has(Action::Pull),
+            push: has(Action::Push),
+            delete: has(Action::Delete),
+        })
+    };
+    let catalog = |access: &Access| {
+        access.kind == "registry" && access.name == "catalog" && access.actions == ["*"]
+    };
+    Arc::new(Grants {
+        repositories: access.iter().filter_map(repository).collect(),
+        catalog: access.iter().any(catalog),
+    })
 }
 
 fn name(token: &str) -> [u8; 32] {

@@ -39,7 +39,7 @@ impl Command {
                 print(&format!("issuer   {}", certificate.issuer()));
                 print(&format!("from     {}", certificate.not_before()));
                 print(&format!("until    {}", certificate.not_after()));
-                if let Some(warning) = certificate::expiry_warning(&certificate, now) {
+                if let Some(warning) = certs::expiry_warning(&certificate, now.date_time()) {
                     print(&warning);
                 }
             }

@@ -7,14 +7,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use auth::secret::MasterKey;
-use certs::{ServerCertificate, SubjectName};
+use certs::{ServerCertificate, SubjectName, expiry_warning};
 use jobs::failures::causes;
 use model::{ProjectName, Timestamp};
 use storage::S3;
 
-use super::{Backend, Config, MovingFrom, form};
-use crate::certificate::expiry_warning;
-use crate::{folder, telemetry};
+use super::{Backend, Config, MovingFrom, collector, form, log_level};
+use crate::folder;
 
 const DAY: u64 = 86_400;
 /// Seconds of the longest time that makes sense anywhere: ten years.
@@ -168,7 +167,9 @@ impl Check {
             return;
         }
         match ServerCertificate::load(certificate, key) {
-            Ok(loaded) => self.warnings.extend(expiry_warning(&loaded, now)),
+            Ok(loaded) => self
+                .warnings
+                .extend(expiry_warning(&loaded, now.date_time())),
             Err(error) => self.wrong("[tls]", causes(&error)),
         }
     }
@@ -301,12 +302,12 @@ impl Check {
     }
 
     fn log(&mut self, config: &Config) {
-        if let Err(why) = telemetry::level(&config.log.level) {
+        if let Err(why) = log_level::filter(&config.log.level) {
             self.wrong("[log] level", why);
         }
         let tracing = &config.tracing;
         if !tracing.otlp_endpoint.is_empty()
-            && let Err(why) = telemetry::endpoint(&tracing.otlp_endpoint)
+            && let Err(why) = collector::endpoint(&tracing.otlp_endpoint)
         {
             self.wrong("[tracing] otlp_endpoint", why);
         }

@@ -7,8 +7,10 @@ use db::blob::StoredBlob;
 use http::{HeaderValue, Response, StatusCode, header};
 use policy::permit::PullPermit;
 
-use super::{CONTENT_DIGEST, Call, status, text};
+use super::{CONTENT_DIGEST, Call};
 use crate::config::Redirect;
+use crate::http::answer::status;
+use crate::http::header::text;
 use crate::http::response_body::Body;
 use crate::oci_error::OciError;
 
