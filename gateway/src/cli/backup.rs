@@ -20,22 +20,22 @@ use crate::stores;
 
 #[derive(Args)]
 pub(super) struct Backup {
-    /// The folder to make.
+    /// The folder to create.
     folder: PathBuf,
 }
 
 #[derive(Args)]
 pub(super) struct Restore {
-    /// A folder that `gantry backup` made.
+    /// A folder created by `gantry backup`.
     folder: PathBuf,
-    /// Read every byte of the blobs and compare digests before anything is restored.
+    /// Read every byte of the blobs and compare digests before restoring anything.
     #[arg(long)]
     rehash: bool,
-    /// Restore although blobs are missing or damaged.
+    /// Restore even if blobs are missing or damaged.
     #[arg(long)]
     without_blobs: bool,
-    /// Make the store the restored database's own, as `gantry storage claim` does: where it was claimed after the
-    /// backup was made.
+    /// Bind the store to the restored database, as `gantry storage claim` does: needed if the store was claimed after
+    /// the backup was made.
     #[arg(long)]
     claim: bool,
 }

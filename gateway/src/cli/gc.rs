@@ -1,4 +1,4 @@
-//! `gantry gc`: steering the garbage collection, which runs in the serving processes.
+//! `gantry gc`: controlling garbage collection, which runs in the serving processes.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::{bootstrap, serve, stores};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// What is due, what waits to be deleted, and how the collection is steered. Changes nothing: a dry run.
+    /// Show what is due, what waits to be deleted, and the current settings. Changes nothing: a dry run.
     Status,
-    /// Collect all that is due once, in this process, even while the collection is paused: to collect at chosen
-    /// times only.
+    /// Collect all that is due once, in this process, even while collection is paused: to collect only at chosen
+    /// times.
     Run,
-    /// Collect nothing until `resume`.
+    /// Pause collection until `resume`.
     Pause,
-    /// Collect again.
+    /// Resume collection.
     Resume,
-    /// Remove at most so many blobs in a minute; 0 for no bound. In place of [gc] blobs_per_minute.
+    /// Limit the number of blobs removed per minute; 0 for no limit. Overrides [gc] blobs_per_minute.
     Rate {
-        /// Blobs in a minute.
+        /// Blobs per minute.
         blobs_per_minute: u64,
     },
 }
@@ -82,7 +82,7 @@ async fn run_once(local: &Local) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The jobs of this process, none of which runs by itself.
+/// The jobs of this process, none of which is scheduled.
 async fn jobs(local: &Local) -> anyhow::Result<Jobs> {
     let Local { config, db, master } = local;
     let shared_clock = Arc::new(DatabaseClock::new(Arc::new(SystemClock)));

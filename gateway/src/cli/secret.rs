@@ -10,7 +10,7 @@ use super::print;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a master key in a new file, for [secrets] master_key_file: the same for all replicas.
+    /// Create a master key in a new file, for [secrets] master_key_file: all replicas use the same one.
     New {
         /// The file, which must not exist.
         file: PathBuf,

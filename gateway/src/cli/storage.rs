@@ -18,45 +18,43 @@ use crate::stores;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Compare the database with the stored objects; exit code 1 where something is missing, or the store is not the
-    /// database's. What is missing or damaged is marked as lost, so that clients push it again. Counts what is not
-    /// Gantry's own. Runs beside a serving process.
+    /// Compare the database with the stored objects; exit code 1 if an object is missing or damaged, or the store is not
+    /// the database's. Such blobs are marked as lost, so that clients push them again. Counts foreign files. Can run
+    /// beside a server.
     Check(Check),
-    /// Say why a blob is kept: who links it, what names it, and until when it stays anyway.
+    /// Show why a blob is kept: which repositories link it, which manifests name it, and until when it is kept anyway.
     Why {
         /// The blob's digest.
         digest: Digest,
     },
-    /// Take over what a distribution registry, or Harbor's, has stored in the same folder or bucket, in place: no byte
-    /// is copied, and nothing of it is deleted until `adopt`. May be run again.
+    /// Take over the storage of a distribution registry, or of Harbor, in the same folder or bucket, in place: no byte is
+    /// copied, and nothing of it is deleted until `adopt`. Can be run again.
     Import {
         /// The other registry's folder within the store.
         #[arg(long, default_value = "docker/registry/v2")]
         root: String,
-        /// The project of repositories whose name has one part only.
+        /// The project for repositories whose name has only one part.
         #[arg(long)]
         project: Option<ProjectName>,
     },
-    /// Copy all blobs from the store that [storage] moving_from names to the one that backend names, and compare
-    /// digests, while the server runs with the same settings. May be stopped and run again; one at a time. Exit code
-    /// 1 where something is left.
+    /// Copy all blobs from the store in [storage] moving_from to the one in backend, and compare digests, while the
+    /// server runs with the same settings. Can be stopped and run again; one at a time. Exit code 1 if blobs are left.
     Move {
-        /// Delete each blob from the old store once its copy was read back and compared. What an import found there
-        /// stays, and so does what is not Gantry's own.
+        /// Delete each blob from the old store once its copy was read back and compared. Objects found by an import and
+        /// foreign files are kept.
         #[arg(long)]
         remove: bool,
     },
-    /// Let imported objects be deleted when they are garbage. The other registry must not be used any more.
+    /// Allow garbage collection of imported objects. The other registry must no longer be in use.
     Adopt,
-    /// Make the store the database's own, whatever the identities of both say, and any other database's no longer.
-    /// Objects that the database does not name are deleted within hours. Says what is wrong, and asks.
+    /// Bind the store to this database and to no other, whatever their identities say. Objects that the database does
+    /// not name are deleted within hours. Shows the mismatch, and asks.
     Claim {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
     },
-    /// Print each project and the bytes that it holds. Exit code 1 where the counter differs from what
-    /// counting anew gives.
+    /// Print each project's usage in bytes. Exit code 1 if a recount differs.
     Usage,
 }
 
@@ -65,10 +63,10 @@ pub(super) struct Check {
     /// Read every byte again and compare digests.
     #[arg(long)]
     rehash: bool,
-    /// Look at so many blobs in a second at most; 0 for no bound.
+    /// Check at most this many blobs per second; 0 for no limit.
     #[arg(long, default_value_t = 0)]
     blobs_per_second: u64,
-    /// Read so many MiB in a second at most; 0 for no bound.
+    /// Read at most this many MiB per second; 0 for no limit.
     #[arg(long, default_value_t = 0)]
     mib_per_second: u64,
 }
@@ -137,7 +135,7 @@ impl Check {
     }
 }
 
-/// Repositories that are listed for a blob at most.
+/// Maximum number of repositories listed for a blob.
 const KEEPERS: i64 = 100;
 
 async fn why(local: &Local, digest: &Digest) -> anyhow::Result<ExitCode> {
@@ -259,7 +257,7 @@ async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Objects that are counted before a claim.
+/// Maximum number of objects counted before a claim.
 const COUNTED: u64 = 100_000;
 
 async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {

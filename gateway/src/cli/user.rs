@@ -14,8 +14,8 @@ use super::password::new_password;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a user. The password is asked for twice at a terminal, else it is the first line of standard input, or
-    /// comes from GANTRY_PASSWORD.
+    /// Create a user. The password comes from GANTRY_PASSWORD; without it, it is asked for twice at a terminal, or read
+    /// from the first line of standard input.
     Create {
         /// The name to sign in with.
         name: String,
@@ -31,7 +31,7 @@ pub(super) enum Command {
     },
     /// List all users.
     List,
-    /// Set a user's password, which comes from where `create` has it from. Tokens of before are void.
+    /// Set a user's password, from the same sources as `create`. Existing tokens are revoked.
     Passwd {
         /// The user's name.
         name: String,
@@ -41,7 +41,7 @@ pub(super) enum Command {
         /// The user's name.
         name: String,
     },
-    /// Take the rights of a system administrator from a user. The last one keeps them.
+    /// Revoke a user's system administrator rights. The last one keeps them.
     Demote {
         /// The user's name.
         name: String,
@@ -165,12 +165,12 @@ async fn passwd(local: &Local, name: String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the audit log says of a change of rights, by REST too.
+/// The detail of the audit entry for a change of rights, by REST too.
 fn sysadmin_detail(sysadmin: bool) -> String {
     format!("sysadmin_flag {sysadmin}")
 }
 
-/// Refuses to take the rights of a system administrator, or the account, from the last one.
+/// Refuses to demote or delete the last system administrator.
 async fn keep_a_sysadmin(tx: &mut db::Tx, account: &Account) -> anyhow::Result<()> {
     anyhow::ensure!(
         !account::is_last_sysadmin(tx, account.id).await?,
