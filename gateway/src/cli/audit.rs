@@ -180,7 +180,7 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
                 .with_context(|| format!("cannot read {}", path.display()))?;
             Some(serde_json::from_str(&text).with_context(|| {
                 format!(
-                    "{} is no head of `gantry audit export --head`",
+                    "{} does not hold a head written by `gantry audit export --head`",
                     path.display()
                 )
             })?)
@@ -204,7 +204,7 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
         "{seals} seals over {sealed} entries, {unsealed} not sealed yet"
     ));
     if report.findings.is_empty() {
-        line("the audit log is whole");
+        line("the audit log is intact");
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)

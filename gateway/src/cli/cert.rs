@@ -47,7 +47,7 @@ impl Command {
             Self::Renew { force } => {
                 anyhow::ensure!(
                     local.config.tls.certificate.is_empty(),
-                    "[tls] certificate names a file of yours: replace that file instead"
+                    "[tls] certificate names your own file: replace that file instead"
                 );
                 let renewal = if force {
                     Renewal::Force

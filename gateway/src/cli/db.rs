@@ -62,9 +62,9 @@ async fn forget_secrets(config: &Config, location: &Location) -> anyhow::Result<
     if bootstrap::has_sealed(&db).await? {
         bootstrap::forget_sealed(&db, local::entry("delete", "secrets", "master key", None))
             .await?;
-        print("the CA and the token keys are given up; the next start makes new ones");
+        print("the CA's key and the token keys are discarded; the next start creates new ones");
     } else {
-        print("the database has no sealed secrets");
+        print("the database has no encrypted secrets");
     }
     db.close().await;
     Ok(ExitCode::SUCCESS)

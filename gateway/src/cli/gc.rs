@@ -60,7 +60,7 @@ impl Command {
                 })
             })
             .await?;
-        print("all processes follow within a second");
+        print("takes effect in all processes within a second");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -122,11 +122,14 @@ async fn status(local: &Local, steered: Control) -> anyhow::Result<()> {
         .unwrap_or(local.config.gc.blobs_per_minute);
     print(&format!("paused: {}", steered.paused));
     print(&match rate {
-        0 => "rate: no bound".to_owned(),
-        rate => format!("rate: {rate} blobs a minute"),
+        0 => "rate: no limit".to_owned(),
+        rate => format!("rate: {rate} blobs per minute"),
     });
     print(&format!("links due for review: {}", found.due_links));
-    print(&format!("links that would go now: {}", found.garbage_links));
+    print(&format!(
+        "links that would be removed now: {}",
+        found.garbage_links
+    ));
     let objects = found.objects;
     print(&format!(
         "objects that wait to be deleted: {} ({} bytes)",

@@ -213,8 +213,8 @@ async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Resul
                 )
                 .await?;
                 let member = members.first();
-                let member =
-                    member.ok_or_else(|| anyhow::anyhow!("{revoked} is no member of {shown}"))?;
+                let member = member
+                    .ok_or_else(|| anyhow::anyhow!("{revoked} is not a member of {shown}"))?;
                 member.role.name().clone_into(&mut entry.detail);
                 Ok(member::remove(tx, member).await?)
             })
@@ -267,8 +267,8 @@ async fn untagged(
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, &name).await?.id;
     line(&match untagged::policy(&mut tx, project).await? {
-        Some(secs) => format!("{name}: a manifest without a tag is deleted after {secs} s"),
-        None => format!("{name}: manifests without a tag are kept"),
+        Some(secs) => format!("{name}: untagged manifests are deleted after {secs} s"),
+        None => format!("{name}: untagged manifests are kept"),
     });
     Ok(())
 }

@@ -20,10 +20,10 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Self::New { file } = self;
-        anyhow::ensure!(!file.exists(), "{} exists already", file.display());
+        anyhow::ensure!(!file.exists(), "{} already exists", file.display());
         MasterKey::load_or_create(&file)?;
         print(&format!(
-            "{} holds a new master key: keep a copy, without it the database is of no use",
+            "{} holds a new master key: keep a copy, because without it the secrets in the database are lost",
             file.display()
         ));
         Ok(ExitCode::SUCCESS)

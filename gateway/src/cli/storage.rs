@@ -120,16 +120,16 @@ impl Check {
         ));
         if report.found > 0 {
             print(&format!(
-                "{} blobs were marked as lost and are whole: they are served again",
+                "{} blobs marked as lost are intact: they are served again",
                 report.found
             ));
         }
         if report.findings.is_empty() {
-            print("everything is there");
+            print("no problems found");
             return Ok(ExitCode::SUCCESS);
         }
         print(
-            "a blob whose object is missing or damaged is marked as lost: the next push of it brings it back",
+            "blobs whose object is missing or damaged are marked as lost: the next push of such a blob restores it",
         );
         Ok(ExitCode::FAILURE)
     }
@@ -141,7 +141,7 @@ const KEEPERS: i64 = 100;
 async fn why(local: &Local, digest: &Digest) -> anyhow::Result<ExitCode> {
     let mut tx = local.db.reader().await?;
     let Some(stored) = blob::live(&mut tx, digest).await? else {
-        print("no such blob is kept");
+        print("there is no such blob");
         return Ok(ExitCode::FAILURE);
     };
     print(&format!(
@@ -150,13 +150,13 @@ async fn why(local: &Local, digest: &Digest) -> anyhow::Result<ExitCode> {
     ));
     if let Some(since) = blob::lost_since(&mut tx, stored.id).await? {
         print(&format!(
-            "  lost since {since}: it is missing until it is pushed again"
+            "  lost since {since}: not served until it is pushed again"
         ));
     }
     for keeper in gc::keepers(&mut tx, stored.id, KEEPERS).await? {
         if keeper.manifests.is_empty() {
             print(&format!(
-                "  {}: nothing names it; kept until {}",
+                "  {}: no manifest names it; kept until {}",
                 keeper.repository, keeper.lease_until
             ));
         }
@@ -206,14 +206,13 @@ async fn import(
 async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         local.config.moving_from().is_some(),
-        "set [storage] backend to the new store and moving_from to the old one, restart the server with it, and run \
-         this again"
+        "set [storage] backend to the new store and moving_from to the old one, restart the server, and run this again"
     );
     let stores = stores::open(&local.config).await?;
     let old = if remove { Old::Removed } else { Old::Kept };
     let progress = |moved: &Moved| {
         let (done, bytes) = (moved.copied + moved.there, moved.bytes);
-        print(&format!("{done} blobs are there, {bytes} bytes copied"));
+        print(&format!("{done} blobs done, {bytes} bytes copied"));
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let moved = jobs::moving::move_all(&local.db, &stores, old, &clock, progress).await?;
@@ -221,7 +220,7 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
         print(failed);
     }
     let summary = format!(
-        "{} blobs and {} bytes copied, {} were there",
+        "{} blobs and {} bytes copied, {} already present",
         moved.copied, moved.bytes, moved.there
     );
     let mut entry = local.entry("update", "storage", "move", None);
@@ -233,12 +232,12 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
     print(&summary);
     if moved.uploads > 0 {
         print(&format!(
-            "{} uploads were writing into the old store: run this again when they have ended",
+            "{} uploads were writing to the old store: run this again when they have ended",
             moved.uploads
         ));
     }
     if moved.is_complete() {
-        print("nothing is left in the old store alone: [storage] moving_from can be set to none");
+        print("every blob is in the new store: [storage] moving_from can be set to none");
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
@@ -272,7 +271,7 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
     let found = jobs::stores::unnamed(&local.db, &*stores.joined(), COUNTED).await?;
     let of = if found.is_all { "" } else { "the first " };
     print(&format!(
-        "of {of}{} objects, the database names all but {}, which will be deleted",
+        "of {of}{} objects, {} are not in the database and will be deleted",
         found.objects, found.unnamed
     ));
     if !yes && !is_confirmed()? {
@@ -295,9 +294,11 @@ fn is_confirmed() -> anyhow::Result<bool> {
     use std::io::{IsTerminal as _, stdin};
     anyhow::ensure!(
         stdin().is_terminal(),
-        "standard input is no terminal: run it with --yes if you are sure"
+        "standard input is not a terminal: use --yes if you are sure"
     );
-    print("Stop all servers of other databases on this store first. Write `claim` to go on:");
+    print(
+        "First stop all servers that use this store with another database. Type `claim` to continue:",
+    );
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
     Ok(answer.trim() == "claim")
@@ -313,7 +314,7 @@ async fn usage(local: &Local) -> anyhow::Result<ExitCode> {
         let reserved = quota::reserved(&mut tx, found.id).await?;
         if used != counted + reserved {
             print(&format!(
-                "  differs: {counted} are stored and {reserved} reserved"
+                "  differs: {counted} bytes are stored and {reserved} reserved"
             ));
             code = ExitCode::FAILURE;
         }

@@ -160,7 +160,7 @@ async fn passwd(local: &Local, name: String) -> anyhow::Result<()> {
         })
         .await?;
     line(&format!(
-        "the password of {name} is changed; tokens of before are void"
+        "the password of {name} is changed; existing tokens are revoked"
     ));
     Ok(())
 }
@@ -198,7 +198,7 @@ async fn set_sysadmin(local: &Local, name: String, sysadmin: bool) -> anyhow::Re
     line(&if sysadmin {
         format!("{name} is a system administrator")
     } else {
-        format!("{name} is no system administrator")
+        format!("{name} is no longer a system administrator")
     });
     Ok(())
 }
