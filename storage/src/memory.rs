@@ -1,4 +1,4 @@
-//! A store that forgets: for tests of what stands above.
+//! A store in memory, for tests of the layers above.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

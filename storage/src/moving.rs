@@ -1,5 +1,5 @@
-//! A store that is on its way to another place: new objects go to the new one, and those of the old one are
-//! read from there until they are gone from it. What copies them is the `moving` job.
+//! A store during a move: new objects go to the new store, and those in the old one are read from there until they are
+//! removed. The `moving` job copies them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::{
     Result, Walk,
 };
 
-/// Two stores as one. The old one is asked first: what is there is whole, while a copy in the new one may
-/// still be on its way.
+/// Two stores as one. The old one is read first: its objects are complete, while a copy in the new one may be
+/// unfinished.
 pub struct Moving {
     old: Arc<dyn BlobStore>,
     new: Arc<dyn BlobStore>,
 }
 
 impl Moving {
-    /// Moves from `old` to `new`.
+    /// A move from `old` to `new`.
     pub fn new(old: Arc<dyn BlobStore>, new: Arc<dyn BlobStore>) -> Self {
         Self { old, new }
     }
@@ -129,7 +129,7 @@ impl BlobStore for Moving {
         self.new.forget_hour(hour).await
     }
 
-    /// That of the new store: the old one's is its own affair.
+    /// The new store's identity.
     async fn identity(&self) -> Result<Option<Identity>> {
         self.new.identity().await
     }

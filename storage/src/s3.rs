@@ -1,11 +1,11 @@
-//! Objects in a bucket that speaks S3: `<prefix>/<hour>/<process><random>`.
+//! Objects in an S3-compatible bucket: `<prefix>/<hour>/<process><random>`.
 //!
-//! What is larger than one part is a multipart upload. An unfinished object is such an upload and, where
-//! a checkpoint left bytes below the part size, a *tail*: a small object `<key>.<random>` that holds
-//! them, because parts cannot be read back.
+//! An object larger than one part is a multipart upload. An unfinished object is such an upload and, if a checkpoint
+//! left fewer bytes than a part, a *tail*: a small object `<key>.<random>` that holds them, because parts cannot be
+//! read back.
 //!
-//! Whoever goes on with an object ends it by completing the one upload that its checkpoints name, which
-//! succeeds once: a writer that was overtaken cannot overwrite what the other one made.
+//! Every writer completes the one upload that the object's checkpoints name, and that succeeds once: a superseded
+//! writer cannot overwrite the object.
 
 mod bucket;
 mod client;
@@ -45,17 +45,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct S3 {
     bucket: Arc<Bucket>,
-    /// Memory for parts on their way, of all writers together.
+    /// Memory for parts on their way to the bucket, for all writers together.
     room: Room,
-    /// Names this process in checkpoints.
+    /// Identifies this process in checkpoints.
     instance: Arc<str>,
 }
 
 impl S3 {
-    /// A store in a bucket, which is not spoken to yet.
+    /// A store in a bucket. Does not contact the bucket.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a setting cannot be used.
+    /// [`Error::Setting`] if a setting is invalid.
     pub fn open(settings: &Settings) -> Result<Self> {
         settings.check()?;
         Ok(Self {
@@ -65,15 +65,15 @@ impl S3 {
         })
     }
 
-    /// Asks the bucket for a list of one object.
+    /// Checks the bucket by listing one object.
     ///
     /// # Errors
-    /// [`Error::Bucket`] where it cannot be used, [`Error::Unavailable`] where it does not answer.
+    /// [`Error::Bucket`] if it cannot be used, [`Error::Unavailable`] if it does not answer.
     pub async fn probe(&self) -> Result<()> {
         self.bucket.probe().await
     }
 
-    /// Where a checkpoint's object stands.
+    /// The state of a checkpoint's object.
     fn state(key: &str, at: &Checkpoint) -> Result<State> {
         // Without a checkpoint nothing is known to be there.
         let text = at.state.as_deref();
