@@ -1,4 +1,4 @@
-//! Manifests: pushing, pulling, deleting. A push is one transaction.
+//! Manifests: push, pull, delete. A push is one transaction.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::{Error, LARGEST_MANIFEST, Registry, Result};
 /// What a client pushes.
 #[derive(Clone, Debug)]
 pub struct NewManifest {
-    /// What the request's path names.
+    /// The reference in the request's path.
     pub reference: Reference,
     /// Further tags.
     pub tags: Vec<Tag>,
@@ -36,7 +36,7 @@ pub struct Pushed {
     pub digest: Digest,
     /// Its subject.
     pub subject: Option<Digest>,
-    /// Tags that now point at it.
+    /// Tags that now point to it.
     pub tags: Vec<Tag>,
 }
 
@@ -47,7 +47,7 @@ impl Registry {
     /// The manifest that a reference names.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`], or [`Error::NameUnknown`] where there is no such repository.
+    /// [`Error::ManifestUnknown`], or [`Error::NameUnknown`] if there is no such repository.
     pub async fn manifest(
         &self,
         permit: &PullPermit,
@@ -83,10 +83,11 @@ impl Registry {
         Ok(found)
     }
 
-    /// Stores a manifest and points its tags at it.
+    /// Stores a manifest and points its tags to it.
     ///
     /// # Errors
-    /// When it is malformed, too large, of another digest than said, or refers to what is not there.
+    /// When it is malformed or too large, its digest differs from the stated one, or it names something that is
+    /// missing.
     #[instrument(name = "registry.manifest.push", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn push_manifest(&self, permit: &PushPermit, new: NewManifest) -> Result<Pushed> {
         if new.payload.len() > LARGEST_MANIFEST {
@@ -150,11 +151,10 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// Deletes what a reference names: a tag alone, or a manifest with its tags and its untagged
-    /// referrers.
+    /// Deletes the target of a reference: only the tag, or a manifest with its tags and its untagged referrers.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for the child of an index.
+    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index.
     #[instrument(name = "registry.manifest.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_manifest(
         &self,
@@ -198,7 +198,7 @@ impl Registry {
         deleted.await
     }
 
-    /// Deletes a manifest, or a part of what hangs on it; then the way on.
+    /// Deletes a manifest, or part of what depends on it, and returns where to continue.
     async fn delete_some(
         &self,
         permit: &DeletePermit,
@@ -245,16 +245,16 @@ impl Registry {
     }
 }
 
-/// What others have of the one writer behind each part of a deletion.
+/// The pause for other writers after each part of a deletion.
 const PAUSE: Duration = Duration::from_millis(30);
 
 impl Registry {
-    /// Tags and manifests that one transaction deletes at most. On SQLite all other writers wait for it.
+    /// Maximum number of tags and manifests deleted per transaction. On SQLite, all other writers wait for it.
     pub(crate) fn rows_at_once(&self) -> i64 {
         if self.db.is_shared() { 100 } else { 20 }
     }
 
-    /// Lets others write between two parts of a deletion, where there is one writer and they asked for it since
+    /// Lets other writers run between two parts of a deletion, on a database with one writer and if any asked since
     /// `before`.
     pub(crate) async fn give_way(&self, before: Option<u64>) {
         let asked = self.db.writes_asked_for().zip(before);
@@ -265,7 +265,7 @@ impl Registry {
     }
 }
 
-/// Parses and hashes what was pushed, and compares it with the digest that the path may name.
+/// Parses and hashes a pushed manifest, and compares it with the digest in the path, if any.
 async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {
     let algorithm = match &new.reference {
         Reference::Digest(digest) => digest.algorithm(),
@@ -307,16 +307,16 @@ fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
     }
 }
 
-/// A descriptor that states another size than what it names has.
+/// A descriptor that states a wrong size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongSize {
     /// The field of the manifest.
     pub field: Field,
-    /// What it names.
+    /// The digest that it names.
     pub digest: Digest,
-    /// Bytes that the descriptor states.
+    /// The stated size in bytes.
     pub stated: i64,
-    /// Bytes that are there.
+    /// The actual size in bytes.
     pub actual: i64,
 }
 
@@ -335,7 +335,7 @@ impl fmt::Display for WrongSize {
     }
 }
 
-/// Descriptors of a manifest that state a wrong size of what was found for them.
+/// Descriptors of a manifest that state a wrong size.
 pub fn wrong_sizes(manifest: &Manifest, found: &[Found]) -> Vec<WrongSize> {
     let children = manifest.children.iter().zip(found);
     let wrong = children.filter_map(|(child, found)| {
@@ -350,7 +350,7 @@ pub fn wrong_sizes(manifest: &Manifest, found: &[Found]) -> Vec<WrongSize> {
     wrong.collect()
 }
 
-/// Clients cannot pull an image whose sizes are wrong. One that is here already, because it was imported so, may
+/// Clients cannot pull an image whose sizes are wrong. One that exists already, because it was imported that way, may
 /// be tagged again.
 async fn refuse_wrong_sizes(
     tx: &mut db::Tx,

@@ -10,7 +10,7 @@ impl Registry {
     /// Tags of a repository after `last`.
     ///
     /// # Errors
-    /// [`Error::NameUnknown`] where there is no such repository.
+    /// [`Error::NameUnknown`] if there is no such repository.
     pub async fn tags(&self, permit: &PullPermit, last: Option<&str>, limit: i64) -> Result<Names> {
         let mut tx = self.db.reader().await?;
         let name = permit.repository();
