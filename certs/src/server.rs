@@ -1,4 +1,4 @@
-//! A server certificate with its key, checked to belong together and ready for handshakes.
+//! A server certificate with its key, checked to match and ready for handshakes.
 
 use std::fmt;
 use std::fs::File;
@@ -21,10 +21,10 @@ use crate::authority::{Authority, parse, pem_error};
 use crate::error::{Error, Result};
 use crate::name::SubjectName;
 
-/// The largest certificate or key file that is read, in bytes.
+/// Maximum size of a certificate or key file, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// What a listener presents: a chain, its key and what an operator asks about them.
+/// What a listener presents: a chain and its key, with the details that operators need.
 pub struct ServerCertificate {
     certified_key: Arc<CertifiedKey>,
     not_before: OffsetDateTime,
@@ -39,8 +39,8 @@ impl ServerCertificate {
     ///
     /// # Errors
     ///
-    /// Each names the file and what to do. Validity in time is not checked: an expired certificate
-    /// is better than none, and the clients say so.
+    /// Each names the file and what to do. Expiry is not checked: an expired certificate is better than none, and
+    /// clients report it.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self> {
         let chain_pem = read(certificate)?;
         let key_pem = read(key)?;
@@ -48,11 +48,11 @@ impl ServerCertificate {
         Self::assemble(&chain_pem, &key_pem, certificate, key)
     }
 
-    /// Takes a chain and its key from PEM text.
+    /// Reads a chain and its key from PEM text.
     ///
     /// # Errors
     ///
-    /// When either does not decode or they do not belong together.
+    /// When either does not decode or they do not match.
     pub fn from_pem(chain: &str, key: &str) -> Result<Self> {
         let origins = (
             "the given certificate".to_owned(),
@@ -97,7 +97,7 @@ impl ServerCertificate {
         })
     }
 
-    /// The chain and key as rustls takes them.
+    /// The chain and key in rustls's form.
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified_key
     }
@@ -107,17 +107,17 @@ impl ServerCertificate {
         self.not_before
     }
 
-    /// When the certificate ends.
+    /// When the certificate expires.
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
 
-    /// The DNS names and IP addresses that it is valid for, in its own order.
+    /// The DNS names and IP addresses for which it is valid, in its own order.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Whether it is for `name`.
+    /// True if it is valid for `name`.
     pub fn covers(&self, name: &SubjectName) -> bool {
         let own = self.names.iter().map(|own| own.parse::<SubjectName>());
         own.flatten().any(|own| own == *name)
@@ -128,18 +128,18 @@ impl ServerCertificate {
         &self.serial
     }
 
-    /// The distinguished name of whoever signed it.
+    /// The distinguished name of its issuer.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Whether `authority` signed it, its signature checked.
+    /// True if `authority` signed it; checks the signature.
     pub fn issued_by(&self, authority: &Authority) -> bool {
         let leaf = self.certified_key.cert.first().map(|leaf| parse(leaf, ""));
         matches!(leaf, Some(Ok(leaf)) if authority.signed(&leaf))
     }
 
-    /// Whether both present the same chain.
+    /// True if both present the same chain.
     pub(crate) fn same_chain(&self, other: &Self) -> bool {
         self.certified_key.cert == other.certified_key.cert
     }
@@ -187,7 +187,7 @@ fn decode_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>> {
     })
 }
 
-/// Both ways that PEM says a passphrase is needed: PKCS#8's and OpenSSL's older one.
+/// Both PEM forms of a key with a passphrase: PKCS#8's and OpenSSL's older one.
 fn is_encrypted(pem: &[u8]) -> bool {
     let has = |mark: &[u8]| pem.windows(mark.len()).any(|window| window == mark);
     has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED")
