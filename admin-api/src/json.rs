@@ -1,5 +1,5 @@
-//! Bodies of requests. What is absent or `null` is the same; unknown fields are ignored, as clients
-//! of other versions send them.
+//! Request bodies. Absent and `null` are the same; unknown fields are ignored, because clients of other versions send
+//! them.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -17,22 +17,22 @@ use serde_json::Value;
 use crate::Error;
 use crate::param::nul;
 
-/// Bytes of the largest body that is read.
+/// Maximum size of a body, in bytes.
 pub const LARGEST_BODY: usize = 1 << 20;
 
-/// What a body describes; Harbor's schema gives each kind a name for messages.
+/// A type of body, with its name in Harbor's schema for messages.
 pub(crate) trait BodyOf: DeserializeOwned {
     /// The parameter's name in Harbor's schema: `project`, `userReq`, …
     const NAME: &'static str;
 }
 
-/// A body that nobody has read: what it takes to read it is spent on those alone who may do what it asks for.
+/// An unread body: it is read only after the caller's permission was checked.
 pub(crate) struct Unread<T> {
     request: Request,
     kind: PhantomData<fn() -> T>,
 }
 
-/// What shows that its holder may do what a request asks for.
+/// Proof that the caller has permission for a request.
 pub(crate) trait Permit: Sync {}
 
 impl Permit for SystemPermit {}
@@ -52,7 +52,7 @@ impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
 }
 
 impl<T: BodyOf> Unread<T> {
-    /// Reads and parses it for the holder of a permit.
+    /// Reads and parses it, given a permit.
     pub(crate) async fn read(self, _permit: &impl Permit) -> Result<T, Error> {
         let (parts, body) = self.request.into_parts();
         let bytes = read(&parts.headers, body).await?;
@@ -85,8 +85,8 @@ fn parse<T: BodyOf>(bytes: &[u8]) -> Result<T, Error> {
     }
 }
 
-/// The field of a body that has NUL in it, which no database can hold. In JSON it stands as an escape only, so that
-/// other bodies are not read twice.
+/// The field of a body that contains NUL, which databases cannot store. In JSON, NUL occurs only as an escape, so
+/// bodies without one are not scanned again.
 fn field_with_nul(bytes: &[u8]) -> Option<String> {
     const NUL: &[u8] = br"\u0000";
     if !bytes.windows(NUL.len()).any(|window| window == NUL) {
@@ -97,7 +97,7 @@ fn field_with_nul(bytes: &[u8]) -> Option<String> {
         .map_or_else(|_| Some("the body".to_owned()), |body| path_to_nul(&body))
 }
 
-/// Where in a value a text has NUL: `member_user.username`, empty for the value itself.
+/// The path of a string with NUL in a value: `member_user.username`, or empty for the value itself.
 fn path_to_nul(value: &Value) -> Option<String> {
     let found = |name: &str, value: &Value| {
         let rest = path_to_nul(value)?;
@@ -126,7 +126,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Erro
     read.map_err(|error| unreadable(&error))
 }
 
-/// Why a body did not come whole: what the gateway found, which bounds what it reads as well.
+/// Why a body was not received completely, as reported by the gateway, which also limits it.
 fn unreadable(error: &axum::Error) -> Error {
     let mut cause: &(dyn std::error::Error + 'static) = error;
     loop {

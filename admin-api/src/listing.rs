@@ -1,4 +1,4 @@
-//! A list that is asked for, and its answer with count, links and warnings.
+//! Requests for lists, and their responses with count, links and warnings.
 
 use axum::Json;
 use axum::extract::FromRequestParts;
@@ -16,7 +16,7 @@ use crate::query::Query;
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// Which part of a list is asked for, and in which order.
+/// The requested part of a list, and its order.
 pub(crate) struct Listing {
     path: String,
     /// All parameters.
@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Listing {
 }
 
 impl Listing {
-    /// Which rows to read.
+    /// The rows to read.
     pub(crate) fn rows(&self) -> Page {
         self.paging.rows()
     }

@@ -1,5 +1,5 @@
-//! The grammar of `q` and `sort`, which all lists share. Resources take the fields that they know;
-//! what nobody takes is ignored, as with Harbor, but named in a `Warning`.
+//! The grammar of `q` and `sort`, shared by all lists. Resources take the fields that they know; other fields are
+//! ignored, as in Harbor, but named in a `Warning`.
 
 use db::list::{Direction, Field, Kind, Page, Selection, Test};
 use model::Timestamp;
@@ -9,10 +9,10 @@ use time::macros::format_description;
 use crate::Error;
 use crate::param::{Params, check_text, decode_escapes, nul};
 
-/// Terms in `q`, values in a list of one, and fields in `sort`: more of them no client has a use for.
+/// Maximum terms in `q`, values in a list, and fields in `sort`.
 const MOST: usize = 100;
 
-/// What `q` and `sort` ask for.
+/// The parsed `q` and `sort`.
 #[derive(Debug, Default)]
 pub(crate) struct Query {
     terms: Vec<(String, Term)>,
@@ -20,14 +20,14 @@ pub(crate) struct Query {
     unknown: Vec<String>,
 }
 
-/// What a term asks of its field.
+/// The condition of a term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Term {
     /// `k=v`
     Is(String),
     /// `k=~v`
     Contains(String),
-    /// `k=[a~b]`, where one of them may be empty.
+    /// `k=[a~b]`; one of them may be empty.
     Within(String, String),
     /// `k={a b}`
     AnyOf(Vec<String>),
@@ -71,7 +71,7 @@ impl Query {
         Ok(selection)
     }
 
-    /// The text of the `Warning` header on what nobody took, if there is any.
+    /// The text of the `Warning` header about unknown fields, if any.
     pub(crate) fn warning(&self) -> Option<String> {
         let taken = self.terms.iter().map(|(name, _)| name);
         let sorted = self.sort.iter().map(|(name, _)| name);
@@ -163,13 +163,13 @@ fn unfit(field: &str) -> Error {
     Error::BadRequest(format!("the value for {field} in q does not fit the field"))
 }
 
-/// Fields go by the column's name or its CamelCase form.
+/// Fields are named by the column's name or its CamelCase form.
 fn same_field(known: &str, given: &str) -> bool {
     let letters = |text: &str| text.replace('_', "").to_ascii_lowercase();
     letters(known) == letters(given)
 }
 
-/// A name as it may stand in a header.
+/// A name in a form allowed in a header.
 fn printable(name: &str) -> String {
     let plain = |letter: &char| letter.is_ascii_graphic() && !matches!(letter, '"' | '\\' | ',');
     name.chars().filter(plain).take(64).collect()

@@ -1,4 +1,4 @@
-//! What projects may hold. A quota has the id of its project.
+//! Quotas of projects. A quota has the ID of its project.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -23,7 +23,7 @@ pub(crate) const LARGEST_LIMIT: i64 = 1 << 50;
 /// No limit.
 pub(crate) const UNLIMITED: i64 = -1;
 
-/// A quota as the API shows it.
+/// A quota in the API.
 #[derive(Serialize)]
 pub(crate) struct View {
     creation_time: String,
@@ -61,7 +61,7 @@ impl BodyOf for QuotaRequest {
     const NAME: &'static str = "hard";
 }
 
-/// The quota that a path names.
+/// The quota in a path.
 pub(crate) struct QuotaRef(ProjectId);
 
 impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
@@ -75,7 +75,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
 }
 
 impl View {
-    /// The quota of a project that holds `used` bytes.
+    /// The quota of a project that uses `used` bytes.
     fn new(project: &Project, used: i64) -> Self {
         // The first administrator, as which Gantry makes its own project, is nobody's name in Harbor.
         let owner_name = match project.owner {
@@ -139,7 +139,7 @@ async fn find(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
     found.ok_or_else(|| Error::NotFound(format!("quota {} not found", id.0)))
 }
 
-/// `PUT /quotas/{id}`: may be less than the project holds.
+/// `PUT /quotas/{id}`: may be lower than the current usage.
 pub(crate) async fn update(
     State(app): App,
     QuotaRef(id): QuotaRef,
@@ -166,10 +166,10 @@ pub(crate) async fn update(
         .await
 }
 
-/// A limit that may be set.
+/// Checks a limit.
 ///
 /// # Errors
-/// Why it may not.
+/// Why it is refused.
 pub fn check_quota(limit: i64) -> Result<i64, String> {
     match limit {
         UNLIMITED | 1..=LARGEST_LIMIT => Ok(limit),

@@ -1,4 +1,4 @@
-//! Lists of accounts: all of them for sysadmins, names alone for everyone who is signed in.
+//! Lists of accounts: all fields for system administrators, only names for other signed-in callers.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -36,14 +36,14 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
     Ok(selection)
 }
 
-/// An account as everyone who is signed in may find it.
+/// An account in the search for signed-in callers.
 #[derive(Serialize)]
 struct Found {
     user_id: AccountId,
     username: String,
 }
 
-/// `GET /users/search`: the shortest names first.
+/// `GET /users/search`: shortest names first.
 pub(crate) async fn search(
     State(app): App,
     By(caller): By,
