@@ -106,7 +106,7 @@ impl MasterKey {
     ///
     /// # Errors
     ///
-    /// [`SecretError::Crypto`] when the system gives no random bytes.
+    /// [`SecretError::Crypto`] if the system provides no random bytes.
     pub fn generate_text() -> Result<Zeroizing<String>, SecretError> {
         let mut key = Zeroizing::new([0; KEY_LEN]);
         rand::fill(&mut *key).map_err(|_| SecretError::Crypto)?;
@@ -132,7 +132,7 @@ impl MasterKey {
     ///
     /// # Errors
     ///
-    /// [`SecretError::Crypto`] when the system gives no random bytes.
+    /// [`SecretError::Crypto`] if the system provides no random bytes.
     pub fn seal(
         &self,
         purpose: &str,
