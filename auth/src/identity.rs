@@ -124,8 +124,8 @@ impl Identity {
         &self.hasher
     }
 
-    /// The caller of an `Authorization` header; anonymous without one. The bindings of a token's account may be up to
-    /// that old.
+    /// The caller of an `Authorization` header; anonymous without one. `age` is how old the bindings of a token's
+    /// account may be.
     ///
     /// # Errors
     /// When the credentials are wrong, or there were too many failures.
