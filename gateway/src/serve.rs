@@ -191,7 +191,7 @@ async fn sockets(
         return Ok((bound, None));
     }
     let successor = Successor::listen(&app.config.server.data)?;
-    tracing::info!("ready to take over: send SIGQUIT to the process before");
+    tracing::info!("ready to take over: send SIGQUIT to the old process");
     let (handed_over, predecessor) = successor.receive().await?;
     tracing::info!(listeners = handed_over.len(), "took the listeners over");
     let sockets = listen::complete(&app.config, bound, handed_over)?;
@@ -217,7 +217,7 @@ async fn announce(
     if let Some(predecessor) = predecessor
         && let Err(error) = predecessor.serving()
     {
-        tracing::warn!(%error, "the process before was gone when this one began to serve");
+        tracing::warn!(%error, "the old process was gone when this one began to serve");
     }
     welcome::print(&app.config, password.as_ref());
 }
@@ -246,7 +246,7 @@ fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
     );
     let wait = move || {
         if let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
-            tracing::error!(%error, "the lock of the data folder cannot be taken");
+            tracing::error!(%error, "cannot take the lock of the data folder");
         }
         // Never given back while the process lives.
         std::mem::forget(file);
@@ -259,7 +259,7 @@ fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
 
 fn lock_file(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join("gantry.lock");
-    File::create(&path).with_context(|| format!("cannot make {}", path.display()))
+    File::create(&path).with_context(|| format!("cannot create {}", path.display()))
 }
 
 struct Opened {
@@ -464,7 +464,7 @@ impl Tasks {
         tokio::select! {
             () = self.write_rest(app) => app.db.close().await,
             () = is_gone(&app.db) => {
-                tracing::error!("the database does not answer: what waited in memory is not written");
+                tracing::error!("the database does not answer: buffered records are not written");
             }
         }
         let telemetry = self.telemetry.clone();
@@ -525,7 +525,7 @@ async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken
         tokio::select! {
             () = cancel.cancelled() => return,
             _ = hangups.recv() => match reloader.reload_now().await {
-                Ok(reloaded) => tracing::info!(?reloaded, "certificate looked at on SIGHUP"),
+                Ok(reloaded) => tracing::info!(?reloaded, "certificate checked on SIGHUP"),
                 Err(error) => tracing::warn!(%error, "the certificate was not reloaded"),
             },
         }

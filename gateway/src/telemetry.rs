@@ -62,7 +62,7 @@ impl Telemetry {
             .with(log.with_filter(filter))
             .with(spans)
             .try_init()
-            .context("the log is there already")?;
+            .context("the log is already set up")?;
         Ok(Self(provider))
     }
 
@@ -97,7 +97,7 @@ fn is_own_span(metadata: &Metadata<'_>) -> bool {
 pub(crate) fn level(text: &str) -> Result<EnvFilter, String> {
     let wrong = || {
         format!(
-            "{text:?} is no level: write error, warn, info, debug, trace or off, or a filter such as \
+            "{text:?} is not a level: write error, warn, info, debug, trace or off, or a filter such as \
              \"info,gantry_db=debug\""
         )
     };
