@@ -42,7 +42,7 @@ pub(crate) struct Asked(Arc<OnceLock<Caller>>);
 
 impl Asked {
     fn set(&self, caller: &Caller) {
-        // A second reading of the same request finds the same caller.
+        // A second extraction from the same request finds the same caller.
         let _ = self.0.set(caller.clone());
     }
 

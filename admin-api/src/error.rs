@@ -159,7 +159,7 @@ impl IntoResponse for Error {
             StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
             _ => self.to_string(),
         };
-        // Many at once are what is refused here: a line each would be the next flood.
+        // Refusals come in floods: logging each would cause another.
         let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
         if db::is_outage(&self) {
             tracing::debug!(error = chain(&self), "an API request failed");

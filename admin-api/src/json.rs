@@ -74,7 +74,7 @@ fn parse<T: BodyOf>(bytes: &[u8]) -> Result<T, Error> {
             "parsing {name} body from \"\" failed, because {why}"
         ))
     };
-    // To serde a list of values in the fields' order would be an object as well.
+    // Serde would also accept an array of values in field order as an object.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(failed(&"a list is not an object"));
     }
@@ -92,7 +92,7 @@ fn field_with_nul(bytes: &[u8]) -> Option<String> {
     if !bytes.windows(NUL.len()).any(|window| window == NUL) {
         return None;
     }
-    // What is nested too deeply to be looked into is refused as well.
+    // Values nested too deeply to check are refused as well.
     serde_json::from_slice(bytes)
         .map_or_else(|_| Some("the body".to_owned()), |body| path_to_nul(&body))
 }
@@ -170,7 +170,7 @@ mod tests {
         let nested = r#"{"role_id":1,"member_user":{"username":"a\u0000"}}"#;
         assert_eq!(field(nested).as_deref(), Some("member_user.username"));
         assert_eq!(field(r#"{"a":["x","\u0000"]}"#).as_deref(), Some("a.1"));
-        // A backslash and what follows it, not an escape.
+        // A backslash followed by other characters, not an escape.
         assert_eq!(field(r#"{"comment":"\\u0000"}"#), None);
         assert_eq!(field(r#"{"comment":"\u0001"}"#), None);
     }

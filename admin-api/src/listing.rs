@@ -57,7 +57,7 @@ impl Listing {
         let link = self.paging.links(&self.path, &self.params, total);
         let warning = self.query.warning();
         for (name, text) in [(LINK, link), (WARNING, warning)] {
-            // What does not fit into a header is left out; both are hints.
+            // A value that is not valid in a header is left out; both headers are hints.
             if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
                 headers.insert(name, value);
             }

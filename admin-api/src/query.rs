@@ -214,7 +214,7 @@ fn parse_term(term: &str) -> Result<(String, Term), Error> {
                 "the query string must contain \"=\" and the key/value cannot be empty".to_owned(),
             )
         })?;
-    // Decoding `q` a second time may have brought it in.
+    // Decoding `q` a second time may have produced it.
     if term.contains('\0') {
         return Err(nul(if key.contains('\0') { "q" } else { key }));
     }
@@ -250,7 +250,7 @@ fn parse_test(value: &str) -> Option<Term> {
 }
 
 fn elements(list: &str) -> Option<Vec<String>> {
-    // One too many is enough to be refused for.
+    // One too many is enough for a refusal.
     let elements = list.split_whitespace().take(MOST + 1).map(element);
     let elements: Vec<String> = elements.collect();
     (!elements.is_empty()).then_some(elements)

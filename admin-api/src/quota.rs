@@ -77,7 +77,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
 impl View {
     /// The quota of a project that uses `used` bytes.
     fn new(project: &Project, used: i64) -> Self {
-        // The first administrator, as which Gantry makes its own project, is nobody's name in Harbor.
+        // Harbor shows no owner name for projects of the first administrator, who also owns Gantry's first project.
         let owner_name = match project.owner {
             AccountId::ADMIN => String::new(),
             _ => project.owner_name.clone(),

@@ -292,7 +292,7 @@ impl Identity {
         };
         let counted = slot.verify(password, stored, move |right| {
             tried.count(right);
-            // The next attempt begins only once this one is counted, whether or not its client waits.
+            // The next attempt starts only once this one is counted, whether or not its client waits.
             (right, attempt)
         });
         let (right, _attempt) = counted.await?;
@@ -374,7 +374,7 @@ impl Identity {
                 Ok(name) => self.held_on(caller, &name).await?,
                 Err(_) => Vec::new(),
             },
-            // What the catalog shows is cut to what the account may see.
+            // The catalog is limited to what the account may see.
             ("registry", "catalog") if caller.account().is_some() => vec![EVERYTHING],
             _ => Vec::new(),
         };

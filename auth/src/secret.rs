@@ -269,7 +269,7 @@ fn create(path: &Path, text: &str) -> Result<(), SecretError> {
 }
 
 fn try_create(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    // tempfile makes it with mode 0600
+    // tempfile creates it with mode 0600
     let mut temporary = tempfile::Builder::new()
         .prefix(".gantry-")
         .tempfile_in(folder)?;

@@ -513,7 +513,7 @@ mod tests {
             [0, 0, 0, 0, 100, 200, 400, 800, 1600, 2000, 2000]
         );
         assert!(delays[11..].iter().all(|delay| *delay == 2000));
-        // it drains by itself
+        // it decays by itself
         assert_eq!(throttle.check("admin", home(), secs(15 * 60)), FREE);
     }
 
@@ -546,7 +546,7 @@ mod tests {
         }
         assert_eq!(throttle.check("admin", home(), NOW), FREE);
         assert!(refused(&throttle, "bob", home(), NOW) > 0);
-        // Its own failures count as ever.
+        // Its own failures still count.
         for _ in 0..5 {
             throttle.failed("admin", home(), NOW);
         }

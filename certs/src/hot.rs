@@ -77,7 +77,7 @@ fn provider() -> CryptoProvider {
     if ring_is_faster() {
         provider.cipher_suites = ring::ALL_CIPHER_SUITES.to_vec();
     }
-    // a stable sort: what is not AES-128 keeps the order that rustls chose
+    // a stable sort: suites other than AES-128 keep rustls's order
     provider
         .cipher_suites
         .sort_by_key(|suite| !is_aes_128(suite));

@@ -63,7 +63,7 @@ impl FileReloader {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
-            // a failure is logged by the look itself
+            // the check itself logs failures
             let _ = self.look(Look::IfChanged).await;
         }
     }
@@ -78,7 +78,7 @@ impl FileReloader {
     }
 
     async fn look(&self, look: Look) -> Result<Reloaded> {
-        // held over the reading, so that looks follow one another and the last one read is presented
+        // held while reading, so that checks are serialized and the certificate read last is presented
         let mut seen = self.seen.lock().await;
         let (files, loaded) = (
             self.files.clone(),

@@ -113,7 +113,7 @@ pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
     let written = write_all(db, &partial).await;
     let placed = written.and_then(|summary| place(&partial, folder).map(|()| summary));
     if placed.is_err() {
-        // The error says what happened; what is left of the attempt says nothing more.
+        // The error says what happened; the leftovers of the attempt add nothing.
         let _ = std::fs::remove_dir_all(&partial);
     }
     placed
@@ -198,7 +198,7 @@ struct Written {
 impl Written {
     fn create(path: PathBuf) -> Result<Self> {
         use std::os::unix::fs::OpenOptionsExt as _;
-        // Password hashes are in it.
+        // It contains password hashes.
         let mut options = File::options();
         let file = options
             .write(true)
@@ -370,7 +370,7 @@ impl Backup {
             blobs += 1;
             let found = match parse_blob(&line) {
                 Some(blob) => check::look_at(store, &blob, depth).await,
-                // The database had it so.
+                // It was like this in the database.
                 None => Ok(Some(format!("no blob can have this: {line:?}"))),
             };
             if let Some(text) = found.map_err(Error::Look)? {
@@ -479,7 +479,7 @@ async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
         if !TABLES.contains(&&*next.table) {
             return Err(lines.damaged("a table of no known name"));
         }
-        // Names go into statements: only what the database itself has is taken.
+        // Names are put into statements: only those in the database are accepted.
         let known = describe_known(tx, &next.table).await?;
         if !next
             .columns

@@ -107,7 +107,7 @@ pub async fn check(
         let mut lost = Vec::new();
         for blob in walked.found {
             let was_lost = marked.contains(&blob.id);
-            // What was missing comes back whole or not; its size alone does not tell.
+            // A returned object may be damaged; its size alone does not show it.
             let depth = if was_lost { Depth::Bytes } else { depth };
             if check.look(&blob, depth, was_lost).await? {
                 lost.push((blob, depth));
@@ -291,7 +291,7 @@ mod tests {
         };
         let run =
             async |stores: &Stores| check(&db, stores, Depth::Sizes, Pace::default(), NOW).await;
-        // Another folder is where the store was.
+        // The store's folder was replaced.
         let ended = run(&only(Memory::default())).await;
         assert!(matches!(ended, Err(Error::Mismatch(_))), "{ended:?}");
         assert_eq!(lost().await, 0);

@@ -10,7 +10,7 @@ impl Jobs {
     /// # Errors
     /// When the database cannot be written; the records keep waiting.
     pub async fn flush(&self) -> Result<()> {
-        // Neither holds up the other.
+        // Neither blocks the other.
         let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush(&self.db, &id, self.clock.now()).await?;

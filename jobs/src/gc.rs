@@ -76,7 +76,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 pub async fn control(db: &db::Db) -> Result<Control> {
     let mut tx = db.reader().await?;
     let stored = setting::get(&mut tx, CONTROL).await?;
-    // What cannot be read may have meant to stop it.
+    // A setting that cannot be read may have been meant to pause it.
     let stopped = Control {
         paused: true,
         ..Control::default()
@@ -137,7 +137,7 @@ impl Jobs {
             let turn = Turn::begin(rate, longest);
             let (looked_at, gone) = self.delete_garbage(&turn).await?;
             let reviewed = self.review_links(turn.links, gone).await?;
-            // What was given up now may be deleted in the next turn.
+            // Objects of blobs removed now may be deleted in the next batch.
             let more = reviewed.looked_at as i64 == turn.links
                 || looked_at as i64 == turn.objects
                 || reviewed.blobs > 0 && self.gc.hold.is_zero();

@@ -393,7 +393,7 @@ impl Import<'_> {
             .iter()
             .map(|(digest, size)| (*digest, self.layout.blob(digest), *size));
         let (to, keyed) = (target.clone(), keyed.collect::<Vec<_>>());
-        // Counted anew: an import may take longer than a lease.
+        // Computed again: an import may take longer than a lease.
         let (now, lease) = (self.now, SystemClock.now().plus(self.grace));
         let linked = self.db.write_in(target.project, move |tx| {
             Box::pin(async move {

@@ -109,7 +109,7 @@ impl Jobs {
     pub async fn run(self, leftovers: sweep::Leftovers, cancel: CancellationToken) {
         let second = Duration::from_secs(1);
         let mut tasks = JoinSet::new();
-        // Beside the other jobs: after a busy hour there may be much to look at.
+        // In parallel with the other jobs: after a busy hour it may take long.
         tasks.spawn(self.clone().sweep_leftovers(leftovers, cancel.clone()));
         tasks.spawn(every(
             second * 5,
@@ -174,10 +174,10 @@ impl Jobs {
             self.clone(),
             async |jobs: &Self| jobs.sweep().await,
         ));
-        // At once, however long the jobs take to end: whoever stops the process may not wait for them.
+        // At once, however long the jobs take to end: the process may be killed before that.
         let flush = async {
             cancel.cancelled().await;
-            // What fails is tried again below.
+            // A failure is retried below.
             let _ = self.flush_last().await;
         };
         tokio::join!(tasks.join_all(), flush);
@@ -197,7 +197,7 @@ impl Jobs {
         }
         let (holder, now) = (self.holder(), self.db.now(&*self.clock).await?);
         let until = now.plus(LEASE);
-        // Most of the time nothing need be written.
+        // Usually nothing needs to be written.
         let mut tx = self.db.reader().await?;
         let held = lease::holder(&mut tx, name, (now, until)).await?;
         drop(tx);

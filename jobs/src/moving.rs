@@ -133,7 +133,7 @@ struct Mover<'a> {
 impl Mover<'_> {
     async fn run(&self, progress: impl Fn(&Moved)) -> Result<Moved> {
         let mut tx = self.db.reader().await?;
-        // New ones go to the new store: whoever is not there now adds no blob to the old one.
+        // New uploads go to the new store: only those present now can add a blob to the old one.
         let uploads = upload::open_keys(&mut tx).await?;
         drop(tx);
         let mut moved = Moved {
@@ -150,7 +150,7 @@ impl Mover<'_> {
             let broken = walked.broken.iter().map(ToString::to_string);
             moved.failed.extend(broken);
             let mut blobs = walked.found;
-            // What is lost has nothing to move; its next push goes to the new store.
+            // A lost blob has nothing to move; its next push goes to the new store.
             let lost = blob::lost_among(&mut tx, after, last).await?;
             blobs.retain(|blob| !lost.contains(&blob.id));
             drop(tx);
@@ -196,7 +196,7 @@ impl Mover<'_> {
         let Some(size) = self.from.size(key).await? else {
             return Ok(Copied::Before);
         };
-        // Whose it was is forgotten: what it is tells what its copy has to be.
+        // Its digest is no longer known: the copy is compared with the object itself.
         let digest = content::digest(&**self.from, key, size, Algorithm::Sha256).await?;
         let as_blob = StoredBlob {
             id: BlobId(0),
@@ -210,7 +210,7 @@ impl Mover<'_> {
         }
         let mut tx = self.db.reader().await?;
         if !garbage::waits(&mut tx, key).await? {
-            // It was deleted meanwhile, maybe before its copy was there.
+            // It was deleted meanwhile, maybe before its copy existed.
             self.to.discard(key).await?;
         }
         self.from.discard(key).await?;
@@ -223,7 +223,7 @@ impl Mover<'_> {
             return Ok(Copied::Before);
         }
         match self.copy(blob).await? {
-            // What was written is read back before the only other copy goes.
+            // The copy is read back before the only other one is deleted.
             Copied::Now if self.old == Old::Removed && !self.holds(blob).await? => {
                 Ok(Copied::Not("its copy does not have its digest".to_owned()))
             }
@@ -240,7 +240,7 @@ impl Mover<'_> {
             return Ok(copied);
         }
         if !self.is_live(blob).await? {
-            // It became garbage meanwhile, and may have been deleted before its copy was there.
+            // It became garbage meanwhile, and may have been deleted before its copy existed.
             self.to.discard(&blob.key).await?;
         } else if self.old == Old::Removed && key::is_own(&blob.key) {
             self.from.discard(&blob.key).await?;
@@ -261,7 +261,7 @@ impl Mover<'_> {
         if self.to.size(&blob.key).await? != Some(blob.size) {
             return Ok(false);
         }
-        // In this order: what is hashed is what was made durable.
+        // In this order, so that the hashed bytes are the durable ones.
         self.to.sync(&blob.key).await?;
         let algorithm = blob.digest.algorithm();
         let digest = content::digest(&**self.to, &blob.key, blob.size, algorithm);
@@ -270,7 +270,7 @@ impl Mover<'_> {
 
     /// Copies an object and compares the bytes with its digest.
     async fn copy(&self, blob: &StoredBlob) -> Result<Copied> {
-        // What an earlier run began.
+        // The leftover of an earlier run.
         self.to.discard(&blob.key).await?;
         let mut chunks = self.from.read(&blob.key, 0..blob.size).await?;
         let hasher = Hasher::new(blob.digest.algorithm());
@@ -298,7 +298,7 @@ impl Mover<'_> {
     async fn is_live(&self, blob: &StoredBlob) -> Result<bool> {
         let mut tx = self.db.reader().await?;
         let live = blob::live(&mut tx, &blob.digest).await?;
-        // One that was lost and pushed again has another object by now.
+        // A lost blob that was pushed again has another object by now.
         Ok(live.is_some_and(|live| live.id == blob.id && live.key == blob.key))
     }
 }

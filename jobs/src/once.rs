@@ -30,9 +30,9 @@ impl Jobs {
             }
         }
         self.expire_uploads().await?;
-        // Whether or not another process is at it as well.
+        // Whether or not another process is doing it too.
         self.registry.purge_repositories().await?;
-        // What cannot be looked at does not keep the rest from being collected.
+        // Rows that cannot be read do not keep the rest from being collected.
         let looked = self.delete_untagged_now().await;
         self.collect_unbounded().await?;
         looked.map(|()| true)

@@ -451,7 +451,7 @@ async fn needs_claim(known: &[KnownStore], stores: &Stores) -> Result<bool> {
     let found = stores.current.store.identity().await?;
     let claiming = in_state(known, State::Claiming);
     if let Some(found) = found {
-        // The database did not hear that the store was written.
+        // The store was written, but the database does not know it.
         return Ok(claiming.is_some_and(|row| identity(row).is_same(&found)));
     }
     let current = in_state(known, State::Current);
@@ -459,7 +459,7 @@ async fn needs_claim(known: &[KnownStore], stores: &Stores) -> Result<bool> {
         (None, None) => Ok(true),
         (None, Some(_)) => Ok(false),
         (Some(source), _) => {
-            // What is there already must be the source of the move.
+            // Existing objects must be the source of the move.
             source_identity(source, known).await?;
             Ok(true)
         }
@@ -480,7 +480,7 @@ async fn claim_empty(db: &Db, known: &[KnownStore], place: &Place, now: Timestam
     };
     let begun = db.write(move |tx| {
         Box::pin(async move {
-            // The one that another process, or an earlier start, began is as good.
+            // One started by another process, or an earlier start, is just as good.
             store_identity::begin(tx, &row).await
         })
     });

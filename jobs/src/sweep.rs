@@ -68,7 +68,7 @@ impl Jobs {
                 continue;
             }
             match self.sweep_hour(hour).await {
-                // Of this hour alone.
+                // Only for this hour.
                 Err(Error::Storage(error)) if !is_outage(&error) => {
                     let cause = causes(&error);
                     tracing::warn!(hour, cause, "an hour cannot be swept now");

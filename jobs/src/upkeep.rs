@@ -61,7 +61,7 @@ impl Upkeep {
         drop(self);
         let given =
             db.write(move |tx| Box::pin(async move { lease::give_back(tx, &holder).await }));
-        // Otherwise it ends by itself.
+        // Otherwise it expires.
         if let Err(error) = given.await {
             tracing::warn!(%error, "the next sweep or move has to wait for a lease to end");
         }

@@ -401,7 +401,7 @@ impl RawDescriptor {
     fn kind(&self, field: Field) -> ChildKind {
         match field.name {
             "config" => ChildKind::Blob,
-            // An index is judged by media type: BuildKit lists layers there.
+            // The media type decides: BuildKit lists layers in an index.
             "manifests" if MediaType::parse(&self.media_type).is_some() => ChildKind::Manifest,
             _ if media_type::is_foreign(&self.media_type) => ChildKind::Foreign,
             _ => ChildKind::Blob,

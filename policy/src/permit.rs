@@ -379,7 +379,7 @@ fn check<'p>(
 ) -> Result<&'p ProjectFacts, Refusal> {
     match project {
         Some(project) if allowed(caller, project, resource, action) => {
-            // What everyone may do, a narrower token does not take away.
+            // A narrower token does not take away what everyone may do.
             let public = project.public && table::public_allows(resource, action);
             if public || caller.granted(repository, action) {
                 Ok(project)

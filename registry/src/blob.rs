@@ -266,7 +266,7 @@ impl Registry {
         let linked = self.charging(project, move |taking, tx| {
             let (name, found) = (name.clone(), found.clone());
             Box::pin(async move {
-                // Looked at again: it may be gone since.
+                // Checked again: it may have been removed since.
                 let live = blob::hold_live(tx, &digest).await?;
                 let Some(live) = live.filter(|live| live.id == found.blob.id) else {
                     return Ok(false);
@@ -320,7 +320,7 @@ impl Registry {
             Box::pin(async move {
                 let unknown = || Error::BlobUnknown(digest);
                 let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
-                // Held first: a manifest that names it cannot come meanwhile.
+                // Locked first, so that no manifest that names it can be pushed meanwhile.
                 let stored = blob::hold_alone(tx, &digest).await?.ok_or_else(unknown)?;
                 if blob::lost_since(tx, stored.id).await?.is_some() {
                     blob::release_references(tx, id, stored.id).await?;

@@ -55,7 +55,7 @@ impl Registry {
     ) -> Result<Arc<StoredManifest>> {
         match manifest::find(&self.db, permit.repository(), reference).await? {
             Some(found) => Ok(found),
-            // Boxed, so that pulls of what is there stay small.
+            // Boxed, so that the future of a pull stays small.
             None => Err(Box::pin(self.not_found(permit, reference)).await?),
         }
     }
@@ -258,7 +258,7 @@ impl Registry {
     /// `before`.
     pub(crate) async fn give_way(&self, before: Option<u64>) {
         let asked = self.db.writes_asked_for().zip(before);
-        // One was the part itself.
+        // One of them was the part itself.
         if asked.is_some_and(|(now, before)| now > before + 1) {
             tokio::time::sleep(PAUSE).await;
         }
@@ -383,7 +383,7 @@ mod tests {
         ended.shutdown_background();
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let read = runtime.unwrap().block_on(async {
-            // As while the process ends.
+            // As when the process is stopping.
             let _threads = threads.enter();
             read(&new).await
         });

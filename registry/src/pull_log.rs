@@ -185,7 +185,7 @@ impl Registry {
     /// When the database cannot be written.
     pub async fn flush_pulls(&self) -> Result<()> {
         let mut batches = self.pulls.batches.lock().await;
-        // Those of before first, so that what waits stays bounded while the database is down.
+        // Earlier batches first, so that waiting pulls stay bounded while the database is down.
         self.write_batches(&mut batches).await?;
         batches.extend(self.pulls.take().chunks(BATCH).map(Batch::new));
         self.write_batches(&mut batches).await

@@ -15,7 +15,7 @@ impl Registry {
         let mut tx = self.db.reader().await?;
         let name = permit.repository();
         let tags = tag::list(&mut tx, name, last, limit + 1).await?;
-        // Whoever has tags is shown.
+        // A repository with tags is visible.
         if tags.is_empty() && repository::published(&mut tx, name).await?.is_none() {
             return Err(Error::NameUnknown(name.clone()));
         }

@@ -258,7 +258,7 @@ impl Drop for InLine<'_> {
             return;
         }
         self.granted.close();
-        // What was granted at the last moment is given back.
+        // A grant made just before the timeout is returned.
         drop(self.granted.try_recv());
         self.budget.serve();
     }

@@ -268,7 +268,7 @@ async fn a_checkpoint_is_sealed_when_more_was_written(store: &dyn BlobStore) {
         writer.abandon().await;
         store.seal(&key, kept(&checkpoint)).await.unwrap();
         has(store, &key, &bytes).await;
-        // The later checkpoint may have left something.
+        // The later checkpoint may have left bytes.
         store.discard(&key).await.unwrap();
         is_gone(store, &key).await;
     }

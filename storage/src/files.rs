@@ -179,7 +179,7 @@ impl BlobStore for Files {
             .iter()
             .map(|key| (key.clone(), self.path(key)))
             .collect();
-        // Removing a file waits more than it works.
+        // Removing a file is mostly waiting.
         let share = paths.len().div_ceil(REMOVED_ABREAST).max(1);
         let mut shares = JoinSet::new();
         for paths in paths.chunks(share).map(<[_]>::to_vec) {
@@ -346,7 +346,7 @@ fn names(folder: &Path, is_wanted: fn(&FileType) -> bool) -> io::Result<Vec<Stri
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry?;
-        // It may have gone meanwhile.
+        // It may have been removed meanwhile.
         if entry.file_type().is_ok_and(|kind| is_wanted(&kind)) {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
@@ -421,7 +421,7 @@ mod tests {
         );
         store.put_identity(&identity, Existing::Kept).await.unwrap();
         let begun = store.create(KEY, hasher()).await.unwrap();
-        // A volume that is not mounted any more.
+        // An unmounted volume.
         std::fs::rename(&folder, &away).unwrap();
         std::fs::create_dir(&folder).unwrap();
         begun.finish(Vec::new()).await.unwrap_err();
@@ -432,7 +432,7 @@ mod tests {
         store.list(472_222).await.unwrap_err();
         store.try_write().await.unwrap_err();
         assert_eq!(store.identity().await.unwrap(), None);
-        // Mounted anew, it may have another inode: its identity tells.
+        // After a remount it may have another inode: its identity decides.
         std::fs::remove_dir_all(&folder).unwrap();
         std::fs::create_dir(&folder).unwrap();
         let name = crate::identity::KEY;
@@ -453,7 +453,7 @@ mod tests {
         old.write(vec![bytes::Bytes::from("begun ")]).await.unwrap();
         let at = old.checkpoint().await.unwrap();
         let new = two.resume(KEY, at).await.unwrap();
-        // The old writer mixes its bytes in before the end, and does so again after it.
+        // The old writer writes its bytes before the end, and again after it.
         let finished = new.finish(vec![bytes::Bytes::from("here")]).await.unwrap();
         old.write(vec![bytes::Bytes::from("mine")]).await.unwrap();
         old.checkpoint().await.unwrap();
@@ -467,7 +467,7 @@ mod tests {
         assert_eq!(read.unwrap(), detached.digest);
         assert_eq!(two.size(KEY).await.unwrap(), Some(detached.size));
         assert_eq!(two.list(472_222).await.unwrap(), [KEY]);
-        // What a crash in the middle of a copy leaves belongs to its object.
+        // Leftovers of a crash during a copy belong to its object.
         std::fs::write(folder.path().join(copy_of(KEY)), b"half").unwrap();
         assert_eq!(two.list(472_222).await.unwrap(), [KEY]);
         two.discard(KEY).await.unwrap();

@@ -91,7 +91,7 @@ impl BlobStore for Memory {
     }
 
     async fn detach(&self, _key: &str, finished: Finished) -> Result<Finished> {
-        // There is one process only.
+        // There is only one process.
         Ok(finished)
     }
 

@@ -98,7 +98,7 @@ impl BlobStore for Moving {
     }
 
     fn return_leftovers(&self, keys: &[String]) {
-        // Keys tell nothing of their store, and twice is not too often.
+        // Keys do not reveal their store, and trying both does no harm.
         self.old.return_leftovers(keys);
         self.new.return_leftovers(keys);
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(done.size, 12);
         assert_eq!(old.size(KEY).await.unwrap(), Some(12));
         assert_eq!(new.size(KEY).await.unwrap(), None);
-        // A copy that is on its way does not count while the old object is there.
+        // An unfinished copy does not count while the old object exists.
         let mut copy = new.create(KEY, hasher()).await.unwrap();
         copy.write(vec![Bytes::from("beg")]).await.unwrap();
         let read = store.read(KEY, 0..12).await.unwrap();

@@ -75,7 +75,7 @@ impl S3 {
 
     /// The state of a checkpoint's object.
     fn state(key: &str, at: &Checkpoint) -> Result<State> {
-        // Without a checkpoint nothing is known to be there.
+        // Without a checkpoint, nothing is known to exist.
         let text = at.state.as_deref();
         let text = text.ok_or_else(|| Error::Missing(key.to_owned()))?;
         let state = State::parse(key, text)?;
@@ -102,7 +102,7 @@ impl BlobStore for S3 {
         let state = Self::state(key, &at)?;
         let (parts, size) = (state.all_parts(), state.end());
         match self.bucket.end(key, &state.upload, parts, size).await {
-            // A part of the tail's number was written since: the tail still has the bytes.
+            // A part with the tail's number was written since: the tail still has the bytes.
             Err(Error::Truncated(_)) if state.tail.is_some() => {
                 let writer = self.resume(key, at).await?;
                 writer.finish(Vec::new()).await.map(|_| ())
@@ -132,7 +132,7 @@ impl BlobStore for S3 {
     }
 
     async fn sync(&self, key: &str) -> Result<()> {
-        // What the server has answered for is durable.
+        // What the server acknowledged is durable.
         match self.bucket.head(key).await? {
             Some(_) => Ok(()),
             None => Err(Error::Missing(key.to_owned())),
@@ -140,8 +140,8 @@ impl BlobStore for S3 {
     }
 
     async fn detach(&self, _key: &str, finished: Finished) -> Result<Finished> {
-        // An object is completed once, of parts that are named by number and ETag: nobody can change it
-        // afterwards, and another writer's parts are not in it.
+        // An object is completed once, from parts named by number and ETag: it cannot change afterwards, and contains
+        // no parts of another writer.
         Ok(finished)
     }
 
@@ -193,7 +193,7 @@ impl BlobStore for S3 {
     }
 
     async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity> {
-        // Not every server knows conditions: what is there is looked for first, and read back afterwards.
+        // Not every server supports conditions: an existing identity is looked for first, and the result read back.
         if existing == Existing::Kept
             && let Some(there) = self.identity().await?
         {

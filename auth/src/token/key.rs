@@ -210,11 +210,11 @@ impl TokenKeys {
             serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Malformed)?;
         match &*header.alg {
             "ES256" => {}
-            // some libraries once took `None` and `nOnE` for it as well
+            // some libraries once accepted `None` and `nOnE` as well
             alg if alg.eq_ignore_ascii_case("none") => return Err(TokenError::Unsigned),
             _ => return Err(TokenError::WrongAlgorithm),
         }
-        // RFC 7515, 4.1.11: what must be understood and is not makes the token invalid
+        // RFC 7515, 4.1.11: a critical header that is not understood makes the token invalid
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }

@@ -72,7 +72,7 @@ pub(super) fn finish() -> io::Result<()> {
 /// Prints why a command failed, on standard error: one line, or one line per wrong setting.
 pub(super) fn error(error: &anyhow::Error) {
     for reason in reasons(error) {
-        // Where standard error is gone as well, the exit code has to do.
+        // If standard error is gone as well, the exit code must do.
         let _ = writeln!(io::stderr(), "gantry: {}", escape(&reason));
     }
 }

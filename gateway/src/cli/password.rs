@@ -35,7 +35,7 @@ fn typed(user: &str) -> anyhow::Result<String> {
         })
     };
     let password = ask(format!("New password for {user}: "))?;
-    // Before it is typed a second time for nothing.
+    // Checked before it is typed a second time in vain.
     check_rule(&password)?;
     let repeated = ask(format!("Repeat the password for {user}: "))?;
     anyhow::ensure!(

@@ -196,7 +196,7 @@ impl Registry {
             }
             Ok(row) => {
                 if row.key != *key {
-                    // It is garbage already, for the case that this fails.
+                    // It already counts as garbage, in case this fails.
                     self.discard(&key).await;
                 }
                 Ok(row)
@@ -221,7 +221,7 @@ impl Registry {
             )
         });
         match ended.await {
-            // Its sessions went with the project.
+            // Its sessions were removed with the project.
             Ok(()) | Err(Error::ProjectGone) => {}
             Err(error) => return Err(error),
         }

@@ -61,7 +61,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut sessions = self.sessions.lock();
         self.guard = None;
-        // Nobody waits: the entry alone holds the lock.
+        // Nobody waits: only the entry holds the lock.
         if sessions
             .get(&self.id)
             .is_some_and(|session| Arc::strong_count(&session.writing) == 1)

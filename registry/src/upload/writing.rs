@@ -61,7 +61,7 @@ impl Registry {
     ) -> Result<Writing> {
         let turn = self.turns.take(session.id()).await;
         let row = self.row(session).await?;
-        // It may have gone on while the first bytes came.
+        // It may have been continued while the first bytes arrived.
         in_order(session, extent, row.as_ref().map_or(0, |row| row.size))?;
         let mut writing = match row {
             Some(_) => self.resume(session, turn).await?,
@@ -214,7 +214,7 @@ impl Registry {
         batches: &mut Batches,
     ) -> Result<Result<(), BodyError>> {
         let (mut batch, mut ended) = first;
-        // Long before it would be taken for idle.
+        // Long before it would count as idle.
         let often = RENEWED.min(self.limits.upload_expiry / 4);
         let mut noted = Instant::now();
         loop {
@@ -321,7 +321,7 @@ impl Registry {
     pub(super) async fn abandon(&self, session: &Session, writing: Writing, error: Error) -> Error {
         writing.writer.abandon().await;
         let error = self.reason(session, writing.epoch, error).await;
-        // A commit whose answer was lost may have made the row: the sweeper finds out.
+        // A commit whose answer was lost may have created the row: the sweeper checks.
         let uncertain = matches!(error, Error::Database(_));
         if writing.epoch.is_none() && !uncertain {
             self.discard(&writing.key).await;

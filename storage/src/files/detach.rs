@@ -24,7 +24,7 @@ pub(super) fn detach(path: &Path, copy: &Path, finished: Finished) -> io::Result
         .create(true)
         .truncate(true)
         .open(copy)?;
-    // Where the file system can, this shares blocks until one side changes them.
+    // If the file system supports it, this shares blocks until one side changes them.
     let copied = io::copy(&mut from.take(finished.size), &mut to)?;
     if copied < finished.size {
         std::fs::remove_file(copy)?;

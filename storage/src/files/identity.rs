@@ -38,7 +38,7 @@ pub(super) fn put(folder: &Path, spare: &str, text: &[u8], existing: Existing) -
         Existing::Replaced => std::fs::rename(&spare, &place),
         Existing::Kept => name(&spare, &place, text),
     };
-    // Renaming has taken it away.
+    // The rename removed it.
     let _ = std::fs::remove_file(&spare);
     named?;
     sync_folder(folder)

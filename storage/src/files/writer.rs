@@ -99,11 +99,11 @@ impl Work {
     fn append(&mut self, batch: &[Bytes]) -> io::Result<()> {
         let file = opened(&self.file, &self.path)?;
         let end = self.at + length(batch);
-        // What comes in one batch is most often all that comes.
+        // A first batch is usually the only one.
         if self.at > 0 && end > self.reserved {
             self.reserved = end + RESERVE;
             let room = self.reserved - self.at;
-            // Where that cannot be had, writing tells whether the disk is full.
+            // If that fails, writing shows whether the disk is full.
             let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, self.at, room);
         }
         append(file, self.at, batch, &mut self.hasher)?;
@@ -232,7 +232,7 @@ impl Writer {
         let Ok(room) = self.line.room.acquire().await else {
             return self.settle().await.map(|_| ());
         };
-        // Given back when the batch is written.
+        // Released when the batch is written.
         room.forget();
         let length = length(&batch);
         self.size += length;
@@ -264,7 +264,7 @@ impl Writer {
             work.append(&last)?;
             work.trim()?;
             let synced = work.sync(named, (depth, hour), &place.durable_hour);
-            // What lies where a volume was mounted before is not stored.
+            // Bytes written to the place of an unmounted volume are not stored.
             let synced = synced.and_then(|()| place.check());
             Ok((work, synced))
         });
@@ -301,7 +301,7 @@ impl BlobWriter for Writer {
     }
 
     async fn abandon(mut self: Box<Self>) {
-        // How it went is of no interest any more.
+        // The result no longer matters.
         let _ = self.settle().await;
     }
 
@@ -338,7 +338,7 @@ fn sync_name(
 /// The file, created if missing.
 fn opened<'a>(file: &'a OnceLock<File>, path: &Path) -> io::Result<&'a File> {
     if file.get().is_none() {
-        // One job at a time has the work, so that nobody else sets it meanwhile.
+        // Only one job at a time has the state, so nobody else sets it meanwhile.
         let _ = file.set(make(path)?);
     }
     file.get().ok_or_else(|| io::Error::other("no file"))

@@ -276,7 +276,7 @@ impl Head {
         }
         match (&self.etag, etag_of(parts)) {
             (Some(has), Some(expected)) => *has == expected,
-            // Encrypted parts have ETags of another kind; nothing more can be told.
+            // Encrypted parts have ETags of another kind; nothing more can be checked.
             _ => true,
         }
     }

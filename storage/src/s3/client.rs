@@ -94,7 +94,7 @@ fn config(settings: &Settings, roots: &Roots) -> Result<Config> {
         .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(200))
         .with_max_backoff(Duration::from_secs(5));
-    // Downloads are watched by their reader, which knows when it is the client that is slow.
+    // The reader watches downloads, because it knows when the client is the slow side.
     let stalled = StalledStreamProtectionConfig::enabled()
         .upload_enabled(true)
         .download_enabled(false)
@@ -106,7 +106,7 @@ fn config(settings: &Settings, roots: &Roots) -> Result<Config> {
         .credentials_provider(credentials(settings))
         .http_client(http_client(roots)?)
         .force_path_style(settings.path_style)
-        // The bytes have a digest of their own; not every store knows S3's newer checksums.
+        // The bytes have their own digest; not every store supports S3's newer checksums.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(retries)
@@ -138,7 +138,7 @@ fn downloads(roots: Roots) -> Result<Downloads> {
         }
         Roots::File { store, .. } => Ok(trusting(store)?),
     };
-    // Where the system has no CAs, plain HTTP goes all the same, and TLS fails by the server's certificate.
+    // Without CAs in the system, plain HTTP still works, and TLS fails at the server's certificate.
     let builder = match system {
         Ok(builder) => builder,
         Err(_) => trusting(RootCertStore::empty())?,

@@ -86,7 +86,7 @@ impl Downloads {
     async fn send(mut self, mut request: Request<()>) -> Result<HttpResponse, Cause> {
         let uri = origin_form(&mut request)?;
         while let Some(connection) = self.kept() {
-            // The server may have closed it while it waited.
+            // The server may have closed it while it was idle.
             if let Ok(answer) = connection.send(&request, &self.kept).await {
                 return Ok(answer);
             }

@@ -115,7 +115,7 @@ impl Bucket {
     pub(super) async fn hours(&self) -> Result<Vec<i64>> {
         let found = self.find("", Depth::Folders).await?;
         let uploads = found.uploads.iter().map(|upload| &upload.key);
-        // Not every server knows folders of uploads.
+        // Not every server supports folders of uploads.
         let hours: BTreeSet<i64> = uploads
             .chain(&found.folders)
             .filter_map(|path| path.split_once('/'))
@@ -131,7 +131,7 @@ impl Bucket {
         let page = list.prefix(self.path(&folder)).max_keys(2).send().await;
         let page = page.map_err(|error| failed("list", &folder, error))?;
         let own = self.path(&folder);
-        // Nobody knows what every server takes the name of a folder for.
+        // Servers differ in how they treat the name of a folder.
         let is_empty = page
             .contents()
             .iter()
@@ -197,7 +197,7 @@ impl Bucket {
     /// Removes everything of an object.
     pub(super) async fn discard(&self, key: &str) -> Result<()> {
         let found = self.find(key, Depth::All).await?;
-        // More than one is the trace of an answer that was lost.
+        // More than one is the trace of a lost answer.
         for upload in &found.uploads {
             if upload.key == key {
                 self.abort(upload).await?;
@@ -259,7 +259,7 @@ impl Bucket {
             first_of(self.delete(&found.keys).await?)
         };
         if let Err(error) = removed.await {
-            // Their names are not known: they go with the object.
+            // Their names are unknown: they are removed with the object.
             self.leave(key.to_owned(), &error);
         }
     }
@@ -280,7 +280,7 @@ impl Bucket {
 
     async fn find(&self, below: &str, depth: Depth) -> Result<Found> {
         let mut found = Found::default();
-        // In this order an upload that ends meanwhile is seen at least once.
+        // In this order, an upload that ends meanwhile is seen at least once.
         self.find_uploads(below, depth, &mut found).await?;
         self.find_objects(below, depth, &mut found).await?;
         Ok(found)

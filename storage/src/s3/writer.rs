@@ -109,7 +109,7 @@ impl Writer {
         let mut writer = Self::create(store, key, hasher);
         writer.size = state.end();
         writer.number = state.next_number(&store.instance);
-        // What was resumed may have had a later checkpoint that nobody knows.
+        // The resumed object may have had a later, unknown checkpoint.
         writer.strays = true;
         match state.tail.filter(|tail| tail.size > 0) {
             Some(tail) => writer.read_tail(&tail).await?,
@@ -241,7 +241,7 @@ impl Writer {
                 Ok(())
             }
             (sent, _) => {
-                // What comes behind a part that is missing is of no use.
+                // Parts after a missing one are useless.
                 self.sending.clear();
                 self.hashing = Hashing::Lost;
                 sent.map(|_| ())
@@ -267,7 +267,7 @@ impl Writer {
         let name = tail::random()?;
         let (bucket, pieces) = (&self.store.bucket, &self.collected.pieces);
         let object = tail::key(&self.key, &name);
-        // Known before it is there, so that it is removed whatever comes.
+        // Recorded before it exists, so that it is removed in any case.
         self.tails.push(name.clone());
         let (part, ()) = tokio::try_join!(
             bucket.part(&self.key, &upload, number, pieces.clone()),
@@ -354,7 +354,7 @@ impl BlobWriter for Writer {
     }
 
     async fn abandon(mut self: Box<Self>) {
-        // A request that is cut off may still be carried out: it is better to see its end.
+        // An interrupted request may still be executed: it is better to wait for its end.
         let patience = Instant::now() + PATIENCE;
         for Sending { mut task, .. } in self.sending.drain(..) {
             if tokio::time::timeout_at(patience, &mut task).await.is_err() {
