@@ -27,8 +27,8 @@ pub(super) enum Command {
         /// The blob's digest.
         digest: Digest,
     },
-    /// Take over the storage of a distribution registry, or of Harbor, in the same folder or bucket, in place: no byte is
-    /// copied, and nothing of it is deleted until `adopt`. Can be run again.
+    /// Take over the storage of a distribution registry, or of Harbor, in the same folder or bucket, in place: no byte
+    /// is copied, and nothing of it is deleted until `adopt`. Can be run again.
     Import {
         /// The other registry's folder within the store.
         #[arg(long, default_value = "docker/registry/v2")]
