@@ -51,7 +51,7 @@ impl Listing {
         self.query.select(fields, self.paging.rows())
     }
 
-    /// The answer: these rows, out of `total`.
+    /// The response: these rows, out of `total`.
     pub(crate) fn answer<T: Serialize>(&self, rows: &[T], total: i64) -> Response {
         let mut headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(total))]);
         let link = self.paging.links(&self.path, &self.params, total);

@@ -149,7 +149,7 @@ fn missing(named: &ProjectRef) -> Error {
     Error::NotFound(format!("project {named} not found"))
 }
 
-/// The project once more, within a transaction that changes it: it may have gone since.
+/// Reads the project again, within a transaction that changes it: it may have been deleted since.
 pub(crate) async fn still(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
     let found = project::by_id(reader, id).await?;
     found.ok_or_else(|| missing(&ProjectRef::Id(id)))

@@ -88,7 +88,7 @@ impl Query {
         })
     }
 
-    /// Takes the term of a field out; of several the last one counts.
+    /// Removes and returns the term of a field; if there are several, the last one counts.
     fn take(&mut self, field: &str) -> Option<Term> {
         let taken = self
             .terms

@@ -57,7 +57,7 @@ async fn find(db: &Db, id: AccountId) -> Result<Account, Error> {
     find_in(&mut db.reader().await?, id).await
 }
 
-/// The account with an id, within a transaction that changes it.
+/// The account of an ID, within a transaction that changes it.
 async fn find_in(reader: &mut Reader, id: AccountId) -> Result<Account, Error> {
     let account = account::by_id(reader, id).await?;
     account.ok_or_else(|| not_found(id))

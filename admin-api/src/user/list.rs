@@ -12,7 +12,7 @@ use crate::listing::Listing;
 use crate::user::User;
 use crate::{App, Error};
 
-/// `GET /users`: all but the built-in administrator.
+/// `GET /users`: all except the built-in administrator.
 pub(crate) async fn list(
     State(app): App,
     By(caller): By,
@@ -26,7 +26,7 @@ pub(crate) async fn list(
     Ok(listing.answer(&users, total))
 }
 
-/// Parameters `username` and `email` hold parts of them; `q` takes precedence.
+/// The parameters `username` and `email` match substrings; `q` takes precedence.
 fn select(listing: &mut Listing) -> Result<Selection, Error> {
     let mut selection = listing.select(&account::FIELDS)?;
     for field in [account::NAME, account::EMAIL] {

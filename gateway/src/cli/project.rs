@@ -95,7 +95,7 @@ impl Command {
     }
 }
 
-/// The project with a name.
+/// The project of this name.
 pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Result<Project> {
     let found = project::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))

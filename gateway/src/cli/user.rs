@@ -138,7 +138,7 @@ async fn list(local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The account with a name, within the transaction that changes it.
+/// The account of this name, within the transaction that changes it.
 async fn find(reader: &mut db::Reader, name: &str) -> anyhow::Result<Account> {
     let found = account::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))
