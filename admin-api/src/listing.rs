@@ -46,7 +46,7 @@ impl Listing {
         self.paging.rows()
     }
 
-    /// Which rows to read of a list that has `fields`, and in which order.
+    /// The rows to read of a list with `fields`, and their order.
     pub(crate) fn select(&mut self, fields: &[Field]) -> Result<Selection, Error> {
         self.query.select(fields, self.paging.rows())
     }

@@ -50,7 +50,7 @@ impl Query {
         })
     }
 
-    /// What is asked of a list that has `fields`: the last term of each, and the first known order.
+    /// The conditions on a list with `fields`: the last term of each, and the first known order.
     pub(crate) fn select(&mut self, fields: &[Field], page: Page) -> Result<Selection, Error> {
         let mut selection = Selection {
             page,
@@ -98,7 +98,7 @@ impl Query {
     }
 }
 
-/// What a term asks of a field, if it fits the field.
+/// The condition of a term on a field, if it fits the field.
 fn test(field: &Field, term: Term) -> Result<Test, Error> {
     let name = field.name;
     match field.kind {
@@ -138,7 +138,7 @@ fn flag_test(field: &str, term: Term) -> Result<Test, Error> {
 
 /// The first and the last moment of a span. Times in `q` are whole seconds.
 fn time_test(field: &str, term: Term) -> Result<Test, Error> {
-    /// Microseconds that a whole second lasts after its first one.
+    /// Microseconds from the first to the last moment of a second.
     const SECOND: i64 = 999_999;
     let start = |text: &str| parse_time(text).ok_or_else(|| unfit(field));
     let end = |text: &str| start(text).map(|at| Timestamp(at.0.saturating_add(SECOND)));
