@@ -1,11 +1,11 @@
-//! The audit entry of a change, written in the change's own transaction.
+//! Audit entries of changes, written in the same transaction.
 
 use db::audit::{Actor, append};
 use db::{Result, Tx};
 use model::{ProjectId, Timestamp};
 use policy::Caller;
 
-/// A change, in Harbor's words.
+/// A change, in Harbor's terms.
 pub(crate) struct Change {
     /// `create`, `update` or `delete`.
     pub(crate) operation: &'static str,
@@ -13,13 +13,13 @@ pub(crate) struct Change {
     pub(crate) resource_type: &'static str,
     /// The resource's name.
     pub(crate) resource: String,
-    /// The project that it belongs to.
+    /// Its project.
     pub(crate) project: Option<ProjectId>,
-    /// What was changed, for those who read the log; no values that are secret.
+    /// What was changed, for readers of the log; never secrets.
     pub(crate) detail: String,
 }
 
-/// Notes that `caller` made a change.
+/// Records a change by `caller`.
 pub(crate) async fn note(
     tx: &mut Tx,
     caller: &Caller,
@@ -32,7 +32,7 @@ pub(crate) async fn note(
     append(tx, &entry).await
 }
 
-/// The caller, as the audit log names it.
+/// The caller's name in the audit log.
 pub(crate) fn actor(caller: &Caller) -> Actor {
     Actor {
         account: caller.account(),

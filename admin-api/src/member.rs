@@ -1,4 +1,4 @@
-//! Members of projects. Groups do not exist so far.
+//! Members of projects. There are no groups yet.
 
 pub(crate) mod create;
 pub(crate) mod get;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::audit::{self, Change};
 
-/// A membership as the API shows it.
+/// A membership in the API.
 #[derive(Serialize)]
 pub(crate) struct View {
     entity_id: AccountId,
@@ -49,14 +49,14 @@ async fn find(reader: &mut Reader, project: ProjectId, id: MemberId) -> Result<M
     })
 }
 
-/// The role with an id. The message is Harbor's, though there are five roles.
+/// The role of an ID. The message is Harbor's, though there are five roles.
 fn check_role(id: Option<i64>) -> Result<Role, Error> {
     id.and_then(Role::from_id).ok_or_else(|| {
         Error::BadRequest("Failed to update project member, role is not in 1,2,3".to_owned())
     })
 }
 
-/// Notes a change of a membership.
+/// Records a change of a membership.
 async fn note(
     tx: &mut Tx,
     caller: &Caller,

@@ -1,5 +1,5 @@
-//! The grammar of `q` and `sort`, which all lists share. Resources take the fields that they know;
-//! what nobody takes is ignored, as with Harbor, but named in a `Warning`.
+//! The grammar of `q` and `sort`, shared by all lists. Resources take the fields that they know; other fields are
+//! ignored, as in Harbor, but named in a `Warning`.
 
 use db::list::{Direction, Field, Kind, Page, Selection, Test};
 use model::Timestamp;
@@ -9,10 +9,10 @@ use time::macros::format_description;
 use crate::Error;
 use crate::param::{Params, check_text, decode_escapes, nul};
 
-/// Terms in `q`, values in a list of one, and fields in `sort`: more of them no client has a use for.
+/// Maximum terms in `q`, values in a list, and fields in `sort`.
 const MOST: usize = 100;
 
-/// What `q` and `sort` ask for.
+/// The parsed `q` and `sort`.
 #[derive(Debug, Default)]
 pub(crate) struct Query {
     terms: Vec<(String, Term)>,
@@ -20,14 +20,14 @@ pub(crate) struct Query {
     unknown: Vec<String>,
 }
 
-/// What a term asks of its field.
+/// The condition of a term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Term {
     /// `k=v`
     Is(String),
     /// `k=~v`
     Contains(String),
-    /// `k=[a~b]`, where one of them may be empty.
+    /// `k=[a~b]`; one of them may be empty.
     Within(String, String),
     /// `k={a b}`
     AnyOf(Vec<String>),
@@ -50,7 +50,7 @@ impl Query {
         })
     }
 
-    /// What is asked of a list that has `fields`: the last term of each, and the first known order.
+    /// The conditions on a list with `fields`: the last term of each, and the first known order.
     pub(crate) fn select(&mut self, fields: &[Field], page: Page) -> Result<Selection, Error> {
         let mut selection = Selection {
             page,
@@ -71,7 +71,7 @@ impl Query {
         Ok(selection)
     }
 
-    /// The text of the `Warning` header on what nobody took, if there is any.
+    /// The text of the `Warning` header about unknown fields, if any.
     pub(crate) fn warning(&self) -> Option<String> {
         let taken = self.terms.iter().map(|(name, _)| name);
         let sorted = self.sort.iter().map(|(name, _)| name);
@@ -88,7 +88,7 @@ impl Query {
         })
     }
 
-    /// Takes the term of a field out; of several the last one counts.
+    /// Removes and returns the term of a field; if there are several, the last one counts.
     fn take(&mut self, field: &str) -> Option<Term> {
         let taken = self
             .terms
@@ -98,7 +98,7 @@ impl Query {
     }
 }
 
-/// What a term asks of a field, if it fits the field.
+/// The condition of a term on a field, if it fits the field.
 fn test(field: &Field, term: Term) -> Result<Test, Error> {
     let name = field.name;
     match field.kind {
@@ -138,7 +138,7 @@ fn flag_test(field: &str, term: Term) -> Result<Test, Error> {
 
 /// The first and the last moment of a span. Times in `q` are whole seconds.
 fn time_test(field: &str, term: Term) -> Result<Test, Error> {
-    /// Microseconds that a whole second lasts after its first one.
+    /// Microseconds from the first to the last moment of a second.
     const SECOND: i64 = 999_999;
     let start = |text: &str| parse_time(text).ok_or_else(|| unfit(field));
     let end = |text: &str| start(text).map(|at| Timestamp(at.0.saturating_add(SECOND)));
@@ -163,13 +163,13 @@ fn unfit(field: &str) -> Error {
     Error::BadRequest(format!("the value for {field} in q does not fit the field"))
 }
 
-/// Fields go by the column's name or its CamelCase form.
+/// Fields are named by the column's name or its CamelCase form.
 fn same_field(known: &str, given: &str) -> bool {
     let letters = |text: &str| text.replace('_', "").to_ascii_lowercase();
     letters(known) == letters(given)
 }
 
-/// A name as it may stand in a header.
+/// A name in a form allowed in a header.
 fn printable(name: &str) -> String {
     let plain = |letter: &char| letter.is_ascii_graphic() && !matches!(letter, '"' | '\\' | ',');
     name.chars().filter(plain).take(64).collect()
@@ -214,7 +214,7 @@ fn parse_term(term: &str) -> Result<(String, Term), Error> {
                 "the query string must contain \"=\" and the key/value cannot be empty".to_owned(),
             )
         })?;
-    // Decoding `q` a second time may have brought it in.
+    // Decoding `q` a second time may have produced it.
     if term.contains('\0') {
         return Err(nul(if key.contains('\0') { "q" } else { key }));
     }
@@ -250,7 +250,7 @@ fn parse_test(value: &str) -> Option<Term> {
 }
 
 fn elements(list: &str) -> Option<Vec<String>> {
-    // One too many is enough to be refused for.
+    // One too many is enough for a refusal.
     let elements = list.split_whitespace().take(MOST + 1).map(element);
     let elements: Vec<String> = elements.collect();
     (!elements.is_empty()).then_some(elements)

@@ -1,4 +1,4 @@
-//! What projects may hold. A quota has the id of its project.
+//! Quotas of projects. A quota has the ID of its project.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -57,7 +57,7 @@ impl BodyOf for QuotaRequest {
     const NAME: &'static str = "hard";
 }
 
-/// The quota that a path names.
+/// The quota in a path.
 pub(crate) struct QuotaRef(ProjectId);
 
 impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
@@ -71,9 +71,9 @@ impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
 }
 
 impl View {
-    /// The quota of a project that holds `used` bytes.
+    /// The quota of a project that uses `used` bytes.
     fn new(project: &Project, used: i64) -> Self {
-        // The first administrator, as which Gantry makes its own project, is nobody's name in Harbor.
+        // Harbor shows no owner name for projects of the first administrator, who also owns Gantry's first project.
         let owner_name = match project.owner {
             AccountId::ADMIN => String::new(),
             _ => project.owner_name.clone(),
@@ -135,7 +135,7 @@ async fn find(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
     found.ok_or_else(|| Error::NotFound(format!("quota {} not found", id.0)))
 }
 
-/// `PUT /quotas/{id}`: may be less than the project holds.
+/// `PUT /quotas/{id}`: may be lower than the current usage.
 pub(crate) async fn update(
     State(app): App,
     QuotaRef(id): QuotaRef,

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::audit::{self, Change};
 
-/// An account as the API shows it.
+/// An account in the API.
 #[derive(Serialize)]
 pub(crate) struct User {
     admin_role_in_auth: bool,
@@ -52,12 +52,12 @@ impl From<Account> for User {
     }
 }
 
-/// The account with an id, to be read.
+/// The account of an ID, for reading.
 async fn find(db: &Db, id: AccountId) -> Result<Account, Error> {
     find_in(&mut db.reader().await?, id).await
 }
 
-/// The account with an id, within a transaction that changes it.
+/// The account of an ID, within a transaction that changes it.
 async fn find_in(reader: &mut Reader, id: AccountId) -> Result<Account, Error> {
     let account = account::by_id(reader, id).await?;
     account.ok_or_else(|| not_found(id))
@@ -67,7 +67,7 @@ fn not_found(id: AccountId) -> Error {
     Error::NotFound(format!("user {id} not found"))
 }
 
-/// Refuses to take the rights of a system administrator, or the account, from the last one.
+/// Refuses to demote or delete the last system administrator.
 async fn keep_a_sysadmin(tx: &mut Tx, id: AccountId) -> Result<(), Error> {
     if account::is_last_sysadmin(tx, id).await? {
         return Err(Error::Precondition(format!(
@@ -78,7 +78,7 @@ async fn keep_a_sysadmin(tx: &mut Tx, id: AccountId) -> Result<(), Error> {
 }
 
 /// Refuses a mail address that another account has. Only for callers who may list all accounts: others would learn
-/// whose addresses are known here.
+/// which addresses have accounts.
 async fn refuse_taken_email(
     tx: &mut Tx,
     (name, email): (&str, &str),
@@ -95,7 +95,7 @@ fn taken(name: &str, email: &str) -> Error {
     Error::Conflict(format!("user {name} or email {email} already exists"))
 }
 
-/// Notes a change of an account.
+/// Records a change of an account.
 async fn note(
     tx: &mut Tx,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! From the credentials of a request to a caller, and from a caller to a registry token.
+//! Turns a request's credentials into a caller, and a caller into a registry token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::throttle::{LoginThrottle, Verdict};
 use crate::token::{Access, Claims, Holder, TokenError, TokenKeyError, TokenKeys, VerifiedTokens};
 use crate::verified::{Verified, VerifiedCredentials};
 
-/// Why no caller could be made of a request's credentials.
+/// Why a request's credentials were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The `Authorization` header is neither Basic nor Bearer, or cannot be read.
     #[error("the Authorization header is not understood: use Basic or Bearer")]
     Malformed,
-    /// No such account, or another password.
+    /// No such account, or a wrong password.
     #[error("wrong user name or password")]
     WrongCredentials,
     /// The token is not valid.
@@ -53,13 +53,13 @@ pub enum Error {
     Issue(#[from] TokenKeyError),
 }
 
-/// Longest password that is looked at, in bytes.
+/// Maximum length of a password to check, in bytes.
 const LONGEST_PASSWORD: usize = 1_024;
 
-/// When to try again where too many attempts at one account wait for one another.
+/// When to retry if too many attempts at one account are waiting.
 const CROWDED_RETRY: Duration = Duration::from_secs(1);
 
-/// Who is calling, found out.
+/// An authenticated caller.
 pub struct Identity {
     db: Db,
     clock: Arc<dyn Clock>,
@@ -73,16 +73,16 @@ pub struct Identity {
     token_secs: u32,
 }
 
-/// A token that was issued.
+/// An issued token.
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// The JWT.
     pub token: String,
-    /// Seconds that it lasts.
+    /// Lifetime in seconds.
     pub expires_in: u32,
     /// When it was issued.
     pub issued_at: model::Timestamp,
-    /// What it grants, as the text of a `scope` parameter.
+    /// The granted scopes, as the text of a `scope` parameter.
     pub scope: String,
 }
 
@@ -114,7 +114,7 @@ impl Identity {
         self.keys.jwks()
     }
 
-    /// The brake on guessing.
+    /// The throttle on password guessing.
     pub fn throttle(&self) -> &LoginThrottle {
         &self.throttle
     }
@@ -124,11 +124,11 @@ impl Identity {
         &self.hasher
     }
 
-    /// The caller that an `Authorization` header speaks for; anonymous where there is none. What a token's account is
-    /// bound to may be of that age.
+    /// The caller of an `Authorization` header; anonymous without one. `age` is how old the bindings of a token's
+    /// account may be.
     ///
     /// # Errors
-    /// When the credentials are wrong, or too many were.
+    /// When the credentials are wrong, or there were too many failures.
     pub async fn caller(
         &self,
         authorization: Option<&str>,
@@ -173,7 +173,7 @@ impl Identity {
         })
     }
 
-    /// The caller with what its account is bound to now; `None` where it is not valid any more.
+    /// The caller with its account's current bindings; `None` if it is no longer valid.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -189,7 +189,7 @@ impl Identity {
         }))
     }
 
-    /// As [`Identity::by_password`], and anonymous where both are empty, as some clients send them.
+    /// As [`Identity::by_password`], but anonymous if both are empty, as some clients send them.
     ///
     /// # Errors
     /// Those of [`Identity::by_password`].
@@ -205,11 +205,11 @@ impl Identity {
         self.by_password((name, password), address, age).await
     }
 
-    /// The caller that a name and a password speak for. Attempts at an account from one network go one after the
-    /// other; where it signed in lately, only those with the same password do.
+    /// The caller of a name and a password. Attempts at an account from one network run one after the other; if it
+    /// signed in from there lately, only those with the same password do.
     ///
     /// # Errors
-    /// When they are wrong, or too many were.
+    /// When they are wrong, or there were too many failures.
     pub async fn by_password(
         &self,
         (name, password): (&str, &str),
@@ -292,7 +292,7 @@ impl Identity {
         };
         let counted = slot.verify(password, stored, move |right| {
             tried.count(right);
-            // The next attempt begins only once this one is counted, whether or not its client waits.
+            // The next attempt starts only once this one is counted, whether or not its client waits.
             (right, attempt)
         });
         let (right, _attempt) = counted.await?;
@@ -309,7 +309,7 @@ impl Identity {
         Ok(bindings)
     }
 
-    /// The account with a name. None has NUL in it, and PostgreSQL cannot be asked for one that had.
+    /// The account of this name. No name has NUL in it, and PostgreSQL would refuse the query.
     async fn account(&self, name: &str) -> Result<Option<account::Account>, Error> {
         if name.contains('\0') {
             return Ok(None);
@@ -327,7 +327,7 @@ impl Identity {
         }
     }
 
-    /// Records in the audit log that a caller signed in.
+    /// Records a login in the audit log.
     pub fn record_login(&self, caller: &Caller) {
         let login = login_entry(self.clock.now(), caller.name(), caller.address);
         self.audit.record(NewEntry {
@@ -337,7 +337,7 @@ impl Identity {
         });
     }
 
-    /// Issues a token: of what is asked for, exactly what is held at this moment, as far as it fits into a token.
+    /// Issues a token for the requested actions that the caller has now, as far as they fit into a token.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -367,14 +367,14 @@ impl Identity {
         })
     }
 
-    /// What the caller holds of a scope's actions.
+    /// The actions of a scope that the caller has.
     async fn held(&self, caller: &Caller, scope: &Scope) -> Result<Access, Error> {
         let held: Vec<&str> = match (scope.kind(), scope.name()) {
             ("repository", name) => match name.parse() {
                 Ok(name) => self.held_on(caller, &name).await?,
                 Err(_) => Vec::new(),
             },
-            // What the catalog shows is cut to what the account may see.
+            // The catalog is limited to what the account may see.
             ("registry", "catalog") if caller.account().is_some() => vec![EVERYTHING],
             _ => Vec::new(),
         };
@@ -399,10 +399,10 @@ impl Identity {
     }
 }
 
-/// The action that stands for all actions.
+/// The action that means all actions.
 const EVERYTHING: &str = "*";
 
-/// A password that is being tried, and where its outcome is counted.
+/// A password being tried, with the keys under which its outcome counts.
 struct Tried {
     throttle: Arc<LoginThrottle>,
     audit: Arc<Recorder>,
@@ -426,7 +426,7 @@ impl Tried {
     }
 }
 
-/// A failed login of someone who may be nobody, and whose name may be none that a database holds.
+/// A failed login; the account may not exist, and its name may contain what no database can store.
 fn login_entry(at: model::Timestamp, name: &str, address: IpAddr) -> NewEntry {
     let name = name.replace('\0', "\u{fffd}");
     NewEntry {

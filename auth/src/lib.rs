@@ -1,5 +1,5 @@
-//! Who is calling: passwords, secrets, registry tokens and the throttle on guessing.
-//! What a caller may do is `policy`'s affair; routes and status codes are the gateway's.
+//! Authentication: passwords, secrets, registry tokens and the throttle on guessing. `policy` decides what a caller may
+//! do; routes and status codes are in the gateway.
 
 mod attempts;
 pub mod identity;
@@ -13,7 +13,7 @@ pub mod verified;
 
 pub use network::Network;
 
-/// Random bytes in hex, twice `N` characters, for names that nobody may guess.
+/// Random bytes in hex, twice `N` characters, for names that must not be guessable.
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
-//! Passwords of local accounts: the rule, and argon2id off the async threads, bounded in memory and in how many
-//! wait for it. Secrets of robots are random and need no slow hash: see `MasterKey::keyed_hash`.
+//! Passwords of local accounts: the rules, and argon2id off the async threads, with bounded memory and queues. Robot
+//! secrets are random and need no slow hash: see `MasterKey::keyed_hash`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::network::Network;
 
-/// KiB of memory that one hash takes; with the two below, [OWASP's first choice] for argon2id.
+/// Memory per hash in KiB; with the next two, [OWASP's first choice] for argon2id.
 ///
 /// [OWASP's first choice]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -26,23 +26,23 @@ const LANES: u32 = 1;
 const SALT_LEN: usize = 16;
 const HASH_LEN: usize = 32;
 
-/// The most memory that a stored hash may ask for, in KiB: eight times ours.
+/// Maximum memory that a stored hash may require, in KiB: eight times ours.
 const LARGEST_MEMORY_KIB: u32 = 8 * MEMORY_KIB;
 
-/// Hashes that wait or run at a time: of callers who proved who they are, or did so lately; of strangers; and of
-/// strangers from one network.
+/// Maximum hashes that wait or run: for callers who are or were lately authenticated; for strangers; and for strangers
+/// from one network.
 const MOST_KNOWN: usize = 256;
 const MOST_STRANGERS: usize = 256;
 const MOST_OF_NETWORK: usize = 128;
 
-/// When to ask again after [`PasswordError::Busy`]: a full queue is gone through in a few seconds.
+/// When to retry after [`PasswordError::Busy`]: a full queue drains in a few seconds.
 pub const BUSY_RETRY: Duration = Duration::from_secs(2);
 
-/// What is verified where there is no account, so that the answer takes as long. Nothing hashes to zeros.
+/// The hash to verify if there is no account, so that the answer takes as long. No password hashes to zeros.
 const NO_ACCOUNT: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z2FudHJ5LW5vYWNjb3VudA\
                           $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// What a password lacks.
+/// Which rule a password breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// It has fewer than 8 or more than 128 characters.
@@ -63,7 +63,7 @@ pub enum WeakPassword {
 ///
 /// # Errors
 ///
-/// What it lacks first.
+/// The first rule that it breaks.
 pub fn check_rule(password: &str) -> Result<(), WeakPassword> {
     // counted no further than needed
     let length = password.chars().take(129).count();
@@ -83,7 +83,7 @@ pub fn check_rule(password: &str) -> Result<(), WeakPassword> {
     Ok(())
 }
 
-/// Why a password could not be hashed or verified; a wrong password is none of these.
+/// Why a password could not be hashed or verified; a wrong password is not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PasswordError {
@@ -93,18 +93,18 @@ pub enum PasswordError {
     /// The hash could not be computed.
     #[error("cannot hash the password")]
     Hash(#[source] argon2::Error),
-    /// The system gave no random bytes for a salt.
+    /// The system provided no random bytes for a salt.
     #[error("the system gave no random bytes")]
     Random,
-    /// Too many passwords wait to be hashed: ask again after [`BUSY_RETRY`].
+    /// Too many passwords wait to be hashed: retry after [`BUSY_RETRY`].
     #[error("too many logins at a time: try again in {} s", BUSY_RETRY.as_secs())]
     Busy,
-    /// The task was cut off, as happens when the runtime stops.
+    /// The task was cancelled, as happens when the runtime stops.
     #[error("hashing the password was interrupted")]
     Interrupted(#[source] JoinError),
 }
 
-/// Whose password is hashed.
+/// For whom a password is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applicant {
     /// A caller who is signed in, or was lately from the same network.
@@ -113,9 +113,9 @@ pub enum Applicant {
     Stranger(Network),
 }
 
-/// Hashes and verifies passwords, a few at a time: each takes 19 MiB and a core for some 20 ms.
+/// Hashes and verifies passwords, a few at a time: each takes 19 MiB, and a core for about 20 ms.
 ///
-/// Strangers get half of the cores and queues of their own, so that no number of them delays known callers much.
+/// Strangers get half of the cores and their own queues, so that no number of them delays known callers much.
 #[derive(Debug, Clone)]
 pub struct PasswordHasher {
     cores: Arc<Semaphore>,
@@ -123,7 +123,7 @@ pub struct PasswordHasher {
     waiting: Arc<Mutex<Waiting>>,
 }
 
-/// How many wait or run.
+/// Number of waiting and running hashes.
 #[derive(Debug, Default)]
 struct Waiting {
     known: usize,
@@ -131,7 +131,7 @@ struct Waiting {
 }
 
 impl PasswordHasher {
-    /// Hashes at most as many passwords at once as there are cores.
+    /// Hashes at most as many passwords concurrently as there are cores.
     pub fn new() -> Self {
         Self::with_cores(available_parallelism().map_or(1, |cores| cores.get()))
     }
@@ -146,12 +146,12 @@ impl PasswordHasher {
 
     /// Waits until a core is free for one hash.
     ///
-    /// Who throttles guesses looks again between this and [`Slot::verify`]: of a thousand that came at
-    /// once and were let through, the later ones then know how the earlier ones ended.
+    /// The throttle is consulted again between this and [`Slot::verify`]: if a thousand guesses arrived at once and
+    /// were let through, the later ones then know the outcomes of the earlier ones.
     ///
     /// # Errors
     ///
-    /// [`PasswordError::Busy`] at once where too many wait.
+    /// [`PasswordError::Busy`] at once if too many are waiting.
     pub async fn slot(&self, applicant: Applicant) -> Result<Slot, PasswordError> {
         let place = self.enqueue(applicant).ok_or(PasswordError::Busy)?;
         let for_strangers = match applicant {
@@ -191,7 +191,7 @@ impl PasswordHasher {
         })
     }
 
-    /// Hashes a new password, as a known caller, to the text that is stored (PHC form).
+    /// Hashes a new password for a known caller, in the form to store (PHC).
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ impl PasswordHasher {
         slot.run(move || hash(&password)).await
     }
 
-    /// Whether `stored` is the hash of `password`, asked by a known caller; without one, false after the same time.
+    /// True if `stored` is the hash of `password`, for a known caller; without a hash, false after the same time.
     ///
     /// # Errors
     ///
@@ -228,7 +228,7 @@ async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
     permit.expect("the semaphore is never closed")
 }
 
-/// A place among those who wait for a hash or compute one; given back on drop.
+/// A place in a queue for hashing, released on drop.
 #[derive(Debug)]
 struct Place {
     applicant: Applicant,
@@ -262,12 +262,12 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// What `then` makes of whether `stored` is the hash of `password`; without one it is not, after the same time.
-    /// `then` runs even if nobody waits for the answer any more.
+    /// Calls `then` with whether `stored` is the hash of `password`, and returns its result; without a hash, false
+    /// after the same time. `then` runs even if the caller no longer waits.
     ///
     /// # Errors
     ///
-    /// [`PasswordError`]; a wrong password is none.
+    /// [`PasswordError`]; a wrong password is not an error.
     pub async fn verify<T: Send + 'static>(
         self,
         password: &str,
@@ -279,7 +279,7 @@ impl Slot {
         self.run(move || verify(&password, &stored).map(then)).await
     }
 
-    /// Runs `work` off the async threads, the slot kept to its end even if nobody waits for it any more.
+    /// Runs `work` off the async threads, and keeps the slot until it ends even if nobody waits any more.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
@@ -320,7 +320,7 @@ fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
     Ok(crate::secret::equal(&computed, expected.as_bytes()))
 }
 
-/// Parameters, salt and hash of a stored argon2id hash of a size that we are willing to compute.
+/// Parameters, salt and hash of a stored argon2id hash, if its cost is acceptable.
 fn parse(stored: &str) -> Option<(Params, Vec<u8>, Output)> {
     let stored = PasswordHash::new(stored).ok()?;
     let ours = stored.algorithm == Ident::from(Algorithm::Argon2id)
@@ -338,8 +338,8 @@ fn compute(
     params: &Params,
     length: usize,
 ) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
-    /// glibc serves requests above 32 MiB by mmap, always, and so gives them back to the system when freed;
-    /// one of 19 MiB it soon keeps, per thread. What is not touched costs address space alone.
+    /// glibc always serves requests above 32 MiB by mmap and so returns them to the system when freed; requests of 19
+    /// MiB it soon keeps, per thread. Untouched memory costs only address space.
     const ALWAYS_MAPPED: usize = 33 << 10;
     let blocks = params.block_count();
     let mut memory = Vec::with_capacity(blocks.max(ALWAYS_MAPPED));

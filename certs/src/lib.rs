@@ -1,5 +1,5 @@
-//! TLS material: a private authority, loading, hot reload and the files that hold keys.
-//! Listeners and handshakes with their time limits live in `gateway`.
+//! TLS material: a private authority, loading, hot reload and key files. Listeners, and handshakes with their time
+//! limits, are in `gateway`.
 
 mod authority;
 mod decode;

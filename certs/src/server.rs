@@ -1,4 +1,4 @@
-//! A server certificate with its key, checked to belong together and ready for handshakes.
+//! A server certificate with its key, checked to match and ready for handshakes.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -32,8 +32,8 @@ impl ServerCertificate {
     ///
     /// # Errors
     ///
-    /// Each names the file and what to do. Validity in time is not checked: an expired certificate
-    /// is better than none, and the clients say so.
+    /// Each names the file and what to do. Expiry is not checked: an expired certificate is better than none, and
+    /// clients report it.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self> {
         let chain_pem = read(certificate)?;
         let key_pem = read(key)?;
@@ -41,11 +41,11 @@ impl ServerCertificate {
         Self::assemble(&chain_pem, &key_pem, certificate, key)
     }
 
-    /// Takes a chain and its key from PEM text.
+    /// Reads a chain and its key from PEM text.
     ///
     /// # Errors
     ///
-    /// When either does not decode or they do not belong together.
+    /// When either does not decode or they do not match.
     pub fn from_pem(chain: &str, key: &str) -> Result<Self> {
         let origins = (
             "the given certificate".to_owned(),
@@ -90,7 +90,7 @@ impl ServerCertificate {
         })
     }
 
-    /// The chain and key as rustls takes them.
+    /// The chain and key in rustls's form.
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified_key
     }
@@ -100,17 +100,17 @@ impl ServerCertificate {
         self.not_before
     }
 
-    /// When the certificate ends.
+    /// When the certificate expires.
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
 
-    /// The DNS names and IP addresses that it is valid for, in its own order.
+    /// The DNS names and IP addresses for which it is valid, in its own order.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Whether it is for `name`.
+    /// True if it is valid for `name`.
     pub fn covers(&self, name: &SubjectName) -> bool {
         let own = self.names.iter().map(|own| own.parse::<SubjectName>());
         own.flatten().any(|own| own == *name)
@@ -121,18 +121,18 @@ impl ServerCertificate {
         &self.serial
     }
 
-    /// The distinguished name of whoever signed it.
+    /// The distinguished name of its issuer.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Whether `authority` signed it, its signature checked.
+    /// True if `authority` signed it; checks the signature.
     pub fn issued_by(&self, authority: &Authority) -> bool {
         let leaf = self.certified_key.cert.first().map(|leaf| parse(leaf, ""));
         matches!(leaf, Some(Ok(leaf)) if authority.signed(&leaf))
     }
 
-    /// Whether both present the same chain.
+    /// True if both present the same chain.
     pub(crate) fn same_chain(&self, other: &Self) -> bool {
         self.certified_key.cert == other.certified_key.cert
     }

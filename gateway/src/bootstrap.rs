@@ -32,10 +32,10 @@ pub(crate) async fn master_key(config: &Config, db: &Db) -> anyhow::Result<Arc<M
     } else {
         anyhow::ensure!(
             !has_sealed(db).await?,
-            "there is no master key at {path}, but the database has secrets that only that key opens: the CA's key, \
-             the token keys and the signatures of the audit log. Put the file back from its copy, or say in [secrets] \
-             master_key_file where it is. If it is lost for good: `gantry db forget-secrets` gives these secrets up; \
-             a new CA is made then, which clients have to trust",
+            "there is no master key at {path}, but the database has secrets that need it: the CA's key, the token \
+             keys and the signatures of the audit log. Restore the file from its copy, or set [secrets] \
+             master_key_file to its path. If it is lost for good, `gantry db forget-secrets` discards these secrets; \
+             the next start then creates a new CA, which clients have to trust",
             path = path.display()
         );
         MasterKey::load_or_create(&path)?

@@ -57,7 +57,7 @@ pub(crate) fn prepare(
             Ok(current) if is_own || current.issuer() == authority.subject()? => {}
             Err(error) if is_own => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the server certificate is issued anew, because its files do not belong together"
+                "issuing a new server certificate, because its files do not match"
             ),
             _ => return Ok(pair),
         }
@@ -121,8 +121,8 @@ pub(crate) fn renew(
             let lost: Vec<&str> = lost.map(String::as_str).collect();
             anyhow::ensure!(
                 lost.is_empty(),
-                "the new certificate would lack {}, which the present one is for: add them to [server] names, or \
-                 give --force",
+                "the new certificate would lack {}, which the current one has: add them to [server] names, or use \
+                 --force",
                 lost.join(", ")
             );
         }
@@ -182,7 +182,7 @@ fn names(config: &Config) -> anyhow::Result<Vec<SubjectName>> {
             Ok(name) => add(name),
             Err(_) => tracing::warn!(
                 certificate.name = name,
-                "no certificate can have this name of the machine: name it in [server] names as clients write it"
+                "no certificate can contain this machine name: add the name that clients use to [server] names"
             ),
         }
     }

@@ -183,7 +183,7 @@ async fn sockets(
         return Ok((bound, None));
     }
     let successor = Successor::listen(&app.config.server.data)?;
-    tracing::info!("ready to take over: send SIGQUIT to the process before");
+    tracing::info!("ready to take over: send SIGQUIT to the old process");
     let (handed_over, predecessor) = successor.receive().await?;
     tracing::info!(listeners = handed_over.len(), "took the listeners over");
     let sockets = listen::complete(&app.config, bound, handed_over)?;
@@ -209,7 +209,7 @@ async fn announce(
     if let Some(predecessor) = predecessor
         && let Err(error) = predecessor.serving()
     {
-        tracing::warn!(%error, "the process before was gone when this one began to serve");
+        tracing::warn!(%error, "the old process was gone when this one began to serve");
     }
     welcome::print(&app.config, password.as_ref());
 }
@@ -238,7 +238,7 @@ fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
     );
     let wait = move || {
         if let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
-            tracing::error!(%error, "the lock of the data folder cannot be taken");
+            tracing::error!(%error, "cannot take the lock of the data folder");
         }
         // Never given back while the process lives.
         std::mem::forget(file);
@@ -251,7 +251,7 @@ fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
 
 fn lock_file(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join("gantry.lock");
-    File::create(&path).with_context(|| format!("cannot make {}", path.display()))
+    File::create(&path).with_context(|| format!("cannot create {}", path.display()))
 }
 
 struct Opened {

@@ -62,7 +62,7 @@ impl Telemetry {
             .with(log.with_filter(filter))
             .with(spans)
             .try_init()
-            .context("the log is there already")?;
+            .context("the log is already set up")?;
         Ok(Self(provider))
     }
 

@@ -33,7 +33,7 @@ fn human(config: &Config, password: Option<&Secret>) -> String {
             text,
             "
   first start: user admin, password {}
-  (printed this once; a new one is set with `gantry user passwd admin`, at any time)
+  (shown only once; `gantry user passwd admin` sets a new one at any time)
 ",
             password.expose()
         );

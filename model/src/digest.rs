@@ -1,4 +1,4 @@
-//! Content digests, and the hashing that makes them, with a state that can be stored.
+//! Content digests, and hashing with a state that can be stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name as digests spell it.
+    /// The name as written in digests.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -61,8 +61,8 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A content digest, `sha256:<64 hex>` or `sha512:<128 hex>`, as the OCI image specification's
-/// "Digests" section defines it (lower-case hex only).
+/// A content digest, `sha256:<64 hex>` or `sha512:<128 hex>`, as defined in the OCI image specification's "Digests"
+/// section (lower-case hex only).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
@@ -91,7 +91,7 @@ impl Digest {
         hasher.finish()
     }
 
-    /// The algorithm that made the hash.
+    /// The algorithm of the hash.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -163,7 +163,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A running hash whose state can be stored and taken up again by another process.
+/// A running hash whose state can be stored and resumed by another process.
 #[derive(Clone)]
 pub enum Hasher {
     /// SHA-256 in progress.
@@ -176,7 +176,7 @@ pub enum Hasher {
 const STATE_VERSION: u8 = 1;
 
 impl Hasher {
-    /// A hash of nothing yet.
+    /// A hash of no bytes yet.
     pub fn new(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Sha256 => Self::Sha256(Sha256::new()),
@@ -184,7 +184,7 @@ impl Hasher {
         }
     }
 
-    /// Which algorithm runs.
+    /// The algorithm.
     pub const fn algorithm(&self) -> Algorithm {
         match self {
             Self::Sha256(_) => Algorithm::Sha256,
@@ -192,7 +192,7 @@ impl Hasher {
         }
     }
 
-    /// Takes in more bytes.
+    /// Hashes more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
@@ -200,7 +200,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all bytes taken in.
+    /// The digest of all bytes so far.
     pub fn finish(self) -> Digest {
         match self {
             Self::Sha256(hasher) => Digest::new(Algorithm::Sha256, &hasher.finalize()),
@@ -208,8 +208,7 @@ impl Hasher {
         }
     }
 
-    /// The state, to be stored beside the offset it belongs to: a version byte, the algorithm's
-    /// hash length, then `sha2`'s own layout.
+    /// The state, to be stored with its offset: a version byte, the algorithm's hash length, then `sha2`'s own layout.
     pub fn state(&self) -> Vec<u8> {
         let mut state = vec![STATE_VERSION, self.algorithm().hash_len() as u8];
         match self {
@@ -219,7 +218,7 @@ impl Hasher {
         state
     }
 
-    /// Takes up a stored state; `None` where it is of another version or damaged.
+    /// Resumes a stored state; `None` if it has another version or is damaged.
     pub fn from_state(state: &[u8]) -> Option<Self> {
         let (head, body) = state.split_at_checked(2)?;
         match head {

@@ -1,5 +1,5 @@
-//! Names, digests, references, ids and manifests: parsing and printing, no I/O.
-//! What these values mean to a push or a pull stands in `registry`.
+//! Names, digests, references, ids and manifests: parsing and printing, no I/O. What these values mean to a push or a
+//! pull is in `registry`.
 
 pub mod clock;
 pub mod digest;

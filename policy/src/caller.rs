@@ -1,5 +1,4 @@
-//! Who calls, as far as permissions go: what the account is bound to, and what the presented
-//! token was cut down to.
+//! Callers, for permissions: the bindings of the account, and the limits of the presented token.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,16 +8,16 @@ use model::{AccountId, ProjectId, RepositoryName};
 
 use crate::{Action, Role};
 
-/// What an account is bound to at this moment.
+/// The current bindings of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
-    /// The account; `None` for whoever is not signed in.
+    /// The account; `None` for anonymous callers.
     pub account: Option<AccountId>,
-    /// Its name, empty for whoever is not signed in.
+    /// Its name; empty for anonymous callers.
     pub name: Arc<str>,
-    /// Whether it may do everything.
+    /// True if it may do everything.
     pub sysadmin: bool,
-    /// The account's generation: tokens of an older one are no longer valid.
+    /// The account's generation: tokens of an older generation are no longer valid.
     pub generation: i64,
     /// Its roles by project.
     pub roles: HashMap<ProjectId, Vec<Role>>,
@@ -31,7 +30,7 @@ impl Bindings {
     }
 }
 
-/// How a caller proved who it is.
+/// How a caller was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presented {
     /// Not at all.
@@ -60,12 +59,12 @@ pub struct Grant {
 pub struct Grants {
     /// On repositories.
     pub repositories: Vec<Grant>,
-    /// Whether it may list the catalog.
+    /// True if it may list the catalog.
     pub catalog: bool,
 }
 
 impl Grant {
-    /// Whether the grant covers an action.
+    /// True if the grant covers an action.
     pub const fn covers(&self, action: Action) -> bool {
         match action {
             Action::Pull => self.pull,
@@ -76,16 +75,16 @@ impl Grant {
     }
 }
 
-/// Who makes a request.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// What it is bound to.
+    /// Its bindings.
     pub bindings: Arc<Bindings>,
-    /// How it proved that.
+    /// How it was authenticated.
     pub presented: Presented,
-    /// What its token allows; `None` where no token narrows its rights.
+    /// What its token allows; `None` if no token limits its permissions.
     pub grants: Option<Arc<Grants>>,
-    /// The address that it calls from.
+    /// Its address.
     pub address: IpAddr,
 }
 
@@ -100,12 +99,12 @@ impl Caller {
         }
     }
 
-    /// The account, where there is one.
+    /// The account, if any.
     pub fn account(&self) -> Option<AccountId> {
         self.bindings.account
     }
 
-    /// The name for logs and audit: `anonymous` for whoever is not signed in.
+    /// The name for logs and audit: `anonymous` for anonymous callers.
     pub fn name(&self) -> &str {
         if self.bindings.account.is_some() {
             &self.bindings.name
@@ -114,7 +113,7 @@ impl Caller {
         }
     }
 
-    /// Whether the presented token, if any, covers an action on a repository.
+    /// True if the presented token, if any, covers an action on a repository.
     pub(crate) fn granted(&self, repository: &RepositoryName, action: Action) -> bool {
         let Some(grants) = &self.grants else {
             return true;

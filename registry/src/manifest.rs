@@ -1,4 +1,4 @@
-//! Manifests: pushing, pulling, deleting. A push is one transaction.
+//! Manifests: push, pull, delete. A push is one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::{Error, LARGEST_MANIFEST, Registry, Result};
 /// What a client pushes.
 #[derive(Clone, Debug)]
 pub struct NewManifest {
-    /// What the request's path names.
+    /// The reference in the request's path.
     pub reference: Reference,
     /// Further tags.
     pub tags: Vec<Tag>,
@@ -35,7 +35,7 @@ pub struct Pushed {
     pub digest: Digest,
     /// Its subject.
     pub subject: Option<Digest>,
-    /// Tags that now point at it.
+    /// Tags that now point to it.
     pub tags: Vec<Tag>,
 }
 
@@ -46,7 +46,7 @@ impl Registry {
     /// The manifest that a reference names.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`], or [`Error::NameUnknown`] where there is no such repository.
+    /// [`Error::ManifestUnknown`], or [`Error::NameUnknown`] if there is no such repository.
     pub async fn manifest(
         &self,
         permit: &PullPermit,
@@ -54,7 +54,7 @@ impl Registry {
     ) -> Result<Arc<StoredManifest>> {
         match manifest::find(&self.db, permit.repository(), reference).await? {
             Some(found) => Ok(found),
-            // Boxed, so that pulls of what is there stay small.
+            // Boxed, so that the future of a pull stays small.
             None => Err(Box::pin(self.not_found(permit, reference)).await?),
         }
     }
@@ -82,10 +82,11 @@ impl Registry {
         Ok(found)
     }
 
-    /// Stores a manifest and points its tags at it.
+    /// Stores a manifest and points its tags to it.
     ///
     /// # Errors
-    /// When it is malformed, too large, of another digest than said, or refers to what is not there.
+    /// When it is malformed or too large, its digest differs from the stated one, or it names something that is
+    /// missing.
     #[instrument(name = "registry.manifest.push", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn push_manifest(&self, permit: &PushPermit, new: NewManifest) -> Result<Pushed> {
         if new.payload.len() > LARGEST_MANIFEST {
@@ -149,11 +150,10 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// Deletes what a reference names: a tag alone, or a manifest with its tags and its untagged
-    /// referrers.
+    /// Deletes the target of a reference: only the tag, or a manifest with its tags and its untagged referrers.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for the child of an index.
+    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index.
     #[instrument(name = "registry.manifest.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_manifest(
         &self,
@@ -197,7 +197,7 @@ impl Registry {
         deleted.await
     }
 
-    /// Deletes a manifest, or a part of what hangs on it; then the way on.
+    /// Deletes a manifest, or part of what depends on it, and returns where to continue.
     async fn delete_some(
         &self,
         permit: &DeletePermit,
@@ -244,27 +244,27 @@ impl Registry {
     }
 }
 
-/// What others have of the one writer behind each part of a deletion.
+/// The pause for other writers after each part of a deletion.
 const PAUSE: Duration = Duration::from_millis(30);
 
 impl Registry {
-    /// Tags and manifests that one transaction deletes at most. On SQLite all other writers wait for it.
+    /// Maximum number of tags and manifests deleted per transaction. On SQLite, all other writers wait for it.
     pub(crate) fn rows_at_once(&self) -> i64 {
         if self.db.is_shared() { 100 } else { 20 }
     }
 
-    /// Lets others write between two parts of a deletion, where there is one writer and they asked for it since
+    /// Lets other writers run between two parts of a deletion, on a database with one writer and if any asked since
     /// `before`.
     pub(crate) async fn give_way(&self, before: Option<u64>) {
         let asked = self.db.writes_asked_for().zip(before);
-        // One was the part itself.
+        // One of them was the part itself.
         if asked.is_some_and(|(now, before)| now > before + 1) {
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// Parses and hashes what was pushed, and compares it with the digest that the path may name.
+/// Parses and hashes a pushed manifest, and compares it with the digest in the path, if any.
 async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {
     let algorithm = match &new.reference {
         Reference::Digest(digest) => digest.algorithm(),
@@ -339,7 +339,7 @@ mod tests {
         ended.shutdown_background();
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let read = runtime.unwrap().block_on(async {
-            // As while the process ends.
+            // As when the process is stopping.
             let _threads = threads.enter();
             read(&new).await
         });

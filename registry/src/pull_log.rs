@@ -1,5 +1,4 @@
-//! Pulls that happened within the last second: counted in memory, written in batches, so that a pull
-//! writes nothing itself.
+//! Pulls of the last second: counted in memory and written in batches, so that a pull itself writes nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,11 +14,11 @@ use policy::{Caller, PullPermit};
 
 use crate::{ATTEMPTS, Error, Registry, Result};
 
-/// Different pulls that may wait, per shard.
+/// Maximum number of distinct waiting pulls per shard.
 const CAPACITY: usize = 8_192;
-/// Shards, so that no lock is shared by all pulls.
+/// Number of shards, so that pulls do not share one lock.
 const SHARDS: usize = 16;
-/// Pulls that one transaction writes.
+/// Pulls to write per transaction.
 const BATCH: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +28,7 @@ struct Pull {
     address: IpAddr,
     project: ProjectId,
     repository: RepositoryName,
-    /// `None` for blobs, which are one entry by repository.
+    /// `None` for blobs, which are one entry per repository.
     manifest: Option<(Reference, Digest)>,
 }
 
@@ -45,7 +44,7 @@ impl Pull {
         }
     }
 
-    /// What the counters are told; blobs are not counted.
+    /// Increments for the counters; blobs are not counted.
     fn counted(&self, times: i64) -> Option<Pulls> {
         let (reference, digest) = self.manifest.as_ref()?;
         let tag = match reference {
@@ -88,8 +87,7 @@ impl Pull {
     }
 }
 
-/// Pulls that are written together, under one id: where the answer to the commit is lost they are written
-/// again, and count once.
+/// Pulls written together under one ID: if the answer to the commit is lost, they are written again but count once.
 #[derive(Clone)]
 struct Batch {
     id: Arc<str>,
@@ -105,11 +103,11 @@ impl Batch {
     }
 }
 
-/// Pulls that wait.
+/// Waiting pulls.
 pub struct PullLog {
     shards: [Mutex<HashMap<Pull, i64>>; SHARDS],
     hasher: RandomState,
-    /// Batches that are being written, or could not be; held by whoever writes.
+    /// Batches being written, or whose write failed; locked by the writer.
     batches: tokio::sync::Mutex<VecDeque<Batch>>,
 }
 
@@ -169,7 +167,7 @@ impl Registry {
         self.pulls.count(pull, 1)
     }
 
-    /// Writes a batch; run again on deadlock.
+    /// Writes a batch; retried on deadlock.
     async fn write_pulls(&self, batch: Batch) -> Result<()> {
         let mut attempts = ATTEMPTS;
         loop {
@@ -181,13 +179,13 @@ impl Registry {
         }
     }
 
-    /// Writes the pulls that wait; what cannot be written goes on waiting.
+    /// Writes the waiting pulls; those that cannot be written keep waiting.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn flush_pulls(&self) -> Result<()> {
         let mut batches = self.pulls.batches.lock().await;
-        // Those of before first, so that what waits stays bounded while the database is down.
+        // Earlier batches first, so that waiting pulls stay bounded while the database is down.
         self.write_batches(&mut batches).await?;
         batches.extend(self.pulls.take().chunks(BATCH).map(Batch::new));
         self.write_batches(&mut batches).await

@@ -1,4 +1,4 @@
-//! Deleting manifests that have had no tag for as long as their project keeps such.
+//! Deletes manifests that have been untagged for longer than their project keeps them.
 
 use db::audit::{self, NewEntry};
 use db::blob::Place;
@@ -9,8 +9,8 @@ use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 use crate::{Error, Registry, Result};
 
 impl Registry {
-    /// Deletes a manifest and its untagged referrers if it has been without a tag since `due` and still is.
-    /// Whether it did.
+    /// Deletes a manifest and its untagged referrers if it has been untagged since `due` and still is. Returns true if
+    /// it did.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -75,12 +75,12 @@ impl Registry {
     }
 }
 
-/// What a transaction deleted.
+/// The outcome of a transaction.
 enum Part {
-    /// Nothing: the manifest has a tag again.
+    /// Nothing deleted: the manifest has a tag again.
     Kept,
-    /// Some of what hangs on the manifest; this is the way on.
+    /// Part of what depends on the manifest was deleted; continue from here.
     Rest(Way),
-    /// The manifest itself.
+    /// The manifest itself was deleted.
     Last,
 }

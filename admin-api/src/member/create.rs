@@ -45,7 +45,7 @@ impl BodyOf for AddMember {
     const NAME: &'static str = "project_member";
 }
 
-/// Who is to become a member.
+/// The new member.
 enum Entity {
     Id(AccountId),
     Name(String),
@@ -84,7 +84,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// Of several that are given, Harbor takes the user's id first, then the group's, then names.
+/// If several are given, Harbor takes the user's ID first, then the group's, then names.
 fn entity(body: AddMember) -> Result<Entity, Error> {
     let user = body.member_user.unwrap_or_default();
     let group = body.member_group.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One member, and all of them.
+//! A single member, and the list of members.
 
 use axum::Json;
 use axum::extract::State;
@@ -27,7 +27,7 @@ pub(crate) async fn get(
     Ok(Json(member.into()))
 }
 
-/// `GET …/members`: by name; `entityname` is an exact one.
+/// `GET …/members`: sorted by name; `entityname` matches exactly.
 pub(crate) async fn list(
     State(app): App,
     named: ProjectRef,

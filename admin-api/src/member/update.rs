@@ -48,7 +48,7 @@ pub(crate) async fn update(
         .await
 }
 
-/// `DELETE …/members/{mid}`: 200 also where there is no such member.
+/// `DELETE …/members/{mid}`: 200 also if there is no such member.
 pub(crate) async fn remove(
     State(app): App,
     named: ProjectRef,

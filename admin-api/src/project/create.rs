@@ -1,4 +1,4 @@
-//! Making projects.
+//! Creating projects.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) struct ProjectRequest {
     registry_id: Option<i64>,
 }
 
-/// What is looked at of a project's exceptions from vulnerability rules.
+/// The part of a project's exceptions from vulnerability rules that is checked.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct AllowlistRequest {
@@ -43,7 +43,7 @@ impl BodyOf for ProjectRequest {
 }
 
 impl ProjectRequest {
-    /// What the schema says, ahead of all rules.
+    /// Validates the schema, before all other rules.
     pub(crate) fn check_schema(&self) -> Result<(), Error> {
         let name = self.project_name.as_deref().unwrap_or_default();
         if name.chars().count() > 255 {
@@ -56,7 +56,7 @@ impl ProjectRequest {
     }
 }
 
-/// A project that may be made.
+/// A valid new project.
 struct NewProject {
     name: ProjectName,
     owner: AccountId,
@@ -65,7 +65,7 @@ struct NewProject {
     settings: Settings,
 }
 
-/// `POST /projects`: whoever makes a project becomes its first admin.
+/// `POST /projects`: the caller becomes the project's first admin.
 pub(crate) async fn create(
     State(app): App,
     By(caller): By,
@@ -102,7 +102,7 @@ fn check(caller: &Caller, owner: AccountId, body: ProjectRequest) -> Result<NewP
     })
 }
 
-/// Proxy caches: there are no registries yet that one could be made for.
+/// Proxy caches: there are no registries yet for which to create one.
 fn check_registry(caller: &Caller, registry: Option<i64>) -> Result<(), Error> {
     match registry {
         None => Ok(()),
@@ -128,7 +128,7 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
     })
 }
 
-/// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
+/// The project's quota in bytes. Only a system administrator's value counts; 0 means the default.
 fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
     match asked.filter(|_| caller.bindings.sysadmin) {
         None | Some(0) => Ok(UNLIMITED),

@@ -1,4 +1,4 @@
-//! Deleting projects, which have to be empty.
+//! Deleting projects, which must be empty.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::{App, Error};
 
 const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
 
-/// The answer of `GET …/_deletable`: one of the two.
+/// The response of `GET …/_deletable`: one of the two.
 #[derive(Serialize)]
 pub(crate) struct Deletable {
     #[serde(skip_serializing_if = "Option::is_none")]

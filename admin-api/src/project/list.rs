@@ -13,7 +13,7 @@ use crate::listing::Listing;
 use crate::project::View;
 use crate::{App, Error};
 
-/// `GET /projects`: public ones for everyone, one's own, and all for sysadmins.
+/// `GET /projects`: public projects for everyone, one's own, and all for system administrators.
 pub(crate) async fn list(
     State(app): App,
     By(caller): By,
@@ -29,7 +29,7 @@ pub(crate) async fn list(
     Ok(listing.answer(&views, total))
 }
 
-/// Parameters `name`, `owner` and `public` do what the same fields of `q` do, which take precedence.
+/// The parameters `name`, `owner` and `public` work like the same fields of `q`, which take precedence.
 fn select(listing: &mut Listing) -> Result<Selection, Error> {
     let selection = listing.select(&project::FIELDS)?;
     let name = listing.params.text("name")?.map(str::to_owned);

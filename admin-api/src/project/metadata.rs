@@ -1,4 +1,4 @@
-//! Settings of projects: Harbor keeps them as texts by name.
+//! Settings of projects, which Harbor stores as strings by name.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::param::{MetadataName, ProjectRef};
 use crate::project::{permitted, with_public};
 use crate::{App, Error};
 
-/// Settings in a request. Those that only proxy caches have are dropped, as with Harbor.
+/// Settings in a request. Those of proxy caches are dropped, as in Harbor.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Metadata {
@@ -29,10 +29,10 @@ pub(crate) struct Metadata {
     retention_id: Option<String>,
 }
 
-/// Settings that are valid.
+/// Valid settings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// Whether everyone may pull.
+    /// True if everyone may pull.
     pub(crate) public: Option<bool>,
     /// The others.
     pub(crate) others: Vec<(&'static str, String)>,
@@ -55,7 +55,7 @@ impl Settings {
 }
 
 impl Metadata {
-    /// Checks all values. `retention_id` is set elsewhere, so here it has to be `current`.
+    /// Checks all values. `retention_id` is set elsewhere, so here it must be `current`.
     pub(crate) fn check(self, current: Option<&str>) -> Result<Settings, Error> {
         let retention = self.retention_id.filter(|id| !id.is_empty());
         if retention.is_some() && retention.as_deref() != current {
@@ -122,7 +122,7 @@ pub(crate) async fn list(
     Ok(Json(with_public(project.public, settings)))
 }
 
-/// `GET /projects/{project_name_or_id}/metadatas/{meta_name}`: `{}` where there is none.
+/// `GET /projects/{project_name_or_id}/metadatas/{meta_name}`: `{}` if there is none.
 pub(crate) async fn get(
     State(app): App,
     named: ProjectRef,

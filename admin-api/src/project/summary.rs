@@ -1,4 +1,4 @@
-//! A project in numbers, as far as the caller may see them.
+//! Counts and usage of a project, as far as the caller may see them.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use crate::error::Rendered;
 use crate::param::ProjectRef;
 use crate::project::permitted;
 
-/// The answer of `GET …/summary`.
+/// The response of `GET …/summary`.
 #[derive(Serialize)]
 pub(crate) struct Summary {
     #[serde(skip_serializing_if = "is_zero")]

@@ -1,4 +1,4 @@
-//! Changing a project's settings. Name, quota and owner stay as they are.
+//! Changing a project's settings. Name, quota and owner do not change.
 
 use axum::extract::State;
 use db::project;
@@ -12,7 +12,7 @@ use crate::project::metadata::Settings;
 use crate::project::{note, permitted, still};
 use crate::{App, Error};
 
-/// `PUT /projects/{project_name_or_id}`: settings that are not given stay.
+/// `PUT /projects/{project_name_or_id}`: absent settings stay unchanged.
 pub(crate) async fn update(
     State(app): App,
     named: ProjectRef,

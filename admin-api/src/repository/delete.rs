@@ -1,4 +1,4 @@
-//! Deleting repositories with everything in them.
+//! Deleting repositories with all their content.
 
 use axum::extract::State;
 use policy::{Action, Resource};

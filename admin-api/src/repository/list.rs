@@ -15,7 +15,7 @@ use crate::{App, Error};
 
 const NEWEST_FIRST: (Field, Direction) = (repository::CREATED, Direction::Down);
 
-/// `GET /projects/{project_name}/repositories`: those that were made last come first.
+/// `GET /projects/{project_name}/repositories`: newest first by default.
 pub(crate) async fn list(
     State(app): App,
     ProjectByName(named): ProjectByName,

@@ -1,4 +1,4 @@
-//! Making accounts.
+//! Creating accounts.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// What the schema says, ahead of all rules.
+/// Validates the schema, before all other rules.
 fn check_lengths(body: &CreateUser) -> Result<(), Error> {
     for (field, text) in [("username", &body.username), ("email", &body.email)] {
         if text.as_deref().unwrap_or_default().chars().count() > 255 {

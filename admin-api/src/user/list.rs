@@ -1,4 +1,4 @@
-//! Lists of accounts: all of them for sysadmins, names alone for everyone who is signed in.
+//! Lists of accounts: all fields for system administrators, only names for other signed-in callers.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use crate::listing::Listing;
 use crate::user::User;
 use crate::{App, Error};
 
-/// `GET /users`: all but the built-in administrator.
+/// `GET /users`: all except the built-in administrator.
 pub(crate) async fn list(
     State(app): App,
     By(caller): By,
@@ -26,7 +26,7 @@ pub(crate) async fn list(
     Ok(listing.answer(&users, total))
 }
 
-/// Parameters `username` and `email` hold parts of them; `q` takes precedence.
+/// The parameters `username` and `email` match substrings; `q` takes precedence.
 fn select(listing: &mut Listing) -> Result<Selection, Error> {
     let mut selection = listing.select(&account::FIELDS)?;
     for field in [account::NAME, account::EMAIL] {
@@ -36,14 +36,14 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
     Ok(selection)
 }
 
-/// An account as everyone who is signed in may find it.
+/// An account in the search for signed-in callers.
 #[derive(Serialize)]
 struct Found {
     user_id: AccountId,
     username: String,
 }
 
-/// `GET /users/search`: the shortest names first.
+/// `GET /users/search`: shortest names first.
 pub(crate) async fn search(
     State(app): App,
     By(caller): By,

@@ -1,4 +1,4 @@
-//! Changing passwords: one's own with the old one, those of others as a sysadmin.
+//! Changing passwords: one's own with the old one, those of others as a system administrator.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl BodyOf for Passwords {
     const NAME: &'static str = "password";
 }
 
-/// `PUT /users/{user_id}/password`: tokens that were issued before are void from now on.
+/// `PUT /users/{user_id}/password`: revokes all existing tokens.
 pub(crate) async fn set(
     State(app): App,
     UserRef(id): UserRef,
@@ -57,7 +57,7 @@ pub(crate) async fn set(
     store(&app, permit, hash).await
 }
 
-/// A wrong old password counts like a failed login: knowing one session's password is no way to guess at leisure.
+/// A wrong old password counts as a failed login, so that this route cannot be used to guess passwords.
 async fn check_old(
     app: &AdminState,
     permit: &AccountPermit,

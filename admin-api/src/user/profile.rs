@@ -3,13 +3,13 @@
 use crate::Error;
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
-/// What the audit log calls those who are not signed in.
+/// The name of anonymous callers in the audit log.
 const ANONYMOUS: &str = "anonymous";
-/// Bytes of the longest name.
+/// Maximum length of a name, in bytes.
 const LONGEST_NAME: usize = 255;
-/// Bytes of the longest mail address, as RFC 5321 has it.
+/// Maximum length of a mail address, in bytes (RFC 5321).
 const LONGEST_EMAIL: usize = 254;
-/// Characters of the longest comment.
+/// Maximum length of a comment, in characters.
 const LONGEST_COMMENT: usize = 30;
 
 /// Checks a name to sign in with.
@@ -31,10 +31,10 @@ pub fn check_username(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks what a person may change of their account: mail address, name and comment.
+/// Checks the fields of an account that its owner may change: mail address, name and comment.
 ///
 /// # Errors
-/// Names the rule that one of them breaks.
+/// Names the broken rule.
 pub fn check_profile(email: &str, realname: &str, comment: &str) -> Result<(), Error> {
     if email.is_empty() {
         return Err(Error::BadRequest("email can't be empty".to_owned()));
@@ -63,7 +63,7 @@ fn illegal(field: &str) -> Error {
     Error::BadRequest(format!("{field} contains illegal characters"))
 }
 
-/// Whether a text looks like a mail address: enough to catch slips, as only sending can tell.
+/// True if a text looks like a mail address: enough to catch typos; only sending can verify it.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;

@@ -1,4 +1,4 @@
-//! Giving and taking the right to do everything.
+//! Granting and revoking system administrator rights.
 
 use axum::extract::State;
 use db::account;
@@ -21,7 +21,7 @@ impl BodyOf for SysadminFlag {
     const NAME: &'static str = "sysadmin_flag";
 }
 
-/// `PUT /users/{user_id}/sysadmin`: the last system administrator stays one.
+/// `PUT /users/{user_id}/sysadmin`: the last system administrator cannot be demoted.
 pub(crate) async fn set(
     State(app): App,
     UserRef(id): UserRef,

@@ -23,7 +23,7 @@ impl BodyOf for Profile {
     const NAME: &'static str = "profile";
 }
 
-/// `PUT /users/{user_id}`: two accounts may have one mail address only where one of them says so itself.
+/// `PUT /users/{user_id}`: two accounts can share a mail address only if one of them sets it itself.
 pub(crate) async fn update(
     State(app): App,
     UserRef(id): UserRef,

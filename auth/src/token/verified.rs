@@ -1,4 +1,4 @@
-//! Tokens whose signature was checked before: most requests come with one of them.
+//! A cache of tokens with a verified signature: most requests present one of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use time::OffsetDateTime;
 
 use super::{Access, Claims, LONGEST_TOKEN, TokenError, TokenKeys};
 
-/// Bytes of tokens remembered, about: some 20,000 of the usual size.
+/// Approximate size of the cache in bytes: about 20,000 tokens of the usual size.
 const LARGEST: u64 = 16 << 20;
 
-/// What an entry weighs besides its token's length.
+/// Weight of an entry besides its token's length.
 const OVERHEAD: usize = 256;
 
-/// A bounded memory of verified tokens, by the SHA-256 of their text.
+/// A bounded cache of verified tokens, by the SHA-256 of their text.
 pub struct VerifiedTokens(Cache<[u8; 32], Arc<VerifiedToken>>);
 
-/// A token whose signature was checked.
+/// A token with a verified signature.
 #[derive(Debug)]
 pub struct VerifiedToken {
     claims: Claims,
@@ -27,7 +27,7 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// What the token says.
+    /// Its claims.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -39,7 +39,7 @@ impl VerifiedToken {
 }
 
 impl VerifiedTokens {
-    /// An empty memory.
+    /// An empty cache.
     pub fn new() -> Self {
         let cache = Cache::builder()
             .max_capacity(LARGEST)
@@ -47,11 +47,11 @@ impl VerifiedTokens {
         Self(cache.build())
     }
 
-    /// Checks a token like [`TokenKeys::verify`], the signature only the first time.
+    /// Checks a token like [`TokenKeys::verify`], but the signature only the first time.
     ///
     /// # Errors
     ///
-    /// Why the token is refused; a remembered one too, once its time is over.
+    /// Why the token is refused; a cached one too, once it has expired.
     pub fn verify(
         &self,
         keys: &TokenKeys,
@@ -78,7 +78,7 @@ impl VerifiedTokens {
         Ok(token)
     }
 
-    /// Forgets all, as when a key is withdrawn.
+    /// Clears the cache, as when a key is withdrawn.
     pub fn clear(&self) {
         self.0.invalidate_all();
     }

@@ -17,9 +17,9 @@ pub(super) enum Command {
     Show,
     /// Print the private CA's certificate, for clients to trust.
     Ca,
-    /// Issue a new server certificate for the names of the present one; a running server takes it up within a second.
+    /// Issue a new server certificate for the names of the current one; a running server loads it within a second.
     Renew {
-        /// Issue it for the names in the settings of this command alone, even if the present one has more.
+        /// Issue it only for the names in this command's settings, even if the current one has more.
         #[arg(long)]
         force: bool,
     },
@@ -47,7 +47,7 @@ impl Command {
             Self::Renew { force } => {
                 anyhow::ensure!(
                     local.config.tls.certificate.is_empty(),
-                    "[tls] certificate names a file of yours: replace that file instead"
+                    "[tls] certificate names your own file: replace that file instead"
                 );
                 let renewal = if force {
                     Renewal::Force

@@ -13,10 +13,10 @@ use crate::config::Config;
 pub(super) enum Command {
     /// Bring the schema up to date, as every start does.
     Migrate,
-    /// Say which migrations the database has, and which this program would add; exit code 1 where one is missing.
+    /// Show which migrations the database has and which this program would add; exit code 1 if any is missing.
     Status,
-    /// Give up what a lost master key sealed: the CA's key and the token keys. The next start makes new ones; clients
-    /// then have to trust the new CA, and `audit verify` needs an exported head for what is in the audit log by now.
+    /// Discard the secrets encrypted with a lost master key: the CA's key and the token keys. The next start creates
+    /// new ones; clients then have to trust the new CA, and `audit verify` needs an exported head for existing entries.
     ForgetSecrets,
 }
 
@@ -62,9 +62,9 @@ async fn forget_secrets(config: &Config, location: &Location) -> anyhow::Result<
     if bootstrap::has_sealed(&db).await? {
         bootstrap::forget_sealed(&db, local::entry("delete", "secrets", "master key", None))
             .await?;
-        print("the CA and the token keys are given up; the next start makes new ones");
+        print("the CA's key and the token keys are discarded; the next start creates new ones");
     } else {
-        print("the database has no sealed secrets");
+        print("the database has no encrypted secrets");
     }
     db.close().await;
     Ok(ExitCode::SUCCESS)

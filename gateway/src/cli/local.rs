@@ -1,5 +1,4 @@
-//! What commands share that work on the database beside a serving process: it notices their writes
-//! within 100 ms.
+//! Shared by commands that work on the database beside a serving process, which notices their writes within 100 ms.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ pub(super) fn run(
     })
 }
 
-/// Refuses a data folder without a database: commands make none.
+/// Refuses a data folder without a database: commands do not create one.
 pub(super) fn refuse_absent(location: &Location) -> anyhow::Result<()> {
     if let Location::Sqlite(path) = location {
         anyhow::ensure!(
@@ -74,8 +73,8 @@ impl Local {
         entry(operation, resource_type, resource, project)
     }
 
-    /// Makes a change and writes its audit entry, in one transaction: neither is there without the other. What the
-    /// entry says may depend on what the change finds.
+    /// Makes a change and writes its audit entry, in one transaction. The entry may depend on what the change
+    /// finds.
     pub(super) async fn change<T, F>(&self, mut entry: NewEntry, work: F) -> anyhow::Result<T>
     where
         T: Send + 'static,
@@ -94,7 +93,7 @@ impl Local {
             .await
     }
 
-    /// As [`Local::change`], for what changes something of a project, which stays until the end.
+    /// As [`Local::change`], for changes within a project, which is locked until the end.
     pub(super) async fn change_in<T, F>(
         &self,
         project: ProjectId,
@@ -130,7 +129,7 @@ pub(super) fn entry(
     actor().change(SystemClock.now(), kind, resource.to_owned(), project)
 }
 
-/// What the audit log calls whoever runs commands.
+/// The actor in the audit log for commands.
 pub(super) fn actor() -> Actor {
     Actor {
         account: None,

@@ -52,7 +52,7 @@ fn number_with(text: &str, units: &[(&str, i64)]) -> Option<i64> {
     digits.parse::<i64>().ok()?.checked_mul(factor)
 }
 
-/// A point in time: RFC 3339, or a day, which begins at midnight UTC.
+/// A point in time: RFC 3339, or a date, meaning its midnight in UTC.
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let day = format_description!("[year]-[month]-[day]");
     let day = Date::parse(text, day).map(|day| day.with_time(Time::MIDNIGHT).assume_utc());

@@ -8,13 +8,13 @@ use auth::secret::Secret;
 
 use super::out;
 
-/// The variable that a password may come from.
+/// The environment variable for a password.
 const VARIABLE: &str = "GANTRY_PASSWORD";
-/// Bytes of the longest line that is read for a password.
+/// Maximum length of a password line, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
-/// A new password for `user` that keeps the rule: from `GANTRY_PASSWORD`, else typed twice without echo where standard
-/// input is a terminal, else the first line of standard input.
+/// A new, valid password for `user`: from `GANTRY_PASSWORD`, else typed twice without echo if standard input is a
+/// terminal, else the first line of standard input.
 pub(super) fn new_password(user: &str) -> anyhow::Result<Secret> {
     let password = match std::env::var_os(VARIABLE) {
         Some(text) => text
@@ -35,7 +35,7 @@ fn typed(user: &str) -> anyhow::Result<String> {
         })
     };
     let password = ask(format!("New password for {user}: "))?;
-    // Before it is typed a second time for nothing.
+    // Checked before it is typed a second time in vain.
     check_rule(&password)?;
     let repeated = ask(format!("Repeat the password for {user}: "))?;
     anyhow::ensure!(

@@ -15,7 +15,7 @@ use super::parse::{bytes_or_none, role, span};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a project, owned by admin.
+    /// Create a project, owned by admin.
     Create {
         /// Its name.
         name: ProjectName,
@@ -35,7 +35,7 @@ pub(super) enum Command {
         /// The project's name.
         name: ProjectName,
     },
-    /// Give a user a role in a project, in place of the one held.
+    /// Give a user a role in a project, replacing any role held there.
     Grant {
         /// The project's name.
         name: ProjectName,
@@ -45,31 +45,31 @@ pub(super) enum Command {
         #[arg(value_parser = role)]
         role: Role,
     },
-    /// Take a user out of a project.
+    /// Remove a user from a project.
     Revoke {
         /// The project's name.
         name: ProjectName,
         /// The user's name.
         user: String,
     },
-    /// Say what a project holds and may hold, or change what it may hold.
+    /// Show a project's usage and quota, or change the quota.
     Quota {
         /// The project's name.
         name: ProjectName,
-        /// What it may hold: bytes, or a number with KiB, MiB, GiB or TiB; `none` for no limit. It may be less than the
-        /// project holds, which then takes nothing more.
+        /// The quota: bytes, or a number with KiB, MiB, GiB or TiB; `none` for no limit. If it is below the current
+        /// usage, the project accepts no more data.
         #[arg(long, value_parser = bytes_or_none)]
         limit: Option<i64>,
     },
-    /// Say how long a manifest without a tag stays in a project, or change it. One that an index lists, or whose
-    /// subject is there, stays with that.
+    /// Show how long a project keeps untagged manifests, or change it. Manifests that an index lists, or whose
+    /// subject exists, are kept with it.
     Untagged {
         /// The project's name.
         name: ProjectName,
-        /// Delete it after a time without a tag: a number and s, m, h or d.
+        /// Delete untagged manifests after this time: a number and s, m, h or d.
         #[arg(long, value_parser = span, conflicts_with = "keep")]
         delete_after: Option<i64>,
-        /// Keep it for ever.
+        /// Keep untagged manifests forever.
         #[arg(long)]
         keep: bool,
     },
@@ -95,7 +95,7 @@ impl Command {
     }
 }
 
-/// The project with a name.
+/// The project of this name.
 pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Result<Project> {
     let found = project::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
@@ -213,8 +213,8 @@ async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Resul
                 )
                 .await?;
                 let member = members.first();
-                let member =
-                    member.ok_or_else(|| anyhow::anyhow!("{revoked} is no member of {shown}"))?;
+                let member = member
+                    .ok_or_else(|| anyhow::anyhow!("{revoked} is not a member of {shown}"))?;
                 member.role.name().clone_into(&mut entry.detail);
                 Ok(member::remove(tx, member).await?)
             })
@@ -267,8 +267,8 @@ async fn untagged(
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, &name).await?.id;
     line(&match untagged::policy(&mut tx, project).await? {
-        Some(secs) => format!("{name}: a manifest without a tag is deleted after {secs} s"),
-        None => format!("{name}: manifests without a tag are kept"),
+        Some(secs) => format!("{name}: untagged manifests are deleted after {secs} s"),
+        None => format!("{name}: untagged manifests are kept"),
     });
     Ok(())
 }

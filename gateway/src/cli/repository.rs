@@ -18,7 +18,7 @@ pub(super) enum Command {
         /// The project's name.
         project: ProjectName,
     },
-    /// Delete a repository with all its tags and manifests. Its blobs go as garbage.
+    /// Delete a repository with all its tags and manifests. Its blobs are garbage collected.
     Delete {
         /// Its name, project included.
         name: RepositoryName,

@@ -14,8 +14,8 @@ use super::password::new_password;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a user. The password is asked for twice at a terminal, else it is the first line of standard input, or
-    /// comes from GANTRY_PASSWORD.
+    /// Create a user. The password comes from GANTRY_PASSWORD; without it, it is asked for twice at a terminal, or read
+    /// from the first line of standard input.
     Create {
         /// The name to sign in with.
         name: String,
@@ -31,7 +31,7 @@ pub(super) enum Command {
     },
     /// List all users.
     List,
-    /// Set a user's password, which comes from where `create` has it from. Tokens of before are void.
+    /// Set a user's password, from the same sources as `create`. Existing tokens are revoked.
     Passwd {
         /// The user's name.
         name: String,
@@ -41,7 +41,7 @@ pub(super) enum Command {
         /// The user's name.
         name: String,
     },
-    /// Take the rights of a system administrator from a user. The last one keeps them.
+    /// Revoke a user's system administrator rights. The last one keeps them.
     Demote {
         /// The user's name.
         name: String,
@@ -138,7 +138,7 @@ async fn list(local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The account with a name, within the transaction that changes it.
+/// The account of this name, within the transaction that changes it.
 async fn find(reader: &mut db::Reader, name: &str) -> anyhow::Result<Account> {
     let found = account::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))
@@ -160,17 +160,17 @@ async fn passwd(local: &Local, name: String) -> anyhow::Result<()> {
         })
         .await?;
     line(&format!(
-        "the password of {name} is changed; tokens of before are void"
+        "the password of {name} is changed; existing tokens are revoked"
     ));
     Ok(())
 }
 
-/// What the audit log says of a change of rights, by REST too.
+/// The detail of the audit entry for a change of rights, by REST too.
 fn sysadmin_detail(sysadmin: bool) -> String {
     format!("sysadmin_flag {sysadmin}")
 }
 
-/// Refuses to take the rights of a system administrator, or the account, from the last one.
+/// Refuses to demote or delete the last system administrator.
 async fn keep_a_sysadmin(tx: &mut db::Tx, account: &Account) -> anyhow::Result<()> {
     anyhow::ensure!(
         !account::is_last_sysadmin(tx, account.id).await?,
@@ -198,7 +198,7 @@ async fn set_sysadmin(local: &Local, name: String, sysadmin: bool) -> anyhow::Re
     line(&if sysadmin {
         format!("{name} is a system administrator")
     } else {
-        format!("{name} is no system administrator")
+        format!("{name} is no longer a system administrator")
     });
     Ok(())
 }

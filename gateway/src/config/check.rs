@@ -1,5 +1,5 @@
-//! What settings may be: the same for `gantry config check` and `gantry serve`. All that is wrong is named at once;
-//! nothing is written, and nobody is connected to.
+//! Validation of settings, for `gantry config check` and `gantry serve` alike. Reports all errors at once; writes
+//! nothing and opens no connections.
 
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -16,15 +16,15 @@ use super::{Backend, Config, MovingFrom, collector, form, log_level};
 use crate::folder;
 
 const DAY: u64 = 86_400;
-/// Seconds of the longest time that makes sense anywhere: ten years.
+/// Maximum for any time in seconds: ten years.
 const LONGEST: u64 = 3_653 * DAY;
 
-/// Why settings cannot be used: one line for each that is wrong.
+/// Why settings cannot be used: one line per error.
 #[derive(Debug)]
 pub(crate) struct Invalid(Vec<String>);
 
 impl Invalid {
-    /// What is wrong, one line each.
+    /// The errors, one line each.
     pub(crate) fn lines(&self) -> &[String] {
         &self.0
     }
@@ -39,10 +39,10 @@ impl Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Config {
-    /// Looks at every setting, and at the files that they name. What works but deserves attention is returned.
+    /// Checks every setting and the files that they name. Returns warnings.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// All errors.
     pub(crate) fn check(&self, now: Timestamp) -> Result<Vec<String>, Invalid> {
         let mut check = Check::default();
         check.server(self);

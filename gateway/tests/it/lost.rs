@@ -169,7 +169,7 @@ async fn a_damaged_object_is_missing_until_it_is_whole() {
     let (code, printed) = check(&server, &[]).await;
     assert_eq!(code, Some(0), "{printed}");
     assert!(
-        printed.contains("1 blobs were marked as lost and are whole"),
+        printed.contains("1 blobs marked as lost are intact"),
         "{printed}"
     );
     let admin = server.admin();
