@@ -65,7 +65,7 @@ impl Tasks {
         tokio::select! {
             () = self.write_rest(app) => app.db.close().await,
             () = is_gone(&app.db) => {
-                tracing::error!("the database does not answer: what waited in memory is not written");
+                tracing::error!("the database does not answer: buffered records are not written");
             }
         }
         let telemetry = self.telemetry.clone();
@@ -110,7 +110,7 @@ async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken
         tokio::select! {
             () = cancel.cancelled() => return,
             _ = hangups.recv() => match reloader.reload_now().await {
-                Ok(reloaded) => tracing::info!(?reloaded, "certificate looked at on SIGHUP"),
+                Ok(reloaded) => tracing::info!(?reloaded, "certificate checked on SIGHUP"),
                 Err(error) => tracing::warn!(%error, "the certificate was not reloaded"),
             },
         }
