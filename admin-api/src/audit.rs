@@ -37,6 +37,9 @@ pub(crate) fn actor(caller: &Caller) -> Actor {
     Actor {
         account: caller.account(),
         name: caller.name().to_owned(),
-        address: caller.address.to_string(),
+        address: caller
+            .address
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
     }
 }

@@ -6,19 +6,12 @@ pub mod recorder;
 
 use std::borrow::Cow;
 
-use model::{AccountId, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
+use model::{AccountId, Operation, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
 use serde::Serialize;
 
-use crate::batch;
 use crate::error::Result;
 use crate::list::Conditions;
 use crate::sql::{Reader, Tx, row};
-
-/// All operations that entries have: Harbor's words, `push` of a refused push, and `refuse` of what the REST API
-/// refused.
-pub const OPERATIONS: [&str; 7] = [
-    "create", "update", "delete", "pull", "push", "login", "refuse",
-];
 
 /// What is written.
 #[derive(Clone, Debug)]
@@ -31,7 +24,7 @@ pub struct NewEntry {
     pub account_name: String,
     /// The address that it came from; empty for the command line.
     pub address: String,
-    /// One of [`OPERATIONS`].
+    /// The name of an [`Operation`].
     pub operation: &'static str,
     /// Harbor's resource type: `artifact`, `tag`, `project`, …
     pub resource_type: &'static str,
@@ -149,7 +142,6 @@ fn storable(text: &str) -> Cow<'_, str> {
 
 impl<'a> EntryRow<'a> {
     fn of(entry: &'a NewEntry) -> Self {
-        debug_assert!(OPERATIONS.contains(&entry.operation));
         Self {
             at: entry.at.0,
             account_id: entry.account.map(|id| id.0),
@@ -192,22 +184,6 @@ pub async fn append_all(tx: &mut Tx, entries: &[NewEntry]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a batch of entries, unless one with this id was written before.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn append_batch(
-    tx: &mut Tx,
-    id: &str,
-    entries: &[NewEntry],
-    now: Timestamp,
-) -> Result<()> {
-    if batch::is_new(tx, id, now).await? {
-        append_all(tx, entries).await?;
-    }
-    Ok(())
-}
-
 /// Entries with ids after `after`, oldest first.
 ///
 /// # Errors
@@ -238,7 +214,7 @@ pub struct Filter {
     /// The tag of a repository.
     pub tag: Option<Tag>,
     /// What was done.
-    pub operation: Option<String>,
+    pub operation: Option<Operation>,
     /// Not before this time.
     pub from: Option<Timestamp>,
     /// Before this time.
@@ -278,8 +254,8 @@ impl Filter {
                  and substr(e.resource, length(e.resource) - length($) + 1) = $)";
             all = all.and_value(ends, format!(":{tag}"));
         }
-        if let Some(operation) = &self.operation {
-            all = all.and_value("e.operation = $", operation.as_str());
+        if let Some(operation) = self.operation {
+            all = all.and_value("e.operation = $", operation.name());
         }
         let bounds = [
             ("e.at >= $", self.from.map(|at| at.0)),

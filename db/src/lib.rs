@@ -13,6 +13,7 @@ pub mod clock;
 mod content;
 mod database;
 mod error;
+mod event;
 pub mod garbage;
 pub mod gc;
 pub mod lease;

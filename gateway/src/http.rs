@@ -13,11 +13,10 @@ use std::time::Instant;
 
 use axum::extract::MatchedPath;
 use bytes::Bytes;
-use db::audit::NewEntry;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
-use model::Timestamp;
+use model::{Event, Operation, Principal, Subject, Timestamp};
 use policy::Caller;
 use registry::memory::PATIENCE;
 use serde::Serialize;
@@ -251,7 +250,10 @@ fn without_body(response: Response<Body>) -> Response<Body> {
 
 /// The name of the account that a request was made with, for the access log.
 fn account_name(caller: &Caller) -> Option<Arc<str>> {
-    caller.account().map(|_| caller.bindings.name.clone())
+    match caller.principal() {
+        Principal::User { name, .. } => Some(name.clone()),
+        _ => None,
+    }
 }
 
 /// Hands a request to the REST API.
@@ -295,20 +297,9 @@ fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     }
     let route = response.extensions().get::<MatchedPath>();
     let route = route.map_or("", MatchedPath::as_str);
-    let entry = NewEntry {
-        at: app.clock.now(),
-        account: caller.account(),
-        account_name: caller.name().to_owned(),
-        address: caller.address.to_string(),
-        operation: "refuse",
-        resource_type: "api",
-        resource: route.to_owned(),
-        project: None,
-        success: false,
-        times: 1,
-        detail: String::new(),
-    };
-    app.audit.record_refusal(route, entry);
+    let (now, subject) = (app.clock.now(), Subject::Route(route.to_owned()));
+    let event = Event::new(now, caller.origin(), Operation::Refuse, subject).refused();
+    app.audit.record_refusal(route, event);
 }
 
 /// Whether a request's header is more than is taken. Over HTTP/1.1 the library counts the fields itself.

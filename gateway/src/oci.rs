@@ -13,11 +13,10 @@ use std::sync::Arc;
 
 use auth::scope::MOST_SCOPES;
 use db::Age;
-use db::audit::NewEntry;
 use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use model::RepositoryName;
+use model::{Event, Operation, RepositoryName, Subject};
 use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
 use policy::{Caller, ProjectFacts, Refusal};
 
@@ -264,7 +263,7 @@ impl Call<'_> {
     /// `GET /v2/`: whether the credentials are good.
     fn base(&self) -> Answer {
         if self.caller.account().is_none() {
-            return Err(self.refused(None, "access the registry", Refusal::NotSignedIn));
+            return Err(self.challenged(None, "access the registry"));
         }
         Ok(crate::http::json(StatusCode::OK, &serde_json::json!({})))
     }
@@ -286,7 +285,7 @@ impl Call<'_> {
         let caller = self.caller_now().await?;
         let facts = self.facts(name).await?;
         permit::permit_pull(&caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "pull", refusal))
+            .map_err(|refusal| self.refused(name, Operation::Pull, refusal))
     }
 
     /// The caller with the rights of now; where the account is gone, with those of a moment ago.
@@ -299,38 +298,37 @@ impl Call<'_> {
     async fn may_push(&self, name: &RepositoryName) -> Result<PushPermit, OciError> {
         let facts = self.facts(name).await?;
         permit::permit_push(&self.caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "push", refusal))
+            .map_err(|refusal| self.refused(name, Operation::Push, refusal))
     }
 
     async fn may_delete(&self, name: &RepositoryName) -> Result<DeletePermit, OciError> {
         let facts = self.facts(name).await?;
         permit::permit_delete(&self.caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "delete", refusal))
+            .map_err(|refusal| self.refused(name, Operation::Delete, refusal))
     }
 
-    /// The answer to a refusal, which is recorded in the audit log where someone is signed in.
+    /// The answer to a refusal, which is recorded in the history where someone is signed in.
     fn refused(
         &self,
-        repository: Option<&RepositoryName>,
-        action: &'static str,
+        repository: &RepositoryName,
+        operation: Operation,
         refusal: Refusal,
     ) -> OciError {
-        if let (Some(account), Some(name)) = (self.caller.account(), repository) {
-            let entry = NewEntry {
-                at: self.app.clock.now(),
-                account: Some(account),
-                account_name: self.caller.name().to_owned(),
-                address: self.caller.address.to_string(),
-                operation: action,
-                resource_type: "repository",
-                resource: name.to_string(),
+        if self.caller.account().is_some() {
+            let subject = Subject::Repository {
                 project: None,
-                success: false,
-                times: 1,
-                detail: refusal.to_string(),
+                name: repository.clone(),
             };
-            self.app.audit.record_refusal(action, entry);
+            let now = self.app.clock.now();
+            let event = Event::new(now, self.caller.origin(), operation, subject).refused();
+            let event = event.with_detail(refusal.to_string());
+            self.app.audit.record_refusal(operation.name(), event);
         }
+        self.challenged(Some(repository), operation.name())
+    }
+
+    /// The answer that asks for other credentials.
+    fn challenged(&self, repository: Option<&RepositoryName>, action: &'static str) -> OciError {
         OciError::Refused {
             challenge: self.challenge.clone().refused(self.caller.presented),
             repository: repository.map(ToString::to_string),

@@ -1,9 +1,11 @@
 //! Changing passwords: one's own with the old one, those of others as a sysadmin.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::identity;
 use auth::password::check_rule;
+use axum::Extension;
 use axum::extract::State;
 use db::Age;
 use db::account::{self, Account};
@@ -14,7 +16,7 @@ use crate::caller::{By, permit_account, unidentified};
 use crate::json::{BodyOf, Unread};
 use crate::param::UserRef;
 use crate::user::{find, find_in, note};
-use crate::{AdminState, App, Error};
+use crate::{AdminState, App, ClientAddress, Error};
 
 /// The body of `PUT /users/{user_id}/password`.
 #[derive(Default, Deserialize)]
@@ -33,6 +35,7 @@ pub(crate) async fn set(
     State(app): App,
     UserRef(id): UserRef,
     By(caller): By,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     body: Unread<Passwords>,
 ) -> Result<(), Error> {
     let permit = permit_account(&caller, id)?;
@@ -42,7 +45,7 @@ pub(crate) async fn set(
     let account = find(&app.db, permit.account()).await?;
     let same = if permit.is_own() {
         let old = body.old_password.unwrap_or_default();
-        check_old(&app, &permit, &account, &old).await?;
+        check_old(&app, address, &account, &old).await?;
         old == new
     } else {
         let stored = account.password_hash.as_deref();
@@ -60,11 +63,10 @@ pub(crate) async fn set(
 /// A wrong old password counts like a failed login: knowing one session's password is no way to guess at leisure.
 async fn check_old(
     app: &AdminState,
-    permit: &AccountPermit,
+    address: IpAddr,
     account: &Account,
     old: &str,
 ) -> Result<(), Error> {
-    let address = permit.caller().address;
     let credentials = (account.name.as_str(), old);
     match app
         .identity

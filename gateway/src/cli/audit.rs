@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use db::audit::{self, Filter, Listed, OPERATIONS, chain};
-use model::{ProjectName, RepositoryName, Tag, Timestamp};
+use db::audit::{self, Filter, Listed, chain};
+use model::{Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::local::Local;
 use super::out::{self, line};
@@ -54,8 +54,8 @@ pub(super) struct List {
     #[arg(long)]
     tag: Option<Tag>,
     /// What was done, or refused.
-    #[arg(long, value_parser = PossibleValuesParser::new(OPERATIONS))]
-    operation: Option<String>,
+    #[arg(long, value_parser = operations())]
+    operation: Option<Operation>,
     /// From this time on: 2026-01-31 or 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     from: Option<Timestamp>,
@@ -65,6 +65,12 @@ pub(super) struct List {
     /// Print JSON lines.
     #[arg(long)]
     json: bool,
+}
+
+/// The names of all operations.
+fn operations() -> impl TypedValueParser<Value = Operation> {
+    let names = Operation::ALL.iter().map(|operation| operation.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
 /// Entries that are read at once.

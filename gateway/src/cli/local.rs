@@ -9,6 +9,7 @@ use db::audit::{self, Actor, NewEntry};
 use db::{Db, Location, Tx};
 use futures_util::future::BoxFuture;
 use model::{Clock as _, ProjectId, SystemClock, Timestamp};
+use policy::{Caller, SystemPermit, permit};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::bootstrap;
@@ -117,6 +118,11 @@ impl Local {
             })
             .await
     }
+}
+
+/// Whoever runs commands may administer the system.
+pub(super) fn system() -> anyhow::Result<SystemPermit> {
+    Ok(permit::permit_system(&Caller::command_line())?)
 }
 
 /// The audit entry of a change that a command makes.

@@ -7,7 +7,7 @@ use db::list::{Selection, Test};
 use db::project::Project;
 use db::{Reader, account, audit, member, project, quota, untagged};
 use model::{AccountId, ProjectId, ProjectName};
-use policy::Role;
+use policy::{Action, Caller, ProjectPermit, Resource, Role, permit};
 
 use super::local::Local;
 use super::out::line;
@@ -99,6 +99,23 @@ impl Command {
 pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Result<Project> {
     let found = project::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
+}
+
+/// What the command line may do to the project with a name: everything.
+pub(super) async fn permit(
+    local: &Local,
+    name: &ProjectName,
+    resource: Resource,
+    action: Action,
+) -> anyhow::Result<ProjectPermit> {
+    let facts = find(&mut local.db.reader().await?, name).await?.facts();
+    let caller = Caller::command_line();
+    Ok(permit::permit_project(
+        &caller,
+        Some(&facts),
+        resource,
+        action,
+    )?)
 }
 
 async fn id_of(local: &Local, name: &ProjectName) -> anyhow::Result<ProjectId> {

@@ -11,7 +11,7 @@ use jobs::import::Options;
 use jobs::moving::{Moved, Old};
 use model::{Clock, Digest, ProjectName, SystemClock};
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::print;
 use crate::folder;
 use crate::stores;
@@ -281,8 +281,7 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
         print("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
-    let entry = local.entry("update", "storage", "claim", None);
-    let claimed = jobs::stores::claim(&local.db, &stores, local.now(), entry).await?;
+    let claimed = jobs::stores::claim(&local.db, &stores, &local::system()?, local.now()).await?;
     for store in &claimed.stores {
         let installation = claimed.installation;
         print(&format!(
