@@ -2,7 +2,6 @@
 //! What a push or a pull means is not here but in `registry`; listeners and middleware are the
 //! gateway's.
 
-mod audit;
 mod caller;
 mod error;
 mod health;
@@ -33,9 +32,7 @@ use tokio::sync::watch;
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
 pub use crate::json::LARGEST_BODY;
-pub use crate::quota::check_quota;
 pub use crate::route::{Needs, ROUTES, Route, router};
-pub use crate::user::profile::{check_profile, check_username};
 
 /// What the handlers work with.
 pub struct AdminState {

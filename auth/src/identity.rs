@@ -9,14 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 use db::audit::recorder::Recorder;
 use db::{Age, Db, account, binding, project};
 use model::{
-    AccountId, Clock, Event, Operation, Origin, Principal, RepositoryName, Subject, Timestamp,
+    AccountId, Clock, Event, Network, Operation, Origin, Principal, RepositoryName, Subject,
+    Timestamp,
 };
 use policy::{Action, Caller, Grant, Grants, Presented};
+use tenancy::password::{Applicant, PasswordError, PasswordHasher};
 use tracing::instrument;
 
 use crate::attempts::Attempts;
-use crate::network::Network;
-use crate::password::{Applicant, PasswordError, PasswordHasher};
 use crate::scope::Scope;
 use crate::throttle::{LoginThrottle, Verdict};
 use crate::token::{Access, Claims, Holder, TokenError, TokenKeyError, TokenKeys, VerifiedTokens};

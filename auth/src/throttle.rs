@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use model::Network;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
-
-use crate::network::Network;
 
 /// Accounts, networks and pairs of them that are counted at once.
 const LARGEST: u64 = 100_000;
