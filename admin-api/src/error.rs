@@ -3,13 +3,17 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use auth::password::{BUSY_RETRY, PasswordError, WeakPassword};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use model::account::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde_json::json;
+use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
+
+/// Why a project is not deleted.
+pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +202,46 @@ impl From<db::Error> for Error {
             db::Error::ProjectGone | db::Error::UploadGone => Self::NotFound(error.to_string()),
             other => Self::Database(other),
         }
+    }
+}
+
+impl From<tenancy::Error> for Error {
+    fn from(error: tenancy::Error) -> Self {
+        use tenancy::Error as E;
+        let text = error.to_string();
+        match error {
+            E::ProjectExists(name) => {
+                Self::Conflict(format!("The project named {name} already exists"))
+            }
+            E::ProjectHoldsArtifacts(_) => Self::Precondition(NOT_EMPTY.to_owned()),
+            E::UserExists { name, email } => {
+                Self::Conflict(format!("user {name} or email {email} already exists"))
+            }
+            E::UserUndeletable(id) => {
+                Self::Forbidden(format!("User with ID {id} cannot be deleted"))
+            }
+            E::LastSysadmin { id, .. } => Self::Precondition(format!(
+                "user {id} is the last system administrator: make another user one first"
+            )),
+            E::MemberExists(_) => {
+                Self::Conflict("The project member specified already exist".to_owned())
+            }
+            E::ProjectGone | E::UserUnknown(_) | E::MemberUnknown { .. } => Self::NotFound(text),
+            E::Password(error) => error.into(),
+            E::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidUserName> for Error {
+    fn from(invalid: InvalidUserName) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidProfile> for Error {
+    fn from(invalid: InvalidProfile) -> Self {
+        Self::BadRequest(invalid.to_string())
     }
 }
 

@@ -1,7 +1,6 @@
 //! REST for administrators, in the wire format of Harbor's API v2.0: one module per resource. Push and pull are in
 //! `registry`; listeners and middleware are in the gateway.
 
-mod audit;
 mod caller;
 mod error;
 mod health;
@@ -16,7 +15,6 @@ mod query;
 mod quota;
 mod repository;
 mod route;
-mod storage_limit;
 mod systeminfo;
 mod user;
 
@@ -34,8 +32,6 @@ pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
 pub use crate::json::LARGEST_BODY;
 pub use crate::route::{Needs, ROUTES, Route, router};
-pub use crate::storage_limit::check_quota;
-pub use crate::user::profile::{check_profile, check_username};
 
 /// Everything that handlers need.
 pub struct AdminState {

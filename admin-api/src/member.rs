@@ -4,14 +4,13 @@ pub(crate) mod create;
 pub(crate) mod get;
 pub(crate) mod update;
 
+use db::Reader;
 use db::member::{self, Member};
-use db::{Reader, Tx};
-use model::{AccountId, MemberId, ProjectId, Timestamp};
-use policy::{Caller, Role};
+use model::{AccountId, MemberId, ProjectId};
+use policy::Role;
 use serde::Serialize;
 
 use crate::Error;
-use crate::audit::{self, Change};
 
 /// A membership in the API.
 #[derive(Serialize)]
@@ -54,23 +53,4 @@ fn check_role(id: Option<i64>) -> Result<Role, Error> {
     id.and_then(Role::from_id).ok_or_else(|| {
         Error::BadRequest("Failed to update project member, role is not in 1,2,3".to_owned())
     })
-}
-
-/// Records a change of a membership.
-async fn note(
-    tx: &mut Tx,
-    caller: &Caller,
-    operation: &'static str,
-    (project, name): (ProjectId, &str),
-    role: Role,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let change = Change {
-        operation,
-        resource_type: "member",
-        resource: name.to_owned(),
-        project: Some(project),
-        detail: role.name().to_owned(),
-    };
-    Ok(audit::note(tx, caller, change, now).await?)
 }

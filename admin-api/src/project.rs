@@ -11,13 +11,12 @@ pub(crate) mod update;
 use std::collections::BTreeMap;
 
 use db::project::{self, Project};
-use db::{Db, Reader, Tx};
-use model::{AccountId, ProjectId, Timestamp};
+use db::{Db, Reader};
+use model::{AccountId, ProjectId};
 use policy::{Action, Caller, ProjectPermit, Refusal, Resource, Role, permit};
 use serde::Serialize;
 
 use crate::Error;
-use crate::audit::{self, Change};
 use crate::param::ProjectRef;
 
 /// A project in the API.
@@ -147,29 +146,4 @@ fn refused(caller: &Caller, named: &ProjectRef, refusal: Refusal) -> Error {
 
 fn missing(named: &ProjectRef) -> Error {
     Error::NotFound(format!("project {named} not found"))
-}
-
-/// Reads the project again, within a transaction that changes it: it may have been deleted since.
-pub(crate) async fn still(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
-    let found = project::by_id(reader, id).await?;
-    found.ok_or_else(|| missing(&ProjectRef::Id(id)))
-}
-
-/// Records a change of a project.
-pub(crate) async fn note(
-    tx: &mut Tx,
-    caller: &Caller,
-    operation: &'static str,
-    (id, name): (ProjectId, &str),
-    detail: String,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let change = Change {
-        operation,
-        resource_type: "project",
-        resource: name.to_owned(),
-        project: Some(id),
-        detail,
-    };
-    Ok(audit::note(tx, caller, change, now).await?)
 }

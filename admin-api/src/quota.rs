@@ -7,7 +7,7 @@ use db::list::{Direction, Field, Test};
 use db::project::{self, Project, Viewer};
 use db::{Reader, quota};
 use http::request::Parts;
-use model::{AccountId, ProjectId};
+use model::{AccountId, ProjectId, StorageLimit};
 use serde::{Deserialize, Serialize};
 
 use crate::caller::{By, permit_system};
@@ -15,8 +15,6 @@ use crate::error::Rendered;
 use crate::json::{BodyOf, Unread};
 use crate::listing::Listing;
 use crate::param::int_param;
-use crate::project::note;
-use crate::storage_limit::check_quota;
 use crate::{App, Error};
 
 /// A quota as the API shows it.
@@ -147,17 +145,7 @@ pub(crate) async fn update(
     let hard = body.hard.ok_or_else(|| {
         Error::BadRequest("hard: must contain exactly storage, a number of bytes".to_owned())
     })?;
-    let limit = check_quota(hard.storage).map_err(Error::BadRequest)?;
-    let now = app.clock.now();
-    app.db
-        .write_in(id, move |tx| {
-            Box::pin(async move {
-                quota::set_limit(tx, id, limit).await?;
-                let project = find(tx, id).await?;
-                let named = (id, project.name.as_str());
-                let detail = format!("storage limit {limit}");
-                note(tx, permit.caller(), "update", named, detail, now).await
-            })
-        })
-        .await
+    let limit = StorageLimit::try_from(hard.storage)
+        .map_err(|invalid| Error::BadRequest(invalid.to_string()))?;
+    Ok(tenancy::quota::set(&app.db, &permit, id, limit, app.clock.now()).await?)
 }

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use db::audit::NewEntry;
 use db::audit::recorder::Recorder;
 use db::{Age, Db, account, binding, project};
-use model::{AccountId, Clock, RepositoryName};
+use model::{
+    AccountId, Clock, Event, Network, Operation, Origin, Principal, RepositoryName, Subject,
+    Timestamp,
+};
 use policy::{Action, Caller, Presented};
+use tenancy::password::{Applicant, PasswordError, PasswordHasher};
 use tracing::instrument;
 
 use crate::attempts::Attempts;
-use crate::network::Network;
-use crate::password::{Applicant, PasswordError, PasswordHasher};
 use crate::scope::Scope;
 use crate::throttle::{LoginThrottle, Verdict};
 use crate::token::{Access, Claims, Holder, TokenError, TokenKeyError, TokenKeys, VerifiedTokens};
@@ -81,8 +82,8 @@ pub struct Issued {
     /// Lifetime in seconds.
     pub expires_in: u32,
     /// When it was issued.
-    pub issued_at: model::Timestamp,
-    /// The granted scopes, as the text of a `scope` parameter.
+    pub issued_at: Timestamp,
+    /// What it grants, as the text of a `scope` parameter.
     pub scope: String,
 }
 
@@ -169,7 +170,7 @@ impl Identity {
             bindings,
             presented: Presented::Token,
             grants: Some(verified.grants().clone()),
-            address,
+            address: Some(address),
         })
     }
 
@@ -227,7 +228,7 @@ impl Identity {
             bindings,
             presented: Presented::Password,
             grants: None,
-            address,
+            address: Some(address),
         })
     }
 
@@ -329,12 +330,7 @@ impl Identity {
 
     /// Records a login in the audit log.
     pub fn record_login(&self, caller: &Caller) {
-        let login = login_entry(self.clock.now(), caller.name(), caller.address);
-        self.audit.record(NewEntry {
-            account: caller.account(),
-            success: true,
-            ..login
-        });
+        self.audit.record(login(self.clock.now(), caller.origin()));
     }
 
     /// Issues a token for the requested actions that the caller has now, as far as they fit into a token.
@@ -350,7 +346,7 @@ impl Identity {
         let holder = match caller.account() {
             None => Holder::anonymous(),
             Some(account) => Holder {
-                name: caller.bindings.name.to_string(),
+                name: caller.name().to_owned(),
                 account: account.0,
                 generation: caller.bindings.generation,
             },
@@ -421,25 +417,16 @@ impl Tried {
         }
         self.throttle
             .failed(&self.name, self.address, now.date_time());
-        self.audit
-            .record_failed_login(login_entry(now, &self.name, self.address));
+        let origin = Origin {
+            principal: Principal::Claimed(self.name.as_str().into()),
+            address: Some(self.address),
+        };
+        self.audit.record_failed_login(login(now, origin).refused());
     }
 }
 
-/// A failed login; the account may not exist, and its name may contain what no database can store.
-fn login_entry(at: model::Timestamp, name: &str, address: IpAddr) -> NewEntry {
-    let name = name.replace('\0', "\u{fffd}");
-    NewEntry {
-        at,
-        account: None,
-        account_name: name.clone(),
-        address: address.to_string(),
-        operation: "login",
-        resource_type: "user",
-        resource: name,
-        project: None,
-        success: false,
-        times: 1,
-        detail: String::new(),
-    }
+/// Someone signs in; where that is refused, the name is one that somebody gave, and perhaps nobody's.
+fn login(at: Timestamp, origin: Origin) -> Event {
+    let user = Subject::User(origin.principal.name().to_owned());
+    Event::new(at, origin, Operation::Login, user)
 }

@@ -3,17 +3,13 @@
 
 mod attempts;
 pub mod identity;
-mod network;
-pub mod password;
 pub mod scope;
 pub mod secret;
 pub mod throttle;
 pub mod token;
 pub mod verified;
 
-pub use network::Network;
-
-/// Random bytes in hex, twice `N` characters, for names that must not be guessable.
+/// Random bytes in hex, twice `N` characters, for names that nobody may guess.
 ///
 /// # Panics
 ///

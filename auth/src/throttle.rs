@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use model::Network;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-use crate::network::Network;
-
-/// Maximum counters for accounts, networks, and pairs of them.
+/// Accounts, networks and pairs of them that are counted at once.
 const LARGEST: u64 = 100_000;
 
 /// How long an unused counter is kept; by then it has decayed to zero.

@@ -1,87 +1,13 @@
-//! The audit log: one row for each change, written in the change's own transaction. Rows are
-//! chained afterwards, see [`chain`].
+//! The audit log: one row for each event. [`crate::Tx::record`] writes them; they are chained afterwards, see [`chain`].
 
 pub mod chain;
 pub mod recorder;
 
-use std::borrow::Cow;
+use model::{Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
-use model::{AccountId, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
-use serde::Serialize;
-
-use crate::batch;
 use crate::error::Result;
 use crate::list::Conditions;
-use crate::sql::{Reader, Tx, row};
-
-/// All operations that entries have: Harbor's words, `push` of a refused push, and `refuse` of what the REST API
-/// refused.
-pub const OPERATIONS: [&str; 7] = [
-    "create", "update", "delete", "pull", "push", "login", "refuse",
-];
-
-/// What is written.
-#[derive(Clone, Debug)]
-pub struct NewEntry {
-    /// When it happened.
-    pub at: Timestamp,
-    /// Who did it; `None` for whoever was not signed in, and for the command line.
-    pub account: Option<AccountId>,
-    /// The name that was used.
-    pub account_name: String,
-    /// The address that it came from; empty for the command line.
-    pub address: String,
-    /// One of [`OPERATIONS`].
-    pub operation: &'static str,
-    /// Harbor's resource type: `artifact`, `tag`, `project`, …
-    pub resource_type: &'static str,
-    /// The resource's name.
-    pub resource: String,
-    /// The project that it belongs to.
-    pub project: Option<ProjectId>,
-    /// Whether it was done, or refused.
-    pub success: bool,
-    /// How often it happened within the second; refusals: within the minute.
-    pub times: i64,
-    /// What else is worth knowing.
-    pub detail: String,
-}
-
-/// Who makes changes.
-#[derive(Clone, Debug)]
-pub struct Actor {
-    /// The account; `None` for the command line.
-    pub account: Option<AccountId>,
-    /// The name that is used.
-    pub name: String,
-    /// The address that it comes from; empty for the command line.
-    pub address: String,
-}
-
-impl Actor {
-    /// The entry of a change that is made: operation, resource type and resource are Harbor's.
-    pub fn change(
-        self,
-        at: Timestamp,
-        (operation, resource_type): (&'static str, &'static str),
-        resource: String,
-        project: Option<ProjectId>,
-    ) -> NewEntry {
-        NewEntry {
-            at,
-            account: self.account,
-            account_name: self.name,
-            address: self.address,
-            operation,
-            resource_type,
-            resource,
-            project,
-            success: true,
-            times: 1,
-            detail: String::new(),
-        }
-    }
-}
+use crate::sql::{Reader, row};
 
 row! {
     columns entry_columns;
@@ -115,99 +41,6 @@ row! {
     }
 }
 
-/// Writes an entry.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn append(tx: &mut Tx, entry: &NewEntry) -> Result<()> {
-    append_all(tx, std::slice::from_ref(entry)).await
-}
-
-#[derive(Serialize)]
-struct EntryRow<'a> {
-    at: i64,
-    account_id: Option<i64>,
-    account_name: Cow<'a, str>,
-    address: &'a str,
-    operation: &'static str,
-    resource_type: &'static str,
-    resource: Cow<'a, str>,
-    project_id: Option<i64>,
-    success: i64,
-    times: i64,
-    detail: Cow<'a, str>,
-}
-
-/// PostgreSQL stores no NUL: one in a name that a client made up must not keep others from being written.
-fn storable(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}").into()
-    } else {
-        text.into()
-    }
-}
-
-impl<'a> EntryRow<'a> {
-    fn of(entry: &'a NewEntry) -> Self {
-        debug_assert!(OPERATIONS.contains(&entry.operation));
-        Self {
-            at: entry.at.0,
-            account_id: entry.account.map(|id| id.0),
-            account_name: storable(&entry.account_name),
-            address: &entry.address,
-            operation: entry.operation,
-            resource_type: entry.resource_type,
-            resource: storable(&entry.resource),
-            project_id: entry.project.map(|id| id.0),
-            success: i64::from(entry.success),
-            times: entry.times,
-            detail: storable(&entry.detail),
-        }
-    }
-}
-
-/// Writes entries, in their order, with one statement.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn append_all(tx: &mut Tx, entries: &[NewEntry]) -> Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<EntryRow<'_>> = entries.iter().map(EntryRow::of).collect();
-    tx.query_either(
-        "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
-         select value ->> 'at', value ->> 'account_id', value ->> 'account_name', value ->> 'address', value ->> 'operation',
-                value ->> 'resource_type', value ->> 'resource', value ->> 'project_id', value ->> 'success', value ->> 'times',
-                value ->> 'detail' from json_each($1) order by key",
-        "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
-         select at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail
-         from json_to_recordset(cast($1 as json)) as e
-              (at bigint, account_id bigint, account_name text, address text, operation text, resource_type text, resource text,
-               project_id bigint, success bigint, times bigint, detail text)",
-    )
-    .bind(serde_json::to_string(&rows).unwrap_or_default())
-    .execute()
-    .await?;
-    Ok(())
-}
-
-/// Writes a batch of entries, unless one with this id was written before.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn append_batch(
-    tx: &mut Tx,
-    id: &str,
-    entries: &[NewEntry],
-    now: Timestamp,
-) -> Result<()> {
-    if batch::is_new(tx, id, now).await? {
-        append_all(tx, entries).await?;
-    }
-    Ok(())
-}
-
 /// Entries with ids after `after`, oldest first.
 ///
 /// # Errors
@@ -238,7 +71,7 @@ pub struct Filter {
     /// The tag of a repository.
     pub tag: Option<Tag>,
     /// What was done.
-    pub operation: Option<String>,
+    pub operation: Option<Operation>,
     /// Not before this time.
     pub from: Option<Timestamp>,
     /// Before this time.
@@ -278,8 +111,8 @@ impl Filter {
                  and substr(e.resource, length(e.resource) - length($) + 1) = $)";
             all = all.and_value(ends, format!(":{tag}"));
         }
-        if let Some(operation) = &self.operation {
-            all = all.and_value("e.operation = $", operation.as_str());
+        if let Some(operation) = self.operation {
+            all = all.and_value("e.operation = $", operation.name());
         }
         let bounds = [
             ("e.at >= $", self.from.map(|at| at.0)),

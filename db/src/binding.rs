@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::{AccountId, ProjectId};
+use model::{AccountId, Principal, ProjectId};
 use policy::{Bindings, Role};
 
 use crate::cache::Age;
@@ -54,8 +54,10 @@ async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result
         return Ok(None);
     };
     let bindings = Arc::new(Bindings {
-        account: Some(id),
-        name: account.get::<String>("account", "name")?.into(),
+        principal: Principal::User {
+            id,
+            name: account.get::<String>("account", "name")?.into(),
+        },
         sysadmin: account.get("account", "sysadmin")?,
         generation: account.get("account", "generation")?,
         roles: roles(&account.get::<String>("account", "roles")?)?,

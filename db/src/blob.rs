@@ -12,7 +12,6 @@ use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 pub use crate::content::{LinkedBlob, Place, StoredBlob};
 
 use crate::broken::Walked;
-use crate::content::blob_columns;
 use crate::database::Db;
 use crate::error::{Error, Result};
 use crate::garbage::{self, Garbage};

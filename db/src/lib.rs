@@ -1,6 +1,10 @@
 //! Metadata: database, transactions, schema, and one module per concept. The only crate with SQL. One text serves
 //! SQLite and PostgreSQL; where they must differ both stand side by side.
 
+// First, for its macros.
+#[macro_use]
+mod content;
+
 pub mod account;
 pub mod audit;
 pub mod backup;
@@ -10,9 +14,9 @@ pub mod blob;
 pub mod broken;
 mod cache;
 pub mod clock;
-mod content;
 mod database;
 mod error;
+mod event;
 pub mod garbage;
 pub mod gc;
 pub mod lease;

@@ -1,6 +1,7 @@
 //! One way to run a statement on either database: connections to read and write with, statements with bound
 //! values, and rows that are parsed into model types.
 
+mod connection;
 mod pooled;
 mod query;
 mod reader;

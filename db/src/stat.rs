@@ -2,10 +2,9 @@
 //! of their own, which pushes and deletions do not touch. Each statement takes rows in the order of their ids,
 //! and the tables in one order, so that replicas never wait for each other in a circle.
 
-use model::{Digest, RepositoryName, Tag, Timestamp};
+use model::{Digest, Event, RepositoryName, Tag, Timestamp};
 use serde::Serialize;
 
-use crate::audit::{self, NewEntry};
 use crate::batch;
 use crate::error::Result;
 use crate::sql::{Reader, Tx, hex_of};
@@ -31,21 +30,21 @@ struct PullsRow<'a> {
     times: i64,
 }
 
-/// Writes a batch of pulls with their audit entries, unless one with this id was written before.
+/// Writes a batch of pulls with their events, unless one with this id was written before.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn write(
     tx: &mut Tx,
     id: &str,
-    (pulls, entries): (&[Pulls], &[NewEntry]),
+    (pulls, events): (&[Pulls], &[Event]),
     now: Timestamp,
 ) -> Result<()> {
     if !batch::is_new(tx, id, now).await? {
         return Ok(());
     }
     add(tx, pulls, now).await?;
-    audit::append_all(tx, entries).await
+    tx.record_all(events).await
 }
 
 /// Counts pulls.

@@ -17,7 +17,7 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use model::RepositoryName;
-use policy::{Caller, Refusal};
+use policy::Caller;
 
 use crate::app::App;
 use crate::http::answer::json;
@@ -197,7 +197,7 @@ impl Call<'_> {
     /// `GET /v2/`: whether the credentials are good.
     fn base(&self) -> Answer {
         if self.caller.account().is_none() {
-            return Err(self.refused(None, "access the registry", Refusal::NotSignedIn));
+            return Err(self.challenged(None, "access the registry"));
         }
         Ok(json(StatusCode::OK, &serde_json::json!({})))
     }

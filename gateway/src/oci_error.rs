@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use auth::password::{BUSY_RETRY, PasswordError};
 use http::{HeaderValue, Response, StatusCode, header};
 use jobs::failures::causes;
 use model::reference::InvalidReference;
 use policy::Presented;
 use registry::{BodyError, Error};
 use serde_json::{Value, json};
+use tenancy::password::{BUSY_RETRY, PasswordError};
 
 use crate::http::answer::{envelope, json as json_answer};
 use crate::http::query::TooManyParameters;

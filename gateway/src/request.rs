@@ -3,6 +3,7 @@
 mod redirect;
 mod rest;
 
+use model::Principal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -168,7 +169,10 @@ async fn public(
 
 /// The name of the account that a request was made with, for the access log.
 fn account_name(caller: &Caller) -> Option<Arc<str>> {
-    caller.account().map(|_| caller.bindings.name.clone())
+    match caller.principal() {
+        Principal::User { name, .. } => Some(name.clone()),
+        _ => None,
+    }
 }
 
 /// Whether a request's header is more than is taken. Over HTTP/1.1 the library counts the fields itself.

@@ -12,8 +12,6 @@ use std::time::Duration;
 use admin_api::ComponentErrors;
 use anyhow::Context as _;
 use auth::identity::Identity;
-use auth::password::PasswordHasher;
-use auth::secret::Secret;
 use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
 use db::Db;
 use db::audit::recorder::Recorder;
@@ -27,6 +25,7 @@ use pingora::services::background::background_service;
 use registry::{Limits, Registry};
 use storage::BlobStore;
 use storage::budget::{Budget, Terms};
+use tenancy::password::{NewPassword, PasswordHasher};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -195,7 +194,7 @@ async fn announce(
     app: Arc<App>,
     started: Arc<Semaphore>,
     listeners: usize,
-    password: Option<Secret>,
+    password: Option<NewPassword>,
     predecessor: Option<Predecessor>,
 ) {
     let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
@@ -267,7 +266,7 @@ struct Opened {
 
 impl Opened {
     /// Makes the first administrator where there is none; the password, where it has to be printed.
-    async fn administrator(&self) -> anyhow::Result<Option<Secret>> {
+    async fn administrator(&self) -> anyhow::Result<Option<NewPassword>> {
         let App {
             db, config, clock, ..
         } = &*self.app;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use db::garbage::{self, Garbage};
 use db::gc::{self, Reviewed};
 use db::{quota, setting};
+use model::{Event, Operation, ResourceType, Subject, Timestamp};
+use policy::SystemPermit;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::instrument;
@@ -90,9 +92,24 @@ pub async fn control(db: &db::Db) -> Result<Control> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn steer(tx: &mut db::Tx, control: Control) -> db::Result<()> {
-    let json = serde_json::to_vec(&control).unwrap_or_default();
-    setting::put(tx, CONTROL, &json).await
+pub async fn steer(
+    db: &db::Db,
+    permit: &SystemPermit,
+    control: Control,
+    now: Timestamp,
+) -> db::Result<()> {
+    let json = serde_json::to_string(&control).unwrap_or_default();
+    let subject =
+        Subject::Installation(ResourceType::Configuration, "garbage collection".to_owned());
+    let origin = permit.caller().origin();
+    let event = Event::new(now, origin, Operation::Update, subject).with_detail(json.clone());
+    db.write(move |tx| {
+        Box::pin(async move {
+            setting::put(tx, CONTROL, json.as_bytes()).await?;
+            tx.record(&event).await
+        })
+    })
+    .await
 }
 
 impl Jobs {

@@ -15,12 +15,14 @@ use db::{Db, Tx, manifest, project, repository, tag};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::manifest::ChildKind;
 use model::{
-    AccountId, Clock as _, Digest, Hasher, Manifest, ProjectId, ProjectName, RepositoryId,
-    RepositoryName, SystemClock, Tag, Timestamp,
+    Clock as _, Digest, Event, Hasher, Manifest, Operation, ProjectId, ProjectName, RepositoryId,
+    RepositoryName, ResourceType, Subject, SystemClock, Tag, Timestamp,
 };
+use policy::{CreateProjectPermit, SystemPermit};
 use registry::LARGEST_MANIFEST;
 use registry::size::wrong_sizes;
 use storage::BlobStore;
+use tenancy::project::NewProject;
 
 use crate::{Error, Result};
 use layout::{Entry, Layout};
@@ -92,6 +94,7 @@ type Reason = String;
 pub async fn import(
     db: &Db,
     store: &Arc<dyn BlobStore>,
+    permit: &CreateProjectPermit,
     options: &Options,
     now: Timestamp,
 ) -> Result<Imported> {
@@ -106,6 +109,7 @@ pub async fn import(
     let mut import = Import {
         db,
         store,
+        permit,
         layout: &layout,
         sizes: &sizes,
         hashed: BTreeMap::new(),
@@ -122,7 +126,24 @@ pub async fn import(
     Ok(import.done)
 }
 
-/// All blobs of the other registry, with their sizes.
+/// Makes all imported objects Gantry's own, to be collected like others; how many there are.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn adopt(db: &Db, permit: &SystemPermit, now: Timestamp) -> Result<u64> {
+    let subject = Subject::Installation(ResourceType::Import, "adopt".to_owned());
+    let event = Event::new(now, permit.caller().origin(), Operation::Update, subject);
+    let adopted = db.write(move |tx| {
+        Box::pin(async move {
+            let adopted = blob::adopt(tx).await?;
+            tx.record(&event).await?;
+            Ok::<_, db::Error>(adopted)
+        })
+    });
+    Ok(adopted.await?)
+}
+
+/// All blobs of the other registry, and how long they are.
 async fn sizes(store: &Arc<dyn BlobStore>, layout: &Layout) -> Result<BTreeMap<Digest, u64>> {
     let mut walk = store.walk(&layout.blobs()).await?;
     let mut sizes = BTreeMap::new();
@@ -167,6 +188,7 @@ fn target(name: &str, project: Option<&ProjectName>) -> Result<RepositoryName, S
 struct Import<'a> {
     db: &'a Db,
     store: &'a Arc<dyn BlobStore>,
+    permit: &'a CreateProjectPermit,
     layout: &'a Layout,
     sizes: &'a BTreeMap<Digest, u64>,
     /// Actual digests of blobs that were read because their size was doubtful.
@@ -340,14 +362,9 @@ impl Import<'_> {
 
     /// The repository, and its project, which is created as private if missing.
     async fn make(&self, name: RepositoryName) -> Result<Target> {
-        let now = self.now;
-        let made = self.db.write(move |tx| {
+        let (now, project) = (self.now, self.project(&name.project()).await?);
+        let made = self.db.write_in(project, move |tx| {
             Box::pin(async move {
-                let owner = name.project();
-                let project = match project::by_name(tx, &owner).await? {
-                    Some(project) => project.id,
-                    None => project::create(tx, &owner, AccountId::ADMIN, false, -1, now).await?,
-                };
                 Ok::<_, Error>(Target {
                     project,
                     repository: repository::ensure(tx, project, &name, now).await?,
@@ -356,6 +373,27 @@ impl Import<'_> {
             })
         });
         made.await
+    }
+
+    /// The project with a name, which is made where there is none.
+    async fn project(&self, name: &ProjectName) -> Result<ProjectId> {
+        if let Some(id) = self.known_project(name).await? {
+            return Ok(id);
+        }
+        let new = NewProject::named(name.clone(), false);
+        match tenancy::project::create(self.db, self.permit, new, self.now).await {
+            // Somebody else made it meanwhile.
+            Err(tenancy::Error::ProjectExists(_)) => {
+                let known = self.known_project(name).await?;
+                known.ok_or(Error::Database(db::Error::ProjectGone))
+            }
+            made => Ok(made?),
+        }
+    }
+
+    async fn known_project(&self, name: &ProjectName) -> Result<Option<ProjectId>> {
+        let found = project::by_name(&mut self.db.reader().await?, name).await?;
+        Ok(found.map(|project| project.id))
     }
 
     async fn link_blobs(&mut self, target: &Target, blobs: &[(Digest, u64)]) -> Result<()> {

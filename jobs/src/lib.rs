@@ -54,6 +54,9 @@ pub enum Error {
     /// An import exceeds its project's quota.
     #[error("{0} does not fit into its project: {1:?}")]
     OverLimit(RepositoryName, OverLimit),
+    /// A project that an import needs.
+    #[error("the project cannot be made")]
+    Project(#[from] tenancy::Error),
     /// The registry.
     #[error("the job cannot use the registry")]
     Registry(#[from] registry::Error),

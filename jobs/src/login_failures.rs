@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::Network;
 use auth::throttle::Outcome;
 use db::login_failure::{self, LoginOutcome};
-use model::Timestamp;
+use model::{Network, Timestamp};
 
 use crate::{Jobs, Result};
 

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use db::store_identity::{self, KnownStore, State};
 use db::{Db, Tx};
 use futures_util::future::BoxFuture;
-use model::{Clock, InstallationId, StoreId, Timestamp};
+use model::{Clock, Event, InstallationId, Operation, ResourceType, StoreId, Subject, Timestamp};
+use policy::SystemPermit;
 use storage::health::{self, Health, Probe};
 use storage::{BlobStore, Existing, Identity, Moving, content};
 
@@ -274,8 +275,8 @@ pub struct Claimed {
 pub async fn claim(
     db: &Db,
     stores: &Stores,
+    permit: &SystemPermit,
     now: Timestamp,
-    entry: db::audit::NewEntry,
 ) -> Result<Claimed> {
     let installation = InstallationId::new(auth::random());
     let mut rows = Vec::new();
@@ -295,6 +296,9 @@ pub async fn claim(
         stores: rows.iter().map(|row| row.store).collect(),
     };
     let places: Vec<Place> = stores.places().cloned().collect();
+    let subject = Subject::Installation(ResourceType::Storage, "claim".to_owned());
+    let origin = permit.caller().origin();
+    let event = Event::new(now, origin, Operation::Update, subject);
     let written = db.write(move |tx| {
         Box::pin(async move {
             store_identity::hold(tx).await?;
@@ -304,7 +308,7 @@ pub async fn claim(
                 put.await?;
             }
             store_identity::replace(tx, &rows).await?;
-            db::audit::append(tx, &entry).await?;
+            tx.record(&event).await?;
             Ok::<_, Error>(())
         })
     });

@@ -27,6 +27,16 @@ pub enum InvalidReference {
     Tag(InvalidTag),
 }
 
+impl Reference {
+    /// The tag, where it is one.
+    pub const fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Tag(tag) => Some(tag),
+            Self::Digest(_) => None,
+        }
+    }
+}
+
 impl FromStr for Reference {
     type Err = InvalidReference;
 

@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{AccountId, ProjectId, RepositoryName};
+use model::{AccountId, Origin, Principal, ProjectId, RepositoryName, SystemTask};
 
 use crate::{Action, Role};
 
-/// The current bindings of an account.
+/// What a principal is bound to at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
-    /// The account; `None` for anonymous callers.
-    pub account: Option<AccountId>,
-    /// Its name; empty for anonymous callers.
-    pub name: Arc<str>,
-    /// True if it may do everything.
+    /// Who it is.
+    pub principal: Principal,
+    /// Whether it may do everything.
     pub sysadmin: bool,
-    /// The account's generation: tokens of an older generation are no longer valid.
+    /// An account's generation: tokens of an older one are no longer valid.
     pub generation: i64,
     /// Its roles by project.
     pub roles: HashMap<ProjectId, Vec<Role>>,
@@ -33,7 +31,7 @@ impl Bindings {
 /// How a caller was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presented {
-    /// Not at all.
+    /// Not at all: a stranger, or the machine itself.
     Nothing,
     /// By name and password.
     Password,
@@ -84,8 +82,8 @@ pub struct Caller {
     pub presented: Presented,
     /// What its token allows; `None` if no token limits its permissions.
     pub grants: Option<Arc<Grants>>,
-    /// Its address.
-    pub address: IpAddr,
+    /// The address that it calls from; `None` for the machine itself.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
@@ -95,22 +93,55 @@ impl Caller {
             bindings: Arc::default(),
             presented: Presented::Nothing,
             grants: None,
-            address,
+            address: Some(address),
+        }
+    }
+
+    /// Whoever runs commands on the machine, and so could write the database by hand: they may do everything.
+    pub fn command_line() -> Self {
+        Self::machine(Principal::CommandLine)
+    }
+
+    /// Gantry itself, which may do everything.
+    pub fn system(task: SystemTask) -> Self {
+        Self::machine(Principal::System(task))
+    }
+
+    fn machine(principal: Principal) -> Self {
+        let bindings = Bindings {
+            principal,
+            sysadmin: true,
+            ..Bindings::default()
+        };
+        Self {
+            bindings: Arc::new(bindings),
+            presented: Presented::Nothing,
+            grants: None,
+            address: None,
+        }
+    }
+
+    /// Who calls.
+    pub fn principal(&self) -> &Principal {
+        &self.bindings.principal
+    }
+
+    /// Who calls, and from where, for the history.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            principal: self.principal().clone(),
+            address: self.address,
         }
     }
 
     /// The account, if any.
     pub fn account(&self) -> Option<AccountId> {
-        self.bindings.account
+        self.principal().account()
     }
 
     /// The name for logs and audit: `anonymous` for anonymous callers.
     pub fn name(&self) -> &str {
-        if self.bindings.account.is_some() {
-            &self.bindings.name
-        } else {
-            "anonymous"
-        }
+        self.principal().name()
     }
 
     /// True if the presented token, if any, covers an action on a repository.

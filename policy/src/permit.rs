@@ -1,7 +1,7 @@
 //! Permits: proof, as a type, that a caller is permitted to do something. Only this module creates them, and `registry`
 //! and `admin-api` do not act without one.
 
-use model::{AccountId, ProjectId, ProjectName, RepositoryName};
+use model::{AccountId, Principal, ProjectId, ProjectName, RepositoryName};
 
 use crate::caller::Caller;
 use crate::table::{self, Action, Resource};
@@ -343,7 +343,11 @@ pub fn permit_create_project(
     caller: &Caller,
     creation: ProjectCreation,
 ) -> Result<CreateProjectPermit, Refusal> {
-    let owner = caller.account().ok_or(Refusal::NotSignedIn)?;
+    let owner = match caller.principal() {
+        Principal::User { id, .. } => *id,
+        Principal::System(_) | Principal::CommandLine => AccountId::ADMIN,
+        Principal::Anonymous | Principal::Claimed(_) => return Err(Refusal::NotSignedIn),
+    };
     if creation == ProjectCreation::Admins && !caller.bindings.sysadmin {
         return Err(Refusal::NotPermitted);
     }
@@ -415,6 +419,8 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
 
+    use model::SystemTask;
+
     use super::*;
     use crate::{Bindings, Grant, Grants, Presented, Role};
 
@@ -422,8 +428,10 @@ mod tests {
 
     fn member(role: Role) -> Caller {
         let bindings = Bindings {
-            account: Some(AccountId(7)),
-            name: "ann".into(),
+            principal: Principal::User {
+                id: AccountId(7),
+                name: "ann".into(),
+            },
             sysadmin: false,
             generation: 1,
             roles: HashMap::from([(ProjectId(1), vec![role])]),
@@ -432,7 +440,7 @@ mod tests {
             bindings: Arc::new(bindings),
             presented: Presented::Password,
             grants: None,
-            address: HOME,
+            address: Some(HOME),
         }
     }
 
@@ -534,6 +542,20 @@ mod tests {
             permit_create_project(&caller, Admins).unwrap_err(),
             Refusal::NotPermitted
         );
+    }
+
+    #[test]
+    fn what_the_machine_itself_creates_belongs_to_the_built_in_administrator() {
+        for caller in [
+            Caller::command_line(),
+            Caller::system(SystemTask::FirstStart),
+        ] {
+            assert!(permit_system(&caller).is_ok());
+            assert!(permit_account(&caller, AccountId(8)).is_ok());
+            let permit = permit_create_project(&caller, ProjectCreation::Admins).unwrap();
+            assert_eq!(permit.owner(), AccountId::ADMIN);
+            assert_eq!(caller.origin().address, None);
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::{LinkedBlob, Place, StoredBlob};
-use db::{audit, blob, repository};
+use db::{blob, repository};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use model::{Digest, RepositoryName};
+use model::{Digest, Operation, RepositoryName, Subject};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use storage::Chunks;
 use storage::budget::Reservation;
@@ -309,14 +309,14 @@ impl Registry {
         let (name, digest) = (permit.repository().clone(), *digest);
         let project = permit.project();
         let due = self.clock.now().plus(self.limits.hold);
-        let entry = self.audit_entry(
-            permit.caller(),
+        let subject = Subject::Blob {
             project,
-            ("delete", "blob"),
-            format!("{name}@{digest}"),
-        );
+            repository: name.clone(),
+            digest: Some(digest),
+        };
+        let event = self.event(permit.caller(), Operation::Delete, subject);
         let deleted = self.charging(project, move |taking, tx| {
-            let (name, entry) = (name.clone(), entry.clone());
+            let (name, event) = (name.clone(), event.clone());
             Box::pin(async move {
                 let unknown = || Error::BlobUnknown(digest);
                 let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
@@ -340,7 +340,7 @@ impl Registry {
                     return Err(unknown());
                 }
                 repository::remove_unused(tx, &[id]).await?;
-                Ok(audit::append(tx, &entry).await?)
+                Ok(tx.record(&event).await?)
             })
         });
         deleted.await

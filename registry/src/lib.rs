@@ -20,11 +20,10 @@ use std::time::Duration;
 
 use auth::secret::MasterKey;
 use bytes::Bytes;
-use db::audit::NewEntry;
 use db::quota::{self, Taking};
 use db::{Db, Tx};
 use futures_util::future::BoxFuture;
-use model::{Clock, Digest, ProjectId};
+use model::{Clock, Digest, Event, Operation, ProjectId, Subject};
 use moka::sync::Cache;
 use policy::Caller;
 use storage::BlobStore;
@@ -176,25 +175,8 @@ impl Registry {
         }
     }
 
-    fn audit_entry(
-        &self,
-        caller: &Caller,
-        project: ProjectId,
-        (operation, resource_type): (&'static str, &'static str),
-        resource: String,
-    ) -> NewEntry {
-        NewEntry {
-            at: self.clock.now(),
-            account: caller.account(),
-            account_name: caller.name().to_owned(),
-            address: caller.address.to_string(),
-            operation,
-            resource_type,
-            resource,
-            project: Some(project),
-            success: true,
-            times: 1,
-            detail: String::new(),
-        }
+    /// What the holder of a permit does now, for the history.
+    fn event(&self, caller: &Caller, operation: Operation, subject: Subject) -> Event {
+        Event::new(self.clock.now(), caller.origin(), operation, subject)
     }
 }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use db::audit::NewEntry;
 use db::blob::Place;
 use db::manifest::{Found, StoredManifest, Way};
-use db::{audit, manifest, repository, tag};
-use model::{Algorithm, Digest, Manifest, Reference, RepositoryId, Tag};
+use db::{manifest, repository, tag};
+use model::{Algorithm, Digest, Event, Manifest, Operation, Reference, RepositoryId, Subject, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
@@ -109,20 +108,25 @@ impl Registry {
             permit.repository().clone(),
             self.clock.now(),
         );
-        let resource =
-            |text: String| self.audit_entry(permit.caller(), project, ("create", "artifact"), text);
-        let entries = if tags.is_empty() {
-            vec![resource(format!("{name}@{digest}"))]
+        let created = |tag: Option<&Tag>| {
+            let subject = Subject::Artifact {
+                project,
+                repository: name.clone(),
+                tag: tag.cloned(),
+                digest,
+            };
+            self.event(permit.caller(), Operation::Create, subject)
+        };
+        let events = if tags.is_empty() {
+            vec![created(None)]
         } else {
-            tags.iter()
-                .map(|tag| resource(format!("{name}:{tag}")))
-                .collect()
+            tags.iter().map(|tag| created(Some(tag))).collect()
         };
         let (parsed, payload) = (Arc::new(parsed), new.payload);
-        let (tags, entries): (Arc<[Tag]>, Arc<[NewEntry]>) = (tags.into(), entries.into());
+        let (tags, events): (Arc<[Tag]>, Arc<[Event]>) = (tags.into(), events.into());
         let stored = self.charging(project, move |taking, tx| {
             let (parsed, payload) = (parsed.clone(), payload.clone());
-            let (name, tags, entries) = (name.clone(), tags.clone(), entries.clone());
+            let (name, tags, events) = (name.clone(), tags.clone(), events.clone());
             Box::pin(async move {
                 let id = repository::ensure(tx, project, &name, now).await?;
                 let found = manifest::find_children(tx, id, &parsed.children).await?;
@@ -142,7 +146,7 @@ impl Registry {
                     tag::set(tx, (id, &name), tag, row, now).await?;
                 }
                 repository::publish(tx, id, now).await?;
-                audit::append_all(tx, &entries).await?;
+                tx.record_all(&events).await?;
                 Ok::<_, Error>(())
             })
         });
@@ -178,20 +182,20 @@ impl Registry {
 
     async fn delete_tag(&self, permit: &DeletePermit, tag: &Tag) -> Result<()> {
         let (project, name, tag) = (permit.project(), permit.repository().clone(), tag.clone());
-        let entry = self.audit_entry(
-            permit.caller(),
+        let subject = Subject::Tag {
             project,
-            ("delete", "tag"),
-            format!("{name}:{tag}"),
-        );
+            repository: name.clone(),
+            tag: tag.clone(),
+        };
+        let event = self.event(permit.caller(), Operation::Delete, subject);
         let deleted = self.charging(project, move |_, tx| {
-            let (name, tag, entry) = (name.clone(), tag.clone(), entry.clone());
+            let (name, tag, event) = (name.clone(), tag.clone(), event.clone());
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
                 let gone = tag::delete(tx, (id, &name), &tag).await?;
                 gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
-                Ok(audit::append(tx, &entry).await?)
+                Ok(tx.record(&event).await?)
             })
         });
         deleted.await
@@ -207,14 +211,15 @@ impl Registry {
         let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
         let lease = self.clock.now().plus(self.limits.grace);
         let rows = self.rows_at_once();
-        let entry = self.audit_entry(
-            permit.caller(),
+        let subject = Subject::Artifact {
             project,
-            ("delete", "artifact"),
-            format!("{name}@{digest}"),
-        );
+            repository: name.clone(),
+            tag: None,
+            digest,
+        };
+        let event = self.event(permit.caller(), Operation::Delete, subject);
         let deleted = self.charging(project, move |taking, tx| {
-            let (name, entry, mut way) = (name.clone(), entry.clone(), way.clone());
+            let (name, event, mut way) = (name.clone(), event.clone(), way.clone());
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
@@ -236,7 +241,7 @@ impl Registry {
                 if !manifest::delete(tx, at, manifest, &mut way, lease, rows).await? {
                     return Ok(Some(way));
                 }
-                audit::append(tx, &entry).await?;
+                tx.record(&event).await?;
                 Ok(None)
             })
         });

@@ -35,7 +35,7 @@ pub struct BodyMemory {
 pub fn holder(caller: &Caller) -> Holder {
     Holder {
         account: caller.account(),
-        ..Holder::at(caller.address)
+        source: caller.address.map(Into::into),
     }
 }
 

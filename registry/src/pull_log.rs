@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use db::Db;
-use db::audit::NewEntry;
 use db::stat::{self, Pulls};
-use model::{AccountId, Clock, Digest, ProjectId, Reference, RepositoryName, Timestamp};
+use model::{
+    Clock, Digest, Event, Operation, Origin, ProjectId, Reference, RepositoryName, Subject,
+    Timestamp,
+};
 use parking_lot::Mutex;
 use policy::{Caller, PullPermit};
 
@@ -23,9 +24,7 @@ const BATCH: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pull {
-    account: Option<AccountId>,
-    name: Arc<str>,
-    address: IpAddr,
+    origin: Origin,
     project: ProjectId,
     repository: RepositoryName,
     /// `None` for blobs, which are one entry per repository.
@@ -35,9 +34,7 @@ struct Pull {
 impl Pull {
     fn of(caller: &Caller, permit: &PullPermit, manifest: Option<(Reference, Digest)>) -> Self {
         Self {
-            account: caller.account(),
-            name: caller.bindings.name.clone(),
-            address: caller.address,
+            origin: caller.origin(),
             project: permit.project(),
             repository: permit.repository().clone(),
             manifest,
@@ -47,42 +44,32 @@ impl Pull {
     /// Increments for the counters; blobs are not counted.
     fn counted(&self, times: i64) -> Option<Pulls> {
         let (reference, digest) = self.manifest.as_ref()?;
-        let tag = match reference {
-            Reference::Tag(tag) => Some(tag.clone()),
-            Reference::Digest(_) => None,
-        };
         Some(Pulls {
             repository: self.repository.clone(),
             digest: *digest,
-            tag,
+            tag: reference.tag().cloned(),
             times,
         })
     }
 
-    fn entry(&self, now: Timestamp, times: i64) -> NewEntry {
-        let repository = &self.repository;
-        let (resource_type, resource) = match &self.manifest {
-            None => ("blob", repository.to_string()),
-            Some((Reference::Tag(tag), _)) => ("artifact", format!("{repository}:{tag}")),
-            Some((Reference::Digest(digest), _)) => ("artifact", format!("{repository}@{digest}")),
-        };
-        let anonymous = self.account.is_none();
-        NewEntry {
-            at: now,
-            account: self.account,
-            account_name: if anonymous {
-                "anonymous".to_owned()
-            } else {
-                self.name.to_string()
+    fn event(&self, now: Timestamp, times: i64) -> Event {
+        let (project, repository) = (self.project, self.repository.clone());
+        let subject = match &self.manifest {
+            None => Subject::Blob {
+                project,
+                repository,
+                digest: None,
             },
-            address: self.address.to_string(),
-            operation: "pull",
-            resource_type,
-            resource,
-            project: Some(self.project),
-            success: true,
+            Some((reference, digest)) => Subject::Artifact {
+                project,
+                repository,
+                tag: reference.tag().cloned(),
+                digest: *digest,
+            },
+        };
+        Event {
             times,
-            detail: String::new(),
+            ..Event::new(now, self.origin.clone(), Operation::Pull, subject)
         }
     }
 }
@@ -205,15 +192,15 @@ async fn write(db: &Db, clock: &Arc<dyn Clock>, batch: Batch) -> Result<()> {
     let written = db.write(move |tx| {
         Box::pin(async move {
             let (now, pulls) = (clock.now(), &*batch.pulls);
-            let entries: Vec<NewEntry> = pulls
+            let events: Vec<Event> = pulls
                 .iter()
-                .map(|(pull, times)| pull.entry(now, *times))
+                .map(|(pull, times)| pull.event(now, *times))
                 .collect();
             let counted: Vec<Pulls> = pulls
                 .iter()
                 .filter_map(|(pull, times)| pull.counted(*times))
                 .collect();
-            stat::write(tx, &batch.id, (&counted, &entries), now).await
+            stat::write(tx, &batch.id, (&counted, &events), now).await
         })
     });
     Ok(written.await?)

@@ -12,9 +12,9 @@
 use std::time::Instant;
 
 use db::Db;
-use db::audit::{self, Actor};
 use db::repository::{self, Deleted};
-use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
+use model::{Event, Operation, RepositoryId, RepositoryName, Subject, Timestamp};
+use policy::ProjectPermit;
 use tracing::instrument;
 
 use crate::{Registry, Result};
@@ -30,19 +30,21 @@ const REPOSITORIES: i64 = 100;
 /// When the project is gone or the database fails.
 pub async fn delete(
     db: &Db,
-    project: ProjectId,
+    permit: &ProjectPermit,
     name: &RepositoryName,
-    by: Actor,
     now: Timestamp,
 ) -> db::Result<bool> {
-    let name = name.clone();
+    let (project, name) = (permit.project().id, name.clone());
+    let subject = Subject::Repository {
+        project: Some(project),
+        name: name.clone(),
+    };
+    let event = Event::new(now, permit.caller().origin(), Operation::Delete, subject);
     let deleted = db.write_alone_in(project, move |tx| {
         Box::pin(async move {
             let deleted = repository::delete(tx, project, &name, now).await?;
             if deleted {
-                let resource = name.as_str().to_owned();
-                let entry = by.change(now, ("delete", "repository"), resource, Some(project));
-                audit::append(tx, &entry).await?;
+                tx.record(&event).await?;
             }
             Ok(deleted)
         })

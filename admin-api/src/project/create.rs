@@ -1,23 +1,19 @@
 //! Creating projects.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::response::IntoResponse;
-use db::project;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode, Uri};
-use model::{AccountId, ProjectId, ProjectName};
-use policy::{Caller, CreateProjectPermit};
+use model::{ProjectName, StorageLimit};
+use policy::Caller;
 use serde::Deserialize;
+use tenancy::project::{self, NewProject};
 
 use crate::caller::{By, permit_create_project};
 use crate::json::{BodyOf, Unread};
 use crate::param::header_flag;
-use crate::project::metadata::{Metadata, Settings};
-use crate::project::note;
-use crate::storage_limit::{UNLIMITED, check_quota};
-use crate::{AdminState, App, Error};
+use crate::project::metadata::Metadata;
+use crate::{App, Error};
 
 /// The body of `POST` and `PUT /projects`.
 #[derive(Default, Deserialize)]
@@ -56,16 +52,7 @@ impl ProjectRequest {
     }
 }
 
-/// A valid new project.
-struct NewProject {
-    name: ProjectName,
-    owner: AccountId,
-    public: bool,
-    storage_limit: i64,
-    settings: Settings,
-}
-
-/// `POST /projects`: the caller becomes the project's first admin.
+/// `POST /projects`: whoever makes a project becomes its first admin.
 pub(crate) async fn create(
     State(app): App,
     By(caller): By,
@@ -76,9 +63,9 @@ pub(crate) async fn create(
     let permit = permit_create_project(&caller, app.project_creation)?;
     let body = body.read(&permit).await?;
     body.check_schema()?;
-    let new = check(&caller, permit.owner(), body)?;
+    let new = check(&caller, body)?;
     let name = new.name.clone();
-    let id = store(&app, permit, new).await?;
+    let id = project::create(&app.db, &permit, new, app.clock.now()).await?;
     let parent = uri.path().trim_end_matches('/');
     let location = if header_flag(&headers, "x-resource-name-in-location") {
         format!("{parent}/{name}")
@@ -88,17 +75,16 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-fn check(caller: &Caller, owner: AccountId, body: ProjectRequest) -> Result<NewProject, Error> {
+fn check(caller: &Caller, body: ProjectRequest) -> Result<NewProject, Error> {
     check_registry(caller, body.registry_id)?;
     let name = check_name(&body.project_name.unwrap_or_default())?;
-    let storage_limit = check_limit(caller, body.storage_limit)?;
-    let settings = body.metadata.unwrap_or_default().check(None)?;
+    let limit = check_limit(caller, body.storage_limit)?;
+    let given = body.metadata.unwrap_or_default().check(None)?;
     Ok(NewProject {
         name,
-        owner,
-        public: settings.public.or(body.public).unwrap_or(false),
-        storage_limit,
-        settings,
+        public: given.public.or(body.public).unwrap_or(false),
+        limit,
+        settings: given.settings,
     })
 }
 
@@ -128,46 +114,11 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
     })
 }
 
-/// The project's quota in bytes. Only a system administrator's value counts; 0 means the default.
-fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
+/// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
+fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<StorageLimit, Error> {
     match asked.filter(|_| caller.bindings.sysadmin) {
-        None | Some(0) => Ok(UNLIMITED),
-        Some(bytes) => {
-            check_quota(bytes).map_err(|reason| Error::BadRequest(format!("bad request: {reason}")))
-        }
-    }
-}
-
-async fn store(
-    app: &Arc<AdminState>,
-    permit: CreateProjectPermit,
-    new: NewProject,
-) -> Result<ProjectId, Error> {
-    let now = app.clock.now();
-    app.db
-        .write(move |tx| {
-            Box::pin(async move {
-                let name = new.name.as_str();
-                let id =
-                    project::create(tx, &new.name, new.owner, new.public, new.storage_limit, now)
-                        .await
-                        .map_err(|error| taken(name, error))?;
-                for (key, value) in &new.settings.others {
-                    project::set_metadata(tx, id, key, value).await?;
-                }
-                let detail = format!("public={}", new.public);
-                note(tx, permit.caller(), "create", (id, name), detail, now).await?;
-                Ok(id)
-            })
-        })
-        .await
-}
-
-fn taken(name: &str, error: db::Error) -> Error {
-    match error {
-        db::Error::Duplicate(_) => {
-            Error::Conflict(format!("The project named {name} already exists"))
-        }
-        other => other.into(),
+        None | Some(0) => Ok(StorageLimit::UNLIMITED),
+        Some(bytes) => StorageLimit::try_from(bytes)
+            .map_err(|reason| Error::BadRequest(format!("bad request: {reason}"))),
     }
 }

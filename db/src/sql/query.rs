@@ -6,8 +6,8 @@ use futures_util::StreamExt as _;
 use sqlx::{Postgres, SqlStr, Sqlite};
 use tracing::Instrument as _;
 
+use super::connection::Dialect;
 use super::pooled::{InTime as _, is_timeout};
-use super::reader::{Dialect, Reader};
 use super::row::Row;
 use super::span;
 use super::value::Value;
@@ -20,7 +20,7 @@ pub(crate) struct Writing;
 
 /// A statement with its values, not yet run.
 pub(crate) struct Query<'c, Kind> {
-    reader: &'c mut Reader,
+    dialect: Dialect<'c>,
     name: &'static str,
     sql: SqlStr,
     values: Vec<Value>,
@@ -46,7 +46,7 @@ macro_rules! bound {
 macro_rules! run {
     ($self:ident, $method:ident, |$found:ident| $map:expr, |$found_pg:ident| $map_pg:expr) => {{
         let name = $self.name;
-        let result = match $self.reader.dialect() {
+        let result = match $self.dialect {
             Dialect::Sqlite(connection) => {
                 let mut query = sqlx::query::<Sqlite>($self.sql);
                 for value in $self.values {
@@ -102,9 +102,9 @@ impl Query<'_, Writing> {
 }
 
 impl<'c, Kind> Query<'c, Kind> {
-    pub(super) fn new(reader: &'c mut Reader, name: &'static str, sql: SqlStr) -> Self {
+    pub(super) fn new(dialect: Dialect<'c>, name: &'static str, sql: SqlStr) -> Self {
         Self {
-            reader,
+            dialect,
             name,
             sql,
             values: Vec::new(),
@@ -148,7 +148,7 @@ impl<'c, Kind> Query<'c, Kind> {
         mut take: impl FnMut(Row) -> Result<(), E> + Send,
     ) -> Result<(), E> {
         let name = self.name;
-        match self.reader.dialect() {
+        match self.dialect {
             Dialect::Sqlite(connection) => {
                 let query = bound!(Sqlite, self.sql, &self.values);
                 let mut rows = query.fetch(connection);
@@ -182,6 +182,7 @@ mod tests {
     use sqlx::postgres::PgPool;
 
     use super::*;
+    use crate::sql::Reader;
     use crate::{Db, Location};
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, SqlSafeStr, Sqlite, Transaction};
 
+use super::connection::Connection;
 use super::pooled::Pooled;
 use super::query::{Query, Reading, Writing};
 use crate::error::{Error, Result};
@@ -22,18 +23,6 @@ pub struct Tx {
     reader: Reader,
     /// Cached things that the transaction changes.
     touched: Vec<Touch>,
-}
-
-enum Connection {
-    SqliteWriter(SqliteConnection),
-    SqliteReader(PoolConnection<Sqlite>),
-    SqliteSnapshot(Transaction<'static, Sqlite>),
-    Postgres(Pooled),
-}
-
-pub(super) enum Dialect<'c> {
-    Sqlite(&'c mut SqliteConnection),
-    Postgres(&'c mut Pooled),
 }
 
 impl Reader {
@@ -58,7 +47,7 @@ impl Reader {
 
     /// A statement that both databases understand.
     pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, Reading> {
-        Query::new(self, sql, sql.into_sql_str())
+        Query::new(self.connection.dialect(), sql, sql.into_sql_str())
     }
 
     /// A statement of which each database has its own text.
@@ -73,21 +62,16 @@ impl Reader {
 
     /// A statement put together from constant parts; values are bound as in all others.
     pub(crate) fn query_built(&mut self, name: &'static str, sql: String) -> Query<'_, Reading> {
-        Query::new(self, name, AssertSqlSafe(sql).into_sql_str())
+        Query::new(
+            self.connection.dialect(),
+            name,
+            AssertSqlSafe(sql).into_sql_str(),
+        )
     }
 
     /// Whether other transactions run beside this one.
     pub(crate) fn is_postgres(&self) -> bool {
-        matches!(self.connection, Connection::Postgres(_))
-    }
-
-    pub(super) fn dialect(&mut self) -> Dialect<'_> {
-        match &mut self.connection {
-            Connection::SqliteWriter(connection) => Dialect::Sqlite(connection),
-            Connection::SqliteReader(connection) => Dialect::Sqlite(connection),
-            Connection::SqliteSnapshot(transaction) => Dialect::Sqlite(transaction),
-            Connection::Postgres(pooled) => Dialect::Postgres(pooled),
-        }
+        self.connection.is_postgres()
     }
 }
 
@@ -150,7 +134,7 @@ impl Tx {
 
     /// As [`Reader::query`], for a statement that may write or lock.
     pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, Writing> {
-        Query::new(&mut self.reader, sql, sql.into_sql_str())
+        Query::new(self.reader.connection.dialect(), sql, sql.into_sql_str())
     }
 
     /// As [`Reader::query_either`], for a statement that may write or lock.
@@ -165,6 +149,10 @@ impl Tx {
 
     /// As [`Reader::query_built`], for a statement that may write or lock.
     pub(crate) fn query_built(&mut self, name: &'static str, sql: String) -> Query<'_, Writing> {
-        Query::new(&mut self.reader, name, AssertSqlSafe(sql).into_sql_str())
+        Query::new(
+            self.reader.connection.dialect(),
+            name,
+            AssertSqlSafe(sql).into_sql_str(),
+        )
     }
 }

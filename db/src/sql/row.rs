@@ -160,8 +160,6 @@ macro_rules! row {
                 $crate::sql::select_list!($($alias.$column,)*; $($($sum = $sql,)*)?)
             };
         }
-        #[allow(unused_imports)]
-        pub(crate) use $columns;
 
         impl $name {
             pub(crate) fn read(row: &$crate::sql::Row) -> $crate::error::Result<Self> {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use db::audit::{self, Filter, Listed, OPERATIONS, chain};
-use model::{ProjectName, RepositoryName, Tag, Timestamp};
+use db::audit::{self, Filter, Listed, chain};
+use model::{Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::local::Local;
 use super::out::{self, line};
@@ -53,10 +53,10 @@ pub(super) struct List {
     /// On this tag, of any repository unless --repository is given.
     #[arg(long)]
     tag: Option<Tag>,
-    /// Of this operation, performed or refused.
-    #[arg(long, value_parser = PossibleValuesParser::new(OPERATIONS))]
-    operation: Option<String>,
-    /// At or after this time: 2026-01-31 or 2026-01-31T12:00:00Z.
+    /// What was done, or refused.
+    #[arg(long, value_parser = operations())]
+    operation: Option<Operation>,
+    /// From this time on: 2026-01-31 or 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     from: Option<Timestamp>,
     /// Before this time.
@@ -67,7 +67,13 @@ pub(super) struct List {
     json: bool,
 }
 
-/// Entries to read at a time.
+/// The names of all operations.
+fn operations() -> impl TypedValueParser<Value = Operation> {
+    let names = Operation::ALL.iter().map(|operation| operation.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
+}
+
+/// Entries that are read at once.
 const BATCH: i64 = 1_000;
 
 impl Command {

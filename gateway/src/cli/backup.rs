@@ -119,8 +119,7 @@ impl Restore {
     async fn tie(&self, db: &Db, stores: &Stores) -> anyhow::Result<()> {
         let now = SystemClock.now();
         if self.claim {
-            let entry = local::entry("update", "storage", "claim", None);
-            jobs::stores::claim(db, stores, now, entry).await?;
+            jobs::stores::claim(db, stores, &local::system()?, now).await?;
             line("the store is now bound to the restored database");
         } else {
             jobs::stores::follow_restore(db, stores, now).await?;

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use certs::ServerCertificate;
 use clap::Subcommand;
-use db::audit;
+use model::{Operation, ResourceType};
+use tenancy::installation;
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::{out, print};
 use crate::bootstrap;
 use crate::certificate::{self, Renewal};
@@ -55,11 +56,9 @@ impl Command {
                     Renewal::KeepNames
                 };
                 let pair = certificate::renew(&local.config, &authority, now, renewal)?;
-                let entry = local.entry("update", "certificate", "server", None);
-                let noted = local
-                    .db
-                    .write(move |tx| Box::pin(async move { audit::append(tx, &entry).await }));
-                noted.await?;
+                let (permit, server) = (local::system()?, (ResourceType::Certificate, "server"));
+                let (update, detail) = (Operation::Update, String::new());
+                installation::record(&local.db, &permit, update, server, detail, now).await?;
                 print(&format!(
                     "a new certificate is in {}",
                     pair.certificate.display()

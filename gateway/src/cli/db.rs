@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use db::{Db, Location};
+use model::{Clock as _, SystemClock};
 
 use super::{local, print};
 use crate::bootstrap;
@@ -60,8 +61,7 @@ async fn forget_secrets(config: &Config, location: &Location) -> anyhow::Result<
     );
     let db = Db::open(location).await?;
     if bootstrap::has_sealed(&db).await? {
-        bootstrap::forget_sealed(&db, local::entry("delete", "secrets", "master key", None))
-            .await?;
+        bootstrap::forget_sealed(&db, &local::system()?, SystemClock.now()).await?;
         print("the CA's key and the token keys are discarded; the next start creates new ones");
     } else {
         print("the database has no encrypted secrets");

@@ -13,7 +13,7 @@ use jobs::Jobs;
 use jobs::gc::{Control, control, steer};
 use model::{Clock, SystemClock};
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::print;
 use crate::{bootstrap, serve, stores};
 
@@ -49,17 +49,7 @@ impl Command {
             Self::Resume => steered.paused = false,
             Self::Rate { blobs_per_minute } => steered.blobs_per_minute = Some(blobs_per_minute),
         }
-        let mut entry = local.entry("update", "configuration", "garbage collection", None);
-        entry.detail = serde_json::to_string(&steered)?;
-        local
-            .db
-            .write(move |tx| {
-                Box::pin(async move {
-                    steer(tx, steered).await?;
-                    db::audit::append(tx, &entry).await
-                })
-            })
-            .await?;
+        steer(&local.db, &local::system()?, steered, local.now()).await?;
         print("takes effect in all processes within a second");
         Ok(ExitCode::SUCCESS)
     }

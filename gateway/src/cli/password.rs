@@ -3,8 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use anyhow::Context as _;
-use auth::password::check_rule;
-use auth::secret::Secret;
+use tenancy::password::NewPassword;
 
 use super::out;
 
@@ -13,9 +12,9 @@ const VARIABLE: &str = "GANTRY_PASSWORD";
 /// Maximum length of a password line, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
-/// A new, valid password for `user`: from `GANTRY_PASSWORD`, else typed twice without echo if standard input is a
-/// terminal, else the first line of standard input.
-pub(super) fn new_password(user: &str) -> anyhow::Result<Secret> {
+/// A new password for `user` that keeps the rule: from `GANTRY_PASSWORD`, else typed twice without echo where standard
+/// input is a terminal, else the first line of standard input.
+pub(super) fn new_password(user: &str) -> anyhow::Result<NewPassword> {
     let password = match std::env::var_os(VARIABLE) {
         Some(text) => text
             .into_string()
@@ -23,8 +22,7 @@ pub(super) fn new_password(user: &str) -> anyhow::Result<Secret> {
         None if io::stdin().is_terminal() => typed(user)?,
         None => first_line(io::stdin().lock())?,
     };
-    check_rule(&password)?;
-    Ok(Secret::new(password))
+    Ok(password.try_into()?)
 }
 
 fn typed(user: &str) -> anyhow::Result<String> {
@@ -35,8 +33,8 @@ fn typed(user: &str) -> anyhow::Result<String> {
         })
     };
     let password = ask(format!("New password for {user}: "))?;
-    // Checked before it is typed a second time in vain.
-    check_rule(&password)?;
+    // Before it is typed a second time for nothing.
+    NewPassword::try_from(password.clone())?;
     let repeated = ask(format!("Repeat the password for {user}: "))?;
     anyhow::ensure!(
         password == repeated,

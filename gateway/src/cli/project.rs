@@ -3,13 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::list::{Selection, Test};
+use db::list::Selection;
+use db::member::Member;
 use db::project::Project;
-use db::{Reader, account, audit, member, project, quota, untagged};
-use model::{AccountId, ProjectId, ProjectName};
-use policy::Role;
+use db::{Reader, account, member, project, quota, untagged};
+use model::{AccountId, ProjectId, ProjectName, StorageLimit};
+use policy::{Action, Caller, ProjectCreation, ProjectPermit, Resource, Role, permit};
+use tenancy::Error;
+use tenancy::project::NewProject;
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::out::line;
 use super::parse::{bytes_or_none, role, span};
 
@@ -59,7 +62,7 @@ pub(super) enum Command {
         /// The quota: bytes, or a number with KiB, MiB, GiB or TiB; `none` for no limit. If it is below the current
         /// usage, the project accepts no more data.
         #[arg(long, value_parser = bytes_or_none)]
-        limit: Option<i64>,
+        limit: Option<StorageLimit>,
     },
     /// Show how long a project keeps untagged manifests, or change it. Manifests that an index lists, or whose
     /// subject exists, are kept with it.
@@ -101,27 +104,28 @@ pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Res
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
 }
 
-async fn id_of(local: &Local, name: &ProjectName) -> anyhow::Result<ProjectId> {
-    Ok(find(&mut local.db.reader().await?, name).await?.id)
+/// What the command line may do to the project with a name: everything.
+pub(super) async fn permit(
+    local: &Local,
+    name: &ProjectName,
+    resource: Resource,
+    action: Action,
+) -> anyhow::Result<ProjectPermit> {
+    let facts = find(&mut local.db.reader().await?, name).await?.facts();
+    let caller = Caller::command_line();
+    Ok(permit::permit_project(
+        &caller,
+        Some(&facts),
+        resource,
+        action,
+    )?)
 }
 
 async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Result<()> {
-    let now = local.now();
-    let mut entry = local.entry("create", "project", name.as_str(), None);
-    entry.detail = format!("public={public}");
-    let new = name.clone();
-    let made = local.change(entry, move |tx, entry| {
-        Box::pin(async move {
-            let made = project::create(tx, &new, AccountId::ADMIN, public, -1, now).await;
-            let id = made.map_err(|error| match error {
-                db::Error::Duplicate(_) => anyhow::anyhow!("project {new} already exists"),
-                error => error.into(),
-            })?;
-            entry.project = Some(id);
-            Ok(id)
-        })
-    });
-    line(&format!("project {name} has id {}", made.await?));
+    let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
+    let new = NewProject::named(name.clone(), public);
+    let id = tenancy::project::create(&local.db, &permit, new, local.now()).await?;
+    line(&format!("project {name} has id {id}"));
     Ok(())
 }
 
@@ -138,25 +142,14 @@ async fn list(local: &Local) -> anyhow::Result<()> {
 }
 
 async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
-    let project = id_of(local, &name).await?;
-    let (now, entry) = (
-        local.now(),
-        local.entry("delete", "project", name.as_str(), Some(project)),
-    );
-    let going = name.clone();
-    local
-        .db
-        .write_alone_in(project, move |tx| {
-            Box::pin(async move {
-                let project = find(tx, &going).await?;
-                anyhow::ensure!(
-                    project::delete(tx, &project.facts(), now).await?,
-                    "project {going} holds artifacts: delete its repositories first (gantry repository list {going})"
-                );
-                Ok(audit::append(tx, &entry).await?)
-            })
-        })
-        .await?;
+    let permit = permit(local, &name, Resource::Project, Action::Delete).await?;
+    let deleted = tenancy::project::delete(&local.db, &permit, local.now()).await;
+    deleted.map_err(|error| match error {
+        Error::ProjectHoldsArtifacts(name) => anyhow::anyhow!(
+            "project {name} holds artifacts: delete its repositories first (gantry repository list {name})"
+        ),
+        other => other.into(),
+    })?;
     line(&format!("project {name} is deleted"));
     Ok(())
 }
@@ -171,69 +164,55 @@ async fn members(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The account with a name, and its membership of the project.
+async fn find_member(
+    local: &Local,
+    project: ProjectId,
+    user: &str,
+) -> anyhow::Result<(Option<AccountId>, Option<Member>)> {
+    let mut reader = local.db.reader().await?;
+    let Some(account) = account::by_name(&mut reader, user).await? else {
+        return Ok((None, None));
+    };
+    let member = member::of_account(&mut reader, project, account.id).await?;
+    Ok((Some(account.id), member))
+}
+
 async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> anyhow::Result<()> {
-    let project = id_of(local, &name).await?;
-    let mut entry = local.entry("create", "member", &user, Some(project));
-    role.name().clone_into(&mut entry.detail);
-    let (now, granted) = (local.now(), user.clone());
-    local
-        .change_in(project, entry, move |tx, entry| {
-            Box::pin(async move {
-                let account = account::by_name(tx, &granted).await?;
-                let account =
-                    account.ok_or_else(|| anyhow::anyhow!("there is no user {granted}"))?;
-                match member::of_account(tx, project, account.id).await? {
-                    Some(member) => {
-                        entry.operation = "update";
-                        member::set_role(tx, &member, role).await?;
-                    }
-                    None => {
-                        member::add(tx, project, account.id, role, now).await?;
-                    }
-                }
-                Ok(())
-            })
-        })
-        .await?;
+    let permit = permit(local, &name, Resource::Member, Action::Create).await?;
+    let (account, member) = find_member(local, permit.project().id, &user).await?;
+    let account = account.ok_or_else(|| anyhow::anyhow!("there is no user {user}"))?;
+    match member {
+        Some(member) => {
+            let permit = self::permit(local, &name, Resource::Member, Action::Update).await?;
+            tenancy::member::change(&local.db, &permit, member.id, role, local.now()).await?;
+        }
+        None => {
+            tenancy::member::grant(&local.db, &permit, account, role, local.now()).await?;
+        }
+    }
     line(&format!("{user} is {} of {name}", role.name()));
     Ok(())
 }
 
 async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Result<()> {
-    let project = id_of(local, &name).await?;
-    let entry = local.entry("delete", "member", &user, Some(project));
-    let (shown, revoked) = (name.clone(), user.clone());
-    local
-        .change_in(project, entry, move |tx, entry| {
-            Box::pin(async move {
-                let (members, _) = member::list(
-                    tx,
-                    project,
-                    &Selection::all().with(member::NAME, Test::Is(revoked.clone())),
-                )
-                .await?;
-                let member = members.first();
-                let member = member
-                    .ok_or_else(|| anyhow::anyhow!("{revoked} is not a member of {shown}"))?;
-                member.role.name().clone_into(&mut entry.detail);
-                Ok(member::remove(tx, member).await?)
-            })
-        })
-        .await?;
+    let permit = permit(local, &name, Resource::Member, Action::Delete).await?;
+    let (_, member) = find_member(local, permit.project().id, &user).await?;
+    let member = member.ok_or_else(|| anyhow::anyhow!("{user} is no member of {name}"))?;
+    tenancy::member::revoke(&local.db, &permit, member.id, local.now()).await?;
     line(&format!("{user} is no longer a member of {name}"));
     Ok(())
 }
 
-async fn set_quota(local: &Local, name: ProjectName, limit: Option<i64>) -> anyhow::Result<()> {
+async fn set_quota(
+    local: &Local,
+    name: ProjectName,
+    limit: Option<StorageLimit>,
+) -> anyhow::Result<()> {
+    let project = find(&mut local.db.reader().await?, &name).await?;
     if let Some(limit) = limit {
-        let project = id_of(local, &name).await?;
-        let mut entry = local.entry("update", "project", name.as_str(), Some(project));
-        entry.detail = format!("storage limit {limit}");
-        local
-            .change_in(project, entry, move |tx, _| {
-                Box::pin(async move { Ok(quota::set_limit(tx, project, limit).await?) })
-            })
-            .await?;
+        let (permit, now) = (local::system()?, local.now());
+        tenancy::quota::set(&local.db, &permit, project.id, limit, now).await?;
     }
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, &name).await?;
@@ -252,17 +231,8 @@ async fn untagged(
     keep: bool,
 ) -> anyhow::Result<()> {
     if delete_after.is_some() || keep {
-        let project = id_of(local, &name).await?;
-        let mut entry = local.entry("update", "project", name.as_str(), Some(project));
-        entry.detail = match delete_after {
-            Some(secs) => format!("untagged manifests are deleted after {secs} s"),
-            None => "untagged manifests are kept".to_owned(),
-        };
-        local
-            .change_in(project, entry, move |tx, _| {
-                Box::pin(async move { Ok(untagged::set_policy(tx, project, delete_after).await?) })
-            })
-            .await?;
+        let permit = permit(local, &name, Resource::Project, Action::Update).await?;
+        tenancy::project::set_untagged(&local.db, &permit, delete_after, local.now()).await?;
     }
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, &name).await?.id;

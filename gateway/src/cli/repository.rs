@@ -6,8 +6,9 @@ use clap::Subcommand;
 use db::list::Selection;
 use db::repository;
 use model::{ProjectName, RepositoryName};
+use policy::{Action, Resource};
 
-use super::local::{Local, actor};
+use super::local::Local;
 use super::out::line;
 use super::project;
 
@@ -49,9 +50,9 @@ async fn list(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
 }
 
 async fn delete(local: &Local, name: &RepositoryName) -> anyhow::Result<()> {
-    let project = project::find(&mut local.db.reader().await?, &name.project()).await?;
-    let (by, now) = (actor(), local.now());
-    let deleted = registry::repository::delete(&local.db, project.id, name, by, now);
+    let (project, resource) = (name.project(), Resource::Repository);
+    let permit = project::permit(local, &project, resource, Action::Delete).await?;
+    let deleted = registry::repository::delete(&local.db, &permit, name, local.now());
     anyhow::ensure!(deleted.await?, "there is no repository {name}");
     line(&format!("repository {name} is deleted"));
     Ok(())

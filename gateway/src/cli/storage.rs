@@ -9,9 +9,11 @@ use db::{blob, gc, project, quota};
 use jobs::check::{Depth, Pace};
 use jobs::import::Options;
 use jobs::moving::{Moved, Old};
-use model::{Clock, Digest, ProjectName, SystemClock};
+use model::{Clock, Digest, Operation, ProjectName, ResourceType, SystemClock};
+use policy::{Caller, ProjectCreation, permit};
+use tenancy::installation;
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::print;
 use crate::folder;
 use crate::stores;
@@ -178,7 +180,8 @@ async fn import(
         project,
         grace: Duration::from_secs(local.config.gc.grace_secs),
     };
-    let done = jobs::import::import(&local.db, &store, &options, local.now()).await?;
+    let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
+    let done = jobs::import::import(&local.db, &store, &permit, &options, local.now()).await?;
     for warning in &done.warnings {
         print(&format!("kept as it is {warning}"));
     }
@@ -189,12 +192,9 @@ async fn import(
         "{} repositories, {} tags, {} manifests, {} blobs",
         done.repositories, done.tags, done.manifests, done.blobs
     );
-    let mut entry = local.entry("create", "import", &options.root, None);
-    entry.detail.clone_from(&summary);
-    let noted = local
-        .db
-        .write(move |tx| Box::pin(async move { db::audit::append(tx, &entry).await }));
-    noted.await?;
+    let (permit, root) = (local::system()?, (ResourceType::Import, &*options.root));
+    let (create, now) = (Operation::Create, local.now());
+    installation::record(&local.db, &permit, create, root, summary.clone(), now).await?;
     print(&format!("imported {summary}"));
     Ok(if done.skipped.is_empty() {
         ExitCode::SUCCESS
@@ -223,12 +223,9 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
         "{} blobs and {} bytes copied, {} already present",
         moved.copied, moved.bytes, moved.there
     );
-    let mut entry = local.entry("update", "storage", "move", None);
-    entry.detail.clone_from(&summary);
-    let noted = local
-        .db
-        .write(move |tx| Box::pin(async move { db::audit::append(tx, &entry).await }));
-    noted.await?;
+    let (permit, moved_all) = (local::system()?, (ResourceType::Storage, "move"));
+    let (update, now) = (Operation::Update, local.now());
+    installation::record(&local.db, &permit, update, moved_all, summary.clone(), now).await?;
     print(&summary);
     if moved.uploads > 0 {
         print(&format!(
@@ -244,15 +241,8 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {
-    let entry = local.entry("update", "import", "adopt", None);
-    let adopted = local.db.write(move |tx| {
-        Box::pin(async move {
-            let adopted = blob::adopt(tx).await?;
-            db::audit::append(tx, &entry).await?;
-            Ok::<_, db::Error>(adopted)
-        })
-    });
-    print(&format!("{} objects adopted", adopted.await?));
+    let adopted = jobs::import::adopt(&local.db, &local::system()?, local.now()).await?;
+    print(&format!("{adopted} objects adopted"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -278,8 +268,7 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
         print("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
-    let entry = local.entry("update", "storage", "claim", None);
-    let claimed = jobs::stores::claim(&local.db, &stores, local.now(), entry).await?;
+    let claimed = jobs::stores::claim(&local.db, &stores, &local::system()?, local.now()).await?;
     for store in &claimed.stores {
         let installation = claimed.installation;
         print(&format!(

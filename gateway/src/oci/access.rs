@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use db::Age;
-use db::audit::NewEntry;
-use model::RepositoryName;
+use model::{Event, Operation, RepositoryName, Subject};
 use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
 use policy::{Caller, ProjectFacts, Refusal};
 
@@ -35,7 +34,7 @@ impl Call<'_> {
         let caller = self.caller_now().await?;
         let facts = self.facts(name).await?;
         permit::permit_pull(&caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "pull", refusal))
+            .map_err(|refusal| self.refused(name, Operation::Pull, refusal))
     }
 
     /// The caller with the rights of now; where the account is gone, with those of a moment ago.
@@ -48,38 +47,41 @@ impl Call<'_> {
     pub(super) async fn may_push(&self, name: &RepositoryName) -> Result<PushPermit, OciError> {
         let facts = self.facts(name).await?;
         permit::permit_push(&self.caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "push", refusal))
+            .map_err(|refusal| self.refused(name, Operation::Push, refusal))
     }
 
     pub(super) async fn may_delete(&self, name: &RepositoryName) -> Result<DeletePermit, OciError> {
         let facts = self.facts(name).await?;
         permit::permit_delete(&self.caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "delete", refusal))
+            .map_err(|refusal| self.refused(name, Operation::Delete, refusal))
     }
 
-    /// The answer to a refusal, which is recorded in the audit log where someone is signed in.
-    pub(super) fn refused(
+    /// The answer to a refusal, which is recorded in the history if someone is signed in.
+    fn refused(
+        &self,
+        repository: &RepositoryName,
+        operation: Operation,
+        refusal: Refusal,
+    ) -> OciError {
+        if self.caller.account().is_some() {
+            let subject = Subject::Repository {
+                project: None,
+                name: repository.clone(),
+            };
+            let now = self.app.clock.now();
+            let event = Event::new(now, self.caller.origin(), operation, subject).refused();
+            let event = event.with_detail(refusal.to_string());
+            self.app.audit.record_refusal(operation.name(), event);
+        }
+        self.challenged(Some(repository), operation.name())
+    }
+
+    /// The answer that asks for other credentials.
+    pub(super) fn challenged(
         &self,
         repository: Option<&RepositoryName>,
         action: &'static str,
-        refusal: Refusal,
     ) -> OciError {
-        if let (Some(account), Some(name)) = (self.caller.account(), repository) {
-            let entry = NewEntry {
-                at: self.app.clock.now(),
-                account: Some(account),
-                account_name: self.caller.name().to_owned(),
-                address: self.caller.address.to_string(),
-                operation: action,
-                resource_type: "repository",
-                resource: name.to_string(),
-                project: None,
-                success: false,
-                times: 1,
-                detail: refusal.to_string(),
-            };
-            self.app.audit.record_refusal(action, entry);
-        }
         OciError::Refused {
             challenge: self.challenge.clone().refused(self.caller.presented),
             repository: repository.map(ToString::to_string),

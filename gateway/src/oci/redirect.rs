@@ -23,7 +23,8 @@ impl Call<'_> {
     ) -> Result<Option<Response<Body>>, OciError> {
         let rule = &self.app.config.storage.redirect;
         let project = permit.repository().project_str();
-        if !rule.covers(self.caller.address, project, blob.size) {
+        let address = self.caller.address;
+        if !address.is_some_and(|address| rule.covers(address, project, blob.size)) {
             return Ok(None);
         }
         let lasts = Duration::from_secs(rule.expiry_secs.into());

@@ -1,10 +1,10 @@
 //! Passes requests to the REST API, and records those that it refused.
 
+use model::{Event, Operation, Subject};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::MatchedPath;
-use db::audit::NewEntry;
 use http::{Request, Response, StatusCode};
 use policy::Caller;
 use storage::budget::Holder;
@@ -59,18 +59,7 @@ fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     }
     let route = response.extensions().get::<MatchedPath>();
     let route = route.map_or("", MatchedPath::as_str);
-    let entry = NewEntry {
-        at: app.clock.now(),
-        account: caller.account(),
-        account_name: caller.name().to_owned(),
-        address: caller.address.to_string(),
-        operation: "refuse",
-        resource_type: "api",
-        resource: route.to_owned(),
-        project: None,
-        success: false,
-        times: 1,
-        detail: String::new(),
-    };
-    app.audit.record_refusal(route, entry);
+    let (now, subject) = (app.clock.now(), Subject::Route(route.to_owned()));
+    let event = Event::new(now, caller.origin(), Operation::Refuse, subject).refused();
+    app.audit.record_refusal(route, event);
 }

@@ -5,12 +5,13 @@ use serde_json::Value;
 use crate::metadata::{packages, text};
 
 /// All crates, from the top of the house down.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "gantry-model",
     "gantry-policy",
     "gantry-storage",
     "gantry-db",
     "gantry-certs",
+    "gantry-tenancy",
     "gantry-auth",
     "gantry-registry",
     "gantry-jobs",

@@ -2,20 +2,21 @@
 //! secrets are random and need no slow hash: see `MasterKey::keyed_hash`.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use argon2::password_hash::{Ident, Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use model::Network;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 use zeroize::Zeroizing;
 
-use crate::network::Network;
-
-/// Memory per hash in KiB; with the next two, [OWASP's first choice] for argon2id.
+/// KiB of memory that one hash takes; with the two below, [OWASP's first choice] for argon2id.
 ///
 /// [OWASP's first choice]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -59,28 +60,47 @@ pub enum WeakPassword {
     NoDigit,
 }
 
-/// Checks a new password: 8 to 128 characters with a lower-case letter, an upper-case letter and a digit.
-///
-/// # Errors
-///
-/// The first rule that it breaks.
-pub fn check_rule(password: &str) -> Result<(), WeakPassword> {
-    // counted no further than needed
-    let length = password.chars().take(129).count();
-    if !(8..=128).contains(&length) {
-        return Err(WeakPassword::Length);
+/// A password that keeps the rule: 8 to 128 characters with a lower-case letter, an upper-case letter and a digit. It
+/// does not print, and is wiped when dropped.
+#[derive(Clone)]
+pub struct NewPassword(Zeroizing<String>);
+
+impl NewPassword {
+    /// The text, for those who hash or compare it.
+    pub fn expose(&self) -> &str {
+        &self.0
     }
-    let has = |kind: fn(char) -> bool| password.chars().any(kind);
-    if !has(char::is_lowercase) {
-        return Err(WeakPassword::NoLowerCase);
+}
+
+impl TryFrom<String> for NewPassword {
+    type Error = WeakPassword;
+
+    /// What it lacks first is the error.
+    fn try_from(text: String) -> Result<Self, WeakPassword> {
+        let password = Zeroizing::new(text);
+        // Counted no further than needed.
+        let length = password.chars().take(129).count();
+        if !(8..=128).contains(&length) {
+            return Err(WeakPassword::Length);
+        }
+        let has = |kind: fn(char) -> bool| password.chars().any(kind);
+        if !has(char::is_lowercase) {
+            return Err(WeakPassword::NoLowerCase);
+        }
+        if !has(char::is_uppercase) {
+            return Err(WeakPassword::NoUpperCase);
+        }
+        if !has(|letter| letter.is_ascii_digit()) {
+            return Err(WeakPassword::NoDigit);
+        }
+        Ok(Self(password))
     }
-    if !has(char::is_uppercase) {
-        return Err(WeakPassword::NoUpperCase);
+}
+
+impl fmt::Debug for NewPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
     }
-    if !has(|letter| letter.is_ascii_digit()) {
-        return Err(WeakPassword::NoDigit);
-    }
-    Ok(())
 }
 
 /// Why a password could not be hashed or verified; a wrong password is not an error.
@@ -195,11 +215,11 @@ impl PasswordHasher {
     ///
     /// # Errors
     ///
-    /// [`PasswordError`]; not for weak passwords, see [`check_rule`].
-    pub async fn hash(&self, password: &str) -> Result<String, PasswordError> {
-        let password = Zeroizing::new(password.to_owned());
+    /// [`PasswordError`].
+    pub async fn hash(&self, password: &NewPassword) -> Result<String, PasswordError> {
+        let password = password.clone();
         let slot = self.slot(Applicant::Known).await?;
-        slot.run(move || hash(&password)).await
+        slot.run(move || hash(password.expose())).await
     }
 
     /// True if `stored` is the hash of `password`, for a known caller; without a hash, false after the same time.
@@ -317,7 +337,7 @@ fn hash(password: &str) -> Result<String, PasswordError> {
 fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
     let (params, salt, expected) = parse(stored).ok_or(PasswordError::Unreadable)?;
     let computed = compute(password, &salt, &params, expected.len())?;
-    Ok(crate::secret::equal(&computed, expected.as_bytes()))
+    Ok(verify_slices_are_equal(&computed, expected.as_bytes()).is_ok())
 }
 
 /// Parameters, salt and hash of a stored argon2id hash, if its cost is acceptable.
@@ -362,7 +382,8 @@ mod tests {
     #[tokio::test]
     async fn a_password_verifies_against_its_own_hash_alone() {
         let hasher = PasswordHasher::new();
-        let stored = hasher.hash("Correct horse 1").await.unwrap();
+        let password = NewPassword::try_from("Correct horse 1".to_owned()).unwrap();
+        let stored = hasher.hash(&password).await.unwrap();
         assert!(
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{stored}"
@@ -482,13 +503,14 @@ mod tests {
 
     #[test]
     fn the_rule_says_what_is_missing() {
-        assert_eq!(check_rule("Abcdef1"), Err(WeakPassword::Length));
-        assert_eq!(check_rule(&"Aa1".repeat(43)), Err(WeakPassword::Length));
-        assert_eq!(check_rule("ABCDEFG1"), Err(WeakPassword::NoLowerCase));
-        assert_eq!(check_rule("abcdefg1"), Err(WeakPassword::NoUpperCase));
-        assert_eq!(check_rule("Abcdefgh"), Err(WeakPassword::NoDigit));
-        assert_eq!(check_rule("Harbor12345"), Ok(()));
-        assert_eq!(check_rule(&format!("Äö1{}", "ß".repeat(125))), Ok(()));
+        let lacks = |text: &str| NewPassword::try_from(text.to_owned()).err();
+        assert_eq!(lacks("Abcdef1"), Some(WeakPassword::Length));
+        assert_eq!(lacks(&"Aa1".repeat(43)), Some(WeakPassword::Length));
+        assert_eq!(lacks("ABCDEFG1"), Some(WeakPassword::NoLowerCase));
+        assert_eq!(lacks("abcdefg1"), Some(WeakPassword::NoUpperCase));
+        assert_eq!(lacks("Abcdefgh"), Some(WeakPassword::NoDigit));
+        assert_eq!(lacks("Harbor12345"), None);
+        assert_eq!(lacks(&format!("Äö1{}", "ß".repeat(125))), None);
     }
 
     proptest! {
