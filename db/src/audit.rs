@@ -3,7 +3,7 @@
 pub mod chain;
 pub mod recorder;
 
-use model::{Operation, ProjectName, RepositoryName, Tag, Timestamp};
+use model::{Digest, Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
 use crate::error::Result;
 use crate::list::Conditions;
@@ -32,6 +32,12 @@ row! {
         pub resource: String = e.resource,
         /// Project id.
         pub project_id: Option<i64> = e.project_id,
+        /// The repository that it is, or lies in.
+        pub repository: Option<String> = e.repository,
+        /// The tag that it is, or was named by.
+        pub tag: Option<String> = e.tag,
+        /// The digest of its content.
+        pub digest: Option<Digest> = e.digest,
         /// Whether it was done, or refused.
         pub success: bool = e.success,
         /// How often it happened within the second; refusals: within the minute.
@@ -91,41 +97,60 @@ pub struct Listed {
 }
 
 impl Filter {
-    fn conditions(&self) -> Conditions {
+    /// The conditions. Each leads to one range of an index that ends with time and id, so that a page costs the same
+    /// wherever it lies.
+    async fn conditions(&self, reader: &mut Reader) -> Result<Conditions> {
         let mut all = Conditions::default();
         if let Some(name) = &self.account {
             all = all.and_value("e.account_name = $", name.as_str());
         }
         if let Some(name) = &self.project {
-            // A deleted project may have had the name as well.
-            let ids = "e.project_id in (select id from project where name = $)";
-            all = all.and_value(ids, name.as_str());
+            all = all.and_any("e.project_id", &projects(reader, name).await?);
         }
         if let Some(name) = &self.repository {
-            let within = "(substr(e.resource, 1, length($)) = $
-                 and substr(e.resource, length($) + 1, 1) in ('', ':', '@'))";
-            all = all.and_value(within, name.as_str());
+            all = all.and_value("e.repository = $", name.as_str());
         }
         if let Some(tag) = &self.tag {
-            let ends = "(e.resource_type in ('artifact', 'tag')
-                 and substr(e.resource, length(e.resource) - length($) + 1) = $)";
-            all = all.and_value(ends, format!(":{tag}"));
+            all = all.and_value("e.tag = $", tag.as_str());
         }
         if let Some(operation) = self.operation {
             all = all.and_value("e.operation = $", operation.name());
         }
-        let bounds = [
-            ("e.at >= $", self.from.map(|at| at.0)),
-            ("e.at < $", self.to.map(|at| at.0)),
-            ("e.id < $", self.before),
-        ];
-        for (condition, bound) in bounds {
-            if let Some(bound) = bound {
-                all = all.and_value(condition, bound);
-            }
+        if let Some(from) = self.from {
+            all = all.and_value("e.at >= $", from);
         }
-        all
+        if let Some(to) = self.to {
+            all = all.and_value("e.at < $", to);
+        }
+        match self.before {
+            Some(id) => older_than(reader, all, id).await,
+            None => Ok(all),
+        }
     }
+}
+
+/// Ids of the project with a name, and of deleted ones that had it.
+async fn projects(reader: &mut Reader, name: &ProjectName) -> Result<Vec<i64>> {
+    let rows = reader
+        .query("select id from project where name = $1 order by id")
+        .bind(name.as_str())
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("project", "id")).collect()
+}
+
+/// Goes on after the entry with an id; after the id alone where the entry is gone.
+async fn older_than(reader: &mut Reader, all: Conditions, id: i64) -> Result<Conditions> {
+    let row = reader
+        .query("select at from audit where id = $1")
+        .bind(id)
+        .optional()
+        .await?;
+    let Some(row) = row else {
+        return Ok(all.and_value("e.id < $", id));
+    };
+    let at: Timestamp = row.get("audit", "at")?;
+    Ok(all.and_values("(e.at, e.id) < ($, $)", [at.into(), id.into()]))
 }
 
 /// The newest entries that a filter lets through, newest first; [`Filter::before`] goes on from the last one.
@@ -133,10 +158,10 @@ impl Filter {
 /// # Errors
 /// When the statement fails.
 pub async fn list(reader: &mut Reader, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
-    let conditions = filter.conditions();
+    let conditions = filter.conditions(reader).await?;
     let sql = format!(
         "select {}, p.name as project from audit e left join project p on p.id = e.project_id {}
-         order by e.id desc limit ${}",
+         order by e.at desc, e.id desc limit ${}",
         entry_columns!(),
         conditions.clause(),
         conditions.len() + 1

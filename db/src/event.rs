@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
-use model::{Event, Outcome, Timestamp};
+use model::{Event, Outcome, RepositoryName, Tag, Timestamp};
 use serde::Serialize;
 
 use crate::batch;
 use crate::error::Result;
-use crate::sql::Tx;
+use crate::sql::{Tx, hex_of};
 
 impl Tx {
     /// Writes an event.
@@ -29,15 +29,19 @@ impl Tx {
         }
         let rows: Vec<EventRow<'_>> = events.iter().map(EventRow::of).collect();
         self.query_either(
-            "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
+            "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id,
+                 repository, tag, digest, success, times, detail)
              select value ->> 'at', value ->> 'account_id', value ->> 'account_name', value ->> 'address', value ->> 'operation',
-                    value ->> 'resource_type', value ->> 'resource', value ->> 'project_id', value ->> 'success', value ->> 'times',
+                    value ->> 'resource_type', value ->> 'resource', value ->> 'project_id',
+                    value ->> 'repository', value ->> 'tag', unhex(value ->> 'digest'), value ->> 'success', value ->> 'times',
                     value ->> 'detail' from json_each($1) order by key",
-            "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
-             select at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail
+            "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id,
+                 repository, tag, digest, success, times, detail)
+             select at, account_id, account_name, address, operation, resource_type, resource, project_id,
+                    repository, tag, decode(digest, 'hex'), success, times, detail
              from json_to_recordset(cast($1 as json)) as e
                   (at bigint, account_id bigint, account_name text, address text, operation text, resource_type text, resource text,
-                   project_id bigint, success bigint, times bigint, detail text)",
+                   project_id bigint, repository text, tag text, digest text, success bigint, times bigint, detail text)",
         )
         .bind(serde_json::to_string(&rows).unwrap_or_default())
         .execute()
@@ -67,6 +71,9 @@ struct EventRow<'a> {
     resource_type: &'static str,
     resource: String,
     project_id: Option<i64>,
+    repository: Option<&'a str>,
+    tag: Option<&'a str>,
+    digest: Option<String>,
     success: i64,
     times: i64,
     detail: Cow<'a, str>,
@@ -85,6 +92,9 @@ impl<'a> EventRow<'a> {
             resource_type: event.subject.resource_type().name(),
             resource: storable(event.subject.to_string().into()).into_owned(),
             project_id: event.subject.project().map(|id| id.0),
+            repository: event.subject.repository().map(RepositoryName::as_str),
+            tag: event.subject.tag().map(Tag::as_str),
+            digest: event.subject.digest().map(hex_of),
             success: i64::from(event.outcome == Outcome::Done),
             times: event.times,
             detail: storable(event.detail.as_str().into()),

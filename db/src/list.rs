@@ -232,9 +232,48 @@ impl Conditions {
         self
     }
 
+    /// Adds a condition in which the first `$` stands for the first value, and so on.
+    #[must_use]
+    pub(crate) fn and_values(
+        mut self,
+        condition: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Self {
+        let mut text = String::new();
+        let mut parts = condition.split('$');
+        text.push_str(parts.next().unwrap_or_default());
+        for (part, value) in parts.zip(values) {
+            text.push_str(&self.place(value));
+            text.push_str(part);
+        }
+        self.texts.push(text);
+        self
+    }
+
+    /// Adds the condition that a column has one of some values.
+    #[must_use]
+    pub(crate) fn and_any(mut self, column: &str, values: &[i64]) -> Self {
+        let text = match values {
+            [] => "1 = 0".to_owned(),
+            [one] => format!("{column} = {}", self.place((*one).into())),
+            many => {
+                let places: Vec<String> =
+                    many.iter().map(|one| self.place((*one).into())).collect();
+                format!("{column} in ({})", places.join(", "))
+            }
+        };
+        self.texts.push(text);
+        self
+    }
+
+    /// Binds a value; its place in the statement.
+    fn place(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
     fn push(&mut self, condition: &str, value: impl Into<Value>) {
-        self.values.push(value.into());
-        let place = format!("${}", self.values.len());
+        let place = self.place(value.into());
         self.texts.push(condition.replace('$', &place));
     }
 

@@ -246,12 +246,20 @@ create table audit (
     resource_type text not null,
     resource text not null,
     project_id integer,
+    repository text,
+    tag text,
+    digest blob,
     success integer not null,
     times integer not null,
     detail text not null
 );
-create index audit_at on audit (at);
-create index audit_project on audit (project_id, id);
+-- What the log is searched by: each index ends with time and id, in which order the log is listed.
+create index audit_at on audit (at, id);
+create index audit_project on audit (project_id, at, id) where project_id is not null;
+create index audit_account on audit (account_name, at, id);
+create index audit_repository on audit (repository, at, id) where repository is not null;
+create index audit_tag on audit (tag, at, id) where tag is not null;
+create index audit_operation on audit (operation, at, id);
 
 create table audit_seal (
     sequence integer not null primary key,

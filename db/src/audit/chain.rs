@@ -190,7 +190,7 @@ fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32] {
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"gantry-audit-1");
+    field(b"gantry-audit-2");
     field(&sequence.to_le_bytes());
     field(previous);
     for entry in entries {
@@ -203,6 +203,15 @@ fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32] {
         field(entry.resource_type.as_bytes());
         field(entry.resource.as_bytes());
         field(&entry.project_id.unwrap_or(-1).to_le_bytes());
+        for text in [&entry.repository, &entry.tag] {
+            field(text.as_deref().unwrap_or_default().as_bytes());
+        }
+        field(
+            &entry
+                .digest
+                .map(|digest| digest.to_bytes())
+                .unwrap_or_default(),
+        );
         field(&[u8::from(entry.success)]);
         field(&entry.times.to_le_bytes());
         field(entry.detail.as_bytes());
