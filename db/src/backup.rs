@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 22] = [
+pub const TABLES: [&str; 23] = [
     "setting",
     "store_identity",
     "account",
@@ -26,6 +26,7 @@ pub const TABLES: [&str; 22] = [
     "manifest_stat",
     "manifest_reference",
     "tag",
+    "tag_history",
     "tag_stat",
     "upload",
     "audit",

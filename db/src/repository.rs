@@ -401,17 +401,16 @@ pub async fn purge(
     lease_until: Timestamp,
     limit: i64,
 ) -> Result<bool> {
-    let tags = tx
-        .query(
-            "delete from tag where repository_id = $1 and name in
+    for part in [
+        "delete from tag where repository_id = $1 and name in
              (select name from tag where repository_id = $1 order by name limit $2)",
-        )
-        .bind(repository.id)
-        .bind(limit)
-        .execute()
-        .await?;
-    if tags > 0 {
-        return Ok(true);
+        "delete from tag_history where repository_id = $1 and id in
+             (select id from tag_history where repository_id = $1 order by name, id limit $2)",
+    ] {
+        let query = tx.query(part).bind(repository.id).bind(limit);
+        if query.execute().await? > 0 {
+            return Ok(true);
+        }
     }
     let place = Place {
         project: repository.project,

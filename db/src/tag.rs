@@ -1,11 +1,11 @@
 //! Tags.
 
-use model::{Digest, ManifestId, RepositoryId, RepositoryName, Tag, Timestamp};
+use model::{AccountId, Digest, ManifestId, RepositoryId, RepositoryName, Tag, Timestamp};
 
 use crate::content::Going;
 use crate::database::Db;
 use crate::error::Result;
-use crate::sql::{Reader, Tx};
+use crate::sql::{Reader, Row, Tx};
 use crate::touch::Touch;
 
 /// The digest that a tag points at, through the cache.
@@ -50,18 +50,25 @@ pub async fn set(
     (id, name): (RepositoryId, &RepositoryName),
     tag: &Tag,
     to: ManifestId,
+    by: Option<AccountId>,
     now: Timestamp,
 ) -> Result<()> {
-    // One way to the database. What was pushed is not an import's any more.
+    // One round trip. What was pushed is not an import's any more.
     tx.query_either(
         "update manifest set untagged_at = null where untagged_at is not null
          and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2));
          insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
          on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
-             pushed_at = excluded.pushed_at, imported_digest = null",
+             pushed_at = excluded.pushed_at, imported_digest = null;
+         insert into tag_history (repository_id, name, digest, account_id, at)
+         select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is not (
+             select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)",
         // The manifests come first, as for all who take both.
         "with begun as (update manifest set untagged_at = null where untagged_at is not null
-             and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) returning id)
+             and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) returning id),
+         recorded as (insert into tag_history (repository_id, name, digest, account_id, at)
+             select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is distinct from (
+                 select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1))
          insert into tag (repository_id, name, manifest_id, pushed_at)
          select $1, $2, $3, $4 from (select count(*) from begun) counted
          on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
@@ -71,10 +78,52 @@ pub async fn set(
     .bind(tag.as_str())
     .bind(to)
     .bind(now)
+    .bind(by.map(|id| id.0))
     .execute()
     .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
     Ok(())
+}
+
+/// What a tag pointed at, from when on, and who set it; `None` for the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointed {
+    /// The digest.
+    pub digest: Digest,
+    /// When it was set.
+    pub at: Timestamp,
+    /// Who set it.
+    pub by: Option<AccountId>,
+}
+
+/// What a tag pointed at, newest first, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn history(
+    reader: &mut Reader,
+    repository: RepositoryId,
+    tag: &Tag,
+    limit: i64,
+) -> Result<Vec<Pointed>> {
+    let rows = reader
+        .query(
+            "select digest, at, account_id from tag_history where repository_id = $1 and name = $2
+             order by id desc limit $3",
+        )
+        .bind(repository)
+        .bind(tag.as_str())
+        .bind(limit)
+        .all()
+        .await?;
+    let read = |row: &Row| {
+        Ok(Pointed {
+            digest: row.get("tag_history", "digest")?,
+            at: row.get("tag_history", "at")?,
+            by: row.get("tag_history", "account_id")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Points a tag at a manifest that is held, as another registry has it. One that is there is moved only where it
@@ -108,6 +157,13 @@ pub async fn import(
         return points_at(tx, id, tag, to.id).await;
     }
     restart_untagged_time(tx, to.id).await?;
+    tx.query("insert into tag_history (repository_id, name, digest, at) values ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(tag.as_str())
+        .bind(&to.digest)
+        .bind(now)
+        .execute()
+        .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
     Ok(true)
 }

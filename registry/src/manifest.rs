@@ -124,6 +124,7 @@ impl Registry {
         };
         let (parsed, payload) = (Arc::new(parsed), new.payload);
         let (tags, events): (Arc<[Tag]>, Arc<[Event]>) = (tags.into(), events.into());
+        let by = permit.caller().account();
         let stored = self.charging(project, move |taking, tx| {
             let (parsed, payload) = (parsed.clone(), payload.clone());
             let (name, tags, events) = (name.clone(), tags.clone(), events.clone());
@@ -143,7 +144,7 @@ impl Registry {
                     .await?
                     .map_err(Error::QuotaExceeded)?;
                 for tag in &*tags {
-                    tag::set(tx, (id, &name), tag, row, now).await?;
+                    tag::set(tx, (id, &name), tag, row, by, now).await?;
                 }
                 repository::publish(tx, id, now).await?;
                 tx.record_all(&events).await?;

@@ -204,6 +204,18 @@ create table tag (
 );
 create index tag_manifest on tag (manifest_id, name);
 
+-- What each tag pointed at from when on. It outlives tags, manifests and purges of the audit log.
+create table tag_history (
+    id integer not null primary key autoincrement,
+    repository_id integer not null references repository (id) on delete cascade,
+    name text not null,
+    digest blob not null,
+    -- Who set it; null for the command line.
+    account_id integer,
+    at integer not null
+);
+create index tag_history_name on tag_history (repository_id, name, id);
+
 create table tag_stat (
     tag_id integer not null primary key references tag (id) on delete cascade,
     pulls integer not null,

@@ -215,7 +215,7 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
         Box::pin(async move {
             let repo = repository::id(tx, &name()).await?.unwrap();
             let kept = "kept".parse().unwrap();
-            tag::set(tx, (repo, &name()), &kept, referrer, NOW).await?;
+            tag::set(tx, (repo, &name()), &kept, referrer, None, NOW).await?;
             tagged.send(()).unwrap();
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok::<_, Error>(())
@@ -491,7 +491,7 @@ async fn what_hangs_on_a_referrer_that_was_tagged_between_two_parts_stays() {
                 let mut way = Way::default();
                 assert!(!manifest::delete(tx, at, going, &mut way, NOW, 4).await?);
                 let kept = "kept".parse().unwrap();
-                tag::set(tx, (repo, &app), &kept, chain[2].0, NOW).await?;
+                tag::set(tx, (repo, &app), &kept, chain[2].0, None, NOW).await?;
                 assert!(manifest::delete(tx, at, going, &mut way, NOW, 4).await?);
                 let mut left = Vec::new();
                 for (_, digest) in &chain {
@@ -563,7 +563,7 @@ async fn much_is_deleted_in_parts_and_those_first_that_hang_on_others() {
                 let repo = repository::id(tx, &name()).await?.unwrap();
                 for number in 1..7 {
                     let tag = format!("v{number}").parse().unwrap();
-                    tag::set(tx, (repo, &name()), &tag, id, NOW).await?;
+                    tag::set(tx, (repo, &name()), &tag, id, None, NOW).await?;
                     refer(tx, project, &format!("r{number}"), &subject).await;
                 }
                 let first = payload("r1", Some(&Digest::of(Algorithm::Sha256, &subject)));

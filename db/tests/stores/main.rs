@@ -299,7 +299,7 @@ async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), E
     let what = (&manifest, bytes.as_bytes());
     let id = manifest::store(tx, at, &digest, what, &[], NOW).await?;
     let tag = "latest".parse().unwrap();
-    tag::set(tx, (repository, &name), &tag, id.unwrap(), NOW).await?;
+    tag::set(tx, (repository, &name), &tag, id.unwrap(), None, NOW).await?;
     repository::publish(tx, repository, NOW).await
 }
 
@@ -367,7 +367,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 let id = manifest::store(tx, at, &digest, (&manifest, &bytes), &found, NOW)
                     .await?
                     .unwrap();
-                tag::set(tx, (repo, &stored_name), &stored_tag, id, NOW).await?;
+                tag::set(tx, (repo, &stored_name), &stored_tag, id, None, NOW).await?;
                 repository::publish(tx, repo, NOW).await?;
                 assert_eq!(blob::named_by(tx, repo, &config).await?, Some(digest));
                 Ok::<_, Error>(())

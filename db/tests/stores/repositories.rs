@@ -206,3 +206,40 @@ async fn repositories_are_listed_by_what_one_looks_for() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_tag_pointed_at_outlives_it() {
+    on_both("tag_history", async |db| {
+        let (ann, project) = team(&db).await;
+        let app = name("team/app");
+        let (first, second) = (payload("first", None), payload("second", None));
+        db.write(move |tx| {
+            Box::pin(async move {
+                let v1: model::Tag = "v1".parse().unwrap();
+                let one = store(tx, project, &app, (&first, None)).await?;
+                let two = store(tx, project, &app, (&second, None)).await?;
+                let repo = repository::id(tx, &app).await?.unwrap();
+                let later = |secs| NOW.plus(Duration::from_secs(secs));
+                let set = [(one, 0), (one, 1), (two, 2), (one, 3)];
+                for (manifest, secs) in set {
+                    tag::set(tx, (repo, &app), &v1, manifest, Some(ann), later(secs)).await?;
+                }
+                tag::delete(tx, (repo, &app), &v1).await?;
+                let digest = |bytes: &[u8]| Digest::of(Algorithm::Sha256, bytes);
+                let pointed = |bytes: &[u8], secs| tag::Pointed {
+                    digest: digest(bytes),
+                    at: later(secs),
+                    by: Some(ann),
+                };
+                // The second time nothing moved.
+                let all = [pointed(&first, 3), pointed(&second, 2), pointed(&first, 0)];
+                assert_eq!(tag::history(tx, repo, &v1, 10).await?, all);
+                assert_eq!(tag::history(tx, repo, &v1, 1).await?, all[..1]);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}

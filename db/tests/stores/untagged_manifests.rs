@@ -41,7 +41,7 @@ pub(crate) async fn store(
     let id = manifest::store(tx, at, &digest, what, &found, NOW).await?;
     let id = id.unwrap();
     if let Some(tag) = tag {
-        tag::set(tx, (repo, name), &tag.parse().unwrap(), id, NOW).await?;
+        tag::set(tx, (repo, name), &tag.parse().unwrap(), id, None, NOW).await?;
     }
     Ok(id)
 }
@@ -111,7 +111,7 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
                 let listed = untagged::list(tx, repo, &[], 10).await?;
                 assert_eq!(listed.found.len(), 1);
                 let tag = "v1".parse().unwrap();
-                tag::set(tx, (repo, &name), &tag, id, NOW).await?;
+                tag::set(tx, (repo, &name), &tag, id, None, NOW).await?;
                 untagged::note(tx, &[id], NOW).await?;
                 tag::delete(tx, (repo, &name), &tag).await?;
                 assert!(
@@ -121,7 +121,7 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
                 untagged::note(tx, &[id], NOW).await?;
                 assert!(is_due(tx, id).await?);
                 // A tag that comes and goes again, by whatever way, begins it anew.
-                tag::set(tx, (repo, &name), &tag, id, NOW).await?;
+                tag::set(tx, (repo, &name), &tag, id, None, NOW).await?;
                 tag::delete(tx, (repo, &name), &tag).await?;
                 assert!(!is_due(tx, id).await?);
                 untagged::note(tx, &[id], NOW).await?;
@@ -129,7 +129,7 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
                 let held = manifest::hold(tx, repo, &digest).await?.unwrap();
                 assert!(tag::import(tx, (repo, &name), &tag, held, NOW).await?);
                 let other = store(tx, project, &name, (&payload("other", None), None)).await?;
-                tag::set(tx, (repo, &name), &tag, other, NOW).await?;
+                tag::set(tx, (repo, &name), &tag, other, None, NOW).await?;
                 assert!(!is_due(tx, id).await?);
                 Ok::<_, Error>(())
             })
@@ -164,10 +164,10 @@ async fn an_import_moves_only_tags_that_it_set() {
                     moved.push(tag::import(tx, at, &tag, rows[row], NOW).await?);
                 }
                 // A push moves it, or sets it anew where it is.
-                tag::set(tx, at, &tag, rows[2].id, NOW).await?;
+                tag::set(tx, at, &tag, rows[2].id, None, NOW).await?;
                 moved.push(tag::import(tx, at, &tag, rows[1], NOW).await?);
                 moved.push(tag::import(tx, at, &tag, rows[2], NOW).await?);
-                tag::set(tx, at, &tag, rows[1].id, NOW).await?;
+                tag::set(tx, at, &tag, rows[1].id, None, NOW).await?;
                 moved.push(tag::import(tx, at, &tag, rows[0], NOW).await?);
                 let found = tag::delete(tx, at, &tag).await?;
                 assert_eq!(found, Some(rows[1].digest));
