@@ -41,7 +41,7 @@ pub(super) struct List {
     /// Older than this entry: the first number of the previous page.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
-    /// By this user, or by `anonymous` or `command line`.
+    /// By this user, or by `anonymous`, `command line`, `first start` or `garbage collection`.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// In this project, or in a deleted one of the same name.

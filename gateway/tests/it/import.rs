@@ -412,3 +412,48 @@ async fn a_root_without_a_registry_is_an_error() {
         "{printed}"
     );
 }
+
+#[tokio::test]
+async fn a_project_leaves_the_same_event_by_rest_command_line_first_start_and_import() {
+    let server = Server::start().await;
+    let body = json!({ "project_name": "by-rest", "metadata": { "public": "false" } });
+    let made = server.admin().post("/api/v2.0/projects").json(&body).await;
+    made.expect(201);
+    server
+        .cli_prints(&["project", "create", "by-command"])
+        .await;
+    let root = server.data().join("blobs");
+    let folder = Distribution {
+        root: &root,
+        repository: "by-import/app",
+    };
+    folder.image(&image("of a project that an import makes"), Some("v1"));
+    server.cli_prints(&["storage", "import"]).await;
+
+    let exported = server.cli_prints(&["audit", "export"]).await;
+    let entries = exported.lines().map(|line| {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    });
+    let created = entries.filter(|entry| {
+        entry["operation"] == "create"
+            && entry["resource_type"] == "project"
+            && entry["success"] == json!(true)
+            && entry["times"] == 1
+            && entry["project_id"].is_i64()
+    });
+    let mut created: Vec<String> = created
+        .map(|entry| {
+            ["resource", "account_name", "detail"]
+                .map(|field| entry[field].as_str().unwrap_or("?").to_owned())
+                .join(", ")
+        })
+        .collect();
+    created.sort_unstable();
+    let expected = [
+        "by-command, command line, public=false",
+        "by-import, command line, public=false",
+        "by-rest, admin, public=false",
+        "library, first start, public=true",
+    ];
+    assert_eq!(created, expected);
+}

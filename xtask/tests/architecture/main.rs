@@ -1,5 +1,6 @@
-//! What may depend on what: crates on crates, and modules of a crate on one another.
+//! What may depend on what: crates on crates, and modules of a crate on one another; and what stands in one place.
 
 mod crates;
 mod metadata;
 mod modules;
+mod places;

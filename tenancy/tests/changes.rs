@@ -1,0 +1,219 @@
+//! Changes on a SQLite file: what they leave, and that what fails leaves nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use db::{Db, Location, account, audit, project};
+use gantry_tenancy::account::NewAccount;
+use gantry_tenancy::password::{NewPassword, PasswordHasher};
+use gantry_tenancy::project::{Changes, NewProject};
+use gantry_tenancy::{Error, installation, member, project as projects};
+use model::{
+    AccountId, Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask, Timestamp,
+};
+use policy::{
+    AccountPermit, Action, Caller, CreateProjectPermit, ProjectCreation, ProjectPermit, Resource,
+    Role, SystemPermit, permit,
+};
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+struct Installation {
+    db: Db,
+    hasher: PasswordHasher,
+    _folder: tempfile::TempDir,
+}
+
+fn system() -> SystemPermit {
+    permit::permit_system(&Caller::command_line()).unwrap()
+}
+
+fn may_create(caller: &Caller) -> CreateProjectPermit {
+    permit::permit_create_project(caller, ProjectCreation::Admins).unwrap()
+}
+
+fn password() -> NewPassword {
+    "Harbor12345".to_owned().try_into().unwrap()
+}
+
+impl Installation {
+    async fn begin() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("db"));
+        let this = Self {
+            db: Db::open(&location).await.unwrap(),
+            hasher: PasswordHasher::new(),
+            _folder: folder,
+        };
+        assert!(this.begin_again().await);
+        this
+    }
+
+    async fn begin_again(&self) -> bool {
+        let caller = Caller::system(SystemTask::FirstStart);
+        let permits = (
+            &permit::permit_system(&caller).unwrap(),
+            &may_create(&caller),
+        );
+        let first = (&password(), "library".parse().unwrap());
+        let begun = installation::begin(&self.db, &self.hasher, permits, first, NOW);
+        begun.await.unwrap()
+    }
+
+    async fn person(&self, name: &str) -> Result<AccountId, Error> {
+        let email = format!("{name}@example.com");
+        let new = NewAccount {
+            name: name.parse().unwrap(),
+            profile: Profile::new(email, name.to_owned(), String::new()).unwrap(),
+            password: password(),
+            sysadmin: false,
+        };
+        gantry_tenancy::account::create(&self.db, &self.hasher, &system(), new, NOW).await
+    }
+
+    async fn permit(&self, name: &str, resource: Resource, action: Action) -> ProjectPermit {
+        let name: ProjectName = name.parse().unwrap();
+        let mut reader = self.db.reader().await.unwrap();
+        let facts = project::by_name(&mut reader, &name).await.unwrap();
+        let facts = facts.map(|project| project.facts());
+        let caller = Caller::command_line();
+        permit::permit_project(&caller, facts.as_ref(), resource, action).unwrap()
+    }
+
+    fn of(&self, id: AccountId) -> AccountPermit {
+        permit::permit_account(&Caller::command_line(), id).unwrap()
+    }
+
+    /// The history after its first two events, as `who operation type resource: detail`.
+    async fn history(&self) -> Vec<String> {
+        let mut reader = self.db.reader().await.unwrap();
+        let entries = audit::walk(&mut reader, 2, 1_000).await.unwrap();
+        let told = entries.into_iter().map(|entry| {
+            format!(
+                "{} {} {} {}: {}",
+                entry.account_name,
+                entry.operation,
+                entry.resource_type,
+                entry.resource,
+                entry.detail
+            )
+        });
+        told.collect()
+    }
+}
+
+#[tokio::test]
+async fn an_installation_begins_once() {
+    let installation = Installation::begin().await;
+    assert!(installation::has_begun(&installation.db).await.unwrap());
+    assert!(!installation.begin_again().await);
+    let mut reader = installation.db.reader().await.unwrap();
+    let entries = audit::walk(&mut reader, 0, 10).await.unwrap();
+    let made: Vec<&str> = entries.iter().map(|entry| &*entry.resource).collect();
+    assert_eq!(made, ["admin", "library"]);
+}
+
+#[tokio::test]
+async fn a_project_and_its_members_live_and_end() {
+    let installation = Installation::begin().await;
+    let (db, permit) = (&installation.db, may_create(&Caller::command_line()));
+    let new = || NewProject {
+        limit: StorageLimit::try_from(1 << 20).unwrap(),
+        settings: vec![ProjectSetting::AutoScan(true)],
+        ..NewProject::named("team".parse().unwrap(), false)
+    };
+    projects::create(db, &permit, new(), NOW).await.unwrap();
+    let again = projects::create(db, &permit, new(), NOW).await;
+    assert!(matches!(again, Err(Error::ProjectExists(_))));
+
+    let update = installation
+        .permit("team", Resource::Project, Action::Update)
+        .await;
+    let changes = Changes {
+        public: Some(true),
+        settings: vec![ProjectSetting::Severity(Severity::High)],
+    };
+    projects::update(db, &update, changes, NOW).await.unwrap();
+    let nothing = Changes::default();
+    projects::update(db, &update, nothing, NOW).await.unwrap();
+
+    let ann = installation.person("ann").await.unwrap();
+    let of_members = async |action| installation.permit("team", Resource::Member, action).await;
+    let grant = of_members(Action::Create).await;
+    let id = member::grant(db, &grant, ann, Role::Guest, NOW).await;
+    let id = id.unwrap();
+    let again = member::grant(db, &grant, ann, Role::Guest, NOW).await;
+    assert!(matches!(again, Err(Error::MemberExists(_))));
+    let change = of_members(Action::Update).await;
+    let changed = member::change(db, &change, id, Role::Developer, NOW).await;
+    changed.unwrap();
+    let revoke = of_members(Action::Delete).await;
+    member::revoke(db, &revoke, id, NOW).await.unwrap();
+    let again = member::revoke(db, &revoke, id, NOW).await;
+    assert!(matches!(again, Err(Error::MemberUnknown { .. })));
+
+    let delete = installation
+        .permit("team", Resource::Project, Action::Delete)
+        .await;
+    projects::delete(db, &delete, NOW).await.unwrap();
+    let again = projects::delete(db, &delete, NOW).await;
+    assert!(matches!(again, Err(Error::ProjectGone)));
+    let expected = [
+        "command line create project team: public=false",
+        "command line update project team: public=true severity=high",
+        "command line create user ann: ",
+        "command line create member ann: guest",
+        "command line update member ann: developer",
+        "command line delete member ann: developer",
+        "command line delete project team: ",
+    ];
+    assert_eq!(installation.history().await, expected);
+}
+
+#[tokio::test]
+async fn an_account_keeps_its_names_and_rights_apart_from_others() {
+    let installation = Installation::begin().await;
+    let db = &installation.db;
+    let ann = installation.person("ann").await.unwrap();
+    let taken = installation.person("ann").await;
+    assert!(matches!(taken, Err(Error::UserExists { .. })));
+
+    let profile = |email: &str| Profile::new(email.into(), "A".into(), String::new()).unwrap();
+    let bob = installation.person("bob").await.unwrap();
+    let of_bob = installation.of(bob);
+    let update = gantry_tenancy::account::update_profile;
+    let taken = update(db, &of_bob, profile("ann@example.com"), NOW).await;
+    assert!(matches!(taken, Err(Error::UserExists { .. })));
+    update(db, &of_bob, profile("b@example.com"), NOW)
+        .await
+        .unwrap();
+
+    let hasher = &installation.hasher;
+    let (set, new) = (gantry_tenancy::account::set_password, password());
+    set(db, hasher, &of_bob, &new, NOW).await.unwrap();
+    let demoted = set_sysadmin(db, AccountId::ADMIN, false).await;
+    assert!(matches!(demoted, Err(Error::LastSysadmin { .. })));
+    set_sysadmin(db, ann, true).await.unwrap();
+    set_sysadmin(db, AccountId::ADMIN, false).await.unwrap();
+    let delete = async |id| gantry_tenancy::account::delete(db, &system(), id, NOW).await;
+    assert!(matches!(delete(ann).await, Err(Error::LastSysadmin { .. })));
+    let builtin = delete(AccountId::ADMIN).await;
+    assert!(matches!(builtin, Err(Error::UserUndeletable(_))));
+    delete(bob).await.unwrap();
+    assert!(matches!(delete(bob).await, Err(Error::UserUnknown(_))));
+    let mut reader = db.reader().await.unwrap();
+    assert!(account::by_id(&mut reader, bob).await.unwrap().is_none());
+    let expected = [
+        "command line create user ann: ",
+        "command line create user bob: ",
+        "command line update user bob: profile",
+        "command line update user bob: password",
+        "command line update user ann: sysadmin_flag true",
+        "command line update user admin: sysadmin_flag false",
+        "command line delete user bob: ",
+    ];
+    assert_eq!(installation.history().await, expected);
+}
+
+async fn set_sysadmin(db: &Db, id: AccountId, sysadmin: bool) -> Result<(), Error> {
+    gantry_tenancy::account::set_sysadmin(db, &system(), id, sysadmin, NOW).await
+}
