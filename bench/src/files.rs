@@ -1,0 +1,238 @@
+//! `cargo xtask bench`: Server with its default settings, on files and SQLite, beside nginx and
+//! docker-registry. How each case is measured stands in `files/`.
+
+mod account;
+mod promise;
+mod read;
+mod start;
+mod write;
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::case::{BULK, Case, Column, OTHERS, PEAK, REQUESTS};
+use super::recorder::{Recorder, Subject};
+use super::result::Results;
+use super::{Bench, Options};
+use testkit::daemon::Daemon;
+use testkit::gantry::{Binary, Server};
+use testkit::load::{Figures, Load};
+use testkit::peer::{Certificate, Kept, Peer};
+use testkit::process::Processes;
+use testkit::scratch::Scratch;
+
+/// This benchmark.
+pub(super) const BENCH: Bench = Bench {
+    document: "docs/benchmarks.md",
+    cases: CASES,
+    preface: promise::PREFACE,
+    goals: promise::goals,
+    run: run_all,
+};
+
+const CASES: &[Case] = &[
+    Case {
+        name: "manifest",
+        title: "Manifest GET by tag, 64 connections",
+        columns: REQUESTS,
+    },
+    Case {
+        name: "blob-2k",
+        title: "Blob GET, 2 KiB, 64 connections",
+        columns: REQUESTS,
+    },
+    Case {
+        name: "blob-100m",
+        title: "Blob GET, 100 MiB, 4 connections",
+        columns: BULK,
+    },
+    Case {
+        name: "push-disk",
+        title: "Push of one blob of 1 GiB, on disk",
+        columns: BULK,
+    },
+    Case {
+        name: "push-tmpfs",
+        title: "Push of one blob of 1 GiB, on tmpfs",
+        columns: BULK,
+    },
+    Case {
+        name: "small",
+        title: "Small images, 8 clients: POST and PUT per blob",
+        columns: IMAGES,
+    },
+    Case {
+        name: "small-docker",
+        title: "Small images, 8 clients: HEAD, POST, PATCH and PUT per blob, as docker does",
+        columns: IMAGES,
+    },
+    Case {
+        name: "token",
+        title: "Token requests, cached credentials, 64 connections",
+        columns: REQUESTS,
+    },
+    Case {
+        name: "login",
+        title: "docker login with a password not seen before",
+        columns: LOGIN,
+    },
+    Case {
+        name: "start",
+        title: "Start and idle",
+        columns: START,
+    },
+];
+
+const IMAGES: &[Column] = &[
+    ("images/s", "rate"),
+    ("CPU ms each", "cpu_per_1000"),
+    ("p50 ms", "p50_ms"),
+    ("p99 ms", "p99_ms"),
+    PEAK,
+    OTHERS,
+];
+
+const LOGIN: &[Column] = &[
+    ("requests/s", "rate"),
+    ("CPU s per 1,000", "cpu_per_1000"),
+    ("p50 ms", "p50_ms"),
+    ("p99 ms", "p99_ms"),
+    ("p99 ms of a probe meanwhile", "probe_p99_ms"),
+    PEAK,
+    OTHERS,
+];
+
+const START: &[Column] = &[
+    ("ready ms", "ready_ms"),
+    ("idle MiB", "idle_mib"),
+    ("MiB after the load above", "after_load_mib"),
+];
+
+/// How much of each is done.
+#[derive(Clone, Copy)]
+struct Scale {
+    seconds: u32,
+    large_blob: &'static str,
+    push: &'static str,
+    images: u32,
+    peer_images: u32,
+    logins: u32,
+    settle: Duration,
+}
+
+impl Scale {
+    const FULL: Self = Self {
+        seconds: 5,
+        large_blob: "100M",
+        push: "1G",
+        images: 1000,
+        peer_images: 300,
+        logins: 12,
+        settle: Duration::from_secs(5),
+    };
+    const SHORT: Self = Self {
+        seconds: 1,
+        large_blob: "8M",
+        push: "32M",
+        images: 40,
+        peer_images: 24,
+        logins: 3,
+        settle: Duration::from_millis(500),
+    };
+}
+
+struct Run<'a> {
+    options: &'a Options,
+    scale: Scale,
+    folder: Scratch,
+    load: Load,
+    binary: Binary,
+    certificate: Certificate,
+    recorder: Recorder<'a>,
+}
+
+/// Runs the chosen cases.
+fn run_all(options: &Options) -> Result<Results, String> {
+    let folder = Scratch::new("bench")?;
+    let mut run = Run {
+        options,
+        scale: if options.short {
+            Scale::SHORT
+        } else {
+            Scale::FULL
+        },
+        load: Load::build(folder.path())?,
+        binary: Binary::obtain(options.gantry.as_deref(), folder.path())?,
+        certificate: Certificate::make(folder.path())?,
+        folder,
+        recorder: Recorder::new(options),
+    };
+    run.standing()?;
+    let disk = run.folder.path().to_owned();
+    run.push("push-disk", &disk)?;
+    run.push("push-tmpfs", Path::new("/dev/shm"))?;
+    run.start()?;
+    Ok(run.recorder.results)
+}
+
+/// The three servers that stand through all cases that do not need fresh ones.
+struct Trio {
+    gantry: Server,
+    nginx: Peer,
+    registry: Peer,
+}
+
+impl Run<'_> {
+    fn standing(&mut self) -> Result<(), String> {
+        let fresh = ["push-disk", "push-tmpfs"];
+        let mut standing = CASES.iter().filter(|case| !fresh.contains(&case.name));
+        if !standing.any(|case| self.options.wants(case.name)) {
+            return Ok(());
+        }
+        let root = self.folder.join("static");
+        std::fs::create_dir_all(&root).map_err(|e| e.to_string())?;
+        let trio = self.trio(&root)?;
+        let large = ["-size", self.scale.large_blob];
+        let tagged = ["-tag", "bench", "-padding", "1600"];
+        self.read("manifest", &trio, &tagged, 64, &root)?;
+        self.read("blob-2k", &trio, &["-size", "2K"], 64, &root)?;
+        self.read("blob-100m", &trio, &large, 4, &root)?;
+        self.small("small", &trio, &["-way", "put"])?;
+        self.small("small-docker", &trio, &["-way", "patch", "-head"])?;
+        self.token(&trio)?;
+        self.login(&trio)?;
+        self.after_load(&trio);
+        Ok(())
+    }
+
+    fn trio(&self, root: &Path) -> Result<Trio, String> {
+        let folder = self.folder.path();
+        let data = self.folder.join("registry-data");
+        Ok(Trio {
+            gantry: Server::start(&self.binary, &self.folder.join("gantry-data"))?,
+            nginx: Peer::nginx(&self.certificate, folder, root)?,
+            registry: Peer::docker_registry(&self.certificate, folder, Kept::Files(&data))?,
+        })
+    }
+
+    /// Runs one measurement of a server that stands on nothing else.
+    fn measure(
+        &mut self,
+        case: &'static str,
+        server: &'static str,
+        process: &Daemon,
+        round: u32,
+        work: impl Fn(&Load, &Processes) -> Result<Figures, String>,
+    ) -> Result<(), String> {
+        let processes = process.processes();
+        let subject = Subject {
+            case,
+            server,
+            round,
+            processes: &processes,
+            behind: &Processes::default(),
+        };
+        self.recorder
+            .take(&subject, || work(&self.load, &processes))
+    }
+}

@@ -1,0 +1,73 @@
+//! Pushes: many small images to servers that stand, and one large blob to fresh ones.
+
+use std::path::Path;
+
+use super::{Run, Trio};
+use crate::recorder::{rotated, settle_disk};
+use testkit::gantry::Server;
+use testkit::peer::{Kept, Peer};
+use testkit::scratch::Scratch;
+
+impl Run<'_> {
+    pub(super) fn small(
+        &mut self,
+        case: &'static str,
+        trio: &Trio,
+        form: &[&str],
+    ) -> Result<(), String> {
+        if !self.options.wants(case) {
+            return Ok(());
+        }
+        let (gantry, registry) = (&trio.gantry, &trio.registry);
+        let plan = [
+            ("gantry", &gantry.daemon, &gantry.target, self.scale.images),
+            (
+                "docker-registry",
+                &registry.daemon,
+                &registry.target,
+                self.scale.peer_images,
+            ),
+        ];
+        for round in 0..self.options.rounds() {
+            for index in rotated(plan.len(), round) {
+                let (name, server, target, count) = plan[index];
+                let count = count.to_string();
+                let mut args = vec!["small-images", "-clients", "8", "-count", &count];
+                args.extend(form);
+                settle_disk();
+                self.measure(case, name, server, round, |load, processes| {
+                    load.run(target, Some(processes), &args)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fresh servers in every round: nothing of an earlier push is left on the disk or in memory.
+    pub(super) fn push(&mut self, case: &'static str, parent: &Path) -> Result<(), String> {
+        if !self.options.wants(case) {
+            return Ok(());
+        }
+        let args = ["push", "-size", self.scale.push];
+        for round in 0..self.options.rounds() {
+            for index in rotated(2, round) {
+                let data = Scratch::below(parent, "push")?;
+                settle_disk();
+                if index == 0 {
+                    let gantry = Server::start(&self.binary, &data.join("data"))?;
+                    self.measure(case, "gantry", &gantry.daemon, round, |load, processes| {
+                        load.run(&gantry.target, Some(processes), &args)
+                    })?;
+                } else {
+                    let (folder, kept) = (self.folder.path(), Kept::Files(data.path()));
+                    let peer = Peer::docker_registry(&self.certificate, folder, kept)?;
+                    let server = &peer.daemon;
+                    self.measure(case, "docker-registry", server, round, |load, processes| {
+                        load.run(&peer.target, Some(processes), &args)
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! `cargo xtask bench s3`: Gantry on PostgreSQL and S3 storage, beside docker-registry on the same S3
+//! server and that server alone. How each case is measured stands in `s3/`.
+
+mod bulk;
+mod lock;
+mod memory;
+mod promise;
+mod quota;
+mod replica;
+mod stage;
+
+use super::case::{BULK, Case, Column, OTHERS, PEAK};
+use super::recorder::Recorder;
+use super::result::Results;
+use super::{Bench, Options};
+use stage::Stage;
+use testkit::load::Load;
+
+/// This benchmark.
+pub(super) const BENCH: Bench = Bench {
+    document: "docs/benchmarks-s3.md",
+    cases: CASES,
+    preface: promise::PREFACE,
+    goals: promise::goals,
+    run: run_all,
+};
+
+const CASES: &[Case] = &[
+    Case {
+        name: "push",
+        title: "Push of one blob of 512 MiB",
+        columns: ON_STORE,
+    },
+    Case {
+        name: "pull",
+        title: "Blob GET, 256 MiB, streamed, one after the other",
+        columns: ON_STORE,
+    },
+    Case {
+        name: "pull-4",
+        title: "Blob GET, 256 MiB, streamed, 4 connections",
+        columns: ON_STORE,
+    },
+    Case {
+        name: "commit",
+        title: "Push of one blob of 5 GiB: from its last byte to the answer",
+        columns: COMMIT,
+    },
+    Case {
+        name: "replicas",
+        title: "Manifest GET by tag, 64 connections, one replica and two behind a balancer",
+        columns: REPLICAS,
+    },
+    Case {
+        name: "quota",
+        title: "200 pushes of 64 KiB at once into a project with room for 120",
+        columns: QUOTA,
+    },
+    Case {
+        name: "quota-cpu",
+        title: "Pushes of 64 KiB by 200 clients at once, with room for all",
+        columns: PUSHES,
+    },
+    Case {
+        name: "memory",
+        title: "64 pushes and 64 pulls of 256 MiB at once",
+        columns: BULK,
+    },
+];
+
+const ON_STORE: &[Column] = &[
+    ("MB/s", "mb_per_s"),
+    ("CPU s per GB", "cpu_per_gb"),
+    ("SeaweedFS's CPU s per GB", "behind_per_gb"),
+    PEAK,
+    OTHERS,
+];
+
+const COMMIT: &[Column] = &[
+    ("ms to the answer", "commit_ms"),
+    ("MB/s", "mb_per_s"),
+    ("CPU s per GB", "cpu_per_gb"),
+    ("SeaweedFS's CPU s per GB", "behind_per_gb"),
+    PEAK,
+    OTHERS,
+];
+
+const REPLICAS: &[Column] = &[
+    ("requests/s", "rate"),
+    ("CPU s per 1,000", "cpu_per_1000"),
+    ("PostgreSQL's CPU s per 1,000", "behind_per_1000"),
+    ("p50 ms", "p50_ms"),
+    ("p99 ms", "p99_ms"),
+    ("lock waits seen", "lock_waits"),
+    ("looks", "lock_looks"),
+];
+
+const QUOTA: &[Column] = &[
+    ("pushed", "accepted"),
+    ("refused with 403 DENIED", "refused"),
+    ("bytes charged beyond what is there", "excess_bytes"),
+];
+
+const PUSHES: &[Column] = &[
+    ("pushes/s", "rate"),
+    ("CPU s per 1,000, with PostgreSQL's", "all_per_1000"),
+    ("Gantry's alone", "cpu_per_1000"),
+    ("p50 ms", "p50_ms"),
+    ("p99 ms", "p99_ms"),
+    OTHERS,
+];
+
+/// How much of each is done.
+#[derive(Clone, Copy)]
+struct Scale {
+    push: &'static str,
+    pull: &'static str,
+    commit: &'static str,
+    seconds: u32,
+    /// How often locks are looked at meanwhile, at least.
+    looks: u32,
+    /// How often each of the 200 clients pushes in one measurement.
+    waves: &'static str,
+    streams: &'static str,
+    stream_size: &'static str,
+}
+
+impl Scale {
+    const FULL: Self = Self {
+        push: "512M",
+        pull: "256M",
+        commit: "5G",
+        seconds: 8,
+        looks: 32,
+        waves: "10",
+        streams: "64",
+        stream_size: "256M",
+    };
+    const SHORT: Self = Self {
+        push: "32M",
+        pull: "32M",
+        commit: "64M",
+        seconds: 1,
+        looks: 1,
+        waves: "1",
+        streams: "8",
+        stream_size: "16M",
+    };
+}
+
+struct Run<'a> {
+    options: &'a Options,
+    scale: Scale,
+    load: Load,
+    stage: &'a Stage,
+    recorder: Recorder<'a>,
+}
+
+/// Runs the chosen cases.
+fn run_all(options: &Options) -> Result<Results, String> {
+    let stage = Stage::start(options)?;
+    let mut run = Run {
+        options,
+        scale: if options.short {
+            Scale::SHORT
+        } else {
+            Scale::FULL
+        },
+        load: Load::build(stage.folder())?,
+        stage: &stage,
+        recorder: Recorder::new(options),
+    };
+    run.push()?;
+    run.pull()?;
+    run.commit()?;
+    run.replicas()?;
+    run.quota()?;
+    run.quota_cpu()?;
+    run.memory()?;
+    Ok(run.recorder.results)
+}
