@@ -20,6 +20,8 @@ pub mod daemon;
 pub mod dice;
 pub mod dockerd;
 pub mod gantry;
+#[cfg(feature = "client")]
+pub mod harness;
 pub mod lab;
 pub mod layout;
 pub mod load;

@@ -8,11 +8,11 @@ use super::client::Client;
 use super::server::Server;
 
 /// The password of every user that a test creates.
-pub(crate) const PASSWORD: &str = "Passw0rd1";
+pub const PASSWORD: &str = "Passw0rd1";
 
 /// Harbor's five roles, by the number they have on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
+pub enum Role {
     ProjectAdmin = 1,
     Developer = 2,
     Guest = 3,
@@ -21,35 +21,35 @@ pub(crate) enum Role {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Visibility {
+pub enum Visibility {
     Public,
     Private,
 }
 
-pub(crate) struct Project<'s> {
+pub struct Project<'s> {
     server: &'s Server,
-    pub(crate) name: String,
-    pub(crate) id: u64,
+    pub name: String,
+    pub id: u64,
 }
 
 impl Server {
-    pub(crate) async fn private_project(&self) -> Project<'_> {
+    pub async fn private_project(&self) -> Project<'_> {
         Project::create(self, Visibility::Private).await
     }
 
-    pub(crate) async fn public_project(&self) -> Project<'_> {
+    pub async fn public_project(&self) -> Project<'_> {
         Project::create(self, Visibility::Public).await
     }
 
     /// A person whom no project knows.
-    pub(crate) async fn stranger(&self) -> Client {
+    pub async fn stranger(&self) -> Client {
         let name = fresh("user");
         self.create_user(&name).await;
         self.as_user(&name)
     }
 
     /// Creates a user and gives their id.
-    pub(crate) async fn create_user(&self, name: &str) -> u64 {
+    pub async fn create_user(&self, name: &str) -> u64 {
         let user = json!({ "username": name, "password": PASSWORD, "email": format!("{name}@example.com"),
             "realname": name, "comment": "" });
         let created = self
@@ -63,7 +63,7 @@ impl Server {
 }
 
 impl<'s> Project<'s> {
-    pub(crate) async fn create(server: &'s Server, visibility: Visibility) -> Self {
+    pub async fn create(server: &'s Server, visibility: Visibility) -> Self {
         let name = fresh("project");
         let public = (visibility == Visibility::Public).to_string();
         let body = json!({ "project_name": name, "metadata": { "public": public } });
@@ -80,19 +80,19 @@ impl<'s> Project<'s> {
         }
     }
 
-    pub(crate) fn repository(&self, name: &str) -> String {
+    pub fn repository(&self, name: &str) -> String {
         format!("{}/{name}", self.name)
     }
 
     /// A new person with this role in this project.
-    pub(crate) async fn member(&self, role: Role) -> Client {
+    pub async fn member(&self, role: Role) -> Client {
         let person = self.server.stranger().await;
         self.add(person.name(), role).await;
         person
     }
 
     /// Makes a user a member; gives the member's id.
-    pub(crate) async fn add(&self, user: &str, role: Role) -> u64 {
+    pub async fn add(&self, user: &str, role: Role) -> u64 {
         let body = membership(user, role);
         let added = self
             .server
@@ -104,7 +104,7 @@ impl<'s> Project<'s> {
         id_in(&added.location())
     }
 
-    pub(crate) async fn remove(&self, member: u64) {
+    pub async fn remove(&self, member: u64) {
         self.server
             .admin()
             .delete(&format!("{}/{member}", self.members()))
@@ -113,18 +113,18 @@ impl<'s> Project<'s> {
     }
 
     /// The path of the project's members.
-    pub(crate) fn members(&self) -> String {
+    pub fn members(&self) -> String {
         format!("/api/v2.0/projects/{}/members", self.id)
     }
 }
 
 /// The body that makes `user` a member.
-pub(crate) fn membership(user: &str, role: Role) -> Value {
+pub fn membership(user: &str, role: Role) -> Value {
     json!({ "role_id": role as u8, "member_user": { "username": user } })
 }
 
 /// A name that no other test of this run uses; all have the same length.
-pub(crate) fn fresh(kind: &str) -> String {
+pub fn fresh(kind: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("{kind}-{:05}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

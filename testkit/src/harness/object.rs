@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where each object of a store is.
-pub(crate) fn objects(store: &Path) -> Vec<PathBuf> {
+pub fn objects(store: &Path) -> Vec<PathBuf> {
     // What is no folder is no hour.
     entries(store)
         .iter()
@@ -20,7 +20,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Writes an object that no row names, in this hour's folder and with the name of this number.
-pub(crate) fn unnamed(store: &Path, hour: i64, number: u64) -> PathBuf {
+pub fn unnamed(store: &Path, hour: i64, number: u64) -> PathBuf {
     let folder = store.join(hour.to_string());
     fs::create_dir_all(&folder).expect("the folder can be made");
     let path = folder.join(format!("{number:040x}"));

@@ -47,7 +47,7 @@ fn configured(
     Arc::new(config)
 }
 
-pub(super) async fn handshake(
+pub(crate) async fn handshake(
     config: Arc<ClientConfig>,
     tcp: TcpStream,
     host: &str,
@@ -57,12 +57,12 @@ pub(super) async fn handshake(
 }
 
 /// A throw-away CA that signs certificates for the loopback names.
-pub(crate) struct Authority {
+pub struct Authority {
     issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
 }
 
 impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names are fine");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -73,12 +73,12 @@ impl Authority {
         Self { issuer }
     }
 
-    pub(crate) fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// Certificate and key, both PEM, for `localhost` and 127.0.0.1, valid until the end of a year.
-    pub(crate) fn issue_until(&self, year: i32) -> (String, String) {
+    pub fn issue_until(&self, year: i32) -> (String, String) {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = rcgen::CertificateParams::new(names).expect("the names are valid");

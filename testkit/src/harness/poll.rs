@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Asks `look` again and again until it finds something, and fails the test after `seconds`.
-pub(crate) async fn eventually<T>(
+pub async fn eventually<T>(
     seconds: u64,
     what: &str,
     mut look: impl AsyncFnMut() -> Option<T>,

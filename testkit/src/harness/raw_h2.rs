@@ -20,29 +20,29 @@ const CLOSED_WINDOWS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
 const ACKNOWLEDGED: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
 
 /// Types of the frames that answer something.
-pub(crate) const HEADERS: u8 = 1;
+pub const HEADERS: u8 = 1;
 const RESET: u8 = 3;
-pub(crate) const GOAWAY: u8 = 7;
+pub const GOAWAY: u8 = 7;
 /// The type of the frames of bodies.
-pub(crate) const DATA: u8 = 0;
+pub const DATA: u8 = 0;
 
-pub(crate) struct RawH2 {
+pub struct RawH2 {
     stream: TlsStream<TcpStream>,
 }
 
 impl Server {
     /// A connection on which both sides have said hello.
-    pub(crate) async fn raw_h2(&self) -> RawH2 {
+    pub async fn raw_h2(&self) -> RawH2 {
         self.raw_h2_from(1).await
     }
 
     /// As [`Self::raw_h2`], from 127.0.0.`last`.
-    pub(crate) async fn raw_h2_from(&self, last: u8) -> RawH2 {
+    pub async fn raw_h2_from(&self, last: u8) -> RawH2 {
         self.raw_h2_saying(last, EMPTY_SETTINGS).await
     }
 
     /// A connection from 127.0.0.`last` of a client that takes nothing in: its windows are closed.
-    pub(crate) async fn raw_h2_closed(&self, last: u8) -> RawH2 {
+    pub async fn raw_h2_closed(&self, last: u8) -> RawH2 {
         self.raw_h2_saying(last, CLOSED_WINDOWS).await
     }
 
@@ -71,7 +71,7 @@ fn length(length: usize) -> Vec<u8> {
 
 impl RawH2 {
     /// A connection on which nothing was said yet.
-    pub(crate) async fn without_preface(server: &Server) -> Self {
+    pub async fn without_preface(server: &Server) -> Self {
         Self::without_preface_from(server, 1).await
     }
 
@@ -92,12 +92,12 @@ impl RawH2 {
         })
     }
 
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
     }
 
-    pub(crate) async fn write_frame(
+    pub async fn write_frame(
         &mut self,
         kind: u8,
         flags: u8,
@@ -115,7 +115,7 @@ impl RawH2 {
     }
 
     /// Begins a request; its body comes in frames, unless it ends here.
-    pub(crate) async fn begin(
+    pub async fn begin(
         &mut self,
         stream: u32,
         fields: &[(&str, &str)],
@@ -136,21 +136,21 @@ impl RawH2 {
 
     /// The next frame that begins an answer, resets a stream or ends the connection: its kind and stream; none at
     /// the end of the connection.
-    pub(crate) async fn next_event(&mut self) -> Option<(u8, u32)> {
+    pub async fn next_event(&mut self) -> Option<(u8, u32)> {
         self.next_frame()
             .await
             .map(|(kind, stream, _)| (kind, stream))
     }
 
     /// Whether the server ends the connection within this time, whatever it says before.
-    pub(crate) async fn ends_within(&mut self, patience: Duration) -> bool {
+    pub async fn ends_within(&mut self, patience: Duration) -> bool {
         let end = async { while self.next_frame().await.is_some() {} };
         timeout(patience, end).await.is_ok()
     }
 
     /// Waits for the end of the connection, of a stream, or for an answer that refuses; anything else is
     /// wrong.
-    pub(crate) async fn refusal(&mut self) -> Result<(), String> {
+    pub async fn refusal(&mut self) -> Result<(), String> {
         let answer = timeout(Duration::from_secs(10), self.next_frame()).await;
         match answer.map_err(|_| "neither an answer nor an end within 10 s".to_owned())? {
             None | Some((RESET | GOAWAY, ..)) => Ok(()),

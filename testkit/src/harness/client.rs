@@ -30,10 +30,10 @@ use tokio::runtime::Runtime;
 use super::tls;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     Http1,
     Http2,
     Plain,
@@ -47,7 +47,7 @@ pub(crate) enum Credential {
 }
 
 /// One caller: who they are, whom they trust, how they speak.
-pub(crate) struct Client {
+pub struct Client {
     port: u16,
     source: Ipv4Addr,
     credential: Credential,
@@ -71,7 +71,7 @@ impl Clone for Client {
 }
 
 impl Client {
-    pub(super) fn new(port: u16, authority: &Path, credential: Credential) -> Self {
+    pub(crate) fn new(port: u16, authority: &Path, credential: Credential) -> Self {
         let trust = authority.exists().then(|| {
             [
                 tls::client_config(authority, &["http/1.1"]),
@@ -90,17 +90,17 @@ impl Client {
     }
 
     /// A client of plain HTTP on a port of this machine.
-    pub(crate) fn plain(port: u16) -> Self {
+    pub fn plain(port: u16) -> Self {
         Self::new(port, Path::new(""), Credential::None).speaking(Protocol::Plain)
     }
 
-    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
 
     /// The same caller at another address of this machine, 127.0.0.`last`.
-    pub(crate) fn at(&self, last: u8) -> Self {
+    pub fn at(&self, last: u8) -> Self {
         Self {
             source: Ipv4Addr::new(127, 0, 0, last),
             ..self.clone()
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// The same caller, who trusts only the certificates in `authority`.
-    pub(crate) fn trusting(&self, authority: &Path) -> Self {
+    pub fn trusting(&self, authority: &Path) -> Self {
         let trust = Self::new(self.port, authority, Credential::None).trust;
         Self {
             trust,
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// The user name, for a client that has one.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         match &self.credential {
             Credential::Basic { user, .. } => user,
             Credential::None | Credential::Bearer(_) => panic!("this client has no user name"),
@@ -125,7 +125,7 @@ impl Client {
     }
 
     /// The same person, holding a token for these scopes instead of a password.
-    pub(crate) async fn with_token(&self, scopes: &[&str]) -> Self {
+    pub async fn with_token(&self, scopes: &[&str]) -> Self {
         let token = self.token(scopes).await;
         Self {
             credential: Credential::Bearer(token),
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// A token for these scopes, as docker asks for it.
-    pub(crate) async fn token(&self, scopes: &[&str]) -> String {
+    pub async fn token(&self, scopes: &[&str]) -> String {
         let scopes: String = scopes
             .iter()
             .map(|scope| format!("&scope={scope}"))
@@ -147,31 +147,31 @@ impl Client {
             .to_owned()
     }
 
-    pub(crate) fn get(&self, path: &str) -> Request<'_> {
+    pub fn get(&self, path: &str) -> Request<'_> {
         self.request(Method::GET, path)
     }
 
-    pub(crate) fn head(&self, path: &str) -> Request<'_> {
+    pub fn head(&self, path: &str) -> Request<'_> {
         self.request(Method::HEAD, path)
     }
 
-    pub(crate) fn post(&self, path: &str) -> Request<'_> {
+    pub fn post(&self, path: &str) -> Request<'_> {
         self.request(Method::POST, path)
     }
 
-    pub(crate) fn put(&self, path: &str) -> Request<'_> {
+    pub fn put(&self, path: &str) -> Request<'_> {
         self.request(Method::PUT, path)
     }
 
-    pub(crate) fn patch(&self, path: &str) -> Request<'_> {
+    pub fn patch(&self, path: &str) -> Request<'_> {
         self.request(Method::PATCH, path)
     }
 
-    pub(crate) fn delete(&self, path: &str) -> Request<'_> {
+    pub fn delete(&self, path: &str) -> Request<'_> {
         self.request(Method::DELETE, path)
     }
 
-    pub(crate) fn request(&self, method: Method, path: &str) -> Request<'_> {
+    pub fn request(&self, method: Method, path: &str) -> Request<'_> {
         let headers = match &self.credential {
             Credential::None => Vec::new(),
             Credential::Basic { user, password } => {
@@ -198,14 +198,14 @@ impl Client {
     }
 
     /// The certificate that a new handshake gets.
-    pub(crate) async fn certificate(&self) -> CertificateDer<'static> {
+    pub async fn certificate(&self) -> CertificateDer<'static> {
         self.certificate_for("127.0.0.1")
             .await
             .expect("the handshake succeeds")
     }
 
     /// The certificate that a new handshake with this host name gets, if it is one for that name.
-    pub(crate) async fn certificate_for(&self, host: &str) -> io::Result<CertificateDer<'static>> {
+    pub async fn certificate_for(&self, host: &str) -> io::Result<CertificateDer<'static>> {
         let tcp = self.tcp().await?;
         let config = self
             .trust
@@ -355,7 +355,7 @@ impl Connection {
 }
 
 /// A request that goes out when it is awaited.
-pub(crate) struct Request<'c> {
+pub struct Request<'c> {
     client: &'c Client,
     method: Method,
     path: String,
@@ -365,49 +365,49 @@ pub(crate) struct Request<'c> {
 
 impl<'c> Request<'c> {
     /// Sets a header; one that was set before is replaced.
-    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers
             .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.also_header(name, value)
     }
 
     /// Adds a header beside those of the same name.
-    pub(crate) fn also_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub fn also_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers
             .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
-    pub(crate) fn content_type(self, media_type: &str) -> Self {
+    pub fn content_type(self, media_type: &str) -> Self {
         self.header(CONTENT_TYPE.as_str(), media_type)
     }
 
-    pub(crate) fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+    pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         self.body = Full::new(bytes.into())
             .map_err(|never| match never {})
             .boxed_unsync();
         self
     }
 
-    pub(crate) fn json(self, value: &Value) -> Self {
+    pub fn json(self, value: &Value) -> Self {
         self.content_type("application/json")
             .body(value.to_string())
     }
 
-    pub(crate) fn form(self, pairs: &str) -> Self {
+    pub fn form(self, pairs: &str) -> Self {
         self.content_type("application/x-www-form-urlencoded")
             .body(pairs.to_owned())
     }
 
     /// A body that the test writes while the request runs.
-    pub(crate) fn streaming(mut self) -> (Sender<Bytes, io::Error>, Self) {
+    pub fn streaming(mut self) -> (Sender<Bytes, io::Error>, Self) {
         let (sender, body) = Channel::new(1);
         self.body = body.boxed_unsync();
         (sender, self)
     }
 
     /// Sends the request and reads the whole answer; an error is one of the connection.
-    pub(crate) async fn attempt(self) -> Result<Answer, Failure> {
+    pub async fn attempt(self) -> Result<Answer, Failure> {
         let client = self.client;
         let asked = format!("{} {}", self.method, self.path);
         let (response, connection) = client.exchange(self.into_http()?).await?;
@@ -424,7 +424,7 @@ impl<'c> Request<'c> {
     }
 
     /// Sends the request and leaves the body of the answer to the test.
-    pub(crate) async fn open(self) -> Response<Incoming> {
+    pub async fn open(self) -> Response<Incoming> {
         let client = self.client;
         let request = self.into_http().expect("the request is well-formed");
         let (response, _) = client.exchange(request).await.expect("the server answers");
@@ -469,25 +469,25 @@ impl<'c> IntoFuture for Request<'c> {
 
 /// The whole answer to a request.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub struct Answer {
     asked: String,
-    pub(crate) status: u16,
-    pub(crate) version: Version,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub status: u16,
+    pub version: Version,
+    pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 impl Answer {
     /// Fails the test for any other status.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
+    pub fn expect(self, status: u16) -> Self {
         assert!(self.status == status, "{status} expected, but {self}");
         self
     }
 
     /// Fails the test for any other status or first error code.
     #[track_caller]
-    pub(crate) fn expect_error(self, status: u16, code: &str) -> Self {
+    pub fn expect_error(self, status: u16, code: &str) -> Self {
         assert!(
             self.status == status && self.code() == code,
             "{status} {code} expected, but {self}"
@@ -496,7 +496,7 @@ impl Answer {
     }
 
     /// The code of the first error in the body; empty where there is none.
-    pub(crate) fn code(&self) -> String {
+    pub fn code(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         body["errors"][0]["code"]
             .as_str()
@@ -505,7 +505,7 @@ impl Answer {
     }
 
     /// The message of the first error in the body; empty where there is none.
-    pub(crate) fn message(&self) -> String {
+    pub fn message(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         body["errors"][0]["message"]
             .as_str()
@@ -514,34 +514,34 @@ impl Answer {
     }
 
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(crate) fn maybe_header(&self, name: &str) -> Option<&str> {
+    pub fn maybe_header(&self, name: &str) -> Option<&str> {
         self.headers
             .get(name)
             .map(|value| value.to_str().unwrap_or("(not ASCII)"))
     }
 
     #[track_caller]
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.maybe_header(name)
             .unwrap_or_else(|| panic!("no header {name}: {self}"))
     }
 
     #[track_caller]
-    pub(crate) fn digest(&self) -> &str {
+    pub fn digest(&self) -> &str {
         self.header("docker-content-digest")
     }
 
     /// Path and query of the `Location`, whether or not it names the host.
     #[track_caller]
-    pub(crate) fn location(&self) -> String {
+    pub fn location(&self) -> String {
         let uri: Uri = self
             .header("location")
             .parse()
@@ -553,14 +553,14 @@ impl Answer {
 
     /// [`Self::location`] with one more query parameter.
     #[track_caller]
-    pub(crate) fn location_with(&self, parameter: &str) -> String {
+    pub fn location_with(&self, parameter: &str) -> String {
         let location = self.location();
         let separator = if location.contains('?') { '&' } else { '?' };
         format!("{location}{separator}{parameter}")
     }
 
     /// The target of the `Link` header with this relation.
-    pub(crate) fn link(&self, relation: &str) -> Option<String> {
+    pub fn link(&self, relation: &str) -> Option<String> {
         let links = self.maybe_header("link")?;
         let wanted = format!("rel=\"{relation}\"");
         let link = links.split(',').find(|link| link.contains(&wanted))?;

@@ -7,16 +7,16 @@ use sha2::{Digest, Sha256, Sha512};
 use super::client::{Answer, Client};
 use super::media;
 
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-pub(crate) fn sha512(bytes: &[u8]) -> String {
+pub fn sha512(bytes: &[u8]) -> String {
     format!("sha512:{}", hex::encode(Sha512::digest(bytes)))
 }
 
 /// Bytes that look random and are the same for the same seed.
-pub(crate) fn noise(seed: &str, length: usize) -> Bytes {
+pub fn noise(seed: &str, length: usize) -> Bytes {
     let start = Sha256::digest(seed.as_bytes());
     let mut state = start
         .iter()
@@ -35,41 +35,41 @@ pub(crate) fn noise(seed: &str, length: usize) -> Bytes {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Blob {
-    pub(crate) digest: String,
-    pub(crate) bytes: Bytes,
+pub struct Blob {
+    pub digest: String,
+    pub bytes: Bytes,
 }
 
 impl Blob {
-    pub(crate) fn new(bytes: Bytes) -> Self {
+    pub fn new(bytes: Bytes) -> Self {
         Self {
             digest: sha256(&bytes),
             bytes,
         }
     }
 
-    pub(crate) fn descriptor(&self, media_type: &str) -> Value {
+    pub fn descriptor(&self, media_type: &str) -> Value {
         json!({ "mediaType": media_type, "digest": self.digest, "size": self.bytes.len() })
     }
 }
 
 /// A manifest with everything that it names.
 #[derive(Clone, Debug)]
-pub(crate) struct Image {
-    pub(crate) media_type: String,
-    pub(crate) digest: String,
-    pub(crate) manifest: Bytes,
-    pub(crate) config: Blob,
-    pub(crate) layers: Vec<Blob>,
+pub struct Image {
+    pub media_type: String,
+    pub digest: String,
+    pub manifest: Bytes,
+    pub config: Blob,
+    pub layers: Vec<Blob>,
 }
 
 /// A small OCI image; another seed gives other digests throughout.
-pub(crate) fn image(seed: &str) -> Image {
+pub fn image(seed: &str) -> Image {
     Image::build(seed, json!({}))
 }
 
 /// An OCI index of these images.
-pub(crate) fn index_of(images: &[&Image]) -> (String, Bytes) {
+pub fn index_of(images: &[&Image]) -> (String, Bytes) {
     let manifests: Vec<Value> = images.iter().map(|image| image.descriptor()).collect();
     let index =
         json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests });
@@ -79,7 +79,7 @@ pub(crate) fn index_of(images: &[&Image]) -> (String, Bytes) {
 
 impl Image {
     /// An image with these fields on top, such as a `subject`.
-    pub(crate) fn build(seed: &str, fields: Value) -> Self {
+    pub fn build(seed: &str, fields: Value) -> Self {
         let config = json!({ "architecture": "amd64", "os": "linux", "author": seed,
             "rootfs": { "type": "layers", "diff_ids": [] } });
         let config = Blob::new(config.to_string().into());
@@ -111,24 +111,24 @@ impl Image {
     }
 
     /// A referrer: an image about this one, of this artifact type.
-    pub(crate) fn about(&self, seed: &str, artifact_type: &str) -> Self {
+    pub fn about(&self, seed: &str, artifact_type: &str) -> Self {
         let fields = json!({ "subject": self.descriptor(), "artifactType": artifact_type,
             "annotations": { "about": seed } });
         Self::build(seed, fields)
     }
 
-    pub(crate) fn descriptor(&self) -> Value {
+    pub fn descriptor(&self) -> Value {
         json!({ "mediaType": self.media_type, "digest": self.digest, "size": self.manifest.len() })
     }
 
-    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Blob> {
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
         std::iter::once(&self.config).chain(&self.layers)
     }
 }
 
 impl Client {
     /// POST and PUT of a whole blob; gives its digest.
-    pub(crate) async fn push_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
+    pub async fn push_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
         let bytes = bytes.into();
         let digest = sha256(&bytes);
         let upload = self.start_upload(repository).await;
@@ -142,13 +142,13 @@ impl Client {
     }
 
     /// POST that opens an upload session.
-    pub(crate) async fn start_upload(&self, repository: &str) -> Answer {
+    pub async fn start_upload(&self, repository: &str) -> Answer {
         self.post(&format!("/v2/{repository}/blobs/uploads/"))
             .await
             .expect(202)
     }
 
-    pub(crate) async fn push_manifest(
+    pub async fn push_manifest(
         &self,
         repository: &str,
         reference: &str,
@@ -160,7 +160,7 @@ impl Client {
     }
 
     /// Pushes blobs and manifest under this tag or digest.
-    pub(crate) async fn push_image(&self, repository: &str, reference: &str, image: &Image) {
+    pub async fn push_image(&self, repository: &str, reference: &str, image: &Image) {
         for blob in image.blobs() {
             self.push_blob(repository, blob.bytes.clone()).await;
         }

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 
 use super::server::Server;
 
-pub(crate) struct Replicas {
-    pub(crate) first: Server,
-    pub(crate) second: Server,
+pub struct Replicas {
+    pub first: Server,
+    pub second: Server,
     /// The URL of the database.
     url: String,
     /// Holds the blobs and the master key.
@@ -17,12 +17,12 @@ pub(crate) struct Replicas {
 }
 
 impl Replicas {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
     /// As [`Self::start`], with these settings besides.
-    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         let (key, blobs, url) = (at("master.key"), at("blobs"), database().await);
@@ -43,18 +43,18 @@ impl Replicas {
     }
 
     /// Runs SQL on the database, beside the servers; what it gives.
-    pub(crate) async fn sql(&self, statement: &str) -> String {
+    pub async fn sql(&self, statement: &str) -> String {
         psql(&self.url, statement).await
     }
 
     /// The folder of the blobs.
-    pub(crate) fn blobs(&self) -> PathBuf {
+    pub fn blobs(&self) -> PathBuf {
         self.folder.path().join("blobs")
     }
 }
 
 /// The URL of a new database on the server that `GANTRY_TEST_POSTGRES` names.
-pub(crate) async fn database() -> String {
+pub async fn database() -> String {
     let server = std::env::var("GANTRY_TEST_POSTGRES").expect(
         "GANTRY_TEST_POSTGRES must name a PostgreSQL server: run `cargo xtask test`, or apt-get install postgresql-15",
     );
