@@ -16,7 +16,10 @@ use super::result::Results;
 use super::{Bench, Options};
 use testkit::daemon::Daemon;
 use testkit::gantry::{Binary, Server};
-use testkit::load::{Figures, Load};
+use testkit::meter::Figures;
+use testkit::registry::Way;
+
+use super::request::Seed;
 use testkit::peer::{Certificate, Kept, Peer};
 use testkit::process::Processes;
 use testkit::scratch::Scratch;
@@ -112,19 +115,19 @@ const START: &[Column] = &[
 #[derive(Clone, Copy)]
 struct Scale {
     seconds: u32,
-    large_blob: &'static str,
-    push: &'static str,
-    images: u32,
-    peer_images: u32,
-    logins: u32,
+    large_blob: u64,
+    push: u64,
+    images: usize,
+    peer_images: usize,
+    logins: usize,
     settle: Duration,
 }
 
 impl Scale {
     const FULL: Self = Self {
         seconds: 5,
-        large_blob: "100M",
-        push: "1G",
+        large_blob: 100 << 20,
+        push: 1 << 30,
         images: 1000,
         peer_images: 300,
         logins: 12,
@@ -132,8 +135,8 @@ impl Scale {
     };
     const SHORT: Self = Self {
         seconds: 1,
-        large_blob: "8M",
-        push: "32M",
+        large_blob: 8 << 20,
+        push: 32 << 20,
         images: 40,
         peer_images: 24,
         logins: 3,
@@ -145,7 +148,6 @@ struct Run<'a> {
     options: &'a Options,
     scale: Scale,
     folder: Scratch,
-    load: Load,
     binary: Binary,
     certificate: Certificate,
     recorder: Recorder<'a>,
@@ -161,7 +163,6 @@ fn run_all(options: &Options) -> Result<Results, String> {
         } else {
             Scale::FULL
         },
-        load: Load::build(folder.path())?,
         binary: Binary::obtain(options.gantry.as_deref(), folder.path())?,
         certificate: Certificate::make(folder.path())?,
         folder,
@@ -192,13 +193,12 @@ impl Run<'_> {
         let root = self.folder.join("static");
         std::fs::create_dir_all(&root).map_err(|e| e.to_string())?;
         let trio = self.trio(&root)?;
-        let large = ["-size", self.scale.large_blob];
-        let tagged = ["-tag", "bench", "-padding", "1600"];
-        self.read("manifest", &trio, &tagged, 64, &root)?;
-        self.read("blob-2k", &trio, &["-size", "2K"], 64, &root)?;
-        self.read("blob-100m", &trio, &large, 4, &root)?;
-        self.small("small", &trio, &["-way", "put"])?;
-        self.small("small-docker", &trio, &["-way", "patch", "-head"])?;
+        let large = Seed::Blob(self.scale.large_blob);
+        self.read("manifest", &trio, Seed::Manifest, 64, &root)?;
+        self.read("blob-2k", &trio, Seed::Blob(2048), 64, &root)?;
+        self.read("blob-100m", &trio, large, 4, &root)?;
+        self.small("small", &trio, Way::Put, false)?;
+        self.small("small-docker", &trio, Way::Patch, true)?;
         self.token(&trio)?;
         self.login(&trio)?;
         self.after_load(&trio);
@@ -222,7 +222,7 @@ impl Run<'_> {
         server: &'static str,
         process: &Daemon,
         round: u32,
-        work: impl Fn(&Load, &Processes) -> Result<Figures, String>,
+        work: impl Fn(&Processes) -> Result<Figures, String>,
     ) -> Result<(), String> {
         let processes = process.processes();
         let subject = Subject {
@@ -232,7 +232,6 @@ impl Run<'_> {
             processes: &processes,
             behind: &Processes::default(),
         };
-        self.recorder
-            .take(&subject, || work(&self.load, &processes))
+        self.recorder.take(&subject, || work(&processes))
     }
 }

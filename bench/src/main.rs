@@ -1,9 +1,12 @@
 //! `cargo xtask bench`: Gantry beside other servers in one run on loopback, alternating. `files` has the cases on files
 //! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale` and `gc` are of Gantry alone.
 
+#![expect(clippy::future_not_send, reason = "clients run where they are awaited")]
+
 mod case;
 mod files;
 mod gc;
+mod load;
 mod paper;
 mod profile;
 mod recorder;

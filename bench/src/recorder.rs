@@ -5,7 +5,7 @@ use std::process::Command;
 use super::Options;
 use super::profile::Profile;
 use super::result::Results;
-use testkit::load::Figures;
+use testkit::meter::Figures;
 use testkit::process::{Machine, Processes};
 
 /// Takes measurements and keeps them.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use testkit::cmd::succeed;
-use testkit::load::{Load, word_of};
+use testkit::content::Blob;
+use testkit::meter::wait;
+use testkit::registry::{Image, Registry, Way};
+use testkit::scratch::write;
 use testkit::target::Target;
 
 /// A path with headers.
@@ -12,40 +14,60 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<String>,
 }
 
+/// What is pushed and then read.
+#[derive(Clone, Copy)]
+pub(crate) enum Seed {
+    /// A blob of so many bytes.
+    Blob(u64),
+    /// The manifest of a small image, padded, by its tag.
+    Manifest,
+}
+
 impl Request {
-    /// Pushes what will be read to `bench/CASE` and returns the request for it.
+    /// Pushes what will be read to `bench/CASE`, and into the file `out`, and returns the request for it.
     pub(crate) fn seed(
-        load: &Load,
         target: &Target,
         case: &str,
-        seed: &[&str],
+        seed: Seed,
         out: Option<&Path>,
     ) -> Result<Self, String> {
-        let repository = format!("bench/{case}");
-        let mut args: Vec<&str> = vec!["seed", "-repository", &repository];
-        args.extend(seed);
-        let out = out.map(|path| path.display().to_string());
-        if let Some(out) = &out {
-            args.extend(["-out", out]);
-        }
-        let text = succeed(&mut load.command(target, None, &args))?;
-        let digest = word_of(&text, "digest").ok_or("the load client named no digest")?;
-        let path = if seed.contains(&"-tag") {
-            "manifests/bench".to_owned()
-        } else {
-            format!("blobs/{digest}")
-        };
-        let mut headers = vec!["Accept: application/vnd.oci.image.manifest.v1+json".to_owned()];
-        let authorization = word_of(&text, "authorization").filter(|value| !value.is_empty());
-        headers.extend(authorization.map(|value| format!("Authorization: {value}")));
-        Ok(Self {
-            path: format!("/v2/{repository}/{path}"),
-            headers,
+        wait(async {
+            let repository = format!("bench/{case}");
+            let registry = Registry::new(target)?;
+            registry.make_project_of(&repository).await?;
+            let (path, bytes) = match seed {
+                Seed::Blob(size) => {
+                    let blob = Blob::random(size);
+                    registry.push_blob(&repository, &blob, Way::Put).await?;
+                    registry.pull_blob(&repository, &blob.digest).await?;
+                    (format!("blobs/{}", blob.digest), blob.pieces().concat())
+                }
+                Seed::Manifest => {
+                    let padding =
+                        serde_json::json!({ "annotations": { "padding": "x".repeat(1600) } });
+                    let image = Image::with(Blob::config(1024), &[Blob::random(2048)], &padding);
+                    registry
+                        .push_image(&repository, "bench", &image, Way::Put)
+                        .await?;
+                    let pulled = registry.pull_manifest(&repository, "bench").await?;
+                    if pulled.digest != image.manifest.digest {
+                        return Err(format!("pulled {} instead", pulled.digest));
+                    }
+                    ("manifests/bench".to_owned(), pulled.bytes.to_vec())
+                }
+            };
+            if let Some(out) = out {
+                write(out, bytes)?;
+            }
+            let mut headers = vec![format!("Accept: {}", testkit::layout::MANIFEST)];
+            let authorization = registry.authorization(&repository).await?;
+            if !authorization.is_empty() {
+                headers.push(format!("Authorization: {authorization}"));
+            }
+            Ok(Self {
+                path: format!("/v2/{repository}/{path}"),
+                headers,
+            })
         })
-    }
-
-    /// What a blob's path ends with.
-    pub(crate) fn digest(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
     }
 }

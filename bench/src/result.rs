@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use testkit::load::Figures;
+use testkit::meter::Figures;
 
 /// One measurement.
 pub(crate) struct Sample {

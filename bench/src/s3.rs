@@ -14,7 +14,6 @@ use super::recorder::Recorder;
 use super::result::Results;
 use super::{Bench, Options};
 use stage::Stage;
-use testkit::load::Load;
 
 /// This benchmark.
 pub(super) const BENCH: Bench = Bench {
@@ -113,45 +112,44 @@ const PUSHES: &[Column] = &[
 /// How much of each is done.
 #[derive(Clone, Copy)]
 struct Scale {
-    push: &'static str,
-    pull: &'static str,
-    commit: &'static str,
+    push: u64,
+    pull: u64,
+    commit: u64,
     seconds: u32,
     /// How often locks are looked at meanwhile, at least.
     looks: u32,
     /// How often each of the 200 clients pushes in one measurement.
-    waves: &'static str,
-    streams: &'static str,
-    stream_size: &'static str,
+    waves: usize,
+    streams: usize,
+    stream_size: u64,
 }
 
 impl Scale {
     const FULL: Self = Self {
-        push: "512M",
-        pull: "256M",
-        commit: "5G",
+        push: 512 << 20,
+        pull: 256 << 20,
+        commit: 5 << 30,
         seconds: 8,
         looks: 32,
-        waves: "10",
-        streams: "64",
-        stream_size: "256M",
+        waves: 10,
+        streams: 64,
+        stream_size: 256 << 20,
     };
     const SHORT: Self = Self {
-        push: "32M",
-        pull: "32M",
-        commit: "64M",
+        push: 32 << 20,
+        pull: 32 << 20,
+        commit: 64 << 20,
         seconds: 1,
         looks: 1,
-        waves: "1",
-        streams: "8",
-        stream_size: "16M",
+        waves: 1,
+        streams: 8,
+        stream_size: 16 << 20,
     };
 }
 
 struct Run<'a> {
     options: &'a Options,
     scale: Scale,
-    load: Load,
     stage: &'a Stage,
     recorder: Recorder<'a>,
 }
@@ -166,7 +164,6 @@ fn run_all(options: &Options) -> Result<Results, String> {
         } else {
             Scale::FULL
         },
-        load: Load::build(stage.folder())?,
         stage: &stage,
         recorder: Recorder::new(options),
     };

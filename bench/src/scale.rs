@@ -8,10 +8,12 @@ pub(super) mod seed;
 use std::time::Duration;
 
 use super::paper::{self, Part};
-use testkit::cmd::succeed;
 use testkit::gantry::Server;
+use testkit::meter::wait;
 use testkit::target::Target;
 use testkit::topology::Topology;
+
+use super::load::small;
 
 use super::Options;
 use super::stage::{Setup, Stage};
@@ -77,17 +79,12 @@ fn prepare(stage: &Stage<'_>, size: Size) -> Result<Vec<Case>, String> {
     add_member(stage, &gantry, size)?;
     let repository = size.repository(0);
     for first in real_tags(size) {
-        let (from, count) = (first.to_string(), place::SPREAD.to_string());
-        let args = [
-            "tagged",
-            "-repository",
+        wait(small::tagged(
+            &gantry.target,
             &repository,
-            "-from",
-            &from,
-            "-count",
-            &count,
-        ];
-        stage.setup.load.run(&gantry.target, None, &args)?;
+            first,
+            place::SPREAD,
+        ))?;
     }
     let referrers = push_referrers(stage, &gantry.target, &repository)?;
     end(&mut gantry)?;
@@ -113,11 +110,7 @@ fn push_referrers(
     target: &Target,
     repository: &str,
 ) -> Result<Referrers, String> {
-    let count = REFERRERS.to_string();
-    let args = ["referrers", "-repository", repository, "-count", &count];
-    let said = succeed(&mut stage.setup.load.command(target, None, &args))?;
-    let subject = said.lines().find_map(|line| line.strip_prefix("subject "));
-    let subject = subject.ok_or("no subject was pushed")?.to_owned();
+    let subject = wait(small::referrers(target, repository, REFERRERS))?;
     // In the order in which they were stored, which is the order of their pages.
     let rows = stage.sql(&format!(
         "select id || ' ' || digest from manifest where subject = '{subject}' order by id;"

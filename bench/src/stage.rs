@@ -9,7 +9,6 @@ use testkit::backing::{Backing, Part};
 use testkit::cmd::Cmd;
 use testkit::cmd::succeed;
 use testkit::gantry::{Binary, Server};
-use testkit::load::Load;
 use testkit::postgres::Durability;
 use testkit::program::is_root;
 use testkit::scratch::Scratch;
@@ -19,7 +18,6 @@ use testkit::topology::Topology;
 /// What all stages of a run share.
 pub(super) struct Setup {
     pub(super) options: Options,
-    pub(super) load: Load,
     binary: Binary,
     folder: Scratch,
 }
@@ -28,16 +26,10 @@ impl Setup {
     pub(super) fn new(options: Options) -> Result<Self, String> {
         let folder = Scratch::new("bench")?;
         Ok(Self {
-            load: Load::build(folder.path())?,
             binary: Binary::obtain(options.gantry.as_deref(), folder.path())?,
             folder,
             options,
         })
-    }
-
-    /// The file that lists of requests are handed over in.
-    pub(super) fn scratch_file(&self) -> PathBuf {
-        self.folder.join("requests")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use testkit::cmd::succeed;
-use testkit::load::Figures;
+use testkit::meter::Figures;
 use testkit::process::Processes;
 use testkit::scratch::{Scratch, write};
 use testkit::target::Target;

@@ -1,33 +1,23 @@
 //! The certificate is replaced on disk under load: new handshakes get the new one, nobody is dropped.
 
-use super::Soak;
+mod hold;
+
+use std::time::Duration;
+
 use testkit::gantry::Server;
+use testkit::meter::wait;
+
+use super::Soak;
 
 pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
     let mut gantry = Server::start(&soak.binary, &soak.folder.join("certs"))?;
-    let program = soak.binary.path().display().to_string();
-    let data = gantry.data.display().to_string();
-    let seconds = if soak.options.short { "4" } else { "8" };
+    let length = Duration::from_secs(if soak.options.short { 4 } else { 8 });
     for round in 0..soak.rounds(3, 1) {
-        let args = [
-            "hold",
-            "-connections",
-            "50",
-            "-seconds",
-            seconds,
-            "-exec-after",
-            "1.5",
-            "--",
-            &program,
-            "cert",
-            "renew",
-            "--data",
-            &data,
-        ];
-        let figures = soak
-            .load
-            .run(&gantry.target, Some(&gantry.daemon.processes()), &args)
-            .map_err(|e| format!("round {round}: {e}"))?;
+        let (binary, data) = (soak.binary.clone(), gantry.data.clone());
+        let renew = move || binary.run(&["cert", "renew"], &data).map(drop);
+        let server = gantry.daemon.processes();
+        let figures = wait(hold::hold(&gantry.target, &server, length, renew));
+        let figures = figures.map_err(|e| format!("round {round}: {e}"))?;
         let of = |key: &str| figures.get(key).copied();
         let delay = of("new_after_end_ms").ok_or("no handshake showed another certificate")?;
         eprintln!(

@@ -2,39 +2,40 @@
 //! half-pushed is visible; no row lacks its bytes; what nobody will ask for vanishes.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::process::Command;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use super::Soak;
 use testkit::cmd::succeed;
 use testkit::gantry::Server;
-use testkit::load::{Figures, figures_of, outcome};
+use testkit::meter::{Figures, listed, wait};
+
+use super::Soak;
+use crate::journal::{Journal, State};
+use crate::verify::verify;
+
+mod client;
 
 /// How long after a restart bytes without a row may stay.
 const SWEEP: Duration = Duration::from_secs(120);
 
 pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
     let rounds = soak.rounds(300, 5);
-    let (data, journal) = (soak.folder.join("crash"), soak.folder.join("crash.journal"));
+    let data = soak.folder.join("crash");
+    let mut known = Known::new(&soak.folder.join("crash.journal"))?;
     let mut totals = Totals::default();
     setup(soak, &data)?;
     for round in 0..rounds {
         let mut gantry = Server::start(&soak.binary, &data)?;
-        let killed = work(soak, &mut gantry, &journal, &[], |_, gantry| {
+        let killed = work(soak, &mut gantry, &mut known, false, |_, gantry| {
             gantry.daemon.kill();
             Ok(())
         });
         totals.add(
             "operations",
-            killed
-                .map_err(|e| format!("round {round}: {e}"))?
-                .get("operations"),
+            killed.map_err(|e| format!("round {round}: {e}"))?,
         );
-        totals.add(
-            "left_by_the_kill",
-            Some(&(leftovers(&data, "killed")?.len() as f64)),
-        );
+        totals.add("left_by_the_kill", leftovers(&data, "killed")?.len() as f64);
         if round % 8 == 7 {
             // A start may be cut off too.
             let mut again = Server::spawn(&soak.binary, &data, &[])?;
@@ -44,11 +45,8 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
         let began = Instant::now();
         let mut gantry = Server::start(&soak.binary, &data)?;
         totals.longest(began.elapsed());
-        check(soak, &gantry, &journal, &mut totals).map_err(|e| format!("round {round}: {e}"))?;
-        totals.add(
-            "leftovers",
-            Some(&(leftovers(&data, "running")?.len() as f64)),
-        );
+        check(soak, &gantry, &mut known, &mut totals).map_err(|e| format!("round {round}: {e}"))?;
+        totals.add("leftovers", leftovers(&data, "running")?.len() as f64);
         if round % 10 == 9 || round + 1 == rounds {
             eprintln!("  {} rounds: {totals}", round + 1);
         }
@@ -65,45 +63,56 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
 /// Makes the project that the clients push to.
 pub(super) fn setup(soak: &Soak, data: &Path) -> Result<(), String> {
     let mut gantry = Server::start(&soak.binary, data)?;
-    soak.load.run(&gantry.target, None, &["crash", "-setup"])?;
+    gantry.target.create_project("crash")?;
     gantry.stop().map(|_| ())
 }
 
-/// Lets the clients loose, and after a random moment does `end` to the server.
+/// What is known of a data folder.
+pub(super) struct Known {
+    state: State,
+    journal: Journal,
+}
+
+impl Known {
+    pub(super) fn new(journal: &Path) -> Result<Self, String> {
+        Ok(Self {
+            state: State::new(),
+            journal: Journal::open(journal)?,
+        })
+    }
+}
+
+/// Lets the clients loose, and after a random moment does `end` to the server; how many operations they did.
 pub(super) fn work(
     soak: &mut Soak,
     gantry: &mut Server,
-    journal: &Path,
-    extra: &[&str],
+    known: &mut Known,
+    tolerant: bool,
     end: impl FnOnce(&mut Soak, &mut Server) -> Result<(), String>,
-) -> Result<Figures, String> {
-    let journal = journal.display().to_string();
-    let args = [&["crash", "-clients", "8", "-journal", &journal], extra].concat();
-    let mut command = soak.load.command(&gantry.target, None, &args);
-    let clients = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    sleep(Duration::from_millis(soak.dice.between(300, 1500)));
-    gantry.daemon.check_alive()?;
-    end(soak, gantry)?;
-    gantry.daemon.kill();
-    let output = clients.wait_with_output().map_err(|e| e.to_string())?;
-    outcome(&command, output).map(|text| figures_of(&text))
+) -> Result<f64, String> {
+    let target = gantry.target.clone();
+    let Known { state, journal } = known;
+    let operations = thread::scope(|scope| {
+        let clients = scope.spawn(|| wait(client::work(&target, state, journal, tolerant)));
+        sleep(Duration::from_millis(soak.dice.between(300, 1500)));
+        let ended = gantry.daemon.check_alive().and_then(|()| end(soak, gantry));
+        gantry.daemon.kill();
+        let clients = clients
+            .join()
+            .map_err(|_| "the clients panicked".to_owned());
+        ended.and(clients?)
+    })?;
+    Ok(operations as f64)
 }
 
 /// Holds a restarted server to the journal, and its rows to the bytes.
 pub(super) fn check(
     soak: &Soak,
     gantry: &Server,
-    journal: &Path,
+    known: &mut Known,
     totals: &mut Totals,
 ) -> Result<(), String> {
-    let journal = journal.display().to_string();
-    let figures = soak
-        .load
-        .run(&gantry.target, None, &["verify", "-journal", &journal])?;
+    let figures = wait(verify(&gantry.target, &mut known.state))?;
     for key in [
         "manifests",
         "tags",
@@ -112,11 +121,10 @@ pub(super) fn check(
         "manifests_in_flight",
         "blobs_in_flight",
     ] {
-        totals.add(key, figures.get(key));
+        totals.add(key, figures.get(key).copied().unwrap_or(0.0));
     }
     soak.binary.run(&["storage", "check"], &gantry.data)?;
     soak.binary.run(&["audit", "verify"], &gantry.data)?;
-    totals.rounds += 1;
     Ok(())
 }
 
@@ -170,14 +178,13 @@ fn wait_swept(data: &Path) -> Result<Duration, String> {
 /// Sums over the rounds.
 #[derive(Default)]
 pub(super) struct Totals {
-    pub(super) rounds: u32,
     figures: Figures,
     start: Duration,
 }
 
 impl Totals {
-    pub(super) fn add(&mut self, key: &str, value: Option<&f64>) {
-        *self.figures.entry(key.to_owned()).or_default() += value.copied().unwrap_or(0.0);
+    pub(super) fn add(&mut self, key: &str, value: f64) {
+        *self.figures.entry(key.to_owned()).or_default() += value;
     }
 
     fn longest(&mut self, start: Duration) {
@@ -187,15 +194,10 @@ impl Totals {
 
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let figures: Vec<String> = self
-            .figures
-            .iter()
-            .map(|(key, value)| format!("{key} {value}"))
-            .collect();
         write!(
             f,
             "{}; longest start {:.0?}",
-            figures.join(", "),
+            listed(&self.figures, true),
             self.start
         )
     }

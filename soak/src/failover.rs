@@ -1,6 +1,9 @@
 //! Two replicas, of which one dies, or what they stand on does: an upload goes on where it was, what was
 //! acknowledged is there, and what one of them was told holds for the other.
 
+mod across;
+mod duel;
+mod resume;
 mod upload;
 
 use std::path::Path;
@@ -9,8 +12,9 @@ use super::Soak;
 use testkit::backing::Part;
 use testkit::balancer::Balancer;
 use testkit::gantry::Gantry;
-use testkit::load::Figures;
+use testkit::meter::{Figures, listed, wait};
 use testkit::port::loopback;
+use testkit::target::Target;
 use upload::{Fault, Upload};
 
 pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
@@ -73,37 +77,29 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Runs a client that comes through both doors.
-    fn through_both(&self, args: &[&str]) -> Result<Figures, String> {
-        let target = self.gantry.target.at(&self.doors[0].1);
-        let other = format!("https://{}", self.doors[1].1);
-        let args = [args, &["-other", &other]].concat();
-        self.soak.load.run(&target, None, &args)
+    /// The registry through each door.
+    fn both(&self) -> [Target; 2] {
+        [0, 1].map(|door| self.gantry.target.at(&self.doors[door].1))
     }
 
     fn across(&self) -> Result<(), String> {
-        let (rounds, members) = if self.soak.options.short {
-            ("10", "3")
-        } else {
-            ("200", "20")
-        };
-        let seen = self.through_both(&["across", "-rounds", rounds, "-members", members])?;
-        eprintln!(
-            "  deleted through one, asked of the other: {}",
-            listed(&seen)
-        );
+        let short = self.soak.options.short;
+        let (rounds, members) = if short { (10, 3) } else { (200, 20) };
+        let seen = wait(across::run(&self.both(), rounds, members))?;
+        let seen = listed(&seen, true);
+        eprintln!("  deleted through one, asked of the other: {seen}");
         Ok(())
     }
 
     fn duel(&self) -> Result<(), String> {
-        let rounds = if self.soak.options.short { "8" } else { "80" };
-        let seen = self.through_both(&["duel", "-rounds", rounds])?;
+        let rounds = if self.soak.options.short { 8 } else { 80 };
+        let seen = wait(duel::run(&self.both(), rounds))?;
         if !seen.contains_key("taken_over") {
             return Err(
                 "no writer took an upload over from the other, so nothing was shown".to_owned(),
             );
         }
-        eprintln!("  two writers on one session: {}", listed(&seen));
+        eprintln!("  two writers on one session: {}", listed(&seen, true));
         Ok(())
     }
 
@@ -150,13 +146,4 @@ fn row(seen: &Figures) -> String {
 
 fn mib(key: &str, seen: &Figures) -> f64 {
     seen.get(key).copied().unwrap_or(0.0) / 1024.0 / 1024.0
-}
-
-fn listed(figures: &Figures) -> String {
-    let words: Vec<String> = figures
-        .iter()
-        .filter(|(key, _)| *key != "foreign")
-        .map(|(key, value)| format!("{key} {value}"))
-        .collect();
-    words.join(", ")
 }

@@ -2,6 +2,7 @@
 //! and whatever is deleted here, the old registry goes on, until its objects are adopted.
 
 mod census;
+mod holdings;
 mod objects;
 mod old;
 mod takeover;
@@ -41,11 +42,10 @@ fn one(soak: &Soak, topology: Topology, images: &Images, tags: usize) -> Result<
     let binary = &soak.binary;
     let gantry = Gantry::on_loopback(binary, &folder.join("data"), topology, &settings)?;
     let old = Old::new(&folder, &gantry)?;
-    old.fill(soak, images, tags)?;
+    old.fill(images, tags)?;
     let mut takeover = Takeover {
         soak,
-        target: gantry.target.clone(),
-        before: old.census(soak, images.names())?,
+        before: old.census(images.names())?,
         stored: gantry.objects()?,
         gantry,
         old,

@@ -1,6 +1,8 @@
 //! `cargo xtask soak`: what only time and violence show. Each test is a module of its own; `docs/soak.md` says what
 //! they prove.
 
+#![expect(clippy::future_not_send, reason = "clients run where they are awaited")]
+
 mod certs;
 mod crash;
 mod disk;
@@ -8,12 +10,14 @@ mod drain;
 mod failover;
 mod faults;
 mod import;
+mod journal;
 mod machine;
 mod memory;
 mod power;
 mod race;
 mod ready;
 mod unread;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +25,6 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use testkit::dice::Dice;
 use testkit::gantry::Binary;
-use testkit::load::Load;
 use testkit::scratch::Scratch;
 use testkit::topology::Topology;
 
@@ -116,7 +119,6 @@ struct Soak {
     topologies: Vec<Topology>,
     dice: Dice,
     folder: Scratch,
-    load: Load,
     binary: Binary,
 }
 
@@ -126,7 +128,6 @@ impl Soak {
         Ok(Self {
             topologies: Topology::these_or_all(&options.on),
             dice: Dice::new(options.seed),
-            load: Load::build(folder.path())?,
             binary: Binary::obtain(options.gantry.as_deref(), folder.path())?,
             folder,
             options,

@@ -1,84 +1,60 @@
 //! Many large pushes and pulls at once: memory stays low and flat.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::process::Command;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
-use super::Soak;
+use testkit::bulk;
 use testkit::gantry::Server;
-use testkit::load::{figures_of, outcome};
+use testkit::meter::wait;
+use testkit::process::Processes;
 use testkit::scratch::Scratch;
+
+use super::Soak;
 
 /// MiB that a server may take at most.
 const PEAK: f64 = 200.0;
 
 pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
-    let (streams, size) = if soak.options.short {
-        ("8", "16M")
+    let (streams, mib) = if soak.options.short {
+        (8, 16)
     } else {
-        ("64", "256M")
+        (64, 256)
     };
     for round in 0..soak.rounds(1, 1) {
         let folder = Scratch::below(soak.folder.path(), "memory")?;
-        one(soak, &folder, streams, size).map_err(|e| format!("round {round}: {e}"))?;
+        one(soak, &folder, streams, mib).map_err(|e| format!("round {round}: {e}"))?;
     }
     Ok(())
 }
 
-fn one(soak: &Soak, folder: &Scratch, streams: &str, size: &str) -> Result<(), String> {
+fn one(soak: &Soak, folder: &Scratch, streams: usize, mib: u64) -> Result<(), String> {
     let mut gantry = Server::start(&soak.binary, &folder.join("data"))?;
-    let digests = folder.join("digests").display().to_string();
-    soak.load.run(
-        &gantry.target,
-        None,
-        &[
-            "push", "-streams", "4", "-count", streams, "-size", size, "-out", &digests,
-        ],
-    )?;
+    let (nobody, size) = (Processes::default(), mib << 20);
+    let (_, digests) = wait(bulk::push(&gantry.target, &nobody, 4, streams, size))?;
     // What is not written yet could not be dropped.
     let _ = Command::new("sync").status();
     gantry.daemon.processes().reset_peak();
-    let args = [
-        "mixed", "-pushes", streams, "-pulls", streams, "-size", size, "-digests", &digests,
-    ];
-    let mut command = soak
-        .load
-        .command(&gantry.target, Some(&gantry.daemon.processes()), &args);
-    let mut clients = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    // The clients hash what they will push first, and then say so.
-    let mut errors = BufReader::new(clients.stderr.take().ok_or("no standard error")?);
-    let mut line = String::new();
-    while !line.starts_with("begin") {
-        line.clear();
-        if errors.read_line(&mut line).map_err(|e| e.to_string())? == 0 {
-            break;
-        }
-        if !line.starts_with("begin") {
-            eprint!("{line}");
-        }
-    }
+    // The clients hash what they will push first.
+    let mixed = wait(bulk::Mixed::prepare(&gantry.target, streams, size, digests))?;
     let cold = drop_caches();
+    let server = gantry.daemon.processes();
+    let clients = thread::spawn({
+        let server = server.clone();
+        move || wait(mixed.run(server))
+    });
     let mut samples = Vec::new();
-    while clients.try_wait().map_err(|e| e.to_string())?.is_none() {
-        samples.push((
-            gantry.daemon.processes().resident_mib(),
-            gantry.daemon.processes().anonymous_mib(),
-        ));
+    while !clients.is_finished() {
+        samples.push((server.resident_mib(), server.anonymous_mib()));
         gantry.daemon.check_alive()?;
         sleep(Duration::from_millis(100));
     }
-    let peak = gantry.daemon.processes().peak_mib();
-    let mut rest = String::new();
-    let _ = std::io::Read::read_to_string(&mut errors, &mut rest);
-    let output = clients.wait_with_output().map_err(|e| e.to_string())?;
-    let figures = figures_of(&outcome(&command, output).map_err(|e| e + &rest)?);
+    let peak = server.peak_mib();
+    let figures = clients
+        .join()
+        .map_err(|_| "the clients panicked".to_owned())??;
     sleep(Duration::from_secs(if soak.options.short { 1 } else { 10 }));
-    let after = gantry.daemon.processes().resident_mib();
+    let after = server.resident_mib();
     gantry.stop()?;
 
     let quarters: Vec<f64> = (0..4).map(|quarter| median(&samples, quarter)).collect();
@@ -87,7 +63,7 @@ fn one(soak: &Soak, folder: &Scratch, streams: &str, size: &str) -> Result<(), S
         .map(|(_, anonymous)| *anonymous)
         .fold(0.0, f64::max);
     eprintln!(
-        "  {streams} pushes and {streams} pulls of {size}, files {}: {:.1} s, {:.0} MB/s, server CPU {:.1} s",
+        "  {streams} pushes and {streams} pulls of {mib} MiB, files {}: {:.1} s, {:.0} MB/s, server CPU {:.1} s",
         if cold {
             "cold"
         } else {

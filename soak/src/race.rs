@@ -2,14 +2,16 @@
 //! repositories, with so short a grace that what a client has just found there may be about to go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+mod client;
+
 use super::Soak;
+use crate::journal::State;
+use crate::verify::verify;
 use testkit::gantry::Gantry;
-use testkit::load::{Figures, figures_of, outcome};
-use testkit::target::Target;
+use testkit::meter::{Figures, listed, wait};
 use testkit::topology::Topology;
 
 /// Seconds that the server keeps what nothing refers to.
@@ -26,20 +28,14 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
 
 fn one(soak: &Soak, topology: Topology) -> Result<(), String> {
     let data = soak.folder.join(&format!("race-{topology}/data"));
-    let journal = soak.folder.join(&format!("race-{topology}.journal"));
-    let journal = journal.display().to_string();
     let grace = GRACE.to_string();
     let settings = [("GANTRY_GC__GRACE_SECS", grace.as_str())];
     let gantry = Gantry::on_loopback(&soak.binary, &data, topology, &settings)?;
-    let race = Race {
-        soak,
-        target: gantry.target.clone(),
-        gantry,
-    };
-    let (figures, collected) = race.work(&journal)?;
+    let race = Race { soak, gantry };
+    let (figures, mut state, collected) = race.work()?;
     eprintln!(
         "  {topology}: {}; objects collected {collected}",
-        listed(&figures)
+        listed(&figures, false)
     );
     if collected == 0 {
         return Err("nothing was collected while the clients ran, so nothing was shown".to_owned());
@@ -48,14 +44,13 @@ fn one(soak: &Soak, topology: Topology) -> Result<(), String> {
     // Nor may anything go that is still referred to.
     sleep(Duration::from_secs(GRACE * 2));
     race.compare(&figures)?;
-    let args = ["verify", "-journal", &journal];
-    let whole = soak.load.run(&race.target, None, &args)?;
+    let whole = wait(verify(&race.gantry.target, &mut state))?;
     race.command("storage check")?;
     race.command("audit verify")?;
     eprintln!(
         "  {topology}: {} bytes stored, all of them named by a manifest, {took:.1?} after the end; pulled again: {}",
         figures.get("reachable_bytes").unwrap_or(&0.0),
-        listed(&whole)
+        listed(&whole, false)
     );
     let end = race.gantry.finish()?;
     eprintln!("  {topology}: {end}");
@@ -64,39 +59,32 @@ fn one(soak: &Soak, topology: Topology) -> Result<(), String> {
 
 struct Race<'a> {
     soak: &'a Soak,
-    target: Target,
     gantry: Gantry,
 }
 
 impl Race<'_> {
     /// Runs the clients; what they report, and how many stored objects went meanwhile.
-    fn work(&self, journal: &str) -> Result<(Figures, usize), String> {
-        let seconds = match self.soak.options.minutes {
-            Some(minutes) => minutes * 60,
+    fn work(&self) -> Result<(Figures, State, usize), String> {
+        let length = Duration::from_secs(match self.soak.options.minutes {
+            Some(minutes) => u64::from(minutes) * 60,
             None if self.soak.options.short => 20,
             None => 20 * 60,
-        };
-        let (seconds, grace) = (seconds.to_string(), GRACE.to_string());
-        let args = [
-            "race", "-seconds", &seconds, "-grace", &grace, "-journal", journal,
-        ];
-        let mut command = self.soak.load.command(&self.target, None, &args);
-        let mut clients = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| error.to_string())?;
+        });
+        let target = self.gantry.target.clone();
+        let grace = Duration::from_secs(GRACE);
+        let clients = thread::spawn(move || wait(client::run(&target, length, grace)));
         let mut watch = Watch::default();
-        while clients.try_wait().map_err(|e| e.to_string())?.is_none() {
+        while !clients.is_finished() {
             // A list may be broken off by what it lists going; the next one tells.
             if let Ok(now) = self.gantry.objects() {
                 watch.look(now);
             }
             sleep(Duration::from_millis(500));
         }
-        let output = clients.wait_with_output().map_err(|e| e.to_string())?;
-        let figures = figures_of(&outcome(&command, output)?);
-        Ok((figures, watch.collected))
+        let (figures, state) = clients
+            .join()
+            .map_err(|_| "the clients panicked".to_owned())??;
+        Ok((figures, state, watch.collected))
     }
 
     /// Waits until the store and the books hold what is referred to and no more.
@@ -176,15 +164,6 @@ fn same(what: &str, found: u64, expected: f64) -> Result<(), String> {
     Err(format!(
         "{what}: {found}, but live manifests come to {expected}"
     ))
-}
-
-fn listed(figures: &Figures) -> String {
-    let words: Vec<String> = figures
-        .iter()
-        .filter(|(_, value)| **value != 0.0)
-        .map(|(key, value)| format!("{key} {value}"))
-        .collect();
-    words.join(", ")
 }
 
 #[cfg(test)]

@@ -2,10 +2,16 @@
 
 use std::process::Command;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use testkit::content::{Blob, new_seed};
+use testkit::gantry::Server;
+use testkit::meter::{Figures, Meter, each, wait};
+use testkit::process::Processes;
+use testkit::registry::{Image, Registry, Way};
+use testkit::target::Target;
 
 use super::Soak;
-use testkit::gantry::Server;
 
 /// Milliseconds a start may take.
 const BOUND: u128 = 300;
@@ -13,20 +19,17 @@ const BOUND: u128 = 300;
 pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
     let data = soak.folder.join("ready");
     let (count, settle) = if soak.options.short {
-        ("2000", 1)
+        (2_000, 1)
     } else {
-        ("100000", 5)
+        (100_000, 5)
     };
     let mut gantry = Server::start(&soak.binary, &data)?;
-    let figures = soak.load.run(
-        &gantry.target,
-        Some(&gantry.daemon.processes()),
-        &["fill", "-count", count],
-    )?;
+    let processes = gantry.daemon.processes();
+    let figures = wait(fill(&gantry.target, &processes, count, 100))?;
     eprintln!(
         "  {count} manifests in {:.0} s, {:.2} ms of server CPU each",
         figures.get("seconds").unwrap_or(&0.0),
-        figures.get("cpu_s").unwrap_or(&0.0) / count.parse::<f64>().unwrap_or(1.0) * 1000.0
+        figures.get("cpu_s").unwrap_or(&0.0) / count as f64 * 1000.0
     );
     let mut slow = Vec::new();
     for (after, cold) in [
@@ -42,11 +45,7 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
                 gantry.stop()?;
             } else {
                 // Something is in the log of the database when it dies.
-                soak.load.run(
-                    &gantry.target,
-                    None,
-                    &["fill", "-count", "200", "-repositories", "5"],
-                )?;
+                wait(fill(&gantry.target, &Processes::default(), 200, 5))?;
                 gantry.daemon.kill();
             }
             if cold {
@@ -74,4 +73,34 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
     } else {
         Err(format!("more than {BOUND} ms: {}", slow.join(", ")))
     }
+}
+
+/// Pushes many manifests quickly, spread over repositories.
+async fn fill(
+    target: &Target,
+    server: &Processes,
+    count: usize,
+    repositories: usize,
+) -> Result<Figures, String> {
+    let registry = Registry::new(target)?;
+    registry.make_project_of("fill").await?;
+    let (config, layer) = (Blob::config(1024), Blob::random(4096));
+    for number in 0..repositories {
+        for blob in [&config, &layer] {
+            let repository = format!("fill/r{number}");
+            registry.push_blob(&repository, blob, Way::Put).await?;
+        }
+    }
+    let (meter, run) = (Meter::start(server), new_seed());
+    each(32, count, async |number| {
+        let (began, note) = (Instant::now(), format!("{number} {run}"));
+        let manifest = Image::numbered(&config, &layer, note).manifest;
+        let repository = format!("fill/r{}", number % repositories);
+        let tag = format!("t{number:06}");
+        let pushed = registry.push_manifest(&repository, &tag, &manifest).await;
+        meter.note(began, manifest.size(), pushed);
+        Ok::<(), String>(())
+    })
+    .await?;
+    meter.report()
 }

@@ -2,9 +2,12 @@
 //! HTTP/2, and uploads of a byte per second. A client at another address has to be served beside them as if they were
 //! not there, the memory stays bounded, and all of them are gone after the stated time.
 
+mod crowd;
+
 use super::Soak;
 use testkit::backing::Backing;
 use testkit::gantry::Server;
+use testkit::meter::wait;
 use testkit::postgres::Durability;
 use testkit::topology::Topology;
 
@@ -42,7 +45,7 @@ fn one(soak: &Soak, topology: Topology, settings: &[(String, String)]) -> Result
     let data = soak.folder.join(&format!("unread-{topology}/data"));
     let mut gantry = Server::spawn(&soak.binary, &data, settings)?;
     gantry.wait_ready()?;
-    let figures = soak.load.run(&gantry.target, None, &["unread"])?;
+    let figures = wait(crowd::run(&gantry.target))?;
     let figure = |name: &str| {
         let found = figures.get(name).copied();
         found.ok_or_else(|| format!("the client did not say {name}"))

@@ -1,17 +1,17 @@
 //! A Gantry of a test's own, and what a test needs to talk to it: clients, images, raw sockets. What goes wrong here panics.
 
 mod bucket;
-mod client;
+pub mod client;
 mod image;
 mod jwt;
 mod object;
 mod poll;
 mod project;
-mod raw;
+pub mod raw;
 pub mod raw_h2;
 mod replicas;
 mod server;
-mod tls;
+pub mod tls;
 
 pub use bucket::Bucket;
 pub use client::{Answer, Client, Failure, Protocol};

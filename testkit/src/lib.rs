@@ -12,10 +12,18 @@
     clippy::print_stdout,
     reason = "what is printed is for the person who runs the tests"
 )]
+#![cfg_attr(
+    feature = "client",
+    expect(clippy::future_not_send, reason = "clients run where they are awaited")
+)]
 
 pub mod backing;
 pub mod balancer;
+#[cfg(feature = "client")]
+pub mod bulk;
 pub mod cmd;
+#[cfg(feature = "client")]
+pub mod content;
 pub mod daemon;
 pub mod dice;
 pub mod dockerd;
@@ -24,7 +32,8 @@ pub mod gantry;
 pub mod harness;
 pub mod lab;
 pub mod layout;
-pub mod load;
+#[cfg(feature = "client")]
+pub mod meter;
 pub mod netns;
 pub mod peer;
 pub mod port;
@@ -32,6 +41,8 @@ pub mod postgres;
 pub mod process;
 pub mod program;
 pub mod proxy;
+#[cfg(feature = "client")]
+pub mod registry;
 pub mod scratch;
 pub mod seaweed;
 pub mod target;

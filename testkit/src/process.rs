@@ -72,7 +72,7 @@ fn status_mib(pid: u32, field: &str) -> f64 {
     kib.unwrap_or(0.0) / 1024.0
 }
 
-/// CPU time of the whole machine and of our own ended children: what is left over after the server's
+/// CPU time of the whole machine and of ourselves and our ended children: what is left over after the server's
 /// share is other people's, and says how quiet the machine was.
 #[derive(Clone, Copy)]
 pub struct Machine {
@@ -100,7 +100,7 @@ impl Machine {
             .map(|(_, v)| v)
             .sum();
         let own = stat_fields(std::process::id());
-        let children = own.get(15..17).map_or(0.0, |f| f.iter().sum());
+        let children = own.get(13..17).map_or(0.0, |f| f.iter().sum());
         Self {
             busy: busy / TICKS_PER_SECOND,
             children: children / TICKS_PER_SECOND,
@@ -108,7 +108,7 @@ impl Machine {
         }
     }
 
-    /// The share of all cores that went to neither the server nor our client since `self`.
+    /// The share of all cores that went to neither the server nor our clients since `self`.
     pub fn foreign_share(self, server_cpu: f64) -> f64 {
         let now = Self::now();
         let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);

@@ -32,8 +32,7 @@ pub(crate) const BENCH: Long = Long {
 };
 
 /// Of the tests that CI runs.
-pub(crate) const SOAK_NEEDS: [Need; 9] = [
-    GO,
+pub(crate) const SOAK_NEEDS: [Need; 8] = [
     OPENSSL,
     CURL,
     POSTGRES,
@@ -44,8 +43,7 @@ pub(crate) const SOAK_NEEDS: [Need; 9] = [
     need("python3", "python3", "cuts it off"),
 ];
 
-pub(crate) const BENCH_NEEDS: [Need; 10] = [
-    GO,
+pub(crate) const BENCH_NEEDS: [Need; 9] = [
     OPENSSL,
     CURL,
     POSTGRES,
@@ -57,7 +55,6 @@ pub(crate) const BENCH_NEEDS: [Need; 10] = [
     need("nginx", "nginx-light", "a server to compare with"),
 ];
 
-const GO: Need = need("go", "golang-go", "builds the load client");
 const STRACE: Need = need("strace", "strace", "lets system calls fail");
 const FAKETIME: Need = need("faketime", "faketime", "moves the servers' clock");
 const REGISTRY: Need = need(

@@ -111,7 +111,7 @@ beside garbage collection: [benchmarks-scale.md](benchmarks-scale.md).
   per connection. It checks no token, and hashes and records nothing.
 - **docker-registry**: Debian's package, at its best: no accounts, no access log, blob descriptors cached in memory. It
   syncs the files that it writes.
-- **Clients**: wrk for GETs and tokens (2 threads), our own in Go (`testkit/load`) for pushes, images and logins. Random content; digests are
+- **Clients**: wrk for GETs and tokens (2 threads), our own (`bench/src/load`) for pushes, images and logins. Random content; digests are
   computed before the clock starts, connections and tokens are there already. `sync` runs before each measurement that writes.
 - **CPU** is user and system time of the server's processes (`/proc/PID/stat`); **peak** is `VmHWM`, reset before each measurement;
   **others** is the share of all cores that neither the server nor the client used, that is, how busy the machine was with other work.

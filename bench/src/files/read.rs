@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Run, Trio};
 use crate::recorder::rotated;
-use crate::request::Request;
+use crate::request::{Request, Seed};
 use crate::wrk::wrk;
 
 impl Run<'_> {
@@ -12,7 +12,7 @@ impl Run<'_> {
         &mut self,
         case: &'static str,
         trio: &Trio,
-        seed: &[&str],
+        seed: Seed,
         connections: u32,
         root: &Path,
     ) -> Result<(), String> {
@@ -21,8 +21,8 @@ impl Run<'_> {
         }
         let (gantry, nginx, registry) = (&trio.gantry, &trio.nginx, &trio.registry);
         let file = root.join(case);
-        let of_gantry = Request::seed(&self.load, &gantry.target, case, seed, None)?;
-        let of_registry = Request::seed(&self.load, &registry.target, case, seed, Some(&file))?;
+        let of_gantry = Request::seed(&gantry.target, case, seed, None)?;
+        let of_registry = Request::seed(&registry.target, case, seed, Some(&file))?;
         let of_nginx = Request {
             path: format!("/{case}"),
             headers: Vec::new(),
@@ -45,7 +45,7 @@ impl Run<'_> {
         for round in 0..self.options.rounds() {
             for index in rotated(plan.len(), round) {
                 let (name, server, target, request) = &plan[index];
-                self.measure(case, name, server, round, |_, processes| {
+                self.measure(case, name, server, round, |processes| {
                     wrk(processes, target, request, connections, seconds)
                 })?;
             }

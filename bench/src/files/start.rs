@@ -7,7 +7,7 @@ use super::{Run, Trio};
 use crate::recorder::rotated;
 use testkit::daemon::Daemon;
 use testkit::gantry::Server;
-use testkit::load::Figures;
+use testkit::meter::Figures;
 use testkit::peer::{Kept, Peer};
 
 impl Run<'_> {

@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
+use testkit::bulk;
+use testkit::meter::wait;
+use testkit::registry::Way;
+
 use super::{Run, Trio};
+use crate::load::small;
 use crate::recorder::{rotated, settle_disk};
 use testkit::gantry::Server;
 use testkit::peer::{Kept, Peer};
@@ -13,7 +18,8 @@ impl Run<'_> {
         &mut self,
         case: &'static str,
         trio: &Trio,
-        form: &[&str],
+        way: Way,
+        head: bool,
     ) -> Result<(), String> {
         if !self.options.wants(case) {
             return Ok(());
@@ -31,12 +37,9 @@ impl Run<'_> {
         for round in 0..self.options.rounds() {
             for index in rotated(plan.len(), round) {
                 let (name, server, target, count) = plan[index];
-                let count = count.to_string();
-                let mut args = vec!["small-images", "-clients", "8", "-count", &count];
-                args.extend(form);
                 settle_disk();
-                self.measure(case, name, server, round, |load, processes| {
-                    load.run(target, Some(processes), &args)
+                self.measure(case, name, server, round, |processes| {
+                    wait(small::push(target, processes, count, way, head))
                 })?;
             }
         }
@@ -48,22 +51,24 @@ impl Run<'_> {
         if !self.options.wants(case) {
             return Ok(());
         }
-        let args = ["push", "-size", self.scale.push];
+        let size = self.scale.push;
         for round in 0..self.options.rounds() {
             for index in rotated(2, round) {
                 let data = Scratch::below(parent, "push")?;
                 settle_disk();
                 if index == 0 {
                     let gantry = Server::start(&self.binary, &data.join("data"))?;
-                    self.measure(case, "gantry", &gantry.daemon, round, |load, processes| {
-                        load.run(&gantry.target, Some(processes), &args)
+                    self.measure(case, "gantry", &gantry.daemon, round, |processes| {
+                        let pushed = wait(bulk::push(&gantry.target, processes, 1, 1, size));
+                        pushed.map(|(figures, _)| figures)
                     })?;
                 } else {
                     let (folder, kept) = (self.folder.path(), Kept::Files(data.path()));
                     let peer = Peer::docker_registry(&self.certificate, folder, kept)?;
                     let server = &peer.daemon;
-                    self.measure(case, "docker-registry", server, round, |load, processes| {
-                        load.run(&peer.target, Some(processes), &args)
+                    self.measure(case, "docker-registry", server, round, |processes| {
+                        let pushed = wait(bulk::push(&peer.target, processes, 1, 1, size));
+                        pushed.map(|(figures, _)| figures)
                     })?;
                 }
             }

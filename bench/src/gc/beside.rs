@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::Plan;
 use super::garbage::Collection;
+use crate::load::small;
 use crate::result::Spread;
-use testkit::load::Figures;
+use testkit::meter::{Figures, wait};
 
 /// Figures of clients, round by round.
 pub(super) struct Beside {
@@ -99,10 +100,9 @@ pub(super) fn clients(
     repository: &str,
     seconds: u32,
 ) -> Result<Figures, String> {
-    let seconds = seconds.to_string();
-    let mut args = vec!["paced", "-repository", repository, "-seconds", &seconds];
-    args.extend(["-pushes", "20", "-pulls", "200"]);
-    let seen = collection.load(&args)?;
+    let gantry = &collection.gantry;
+    let server = gantry.daemon.processes();
+    let seen = wait(small::paced(&gantry.target, &server, repository, seconds))?;
     let p99 = |what: &str| seen.get(&format!("{what}_p99_ms")).copied();
     eprintln!(
         "  {}: clients: p99 of pushes {:.1} ms, of pulls {:.2} ms",

@@ -4,18 +4,16 @@
 
 mod seed;
 
-use std::fs;
-use std::path::Path;
 use std::thread;
 
 use super::Plan;
 use super::beside::clients;
 use super::garbage::Collection;
+use crate::load::deletion;
 use crate::result::Spread;
 pub(super) use seed::Kind;
 use seed::{Doomed, Place};
-use testkit::load::{Figures, Load};
-use testkit::target::Target;
+use testkit::meter::{Figures, wait};
 
 /// Figures of clients, round by round, while nothing is deleted, and while manifests of each kind are.
 pub(super) struct Deletion {
@@ -115,9 +113,9 @@ impl Run<'_> {
         let collection = self.collection;
         let stage = collection.stage;
         let (seen, took) = thread::scope(|scope| {
-            let (load, target) = (&stage.setup.load, &collection.gantry.target);
-            let file = stage.setup.scratch_file();
-            let deleting = scope.spawn(move || delete(load, target, &file, &doomed));
+            let target = &collection.gantry.target;
+            let gone: Vec<deletion::Doomed> = doomed.iter().map(Doomed::gone).collect();
+            let deleting = scope.spawn(move || wait(deletion::delete(target, REPOSITORY, &gone)));
             let seen = clients(collection, REPOSITORY, self.plan.window);
             (seen, deleting.join())
         });
@@ -129,24 +127,4 @@ impl Run<'_> {
         deleted.took.extend(took);
         Ok(())
     }
-}
-
-/// Deletes manifests over HTTP, one after the other, and sees that nothing of them answers any more. Seconds that
-/// each took.
-fn delete(
-    load: &Load,
-    target: &Target,
-    file: &Path,
-    doomed: &[Doomed],
-) -> Result<Vec<f64>, String> {
-    let lines: String = doomed.iter().map(Doomed::line).collect();
-    fs::write(file, lines).map_err(|error| error.to_string())?;
-    let name = file.display().to_string();
-    let args = ["deletion", "-repository", REPOSITORY, "-file", &name];
-    let times = load.run(target, None, &args)?;
-    let time = |number| {
-        let took = times.get(&format!("delete_{number}_s")).copied();
-        took.ok_or("a deletion was not timed".to_owned())
-    };
-    (0..doomed.len()).map(time).collect()
 }

@@ -4,12 +4,13 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::load::s3;
 use crate::scale::seed::{self, FIRST_ID, Size, THEN, digest, padded_key, series};
 use crate::stage::Stage;
 use testkit::cmd::Cmd;
 use testkit::gantry::Server;
-use testkit::load::Figures;
-use testkit::seaweed::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY};
+use testkit::meter::wait;
+use testkit::seaweed::BUCKET;
 
 /// A running server whose collection is paused unless it is told otherwise.
 pub(super) struct Collection<'a> {
@@ -81,7 +82,8 @@ impl<'a> Collection<'a> {
             None => self.write_files(from, count)?,
             Some(seaweed) => {
                 let endpoint = seaweed.endpoint();
-                self.put_objects(&endpoint, from, count)?;
+                let prefix = format!("{}/", self.hour);
+                wait(s3::objects(&endpoint, BUCKET, &prefix, from, count, BYTES))?;
             }
         }
         self.stage.sql(&rows(self.hour, from, count))?;
@@ -97,16 +99,6 @@ impl<'a> Collection<'a> {
                 .map_err(|error| format!("cannot write garbage: {error}"))?;
         }
         Ok(())
-    }
-
-    fn put_objects(&self, endpoint: &str, from: u64, count: u64) -> Result<(), String> {
-        let mut put = self.stage.setup.load.plain("objects");
-        put.args(["-endpoint", endpoint, "-bucket", BUCKET, "-region", REGION])
-            .args(["-key", ACCESS_KEY, "-prefix", &format!("{}/", self.hour)])
-            .args(["-from", &from.to_string(), "-count", &count.to_string()])
-            .args(["-size", &BYTES.to_string()])
-            .env("LOAD_SECRET", SECRET_KEY);
-        testkit::cmd::succeed(&mut put).map(drop)
     }
 
     /// Resumes the collection and waits until that many more blobs are gone, then pauses it.
@@ -185,13 +177,6 @@ impl<'a> Collection<'a> {
         }
         self.gantry.stop()?;
         self.stage.command("storage usage").map(drop)
-    }
-
-    /// Runs the load client against the server.
-    pub(super) fn load(&self, args: &[&str]) -> Result<Figures, String> {
-        let load = &self.stage.setup.load;
-        let server = self.gantry.daemon.processes();
-        load.run(&self.gantry.target, Some(&server), args)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{FEW, Plan, Topology};
 use crate::paper::Part;
 use crate::report::{Bound, Goal, number, show, targets};
 use crate::result::Spread;
-use testkit::load::Figures;
+use testkit::meter::Figures;
 
 /// The part about collections.
 pub(super) fn collection(

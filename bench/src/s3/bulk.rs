@@ -1,8 +1,13 @@
 //! Large blobs: pushed, pulled, and how long the answer takes after the last byte.
 
+use testkit::bulk;
+use testkit::meter::wait;
+use testkit::target::Target;
+
 use super::Run;
+use crate::load::{large, s3};
 use crate::recorder::{Subject, rotated, settle_disk};
-use crate::request::Request;
+use crate::request::{Request, Seed};
 use testkit::process::Processes;
 
 const GANTRY: &str = "gantry";
@@ -39,25 +44,21 @@ impl Run<'_> {
             "commit" => self.scale.commit,
             _ => self.scale.push,
         };
-        let args = [case, "-size", size];
-        let direct = ["s3-push", "-size", size, "-bucket", &room.bucket];
+        let push = |target: &Target, processes: &Processes| match case {
+            "commit" => wait(large::commit(target, processes, size)),
+            _ => wait(bulk::push(target, processes, 1, 1, size)).map(|(figures, _)| figures),
+        };
         let (gantry, registry);
-        let (processes, behind, target, args) = match server {
+        let (processes, behind, target) = match server {
             GANTRY => {
                 gantry = self.stage.gantry(&room, &[])?;
-                let processes = gantry.daemon.processes();
-                (processes, &store, gantry.target.clone(), &args[..])
+                (gantry.daemon.processes(), &store, Some(&gantry.target))
             }
             REGISTRY => {
                 registry = self.stage.registry(&room)?;
-                let processes = registry.daemon.processes();
-                let target = registry.target.clone();
-                (processes, &store, target, &args[..])
+                (registry.daemon.processes(), &store, Some(&registry.target))
             }
-            _ => {
-                let target = self.stage.direct();
-                (store.clone(), &nobody, target, &direct[..])
-            }
+            _ => (store.clone(), &nobody, None),
         };
         settle_disk();
         let subject = Subject {
@@ -67,8 +68,11 @@ impl Run<'_> {
             processes: &processes,
             behind,
         };
-        let load = &self.load;
-        let work = || load.run(&target, Some(&processes), args);
+        let endpoint = self.stage.endpoint();
+        let work = || match target {
+            Some(target) => push(target, &processes),
+            None => wait(s3::push(&endpoint, &room.bucket, &processes, size)),
+        };
         self.recorder.take(&subject, work)
     }
 
@@ -81,7 +85,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn pull_by(&mut self, case: &'static str, connections: u32) -> Result<(), String> {
+    fn pull_by(&mut self, case: &'static str, connections: usize) -> Result<(), String> {
         let rooms = [self.stage.room()?, self.stage.room()?];
         let gantry = self.stage.gantry(&rooms[0], &[])?;
         let registry = self.stage.registry(&rooms[1])?;
@@ -89,12 +93,10 @@ impl Run<'_> {
             (GANTRY, gantry.daemon.processes(), &gantry.target),
             (REGISTRY, registry.daemon.processes(), &registry.target),
         ];
-        let size = ["-size", self.scale.pull];
-        let seed = |target| Request::seed(&self.load, target, case, &size, None);
+        let size = Seed::Blob(self.scale.pull);
+        let seed = |target| Request::seed(target, case, size, None);
         let requests = [seed(&gantry.target)?, seed(&registry.target)?];
-        let (connections, seconds) = (connections.to_string(), self.scale.seconds.to_string());
-        let repository = format!("bench/{case}");
-        let (store, load) = (self.stage.seaweed(), &self.load);
+        let (store, seconds) = (self.stage.seaweed(), self.scale.seconds);
         for round in 0..self.options.rounds() {
             for index in rotated(plan.len(), round) {
                 let (server, processes, target) = &plan[index];
@@ -105,18 +107,16 @@ impl Run<'_> {
                     processes,
                     behind: &store,
                 };
-                let args = [
-                    "download",
-                    "-repository",
-                    &repository,
-                    "-digest",
-                    requests[index].digest(),
-                    "-connections",
-                    &connections,
-                    "-seconds",
-                    &seconds,
-                ];
-                let work = || load.run(target, Some(processes), &args);
+                let path = &requests[index].path;
+                let work = || {
+                    wait(large::download(
+                        target,
+                        processes,
+                        path,
+                        connections,
+                        seconds,
+                    ))
+                };
                 self.recorder.take(&subject, work)?;
             }
         }

@@ -1,11 +1,15 @@
 //! Memory under many large pushes and pulls at once.
 
+use testkit::bulk;
+use testkit::meter::wait;
+use testkit::process::Processes;
+
 use super::Run;
 use crate::recorder::{Subject, settle_disk};
 
 /// Blobs that the pulls share: Gantry keeps nothing of a body, so each pull costs it the same, and disks
 /// are finite.
-const PULLED: &str = "8";
+const PULLED: usize = 8;
 
 impl Run<'_> {
     /// One round: it takes minutes, and what counts is the peak.
@@ -16,16 +20,10 @@ impl Run<'_> {
         let room = self.stage.room()?;
         let gantry = self.stage.gantry(&room, &[])?;
         let (processes, store) = (gantry.daemon.processes(), self.stage.seaweed());
-        let digests = self.stage.folder().join("digests").display().to_string();
         let (streams, size) = (self.scale.streams, self.scale.stream_size);
-        let first = [
-            "push", "-streams", "2", "-count", PULLED, "-size", size, "-out", &digests,
-        ];
-        self.load.run(&gantry.target, None, &first)?;
+        let target = &gantry.target;
+        let (_, digests) = wait(bulk::push(target, &Processes::default(), 2, PULLED, size))?;
         settle_disk();
-        let args = [
-            "mixed", "-pushes", streams, "-pulls", streams, "-size", size, "-digests", &digests,
-        ];
         let subject = Subject {
             case: "memory",
             server: "gantry",
@@ -33,8 +31,10 @@ impl Run<'_> {
             processes: &processes,
             behind: &store,
         };
-        let load = &self.load;
-        let work = || load.run(&gantry.target, Some(&processes), &args);
+        let work = || {
+            let mixed = bulk::Mixed::prepare(target, streams, size, digests.clone());
+            wait(async { mixed.await?.run(processes.clone()).await })
+        };
         self.recorder.take(&subject, work)
     }
 }

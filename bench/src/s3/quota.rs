@@ -1,10 +1,11 @@
 //! Quotas: that exactly what fits is taken, and what it costs when all push into one project.
 
-use super::Run;
-use crate::recorder::{Subject, rotated, settle_disk};
+use testkit::meter::wait;
+use testkit::registry::Way;
 
-const CLIENTS: &str = "200";
-const SIZE: &str = "64K";
+use super::Run;
+use crate::load::quota;
+use crate::recorder::{Subject, rotated, settle_disk};
 
 impl Run<'_> {
     /// The client fails where one push more or less succeeds, or where the books say anything but what
@@ -17,10 +18,7 @@ impl Run<'_> {
         let gantry = self.stage.gantry(&room, &[])?;
         let (processes, store) = (gantry.daemon.processes(), self.stage.seaweed());
         for round in 0..self.options.rounds() {
-            let way = ["put", "patch", "post"][round as usize % 3];
-            let args = [
-                "quota", "-clients", CLIENTS, "-fit", "120", "-size", SIZE, "-way", way,
-            ];
+            let way = [Way::Put, Way::Patch, Way::Post][round as usize % 3];
             let subject = Subject {
                 case: "quota",
                 server: "gantry",
@@ -28,8 +26,7 @@ impl Run<'_> {
                 processes: &processes,
                 behind: &store,
             };
-            let load = &self.load;
-            let work = || load.run(&gantry.target, Some(&processes), &args);
+            let work = || wait(quota::rush(&gantry.target, &processes, way));
             self.recorder.take(&subject, work)?;
         }
         Ok(())
@@ -43,19 +40,17 @@ impl Run<'_> {
         let gantry = self.stage.gantry(&room, &[])?;
         let (processes, postgres) = (gantry.daemon.processes(), self.stage.postgres());
         let plan = [
-            ("gantry, 1 project", "1"),
-            ("gantry, 200 projects", CLIENTS),
+            ("gantry, 1 project", 1),
+            ("gantry, 200 projects", quota::CLIENTS),
         ];
         // Projects are made and connections to the database opened before anything is measured.
         for (_, projects) in plan {
-            self.load
-                .run(&gantry.target, None, &spread(projects, "1"))?;
+            wait(quota::spread(&gantry.target, &processes, projects, 1))?;
         }
-        let load = &self.load;
+        let waves = self.scale.waves;
         for round in 0..self.options.rounds() {
             for index in rotated(plan.len(), round) {
                 let (server, projects) = plan[index];
-                let args = spread(projects, self.scale.waves);
                 let subject = Subject {
                     case: "quota-cpu",
                     server,
@@ -64,24 +59,10 @@ impl Run<'_> {
                     behind: &postgres,
                 };
                 settle_disk();
-                let work = || load.run(&gantry.target, Some(&processes), &args);
+                let work = || wait(quota::spread(&gantry.target, &processes, projects, waves));
                 self.recorder.take(&subject, work)?;
             }
         }
         Ok(())
     }
-}
-
-fn spread<'a>(projects: &'a str, waves: &'a str) -> [&'a str; 9] {
-    [
-        "spread",
-        "-projects",
-        projects,
-        "-clients",
-        CLIENTS,
-        "-waves",
-        waves,
-        "-size",
-        SIZE,
-    ]
 }

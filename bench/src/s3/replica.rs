@@ -4,12 +4,12 @@
 use super::Run;
 use super::lock::LockWatch;
 use crate::recorder::{Subject, rotated};
-use crate::request::Request;
+use crate::request::{Request, Seed};
 use crate::wrk::wrk;
 use testkit::backing::Room;
 use testkit::balancer::Balancer;
 use testkit::gantry::Server;
-use testkit::load::Figures;
+use testkit::meter::Figures;
 use testkit::port::loopback;
 use testkit::process::Processes;
 
@@ -21,10 +21,9 @@ impl Run<'_> {
             return Ok(());
         }
         let room = self.stage.room()?;
-        let seed = ["-tag", "bench", "-padding", "1600"];
         let request = {
             let gantry = self.stage.gantry(&room, &[])?;
-            Request::seed(&self.load, &gantry.target, "replicas", &seed, None)?
+            Request::seed(&gantry.target, "replicas", Seed::Manifest, None)?
         };
         for round in 0..self.options.rounds() {
             for index in rotated(2, round) {

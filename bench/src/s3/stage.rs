@@ -10,8 +10,6 @@ use testkit::peer::{Certificate, Kept, Peer};
 use testkit::postgres::Durability;
 use testkit::process::Processes;
 use testkit::scratch::Scratch;
-use testkit::seaweed::{ACCESS_KEY, SECRET_KEY};
-use testkit::target::Target;
 
 /// Fields are dropped in this order: servers, then files.
 pub(super) struct Stage {
@@ -64,12 +62,8 @@ impl Stage {
     }
 
     /// SeaweedFS itself, for a client that signs its requests.
-    pub(super) fn direct(&self) -> Target {
-        Target {
-            url: self.backing.seaweed().endpoint(),
-            ca: self.certificate.ca().to_owned(),
-            login: Some((ACCESS_KEY.to_owned(), SECRET_KEY.to_owned())),
-        }
+    pub(super) fn endpoint(&self) -> String {
+        self.backing.seaweed().endpoint()
     }
 
     pub(super) fn seaweed(&self) -> Processes {

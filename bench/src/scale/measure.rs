@@ -1,16 +1,18 @@
 //! Asks, cold and warm, and collects times.
 
-use std::fs;
+use testkit::meter::wait;
+use testkit::registry::Auth;
 
 use super::place::{Account, Case, Place};
 use super::{MEMBER, end};
+use crate::load::page::{Asked, pages};
 use crate::stage::Stage;
 use testkit::gantry::Server;
-use testkit::load::Figures;
+use testkit::meter::Figures;
 
 /// Requests of one place in a round, and connections that they share.
-pub(super) const REQUESTS: u32 = 200;
-pub(super) const CONNECTIONS: u32 = 8;
+pub(super) const REQUESTS: usize = 200;
+pub(super) const CONNECTIONS: usize = 8;
 
 /// What was measured of one case at one place.
 pub(super) struct Measured {
@@ -42,7 +44,7 @@ pub(super) fn all(stage: &mut Stage<'_>, cases: &[Case]) -> Result<All, String> 
             .iter()
             .flat_map(|case| case.places.iter().map(move |place| (case, place)));
         for ((case, place), into) in places.zip(&mut measured) {
-            let figures = ask(stage, &gantry, case, place)?;
+            let figures = ask(&gantry, case, place)?;
             if round > 0 {
                 into.warm.push(figures);
             }
@@ -65,7 +67,7 @@ fn cold(stage: &mut Stage<'_>, case: &Case) -> Result<Vec<Measured>, String> {
         let mut found = None;
         if !stage.setup.options.short && stage.make_cold()? {
             let (mut gantry, _) = stage.serve()?;
-            found = Some(ask(stage, &gantry, case, place)?);
+            found = Some(ask(&gantry, case, place)?);
             end(&mut gantry)?;
         }
         measured.push(Measured {
@@ -78,23 +80,23 @@ fn cold(stage: &mut Stage<'_>, case: &Case) -> Result<Vec<Measured>, String> {
     Ok(measured)
 }
 
-fn ask(stage: &Stage<'_>, gantry: &Server, case: &Case, place: &Place) -> Result<Figures, String> {
-    let file = stage.setup.scratch_file();
-    fs::write(&file, place.lines()).map_err(|error| error.to_string())?;
-    let (file, status) = (file.display().to_string(), case.status.to_string());
-    let (requests, connections) = (REQUESTS.to_string(), CONNECTIONS.to_string());
-    let mut args = vec!["pages", "-file", &file, "-status", &status];
-    args.extend(["-count", &requests, "-connections", &connections]);
-    match &case.repository {
-        Some(repository) => args.extend(["-repository", repository]),
-        None if case.account == Account::Nobody => args.extend(["-auth", "none"]),
-        None => args.extend(["-auth", "basic"]),
-    }
+fn ask(gantry: &Server, case: &Case, place: &Place) -> Result<Figures, String> {
+    let asked = Asked {
+        auth: match (&case.repository, case.account) {
+            (Some(_), _) => Auth::Token,
+            (None, Account::Nobody) => Auth::None,
+            (None, _) => Auth::Basic,
+        },
+        repository: case.repository.as_deref().unwrap_or_default(),
+        status: case.status,
+        count: REQUESTS,
+        connections: CONNECTIONS,
+    };
     let mut target = gantry.target.clone();
     if case.account == Account::Member {
         target.login = Some((MEMBER.0.to_owned(), MEMBER.1.to_owned()));
     }
     let server = gantry.daemon.processes();
-    let asked = stage.setup.load.run(&target, Some(&server), &args);
-    asked.map_err(|error| format!("{}, {}: {error}", case.title, place.name))
+    let seen = wait(pages(&target, &server, &asked, &place.requests));
+    seen.map_err(|error| format!("{}, {}: {error}", case.title, place.name))
 }

@@ -8,7 +8,7 @@ use crate::paper::Part;
 use crate::report::{Bound, Goal, number, show, targets};
 use crate::result::Spread;
 use crate::stage::Stage;
-use testkit::load::Figures;
+use testkit::meter::Figures;
 use testkit::topology::Topology;
 
 /// Milliseconds that the slowest percent of requests may take, and a start.

@@ -2,6 +2,7 @@
 //! what each answer must hold.
 
 use super::seed::{Size, project};
+use crate::load::page::Page;
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,19 +23,10 @@ pub(super) struct Case {
     pub(super) places: Vec<Place>,
 }
 
-/// Requests that are asked in turn: path, number of items, first item.
+/// Requests that are asked in turn.
 pub(super) struct Place {
     pub(super) name: &'static str,
-    pub(super) requests: Vec<(String, i64, String)>,
-}
-
-impl Place {
-    /// As the load client reads them.
-    pub(super) fn lines(&self) -> String {
-        let line =
-            |(path, items, first): &(String, i64, String)| format!("{path}\t{items}\t{first}\n");
-        self.requests.iter().map(line).collect()
-    }
+    pub(super) requests: Vec<Page>,
 }
 
 /// Items on a page.
@@ -229,7 +221,7 @@ fn projects(size: Size, account: Account) -> Case {
     }
 }
 
-fn named(places: [Vec<(String, i64, String)>; 3]) -> Vec<Place> {
+fn named(places: [Vec<Page>; 3]) -> Vec<Place> {
     let pairs = NAMES.into_iter().zip(places);
     pairs
         .map(|(name, requests)| Place { name, requests })

@@ -1,16 +1,17 @@
 //! One upload, and what fails when half of it is on its way.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread::sleep;
+use std::sync::atomic::Ordering;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use crate::Soak;
 use testkit::backing::Part;
 use testkit::gantry::Gantry;
-use testkit::load::{Figures, figures_of};
+use testkit::meter::{Figures, wait};
 use testkit::target::Target;
+
+use super::resume::{self, Progress};
+use crate::Soak;
 
 /// What ends by force.
 #[derive(Clone, Copy)]
@@ -30,61 +31,96 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The client, not started yet.
 pub(super) struct Upload {
-    command: Command,
+    target: Target,
     fault: Fault,
-    bytes: f64,
+    size: u64,
+    /// MB that are sent in a second at most.
+    pace: f64,
 }
 
 impl Upload {
     pub(super) fn new(soak: &Soak, target: Target, fault: Fault) -> Self {
-        let (mib, pace) = if soak.options.short {
-            (256, "50")
+        let (size, pace) = if soak.options.short {
+            (256 << 20, 50.0)
         } else {
-            (2048, "100")
+            (2 << 30, 100.0)
         };
-        let size = format!("{mib}M");
-        let args = ["resume", "-size", &size, "-mb-per-s", pace];
-        let mut command = soak.load.command(&target, None, &args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self {
-            command,
+            target,
             fault,
-            bytes: f64::from(mib) * 1024.0 * 1024.0,
+            size,
+            pace,
         }
     }
 
     /// Runs it; what it saw, with how long the fault lasted.
-    pub(super) fn run(mut self, gantry: &mut Gantry) -> Result<Figures, String> {
-        let before = gantry.connections()?;
-        let mut client = Client::start(&mut self.command)?;
-        client.wait_for("begun")?;
+    pub(super) fn run(self, gantry: &mut Gantry) -> Result<Figures, String> {
+        let progress = Progress::default();
+        let (mut seen, lasted) = thread::scope(|scope| {
+            let (target, size, pace) = (&self.target, self.size, self.pace * 1e6);
+            let progress = &progress;
+            let before = gantry.connections()?;
+            let client = scope.spawn(move || wait(resume::run(target, size, pace, progress)));
+            let until = |what: &str, done: &dyn Fn() -> bool| {
+                while !done() {
+                    if client.is_finished() {
+                        return Err(format!("it ended before {what}"));
+                    }
+                    sleep(Duration::from_millis(5));
+                }
+                Ok(())
+            };
+            let failed = self.fail(gantry, &before, progress, &until);
+            let seen = client
+                .join()
+                .map_err(|_| "the client panicked".to_owned())?;
+            let (serving, began, lasted) = match (failed, seen.as_ref().err()) {
+                (Err(fault), Some(client)) => return Err(format!("{fault}; {client}")),
+                (failed, _) => failed?,
+            };
+            let seen = seen?;
+            let Some(number) = serving else {
+                return Ok((seen, lasted));
+            };
+            gantry.start_again(number)?;
+            Ok((seen, began.elapsed()))
+        })?;
+        self.judge(&seen)?;
+        seen.insert("fault_s".to_owned(), lasted.as_secs_f64());
+        Ok(seen)
+    }
+
+    /// Does the fault when half is on its way; which replica has ended, since when, and how long that lasted so far.
+    fn fail(
+        &self,
+        gantry: &mut Gantry,
+        before: &[u64],
+        progress: &Progress,
+        until: &dyn Fn(&str, &dyn Fn() -> bool) -> Result<(), String>,
+    ) -> Result<(Option<usize>, Instant, Duration), String> {
+        until("it began", &|| progress.begun.load(Ordering::Relaxed) > 0)?;
         let serving = match self.fault {
-            Fault::Replica => Some(serving(gantry, &before)?),
+            Fault::Replica => Some(serving(gantry, before)?),
             Fault::Part(_) => None,
         };
-        client.wait_for("half")?;
+        let half = self.size / 2;
+        until("half of it", &|| {
+            progress.sent.load(Ordering::Relaxed) > half
+        })?;
         let began = Instant::now();
         match (self.fault, serving) {
             (Fault::Part(part), _) => gantry.backing()?.crash(part)?,
             (Fault::Replica, Some(number)) => gantry.kill(number),
             (Fault::Replica, None) => return Err("nobody serves the upload".to_owned()),
         }
-        client.still_at_it()?;
+        // An upload that was over before the fault began would show nothing.
+        until("the fault", &|| true)?;
         if let Fault::Part(part) = self.fault {
             sleep(OUTAGE);
             gantry.backing()?.restart(part)?;
         }
-        let mut lasted = began.elapsed();
-        let mut seen = client.finish()?;
-        if let Some(number) = serving {
-            gantry.start_again(number)?;
-            lasted = began.elapsed();
-        }
-        self.judge(&seen)?;
-        seen.insert("fault_s".to_owned(), lasted.as_secs_f64());
-        Ok(seen)
+        Ok((serving, began, began.elapsed()))
     }
 
     /// The client compares digests. What is left: that it was cut and went on from a checkpoint, and that
@@ -93,7 +129,7 @@ impl Upload {
         let of = |key: &str| seen.get(key).copied().unwrap_or(0.0);
         let (cut, resumed) = (of("cut_at"), of("resumed_at"));
         let wrong = |what: &str| Err(format!("{what}: {seen:?}"));
-        if of("bytes") != self.bytes || of("beside_manifests_pulled") == 0.0 {
+        if of("bytes") != self.size as f64 || of("beside_manifests_pulled") == 0.0 {
             return wrong("not all was pulled");
         }
         match self.fault {
@@ -121,71 +157,5 @@ fn serving(gantry: &Gantry, before: &[u64]) -> Result<usize, String> {
         _ => Err(format!(
             "cannot tell who serves the upload: connections were {before:?} and are {now:?}"
         )),
-    }
-}
-
-/// The running client, which says how far it is.
-struct Client {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-    said: String,
-}
-
-impl Client {
-    fn start(command: &mut Command) -> Result<Self, String> {
-        let mut child = command.spawn().map_err(|error| error.to_string())?;
-        let output = child.stdout.take().ok_or("no standard output")?;
-        Ok(Self {
-            child,
-            lines: BufReader::new(output),
-            said: String::new(),
-        })
-    }
-
-    fn wait_for(&mut self, key: &str) -> Result<(), String> {
-        loop {
-            let from = self.said.len();
-            let read = self.lines.read_line(&mut self.said);
-            if read.map_err(|error| error.to_string())? == 0 {
-                return Err(format!("it ended before {key}: {}", self.complaint()));
-            }
-            if self.said[from..].starts_with(key) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// An upload that was over before the fault began would show nothing.
-    fn still_at_it(&mut self) -> Result<(), String> {
-        match self.child.try_wait().map_err(|error| error.to_string())? {
-            None => Ok(()),
-            Some(_) => Err(format!("it ended before the fault: {}", self.complaint())),
-        }
-    }
-
-    fn finish(mut self) -> Result<Figures, String> {
-        let read = self.lines.read_to_string(&mut self.said);
-        read.map_err(|error| error.to_string())?;
-        let complaint = self.complaint();
-        let status = self.child.wait().map_err(|error| error.to_string())?;
-        if status.success() {
-            return Ok(figures_of(&self.said));
-        }
-        Err(format!("{status}: {complaint}\n{}", self.said))
-    }
-
-    fn complaint(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(mut errors) = self.child.stderr.take() {
-            errors.read_to_string(&mut text).ok();
-        }
-        text
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }

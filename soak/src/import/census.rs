@@ -1,13 +1,13 @@
-//! All that repositories of a registry serve, pulled and hashed by the load client: a line per tag, manifest
+//! All that repositories of a registry serve, pulled and hashed: a line per tag, manifest
 //! and blob, the same lines for the same content.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use crate::Soak;
-use testkit::scratch::{read, write};
+use testkit::meter::wait;
 use testkit::target::Target;
+
+use super::holdings::Holdings;
 
 pub(super) struct Census {
     names: Vec<String>,
@@ -15,31 +15,22 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// Pulls everything. `project` is where names with one part are.
+    /// Pulls every tag's manifest and every blob that one of them names, and computes all digests anew. `project` is
+    /// where names with one part are.
     pub(super) fn take(
-        soak: &Soak,
         target: &Target,
-        folder: &Path,
         names: &[String],
         project: Option<&str>,
     ) -> Result<Self, String> {
-        let list = list(folder, names)?;
-        let out = folder.join("census");
-        let written = out.display().to_string();
-        let args = [
-            "census",
-            "-repositories",
-            &list,
-            "-out",
-            &written,
-            "-project",
-            project.unwrap_or_default(),
-        ];
-        soak.load.run(target, None, &args)?;
-        let text = String::from_utf8_lossy(&read(&out)?).into_owned();
+        let lines = wait(async {
+            let (held, lines) = (Holdings::of(target, project)?, Mutex::default());
+            held.each(names, async |name| held.census(name, &lines).await)
+                .await?;
+            Ok::<_, String>(lines.into_inner().unwrap_or_else(PoisonError::into_inner))
+        })?;
         Ok(Self {
             names: names.to_vec(),
-            lines: text.lines().map(str::to_owned).collect(),
+            lines,
         })
     }
 
@@ -111,15 +102,6 @@ impl Census {
 fn name_in(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(' ')?;
     rest.split([':', '@']).next()
-}
-
-/// Writes names to a file for the load client; its path.
-pub(super) fn list(folder: &Path, names: &[String]) -> Result<String, String> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = folder.join(format!("repositories-{number}"));
-    write(&path, names.join("\n"))?;
-    Ok(path.display().to_string())
 }
 
 #[cfg(test)]

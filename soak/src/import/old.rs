@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use super::census::{Census, list};
-use crate::Soak;
+use testkit::meter::wait;
+
+use super::census::Census;
+use super::holdings::Holdings;
 use testkit::cmd::Cmd;
 use testkit::dockerd::Dockerd;
 use testkit::gantry::Gantry;
@@ -150,29 +152,35 @@ impl Old {
         Peer::docker_registry(&self.certificate, &self.folder, kept)
     }
 
-    /// Docker pushes all images; then their manifests get more tags.
-    pub(super) fn fill(&self, soak: &Soak, images: &Images, tags: usize) -> Result<(), String> {
+    /// Docker pushes all images; then their manifests get more tags, evenly, until there are so many.
+    pub(super) fn fill(&self, images: &Images, tags: usize) -> Result<(), String> {
         let peer = self.start()?;
-        let began = Instant::now();
-        images.push(peer.target.url.trim_start_matches("https://"))?;
+        let (began, names) = (Instant::now(), images.names());
+        images.push(peer.target.address())?;
         let pushed = began.elapsed();
-        let (names, total) = (list(&self.folder, images.names())?, tags.to_string());
-        let args = ["retag", "-repositories", &names, "-total", &total];
-        let seen = soak.load.run(&peer.target, None, &args)?;
+        let share = |name: &str| {
+            let index = names.iter().position(|known| known == name).unwrap_or(0);
+            tags / names.len() + usize::from(index < tags % names.len())
+        };
+        wait(async {
+            let held = Holdings::of(&peer.target, None)?;
+            held.each(names, async |name| held.retag(name, share(name)).await)
+                .await
+        })?;
         eprintln!(
             "  {} images pushed by docker in {:.1} s, {} more tags in {:.1} s",
-            images.names().len(),
+            names.len(),
             pushed.as_secs_f64(),
-            seen.get("made").copied().unwrap_or(0.0),
-            seen.get("seconds").copied().unwrap_or(0.0)
+            tags - names.len(),
+            (began.elapsed() - pushed).as_secs_f64()
         );
         Ok(())
     }
 
     /// What it serves of these repositories.
-    pub(super) fn census(&self, soak: &Soak, names: &[String]) -> Result<Census, String> {
+    pub(super) fn census(&self, names: &[String]) -> Result<Census, String> {
         let peer = self.start()?;
-        Census::take(soak, &peer.target, &self.folder, names, None)
+        Census::take(&peer.target, names, None)
     }
 }
 

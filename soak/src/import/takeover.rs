@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::census::{self, Census};
+use testkit::meter::wait as run;
+
+use super::census::Census;
+use super::holdings::Holdings;
 use super::objects::different;
 use super::old::{self, Images, Old};
 use crate::Soak;
 use testkit::daemon::Daemon;
 use testkit::gantry::Gantry;
-use testkit::target::Target;
 
 /// The project of repositories whose name has one part.
 const PROJECT: &str = "library";
@@ -26,7 +29,6 @@ type Keys = BTreeSet<String>;
 pub(super) struct Takeover<'a> {
     pub(super) soak: &'a Soak,
     pub(super) gantry: Gantry,
-    pub(super) target: Target,
     pub(super) old: Old,
     pub(super) folder: PathBuf,
     pub(super) before: Census,
@@ -107,7 +109,7 @@ impl Takeover<'_> {
         self.gantry.restart()?;
         sleep(Duration::from_secs(3));
         self.nothing_changed()?;
-        let there = self.old.census(self.soak, images.names())?;
+        let there = self.old.census(images.names())?;
         there.compare(&self.before, "the old registry")?;
         self.same_here(&stay)?;
         eprintln!(
@@ -174,19 +176,24 @@ impl Takeover<'_> {
 
     /// Pulls repositories here and compares them with what the old registry served.
     fn same_here(&self, names: &[String]) -> Result<(), String> {
-        let here = Census::take(self.soak, &self.target, &self.folder, names, Some(PROJECT))?;
+        let here = Census::take(&self.gantry.target, names, Some(PROJECT))?;
         here.compare(&self.before.of(names), "Gantry")
     }
 
     fn empty(&self, names: &[String]) -> Result<(), String> {
-        let list = census::list(&self.folder, names)?;
-        let args = ["empty", "-repositories", &list, "-project", PROJECT];
-        let seen = self.soak.load.run(&self.target, None, &args)?;
-        let deleted = seen.get("deleted").copied().unwrap_or(0.0);
+        let deleted = AtomicUsize::new(0);
+        run(async {
+            let held = Holdings::of(&self.gantry.target, Some(PROJECT))?;
+            held.each(names, async |name| {
+                deleted.fetch_add(held.empty(name).await?, Ordering::Relaxed);
+                Ok(())
+            })
+            .await
+        })?;
         same(
             "deleted manifests",
-            &deleted,
-            &(self.before.of(names).manifests() as f64),
+            &deleted.into_inner(),
+            &self.before.of(names).manifests(),
         )
     }
 

@@ -8,18 +8,18 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{HeaderMap, Method, Response, Uri, Version};
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -28,8 +28,11 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 
 use super::tls;
+use crate::content::Sent;
 
-type Body = UnsyncBoxBody<Bytes, io::Error>;
+type Body = Sent;
+/// Takes a body piece by piece.
+pub type Sink<'s> = &'s mut (dyn FnMut(&[u8]) + Send);
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +56,8 @@ pub struct Client {
     credential: Credential,
     protocol: Protocol,
     trust: Option<[Arc<ClientConfig>; 2]>,
+    /// Whether there is one connection at most, and whether it was opened.
+    once: Option<Arc<AtomicBool>>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -65,6 +70,7 @@ impl Clone for Client {
             credential: self.credential.clone(),
             protocol: self.protocol,
             trust: self.trust.clone(),
+            once: self.once.clone(),
             idle: Mutex::default(),
         }
     }
@@ -85,8 +91,41 @@ impl Client {
             credential,
             protocol: Protocol::Http1,
             trust,
+            once: None,
             idle: Mutex::default(),
         }
+    }
+
+    /// One that measures: by TLS 1.3 with AES-128-GCM alone, so that all servers use the same.
+    pub fn bulk(port: u16, authority: &Path) -> Self {
+        let trust = ["http/1.1", "h2"].map(|protocol| tls::bulk_config(authority, protocol));
+        Self {
+            trust: Some(trust),
+            ..Self::new(port, Path::new(""), Credential::None)
+        }
+    }
+
+    /// One that opens a connection and never another.
+    pub fn only_once(self) -> Self {
+        Self {
+            once: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// The end of the address that it calls from.
+    pub(crate) fn last(&self) -> u8 {
+        self.source.octets()[3]
+    }
+
+    /// What it trusts, by this protocol.
+    pub(crate) fn config(&self, protocol: &str) -> Arc<ClientConfig> {
+        let trust = self.trust.as_ref().expect("this client trusts a CA");
+        trust[usize::from(protocol == "h2")].clone()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// A client of plain HTTP on a port of this machine.
@@ -235,6 +274,13 @@ impl Client {
 
     /// A new connection, which lives on a runtime of its own: it goes on, and ends, while the test's waits.
     async fn connect(&self) -> Result<Connection, Failure> {
+        if self
+            .once
+            .as_ref()
+            .is_some_and(|it| it.swap(true, Ordering::Relaxed))
+        {
+            return Err(SECOND.into());
+        }
         let client = self.clone();
         background()
             .spawn(async move { client.connect_here().await })
@@ -291,13 +337,16 @@ impl Client {
     }
 }
 
+/// What a client that opens one connection says of the second.
+pub const SECOND: &str = "another connection is needed";
+
 /// Where the connections of all clients live.
-fn background() -> &'static Runtime {
+pub fn background() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder
-            .worker_threads(1)
+            .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime can be made")
@@ -406,13 +455,34 @@ impl<'c> Request<'c> {
         (sender, self)
     }
 
+    /// A body of any kind.
+    pub fn sending(mut self, body: Sent) -> Self {
+        self.body = body;
+        self
+    }
+
     /// Sends the request and reads the whole answer; an error is one of the connection.
     pub async fn attempt(self) -> Result<Answer, Failure> {
+        self.attempt_into(None).await
+    }
+
+    /// The same with the body of a success handed to `sink` alone, where there is one.
+    pub async fn attempt_into(self, sink: Option<Sink<'_>>) -> Result<Answer, Failure> {
         let client = self.client;
         let asked = format!("{} {}", self.method, self.path);
         let (response, connection) = client.exchange(self.into_http()?).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
+        let (head, mut body) = response.into_parts();
+        let body = match sink {
+            Some(sink) if head.status == StatusCode::OK => {
+                while let Some(frame) = body.frame().await {
+                    if let Ok(piece) = frame?.into_data() {
+                        sink(&piece);
+                    }
+                }
+                Bytes::new()
+            }
+            _ => body.collect().await?.to_bytes(),
+        };
         client.keep(connection);
         Ok(Answer {
             asked,
@@ -425,10 +495,14 @@ impl<'c> Request<'c> {
 
     /// Sends the request and leaves the body of the answer to the test.
     pub async fn open(self) -> Response<Incoming> {
+        self.try_open().await.expect("the server answers")
+    }
+
+    /// As [`Self::open`]; an error is one of the connection.
+    pub async fn try_open(self) -> Result<Response<Incoming>, Failure> {
         let client = self.client;
-        let request = self.into_http().expect("the request is well-formed");
-        let (response, _) = client.exchange(request).await.expect("the server answers");
-        response
+        let (response, _) = client.exchange(self.into_http()?).await?;
+        Ok(response)
     }
 
     fn into_http(self) -> Result<hyper::Request<Body>, Failure> {
@@ -478,6 +552,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Method and path of the request.
+    pub fn asked(&self) -> &str {
+        &self.asked
+    }
+
     /// Fails the test for any other status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {

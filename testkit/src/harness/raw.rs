@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -36,24 +38,82 @@ impl Raw {
         authority: &Path,
         preface: &[u8],
     ) -> io::Result<Self> {
+        let config = tls::client_config(authority, &["http/1.1"]);
+        Self::connect_with(last, port, config, 64 << 10, preface).await
+    }
+
+    /// The same with what the kernel may keep of what comes: what a slow reader leaves unread stays small.
+    pub async fn connect_with(
+        last: u8,
+        port: u16,
+        config: Arc<ClientConfig>,
+        receive: u32,
+        preface: &[u8],
+    ) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // What a slow reader leaves unread stays small.
-        socket.set_recv_buffer_size(64 << 10)?;
+        socket.set_recv_buffer_size(receive)?;
         socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
         let mut tcp = socket
             .connect(SocketAddr::from(([127, 0, 0, 1], port)))
             .await?;
         tcp.write_all(preface).await?;
         tcp.set_nodelay(true)?;
-        let stream = tls::handshake(
-            tls::client_config(authority, &["http/1.1"]),
-            tcp,
-            "127.0.0.1",
-        )
-        .await?;
+        let stream = tls::handshake(config, tcp, "127.0.0.1").await?;
         Ok(Self {
             stream,
             read: Vec::new(),
+        })
+    }
+
+    /// The certificate that the server showed.
+    pub fn certificate(&self) -> Vec<u8> {
+        let chain = self.stream.get_ref().1.peer_certificates();
+        chain.map_or_else(Vec::new, |chain| chain[0].to_vec())
+    }
+
+    /// Asks and reads the whole answer.
+    pub async fn exchange(&mut self, request: &[u8]) -> Result<Whole, Broken> {
+        let both = async {
+            self.write(request).await.map_err(|_| Broken::Unanswered)?;
+            self.whole_answer(async |_| {}).await
+        };
+        let late = || Broken::Cut("no answer within a minute".to_owned());
+        timeout(PATIENCE * 6, both)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Reads one whole answer, its body piece by piece; one shorter than announced is an error.
+    pub async fn whole_answer(
+        &mut self,
+        mut sink: impl AsyncFnMut(&[u8]),
+    ) -> Result<Whole, Broken> {
+        if self.read.is_empty() && !self.fill().await {
+            return Err(Broken::Unanswered);
+        }
+        let head = self.read_head().await;
+        let (status, head) = head.ok_or(Broken::Cut("cut in the head".to_owned()))?;
+        let length = header(&head, "content-length").and_then(|length| length.parse().ok());
+        let length: usize = length.unwrap_or(0);
+        let mut bytes = 0;
+        loop {
+            let piece: Vec<u8> = self
+                .read
+                .drain(..self.read.len().min(length - bytes))
+                .collect();
+            bytes += piece.len();
+            sink(&piece).await;
+            if bytes == length {
+                break;
+            }
+            if !self.fill().await {
+                return Err(Broken::Cut(format!("cut after {bytes} bytes of {length}")));
+            }
+        }
+        Ok(Whole {
+            status,
+            bytes: bytes as u64,
+            closes: header(&head, "connection").is_some_and(|it| it.eq_ignore_ascii_case("close")),
         })
     }
 
@@ -170,6 +230,31 @@ impl Raw {
                 self.read.extend_from_slice(&some[..count]);
                 true
             }
+        }
+    }
+}
+
+/// A whole answer, whose body went elsewhere.
+#[derive(Debug)]
+pub struct Whole {
+    pub status: u16,
+    pub bytes: u64,
+    pub closes: bool,
+}
+
+/// How a connection ended instead of an answer.
+#[derive(Debug)]
+pub enum Broken {
+    /// Before a single byte of it.
+    Unanswered,
+    Cut(String),
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unanswered => f.write_str("closed without an answer"),
+            Self::Cut(how) => f.write_str(how),
         }
     }
 }

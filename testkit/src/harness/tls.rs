@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -23,7 +24,25 @@ pub(crate) fn client_config_of_version(
     configured(authority, &[], &[only])
 }
 
+/// A client that knows TLS 1.3 with AES-128-GCM and nothing else.
+pub(crate) fn bulk_config(authority: &Path, protocol: &str) -> Arc<ClientConfig> {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    let suite = rustls::CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.retain(|it| it.suite() == suite);
+    configured_by(provider, authority, &[protocol], &[&rustls::version::TLS13])
+}
+
 fn configured(
+    authority: &Path,
+    protocols: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    configured_by(provider, authority, protocols, versions)
+}
+
+fn configured_by(
+    provider: CryptoProvider,
     authority: &Path,
     protocols: &[&str],
     versions: &[&'static SupportedProtocolVersion],
@@ -34,8 +53,7 @@ fn configured(
             .add(certificate.expect("the CA file is PEM"))
             .expect("the CA is a certificate");
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .expect("TLS 1.2 and 1.3 are there")
         .with_root_certificates(roots)

@@ -1,6 +1,7 @@
 //! Rows of a subject with many referrers, or of a manifest with many tags, as pushes would have left them: each
 //! referrer has a layer of its own, all share one config. Their objects are not there.
 
+use crate::load::deletion;
 use crate::scale::seed::{
     CONFIG, FIRST_ID, LAYER, MANIFEST, THEN, bytes, digest, digest_of, padded_key, series,
 };
@@ -58,15 +59,16 @@ const TAGGED: char = 'f';
 const BLOBS: char = 'e';
 
 impl Doomed {
-    /// As the load client reads it: what is deleted, and what must be gone then.
-    pub(super) fn line(&self) -> String {
+    /// What is deleted, and what must be gone then: the first and the last of what hangs on it.
+    pub(super) fn gone(&self) -> deletion::Doomed {
         let ends = [self.number + 1, self.number + self.count];
-        let [first, last] = ends.map(|number| match self.kind {
-            Kind::Subject => digest_of(number, SUBJECTS),
-            Kind::Tagged => tag(number),
-        });
-        let digest = digest_of(self.number, self.kind.letter());
-        format!("{digest}\t{first},{last}\n")
+        deletion::Doomed {
+            digest: digest_of(self.number, self.kind.letter()),
+            others: ends.map(|number| match self.kind {
+                Kind::Subject => digest_of(number, SUBJECTS),
+                Kind::Tagged => tag(number),
+            }),
+        }
     }
 
     /// How many rows of manifests and of tags it is.
