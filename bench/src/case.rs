@@ -9,6 +9,18 @@ pub(crate) struct Case {
     pub(crate) columns: &'static [Column],
 }
 
+pub(crate) const fn case(
+    name: &'static str,
+    title: &'static str,
+    columns: &'static [Column],
+) -> Case {
+    Case {
+        name,
+        title,
+        columns,
+    }
+}
+
 /// The head of a column, and the figure that stands in it.
 pub(crate) type Column = (&'static str, &'static str);
 

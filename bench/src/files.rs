@@ -10,7 +10,7 @@ mod write;
 use std::path::Path;
 use std::time::Duration;
 
-use super::case::{BULK, Case, Column, OTHERS, PEAK, REQUESTS};
+use super::case::{BULK, Case, Column, OTHERS, PEAK, REQUESTS, case};
 use super::recorder::{Recorder, Subject};
 use super::result::Results;
 use super::{Bench, Options};
@@ -33,57 +33,18 @@ pub(super) const BENCH: Bench = Bench {
     run: run_all,
 };
 
+#[rustfmt::skip]
 const CASES: &[Case] = &[
-    Case {
-        name: "manifest",
-        title: "Manifest GET by tag, 64 connections",
-        columns: REQUESTS,
-    },
-    Case {
-        name: "blob-2k",
-        title: "Blob GET, 2 KiB, 64 connections",
-        columns: REQUESTS,
-    },
-    Case {
-        name: "blob-100m",
-        title: "Blob GET, 100 MiB, 4 connections",
-        columns: BULK,
-    },
-    Case {
-        name: "push-disk",
-        title: "Push of one blob of 1 GiB, on disk",
-        columns: BULK,
-    },
-    Case {
-        name: "push-tmpfs",
-        title: "Push of one blob of 1 GiB, on tmpfs",
-        columns: BULK,
-    },
-    Case {
-        name: "small",
-        title: "Small images, 8 clients: POST and PUT per blob",
-        columns: IMAGES,
-    },
-    Case {
-        name: "small-docker",
-        title: "Small images, 8 clients: HEAD, POST, PATCH and PUT per blob, as docker does",
-        columns: IMAGES,
-    },
-    Case {
-        name: "token",
-        title: "Token requests, cached credentials, 64 connections",
-        columns: REQUESTS,
-    },
-    Case {
-        name: "login",
-        title: "docker login with a password not seen before",
-        columns: LOGIN,
-    },
-    Case {
-        name: "start",
-        title: "Start and idle",
-        columns: START,
-    },
+    case("manifest", "Manifest GET by tag, 64 connections", REQUESTS),
+    case("blob-2k", "Blob GET, 2 KiB, 64 connections", REQUESTS),
+    case("blob-100m", "Blob GET, 100 MiB, 4 connections", BULK),
+    case("push-disk", "Push of one blob of 1 GiB, on disk", BULK),
+    case("push-tmpfs", "Push of one blob of 1 GiB, on tmpfs", BULK),
+    case("small", "Small images, 8 clients: POST and PUT per blob", IMAGES),
+    case("small-docker", "Small images, 8 clients: HEAD, POST, PATCH and PUT per blob, as docker does", IMAGES),
+    case("token", "Token requests, cached credentials, 64 connections", REQUESTS),
+    case("login", "docker login with a password not seen before", LOGIN),
+    case("start", "Start and idle", START),
 ];
 
 const IMAGES: &[Column] = &[

@@ -9,7 +9,7 @@ mod quota;
 mod replica;
 mod stage;
 
-use super::case::{BULK, Case, Column, OTHERS, PEAK};
+use super::case::{BULK, Case, Column, OTHERS, PEAK, case};
 use super::recorder::Recorder;
 use super::result::Results;
 use super::{Bench, Options};
@@ -24,47 +24,16 @@ pub(super) const BENCH: Bench = Bench {
     run: run_all,
 };
 
+#[rustfmt::skip]
 const CASES: &[Case] = &[
-    Case {
-        name: "push",
-        title: "Push of one blob of 512 MiB",
-        columns: ON_STORE,
-    },
-    Case {
-        name: "pull",
-        title: "Blob GET, 256 MiB, streamed, one after the other",
-        columns: ON_STORE,
-    },
-    Case {
-        name: "pull-4",
-        title: "Blob GET, 256 MiB, streamed, 4 connections",
-        columns: ON_STORE,
-    },
-    Case {
-        name: "commit",
-        title: "Push of one blob of 5 GiB: from its last byte to the answer",
-        columns: COMMIT,
-    },
-    Case {
-        name: "replicas",
-        title: "Manifest GET by tag, 64 connections, one replica and two behind a balancer",
-        columns: REPLICAS,
-    },
-    Case {
-        name: "quota",
-        title: "200 pushes of 64 KiB at once into a project with room for 120",
-        columns: QUOTA,
-    },
-    Case {
-        name: "quota-cpu",
-        title: "Pushes of 64 KiB by 200 clients at once, with room for all",
-        columns: PUSHES,
-    },
-    Case {
-        name: "memory",
-        title: "64 pushes and 64 pulls of 256 MiB at once",
-        columns: BULK,
-    },
+    case("push", "Push of one blob of 512 MiB", ON_STORE),
+    case("pull", "Blob GET, 256 MiB, streamed, one after the other", ON_STORE),
+    case("pull-4", "Blob GET, 256 MiB, streamed, 4 connections", ON_STORE),
+    case("commit", "Push of one blob of 5 GiB: from its last byte to the answer", COMMIT),
+    case("replicas", "Manifest GET by tag, 64 connections, one replica and two behind a balancer", REPLICAS),
+    case("quota", "200 pushes of 64 KiB at once into a project with room for 120", QUOTA),
+    case("quota-cpu", "Pushes of 64 KiB by 200 clients at once, with room for all", PUSHES),
+    case("memory", "64 pushes and 64 pulls of 256 MiB at once", BULK),
 ];
 
 const ON_STORE: &[Column] = &[

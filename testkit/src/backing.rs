@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cmd::Cmd;
+use crate::cmd::succeed;
 use crate::gantry::Binary;
 use crate::postgres::{Durability, Postgres};
 use crate::scratch::Scratch;
@@ -27,10 +27,7 @@ impl Backing {
             scratch: Scratch::new("backing")?,
             database,
         };
-        Cmd::local(binary.path())
-            .words("secret new")
-            .arg(made.key())
-            .run()?;
+        succeed(binary.command().args(["secret", "new"]).arg(made.key()))?;
         Ok(made)
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::backing::Backing;
-use crate::cmd::Cmd;
+use crate::cmd::succeed;
 use crate::netns::Namespace;
 use crate::port::loopback;
 use crate::postgres::Durability;
@@ -204,11 +204,7 @@ impl Gantry {
 
     /// Runs a sub-command beside the running server, with its settings.
     pub fn command(&self, binary: &Binary, words: &str) -> Result<String, String> {
-        let settings = self.servers[0].settings().iter();
-        let cmd = Cmd::local(binary.path()).words(words);
-        let cmd = settings.fold(cmd, |cmd, (name, value)| cmd.env(name, value));
-        let output = cmd.arg("--data").arg(&self.servers[0].data).output()?;
-        Ok(String::from_utf8_lossy(&output).into_owned())
+        succeed(&mut self.beside(binary, words))
     }
 
     /// Every stored object with its size, as the storage itself lists them.

@@ -4,92 +4,24 @@ use crate::report::Bound::{AtLeast, AtMost};
 use crate::report::Goal;
 use crate::result::Results;
 
+#[rustfmt::skip]
 pub(super) fn goals(results: &Results) -> Vec<Goal> {
     let against = |case, peer, figure| results.ratio((case, "gantry"), (case, peer), figure);
     let own = |case, figure| results.spread(case, "gantry", figure);
     vec![
-        Goal::new(
-            "manifest GET: rate, × nginx",
-            AtLeast(0.8),
-            against("manifest", "nginx", "rate"),
-            "×",
-        ),
-        Goal::new(
-            "manifest GET: CPU per request, × nginx",
-            AtMost(1.3),
-            against("manifest", "nginx", "cpu_per_1000"),
-            "×",
-        ),
-        Goal::new(
-            "manifest GET: rate, × docker-registry",
-            AtLeast(20.0),
-            against("manifest", "docker-registry", "rate"),
-            "×",
-        ),
-        Goal::new(
-            "100 MiB blob GET: CPU per GB, × nginx",
-            AtMost(0.6),
-            against("blob-100m", "nginx", "cpu_per_gb"),
-            "×",
-        ),
-        Goal::new(
-            "100 MiB blob GET: throughput, × nginx",
-            AtLeast(1.05),
-            against("blob-100m", "nginx", "mb_per_s"),
-            "×",
-        ),
-        Goal::new(
-            "1 GiB push on disk: CPU per GB, × docker-registry",
-            AtMost(0.45),
-            against("push-disk", "docker-registry", "cpu_per_gb"),
-            "×",
-        ),
-        Goal::new(
-            "1 GiB push on disk: throughput, × docker-registry",
-            AtLeast(1.4),
-            against("push-disk", "docker-registry", "mb_per_s"),
-            "×",
-        ),
-        Goal::new(
-            "1 GiB push on tmpfs: throughput, × docker-registry",
-            AtLeast(2.5),
-            against("push-tmpfs", "docker-registry", "mb_per_s"),
-            "×",
-        ),
-        Goal::new(
-            "small image (POST, PUT): server CPU each",
-            AtMost(4.0),
-            own("small", "cpu_per_1000"),
-            " ms",
-        ),
-        Goal::new(
-            "tokens, cached credentials",
-            AtLeast(10_000.0),
-            own("token", "rate"),
-            "/s",
-        ),
-        Goal::new(
-            "docker login, cold password: p50",
-            AtMost(150.0),
-            own("login", "p50_ms"),
-            " ms",
-        ),
-        Goal::new(
-            "2 KiB blob GET: CPU, × manifest GET",
-            AtMost(1.2),
-            results.ratio(
-                ("blob-2k", "gantry"),
-                ("manifest", "gantry"),
-                "cpu_per_1000",
-            ),
-            "×",
-        ),
-        Goal::new(
-            "idle memory",
-            AtMost(40.0),
-            own("start", "idle_mib"),
-            " MiB",
-        ),
+        Goal::new("manifest GET: rate, × nginx", AtLeast(0.8), against("manifest", "nginx", "rate"), "×"),
+        Goal::new("manifest GET: CPU per request, × nginx", AtMost(1.3), against("manifest", "nginx", "cpu_per_1000"), "×"),
+        Goal::new("manifest GET: rate, × docker-registry", AtLeast(20.0), against("manifest", "docker-registry", "rate"), "×"),
+        Goal::new("100 MiB blob GET: CPU per GB, × nginx", AtMost(0.6), against("blob-100m", "nginx", "cpu_per_gb"), "×"),
+        Goal::new("100 MiB blob GET: throughput, × nginx", AtLeast(1.05), against("blob-100m", "nginx", "mb_per_s"), "×"),
+        Goal::new("1 GiB push on disk: CPU per GB, × docker-registry", AtMost(0.45), against("push-disk", "docker-registry", "cpu_per_gb"), "×"),
+        Goal::new("1 GiB push on disk: throughput, × docker-registry", AtLeast(1.4), against("push-disk", "docker-registry", "mb_per_s"), "×"),
+        Goal::new("1 GiB push on tmpfs: throughput, × docker-registry", AtLeast(2.5), against("push-tmpfs", "docker-registry", "mb_per_s"), "×"),
+        Goal::new("small image (POST, PUT): server CPU each", AtMost(4.0), own("small", "cpu_per_1000"), " ms"),
+        Goal::new("tokens, cached credentials", AtLeast(10_000.0), own("token", "rate"), "/s"),
+        Goal::new("docker login, cold password: p50", AtMost(150.0), own("login", "p50_ms"), " ms"),
+        Goal::new("2 KiB blob GET: CPU, × manifest GET", AtMost(1.2), results.ratio(("blob-2k", "gantry"), ("manifest", "gantry"), "cpu_per_1000"), "×"),
+        Goal::new("idle memory", AtMost(40.0), own("start", "idle_mib"), " MiB"),
     ]
 }
 

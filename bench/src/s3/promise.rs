@@ -4,6 +4,7 @@ use crate::report::Bound::{AtLeast, AtMost, Exactly};
 use crate::report::Goal;
 use crate::result::Results;
 
+#[rustfmt::skip]
 pub(super) fn goals(results: &Results) -> Vec<Goal> {
     let against = |case, peer, figure| results.ratio((case, "gantry"), (case, peer), figure);
     let own = |case, figure| results.spread(case, "gantry", figure);
@@ -16,96 +17,21 @@ pub(super) fn goals(results: &Results) -> Vec<Goal> {
         results.ratio(one, ("quota-cpu", "gantry, 200 projects"), figure)
     };
     vec![
-        Goal::new(
-            "push: throughput, × docker-registry",
-            AtLeast(2.0),
-            against("push", "docker-registry", "mb_per_s"),
-            "×",
-        ),
-        Goal::new(
-            "push: throughput, × SeaweedFS alone",
-            AtLeast(0.7),
-            against("push", "SeaweedFS alone", "mb_per_s"),
-            "×",
-        ),
-        Goal::new(
-            "push: CPU per GB, × docker-registry",
-            AtMost(0.3),
-            against("push", "docker-registry", "cpu_per_gb"),
-            "×",
-        ),
-        Goal::new(
-            "streamed pull: throughput, × docker-registry",
-            AtLeast(1.2),
-            against("pull", "docker-registry", "mb_per_s"),
-            "×",
-        ),
-        Goal::new(
-            "streamed pull: CPU per GB, × docker-registry",
-            AtMost(0.6),
-            against("pull", "docker-registry", "cpu_per_gb"),
-            "×",
-        ),
-        Goal::new(
-            "the same by 4 connections: throughput",
-            AtLeast(1.2),
-            against("pull-4", "docker-registry", "mb_per_s"),
-            "×",
-        ),
-        Goal::new(
-            "the same by 4 connections: CPU per GB",
-            AtMost(0.6),
-            against("pull-4", "docker-registry", "cpu_per_gb"),
-            "×",
-        ),
-        Goal::new(
-            "5 GiB blob: from the last byte to 201",
-            AtMost(300.0),
-            own("commit", "commit_ms"),
-            " ms",
-        ),
-        Goal::new(
-            "manifest GET: CPU of 2 replicas per request, × 1 replica",
-            AtMost(1.1),
-            replicas("cpu_per_1000"),
-            "×",
-        ),
-        Goal::new(
-            "the same with PostgreSQL's CPU",
-            AtMost(1.1),
-            replicas("all_per_1000"),
-            "×",
-        ),
-        Goal::new(
-            "lock waits in PostgreSQL meanwhile",
-            Exactly(0.0),
-            results.spread("replicas", "gantry, 2 replicas", "lock_waits"),
-            "",
-        ),
-        Goal::new(
-            "200 pushes with room for 120: pushed",
-            Exactly(120.0),
-            own("quota", "accepted"),
-            "",
-        ),
-        Goal::new(
-            "bytes charged beyond what is there",
-            Exactly(0.0),
-            own("quota", "excess_bytes"),
-            "",
-        ),
-        Goal::new(
-            "push: CPU with PostgreSQL's, 1 project × 200 projects",
-            AtMost(1.2),
-            projects("all_per_1000"),
-            "×",
-        ),
-        Goal::new(
-            "64 pushes and 64 pulls at once: peak memory",
-            AtMost(300.0),
-            own("memory", "peak_mib"),
-            " MiB",
-        ),
+        Goal::new("push: throughput, × docker-registry", AtLeast(2.0), against("push", "docker-registry", "mb_per_s"), "×"),
+        Goal::new("push: throughput, × SeaweedFS alone", AtLeast(0.7), against("push", "SeaweedFS alone", "mb_per_s"), "×"),
+        Goal::new("push: CPU per GB, × docker-registry", AtMost(0.3), against("push", "docker-registry", "cpu_per_gb"), "×"),
+        Goal::new("streamed pull: throughput, × docker-registry", AtLeast(1.2), against("pull", "docker-registry", "mb_per_s"), "×"),
+        Goal::new("streamed pull: CPU per GB, × docker-registry", AtMost(0.6), against("pull", "docker-registry", "cpu_per_gb"), "×"),
+        Goal::new("the same by 4 connections: throughput", AtLeast(1.2), against("pull-4", "docker-registry", "mb_per_s"), "×"),
+        Goal::new("the same by 4 connections: CPU per GB", AtMost(0.6), against("pull-4", "docker-registry", "cpu_per_gb"), "×"),
+        Goal::new("5 GiB blob: from the last byte to 201", AtMost(300.0), own("commit", "commit_ms"), " ms"),
+        Goal::new("manifest GET: CPU of 2 replicas per request, × 1 replica", AtMost(1.1), replicas("cpu_per_1000"), "×"),
+        Goal::new("the same with PostgreSQL's CPU", AtMost(1.1), replicas("all_per_1000"), "×"),
+        Goal::new("lock waits in PostgreSQL meanwhile", Exactly(0.0), results.spread("replicas", "gantry, 2 replicas", "lock_waits"), ""),
+        Goal::new("200 pushes with room for 120: pushed", Exactly(120.0), own("quota", "accepted"), ""),
+        Goal::new("bytes charged beyond what is there", Exactly(0.0), own("quota", "excess_bytes"), ""),
+        Goal::new("push: CPU with PostgreSQL's, 1 project × 200 projects", AtMost(1.2), projects("all_per_1000"), "×"),
+        Goal::new("64 pushes and 64 pulls at once: peak memory", AtMost(300.0), own("memory", "peak_mib"), " MiB"),
     ]
 }
 

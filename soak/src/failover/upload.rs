@@ -97,7 +97,7 @@ impl Upload {
         gantry: &mut Gantry,
         before: &[u64],
         progress: &Progress,
-        until: &dyn Fn(&str, &dyn Fn() -> bool) -> Result<(), String>,
+        until: Until<'_>,
     ) -> Result<(Option<usize>, Instant, Duration), String> {
         until("it began", &|| progress.begun.load(Ordering::Relaxed) > 0)?;
         let serving = match self.fault {
@@ -140,6 +140,9 @@ impl Upload {
         }
     }
 }
+
+/// Waits until something holds, for as long as the upload goes on.
+type Until<'u> = &'u dyn Fn(&str, &dyn Fn() -> bool) -> Result<(), String>;
 
 /// How long the database or the storage is away at least.
 const OUTAGE: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -29,7 +30,11 @@ pub(crate) fn bulk_config(authority: &Path, protocol: &str) -> Arc<ClientConfig>
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     let suite = rustls::CipherSuite::TLS13_AES_128_GCM_SHA256;
     provider.cipher_suites.retain(|it| it.suite() == suite);
-    configured_by(provider, authority, &[protocol], &[&rustls::version::TLS13])
+    let versions = &[&rustls::version::TLS13];
+    let mut config = configured_by(provider, authority, &[protocol], versions);
+    // Each handshake is a whole one, and shows the certificate.
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
 }
 
 fn configured(
@@ -38,7 +43,7 @@ fn configured(
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    configured_by(provider, authority, protocols, versions)
+    Arc::new(configured_by(provider, authority, protocols, versions))
 }
 
 fn configured_by(
@@ -46,7 +51,7 @@ fn configured_by(
     authority: &Path,
     protocols: &[&str],
     versions: &[&'static SupportedProtocolVersion],
-) -> Arc<ClientConfig> {
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authority).expect("the CA file can be read") {
         roots
@@ -62,7 +67,7 @@ fn configured_by(
         .iter()
         .map(|name| name.as_bytes().to_vec())
         .collect();
-    Arc::new(config)
+    config
 }
 
 pub(crate) async fn handshake(
