@@ -96,6 +96,7 @@ impl Content {
             offset: from,
             to: self.size,
             pace: 0.0,
+            stall: u64::MAX,
             began: None,
             pause: None,
             progress: Arc::default(),
@@ -111,6 +112,7 @@ pub struct Stream {
     to: u64,
     /// Bytes in a second at most; 0 for no bound.
     pace: f64,
+    stall: u64,
     began: Option<Instant>,
     pause: Option<Pin<Box<Sleep>>>,
     progress: Arc<AtomicU64>,
@@ -123,6 +125,11 @@ impl Stream {
 
     pub fn paced(self, pace: f64) -> Self {
         Self { pace, ..self }
+    }
+
+    /// Stands still at an offset.
+    pub fn stalling_at(self, stall: u64) -> Self {
+        Self { stall, ..self }
     }
 
     /// Raises this to the offset that was reached.
@@ -146,6 +153,9 @@ impl Body for Stream {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.offset >= self.to {
             return Poll::Ready(None);
+        }
+        if self.offset >= self.stall {
+            return Poll::Pending;
         }
         if self.pace > 0.0 {
             let began = *self.began.get_or_insert_with(Instant::now);

@@ -40,6 +40,7 @@ pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod program;
+#[cfg(feature = "client")]
 pub mod proxy;
 #[cfg(feature = "client")]
 pub mod registry;

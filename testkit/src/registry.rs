@@ -152,6 +152,18 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Puts an OCI manifest there.
+    pub fn put_manifest(path: &'a str, repository: &'a str, manifest: &Manifest) -> Self {
+        let call = Self::new(Method::PUT, path, repository);
+        let mut call = call.header("content-type", OCI_MANIFEST);
+        (call.body, call.size) = (Some(body(manifest.bytes.clone())), manifest.size());
+        call
+    }
+
+    pub fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
     /// Asks for an OCI manifest.
     pub fn manifest(self) -> Self {
         self.header("accept", OCI_MANIFEST)
@@ -308,10 +320,15 @@ impl Registry {
         expect(self.answer(call, None).await?, expected)
     }
 
+    /// Sends a request and leaves the body of the answer, whatever that is.
+    pub async fn begin(&self, call: Call<'_>) -> Result<hyper::Response<Incoming>, Failed> {
+        self.request(call).await?.try_open().await.map_err(cut)
+    }
+
     /// Sends a request and leaves the body of the answer, which must be 200.
     pub async fn open(&self, call: Call<'_>) -> Result<hyper::Response<Incoming>, Failed> {
         let asked = format!("{} {}", call.method, call.path);
-        let opened = self.request(call).await?.try_open().await.map_err(cut)?;
+        let opened = self.begin(call).await?;
         match opened.status().as_u16() {
             200 => Ok(opened),
             code => Err(Failed::Status {

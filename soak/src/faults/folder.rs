@@ -4,17 +4,23 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use super::client::Way;
+use hyper::Method;
+use testkit::cmd::succeed;
+use testkit::content::Blob;
+use testkit::harness::raw::{Broken, Raw};
+use testkit::meter::wait;
+use testkit::registry::Call;
+use testkit::scratch::{files_below, make_folder};
+use tokio::time::{sleep, timeout};
+
+use super::client::REPOSITORY;
 use super::inject::Inject;
 use super::seen::Seen;
 use super::stage::{MEDIUM, Stage};
 use crate::Soak;
-use testkit::cmd::succeed;
-use testkit::scratch::{files_below, make_folder};
 
 /// Bytes of the file system.
 const SIZE: u64 = 256 << 20;
@@ -181,84 +187,70 @@ impl OnFolder {
 
     /// The client leaves within its PUT; the server must not have the blob then, and get it later.
     pub(super) fn left(&mut self) -> Asked {
-        let content = self.client.content(MEDIUM)?;
-        let leaves = ["--limit-rate", "2M", "--max-time", "2"];
-        let seen = match self.client.push(&leaves, &content, Way::Put) {
-            Err(error) if error.starts_with("no answer came") => Ok(Seen::Left),
-            other => other,
-        };
-        self.pushed(content, seen)
+        let content = Blob::random(MEDIUM);
+        let location = self.begun()?;
+        let body = content.made().stream(0).paced(2e6).body();
+        let put = self.client.finish(&location, &content, Some(body));
+        let seen = wait(async { timeout(Duration::from_secs(2), put).await });
+        self.pushed(content, seen.unwrap_or(Ok(Seen::Left)))
+    }
+
+    fn begun(&self) -> Result<String, String> {
+        self.client.begin()?.map_err(|seen| format!("POST: {seen}"))
     }
 
     /// The client sends half of a body and then nothing.
     pub(super) fn stalled(&mut self) -> Asked {
-        let content = self.client.content(MEDIUM)?;
-        let location = self
-            .client
-            .begin()?
-            .map_err(|seen| format!("POST: {seen}"))?;
-        let seen = {
-            let half = format!("head -c {} '{}'", content.size / 2, content.file.display());
-            let script = format!("({half}; sleep {}) | \"$@\"", IDLE + 5);
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &script, "sh"]);
-            self.client
-                .ask_by(shell, &["-X", "PATCH", "-T", "."], &location)?
-                .seen()
-        };
+        let content = Blob::random(MEDIUM);
+        let location = self.begun()?;
+        let half = content.size / 2;
+        // What comes after half of it is due in an hour.
+        let body = content.made().stream(0).stalling_at(half).body();
+        let call = Call::new(Method::PATCH, &location, REPOSITORY).body(body, content.size);
+        let seen = wait(self.client.ask(call))?.seen();
         self.pushed(content, seen)
+    }
+
+    /// A connection that asked for the large blob, or has only begun to ask.
+    async fn asking(&self, ends: bool) -> Result<Raw, String> {
+        let registry = &self.client.registry;
+        let path = format!("/v2/{REPOSITORY}/blobs/{}", self.large.digest);
+        let line = registry.dial("http/1.1", 64 << 10).await;
+        let mut line = line.map_err(|error| error.to_string())?;
+        let mut request = registry.head("GET", &path, &registry.basic());
+        if ends {
+            request.push_str("\r\n");
+        }
+        let sent = line.write(request).await;
+        sent.map(|()| line).map_err(|error| error.to_string())
     }
 
     /// The client does not read the answer that it asked for.
     pub(super) fn unread(&mut self) -> Asked {
-        let path = format!(
-            "/v2/{}/blobs/{}",
-            super::client::REPOSITORY,
-            self.large.digest
-        );
-        let script = format!("\"$@\" | (sleep {}; wc -c)", IDLE + 4);
-        let mut curl = self.client.curl();
-        curl.args(["--http1.1"]).arg(self.client.url(&path));
-        let words = std::iter::once(curl.get_program()).chain(curl.get_args());
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &script, "sh"]).args(words);
-        let came: u64 = succeed(&mut shell)?.trim().parse().unwrap_or(0);
-        match came {
-            0 => Err("nothing came at all".to_owned()),
-            came if came < self.large.size => Ok(Seen::Cut(200)),
-            _ => Ok(Seen::Done(200)),
-        }
+        wait(async {
+            let mut line = self.asking(true).await?;
+            sleep(Duration::from_secs(IDLE + 4)).await;
+            let mut came = 0;
+            let answer = line.whole_answer(async |piece: &[u8]| came += piece.len());
+            match answer.await {
+                Ok(answer) => Ok(Seen::Done(answer.status)),
+                Err(_) if came > 0 => Ok(Seen::Cut(200)),
+                Err(_) => Err("nothing came at all".to_owned()),
+            }
+        })
     }
 
     /// The client never ends the head of its request.
     pub(super) fn headless(&mut self) -> Asked {
-        let mut openssl = Command::new("openssl");
-        openssl
-            .args(["s_client", "-quiet", "-verify_quiet", "-CAfile"])
-            .arg(self.client.ca())
-            .args(["-connect", self.client.address()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut client = openssl.spawn().map_err(|e| e.to_string())?;
-        let mut begun = client.stdin.take().ok_or("openssl has no input")?;
-        begun
-            .write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n")
-            .map_err(|e| e.to_string())?;
-        let began = Instant::now();
-        while client.try_wait().map_err(|e| e.to_string())?.is_none() {
-            if began.elapsed() > Duration::from_secs(IDLE * 4) {
-                client.kill().ok();
-                client.wait().ok();
-                return Err("the connection stayed open".to_owned());
+        wait(async {
+            let mut line = self.asking(false).await?;
+            let answer = line.whole_answer(async |_: &[u8]| {});
+            match timeout(Duration::from_secs(IDLE * 4), answer).await {
+                Err(_) => Err("the connection stayed open".to_owned()),
+                Ok(Err(Broken::Unanswered)) => Ok(Seen::Cut(0)),
+                Ok(answer) => Err(format!("the answer {answer:?}")),
             }
-            sleep(Duration::from_millis(50));
-        }
-        let said = client.wait_with_output().map_err(|e| e.to_string())?.stdout;
-        match said.is_empty() {
-            true => Ok(Seen::Cut(0)),
-            false => Err(format!("the answer {}", String::from_utf8_lossy(&said))),
-        }
+        })
     }
 }
 

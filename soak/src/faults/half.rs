@@ -1,18 +1,20 @@
 //! An upload whose second half fails, and which then goes on where the server says.
 
-use super::client::Content;
+use testkit::content::Blob;
+use testkit::meter::wait;
+
 use super::seen::Seen;
 use super::stage::{MEDIUM, Stage};
 
 /// An upload that the server has half of.
 pub(super) struct Half {
-    content: Content,
+    content: Blob,
     location: String,
 }
 
 impl<A> Stage<A> {
     pub(super) fn first_half(&mut self) -> Result<Half, String> {
-        let content = self.client.content(MEDIUM)?;
+        let content = Blob::random(MEDIUM);
         let begun = self.client.begin()?;
         let location = begun.map_err(|seen| format!("an upload does not begin: {seen}"))?;
         let sent = self.client.patch(&location, &content, 0, MEDIUM / 2)?;
@@ -36,7 +38,7 @@ impl<A> Stage<A> {
             .client
             .patch(&location, &content, at, content.size - at)?;
         let location = sent.map_err(|seen| format!("the upload does not go on at {at}: {seen}"))?;
-        let seen = self.client.finish(&[], &location, &content, None);
+        let seen = wait(self.client.finish(&location, &content, None));
         match self.pushed(content, seen)? {
             Seen::Done(_) => Ok(()),
             seen => Err(format!("the upload does not end: {seen}")),

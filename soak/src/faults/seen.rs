@@ -2,61 +2,52 @@
 
 use std::fmt;
 
-/// An answer as curl got it.
+/// An answer, or as much of it as came.
+#[derive(Default)]
 pub(super) struct Answer {
     /// 0 where no answer began.
     pub(super) status: u16,
-    pub(super) head: String,
+    /// Whether it came to its end.
+    pub(super) is_whole: bool,
+    pub(super) is_head: bool,
+    /// Whether it says when to try again.
+    pub(super) retries: bool,
+    pub(super) range: Option<String>,
+    pub(super) location: Option<String>,
+    /// Of all that came.
+    pub(super) digest: String,
+    /// Of an error.
     pub(super) body: Vec<u8>,
-    /// How curl ended.
-    pub(super) exit: i32,
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
-        lines
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
-    }
-
     /// Sorts the answer; an error where no server may answer so.
     pub(super) fn seen(&self) -> Result<Seen, String> {
-        if CUT.contains(&self.exit) {
-            return Ok(Seen::Cut(self.status));
-        }
-        match (self.exit, self.status) {
-            (0, 100..400) => Ok(Seen::Done(self.status)),
-            (0, _) => self.refusal(),
-            (28, _) => Err("no answer came within the time, nor was the connection cut".to_owned()),
-            (exit, status) => Err(format!("curl ended with {exit} after status {status}")),
+        match self.status {
+            status if !self.is_whole => Ok(Seen::Cut(status)),
+            status @ 100..400 => Ok(Seen::Done(status)),
+            _ => self.refusal(),
         }
     }
 
     fn refusal(&self) -> Result<Seen, String> {
         let (status, body) = (self.status, String::from_utf8_lossy(&self.body));
-        let retry = self.header("retry-after").is_some();
         // The answer to HEAD has a head alone.
-        let code = match self.body.is_empty() && self.head.contains("\r\n\r\n") && retry {
+        let code = match self.is_head {
             true => String::new(),
             false => code_in(&body).ok_or(format!("{status} without an OCI error: {body}"))?,
         };
-        if status >= 500 && !retry {
+        if status >= 500 && !self.retries {
             return Err(format!("{status} {code} without Retry-After"));
         }
         Ok(Seen::Refused { status, code })
     }
 }
 
-/// What curl calls a connection that broke: within a body, before an answer, while sending, while
-/// receiving, and a stream or connection of HTTP/2.
-const CUT: [i32; 6] = [18, 52, 55, 56, 92, 16];
-
 /// The code of an OCI error.
 fn code_in(body: &str) -> Option<String> {
-    let (_, errors) = body.split_once(r#""errors""#)?;
-    let (_, code) = errors.split_once(r#""code":""#)?;
-    code.split_once('"').map(|(code, _)| code.to_owned())
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body["errors"][0]["code"].as_str().map(str::to_owned)
 }
 
 /// What the client saw.
@@ -134,34 +125,34 @@ impl Want {
 mod tests {
     use super::{Answer, Seen, Want};
 
-    fn answer(status: u16, head: &str, body: &str, exit: i32) -> Result<Seen, String> {
-        let (head, body) = (format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n"), body.into());
-        Answer {
+    fn answer(status: u16, retries: bool, body: &str, is_whole: bool) -> Result<Seen, String> {
+        let answer = Answer {
             status,
-            head,
-            body,
-            exit,
-        }
-        .seen()
+            retries,
+            is_whole,
+            body: body.into(),
+            ..Answer::default()
+        };
+        answer.seen()
     }
 
     const OCI: &str = r#"{"errors":[{"code":"UNAVAILABLE","message":"m"}]}"#;
 
     #[test]
     fn only_clean_errors_pass() {
-        let seen = answer(503, "Retry-After: 5", OCI, 0).unwrap();
+        let seen = answer(503, true, OCI, true).unwrap();
         assert_eq!(seen.to_string(), "503 UNAVAILABLE, Retry-After");
         assert!(Want::Unavailable.check(&seen).is_ok());
         assert!(Want::Whole.check(&seen).is_err());
-        assert!(answer(503, "A: b", OCI, 0).is_err());
-        assert!(answer(503, "Retry-After: 5", "oops", 0).is_err());
-        assert!(answer(404, "A: b", "", 0).is_err());
+        assert!(answer(503, false, OCI, true).is_err());
+        assert!(answer(503, true, "oops", true).is_err());
+        assert!(answer(404, false, "", true).is_err());
     }
 
     #[test]
-    fn a_cut_is_told_from_a_wait_without_end() {
-        assert_eq!(answer(200, "A: b", "ab", 18), Ok(Seen::Cut(200)));
-        assert!(answer(0, "", "", 28).is_err());
-        assert!(answer(200, "A: b", "ab", 60).is_err());
+    fn a_cut_is_told_from_a_success() {
+        assert_eq!(answer(200, false, "ab", false), Ok(Seen::Cut(200)));
+        assert_eq!(answer(0, false, "", false), Ok(Seen::Cut(0)));
+        assert_eq!(answer(200, false, "", true), Ok(Seen::Done(200)));
     }
 }

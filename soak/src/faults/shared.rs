@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
+use testkit::content::Blob;
+
 use super::client::Way;
 use super::seen::Seen;
 use super::stage::{MEDIUM, SMALL, Stage};
@@ -103,10 +105,10 @@ impl OnShared {
         &mut self,
         happens: impl FnOnce(&mut Shared) -> Result<(), String>,
     ) -> Asked {
-        let content = self.client.content(MEDIUM)?;
+        let content = Blob::random(MEDIUM);
         let (client, around) = (&self.client, &mut self.around);
         let (seen, happened) = scope(|scope| {
-            let push = scope.spawn(|| client.push(SLOWLY, &content, Way::Put));
+            let push = scope.spawn(|| client.push_slowly(&content, SLOWLY));
             sleep(Duration::from_secs(1));
             let happened = happens(around);
             let seen = push.join().unwrap_or(Err("the client panicked".to_owned()));
@@ -127,8 +129,8 @@ impl OnShared {
     /// Objects of a blob that was deleted stay while the store refuses to delete them, and go afterwards.
     pub(super) fn collected_late(&mut self, reply: Reply) -> Asked {
         let before = self.objects()?;
-        let content = self.client.content(SMALL)?;
-        self.client.push(&[], &content, Way::Put)?;
+        let content = Blob::random(SMALL);
+        self.client.push(&content, Way::Put)?;
         let with = self.objects()?;
         if with != before + 1 {
             return Err(format!("{with} objects after {before} and a push"));
@@ -179,7 +181,8 @@ impl OnShared {
     }
 }
 
-const SLOWLY: &[&str] = &["--limit-rate", "4M"];
+/// Bytes in a second.
+const SLOWLY: f64 = 4e6;
 /// How long a collection may take.
 const COLLECTION: Duration = Duration::from_secs(90);
 

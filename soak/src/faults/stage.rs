@@ -1,20 +1,19 @@
 //! A server to do faults to, what it acknowledged so far, and what clients ask of it meanwhile.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Content, REPOSITORY, Way};
+use super::client::{Client, REPOSITORY, Way};
 use super::seen::Seen;
 use crate::Soak;
 use testkit::cmd::succeed;
+use testkit::content::Blob;
 use testkit::gantry::Binary;
 use testkit::gantry::Gantry;
-use testkit::layout::{IMAGE_CONFIG, LAYER, MANIFEST, digest};
 use testkit::port::loopback;
-use testkit::scratch::Scratch;
+use testkit::registry::Image;
 
 /// Size of the blob that is pulled: more than sockets hold, so that a cut is seen.
 const LARGE: u64 = 24 << 20;
@@ -31,14 +30,13 @@ pub(super) struct Stage<A> {
     binary: Binary,
     data: PathBuf,
     settings: Vec<(String, String)>,
-    _folder: Scratch,
     /// What is pulled while faults last.
-    pub(super) large: Content,
+    pub(super) large: Blob,
     /// Digests of blobs, and tags and digests of manifests, that the server acknowledged.
     blobs: Vec<String>,
     manifests: Vec<(String, String)>,
     /// Pushes that were not acknowledged.
-    doubtful: Vec<Content>,
+    doubtful: Vec<Blob>,
     doubtful_manifests: Vec<(String, String)>,
     tags: u32,
 }
@@ -51,26 +49,24 @@ impl<A> Stage<A> {
         settings: Vec<(String, String)>,
         around: A,
     ) -> Result<Self, String> {
-        let folder = Scratch::below(soak.folder.path(), "faults")?;
         let command = soak.binary.command();
         let gantry = Gantry::alone(command, data, &loopback()?, loopback()?, &settings)?;
-        let client = Client::new(&gantry, folder.path());
+        let client = Client::new(&gantry.target)?;
         let mut stage = Self {
-            large: client.content(LARGE)?,
+            large: Blob::random(LARGE),
             gantry,
             around,
             client,
             binary: soak.binary.clone(),
             data: data.to_owned(),
             settings,
-            _folder: folder,
             blobs: Vec::new(),
             manifests: Vec::new(),
             doubtful: Vec::new(),
             doubtful_manifests: Vec::new(),
             tags: 0,
         };
-        let pushed = stage.client.push(&[], &stage.large, Way::Put)?;
+        let pushed = stage.client.push(&stage.large, Way::Put)?;
         stage.blobs.push(stage.large.digest.clone());
         match (pushed, stage.push_manifest()?) {
             (Seen::Done(_), Seen::Done(_)) => Ok(stage),
@@ -90,11 +86,11 @@ impl<A> Stage<A> {
     }
 
     pub(super) fn pull(&self) -> Result<Seen, String> {
-        self.client.pull(&[], &self.large.digest)
+        self.client.pull(&self.large.digest)
     }
 
     pub(super) fn pull_http2(&self) -> Result<Seen, String> {
-        self.client.pull(&["--http2"], &self.large.digest)
+        self.client.pull_http2(&self.large.digest)
     }
 
     pub(super) fn head(&self) -> Result<Seen, String> {
@@ -109,22 +105,19 @@ impl<A> Stage<A> {
 
     /// Pushes new content.
     pub(super) fn push(&mut self, size: u64, way: Way) -> Result<Seen, String> {
-        let content = self.client.content(size)?;
-        let seen = self.client.push(&[], &content, way);
+        let content = Blob::random(size);
+        let seen = self.client.push(&content, way);
         self.pushed(content, seen)
     }
 
     /// Notes what became of a push.
     pub(super) fn pushed(
         &mut self,
-        content: Content,
+        content: Blob,
         seen: Result<Seen, String>,
     ) -> Result<Seen, String> {
         match &seen {
-            Ok(Seen::Done(_)) => {
-                fs::remove_file(&content.file).ok();
-                self.blobs.push(content.digest);
-            }
+            Ok(Seen::Done(_)) => self.blobs.push(content.digest),
             _ => self.doubtful.push(content),
         }
         seen
@@ -134,17 +127,10 @@ impl<A> Stage<A> {
     pub(super) fn push_manifest(&mut self) -> Result<Seen, String> {
         self.tags += 1;
         let (tag, large) = (format!("t{}", self.tags), &self.large);
-        let described = |kind| {
-            let (digest, size) = (&large.digest, large.size);
-            format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#)
-        };
-        let text = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{},"layers":[{}],"annotations":{{"n":"{tag}"}}}}"#,
-            described(IMAGE_CONFIG),
-            described(LAYER)
-        );
-        let named = (tag, digest(text.as_bytes())?);
-        let seen = self.client.push_manifest(&named.0, &text);
+        let note = serde_json::json!({ "annotations": { "n": tag } });
+        let manifest = Image::with(large.clone(), std::slice::from_ref(large), &note).manifest;
+        let seen = self.client.push_manifest(&tag, &manifest);
+        let named = (tag, manifest.digest);
         match seen {
             Ok(Seen::Done(_)) => self.manifests.push(named),
             _ => self.doubtful_manifests.push(named),
@@ -173,8 +159,8 @@ impl<A> Stage<A> {
         }
         for content in std::mem::take(&mut self.doubtful) {
             let digest = content.digest.clone();
-            whole_or_absent(&digest, &self.client.pull(&[], &digest)?)?;
-            let again = self.client.push(&[], &content, Way::Put);
+            whole_or_absent(&digest, &self.client.pull(&digest)?)?;
+            let again = self.client.push(&content, Way::Put);
             let again = self.pushed(content, again)?;
             if !again.is_done() {
                 return Err(format!("a push that had failed failed again: {again}"));
@@ -204,22 +190,21 @@ impl<A> Stage<A> {
         let blobs = self.blobs.iter().map(|digest| ("blobs", digest, digest));
         let manifests = self.manifests.iter();
         let manifests = manifests.map(|(tag, digest)| ("manifests", tag, digest));
-        let all: Vec<(String, &String)> = blobs
-            .chain(manifests)
-            .map(|(kind, name, digest)| (format!("/v2/{REPOSITORY}/{kind}/{name}"), digest))
-            .collect();
-        for some in all.chunks(32) {
-            let paths: Vec<&str> = some.iter().map(|(path, _)| path.as_str()).collect();
-            let found = self.client.digests(&paths)?;
-            for ((path, digest), found) in some.iter().zip(found) {
-                if found != **digest {
-                    return Err(format!(
-                        "LOST: {path} was acknowledged as {digest}: {found}"
-                    ));
-                }
+        let mut all = 0;
+        for (kind, name, digest) in blobs.chain(manifests) {
+            let found = match kind {
+                "blobs" => self.client.pull(digest)?,
+                _ => self.client.pull_manifest(name, digest)?,
+            };
+            if found != Seen::Done(200) {
+                let what = format!("/v2/{REPOSITORY}/{kind}/{name}");
+                return Err(format!(
+                    "LOST: {what} was acknowledged as {digest}: {found}"
+                ));
             }
+            all += 1;
         }
-        Ok(all.len())
+        Ok(all)
     }
 }
 

@@ -208,7 +208,7 @@ impl Takeover<'_> {
                 return Err(format!("{blobs} blobs were to be left: {check}"));
             }
             let status = self.command("gc status")?;
-            match status.contains("still stored: 0 ") {
+            match status.contains("objects that wait to be deleted: 0 ") {
                 true => Ok(()),
                 false => Err(status),
             }

@@ -1,7 +1,11 @@
 //! What the proxy does to requests of HTTP/1.1: it answers in the server's stead, or spoils the answer.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind};
+
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy, sink,
+};
+use tokio::net::TcpStream;
 
 use super::Shared;
 
@@ -29,42 +33,40 @@ pub enum Reply {
 }
 
 /// Serves one connection, request by request.
-pub(super) fn serve(
-    client: &TcpStream,
-    server: &TcpStream,
+pub(super) async fn serve(
+    client: TcpStream,
+    server: TcpStream,
     rule: &Rule,
     shared: &Shared,
 ) -> io::Result<()> {
-    let mut requests = BufReader::with_capacity(BUFFER, client);
-    let mut answers = BufReader::with_capacity(BUFFER, server);
-    let (mut client, mut server) = (client, server);
-    while let Some(request) = Head::read(&mut requests)? {
+    let ((requests, mut client), (answers, mut server)) =
+        (client.into_split(), server.into_split());
+    let (requests, answers) = (&mut BufReader::new(requests), &mut BufReader::new(answers));
+    while let Some(request) = Head::read(requests).await? {
         let struck = rule.applies(&request) && shared.strike(rule.times);
         if let (true, Some(answer)) = (struck, rule.reply.instead()) {
-            request.body(&mut requests, &mut io::sink())?;
-            client.write_all(answer.as_bytes())?;
+            request.body(requests, &mut sink()).await?;
+            client.write_all(answer.as_bytes()).await?;
             continue;
         }
-        server.write_all(request.text.as_bytes())?;
-        request.body(&mut requests, &mut server)?;
-        let Some(answer) = Head::read(&mut answers)? else {
+        server.write_all(request.text.as_bytes()).await?;
+        request.body(requests, &mut server).await?;
+        let Some(answer) = Head::read(answers).await? else {
             return Ok(());
         };
         match rule.reply {
             Reply::Lost if struck => return Ok(()),
-            Reply::Half if struck => answer.halved(&mut answers, &mut client)?,
+            Reply::Half if struck => answer.halved(answers, &mut client).await?,
             _ => {
-                client.write_all(answer.text.as_bytes())?;
-                if !request.starts_with("HEAD ") {
-                    answer.body(&mut answers, &mut client)?;
+                client.write_all(answer.text.as_bytes()).await?;
+                if !request.text.starts_with("HEAD ") {
+                    answer.body(answers, &mut client).await?;
                 }
             }
         }
     }
     Ok(())
 }
-
-const BUFFER: usize = 64 << 10;
 
 impl Rule {
     fn applies(&self, request: &Head) -> bool {
@@ -111,12 +113,18 @@ struct Head {
     text: String,
 }
 
+/// What a body is read from, and what it is written to.
+trait Source: AsyncBufRead + Unpin + Send {}
+impl<T: AsyncBufRead + Unpin + Send> Source for T {}
+trait Target: AsyncWrite + Unpin + Send {}
+impl<T: AsyncWrite + Unpin + Send> Target for T {}
+
 impl Head {
     /// `None` where the connection ends before it.
-    fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+    async fn read(from: &mut impl Source) -> io::Result<Option<Self>> {
         let mut text = String::new();
         while !text.ends_with("\r\n\r\n") {
-            if from.read_line(&mut text)? == 0 {
+            if from.read_line(&mut text).await? == 0 {
                 return match text.is_empty() {
                     true => Ok(None),
                     false => Err(ErrorKind::UnexpectedEof.into()),
@@ -124,10 +132,6 @@ impl Head {
             }
         }
         Ok(Some(Self { text }))
-    }
-
-    fn starts_with(&self, text: &str) -> bool {
-        self.text.starts_with(text)
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -143,15 +147,15 @@ impl Head {
     }
 
     /// Hands the body on that belongs to this head.
-    fn body(&self, from: &mut impl BufRead, to: &mut impl Write) -> io::Result<()> {
+    async fn body(&self, from: &mut impl Source, to: &mut impl Target) -> io::Result<()> {
         if self.header("transfer-encoding") == Some("chunked") {
-            return chunks(from, to);
+            return chunks(from, to).await;
         }
-        exactly(self.length(), from, to)
+        exactly(self.length(), from, to).await
     }
 
     /// Hands half of the body on, under a head that fits it.
-    fn halved(&self, from: &mut impl BufRead, to: &mut impl Write) -> io::Result<()> {
+    async fn halved(&self, from: &mut impl Source, to: &mut impl Target) -> io::Result<()> {
         let (length, half) = (self.length(), self.length() / 2);
         let fits = |line: &str| match line.split_once(':') {
             Some((name, _)) if name.eq_ignore_ascii_case("content-length") => {
@@ -160,28 +164,28 @@ impl Head {
             _ => format!("{line}\r\n"),
         };
         let head: String = self.text.lines().map(fits).collect();
-        to.write_all(head.as_bytes())?;
-        exactly(half, from, to)?;
-        exactly(length - half, from, &mut io::sink())
+        to.write_all(head.as_bytes()).await?;
+        exactly(half, from, to).await?;
+        exactly(length - half, from, &mut sink()).await
     }
 }
 
-fn exactly(length: u64, from: &mut impl BufRead, to: &mut impl Write) -> io::Result<()> {
-    match io::copy(&mut from.take(length), to)? == length {
+async fn exactly(length: u64, from: &mut impl Source, to: &mut impl Target) -> io::Result<()> {
+    match copy(&mut from.take(length), to).await? == length {
         true => Ok(()),
         false => Err(ErrorKind::UnexpectedEof.into()),
     }
 }
 
 /// Hands a body in chunks on as it is, to its last chunk and the empty line.
-fn chunks(from: &mut impl BufRead, to: &mut impl Write) -> io::Result<()> {
+async fn chunks(from: &mut impl Source, to: &mut impl Target) -> io::Result<()> {
     loop {
         let mut line = String::new();
-        from.read_line(&mut line)?;
-        to.write_all(line.as_bytes())?;
+        from.read_line(&mut line).await?;
+        to.write_all(line.as_bytes()).await?;
         let digits = line.trim_end().split(';').next().unwrap_or_default();
         let size = u64::from_str_radix(digits, 16).map_err(io::Error::other)?;
-        exactly(size + 2, from, to)?;
+        exactly(size + 2, from, to).await?;
         if size == 0 {
             return Ok(());
         }
