@@ -16,22 +16,23 @@ mod skopeo;
 
 use std::path::{Path, PathBuf};
 
-use crate::cmd::Cmd;
-use crate::dockerd::Dockerd;
 use crate::fixture::{Fixture, Fixtures, TAG};
-use crate::lab::Lab;
-use crate::layout::listed_digest;
-use crate::scratch::write;
 use crate::tally::Tally;
 use crate::tools::{HELM_3, HELM_4};
-use crate::topology::Topology;
-use crate::trust::Trust;
+use testkit::cmd::Cmd;
+use testkit::dockerd::Dockerd;
+use testkit::gantry::Binary;
+use testkit::lab::Lab;
+use testkit::layout::listed_digest;
+use testkit::scratch::write;
+use testkit::topology::Topology;
+use testkit::trust::Trust;
 
 /// Runs every client; without `big` docker and crane leave the 2 GiB layer out. When all has been done
 /// and all is well, the table is written to `table`, where one is wanted.
 pub(crate) fn matrix(
     tally: &mut Tally,
-    binary: &Path,
+    binary: &Binary,
     topology: Topology,
     big: bool,
     table: Option<&Path>,
@@ -78,10 +79,10 @@ struct Stage {
 }
 
 impl Stage {
-    fn start(binary: &Path, topology: Topology, big: bool) -> Result<Self, String> {
+    fn start(binary: &Binary, topology: Topology, big: bool) -> Result<Self, String> {
         let lab = Lab::start(binary, topology, &[PROJECT])?;
         Ok(Self {
-            _trust: Trust::install(&lab.gantry().ca(), lab.host())?,
+            _trust: Trust::install(lab.gantry().ca(), lab.host())?,
             dockerd: Dockerd::start()?,
             fixtures: Fixtures::make()?,
             lab,
@@ -116,7 +117,7 @@ impl Stage {
 
     fn holds_under(&self, client: &str, name: &str, tag: &str, digest: &str) -> Result<(), String> {
         let repository = format!("{PROJECT}/{client}/{name}");
-        same(digest, &self.lab.gantry().digest(&repository, tag)?)
+        same(digest, &self.lab.gantry().target.digest(&repository, tag)?)
     }
 
     /// Pushes from the fixture's layout, looks at the server, pulls to another layout, compares.
@@ -139,7 +140,7 @@ impl Stage {
     /// The server's answer to the question what refers to `subject`.
     fn referrers(&self, client: &str, name: &str, subject: &str) -> Result<(u16, String), String> {
         let path = format!("/v2/{PROJECT}/{client}/{name}/referrers/{subject}");
-        let (status, body) = self.lab.gantry().request(&[], &path)?;
+        let (status, body) = self.lab.gantry().target.request(&[], &path)?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
@@ -156,7 +157,7 @@ impl Stage {
     /// The server has nothing more under this tag or digest.
     fn gone(&self, client: &str, name: &str, reference: &str) -> Result<(), String> {
         let path = format!("/v2/{PROJECT}/{client}/{name}/manifests/{reference}");
-        match self.lab.gantry().request(&["-I"], &path)? {
+        match self.lab.gantry().target.request(&["-I"], &path)? {
             (404, _) => Ok(()),
             (status, _) => Err(format!("{path} still answers {status}")),
         }

@@ -1,21 +1,20 @@
 //! The OCI distribution specification's own conformance suite, in its "1.1" and its "dev" setting.
 
-use std::path::Path;
-
-use crate::cmd::{Cmd, last_lines};
-use crate::gantry::{ADMIN_PASSWORD, Gantry};
-use crate::scratch::{Scratch, read};
 use crate::tally::Tally;
 use crate::tools::CONFORMANCE;
-use crate::topology::Topology;
+use testkit::cmd::{Cmd, last_lines};
+use testkit::gantry::{Binary, Gantry};
+use testkit::scratch::{Scratch, read};
+use testkit::target::ADMIN_PASSWORD;
+use testkit::topology::Topology;
 
 /// Runs both settings against one registry.
-pub(crate) fn conform(tally: &mut Tally, binary: &Path, topology: Topology) {
+pub(crate) fn conform(tally: &mut Tally, binary: &Binary, topology: Topology) {
     let stage = || -> Result<(Scratch, Gantry), String> {
         let scratch = Scratch::new("conformance")?;
         let gantry = Gantry::on_loopback(binary, &scratch.join("data"), topology, &[])?;
-        gantry.create_project("conformance-1")?;
-        gantry.create_project("conformance-2")?;
+        gantry.target.create_project("conformance-1")?;
+        gantry.target.create_project("conformance-2")?;
         Ok((scratch, gantry))
     };
     let (scratch, gantry) = match stage() {

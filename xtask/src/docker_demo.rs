@@ -2,20 +2,21 @@
 //! logs in, pushes, pulls and runs a real Debian. No insecure flag anywhere.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::cmd::Cmd;
-use crate::dockerd::Dockerd;
-use crate::lab::{Lab, PASSWORD, USER};
-use crate::layout::digest_in;
-use crate::scratch::{Scratch, make_folder};
 use crate::tally::Tally;
 use crate::tools::cache;
-use crate::topology::Topology;
-use crate::trust::Trust;
+use testkit::cmd::Cmd;
+use testkit::dockerd::Dockerd;
+use testkit::gantry::Binary;
+use testkit::lab::{Lab, PASSWORD, USER};
+use testkit::layout::digest_in;
+use testkit::scratch::{Scratch, make_folder};
+use testkit::topology::Topology;
+use testkit::trust::Trust;
 
 /// Runs the demonstration; every step is a line of its own in the tally.
-pub(crate) fn demonstrate(tally: &mut Tally, binary: &Path) {
+pub(crate) fn demonstrate(tally: &mut Tally, binary: &Binary) {
     let stage =
         Lab::start(binary, Topology::Files, &["demo"]).and_then(|lab| Ok((lab, Dockerd::start()?)));
     let (lab, dockerd) = match stage {
@@ -38,7 +39,7 @@ pub(crate) fn demonstrate(tally: &mut Tally, binary: &Path) {
         "docker: push before the CA is installed is refused by x509",
         || demo.refused(demo.docker("push")),
     );
-    let trust = Trust::install(&demo.lab.gantry().ca(), demo.lab.host());
+    let trust = Trust::install(demo.lab.gantry().ca(), demo.lab.host());
     if let Err(reason) = &trust {
         return tally.fail("docker: installing the CA", reason.clone());
     }
@@ -118,7 +119,7 @@ impl Demo {
     fn round_trip(&self) -> Result<String, String> {
         let said = self.docker("push").text()?;
         let pushed = digest_in(&said).ok_or(said)?;
-        let stored = self.lab.gantry().digest("demo/debian", "bookworm")?;
+        let stored = self.lab.gantry().target.digest("demo/debian", "bookworm")?;
         self.docker("rmi").run()?;
         let said = self.docker("pull").text()?;
         let pulled = digest_in(&said).ok_or(said)?;

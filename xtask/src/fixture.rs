@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cmd::Cmd;
-use crate::layout::{Descriptor, EMPTY, LAYER, LAYER_GZIP, Layout, digest, digest_of_file};
-use crate::scratch::{Scratch, make_folder, read, write};
+use testkit::cmd::Cmd;
+use testkit::layout::{Descriptor, EMPTY, LAYER, LAYER_GZIP, Layout, digest, digest_of_file};
+use testkit::scratch::{Scratch, make_folder, read, write};
 
 /// One piece of content in a layout folder.
 pub(crate) struct Fixture {

@@ -1,12 +1,12 @@
 //! Getting what a command needs: from Debian by apt-get where we may, else an error with the line to
 //! run. Parts that Debian lacks are in `tools`.
 
-use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::cmd::Cmd;
+use testkit::cmd::Cmd;
+use testkit::program::{find, is_root};
 
 /// A program, the Debian package it comes in, and what it is needed for.
 #[derive(Clone, Copy)]
@@ -88,45 +88,6 @@ pub(crate) fn ensure(needs: &[Need], mode: Mode) -> Result<(), String> {
     }
 }
 
-/// Where a program is: on the path, or in the folders that a bare root shell leaves out.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    if program.starts_with('/') {
-        return executable(Path::new(program));
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let more = MORE_FOLDERS.iter().map(PathBuf::from);
-    env::split_paths(&path)
-        .chain(more)
-        .find_map(|folder| executable(&folder.join(program)))
-}
-
-/// Lets every child find what [`find`] finds; the value for its `PATH`.
-pub(crate) fn path() -> String {
-    let mut path = env::var("PATH").unwrap_or_default();
-    for folder in MORE_FOLDERS {
-        if !path.split(':').any(|have| have == folder) {
-            path.push(':');
-            path.push_str(folder);
-        }
-    }
-    path
-}
-
-/// Whether this process runs as root.
-pub(crate) fn is_root() -> bool {
-    Cmd::new("id")
-        .arg("-u")
-        .text()
-        .is_ok_and(|id| id.trim() == "0")
-}
-
-const MORE_FOLDERS: [&str; 4] = ["/usr/local/go/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
-
-fn executable(path: &Path) -> Option<PathBuf> {
-    let meta = fs::metadata(path).ok()?;
-    (meta.is_file() && meta.permissions().mode() & 0o111 != 0).then(|| path.to_owned())
-}
-
 fn apt_get(packages: &[&str]) -> Result<(), String> {
     let _quiet = NoServices::new()?;
     let apt = || {
@@ -171,14 +132,7 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 #[cfg(test)]
 mod tests {
-    use super::{Mode, ensure, find, need};
-
-    #[test]
-    fn programs_outside_a_users_path_are_found() {
-        assert!(find("sh").is_some());
-        assert!(find("/bin/sh").is_some());
-        assert!(find("no-such-program-anywhere").is_none());
-    }
+    use super::{Mode, ensure, need};
 
     #[test]
     fn without_leave_to_install_the_error_is_the_line_to_run() {

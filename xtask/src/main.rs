@@ -7,35 +7,17 @@
     reason = "this program's output is for the person who runs it"
 )]
 
-mod backing;
-mod balancer;
-mod bench;
 mod clients;
-mod cmd;
 mod conformance;
-mod daemon;
 mod docker_demo;
-mod dockerd;
 mod fixture;
-mod gantry;
 mod install;
-mod lab;
-mod layout;
+mod long;
 mod metrics_lint;
-mod netns;
-mod port;
-mod postgres;
-mod proxy;
 mod run;
-mod scratch;
-mod seaweed;
-mod soak;
 mod tally;
 mod test;
 mod tools;
-mod topology;
-mod trust;
-mod workspace;
 
 use std::env;
 use std::process::ExitCode;
@@ -49,10 +31,8 @@ fn main() -> ExitCode {
     let done = match command {
         "run" => run::run(rest),
         "test" => test::test(rest),
-        "bench" => bench::run(rest),
-        "soak" => soak::run(rest),
-        // What a stage with several servers starts; not for people.
-        "balancer" => balancer::run(rest),
+        "bench" => long::BENCH.run(rest),
+        "soak" => long::SOAK.run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {
@@ -69,6 +49,7 @@ fn main() -> ExitCode {
 const USAGE: &str = "\
 cargo xtask run [--no-install] [-- ARGUMENTS]   build gantry and start it; ARGUMENTS go to gantry
 cargo xtask test [--no-install] [--only STEP] [--no-big]   run the tests with real clients
+cargo xtask soak|bench [--no-install] [ARGUMENTS]   long tests, benchmarks; each takes --help
 
 --no-install   install nothing: where a part is missing, print the line that installs it and fail
 --only STEP    one of fmt, clippy, cargo-test, run, docker, clients, clients-replicas, conformance,

@@ -4,11 +4,11 @@ use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::gantry::Gantry;
 use crate::install::{self, BUILD, Mode};
-use crate::port::lasting_port;
-use crate::scratch::Scratch;
-use crate::workspace;
+use testkit::gantry::Gantry;
+use testkit::port::loopback;
+use testkit::scratch::Scratch;
+use testkit::workspace;
 
 /// Builds `gantry` and becomes `gantry serve` with its data in the checkout's `data` folder. What
 /// follows `--` replaces that: flags go to `gantry serve`, a sub-command to `gantry`.
@@ -47,10 +47,9 @@ pub(crate) fn check() -> Result<String, String> {
     let scratch = Scratch::new("run")?;
     let mut command = Command::new(own);
     command.args(["run", "--no-install", "--"]);
-    let address = format!("127.0.0.1:{}", lasting_port()?);
-    let metrics = format!("127.0.0.1:{}", lasting_port()?);
-    let gantry = Gantry::start(command, &scratch.join("data"), address, metrics)?;
-    match gantry.request(&[], "/v2/")? {
+    let (data, listen, metrics) = (scratch.join("data"), loopback()?, loopback()?);
+    let gantry = Gantry::alone(command, &data, &listen, metrics, &[])?;
+    match gantry.target.request(&[], "/v2/")? {
         (200, _) => gantry.finish(),
         (status, _) => Err(format!("/v2/ answered {status}")),
     }

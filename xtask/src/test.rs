@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use crate::install::{self, BUILD, Mode, Need, need};
-use crate::postgres::{Durability, Postgres};
-use crate::seaweed::Seaweed;
 use crate::tally::Tally;
 use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
-use crate::topology::Topology;
-use crate::{bench, clients, conformance, docker_demo, metrics_lint, run, soak, workspace};
+use crate::{clients, conformance, docker_demo, long, metrics_lint, run};
+use testkit::gantry::Binary;
+use testkit::postgres::{Durability, Postgres};
+use testkit::seaweed::Seaweed;
+use testkit::topology::Topology;
+use testkit::{seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
@@ -23,7 +25,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     let mut tally = Tally::default();
     let (with_server, without): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.server);
     let mut setting = Setting {
-        binary: PathBuf::new(),
+        binary: Binary::at(Path::new("")),
         big: wish.big,
         alone: wish.only.is_some(),
         mode: wish.mode,
@@ -33,7 +35,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     }
     if !with_server.is_empty() {
         match server() {
-            Ok(binary) => setting.binary = binary,
+            Ok(binary) => setting.binary = Binary::at(&binary),
             Err(reason) => {
                 tally.fail("build", reason);
                 return tally.finish();
@@ -49,7 +51,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
 /// What the steps are given.
 struct Setting {
     /// The server under test.
-    binary: PathBuf,
+    binary: Binary,
     /// Whether the 2 GiB layers are wanted.
     big: bool,
     /// Whether this is the only step.
@@ -91,7 +93,9 @@ const STEPS: [Step; 12] = [
         name: "cargo-test",
         server: true,
         needs: &[
+            CURL,
             POSTGRES,
+            HAPROXY,
             need(
                 "sqlite3",
                 "sqlite3",
@@ -169,7 +173,7 @@ const STEPS: [Step; 12] = [
     Step {
         name: "conformance-replicas",
         server: true,
-        needs: &[CURL, POSTGRES],
+        needs: &[CURL, POSTGRES, HAPROXY],
         tools: &[CONFORMANCE, SEAWEEDFS],
         run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
     },
@@ -186,40 +190,20 @@ const STEPS: [Step; 12] = [
     Step {
         name: "soak",
         server: true,
-        needs: &[
-            GO,
-            OPENSSL,
-            CURL,
-            POSTGRES,
-            need("mkfs.ext4", "e2fsprogs", "makes the disk that is cut off"),
-            need("mount", "mount", "mounts it"),
-            need("python3", "python3", "cuts it off"),
-        ],
+        needs: &long::SOAK_NEEDS,
         tools: &[SEAWEEDFS],
         run: |tally, setting| {
             tally.check("cargo xtask soak --short", || {
-                soak::run(&short(&setting.binary)).map(|()| String::new())
+                long::SOAK
+                    .start(&short("", setting))
+                    .map(|()| String::new())
             });
         },
     },
     Step {
         name: "bench",
         server: true,
-        needs: &[
-            GO,
-            OPENSSL,
-            CURL,
-            POSTGRES,
-            need("psql", "postgresql-client-15", "makes many rows"),
-            need("sqlite3", "sqlite3", "makes many rows"),
-            need("wrk", "wrk", "loads the servers"),
-            need("nginx", "nginx-light", "a server to compare with"),
-            need(
-                "docker-registry",
-                "docker-registry",
-                "a server to compare with",
-            ),
-        ],
+        needs: &long::BENCH_NEEDS,
         tools: &[SEAWEEDFS],
         run: benches,
     },
@@ -227,10 +211,9 @@ const STEPS: [Step; 12] = [
 
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.
 fn benches(tally: &mut Tally, setting: &Setting) {
-    let binary = &setting.binary;
     thread::scope(|scope| {
-        let others = scope.spawn(|| benches_in_turn(&["scale", "gc"], binary));
-        tally.add(&benches_in_turn(&["", "s3"], binary));
+        let others = scope.spawn(|| benches_in_turn(&["scale", "gc"], setting));
+        tally.add(&benches_in_turn(&["", "s3"], setting));
         match others.join() {
             Ok(others) => tally.add(&others),
             Err(_) => tally.fail("bench", "it panicked".to_owned()),
@@ -238,45 +221,44 @@ fn benches(tally: &mut Tally, setting: &Setting) {
     });
 }
 
-fn benches_in_turn(commands: &[&str], binary: &Path) -> Tally {
+fn benches_in_turn(commands: &[&str], setting: &Setting) -> Tally {
     let mut tally = Tally::default();
     for command in commands {
-        let words = command.split_whitespace().map(str::to_owned);
-        let args: Vec<String> = words.chain(short(binary)).collect();
         let name = format!("cargo xtask bench {command} --short");
         tally.check(&name.replace("  ", " "), || {
-            bench::run(&args).map(|()| String::new())
+            let done = long::BENCH.start(&short(command, setting));
+            done.map(|()| String::new())
         });
     }
     tally
 }
 
 /// The short form of a long test, which checks that things are right and never how fast.
-fn short(binary: &Path) -> Vec<String> {
-    vec![
-        "--short".to_owned(),
-        "--gantry".to_owned(),
-        binary.display().to_string(),
-    ]
+fn short(command: &str, setting: &Setting) -> Vec<String> {
+    let binary = setting.binary.path().display().to_string();
+    let words = command.split_whitespace().map(str::to_owned);
+    let options = ["--short".to_owned(), "--gantry".to_owned(), binary];
+    words.chain(options).collect()
 }
 
-const OPENSSL: Need = need("openssl", "openssl", "makes certificates and random layers");
-const GO: Need = need("go", "golang-go", "builds the load client");
+pub(crate) const OPENSSL: Need = need("openssl", "openssl", "makes certificates and random layers");
 
 const IP: Need = need("ip", "iproute2", "makes network namespaces");
-const CURL: Need = need("curl", "curl", "asks the server's API");
-const DOCKER: Need = need("dockerd", "docker.io", "docker and ctr, as clients");
-const POSTGRES: Need = need(
+pub(crate) const CURL: Need = need("curl", "curl", "asks the server's API");
+pub(crate) const DOCKER: Need = need("dockerd", "docker.io", "docker and ctr, as clients");
+pub(crate) const POSTGRES: Need = need(
     "/usr/lib/postgresql/15/bin/postgres",
     "postgresql-15",
     "the store tests and the replicas run on it",
 );
+pub(crate) const HAPROXY: Need = need("haproxy", "haproxy", "is the balancer before replicas");
 const SKOPEO: Need = need("skopeo", "skopeo", "a client of the matrix");
 const PODMAN: Need = need("podman", "podman", "a client of the matrix");
 const BUILDAH: Need = need("buildah", "buildah", "a client of the matrix");
 const CLIENTS: [Need; 7] = [IP, CURL, DOCKER, SKOPEO, PODMAN, BUILDAH, OPENSSL];
-const CLIENTS_ON_REPLICAS: [Need; 8] =
-    [IP, CURL, DOCKER, SKOPEO, PODMAN, BUILDAH, OPENSSL, POSTGRES];
+const CLIENTS_ON_REPLICAS: [Need; 9] = [
+    IP, CURL, DOCKER, SKOPEO, PODMAN, BUILDAH, OPENSSL, POSTGRES, HAPROXY,
+];
 
 /// What the command line asks for.
 struct Wish<'a> {
@@ -372,10 +354,10 @@ fn cargo_test(tally: &mut Tally, setting: &Setting) {
         let postgres = Postgres::start(Durability::Fast)?;
         let seaweed = Seaweed::start()?;
         workspace::cargo("test --release --workspace --no-fail-fast")
-            .env("GANTRY_BIN", &setting.binary)
+            .env("GANTRY_BIN", setting.binary.path())
             .env("GANTRY_TEST_POSTGRES", postgres.url())
             .env("GANTRY_TEST_S3", seaweed.test_url())
-            .env("GANTRY_TEST_WEED", SEAWEEDFS.path())
+            .env(seaweed::PROGRAM, SEAWEEDFS.path())
             .show()
             .map(|()| String::new())
     });

@@ -6,9 +6,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::cmd::Cmd;
-use crate::install::{self, Mode, Need, need};
-use crate::scratch::{Scratch, make_folder};
+use crate::install::{Mode, Need, need};
+use testkit::cmd::Cmd;
+use testkit::program;
+use testkit::scratch::{Scratch, make_folder};
 
 /// A tool of ours: its program, its version, and where it comes from.
 pub(crate) struct Tool {
@@ -257,7 +258,7 @@ pub(crate) fn cache() -> PathBuf {
 /// The `go` command, new enough. Debian 12 has Go 1.19, which cannot build today's clients but can
 /// fetch the module that holds a newer toolchain; Go 1.21 and later do that by themselves.
 fn go() -> Result<Cmd, String> {
-    let program = install::find("go").ok_or("go is not on the path")?;
+    let program = program::find("go").ok_or("go is not on the path")?;
     let version = Cmd::new(&program).arg("version").text()?;
     if minor_version(&version) >= 21 {
         return Ok(Cmd::new(program));
@@ -266,7 +267,7 @@ fn go() -> Result<Cmd, String> {
     let module = format!("golang.org/toolchain@{GO_TOOLCHAIN}");
     let root = folder.join("pkg/mod").join(&module);
     let newer = root.join("bin/go");
-    if install::find(&newer.to_string_lossy()).is_none() {
+    if program::find(&newer.to_string_lossy()).is_none() {
         println!("installing a newer Go: go mod download {module}");
         make_folder(&folder)?;
         Cmd::new(&program)

@@ -2,11 +2,11 @@
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, same, says, version_of};
-use crate::cmd::Cmd;
 use crate::fixture::TAG;
-use crate::lab::{PASSWORD, USER};
-use crate::scratch::read;
 use crate::tally::Tally;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
+use testkit::scratch::read;
 
 const ME: &str = "buildah";
 

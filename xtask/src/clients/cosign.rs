@@ -2,12 +2,12 @@
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, crane, same, says};
-use crate::cmd::Cmd;
 use crate::fixture::Fixture;
-use crate::lab::{PASSWORD, USER};
-use crate::layout::{digest_in, listed_digest};
 use crate::tally::Tally;
 use crate::tools::COSIGN;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
+use testkit::layout::{digest_in, listed_digest};
 
 const ME: &str = "cosign";
 

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, says};
-use crate::cmd::Cmd;
 use crate::fixture::{Fixture, TAG};
-use crate::lab::{PASSWORD, USER};
 use crate::tally::Tally;
 use crate::tools::CRANE;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
 
 const ME: &str = "crane";
 

@@ -2,11 +2,11 @@
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, says, version_of};
-use crate::cmd::Cmd;
 use crate::fixture::Fixture;
-use crate::lab::{PASSWORD, USER};
-use crate::scratch::{make_folder, write};
 use crate::tally::Tally;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
+use testkit::scratch::{make_folder, write};
 
 const ME: &str = "ctr";
 

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, same, says, version_of};
-use crate::cmd::Cmd;
-use crate::dockerd::CLIENT;
 use crate::fixture::{Fixture, TAG};
-use crate::lab::{PASSWORD, USER};
-use crate::layout::digest_in;
 use crate::tally::Tally;
+use testkit::cmd::Cmd;
+use testkit::dockerd::CLIENT;
+use testkit::lab::{PASSWORD, USER};
+use testkit::layout::digest_in;
 
 const ME: &str = "docker";
 

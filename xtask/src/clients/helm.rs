@@ -2,12 +2,12 @@
 
 use super::sheet::{Operation, Sheet};
 use super::{PROJECT, Stage, same, says};
-use crate::cmd::Cmd;
 use crate::fixture::{CHART, CHART_VERSION, chart_sources};
-use crate::lab::{PASSWORD, USER};
-use crate::layout::{digest_in, digest_of_file};
 use crate::tally::Tally;
 use crate::tools::Tool;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
+use testkit::layout::{digest_in, digest_of_file};
 
 pub(super) fn run(stage: &Stage, tally: &mut Tally, tool: &Tool) -> Sheet {
     let mut sheet = Sheet::new("helm", tool.version);
@@ -108,7 +108,12 @@ impl Helm<'_> {
         let repository = format!("{PROJECT}/{}/{CHART}", self.home());
         same(
             &pushed,
-            &self.stage.lab.gantry().digest(&repository, CHART_VERSION)?,
+            &self
+                .stage
+                .lab
+                .gantry()
+                .target
+                .digest(&repository, CHART_VERSION)?,
         )?;
         let to = self.stage.folder(&format!("{}/pulled", self.home()))?;
         let said = self

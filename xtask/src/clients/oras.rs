@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, same, says};
-use crate::cmd::Cmd;
 use crate::fixture::{Fixture, TAG};
-use crate::lab::{PASSWORD, USER};
-use crate::layout::{INDEX, digest};
 use crate::tally::Tally;
 use crate::tools::ORAS;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
+use testkit::layout::{INDEX, digest};
 
 const ME: &str = "oras";
 

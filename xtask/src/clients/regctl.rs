@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, same, says};
-use crate::cmd::Cmd;
 use crate::fixture::{Fixture, TAG};
-use crate::lab::{PASSWORD, USER};
-use crate::layout::digest_of_file;
 use crate::tally::Tally;
 use crate::tools::REGCTL;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
+use testkit::layout::digest_of_file;
 
 const ME: &str = "regctl";
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::sheet::{Operation, Sheet};
 use super::{Stage, says, version_of};
-use crate::cmd::Cmd;
 use crate::fixture::{Fixture, TAG};
-use crate::lab::{PASSWORD, USER};
 use crate::tally::Tally;
+use testkit::cmd::Cmd;
+use testkit::lab::{PASSWORD, USER};
 
 const ME: &str = "skopeo";
 

@@ -1,3 +1,0 @@
-module gantry/xtask/load
-
-go 1.19

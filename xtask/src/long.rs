@@ -1,0 +1,101 @@
+//! `cargo xtask soak` and `cargo xtask bench`: programs of their own, started here when all they need is there.
+
+use testkit::{seaweed, workspace};
+
+use crate::install::{self, Mode, Need, need};
+use crate::test::{CURL, DOCKER, HAPROXY, OPENSSL, POSTGRES};
+use crate::tools::SEAWEEDFS;
+
+/// A program of the workspace.
+pub(crate) struct Long {
+    package: &'static str,
+    /// What all its forms need.
+    needs: &'static [Need],
+    /// What one form needs besides, which is named, or is one of all where none is.
+    more: &'static [(&'static str, &'static [Need])],
+}
+
+pub(crate) const SOAK: Long = Long {
+    package: "gantry-soak",
+    needs: &SOAK_NEEDS,
+    more: &[
+        ("import", &[DOCKER, REGISTRY]),
+        ("faults", &[STRACE]),
+        ("machine", &[FAKETIME]),
+    ],
+};
+
+pub(crate) const BENCH: Long = Long {
+    package: "gantry-bench",
+    needs: &BENCH_NEEDS,
+    more: &[],
+};
+
+/// Of the tests that CI runs.
+pub(crate) const SOAK_NEEDS: [Need; 8] = [
+    OPENSSL,
+    CURL,
+    POSTGRES,
+    HAPROXY,
+    STRACE,
+    need("mkfs.ext4", "e2fsprogs", "makes the disk that is cut off"),
+    need("mount", "mount", "mounts it"),
+    need("python3", "python3", "cuts it off"),
+];
+
+pub(crate) const BENCH_NEEDS: [Need; 9] = [
+    OPENSSL,
+    CURL,
+    POSTGRES,
+    HAPROXY,
+    REGISTRY,
+    need("psql", "postgresql-client-15", "makes many rows"),
+    need("sqlite3", "sqlite3", "makes many rows"),
+    need("wrk", "wrk", "loads the servers"),
+    need("nginx", "nginx-light", "a server to compare with"),
+];
+
+const STRACE: Need = need("strace", "strace", "lets system calls fail");
+const FAKETIME: Need = need("faketime", "faketime", "moves the servers' clock");
+const REGISTRY: Need = need(
+    "docker-registry",
+    "docker-registry",
+    "a server to compare with",
+);
+
+impl Long {
+    /// Installs what it needs, unless `--no-install` is among the arguments, and runs it with the others.
+    pub(crate) fn run(&self, args: &[String]) -> Result<(), String> {
+        let named = |name: &str| args.iter().any(|arg| arg == name);
+        let all = !self.more.iter().any(|(name, _)| named(name)) && !named("--short");
+        let mut needs = self.needs.to_vec();
+        for (name, more) in self.more {
+            if all || named(name) {
+                needs.extend_from_slice(more);
+            }
+        }
+        if !named("--help") {
+            install::ensure(&needs, Mode::of(args))?;
+            SEAWEEDFS.ensure(Mode::of(args))?;
+        }
+        let args: Vec<String> = args
+            .iter()
+            .filter(|arg| *arg != "--no-install")
+            .cloned()
+            .collect();
+        self.start(&args)
+    }
+
+    /// Runs it, where all is there.
+    pub(crate) fn start(&self, args: &[String]) -> Result<(), String> {
+        let cmd = workspace::cargo("run --quiet --release --package").arg(self.package);
+        args.iter()
+            .fold(cmd.arg("--"), testkit::cmd::Cmd::arg)
+            .env(seaweed::PROGRAM, SEAWEEDFS.path())
+            .limit_secs(LIMIT_SECS)
+            .show()
+    }
+}
+
+/// A week: the longest takes days.
+const LIMIT_SECS: u32 = 7 * 24 * 3_600;
