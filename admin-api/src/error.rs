@@ -134,6 +134,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Duplicate(_)
         | db::Error::Corrupt { .. }
         | db::Error::PassedOver { .. }
+        | db::Error::Fenced
         | db::Error::Crowded => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

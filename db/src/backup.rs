@@ -1,5 +1,5 @@
 //! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
-//! either. What only running processes need is left out: who leads, and whose logins failed a minute ago.
+//! either. What only running processes need is left out, such as failed logins of the last minutes.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 23] = [
+pub const TABLES: [&str; 26] = [
     "setting",
     "store_identity",
     "account",
@@ -31,15 +31,13 @@ pub const TABLES: [&str; 23] = [
     "upload",
     "audit",
     "audit_seal",
+    "job",
+    "job_log",
+    "schedule",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 4] = [
-    "lease",
-    "login_failure",
-    "written_batch",
-    "_sqlx_migrations",
-];
+pub const LEFT_OUT: [&str; 3] = ["login_failure", "written_batch", "_sqlx_migrations"];
 
 /// A table, as it stands before its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use model::{AccountId, Digest, ManifestId, ProjectName, RepositoryName, Tag};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use policy::{Bindings, ProjectFacts};
+use tokio::sync::Notify;
 
 use crate::content::{LinkedBlob, StoredManifest};
 use crate::touch::Touch;
@@ -41,6 +42,8 @@ pub struct Caches {
     /// Manifests by row and digest, which never change; only where `manifests` holds none. The digest stands
     /// beside the row because a server that lost its last transactions gives ids out anew.
     pub rows: Option<Cache<(ManifestId, Digest), Arc<StoredManifest>>>,
+    /// Not a cache, but notified by commits in the same way: this process added jobs.
+    pub(crate) jobs_added: Notify,
 }
 
 fn manifests<K: Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<StoredManifest>> {
@@ -66,6 +69,7 @@ impl Caches {
             manifests: Cached::new(Some(manifests())),
             blobs: Cached::new(Some(Cache::new(ENTRIES))),
             rows: None,
+            jobs_added: Notify::new(),
         }
     }
 
@@ -77,6 +81,7 @@ impl Caches {
             manifests: Cached::new(None),
             blobs: Cached::new(None),
             rows: Some(manifests()),
+            jobs_added: Notify::new(),
         }
     }
 
@@ -92,6 +97,7 @@ impl Caches {
                 Touch::Blob(repository, digest) => {
                     self.blobs.forget(&(repository.clone(), *digest))
                 }
+                Touch::Jobs => self.jobs_added.notify_one(),
                 Touch::Everything => self.forget_everything(),
             }
         }

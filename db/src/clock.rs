@@ -8,7 +8,7 @@ use model::{Clock, Timestamp};
 
 use crate::database::Db;
 use crate::error::Result;
-use crate::sql::Reader;
+use crate::sql::{Reader, Tx};
 
 /// The longest that an answer may take from which the time is learnt.
 const SLOWEST: Duration = Duration::from_secs(1);
@@ -33,6 +33,18 @@ impl Db {
         } else {
             Ok(local.now())
         }
+    }
+}
+
+/// As [`Db::now`], within a transaction.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn now(tx: &mut Tx, local: &dyn Clock) -> Result<Timestamp> {
+    if tx.is_postgres() {
+        of_server(tx).await
+    } else {
+        Ok(local.now())
     }
 }
 

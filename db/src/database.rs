@@ -20,8 +20,10 @@ pub use self::location::Location;
 use self::hold::Hold;
 use crate::cache::Caches;
 use crate::error::{Error, Result};
+use crate::fence;
 use crate::schema::{self, Migration};
 use crate::sql::{Reader, Tx};
+use crate::touch::Touch;
 use crate::writer::Writer;
 
 /// The database. Cheap to clone.
@@ -137,10 +139,19 @@ impl Db {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.write(work).await,
+            Backend::Sqlite { writer, .. } => {
+                let fence = fence::current();
+                let fenced = writer.write(move |tx| {
+                    Box::pin(async move {
+                        fence::check(tx, fence).await?;
+                        work(tx).await
+                    })
+                });
+                fenced.await
+            }
             Backend::Postgres(pool) => {
                 let (tx, _) = Tx::postgres(pool, postgres::BEGIN).await?;
-                finish(tx, work).await
+                self.finish(tx, work).await
             }
         }
     }
@@ -180,8 +191,10 @@ impl Db {
     {
         match &self.backend {
             Backend::Sqlite { writer, .. } => {
+                let fence = fence::current();
                 let checked = writer.write(move |tx| {
                     Box::pin(async move {
+                        fence::check(tx, fence).await?;
                         if !hold::is_living(tx, hold.project()).await? {
                             return Err(Error::ProjectGone.into());
                         }
@@ -199,9 +212,42 @@ impl Db {
                     let _ = tx.end("rollback").await;
                     return Err(Error::ProjectGone.into());
                 }
-                finish(tx, work).await
+                self.finish(tx, work).await
             }
         }
+    }
+
+    /// Runs `work` in a transaction on PostgreSQL to its end.
+    async fn finish<T, E, F>(&self, mut tx: Tx, work: F) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
+    {
+        let done = match fence::check(&mut tx, fence::current()).await {
+            Ok(()) => work(&mut tx).await,
+            Err(error) => Err(error.into()),
+        };
+        let touched = tx.take_touched();
+        match done {
+            Ok(done) => {
+                let committed = tx.end("commit").await;
+                committed.map_err(|error| Error::Commit(Arc::new(error)))?;
+                if touched.iter().any(|touch| matches!(touch, Touch::Jobs)) {
+                    self.caches.jobs_added.notify_one();
+                }
+                Ok(done)
+            }
+            Err(error) => {
+                // Where it fails the connection is closed, and that undoes it too.
+                let _ = tx.end("rollback").await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until this process has added jobs.
+    pub async fn jobs_added(&self) {
+        self.caches.jobs_added.notified().await;
     }
 
     /// Connections in use and idle, for metrics.
@@ -220,26 +266,6 @@ impl Db {
                 readers.close().await;
             }
             Backend::Postgres(pool) => pool.close().await,
-        }
-    }
-}
-
-/// Runs `work` in a transaction on PostgreSQL to its end.
-async fn finish<T, E, F>(mut tx: Tx, work: F) -> Result<T, E>
-where
-    E: From<Error>,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
-{
-    match work(&mut tx).await {
-        Ok(done) => {
-            let committed = tx.end("commit").await;
-            committed.map_err(|error| Error::Commit(Arc::new(error)))?;
-            Ok(done)
-        }
-        Err(error) => {
-            // Where it fails the connection is closed, and that undoes it too.
-            let _ = tx.end("rollback").await;
-            Err(error)
         }
     }
 }

@@ -58,6 +58,9 @@ pub enum Error {
     /// The upload was taken over, or is over.
     #[error("the upload is another's now, or over")]
     UploadGone,
+    /// A job wrote after another process had taken it.
+    #[error("another process has taken over the job")]
+    Fenced,
     /// Others changed the same row each time it was looked at.
     #[error("{0} is busy: try again")]
     Contended(&'static str),

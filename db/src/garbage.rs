@@ -44,6 +44,8 @@ macro_rules! unneeded {
     };
 }
 
+pub(crate) use unneeded;
+
 fn json<T: Serialize>(of: &[T]) -> String {
     serde_json::to_string(of).unwrap_or_default()
 }

@@ -13,7 +13,7 @@ use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::garbage::{self, Waiting};
+use crate::garbage::{self, Waiting, unneeded};
 use crate::sql::{Reader, Row, Tx};
 use crate::touch::Touch;
 use crate::{blob, quota, repository};
@@ -114,6 +114,26 @@ pub async fn review(tx: &mut Tx, now: Timestamp, hold: Duration, limit: i64) -> 
     let left: Vec<RepositoryId> = left.into_iter().map(RepositoryId).collect();
     repository::remove_unused(tx, &left).await?;
     Ok(reviewed)
+}
+
+/// True if there is anything to collect: links, objects, or refunds.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_due(reader: &mut Reader, now: Timestamp) -> Result<bool> {
+    let row = reader
+        .query(concat!(
+            "select count(*) as due from (select 1 as one) as one
+             where exists (select 1 from repository_blob where review_at <= $1)
+             or exists (select 1 from project_refund)
+             or exists (select 1 from object_garbage g where g.due_at <= $1",
+            unneeded!(),
+            ")"
+        ))
+        .bind(now)
+        .one()
+        .await?;
+    row.get("gc", "due")
 }
 
 /// Links that are due, and those among them that cannot be read.

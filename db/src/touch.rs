@@ -15,6 +15,8 @@ pub(crate) enum Touch {
     Manifest(RepositoryName, Digest),
     /// A blob's link to a repository went or came.
     Blob(RepositoryName, Digest),
+    /// Jobs were added, or are due earlier.
+    Jobs,
     /// Too much to tell, or another process wrote.
     Everything,
 }

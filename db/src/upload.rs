@@ -441,6 +441,19 @@ pub async fn expire(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<i64> {
     Ok(gone.len() as i64)
 }
 
+/// True if a session has expired.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn has_expired(reader: &mut Reader, now: Timestamp) -> Result<bool> {
+    let row = reader
+        .query("select id from upload where expires_at < $1 limit 1")
+        .bind(now)
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
 /// Ends all sessions of a project that is about to go.
 pub(crate) async fn end_all(tx: &mut Tx, project: ProjectId, now: Timestamp) -> Result<()> {
     let open = tx

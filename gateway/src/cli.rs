@@ -5,6 +5,7 @@ mod backup;
 mod cert;
 mod db;
 mod gc;
+mod job;
 mod local;
 mod out;
 mod parse;
@@ -75,6 +76,9 @@ enum Command {
     /// Show and control garbage collection.
     #[command(subcommand)]
     Gc(gc::Command),
+    /// Show, retry and cancel background jobs.
+    #[command(subcommand)]
+    Job(job::Command),
     /// Show and migrate the database's schema.
     #[command(subcommand)]
     Db(db::Command),
@@ -176,6 +180,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),
+        Command::Job(command) => local::run(config, async |local| command.run(local).await),
         Command::Backup(command) => local::run(config, async |local| command.run(local).await),
         Command::Restore(command) => local::runtime()?.block_on(command.run(config)),
         Command::Db(command) => local::runtime()?.block_on(command.run(&config)),

@@ -76,6 +76,7 @@ async fn metrics(app: &App) -> Response<Body> {
     let expiry = app.certificate.current().not_after().unix_timestamp();
     metrics.certificate_expiry.set(expiry as f64);
     metrics.collected(&app.collected);
+    metrics.jobs.look(&app.db, &*app.clock).await;
     metrics.audit_dropped.set(app.audit.dropped() as i64);
     let mut response = Response::new(Body::full(metrics.text()));
     response.headers_mut().insert(

@@ -1,16 +1,20 @@
-//! What Prometheus scrapes. Labels come from closed sets: route template, method, status class.
+//! What Prometheus scrapes. Labels come from closed sets: route template, method, status class, kind of job.
 
-use std::sync::OnceLock;
+mod job;
+
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Method;
+use jobs::engine::Stats;
 use jobs::gc::Progress;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::job::JobMetrics;
 use crate::route::RouteName;
 
 /// Methods that are told apart; all others are `other`.
@@ -53,6 +57,7 @@ pub(crate) struct Metrics {
     pub(crate) gc_broken: IntCounter,
     pub(crate) gc_deleted: IntCounter,
     pub(crate) gc_freed: IntCounter,
+    pub(crate) jobs: JobMetrics,
 }
 
 impl Metrics {
@@ -60,7 +65,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When a name is taken twice.
-    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(jobs: Arc<Stats>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
             Opts::new(
@@ -157,6 +162,7 @@ impl Metrics {
             )?,
             gc_deleted: counter("gantry_gc_objects_deleted_total", "Objects deleted.")?,
             gc_freed: counter("gantry_gc_freed_bytes_total", "Bytes of objects deleted.")?,
+            jobs: JobMetrics::register(&registry, jobs)?,
             registry,
         };
         metrics.register()?;

@@ -17,6 +17,7 @@ use db::Db;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
 use jobs::Jobs;
+use jobs::engine::Stats;
 use jobs::sweep::Leftovers;
 use model::{Clock, SystemClock};
 use pingora::server::configuration::ServerConf;
@@ -298,6 +299,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
     let progress = Arc::new(jobs::gc::Progress::default());
+    let stats = Arc::new(Stats::default());
     let has_external_url = !config.server.external_url.is_empty();
     let app = Arc::new(App {
         external_host: has_external_url.then(|| config.external_host()),
@@ -317,7 +319,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         drains: Budget::new(DRAINS),
         closing: Budget::new(CLOSING),
         handshakes: Budget::new(HANDSHAKES),
-        metrics: Metrics::new()?,
+        metrics: Metrics::new(stats.clone())?,
         collected: progress.clone(),
         drain: TaskTracker::new(),
         draining: false.into(),
@@ -336,18 +338,17 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         registry,
         stores,
         identity,
-        applied_logins: Arc::default(),
         audit,
         master,
         clock,
         shared_clock,
         gc,
         progress,
-        horizon: Arc::default(),
+        stats,
     };
     let alone = start == Start::Fresh && app.config.database.is_sqlite();
     let leftovers = if alone {
-        jobs.leftovers().await?
+        jobs.succeed().await?
     } else {
         Vec::new()
     };

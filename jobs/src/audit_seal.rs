@@ -1,9 +1,16 @@
 //! Seals committed audit entries in batches, as a hash chain.
 
-use auth::secret::MasterKey;
-use db::audit::chain;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Jobs, Result};
+use auth::secret::MasterKey;
+use db::Db;
+use db::audit::chain;
+use model::Clock;
+use parking_lot::Mutex;
+
+use crate::Result;
+use crate::engine::{Context, Job, Outcome, Retry, Standing};
 
 /// Purpose under which the signing key is derived.
 const PURPOSE: &str = "audit-chain";
@@ -13,14 +20,48 @@ pub fn sign(master: &MasterKey, hash: &[u8]) -> [u8; 32] {
     master.keyed_hash(PURPOSE, hash)
 }
 
-impl Jobs {
+/// Seals the audit log.
+pub struct AuditSeal {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    master: Arc<MasterKey>,
+    /// How far the audit log may be sealed once certain transactions have ended.
+    horizon: Mutex<Option<chain::Horizon>>,
+}
+
+impl Job for AuditSeal {
+    const KIND: &'static str = "audit_seal";
+    const RETRY: Retry = Retry::STANDING;
+    type Payload = ();
+
+    async fn run(&self, (): (), _: &mut Context) -> Outcome {
+        self.seal().await.into()
+    }
+}
+
+impl Standing for AuditSeal {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    async fn is_wanted(&self) -> Result<bool> {
+        let mut tx = self.db.reader().await?;
+        Ok(chain::is_waiting(&mut tx).await?)
+    }
+}
+
+impl AuditSeal {
+    /// A job that signs with a key derived from the master key.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, master: Arc<MasterKey>) -> Self {
+        Self {
+            db,
+            clock,
+            master,
+            horizon: Mutex::default(),
+        }
+    }
+
     /// Seals all rows older than any open transaction: up to the previous second, if transactions follow each other
     /// closely.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn seal_audit(&self) -> Result<()> {
-        // Most seconds there is nothing to seal, and then nothing is written.
+    async fn seal(&self) -> Result<()> {
         let mut tx = self.db.reader().await?;
         let mut waiting = chain::is_waiting(&mut tx).await?;
         if !waiting {
@@ -37,7 +78,7 @@ impl Jobs {
         }
         drop(tx);
         let up_to = horizon.last_id;
-        while waiting && self.leads("audit_seal").await? {
+        while waiting {
             let (master, now) = (self.master.clone(), self.clock.now());
             let sealed = self.db.write(move |tx| {
                 Box::pin(async move {

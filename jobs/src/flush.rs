@@ -1,15 +1,31 @@
 //! Writes the pulls, logins and refusals of the last second, and records the store's leftovers.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Db;
+use db::audit::recorder::Recorder;
 use db::garbage::{self, Garbage};
+use model::Clock;
+use registry::Registry;
 
-use crate::{Jobs, Result};
+use crate::Result;
+use crate::local::Local;
 
-impl Jobs {
-    /// Writes the records waiting in memory.
-    ///
-    /// # Errors
-    /// When the database cannot be written; the records keep waiting.
-    pub async fn flush(&self) -> Result<()> {
+/// Writes the records that this process collects in memory.
+pub(crate) struct Flush {
+    pub(crate) db: Db,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) audit: Arc<Recorder>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Local for Flush {
+    const NAME: &'static str = "flush";
+    const EVERY: Duration = Duration::from_secs(1);
+
+    /// Writes the records waiting in memory. If the database cannot be written, they keep waiting.
+    async fn run(&self) -> Result<()> {
         // Neither blocks the other.
         let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
@@ -17,12 +33,14 @@ impl Jobs {
         self.give_up_leftovers().await?;
         Ok(pulls?)
     }
+}
 
+impl Flush {
     /// Writes all records waiting in memory when the process stops.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn flush_last(&self) -> Result<()> {
+    pub(crate) async fn flush_last(&self) -> Result<()> {
         let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush_last(&self.db, &id).await?;

@@ -1,20 +1,24 @@
 //! Garbage collection, always on: first removes unreferenced links and blobs without links, then deletes the objects of
 //! removed blobs. Its cost follows the amount of garbage.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use db::garbage::{self, Garbage};
 use db::gc::{self, Reviewed};
-use db::{quota, setting};
-use model::{Event, Operation, ResourceType, Subject, Timestamp};
+use db::job_log::Level;
+use db::{Db, quota, setting};
+use model::{Clock, Event, Operation, ResourceType, Subject, Timestamp};
 use policy::SystemPermit;
+use registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::instrument;
 
+use crate::Result;
+use crate::engine::{Context, Job, Outcome, Retry, Standing};
 use crate::failures::causes;
-use crate::{Jobs, Result};
 
 /// Settings from the settings file.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +54,21 @@ pub struct Progress {
     pub broken: AtomicU64,
     /// Bytes of the deleted objects.
     pub freed: AtomicU64,
-    /// True while it is collecting.
-    pub running: AtomicBool,
+}
+
+impl Progress {
+    /// Describes what was removed since the earlier counts; `None` if nothing was.
+    fn since(&self, before: [u64; 4]) -> Option<String> {
+        let now = self.removed();
+        let [links, blobs, objects, bytes] = std::array::from_fn(|at| now[at] - before[at]);
+        (links + objects > 0).then(|| {
+            format!("{links} links and {blobs} blobs removed, {objects} objects and {bytes} bytes deleted")
+        })
+    }
+
+    fn removed(&self) -> [u64; 4] {
+        [&self.links, &self.blobs, &self.deleted, &self.freed].map(|of| of.load(Ordering::Relaxed))
+    }
 }
 
 /// The setting that holds the [`Control`].
@@ -75,7 +92,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn control(db: &db::Db) -> Result<Control> {
+pub async fn control(db: &Db) -> Result<Control> {
     let mut tx = db.reader().await?;
     let stored = setting::get(&mut tx, CONTROL).await?;
     // A setting that cannot be read may have been meant to pause it.
@@ -93,7 +110,7 @@ pub async fn control(db: &db::Db) -> Result<Control> {
 /// # Errors
 /// When the database cannot be written.
 pub async fn steer(
-    db: &db::Db,
+    db: &Db,
     permit: &SystemPermit,
     control: Control,
     now: Timestamp,
@@ -112,17 +129,53 @@ pub async fn steer(
     .await
 }
 
-impl Jobs {
-    /// Collects all that is due.
-    ///
-    /// # Errors
-    /// When the database or the store fails; the rest is collected next time.
-    pub async fn collect_garbage(&self) -> Result<()> {
-        let collected = self.collect_in_spells().await;
-        self.progress.running.store(false, Ordering::Relaxed);
-        collected
-    }
+/// Collects garbage.
+#[derive(Clone)]
+pub struct Gc {
+    /// The database.
+    pub db: Db,
+    /// The registry whose store holds the objects.
+    pub registry: Arc<Registry>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Rate and hold time.
+    pub settings: Settings,
+    /// Counts of removed items.
+    pub progress: Arc<Progress>,
+}
 
+impl Job for Gc {
+    const KIND: &'static str = "gc";
+    const RETRY: Retry = Retry::STANDING;
+    type Payload = ();
+
+    async fn run(&self, (): (), context: &mut Context) -> Outcome {
+        let before = self.progress.removed();
+        let collected = self.collect_in_spells().await;
+        let removed = self.progress.since(before);
+        if let Some(removed) = &removed {
+            context.log(Level::Info, removed);
+        }
+        match collected {
+            Ok(()) => Outcome::Done(removed),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+}
+
+impl Standing for Gc {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    async fn is_wanted(&self) -> Result<bool> {
+        if control(&self.db).await?.paused {
+            return Ok(false);
+        }
+        let mut tx = self.db.reader().await?;
+        Ok(gc::is_due(&mut tx, self.clock.now()).await?)
+    }
+}
+
+impl Gc {
     /// Collects all that is due without a rate limit, paused or not.
     pub(crate) async fn collect_unbounded(&self) -> Result<()> {
         while self.collect_in_turns(0).await? {}
@@ -132,11 +185,12 @@ impl Jobs {
     async fn collect_in_spells(&self) -> Result<()> {
         loop {
             let control = control(&self.db).await?;
-            if control.paused || !self.leads("gc").await? {
+            if control.paused {
                 return Ok(());
             }
-            self.progress.running.store(true, Ordering::Relaxed);
-            let rate = control.blobs_per_minute.unwrap_or(self.gc.blobs_per_minute);
+            let rate = control
+                .blobs_per_minute
+                .unwrap_or(self.settings.blobs_per_minute);
             let more = self.collect_in_turns(rate).await;
             self.add_refunds().await?;
             if !more? {
@@ -157,7 +211,7 @@ impl Jobs {
             // Objects of blobs removed now may be deleted in the next batch.
             let more = reviewed.looked_at as i64 == turn.links
                 || looked_at as i64 == turn.objects
-                || reviewed.blobs > 0 && self.gc.hold.is_zero();
+                || reviewed.blobs > 0 && self.settings.hold.is_zero();
             if !more {
                 return Ok(false);
             }
@@ -171,7 +225,7 @@ impl Jobs {
     /// Reviews links, and drops the rows of deleted objects, in one commit.
     #[instrument(name = "gc.links.review", level = "debug", skip_all)]
     async fn review_links(&self, limit: i64, gone: Vec<String>) -> Result<Reviewed> {
-        let (now, hold) = (self.db.now(&*self.clock).await?, self.gc.hold);
+        let (now, hold) = (self.db.now(&*self.clock).await?, self.settings.hold);
         let reviewed = self.db.write(move |tx| {
             Box::pin(async move {
                 garbage::forget(tx, &gone).await?;

@@ -19,8 +19,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::{Algorithm, BlobId, Clock, Hasher};
 use storage::{BlobStore, content, key};
 
+use crate::engine::{Held, Job as _, Manner, Queue};
 use crate::stores::{self, Stores};
-use crate::upkeep::Upkeep;
+use crate::sweep::Sweep;
 use crate::{Error, Result};
 
 /// Whether copied objects stay in the old store.
@@ -89,7 +90,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Copies all blobs from the old store to the current one; calls `progress` after each batch.
 ///
 /// # Errors
-/// [`Error::Mismatch`] if the stores do not belong to the database, [`Error::UpkeepHeld`] while another move runs, and
+/// [`Error::Mismatch`] if the stores do not belong to the database, [`Error::StoreHeld`] while another move runs, and
 /// when the database fails; failures of single objects are in the result.
 pub async fn move_all(
     db: &Db,
@@ -98,8 +99,8 @@ pub async fn move_all(
     clock: &Arc<dyn Clock>,
     progress: impl Fn(&Moved),
 ) -> Result<Moved> {
-    let upkeep = Upkeep::take(db, clock, PATIENCE).await?;
-    let upkeep = upkeep.ok_or(Error::UpkeepHeld)?;
+    let held = hold(&Queue::of_command(db.clone(), clock.clone()), PATIENCE).await?;
+    let held = held.ok_or(Error::StoreHeld)?;
     let work = async {
         let attached = stores::verify(db, stores).await?;
         let Some(from) = &stores.leaving else {
@@ -120,7 +121,12 @@ pub async fn move_all(
         }
         Ok(moved)
     };
-    upkeep.run(work).await
+    held.run(work).await
+}
+
+/// Prevents sweeps and other moves.
+async fn hold(queue: &Queue, patience: Duration) -> Result<Option<Held>> {
+    Held::take(queue, Sweep::KIND, patience, Manner::Waiting).await
 }
 
 struct Mover<'a> {

@@ -1,51 +1,75 @@
 //! A single pass over everything that is due, outside the serving processes: `gantry gc run`.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Jobs, Result};
+use db::Db;
+use model::Clock;
+use registry::Registry;
 
-/// The leases of the jobs that a pass runs in place of the serving processes.
-const LEASES: [&str; 2] = ["gc", "untagged"];
-/// How long a pass waits for a lease; a paused process keeps its own for a shorter time.
+use crate::engine::{Held, Job, Manner, Queue};
+use crate::gc::{Gc, Progress, Settings};
+use crate::untagged::UntaggedCleaning;
+use crate::{Result, upload_expiry};
+
+/// How long a pass waits for servers to stop collecting; longer than the lease of a process that crashed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it retries.
-const RETRY: Duration = Duration::from_millis(200);
 
-impl Jobs {
+/// Everything that a pass needs.
+pub struct Pass {
+    /// The database.
+    pub db: Db,
+    /// The registry.
+    pub registry: Arc<Registry>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Rate and hold time.
+    pub gc: Settings,
+    /// Counts of removed items.
+    pub progress: Arc<Progress>,
+}
+
+impl Pass {
     /// Ends expired uploads, removes the content of deleted repositories, deletes untagged manifests that are due, and
-    /// collects garbage, whether collection is paused or not. Returns false if another process is collecting.
+    /// collects garbage, whether collection is paused or not. Servers stop collecting meanwhile. Returns false if another
+    /// command is collecting.
     ///
     /// # Errors
     /// When the database or the store fails; the rest is collected next time.
-    pub async fn collect_once(&self) -> Result<bool> {
-        let collected = self.collect_as_leader().await;
-        self.step_down().await?;
-        collected
-    }
-
-    async fn collect_as_leader(&self) -> Result<bool> {
-        for lease in LEASES {
-            if !self.lead_within(lease, PATIENCE).await? {
-                return Ok(false);
-            }
-        }
-        self.expire_uploads().await?;
+    pub async fn collect(&self) -> Result<bool> {
+        let queue = Queue::of_command(self.db.clone(), self.clock.clone());
+        let take = async |kind| Held::take(&queue, kind, PATIENCE, Manner::Asking).await;
+        let Some(gc) = take(Gc::KIND).await? else {
+            return Ok(false);
+        };
+        let Some(untagged) = take(UntaggedCleaning::KIND).await? else {
+            gc.run(async { Ok(()) }).await?;
+            return Ok(false);
+        };
+        upload_expiry::expire(&self.registry).await?;
         // Whether or not another process is doing it too.
         self.registry.purge_repositories().await?;
         // Rows that cannot be read do not keep the rest from being collected.
-        let looked = self.delete_untagged_now().await;
-        self.collect_unbounded().await?;
-        looked.map(|()| true)
+        let looked = untagged.run(self.untagged().clean()).await;
+        gc.run(self.gc().collect_unbounded()).await?;
+        looked.map(|_| true)
     }
 
-    async fn lead_within(&self, lease: &'static str, patience: Duration) -> Result<bool> {
-        let deadline = Instant::now() + patience;
-        while !self.leads(lease).await? {
-            if Instant::now() >= deadline {
-                return Ok(false);
-            }
-            tokio::time::sleep(RETRY).await;
+    fn untagged(&self) -> UntaggedCleaning {
+        UntaggedCleaning {
+            db: self.db.clone(),
+            registry: self.registry.clone(),
+            clock: self.clock.clone(),
         }
-        Ok(true)
+    }
+
+    fn gc(&self) -> Gc {
+        Gc {
+            db: self.db.clone(),
+            registry: self.registry.clone(),
+            clock: self.clock.clone(),
+            settings: self.gc,
+            progress: self.progress.clone(),
+        }
     }
 }

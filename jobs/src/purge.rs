@@ -1,16 +1,40 @@
-//! Removes the content of deleted repositories, in one process at a time.
+//! Removes the content of deleted repositories.
 
-use crate::{Jobs, Result};
+use std::sync::Arc;
+use std::time::Duration;
 
-impl Jobs {
-    /// Removes the content of deleted repositories, unless another process does.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn purge_repositories(&self) -> Result<()> {
-        if self.leads("purge").await? {
-            self.registry.purge_repositories().await?;
-        }
-        Ok(())
+use db::{Db, repository};
+use model::RepositoryId;
+use registry::Registry;
+
+use crate::Result;
+use crate::engine::{Context, Job, Outcome, Retry, Standing};
+
+/// Purges deleted repositories.
+pub(crate) struct Purge {
+    /// The database.
+    pub(crate) db: Db,
+    /// The registry.
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl Job for Purge {
+    const KIND: &'static str = "purge";
+    const RETRY: Retry = Retry::STANDING;
+    type Payload = ();
+
+    async fn run(&self, (): (), _: &mut Context) -> Outcome {
+        let purged = self.registry.purge_repositories().await;
+        purged.map_err(Into::into).into()
+    }
+}
+
+impl Standing for Purge {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    async fn is_wanted(&self) -> Result<bool> {
+        let mut tx = self.db.reader().await?;
+        let first = repository::deleted(&mut tx, RepositoryId(0), 1).await?;
+        Ok(!first.is_empty())
     }
 }

@@ -9,15 +9,19 @@
 //! mounted there, no row names its objects.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use db::garbage::{self, Garbage};
-use db::{blob, setting};
+use db::{Db, blob, setting};
+use model::Clock;
+use registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::{Context, Held, Job, Manner, Outcome, Queue, Retry, Standing};
 use crate::failures::causes;
-use crate::upkeep::Upkeep;
-use crate::{Error, Jobs, Result, stores};
+use crate::stores::{self, Stores};
+use crate::{Error, Result};
 
 /// Keys to look up at a time.
 const BATCH: usize = 500;
@@ -31,33 +35,38 @@ const MARK: &str = "sweep-mark";
 /// Hours with the keys found in each.
 pub type Leftovers = Vec<(i64, Vec<String>)>;
 
-impl Jobs {
-    /// Sweeps the hours closed since the last time.
-    ///
-    /// # Errors
-    /// When the store or the database fails; the rest is swept next time.
-    pub async fn sweep(&self) -> Result<()> {
-        if !self.leads("sweep").await? {
-            return Ok(());
-        }
-        self.alone(Duration::ZERO, async |jobs: &Self| {
-            jobs.sweep_closed().await
-        })
-        .await
-    }
+/// Sweeps objects without a row.
+#[derive(Clone)]
+pub struct Sweep {
+    /// The database.
+    pub db: Db,
+    /// The registry whose store is swept.
+    pub registry: Arc<Registry>,
+    /// The stores of the registry, one by one.
+    pub stores: Stores,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
 
-    /// Runs work while no move and no other sweep runs; gives up if one runs for longer than `patience`.
-    async fn alone(
-        &self,
-        patience: Duration,
-        work: impl AsyncFnOnce(&Self) -> Result<()>,
-    ) -> Result<()> {
-        match Upkeep::take(&self.db, &self.clock, patience).await? {
-            None => Ok(()),
-            Some(upkeep) => upkeep.run(work(self)).await,
-        }
-    }
+impl Job for Sweep {
+    const KIND: &'static str = "sweep";
+    const RETRY: Retry = Retry::STANDING;
+    type Payload = ();
 
+    async fn run(&self, (): (), _: &mut Context) -> Outcome {
+        self.sweep_closed().await.into()
+    }
+}
+
+impl Standing for Sweep {
+    const EVERY: Duration = Duration::from_secs(600);
+
+    async fn is_wanted(&self) -> Result<bool> {
+        Ok(self.mark().await? != Some(self.open_from().await?))
+    }
+}
+
+impl Sweep {
     async fn sweep_closed(&self) -> Result<()> {
         let (stored, open) = (self.mark().await?, self.open_from().await?);
         let begin = first_to_sweep(stored, open);
@@ -97,7 +106,7 @@ impl Jobs {
     ///
     /// # Errors
     /// When the store or the database cannot be read.
-    pub async fn leftovers(&self) -> Result<Leftovers> {
+    pub(crate) async fn leftovers(&self) -> Result<Leftovers> {
         let open = self.open_from().await?;
         let store = self.registry.store();
         let mut leftovers = Vec::new();
@@ -109,23 +118,35 @@ impl Jobs {
         Ok(leftovers)
     }
 
-    /// Sweeps the leftovers of an earlier process, until this one stops.
-    pub(crate) async fn sweep_leftovers(self, leftovers: Leftovers, cancel: CancellationToken) {
+    /// Sweeps the leftovers of an earlier process in place of the job, until this process stops.
+    pub(crate) async fn sweep_leftovers(
+        self,
+        queue: Queue,
+        leftovers: Leftovers,
+        cancel: CancellationToken,
+    ) {
         if leftovers.is_empty() {
             return;
         }
-        let sweep = self.alone(PATIENCE, async move |jobs: &Self| {
-            stores::verify(&jobs.db, &jobs.stores).await?;
-            for (hour, keys) in leftovers {
-                jobs.sweep_keys(&keys, hour).await?;
-            }
-            Ok(())
-        });
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            swept = sweep => if let Err(error) = swept {
-                tracing::warn!(%error, "what an earlier process left could not be swept");
-            }
+        let work = async {
+            let held = Held::take(&queue, Self::KIND, PATIENCE, Manner::Waiting);
+            let held = cancel.run_until_cancelled(held).await.transpose()?;
+            let Some(held) = held.flatten() else {
+                return Ok(());
+            };
+            let sweep = async {
+                stores::verify(&self.db, &self.stores).await?;
+                for (hour, keys) in leftovers {
+                    self.sweep_keys(&keys, hour).await?;
+                }
+                Ok(())
+            };
+            let until_cancelled =
+                async { cancel.run_until_cancelled(sweep).await.unwrap_or(Ok(())) };
+            held.run(until_cancelled).await
+        };
+        if let Err(error) = work.await {
+            tracing::warn!(%error, "what an earlier process left could not be swept");
         }
     }
 

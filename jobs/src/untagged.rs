@@ -1,51 +1,88 @@
 //! Deletes untagged manifests in projects that keep them for a limited time. Scanning takes at most a tenth of the
 //! time, however many there are.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use db::Db;
 use db::broken::Broken;
+use db::job_log::Level;
 use db::untagged::{self, Untagged};
-use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
+use model::{Clock, ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
+use registry::Registry;
 
+use crate::engine::{Context, Job, Outcome, Retry, Standing};
 use crate::failures::causes;
-use crate::{Error, Jobs, Result};
+use crate::{Error, Result};
 
 /// Rows to read at a time.
 const PAGE: i64 = 500;
 
-impl Jobs {
-    /// Scans all projects with a policy.
+/// Deletes untagged manifests.
+#[derive(Clone)]
+pub(crate) struct UntaggedCleaning {
+    /// The database.
+    pub(crate) db: Db,
+    /// The registry.
+    pub(crate) registry: Arc<Registry>,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Job for UntaggedCleaning {
+    const KIND: &'static str = "untagged";
+    const RETRY: Retry = Retry {
+        first: Self::EVERY,
+        ..Retry::STANDING
+    };
+    type Payload = ();
+
+    async fn run(&self, (): (), context: &mut Context) -> Outcome {
+        match self.clean().await {
+            Ok(0) => Outcome::Done(None),
+            Ok(deleted) => {
+                let deleted = format!("{deleted} untagged manifests deleted");
+                context.log(Level::Info, &*deleted);
+                Outcome::Done(Some(deleted))
+            }
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+}
+
+impl Standing for UntaggedCleaning {
+    const EVERY: Duration = Duration::from_secs(5);
+
+    async fn is_wanted(&self) -> Result<bool> {
+        let is_paused = crate::gc::control(&self.db).await?.paused;
+        Ok(!is_paused && !self.policies().await?.is_empty())
+    }
+}
+
+impl UntaggedCleaning {
+    /// Scans all projects with a policy; returns the number of deleted manifests.
     ///
     /// # Errors
     /// When the database fails; the rest is scanned next time. If rows were skipped, after all others were scanned.
-    pub async fn delete_untagged(&self) -> Result<()> {
-        if crate::gc::control(&self.db).await?.paused {
-            return Ok(());
+    pub(crate) async fn clean(&self) -> Result<u64> {
+        let mut seen = Seen::default();
+        for (project, secs) in self.policies().await? {
+            let keep = Duration::from_secs(secs.unsigned_abs());
+            self.look_through(project, keep, &mut seen).await?;
         }
-        self.delete_untagged_now().await
+        seen.end()
     }
 
-    /// As [`Jobs::delete_untagged`], paused or not.
-    pub(crate) async fn delete_untagged_now(&self) -> Result<()> {
+    async fn policies(&self) -> Result<Vec<(ProjectId, i64)>> {
         let mut tx = self.db.reader().await?;
-        let policies = untagged::policies(&mut tx).await?;
-        drop(tx);
-        let mut passed = PassedOver::default();
-        for (project, secs) in policies {
-            if !self.leads("untagged").await? {
-                return Ok(());
-            }
-            let keep = Duration::from_secs(secs.unsigned_abs());
-            self.look_through(project, keep, &mut passed).await?;
-        }
-        passed.end()
+        Ok(untagged::policies(&mut tx).await?)
     }
 
     async fn look_through(
         &self,
         project: ProjectId,
         keep: Duration,
-        passed: &mut PassedOver,
+        seen: &mut Seen,
     ) -> Result<()> {
         let mut after = String::new();
         loop {
@@ -57,10 +94,10 @@ impl Jobs {
                 return Ok(());
             };
             after = last;
-            passed.rows(&page.broken);
+            seen.rows(&page.broken);
             rest(begun).await;
             for (id, name) in &page.found {
-                self.look_into(project, (*id, name), keep, passed).await?;
+                self.look_into(project, (*id, name), keep, seen).await?;
             }
         }
     }
@@ -70,7 +107,7 @@ impl Jobs {
         project: ProjectId,
         repository: (RepositoryId, &RepositoryName),
         keep: Duration,
-        passed: &mut PassedOver,
+        seen: &mut Seen,
     ) -> Result<()> {
         let mut after = Vec::new();
         loop {
@@ -83,7 +120,7 @@ impl Jobs {
                 return Ok(());
             };
             after = last;
-            passed.rows(&page.broken);
+            seen.rows(&page.broken);
             self.note(&page.found).await?;
             let due = Timestamp(self.clock.now().0 - keep.as_micros() as i64);
             for manifest in &page.found {
@@ -95,10 +132,11 @@ impl Jobs {
                 match deleted.await.map_err(Error::from) {
                     Ok(true) => {
                         tracing::info!(repository = %repository.1, %digest, "deleted an untagged manifest");
+                        seen.deleted += 1;
                     }
                     Ok(false) => {}
                     Err(error) if is_about_a_row(&error) => {
-                        passed.one(format!("{}@{digest}: {}", repository.1, causes(&error)));
+                        seen.one(format!("{}@{digest}: {}", repository.1, causes(&error)));
                     }
                     Err(error) => return Err(error),
                 }
@@ -121,14 +159,15 @@ impl Jobs {
     }
 }
 
-/// Rows skipped so far.
+/// Manifests deleted and rows skipped so far.
 #[derive(Default)]
-struct PassedOver {
+struct Seen {
+    deleted: u64,
     count: u64,
     first: Option<String>,
 }
 
-impl PassedOver {
+impl Seen {
     fn rows(&mut self, broken: &[Broken]) {
         for row in broken {
             self.one(row.to_string());
@@ -141,10 +180,10 @@ impl PassedOver {
         self.first.get_or_insert(what);
     }
 
-    /// Fails if rows were skipped, so that the caller logs it once.
-    fn end(self) -> Result<()> {
+    /// The number of deleted manifests. Fails if rows were skipped, so that the job's failure names one.
+    fn end(self) -> Result<u64> {
         let Some(first) = self.first else {
-            return Ok(());
+            return Ok(self.deleted);
         };
         let count = self.count;
         Err(db::Error::PassedOver { count, first }.into())

@@ -152,6 +152,8 @@ names! {
         Storage = "storage",
         /// What is sealed with the master key.
         Secrets = "secrets",
+        /// A background job.
+        Job = "job",
     }
 }
 

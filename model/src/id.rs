@@ -36,6 +36,8 @@ ids! {
     ManifestId;
     /// Id of a blob row.
     BlobId;
+    /// Id of a job.
+    JobId;
 }
 
 impl AccountId {

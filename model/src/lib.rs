@@ -1,8 +1,9 @@
-//! Names, digests, references, ids and manifests: parsing and printing, no I/O. What these values mean to a push or a
-//! pull is in `registry`.
+//! Names, digests, references, ids, manifests and schedules: parsing and printing, no I/O. What these values mean to a
+//! push or a pull is in `registry`.
 
 pub mod account;
 pub mod clock;
+pub mod cron;
 pub mod digest;
 pub mod event;
 pub mod id;
@@ -19,10 +20,12 @@ pub mod tag;
 
 pub use account::{Profile, UserName};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
-    AccountId, BlobId, InstallationId, ManifestId, MemberId, ProjectId, RepositoryId, StoreId,
+    AccountId, BlobId, InstallationId, JobId, ManifestId, MemberId, ProjectId, RepositoryId,
+    StoreId,
 };
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;

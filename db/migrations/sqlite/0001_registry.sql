@@ -284,13 +284,6 @@ create table audit_seal (
     sealed_at integer not null
 );
 
--- Who does what only one process may do, and until when.
-create table lease (
-    name text not null primary key,
-    holder text not null,
-    until integer not null
-) without rowid;
-
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
 create table written_batch (
     id text not null primary key,
@@ -308,3 +301,67 @@ create table login_failure (
     failures integer not null
 );
 create index login_failure_at on login_failure (at);
+
+-- Background jobs of all kinds, see db::job.
+create table job (
+    id integer not null primary key autoincrement,
+    kind text not null,
+    -- Whether the job is always there: after each run it is queued again.
+    standing integer not null,
+    payload_version integer not null,
+    payload text not null,
+    -- Among jobs of a kind with the same key, only one is queued or running.
+    dedup_key text,
+    -- Smaller comes first.
+    priority integer not null,
+    -- queued, running, done, failed or cancelled.
+    state text not null,
+    due_at integer not null,
+    -- Runs since the last success.
+    attempts integer not null,
+    -- Raised by each taker: writes with an older number fail, see db::fence.
+    fence integer not null,
+    holder text,
+    lease_until integer,
+    -- When the holder was asked to stop.
+    cancel_at integer,
+    progress text,
+    result text,
+    last_error text,
+    created_at integer not null,
+    started_at integer,
+    finished_at integer,
+    -- Makes the number part of a key, see db::fence.
+    unique (id, fence)
+);
+create unique index job_dedup on job (kind, dedup_key) where state in ('queued', 'running');
+create index job_due on job (kind, priority, due_at) where state = 'queued';
+create index job_held on job (kind) where state = 'running';
+create index job_finished on job (finished_at) where state in ('done', 'failed', 'cancelled');
+
+-- Log lines of jobs, for operators.
+create table job_log (
+    id integer not null primary key autoincrement,
+    job_id integer not null references job (id) on delete cascade,
+    at integer not null,
+    level text not null,
+    line text not null
+);
+create index job_log_job on job_log (job_id, id);
+create index job_log_at on job_log (at);
+
+-- Jobs added at recurring times, in UTC.
+create table schedule (
+    id integer not null primary key autoincrement,
+    kind text not null,
+    -- What it belongs to, such as the id of a rule; empty if the kind has only one schedule.
+    subject text not null,
+    payload_version integer not null,
+    payload text not null,
+    -- Six fields: second, minute, hour, day of month, month, day of week.
+    cron text not null,
+    next_at integer not null,
+    changed_at integer not null,
+    unique (kind, subject)
+);
+create index schedule_next on schedule (next_at);

@@ -8,8 +8,9 @@ use crate::sql::Reader;
 /// The class of the advisory locks that hold a project.
 const PROJECT_LOCKS: i32 = 7103;
 
-/// How a transaction holds its project. Lock order: project, shards of its usage, repository, upload, blobs and
-/// their links by id, manifests by id, tags by name, counters of pulls. Rows that are only added come last.
+/// How a transaction holds its project. Lock order: project, the job that writes, shards of the project's usage,
+/// repository, upload, blobs and their links by id, manifests by id, tags by name, counters of pulls. Rows that are only
+/// added come last.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hold {
     /// Beside others; it cannot be deleted meanwhile.

@@ -1,8 +1,8 @@
 //! Rows, and columns parsed into model types.
 
 use model::{
-    AccountId, BlobId, Digest, InstallationId, ManifestId, MemberId, ProjectId, ProjectName,
-    RepositoryId, RepositoryName, StoreId, Tag, Timestamp,
+    AccountId, BlobId, Cron, Digest, InstallationId, JobId, ManifestId, MemberId, ProjectId,
+    ProjectName, RepositoryId, RepositoryName, StoreId, Tag, Timestamp,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -79,11 +79,13 @@ stored! {
     ManifestId: i64 => |x| Some(Self(x));
     BlobId: i64 => |x| Some(Self(x));
     MemberId: i64 => |x| Some(Self(x));
+    JobId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();
     RepositoryName: String => |x| x.parse().ok();
     Tag: String => |x| x.parse().ok();
+    Cron: String => |x| x.parse().ok();
     StoreId: String => |x| x.parse().ok();
     InstallationId: String => |x| x.parse().ok();
 }

@@ -1,6 +1,8 @@
 //! Values that statements bind.
 
-use model::{AccountId, BlobId, Digest, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp};
+use model::{
+    AccountId, BlobId, Digest, JobId, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp,
+};
 
 /// A value to be bound.
 #[derive(Clone)]
@@ -24,6 +26,7 @@ values! {
     bool => |x| Self::Int(Some(i64::from(x)));
     &str => |x| Self::Text(Some(x.to_owned()));
     String => |x| Self::Text(Some(x));
+    Option<Timestamp> => |x| Self::Int(x.map(|at| at.0));
     Option<&str> => |x| Self::Text(x.map(str::to_owned));
     Option<String> => |x| Self::Text(x);
     &[u8] => |x| Self::Bytes(Some(x.to_vec()));
@@ -35,6 +38,7 @@ values! {
     ManifestId => |x| Self::Int(Some(x.0));
     BlobId => |x| Self::Int(Some(x.0));
     MemberId => |x| Self::Int(Some(x.0));
+    JobId => |x| Self::Int(Some(x.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }

@@ -8,6 +8,7 @@ mod backup;
 mod collecting;
 mod deletion;
 mod failover;
+mod jobs;
 mod login_failure;
 mod pooler;
 mod repositories;
@@ -19,8 +20,8 @@ use std::time::Duration;
 use collecting::{committed, place};
 use gantry_db::list::{Page, Selection, Test};
 use gantry_db::{
-    Age, Db, Error, Location, Tx, account, audit, binding, blob, garbage, gc, lease, manifest,
-    member, project, quota, repository, setting, stat, tag, upload,
+    Age, Db, Error, Location, Tx, account, audit, binding, blob, garbage, gc, manifest, member,
+    project, quota, repository, setting, stat, tag, upload,
 };
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
@@ -489,38 +490,6 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 .is_none()
         );
         assert!(blob::linked(&db, &name, &config).await.unwrap().is_none());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_lease_has_one_holder() {
-    on_both("lease", async |db| {
-        let at = |seconds| NOW.plus(Duration::from_secs(seconds));
-        db.write(move |tx| {
-            Box::pin(async move {
-                assert!(lease::take(tx, "gc", "a", (at(0), at(10))).await?);
-                assert!(!lease::take(tx, "gc", "b", (at(5), at(15))).await?);
-                assert!(lease::take(tx, "gc", "a", (at(5), at(15))).await?);
-                assert!(lease::take(tx, "sweep", "b", (at(5), at(15))).await?);
-                assert!(lease::take(tx, "gc", "b", (at(16), at(26))).await?);
-                lease::give_back(tx, "b").await?;
-                assert!(lease::take(tx, "gc", "a", (at(17), at(27))).await?);
-                // Taken by a clock that was a year ahead.
-                assert!(lease::take(tx, "wrong", "a", (at(31_536_000), at(31_536_010))).await?);
-                assert_eq!(lease::holder(tx, "wrong", (at(0), at(10))).await?, None);
-                assert!(lease::take(tx, "wrong", "b", (at(0), at(10))).await?);
-                // Taken by one that is a little ahead.
-                assert!(
-                    !lease::take(tx, "wrong", "a", (Timestamp(at(0).0 - 500_000), at(9))).await?
-                );
-                let held = lease::holder(tx, "wrong", (at(0), at(10))).await?;
-                assert_eq!(held, Some(("b".to_owned(), at(10))));
-                Ok::<_, Error>(())
-            })
-        })
-        .await
-        .unwrap();
     })
     .await;
 }

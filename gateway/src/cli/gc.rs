@@ -4,18 +4,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use auth::identity::Identity;
 use clap::Subcommand;
-use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
 use db::gc::outlook;
-use jobs::Jobs;
 use jobs::gc::{Control, control, steer};
+use jobs::once::Pass;
 use model::{Clock, SystemClock};
 
 use super::local::{self, Local};
 use super::print;
-use crate::{bootstrap, serve, stores};
+use crate::{serve, stores};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -56,51 +54,35 @@ impl Command {
 }
 
 async fn run_once(local: &Local) -> anyhow::Result<ExitCode> {
-    let jobs = jobs(local).await?;
-    if !jobs.collect_once().await? {
-        print("another process is collecting: nothing was done here");
+    let pass = pass(local).await?;
+    if !pass.collect().await? {
+        print("another `gantry gc run` is collecting: nothing was done here");
         return Ok(ExitCode::FAILURE);
     }
     let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
     print(&format!(
         "{} links and {} blobs removed, {} objects and {} bytes deleted",
-        done(&jobs.progress.links),
-        done(&jobs.progress.blobs),
-        done(&jobs.progress.deleted),
-        done(&jobs.progress.freed)
+        done(&pass.progress.links),
+        done(&pass.progress.blobs),
+        done(&pass.progress.deleted),
+        done(&pass.progress.freed)
     ));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The jobs of this process, none of which is scheduled.
-async fn jobs(local: &Local) -> anyhow::Result<Jobs> {
+/// Everything that a pass needs.
+async fn pass(local: &Local) -> anyhow::Result<Pass> {
     let Local { config, db, master } = local;
-    let shared_clock = Arc::new(DatabaseClock::new(Arc::new(SystemClock)));
+    let shared_clock = DatabaseClock::new(Arc::new(SystemClock));
     shared_clock.compare(db).await?;
-    let clock: Arc<dyn Clock> = shared_clock.clone();
+    let clock: Arc<dyn Clock> = Arc::new(shared_clock);
     let stores = stores::verified(config, db).await?;
-    let audit = Arc::new(Recorder::default());
-    let keys = bootstrap::token_keys(db, master).await?;
-    let identity = Identity::new(
-        db.clone(),
-        clock.clone(),
-        audit.clone(),
-        keys,
-        config.auth.token_secs,
-    );
-    Ok(Jobs {
+    Ok(Pass {
         db: db.clone(),
         registry: Arc::new(serve::registry(config, db, &clock, master, stores.joined())),
-        stores,
-        identity: Arc::new(identity),
-        applied_logins: Arc::default(),
-        audit,
-        master: master.clone(),
         clock,
-        shared_clock,
         gc: serve::gc_settings(config),
         progress: Arc::default(),
-        horizon: Arc::default(),
     })
 }
 

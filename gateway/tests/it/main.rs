@@ -15,6 +15,7 @@ mod faults;
 mod forwarded;
 mod garbage;
 mod import;
+mod jobs;
 mod limits;
 mod lost;
 mod machine;

@@ -357,11 +357,16 @@ async fn hour_of_new(store: &Path, before: &[PathBuf]) -> i64 {
     hour.unwrap_or_else(|| panic!("no hour in {}", new.display()))
 }
 
-/// From now on no hour counts as swept, and it is nobody's turn: who starts next looks at all hours that are over.
+/// From now on no hour counts as swept, and a sweep is due: who starts next looks at all hours that are over. A
+/// replica that runs has looked a moment before, found nothing to do, and does not look again for ten minutes.
 async fn forget_sweeps(replicas: &Replicas) {
-    let mark = "delete from setting where name = 'sweep-mark'";
-    let turn = "delete from lease where name = 'sweep'";
-    replicas.sql(&format!("{mark}; {turn}")).await;
+    replicas
+        .sql("update job set due_at = 0 where kind = 'sweep'")
+        .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    replicas
+        .sql("delete from setting where name = 'sweep-mark'")
+        .await;
 }
 
 /// Waits for the end of a sweep, which notes how far it came.

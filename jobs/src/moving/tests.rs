@@ -412,12 +412,13 @@ async fn a_move_that_dies_at_any_step_loses_nothing() {
 async fn two_moves_do_not_run_at_once() {
     let installation = Installation::new().await;
     let clock: Arc<dyn Clock> = installation.clock.clone();
-    let first = Upkeep::take(&installation.db, &clock, Duration::ZERO).await;
+    let queue = Queue::of_command(installation.db.clone(), clock);
+    let first = hold(&queue, Duration::ZERO).await;
     let first = first.unwrap().unwrap();
-    let second = Upkeep::take(&installation.db, &clock, Duration::ZERO).await;
+    let second = hold(&queue, Duration::ZERO).await;
     assert!(second.unwrap().is_none());
     first.run(async { Ok(()) }).await.unwrap();
-    let third = Upkeep::take(&installation.db, &clock, Duration::ZERO).await;
+    let third = hold(&queue, Duration::ZERO).await;
     assert!(third.unwrap().is_some());
 }
 

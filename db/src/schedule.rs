@@ -1,0 +1,125 @@
+//! Schedules: jobs added at recurring times, in UTC. Missed times are made up for by one job.
+
+use std::time::Duration;
+
+use model::{Cron, Timestamp};
+
+use crate::error::Result;
+use crate::job::{self, NewJob, Priority};
+use crate::sql::{Row, Tx};
+
+/// A schedule to be set.
+#[derive(Clone, Debug)]
+pub struct NewSchedule {
+    /// The kind of its jobs.
+    pub kind: String,
+    /// What it belongs to, such as the id of a rule; empty if the kind has only one schedule.
+    pub subject: String,
+    /// Version of the payload's format.
+    pub payload_version: i64,
+    /// The input of its jobs, as JSON.
+    pub payload: String,
+    /// The times.
+    pub cron: Cron,
+}
+
+/// Sets the schedule of a kind and subject. If nothing changes, its next time is kept, unless a wrong clock put it later
+/// than the next time after `now`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set(tx: &mut Tx, new: &NewSchedule, now: Timestamp) -> Result<()> {
+    let Some(next) = new.cron.next_after(now) else {
+        return remove(tx, &new.kind, &new.subject).await;
+    };
+    tx.query(
+        "insert into schedule (kind, subject, payload_version, payload, cron, next_at, changed_at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (kind, subject) do update set payload_version = excluded.payload_version,
+             payload = excluded.payload, cron = excluded.cron, next_at = excluded.next_at, changed_at = excluded.changed_at
+         where schedule.cron <> excluded.cron or schedule.payload <> excluded.payload
+             or schedule.payload_version <> excluded.payload_version or schedule.next_at > excluded.next_at",
+    )
+    .bind(&*new.kind)
+    .bind(&*new.subject)
+    .bind(new.payload_version)
+    .bind(&*new.payload)
+    .bind(new.cron.to_string())
+    .bind(next)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Removes a schedule.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn remove(tx: &mut Tx, kind: &str, subject: &str) -> Result<()> {
+    tx.query("delete from schedule where kind = $1 and subject = $2")
+        .bind(kind)
+        .bind(subject)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Schedules to handle per transaction.
+const BATCH: i64 = 100;
+/// How long a schedule that cannot be read is set aside.
+const ASIDE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Adds the jobs of due schedules, and sets their next times. No job is added while the previous one is queued or
+/// running.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn fire(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    let rows = tx
+        .query_either(
+            "select id, kind, subject, payload_version, payload, cron from schedule
+             where next_at <= $1 order by next_at, id limit $2",
+            "select id, kind, subject, payload_version, payload, cron from schedule
+             where next_at <= $1 order by next_at, id limit $2 for update skip locked",
+        )
+        .bind(now)
+        .bind(BATCH)
+        .all()
+        .await?;
+    for row in &rows {
+        let id = row.get::<i64>("schedule", "id")?;
+        let next = match read(row, now) {
+            Ok((new, cron)) => {
+                job::add(tx, &new, now).await?;
+                // It had a next time before; never is the end of time.
+                cron.next_after(now).unwrap_or(Timestamp(i64::MAX))
+            }
+            Err(error) => {
+                tracing::error!(%error, schedule.id = id, "a schedule cannot be read and is set aside for a day");
+                now.plus(ASIDE)
+            }
+        };
+        tx.query("update schedule set next_at = $2 where id = $1")
+            .bind(id)
+            .bind(next)
+            .execute()
+            .await?;
+    }
+    Ok(())
+}
+
+fn read(row: &Row, now: Timestamp) -> Result<(NewJob, Cron)> {
+    let new = NewJob {
+        kind: row.get("schedule", "kind")?,
+        payload_version: row.get("schedule", "payload_version")?,
+        payload: row.get("schedule", "payload")?,
+        dedup_key: Some(format!(
+            "schedule {}",
+            row.get::<String>("schedule", "subject")?
+        )),
+        priority: Priority::Normal,
+        due_at: now,
+    };
+    Ok((new, row.get("schedule", "cron")?))
+}

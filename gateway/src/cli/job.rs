@@ -1,0 +1,142 @@
+//! `gantry job`: showing and controlling background jobs.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use db::job::{self, Cancelled, Job, Shown, State};
+use db::job_log;
+use jobs::engine::control;
+use model::{JobId, Timestamp};
+
+use super::local::{self, Local};
+use super::print;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List queued, running and failed jobs, newest first.
+    List {
+        /// Only jobs of this kind, such as gc.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Also list done and cancelled jobs, which are kept for a week.
+        #[arg(long)]
+        all: bool,
+        /// Maximum number of jobs.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+    },
+    /// Show a job and the last lines of its log.
+    Show {
+        /// The job's ID.
+        id: JobId,
+        /// Maximum number of lines.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        lines: u32,
+    },
+    /// Run a failed, cancelled or waiting job now.
+    Retry {
+        /// The job's ID.
+        id: JobId,
+    },
+    /// Stop a running job, or remove a queued one. A standing job pauses for a few seconds.
+    Cancel {
+        /// The job's ID.
+        id: JobId,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List { kind, all, limit } => {
+                let shown = if all { Shown::All } else { Shown::Open };
+                list(local, kind.as_deref(), shown, limit).await?;
+            }
+            Self::Show { id, lines } => show(local, id, lines).await?,
+            Self::Retry { id } => retry(local, id).await?,
+            Self::Cancel { id } => cancel(local, id).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn list(local: &Local, kind: Option<&str>, shown: Shown, limit: u32) -> anyhow::Result<()> {
+    let mut tx = local.db.reader().await?;
+    for job in job::list(&mut tx, kind, shown, limit.into()).await? {
+        let Job {
+            id, kind, state, ..
+        } = &job;
+        let error = match &job.last_error {
+            Some(error) => format!("  failed {} times: {error}", job.attempts),
+            None => String::new(),
+        };
+        print(&format!(
+            "{id:>6}  {kind:<14} {state:<9} {}{error}",
+            when(&job)
+        ));
+    }
+    Ok(())
+}
+
+/// The time that matters in a job's state.
+fn when(job: &Job) -> String {
+    let at = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    match job.state {
+        State::Queued => format!("due {}", job.due_at),
+        State::Running => format!("since {}", at(job.started_at)),
+        State::Done | State::Failed | State::Cancelled => at(job.finished_at),
+    }
+}
+
+async fn show(local: &Local, id: JobId, lines: u32) -> anyhow::Result<()> {
+    let mut tx = local.db.reader().await?;
+    let job = job::get(&mut tx, id).await?;
+    let job = job.ok_or_else(|| anyhow::anyhow!("there is no job {id}"))?;
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let stop = time(job.cancel_at);
+    let facts = [
+        ("kind", Some(job.kind)),
+        ("state", Some(job.state.to_string())),
+        (
+            "payload",
+            Some(job.payload).filter(|payload| payload != "null"),
+        ),
+        ("due", Some(job.due_at.to_string())),
+        ("created", Some(job.created_at.to_string())),
+        ("started", time(job.started_at)),
+        ("ended", time(job.finished_at)),
+        ("attempts", Some(job.attempts.to_string())),
+        (
+            "held by",
+            job.holder.filter(|_| job.state == State::Running),
+        ),
+        ("stop requested", stop),
+        ("progress", job.progress),
+        ("result", job.result),
+        ("last error", job.last_error),
+    ];
+    for (name, value) in facts {
+        if let Some(value) = value {
+            print(&format!("{name}: {value}"));
+        }
+    }
+    for line in job_log::list(&mut tx, id, lines.into()).await? {
+        print(&format!("{}  {:<5} {}", line.at, line.level, line.text));
+    }
+    Ok(())
+}
+
+async fn retry(local: &Local, id: JobId) -> anyhow::Result<()> {
+    control::retry(&local.db, &local::system()?, id, local.now()).await?;
+    print(&format!("job {id} is due now"));
+    Ok(())
+}
+
+async fn cancel(local: &Local, id: JobId) -> anyhow::Result<()> {
+    let cancelled = control::cancel(&local.db, &local::system()?, id, local.now()).await?;
+    print(&match cancelled {
+        Cancelled::Asked => format!("job {id} stops within seconds"),
+        Cancelled::Done | Cancelled::Not => format!("job {id} is cancelled"),
+    });
+    Ok(())
+}
