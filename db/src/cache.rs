@@ -6,10 +6,10 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AccountId, Digest, ManifestId, ProjectName, RepositoryName, Tag};
+use model::{AccountId, Digest, ManifestId, ProjectId, ProjectName, RepositoryName, Tag};
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use policy::{Bindings, ProjectFacts};
+use policy::{Authority, ProjectFacts, Roles};
 
 use crate::content::{LinkedBlob, StoredManifest};
 use crate::touch::Touch;
@@ -30,8 +30,10 @@ const MOMENTS: Duration = Duration::from_secs(1);
 pub struct Caches {
     /// Projects by name; that there is none is kept as well, so that time does not tell a hidden one.
     pub projects: Cached<ProjectName, Option<Arc<ProjectFacts>>>,
-    /// Bindings by account.
-    pub bindings: Cached<AccountId, Arc<Bindings>>,
+    /// What accounts are by themselves.
+    pub accounts: Cached<AccountId, Arc<Authority>>,
+    /// Roles of accounts in projects; that there is none is kept as well.
+    pub bindings: Cached<(AccountId, ProjectId), Roles>,
     /// What a tag points at.
     pub tags: Cached<(RepositoryName, Tag), Digest>,
     /// Manifests of a repository.
@@ -61,6 +63,7 @@ impl Caches {
     pub(crate) fn alone() -> Self {
         Self {
             projects: Cached::new(Some(Cache::new(ENTRIES))),
+            accounts: Cached::new(Some(Cache::new(ENTRIES))),
             bindings: Cached::new(Some(Cache::new(ENTRIES))),
             tags: Cached::new(Some(Cache::new(ENTRIES))),
             manifests: Cached::new(Some(manifests())),
@@ -72,6 +75,7 @@ impl Caches {
     pub(crate) fn shared() -> Self {
         Self {
             projects: Cached::recent(),
+            accounts: Cached::recent(),
             bindings: Cached::recent(),
             tags: Cached::new(None),
             manifests: Cached::new(None),
@@ -84,7 +88,8 @@ impl Caches {
         for touch in touched {
             match touch {
                 Touch::Project(name) => self.projects.forget(name),
-                Touch::Account(account) => self.bindings.forget(account),
+                Touch::Account(account) => self.accounts.forget(account),
+                Touch::Member(account, project) => self.bindings.forget(&(*account, *project)),
                 Touch::Tag(repository, tag) => self.tags.forget(&(repository.clone(), tag.clone())),
                 Touch::Manifest(repository, digest) => {
                     self.manifests.forget(&(repository.clone(), *digest));
@@ -99,6 +104,7 @@ impl Caches {
 
     fn forget_everything(&self) {
         self.projects.forget_all();
+        self.accounts.forget_all();
         self.bindings.forget_all();
         self.tags.forget_all();
         self.manifests.forget_all();
@@ -106,10 +112,11 @@ impl Caches {
     }
 
     /// Names of the caches and their numbers of entries, for metrics.
-    pub fn sizes(&self) -> [(&'static str, u64); 5] {
+    pub fn sizes(&self) -> [(&'static str, u64); 6] {
         let rows = self.rows.as_ref().map_or(0, Cache::entry_count);
         [
             ("projects", self.projects.len()),
+            ("accounts", self.accounts.len()),
             ("bindings", self.bindings.len()),
             ("tags", self.tags.len()),
             ("manifests", self.manifests.len() + rows),
