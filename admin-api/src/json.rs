@@ -9,6 +9,8 @@ use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::LengthLimitError;
+use policy::on::On;
+use policy::to::To;
 use policy::{AccountPermit, CreateProjectPermit, ProjectPermit, SystemPermit};
 use registry::BodyError;
 use serde::de::DeserializeOwned;
@@ -38,7 +40,7 @@ pub(crate) trait Permit: Sync {}
 impl Permit for SystemPermit {}
 impl Permit for AccountPermit {}
 impl Permit for CreateProjectPermit {}
-impl Permit for ProjectPermit {}
+impl<R: On, A: To> Permit for ProjectPermit<R, A> {}
 
 impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
     type Rejection = Infallible;

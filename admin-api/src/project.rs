@@ -11,9 +11,11 @@ pub(crate) mod update;
 use std::collections::BTreeMap;
 
 use db::project::{self, Project};
-use db::{Db, Reader};
+use db::{Db, Reader, binding};
 use model::{AccountId, ProjectId};
-use policy::{Action, Caller, ProjectPermit, Refusal, Resource, Role, permit};
+use policy::on::On;
+use policy::to::To;
+use policy::{Caller, ProjectPermit, Refusal, Role, Roles, permit};
 use serde::Serialize;
 
 use crate::Error;
@@ -70,8 +72,8 @@ impl Allowlist {
 
 impl View {
     /// The short form of the project, which lists return on request.
-    fn brief(caller: &Caller, project: &Project) -> Self {
-        let roles = role_ids(caller, project.id);
+    fn brief(roles: Roles, project: &Project) -> Self {
+        let roles: Vec<i64> = roles.iter().map(Role::id).collect();
         Self {
             creation_time: project.created_at.to_string(),
             current_user_role_id: roles.first().copied(),
@@ -88,21 +90,14 @@ impl View {
     }
 
     /// The project with its settings and its owner's name.
-    fn detailed(caller: &Caller, project: &Project, settings: BTreeMap<String, String>) -> Self {
+    fn detailed(roles: Roles, project: &Project, settings: BTreeMap<String, String>) -> Self {
         Self {
             cve_allowlist: Allowlist::new(Some(project.id)),
             metadata: Some(with_public(project.public, settings)),
             owner_name: Some(project.owner_name.clone()),
-            ..Self::brief(caller, project)
+            ..Self::brief(roles, project)
         }
     }
-}
-
-/// The caller's roles, strongest first.
-fn role_ids(caller: &Caller, project: ProjectId) -> Vec<i64> {
-    let held = caller.bindings.roles_in(project);
-    let strongest_first = Role::ALL.into_iter().filter(|role| held.contains(role));
-    strongest_first.map(Role::id).collect()
 }
 
 /// All settings, `public` among them.
@@ -111,17 +106,19 @@ fn with_public(public: bool, mut settings: BTreeMap<String, String>) -> BTreeMap
     settings
 }
 
-/// The project in a path, if the caller may do `action` on `resource` of it.
-pub(crate) async fn permitted(
+/// The project in a path, if the caller may do what the permit is for.
+pub(crate) async fn permitted<R: On, A: To>(
     db: &Db,
     caller: &Caller,
     named: &ProjectRef,
-    resource: Resource,
-    action: Action,
-) -> Result<(ProjectPermit, Project), Error> {
-    let found = find(&mut db.reader().await?, named).await?;
-    let facts = found.as_ref().map(Project::facts);
-    let permit = permit::permit_project(caller, facts.as_ref(), resource, action)
+) -> Result<(ProjectPermit<R, A>, Project), Error> {
+    let mut reader = db.reader().await?;
+    let found = find(&mut reader, named).await?;
+    let standing = match &found {
+        Some(project) => Some(binding::standing_in(&mut reader, caller, project.facts()).await?),
+        None => None,
+    };
+    let permit = permit::permit_project(caller, standing.as_ref())
         .map_err(|refusal| refused(caller, named, refusal))?;
     let project = found.ok_or_else(|| missing(named))?;
     Ok((permit, project))
@@ -137,7 +134,7 @@ async fn find(reader: &mut Reader, named: &ProjectRef) -> Result<Option<Project>
 
 /// A system administrator is refused only if the project does not exist, and may know that.
 fn refused(caller: &Caller, named: &ProjectRef, refusal: Refusal) -> Error {
-    if caller.bindings.sysadmin {
+    if caller.is_sysadmin() {
         missing(named)
     } else {
         refusal.into()

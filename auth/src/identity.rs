@@ -7,12 +7,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use db::audit::recorder::Recorder;
-use db::{Age, Db, account, binding, project};
+use db::{Age, Db, account, binding};
 use model::{
     AccountId, Clock, Event, Network, Operation, Origin, Principal, RepositoryName, Subject,
     Timestamp,
 };
-use policy::{Action, Caller, Presented};
+use policy::{Action, Authority, Caller, Presented};
 use tenancy::password::{Applicant, PasswordError, PasswordHasher};
 use tracing::instrument;
 
@@ -159,15 +159,15 @@ impl Identity {
             .verify(&self.keys, token, now)
             .map_err(Error::Token)?;
         let account = AccountId(verified.claims().uid);
-        let bindings = if account.0 == 0 {
+        let authority = if account.0 == 0 {
             Arc::default()
         } else {
             let generation = Some(verified.claims().generation);
-            let bound = binding::of_account(&self.db, account, generation, age).await?;
+            let bound = binding::authority(&self.db, account, generation, age).await?;
             bound.ok_or(Error::Void)?
         };
         Ok(Caller {
-            bindings,
+            authority,
             presented: Presented::Token,
             grants: Some(verified.grants().clone()),
             address: Some(address),
@@ -182,10 +182,10 @@ impl Identity {
         let Some(account) = caller.account() else {
             return Ok(Some(caller.clone()));
         };
-        let generation = Some(caller.bindings.generation);
-        let bound = binding::of_account(&self.db, account, generation, Age::Now).await?;
-        Ok(bound.map(|bindings| Caller {
-            bindings,
+        let generation = Some(caller.authority.generation);
+        let bound = binding::authority(&self.db, account, generation, Age::Now).await?;
+        Ok(bound.map(|authority| Caller {
+            authority,
             ..caller.clone()
         }))
     }
@@ -220,12 +220,12 @@ impl Identity {
         if password.len() > LONGEST_PASSWORD || name.len() > 255 {
             return Err(Error::WrongCredentials);
         }
-        let bindings = match self.verified_lately(name, password, age).await? {
-            Some(bindings) => bindings,
+        let authority = match self.verified_lately(name, password, age).await? {
+            Some(authority) => authority,
             None => Box::pin(self.check_password(name, password, address)).await?,
         };
         Ok(Caller {
-            bindings,
+            authority,
             presented: Presented::Password,
             grants: None,
             address: Some(address),
@@ -237,7 +237,7 @@ impl Identity {
         name: &str,
         password: &str,
         age: Age,
-    ) -> Result<Option<binding::Bound>, Error> {
+    ) -> Result<Option<Arc<Authority>>, Error> {
         match self.passwords.get(name, password) {
             Some(verified) => self.still_bound(verified, age).await,
             None => Ok(None),
@@ -248,9 +248,9 @@ impl Identity {
         &self,
         verified: Verified,
         age: Age,
-    ) -> Result<Option<binding::Bound>, Error> {
+    ) -> Result<Option<Arc<Authority>>, Error> {
         let account = AccountId(verified.account);
-        Ok(binding::of_account(&self.db, account, Some(verified.generation), age).await?)
+        Ok(binding::authority(&self.db, account, Some(verified.generation), age).await?)
     }
 
     #[instrument(name = "auth.password.verify", level = "debug", skip_all)]
@@ -259,7 +259,7 @@ impl Identity {
         name: &str,
         password: &str,
         address: IpAddr,
-    ) -> Result<binding::Bound, Error> {
+    ) -> Result<Arc<Authority>, Error> {
         self.allowed(name, address)?;
         let (key, applicant) = if self.throttle.is_known(name, address) {
             (self.passwords.key(name, password), Applicant::Known)
@@ -271,8 +271,8 @@ impl Identity {
             retry_after: CROWDED_RETRY,
         })?;
         // An attempt before this one may have had the same password.
-        if let Some(bindings) = self.verified_lately(name, password, Age::Now).await? {
-            return Ok(bindings);
+        if let Some(authority) = self.verified_lately(name, password, Age::Now).await? {
+            return Ok(authority);
         }
         let delay = self.allowed(name, address)?;
         if !delay.is_zero() {
@@ -302,12 +302,12 @@ impl Identity {
             account: account.id.0,
             generation: account.generation,
         };
-        let bindings = self
+        let authority = self
             .still_bound(verified, Age::Now)
             .await?
             .ok_or(Error::WrongCredentials)?;
         self.passwords.put(name, password, verified);
-        Ok(bindings)
+        Ok(authority)
     }
 
     /// The account of this name. No name has NUL in it, and PostgreSQL would refuse the query.
@@ -348,7 +348,7 @@ impl Identity {
             Some(account) => Holder {
                 name: caller.name().to_owned(),
                 account: account.0,
-                generation: caller.bindings.generation,
+                generation: caller.authority.generation,
             },
         };
         let issued_at = self.clock.now();
@@ -370,7 +370,7 @@ impl Identity {
                 Ok(name) => self.held_on(caller, &name).await?,
                 Err(_) => Vec::new(),
             },
-            // The catalog is limited to what the account may see.
+            // What the catalog shows is cut to what the account may see.
             ("registry", "catalog") if caller.account().is_some() => vec![EVERYTHING],
             _ => Vec::new(),
         };
@@ -389,9 +389,9 @@ impl Identity {
         caller: &Caller,
         name: &RepositoryName,
     ) -> Result<Vec<&'static str>, Error> {
-        let facts = project::facts(&self.db, &name.project(), Age::Now).await?;
-        let held = policy::permit::held(caller, facts.as_deref());
-        Ok(held.into_iter().map(Action::name).collect())
+        let standing = binding::standing(&self.db, caller, &name.project(), Age::Now).await?;
+        let held = standing.map(|standing| standing.on_repository(caller));
+        Ok(held.unwrap_or_default().iter().map(Action::name).collect())
     }
 }
 

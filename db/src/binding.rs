@@ -1,51 +1,47 @@
-//! What an account is bound to: its right to do everything, and its roles.
+//! What callers are bound to: their rights by themselves, and their roles in a project. A request asks for one account
+//! and one project; only lists ask for more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::{AccountId, Principal, ProjectId};
-use policy::{Bindings, Role};
+use model::{AccountId, Principal, ProjectId, ProjectName};
+use policy::{Authority, Caller, ProjectFacts, Role, Roles, Standing};
 
 use crate::cache::Age;
 use crate::database::Db;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sql::{Reader, Row, json_list};
 
-/// Bindings together with the account's generation: a token of an older one is no longer valid.
-pub type Bound = Arc<Bindings>;
-
-/// The bindings of an account, through the cache; `None` where there is no such account (any more),
-/// or its generation is not the expected one.
+/// What an account is by itself, through the cache; `None` where there is no such account (any more), or its generation
+/// is not the expected one.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn of_account(
+pub async fn authority(
     db: &Db,
     id: AccountId,
     generation: Option<i64>,
     age: Age,
-) -> Result<Option<Bound>> {
+) -> Result<Option<Arc<Authority>>> {
     // One of another generation may be older than the token: what is true now decides.
-    let cached = db.caches().bindings.get_of(&id, age);
-    if let Some(bindings) = cached.filter(|bindings| fits(bindings, generation)) {
-        return Ok(Some(bindings));
+    let cached = db.caches().accounts.get_of(&id, age);
+    if let Some(authority) = cached.filter(|authority| fits(authority, generation)) {
+        return Ok(Some(authority));
     }
-    Box::pin(read_through(db, id, generation)).await
+    Box::pin(read_authority(db, id, generation)).await
 }
 
 /// Reads what the cache does not have, and puts it there.
-async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result<Option<Bound>> {
-    let read_at = db.caches().bindings.before_read();
+async fn read_authority(
+    db: &Db,
+    id: AccountId,
+    generation: Option<i64>,
+) -> Result<Option<Arc<Authority>>> {
+    let read_at = db.caches().accounts.before_read();
     let mut reader = db.reader().await?;
-    // One row, whatever the number of projects.
     let account = reader
-        .query_either(
-            "select a.name, a.sysadmin, a.generation, (select
-                 json_group_array(json_array(m.project_id, m.role)) from member m where m.account_id = a.id) as roles
-             from account a where a.id = $1 and a.deleted_at is null",
-            "select a.name, a.sysadmin, a.generation, (select cast(
-                 coalesce(json_agg(json_build_array(m.project_id, m.role)), '[]') as text)
-                 from member m where m.account_id = a.id) as roles
-             from account a where a.id = $1 and a.deleted_at is null",
+        .query(
+            "select name, sysadmin, generation from account where id = $1 and deleted_at is null",
         )
         .bind(id)
         .optional()
@@ -53,34 +49,154 @@ async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result
     let Some(account) = account else {
         return Ok(None);
     };
-    let bindings = Arc::new(Bindings {
+    let authority = Arc::new(Authority {
         principal: Principal::User {
             id,
             name: account.get::<String>("account", "name")?.into(),
         },
         sysadmin: account.get("account", "sysadmin")?,
         generation: account.get("account", "generation")?,
-        roles: roles(&account.get::<String>("account", "roles")?)?,
     });
-    db.caches().bindings.put(read_at, id, bindings.clone());
-    Ok(fits(&bindings, generation).then_some(bindings))
+    db.caches().accounts.put(read_at, id, authority.clone());
+    Ok(fits(&authority, generation).then_some(authority))
 }
 
-/// Roles by project, of pairs of both in JSON.
-fn roles(pairs: &str) -> Result<HashMap<ProjectId, Vec<Role>>> {
-    let corrupt = || Error::Corrupt {
-        table: "member",
-        column: "role",
-    };
-    let pairs: Vec<(i64, i64)> = serde_json::from_str(pairs).map_err(|_| corrupt())?;
-    let mut roles: HashMap<ProjectId, Vec<Role>> = HashMap::new();
-    for (project, role) in pairs {
-        let role = Role::from_id(role).ok_or_else(corrupt)?;
-        roles.entry(ProjectId(project)).or_default().push(role);
+fn fits(authority: &Authority, generation: Option<i64>) -> bool {
+    generation.is_none_or(|generation| generation == authority.generation)
+}
+
+/// How a caller stands in the project with a name, through the cache; `None` where there is no such project.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn standing(
+    db: &Db,
+    caller: &Caller,
+    name: &ProjectName,
+    age: Age,
+) -> Result<Option<Standing>> {
+    let caches = db.caches();
+    match caches.projects.get_of(name, age) {
+        Some(None) => return Ok(None),
+        Some(Some(project)) => {
+            let roles = match caller.account() {
+                None => Some(Roles::NONE),
+                Some(account) => caches.bindings.get_of(&(account, project.id), age),
+            };
+            if let Some(roles) = roles {
+                return Ok(Some(Standing { project, roles }));
+            }
+        }
+        None => {}
     }
-    Ok(roles)
+    Box::pin(read_standing(db, caller.account(), name)).await
 }
 
-fn fits(bindings: &Bindings, generation: Option<i64>) -> bool {
-    generation.is_none_or(|generation| generation == bindings.generation)
+/// Reads what the caches do not have, and puts it there.
+async fn read_standing(
+    db: &Db,
+    account: Option<AccountId>,
+    name: &ProjectName,
+) -> Result<Option<Standing>> {
+    let caches = db.caches();
+    let (read_at, roles_read_at) = (caches.projects.before_read(), caches.bindings.before_read());
+    let mut reader = db.reader().await?;
+    // A row for each role, and one without where there is none.
+    let rows = reader
+        .query(
+            "select p.id, p.public, p.storage_limit, m.role from project p
+             left join member m on m.project_id = p.id and m.account_id = $2
+             where p.name = $1 and p.deleted_at is null",
+        )
+        .bind(name.as_str())
+        .bind(account.map(|id| id.0))
+        .all()
+        .await?;
+    let project = rows.first().map(|row| facts(row, name)).transpose()?;
+    let project = project.map(Arc::new);
+    caches.projects.put(read_at, name.clone(), project.clone());
+    let Some(project) = project else {
+        return Ok(None);
+    };
+    let roles = rows.iter().map(|row| row.get("member", "role"));
+    let roles: Vec<Option<Role>> = roles.collect::<Result<_>>()?;
+    let roles: Roles = roles.into_iter().flatten().collect();
+    if let Some(account) = account {
+        caches
+            .bindings
+            .put(roles_read_at, (account, project.id), roles);
+    }
+    Ok(Some(Standing { project, roles }))
+}
+
+fn facts(row: &Row, name: &ProjectName) -> Result<ProjectFacts> {
+    Ok(ProjectFacts {
+        id: row.get("project", "id")?,
+        name: name.clone(),
+        public: row.get("project", "public")?,
+        limited: row.get::<i64>("project", "storage_limit")? >= 0,
+    })
+}
+
+/// How a caller stands in a project that was read.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn standing_in(
+    reader: &mut Reader,
+    caller: &Caller,
+    project: ProjectFacts,
+) -> Result<Standing> {
+    let roles = match caller.account() {
+        None => Roles::NONE,
+        Some(account) => {
+            let held = roles_in(reader, account, &[project.id]).await?;
+            held.get(&project.id).copied().unwrap_or_default()
+        }
+    };
+    let project = Arc::new(project);
+    Ok(Standing { project, roles })
+}
+
+/// An account's roles in several projects; those in which it has none are left out.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn roles_in(
+    reader: &mut Reader,
+    account: AccountId,
+    projects: &[ProjectId],
+) -> Result<HashMap<ProjectId, Roles>> {
+    let rows = reader
+        .query_either(
+            "select project_id, role from member
+             where account_id = $1 and project_id in (select value from json_each($2))",
+            "select project_id, role from member where account_id = $1 and project_id = any
+                 (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))",
+        )
+        .bind(account)
+        .bind(json_list(projects.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    let mut held: HashMap<ProjectId, Roles> = HashMap::new();
+    for row in &rows {
+        let roles = held.entry(row.get("member", "project_id")?).or_default();
+        *roles = roles.with(row.get("member", "role")?);
+    }
+    Ok(held)
+}
+
+/// All projects that an account has a role in.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn projects_of(reader: &mut Reader, account: AccountId) -> Result<Vec<ProjectId>> {
+    let rows = reader
+        .query("select distinct project_id from member where account_id = $1")
+        .bind(account)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.get("member", "project_id"))
+        .collect()
 }

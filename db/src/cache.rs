@@ -6,10 +6,10 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AccountId, Digest, ManifestId, ProjectName, RepositoryName, Tag};
+use model::{AccountId, Digest, ManifestId, ProjectId, ProjectName, RepositoryName, Tag};
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use policy::{Bindings, ProjectFacts};
+use policy::{Authority, ProjectFacts, Roles};
 use tokio::sync::Notify;
 
 use crate::content::{LinkedBlob, StoredManifest};
@@ -31,8 +31,10 @@ const MOMENTS: Duration = Duration::from_secs(1);
 pub struct Caches {
     /// Projects by name; that there is none is kept as well, so that time does not tell a hidden one.
     pub projects: Cached<ProjectName, Option<Arc<ProjectFacts>>>,
-    /// Bindings by account.
-    pub bindings: Cached<AccountId, Arc<Bindings>>,
+    /// What accounts are by themselves.
+    pub accounts: Cached<AccountId, Arc<Authority>>,
+    /// Roles of accounts in projects; that there is none is kept as well.
+    pub bindings: Cached<(AccountId, ProjectId), Roles>,
     /// What a tag points at.
     pub tags: Cached<(RepositoryName, Tag), Digest>,
     /// Manifests of a repository.
@@ -64,6 +66,7 @@ impl Caches {
     pub(crate) fn alone() -> Self {
         Self {
             projects: Cached::new(Some(Cache::new(ENTRIES))),
+            accounts: Cached::new(Some(Cache::new(ENTRIES))),
             bindings: Cached::new(Some(Cache::new(ENTRIES))),
             tags: Cached::new(Some(Cache::new(ENTRIES))),
             manifests: Cached::new(Some(manifests())),
@@ -76,6 +79,7 @@ impl Caches {
     pub(crate) fn shared() -> Self {
         Self {
             projects: Cached::recent(),
+            accounts: Cached::recent(),
             bindings: Cached::recent(),
             tags: Cached::new(None),
             manifests: Cached::new(None),
@@ -89,7 +93,8 @@ impl Caches {
         for touch in touched {
             match touch {
                 Touch::Project(name) => self.projects.forget(name),
-                Touch::Account(account) => self.bindings.forget(account),
+                Touch::Account(account) => self.accounts.forget(account),
+                Touch::Member(account, project) => self.bindings.forget(&(*account, *project)),
                 Touch::Tag(repository, tag) => self.tags.forget(&(repository.clone(), tag.clone())),
                 Touch::Manifest(repository, digest) => {
                     self.manifests.forget(&(repository.clone(), *digest));
@@ -105,6 +110,7 @@ impl Caches {
 
     fn forget_everything(&self) {
         self.projects.forget_all();
+        self.accounts.forget_all();
         self.bindings.forget_all();
         self.tags.forget_all();
         self.manifests.forget_all();
@@ -112,10 +118,11 @@ impl Caches {
     }
 
     /// Names of the caches and their numbers of entries, for metrics.
-    pub fn sizes(&self) -> [(&'static str, u64); 5] {
+    pub fn sizes(&self) -> [(&'static str, u64); 6] {
         let rows = self.rows.as_ref().map_or(0, Cache::entry_count);
         [
             ("projects", self.projects.len()),
+            ("accounts", self.accounts.len()),
             ("bindings", self.bindings.len()),
             ("tags", self.tags.len()),
             ("manifests", self.manifests.len() + rows),

@@ -57,7 +57,7 @@ pub async fn add(
         .bind(now)
         .one()
         .await?;
-    tx.touch(Touch::Account(account));
+    tx.touch(Touch::Member(account, project));
     row.get("member", "id")
 }
 
@@ -142,7 +142,7 @@ pub async fn set_role(tx: &mut Tx, member: &Member, role: Role) -> Result<()> {
         .bind(role.id())
         .execute()
         .await?;
-    tx.touch(Touch::Account(member.account));
+    tx.touch(Touch::Member(member.account, member.project));
     Ok(())
 }
 
@@ -155,6 +155,6 @@ pub async fn remove(tx: &mut Tx, member: &Member) -> Result<()> {
         .bind(member.id)
         .execute()
         .await?;
-    tx.touch(Touch::Account(member.account));
+    tx.touch(Touch::Member(member.account, member.project));
     Ok(())
 }

@@ -1,13 +1,10 @@
 //! Projects and their settings.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use model::{AccountId, ProjectId, ProjectName, Timestamp};
 use policy::{ProjectFacts, Role};
 
-use crate::cache::Age;
-use crate::database::Db;
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
 use crate::sql::{Reader, Tx, json_list, row};
@@ -95,43 +92,6 @@ pub async fn create(
     member::add(tx, id, owner, Role::ProjectAdmin, now).await?;
     tx.touch(Touch::Project(name.clone()));
     Ok(id)
-}
-
-/// What decisions need of the project with a name, through the cache.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn facts(db: &Db, name: &ProjectName, age: Age) -> Result<Option<Arc<ProjectFacts>>> {
-    if let Some(facts) = db.caches().projects.get_of(name, age) {
-        return Ok(facts);
-    }
-    Box::pin(read_through(db, name)).await
-}
-
-/// Reads what the cache does not have, and puts it there.
-async fn read_through(db: &Db, name: &ProjectName) -> Result<Option<Arc<ProjectFacts>>> {
-    let read_at = db.caches().projects.before_read();
-    let mut reader = db.reader().await?;
-    let row = reader
-        .query(
-            "select id, public, storage_limit from project where name = $1 and deleted_at is null",
-        )
-        .bind(name.as_str())
-        .optional()
-        .await?;
-    let facts = match row {
-        None => None,
-        Some(row) => Some(Arc::new(ProjectFacts {
-            id: row.get("project", "id")?,
-            name: name.clone(),
-            public: row.get("project", "public")?,
-            limited: row.get::<i64>("project", "storage_limit")? >= 0,
-        })),
-    };
-    db.caches()
-        .projects
-        .put(read_at, name.clone(), facts.clone());
-    Ok(facts)
 }
 
 /// The project with an id.
@@ -357,14 +317,10 @@ pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Resu
     if holds_artifacts(tx, project.id).await? {
         return Ok(false);
     }
-    let members = tx
-        .query("delete from member where project_id = $1 returning account_id")
+    tx.query("delete from member where project_id = $1")
         .bind(project.id)
-        .all()
+        .execute()
         .await?;
-    for member in &members {
-        tx.touch(Touch::Account(member.get("member", "account_id")?));
-    }
     upload::end_all(tx, project.id, now).await?;
     for statement in [
         "update repository set deleted_at = $2, updated_at = $2 where project_id = $1 and deleted_at is null",

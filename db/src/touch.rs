@@ -1,14 +1,16 @@
 //! What a transaction changes that caches hold.
 
-use model::{AccountId, Digest, ProjectName, RepositoryName, Tag};
+use model::{AccountId, Digest, ProjectId, ProjectName, RepositoryName, Tag};
 
 /// Something cached that a transaction changed.
 #[derive(Clone, Debug)]
 pub(crate) enum Touch {
     /// A project appeared, changed or went.
     Project(ProjectName),
-    /// What an account is bound to changed.
+    /// An account's name, rights or generation changed.
     Account(AccountId),
+    /// An account's role in a project changed.
+    Member(AccountId, ProjectId),
     /// A tag moved or went.
     Tag(RepositoryName, Tag),
     /// A manifest went or came.

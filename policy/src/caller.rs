@@ -1,31 +1,23 @@
-//! Callers, for permissions: the bindings of the account, and the limits of the presented token.
+//! Callers, for permissions: who it is, and the limits of the presented token.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{AccountId, Origin, Principal, ProjectId, RepositoryName, SystemTask};
+use model::{AccountId, Origin, Principal, RepositoryName, SystemTask};
 
-use crate::{Action, Role};
+use crate::{Action, Actions};
 
-/// What a principal is bound to at this moment.
+/// What a principal is by itself, at this moment. Its roles in a project are a [`Standing`].
+///
+/// [`Standing`]: crate::Standing
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bindings {
+pub struct Authority {
     /// Who it is.
     pub principal: Principal,
-    /// Whether it may do everything.
+    /// True if it may do everything.
     pub sysadmin: bool,
     /// An account's generation: tokens of an older one are no longer valid.
     pub generation: i64,
-    /// Its roles by project.
-    pub roles: HashMap<ProjectId, Vec<Role>>,
-}
-
-impl Bindings {
-    /// The roles held in a project.
-    pub fn roles_in(&self, project: ProjectId) -> &[Role] {
-        self.roles.get(&project).map_or(&[], Vec::as_slice)
-    }
 }
 
 /// How a caller was authenticated.
@@ -44,12 +36,8 @@ pub enum Presented {
 pub struct Grant {
     /// The repository.
     pub repository: RepositoryName,
-    /// `pull` is allowed.
-    pub pull: bool,
-    /// `push` is allowed.
-    pub push: bool,
-    /// `delete` is allowed.
-    pub delete: bool,
+    /// What is allowed of pulling, pushing and deleting.
+    pub actions: Actions,
 }
 
 /// What a registry token allows.
@@ -61,23 +49,11 @@ pub struct Grants {
     pub catalog: bool,
 }
 
-impl Grant {
-    /// True if the grant covers an action.
-    pub const fn covers(&self, action: Action) -> bool {
-        match action {
-            Action::Pull => self.pull,
-            Action::Push => self.push,
-            Action::Delete => self.delete,
-            _ => false,
-        }
-    }
-}
-
 /// The caller of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Its bindings.
-    pub bindings: Arc<Bindings>,
+    /// What it is by itself.
+    pub authority: Arc<Authority>,
     /// How it was authenticated.
     pub presented: Presented,
     /// What its token allows; `None` if no token limits its permissions.
@@ -90,7 +66,7 @@ impl Caller {
     /// A caller who has not signed in.
     pub fn anonymous(address: IpAddr) -> Self {
         Self {
-            bindings: Arc::default(),
+            authority: Arc::default(),
             presented: Presented::Nothing,
             grants: None,
             address: Some(address),
@@ -108,13 +84,13 @@ impl Caller {
     }
 
     fn machine(principal: Principal) -> Self {
-        let bindings = Bindings {
+        let authority = Authority {
             principal,
             sysadmin: true,
-            ..Bindings::default()
+            ..Authority::default()
         };
         Self {
-            bindings: Arc::new(bindings),
+            authority: Arc::new(authority),
             presented: Presented::Nothing,
             grants: None,
             address: None,
@@ -123,7 +99,7 @@ impl Caller {
 
     /// Who calls.
     pub fn principal(&self) -> &Principal {
-        &self.bindings.principal
+        &self.authority.principal
     }
 
     /// Who calls, and from where, for the history.
@@ -132,6 +108,11 @@ impl Caller {
             principal: self.principal().clone(),
             address: self.address,
         }
+    }
+
+    /// True if it may do everything.
+    pub fn is_sysadmin(&self) -> bool {
+        self.authority.sysadmin
     }
 
     /// The account, if any.
@@ -149,7 +130,8 @@ impl Caller {
         let Some(grants) = &self.grants else {
             return true;
         };
-        let covers = |grant: &Grant| grant.repository == *repository && grant.covers(action);
+        let covers =
+            |grant: &Grant| grant.repository == *repository && grant.actions.contains(action);
         grants.repositories.iter().any(covers)
     }
 }

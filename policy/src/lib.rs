@@ -1,15 +1,21 @@
 //! Authorization: roles, the permission table, decisions and permits. No I/O. `auth` identifies callers; `db` stores
 //! their bindings.
 
+pub mod action;
 pub mod caller;
+pub mod on;
 pub mod permit;
 pub mod role;
+pub mod standing;
 pub mod table;
+pub mod to;
 
-pub use caller::{Bindings, Caller, Grant, Grants, Presented};
+pub use action::{Action, Actions};
+pub use caller::{Authority, Caller, Grant, Grants, Presented};
 pub use permit::{
-    AccountPermit, CatalogPermit, CreateProjectPermit, DeletePermit, ProjectCreation, ProjectFacts,
+    AccountPermit, CatalogPermit, CreateProjectPermit, DeletePermit, ProjectCreation,
     ProjectPermit, PullPermit, PushPermit, Refusal, SignedIn, SystemPermit,
 };
-pub use role::Role;
-pub use table::{Action, Resource};
+pub use role::{Role, Roles};
+pub use standing::{ProjectFacts, Standing};
+pub use table::Resource;

@@ -1,23 +1,13 @@
 //! Permits: proof, as a type, that a caller is permitted to do something. Only this module creates them, and `registry`
 //! and `admin-api` do not act without one.
 
-use model::{AccountId, Principal, ProjectId, ProjectName, RepositoryName};
+use std::marker::PhantomData;
 
-use crate::caller::Caller;
-use crate::table::{self, Action, Resource};
+use model::{AccountId, Principal, ProjectId, RepositoryName};
 
-/// What a decision needs to know about a project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProjectFacts {
-    /// Its id.
-    pub id: ProjectId,
-    /// Its name.
-    pub name: ProjectName,
-    /// True if everyone may pull from it.
-    pub public: bool,
-    /// True if it has a quota.
-    pub limited: bool,
-}
+use crate::on::On;
+use crate::to::To;
+use crate::{Action, Caller, ProjectFacts, Resource, Standing};
 
 /// Why a caller was refused. It does not reveal whether the resource exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,17 +67,23 @@ repository_permits! {
     DeletePermit;
 }
 
-/// Permission for an action on a resource of a project.
+/// Permission for one action on one resource of a project: `ProjectPermit<on::Member, to::Create>`.
 #[derive(Clone, Debug)]
-pub struct ProjectPermit {
-    project: ProjectFacts,
+pub struct ProjectPermit<R, A> {
+    standing: Standing,
     caller: Caller,
+    need: PhantomData<fn() -> (R, A)>,
 }
 
-impl ProjectPermit {
+impl<R: On, A: To> ProjectPermit<R, A> {
     /// The project.
     pub fn project(&self) -> &ProjectFacts {
-        &self.project
+        &self.standing.project
+    }
+
+    /// How the caller stands in the project.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// Who holds the permit.
@@ -186,26 +182,22 @@ impl CreateProjectPermit {
 pub enum CatalogPermit {
     /// All.
     Everything,
-    /// Those of public projects and of projects in which the caller has a role.
-    Visible(Vec<ProjectId>),
+    /// Those of public projects and of projects in which this account has a role.
+    Visible(AccountId),
 }
 
-/// Checks that the caller may pull from `repository`. `project` is the one in its name, if it exists.
+/// Checks that the caller may pull from `repository`. `standing` is the caller's in the project of its name, if there is
+/// such a project.
 ///
 /// # Errors
 /// The refusal is the same for a hidden project and one that does not exist.
 pub fn permit_pull(
     caller: &Caller,
     repository: &RepositoryName,
-    project: Option<&ProjectFacts>,
+    standing: Option<&Standing>,
 ) -> Result<PullPermit, Refusal> {
-    let project = check(
-        caller,
-        repository,
-        project,
-        Resource::Repository,
-        Action::Pull,
-    )?;
+    let need = (Resource::Repository, Action::Pull);
+    let project = check(caller, repository, standing, need)?;
     Ok(PullPermit {
         project: project.id,
         limited: project.limited,
@@ -221,15 +213,10 @@ pub fn permit_pull(
 pub fn permit_push(
     caller: &Caller,
     repository: &RepositoryName,
-    project: Option<&ProjectFacts>,
+    standing: Option<&Standing>,
 ) -> Result<PushPermit, Refusal> {
-    let project = check(
-        caller,
-        repository,
-        project,
-        Resource::Repository,
-        Action::Push,
-    )?;
+    let need = (Resource::Repository, Action::Push);
+    let project = check(caller, repository, standing, need)?;
     Ok(PushPermit {
         project: project.id,
         limited: project.limited,
@@ -245,15 +232,10 @@ pub fn permit_push(
 pub fn permit_delete(
     caller: &Caller,
     repository: &RepositoryName,
-    project: Option<&ProjectFacts>,
+    standing: Option<&Standing>,
 ) -> Result<DeletePermit, Refusal> {
-    let project = check(
-        caller,
-        repository,
-        project,
-        Resource::Artifact,
-        Action::Delete,
-    )?;
+    let need = (Resource::Artifact, Action::Delete);
+    let project = check(caller, repository, standing, need)?;
     Ok(DeletePermit {
         project: project.id,
         limited: project.limited,
@@ -262,36 +244,23 @@ pub fn permit_delete(
     })
 }
 
-/// The actions of a token scope that the caller has on `repository`, in a fixed order.
-pub fn held(caller: &Caller, project: Option<&ProjectFacts>) -> Vec<Action> {
-    let holds = |resource, action| project.is_some_and(|p| allowed(caller, p, resource, action));
-    let all = [
-        (Resource::Repository, Action::Pull),
-        (Resource::Repository, Action::Push),
-        (Resource::Artifact, Action::Delete),
-    ];
-    all.into_iter()
-        .filter(|(resource, action)| holds(*resource, *action))
-        .map(|(_, action)| action)
-        .collect()
-}
-
-/// Checks that the caller may do `action` on `resource` of a project.
+/// Checks that the caller may do what the type of the permit says.
 ///
 /// # Errors
 /// The refusal is the same for a hidden project and one that does not exist. A system administrator may access every
 /// existing project, so `NotPermitted` means that it does not exist.
-pub fn permit_project(
+pub fn permit_project<R: On, A: To>(
     caller: &Caller,
-    project: Option<&ProjectFacts>,
-    resource: Resource,
-    action: Action,
-) -> Result<ProjectPermit, Refusal> {
-    match project {
-        Some(project) if allowed(caller, project, resource, action) => Ok(ProjectPermit {
-            project: project.clone(),
-            caller: caller.clone(),
-        }),
+    standing: Option<&Standing>,
+) -> Result<ProjectPermit<R, A>, Refusal> {
+    match standing {
+        Some(standing) if standing.allowed(caller, R::RESOURCE).contains(A::ACTION) => {
+            Ok(ProjectPermit {
+                standing: standing.clone(),
+                caller: caller.clone(),
+                need: PhantomData,
+            })
+        }
         _ => Err(refusal(caller)),
     }
 }
@@ -301,7 +270,7 @@ pub fn permit_project(
 /// # Errors
 /// Refused for everyone but system administrators.
 pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
-    if caller.bindings.sysadmin {
+    if caller.is_sysadmin() {
         return Ok(SystemPermit {
             caller: caller.clone(),
         });
@@ -326,7 +295,7 @@ pub fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Refusal> {
 /// # Errors
 /// Refused for everyone else.
 pub fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPermit, Refusal> {
-    if caller.account() == Some(account) || caller.bindings.sysadmin {
+    if caller.account() == Some(account) || caller.is_sysadmin() {
         return Ok(AccountPermit {
             account,
             caller: caller.clone(),
@@ -348,7 +317,7 @@ pub fn permit_create_project(
         Principal::System(_) | Principal::CommandLine => AccountId::ADMIN,
         Principal::Anonymous | Principal::Claimed(_) => return Err(Refusal::NotSignedIn),
     };
-    if creation == ProjectCreation::Admins && !caller.bindings.sysadmin {
+    if creation == ProjectCreation::Admins && !caller.is_sysadmin() {
         return Err(Refusal::NotPermitted);
     }
     Ok(CreateProjectPermit {
@@ -367,42 +336,28 @@ pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
         Some(_) if caller.grants.as_ref().is_some_and(|grants| !grants.catalog) => {
             Err(Refusal::TokenTooNarrow)
         }
-        Some(_) if caller.bindings.sysadmin => Ok(CatalogPermit::Everything),
-        Some(_) => Ok(CatalogPermit::Visible(
-            caller.bindings.roles.keys().copied().collect(),
-        )),
+        Some(_) if caller.is_sysadmin() => Ok(CatalogPermit::Everything),
+        Some(account) => Ok(CatalogPermit::Visible(account)),
     }
 }
 
-fn check<'p>(
+fn check<'s>(
     caller: &Caller,
     repository: &RepositoryName,
-    project: Option<&'p ProjectFacts>,
-    resource: Resource,
-    action: Action,
-) -> Result<&'p ProjectFacts, Refusal> {
-    match project {
-        Some(project) if allowed(caller, project, resource, action) => {
-            // A narrower token does not take away what everyone may do.
-            let public = project.public && table::public_allows(resource, action);
-            if public || caller.granted(repository, action) {
-                Ok(project)
-            } else {
-                Err(Refusal::TokenTooNarrow)
-            }
-        }
-        _ => Err(refusal(caller)),
+    standing: Option<&'s Standing>,
+    (resource, action): (Resource, Action),
+) -> Result<&'s ProjectFacts, Refusal> {
+    let allowed = |standing: &&Standing| standing.allowed(caller, resource).contains(action);
+    let Some(standing) = standing.filter(allowed) else {
+        return Err(refusal(caller));
+    };
+    // A narrower token does not take away what everyone may do.
+    let public = standing.public(resource).contains(action);
+    if public || caller.granted(repository, action) {
+        Ok(&standing.project)
+    } else {
+        Err(Refusal::TokenTooNarrow)
     }
-}
-
-fn allowed(caller: &Caller, project: &ProjectFacts, resource: Resource, action: Action) -> bool {
-    caller.bindings.sysadmin
-        || (project.public && table::public_allows(resource, action))
-        || caller
-            .bindings
-            .roles_in(project.id)
-            .iter()
-            .any(|role| table::allows(*role, resource, action))
 }
 
 fn refusal(caller: &Caller) -> Refusal {
@@ -415,64 +370,58 @@ fn refusal(caller: &Caller) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
 
     use model::SystemTask;
 
     use super::*;
-    use crate::{Bindings, Grant, Grants, Presented, Role};
+    use crate::{Actions, Authority, Grant, Grants, Presented, Role, on, to};
 
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    fn member(role: Role) -> Caller {
-        let bindings = Bindings {
+    fn account(sysadmin: bool) -> Caller {
+        let authority = Authority {
             principal: Principal::User {
                 id: AccountId(7),
                 name: "ann".into(),
             },
-            sysadmin: false,
+            sysadmin,
             generation: 1,
-            roles: HashMap::from([(ProjectId(1), vec![role])]),
         };
         Caller {
-            bindings: Arc::new(bindings),
+            authority: Arc::new(authority),
             presented: Presented::Password,
             grants: None,
             address: Some(HOME),
         }
     }
 
-    fn sysadmin() -> Caller {
-        let member = member(Role::Guest);
-        let bindings = Bindings {
-            sysadmin: true,
-            ..(*member.bindings).clone()
-        };
-        Caller {
-            bindings: Arc::new(bindings),
-            ..member
-        }
+    fn ann() -> Caller {
+        account(false)
     }
 
-    fn project(public: bool) -> ProjectFacts {
-        ProjectFacts {
+    fn sysadmin() -> Caller {
+        account(true)
+    }
+
+    fn standing(public: bool, roles: &[Role]) -> Standing {
+        let project = ProjectFacts {
             id: ProjectId(1),
             name: "team".parse().unwrap(),
             public,
             limited: false,
+        };
+        Standing {
+            project: Arc::new(project),
+            roles: roles.iter().copied().collect(),
         }
     }
 
     #[test]
     fn a_hidden_project_is_refused_like_a_missing_one() {
         let repository = "team/app".parse().unwrap();
-        let hidden = ProjectFacts {
-            id: ProjectId(2),
-            ..project(false)
-        };
-        let caller = member(Role::Guest);
+        let (caller, hidden) = (ann(), standing(false, &[]));
         assert_eq!(
             permit_pull(&caller, &repository, Some(&hidden)).unwrap_err(),
             permit_pull(&caller, &repository, None).unwrap_err()
@@ -482,38 +431,36 @@ mod tests {
     #[test]
     fn a_token_never_gives_more_than_the_roles() {
         let repository: RepositoryName = "team/app".parse().unwrap();
-        let mut caller = member(Role::Guest);
+        let (mut caller, guest) = (ann(), standing(false, &[Role::Guest]));
         let all = Grant {
             repository: repository.clone(),
-            pull: true,
-            push: true,
-            delete: true,
+            actions: Actions::ALL,
         };
         caller.grants = Some(Arc::new(Grants {
             repositories: vec![all],
             catalog: false,
         }));
-        assert!(permit_pull(&caller, &repository, Some(&project(false))).is_ok());
+        assert!(permit_pull(&caller, &repository, Some(&guest)).is_ok());
         assert_eq!(
-            permit_push(&caller, &repository, Some(&project(false))).unwrap_err(),
+            permit_push(&caller, &repository, Some(&guest)).unwrap_err(),
             Refusal::NotPermitted
         );
     }
 
     #[test]
     fn a_token_for_one_repository_is_too_narrow_for_another() {
-        let mut caller = member(Role::Maintainer);
+        let (mut caller, maintainer) = (ann(), standing(false, &[Role::Maintainer]));
         caller.grants = Some(Arc::default());
         let repository = "team/app".parse().unwrap();
         assert_eq!(
-            permit_delete(&caller, &repository, Some(&project(false))).unwrap_err(),
+            permit_delete(&caller, &repository, Some(&maintainer)).unwrap_err(),
             Refusal::TokenTooNarrow
         );
     }
 
     #[test]
     fn an_account_permit_is_for_that_account_alone() {
-        let caller = member(Role::Guest);
+        let caller = ann();
         let own = permit_account(&caller, AccountId(7)).unwrap();
         assert_eq!((own.account(), own.is_own()), (AccountId(7), true));
         assert_eq!(
@@ -536,7 +483,7 @@ mod tests {
             let permit = permit_create_project(&sysadmin(), creation).unwrap();
             assert_eq!(permit.owner(), AccountId(7));
         }
-        let caller = member(Role::ProjectAdmin);
+        let caller = ann();
         assert!(permit_create_project(&caller, Everyone).is_ok());
         assert_eq!(
             permit_create_project(&caller, Admins).unwrap_err(),
@@ -559,10 +506,26 @@ mod tests {
     }
 
     #[test]
+    fn a_project_permit_is_for_what_its_type_says() {
+        let guest = standing(false, &[Role::Guest]);
+        let read = permit_project::<on::Member, to::Read>(&ann(), Some(&guest)).unwrap();
+        assert!(read.standing().roles.contains(Role::Guest));
+        let create = permit_project::<on::Member, to::Create>(&ann(), Some(&guest));
+        assert_eq!(create.unwrap_err(), Refusal::NotPermitted);
+        let nobody = Caller::anonymous(HOME);
+        let outside = standing(false, &[]);
+        let read = permit_project::<on::Member, to::Read>(&nobody, Some(&outside));
+        assert_eq!(read.unwrap_err(), Refusal::NotSignedIn);
+        let missing = permit_project::<on::Member, to::Read>(&sysadmin(), None);
+        assert_eq!(missing.unwrap_err(), Refusal::NotPermitted);
+        assert!(permit_project::<on::Member, to::Create>(&sysadmin(), Some(&outside)).is_ok());
+    }
+
+    #[test]
     fn everyone_pulls_from_a_public_project() {
         let caller = Caller::anonymous(HOME);
         let repository = "team/app".parse().unwrap();
-        assert!(permit_pull(&caller, &repository, Some(&project(true))).is_ok());
-        assert!(permit_push(&caller, &repository, Some(&project(true))).is_err());
+        assert!(permit_pull(&caller, &repository, Some(&standing(true, &[]))).is_ok());
+        assert!(permit_push(&caller, &repository, Some(&standing(true, &[]))).is_err());
     }
 }

@@ -51,3 +51,52 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 }
+
+/// The roles that a principal holds in one project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles(u8);
+
+impl Roles {
+    /// No role.
+    pub const NONE: Self = Self(0);
+
+    /// These and one more.
+    #[must_use]
+    pub const fn with(self, role: Role) -> Self {
+        Self(self.0 | 1 << role as u8)
+    }
+
+    /// True if the role is held.
+    pub const fn contains(self, role: Role) -> bool {
+        self.0 & 1 << role as u8 != 0
+    }
+
+    /// The roles, strongest first.
+    pub fn iter(self) -> impl Iterator<Item = Role> {
+        Role::ALL
+            .into_iter()
+            .filter(move |role| self.contains(*role))
+    }
+}
+
+impl FromIterator<Role> for Roles {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        roles.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_told_strongest_first() {
+        let held: Roles = [Role::Guest, Role::Maintainer].into_iter().collect();
+        assert_eq!(
+            held.iter().collect::<Vec<_>>(),
+            [Role::Maintainer, Role::Guest]
+        );
+        assert!(!held.contains(Role::ProjectAdmin));
+        assert_eq!(Roles::NONE.iter().count(), 0);
+    }
+}

@@ -1,60 +1,6 @@
 //! The permission table: which role may perform which action on which resource of a project.
 
-use crate::Role;
-
-/// Actions on a resource; the names are Harbor's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Create one.
-    Create,
-    /// Read one.
-    Read,
-    /// Change one.
-    Update,
-    /// Delete one.
-    Delete,
-    /// List all.
-    List,
-    /// Run it.
-    Operate,
-    /// Stop it.
-    Stop,
-    /// Pull content.
-    Pull,
-    /// Push content.
-    Push,
-}
-
-impl Action {
-    /// Harbor's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Read => "read",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::List => "list",
-            Self::Operate => "operate",
-            Self::Stop => "stop",
-            Self::Pull => "pull",
-            Self::Push => "push",
-        }
-    }
-
-    const fn letter(self) -> char {
-        match self {
-            Self::Create => 'C',
-            Self::Read => 'R',
-            Self::Update => 'U',
-            Self::Delete => 'D',
-            Self::List => 'L',
-            Self::Operate => 'O',
-            Self::Stop => 'S',
-            Self::Pull => '<',
-            Self::Push => '>',
-        }
-    }
-}
+use crate::{Actions, Role};
 
 macro_rules! resources {
     ($($(#[$doc:meta])* $variant:ident $name:literal: $admin:literal $maintainer:literal $developer:literal $guest:literal $limited:literal $public:literal;)*) => {
@@ -73,11 +19,17 @@ macro_rules! resources {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// Letters of the allowed actions: project admin, maintainer, developer, guest,
-            /// limited guest, and everyone on a public project.
-            const fn row(self) -> [&'static str; 6] {
+            /// The allowed actions: of project admin, maintainer, developer, guest and limited guest, and of everyone
+            /// on a public project.
+            const fn row(self) -> [Actions; 6] {
                 match self {
-                    $(Self::$variant => [$admin, $maintainer, $developer, $guest, $limited, $public]),*
+                    $(Self::$variant => const {
+                        [
+                            Actions::of_letters($admin), Actions::of_letters($maintainer),
+                            Actions::of_letters($developer), Actions::of_letters($guest),
+                            Actions::of_letters($limited), Actions::of_letters($public),
+                        ]
+                    }),*
                 }
             }
         }
@@ -106,53 +58,40 @@ resources! {
     Tag "tag":                                  "CDL"     "CDL"     "CL"     "L"   "L"   "L";
 }
 
-/// True if a role may do `action` on `resource` of its project.
-pub fn allows(role: Role, resource: Resource, action: Action) -> bool {
+/// What a role may do on `resource` of its project.
+pub const fn allowed(role: Role, resource: Resource) -> Actions {
     let row = resource.row();
-    let letters = match role {
+    match role {
         Role::ProjectAdmin => row[0],
         Role::Maintainer => row[1],
         Role::Developer => row[2],
         Role::Guest => row[3],
         Role::LimitedGuest => row[4],
-    };
-    letters.contains(action.letter())
+    }
 }
 
-/// True if everyone, signed in or not, may do `action` on `resource` of a public project.
-pub fn public_allows(resource: Resource, action: Action) -> bool {
-    resource.row()[5].contains(action.letter())
+/// What everyone, signed in or not, may do on `resource` of a public project.
+pub const fn public(resource: Resource) -> Actions {
+    resource.row()[5]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Action;
 
     /// The golden table: it changes only together with `docs/permissions.md`.
     #[test]
     fn the_table_is_the_documented_one() {
-        use Action::{Create, Delete, List, Pull, Push, Read, Update};
-        let actions = [Create, Read, Update, Delete, List, Pull, Push];
+        let names = |actions: Actions| {
+            let names: Vec<&str> = actions.iter().map(Action::name).collect();
+            format!(" {} |", names.join(" "))
+        };
         let mut text = String::new();
         for resource in Resource::ALL {
-            let mut row = format!("| `{}` |", resource.name());
-            for role in Role::ALL {
-                let held = actions
-                    .iter()
-                    .filter(|action| allows(role, *resource, **action));
-                row += &format!(
-                    " {} |",
-                    held.map(|a| a.name()).collect::<Vec<_>>().join(" ")
-                );
-            }
-            let held = actions
-                .iter()
-                .filter(|action| public_allows(*resource, **action));
-            row += &format!(
-                " {} |\n",
-                held.map(|a| a.name()).collect::<Vec<_>>().join(" ")
-            );
-            text += &row;
+            let roles = Role::ALL.map(|role| names(allowed(role, *resource)));
+            let (name, public) = (resource.name(), names(public(*resource)));
+            text += &format!("| `{name}` |{}{public}\n", roles.concat());
         }
         let golden = include_str!("../../docs/permissions.md");
         let golden: String = golden

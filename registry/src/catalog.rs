@@ -1,5 +1,6 @@
 //! The list of repositories.
 
+use db::binding;
 use db::repository::{self, Visible};
 use policy::CatalogPermit;
 
@@ -35,13 +36,18 @@ impl Registry {
         last: Option<&str>,
         limit: i64,
     ) -> Result<Names> {
-        let visible = match permit {
-            CatalogPermit::Everything => Visible::Everything,
-            CatalogPermit::Visible(projects) => Visible::Projects(projects),
+        let mut reader = self.db.reader().await?;
+        let projects = match permit {
+            CatalogPermit::Everything => None,
+            CatalogPermit::Visible(account) => {
+                Some(binding::projects_of(&mut reader, *account).await?)
+            }
         };
-        let mut tx = self.db.reader().await?;
+        let visible = projects
+            .as_deref()
+            .map_or(Visible::Everything, Visible::Projects);
         Ok(Names::cut(
-            repository::catalog(&mut tx, visible, last, limit + 1).await?,
+            repository::catalog(&mut reader, visible, last, limit + 1).await?,
             limit,
         ))
     }

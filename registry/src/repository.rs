@@ -14,7 +14,7 @@ use std::time::Instant;
 use db::Db;
 use db::repository::{self, Deleted};
 use model::{Event, Operation, RepositoryId, RepositoryName, Subject, Timestamp};
-use policy::ProjectPermit;
+use policy::{ProjectPermit, on, to};
 use tracing::instrument;
 
 use crate::{Registry, Result};
@@ -30,7 +30,7 @@ const REPOSITORIES: i64 = 100;
 /// When the project is gone or the database fails.
 pub async fn delete(
     db: &Db,
-    permit: &ProjectPermit,
+    permit: &ProjectPermit<on::Repository, to::Delete>,
     name: &RepositoryName,
     now: Timestamp,
 ) -> db::Result<bool> {

@@ -73,7 +73,7 @@ pub async fn update_profile(
     now: Timestamp,
 ) -> Result<()> {
     let (id, origin) = (permit.account(), permit.caller().origin());
-    let may_list_all = permit.caller().bindings.sysadmin;
+    let may_list_all = permit.caller().is_sysadmin();
     db.write(move |tx| {
         Box::pin(async move {
             let name = find(tx, id).await?.name;

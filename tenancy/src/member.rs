@@ -3,7 +3,7 @@
 use db::member::{self, Member};
 use db::{Db, Reader, account};
 use model::{AccountId, Event, MemberId, Operation, Origin, ProjectId, Subject, Timestamp};
-use policy::{ProjectPermit, Role};
+use policy::{ProjectPermit, Role, on, to};
 
 use crate::{Error, Result};
 
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// [`Error::UserUnknown`], [`Error::MemberExists`], [`Error::ProjectGone`].
 pub async fn grant(
     db: &Db,
-    permit: &ProjectPermit,
+    permit: &ProjectPermit<on::Member, to::Create>,
     id: AccountId,
     role: Role,
     now: Timestamp,
@@ -52,7 +52,7 @@ pub async fn grant(
 /// [`Error::MemberUnknown`], [`Error::ProjectGone`].
 pub async fn change(
     db: &Db,
-    permit: &ProjectPermit,
+    permit: &ProjectPermit<on::Member, to::Update>,
     id: MemberId,
     role: Role,
     now: Timestamp,
@@ -75,7 +75,12 @@ pub async fn change(
 ///
 /// # Errors
 /// [`Error::MemberUnknown`], [`Error::ProjectGone`].
-pub async fn revoke(db: &Db, permit: &ProjectPermit, id: MemberId, now: Timestamp) -> Result<()> {
+pub async fn revoke(
+    db: &Db,
+    permit: &ProjectPermit<on::Member, to::Delete>,
+    id: MemberId,
+    now: Timestamp,
+) -> Result<()> {
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_in(project, move |tx| {
         Box::pin(async move {

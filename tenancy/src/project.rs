@@ -5,7 +5,7 @@ use model::{
     Event, Operation, Origin, ProjectId, ProjectName, ProjectSetting, StorageLimit, Subject,
     Timestamp,
 };
-use policy::{CreateProjectPermit, ProjectPermit};
+use policy::{CreateProjectPermit, ProjectPermit, on, to};
 
 use crate::{Error, Result};
 
@@ -103,7 +103,7 @@ impl Changes {
 /// [`Error::ProjectGone`].
 pub async fn update(
     db: &Db,
-    permit: &ProjectPermit,
+    permit: &ProjectPermit<on::Project, to::Update>,
     changes: Changes,
     now: Timestamp,
 ) -> Result<()> {
@@ -131,7 +131,11 @@ pub async fn update(
 ///
 /// # Errors
 /// [`Error::ProjectHoldsArtifacts`], [`Error::ProjectGone`].
-pub async fn delete(db: &Db, permit: &ProjectPermit, now: Timestamp) -> Result<()> {
+pub async fn delete(
+    db: &Db,
+    permit: &ProjectPermit<on::Project, to::Delete>,
+    now: Timestamp,
+) -> Result<()> {
     let (project, origin) = (permit.project().clone(), permit.caller().origin());
     db.write_alone_in(project.id, move |tx| {
         Box::pin(async move {
@@ -153,7 +157,7 @@ pub async fn delete(db: &Db, permit: &ProjectPermit, now: Timestamp) -> Result<(
 /// [`Error::ProjectGone`].
 pub async fn set_untagged(
     db: &Db,
-    permit: &ProjectPermit,
+    permit: &ProjectPermit<on::Project, to::Update>,
     delete_after: Option<i64>,
     now: Timestamp,
 ) -> Result<()> {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use db::{Db, Location, account, audit, project};
+use db::{Age, Db, Location, account, audit, binding};
 use gantry_tenancy::account::NewAccount;
 use gantry_tenancy::password::{NewPassword, PasswordHasher};
 use gantry_tenancy::project::{Changes, NewProject};
@@ -10,9 +10,11 @@ use gantry_tenancy::{Error, installation, member, project as projects};
 use model::{
     AccountId, Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask, Timestamp,
 };
+use policy::on::On;
+use policy::to::To;
 use policy::{
-    AccountPermit, Action, Caller, CreateProjectPermit, ProjectCreation, ProjectPermit, Resource,
-    Role, SystemPermit, permit,
+    AccountPermit, Caller, CreateProjectPermit, ProjectCreation, ProjectPermit, Role, SystemPermit,
+    permit,
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -70,13 +72,10 @@ impl Installation {
         gantry_tenancy::account::create(&self.db, &self.hasher, &system(), new, NOW).await
     }
 
-    async fn permit(&self, name: &str, resource: Resource, action: Action) -> ProjectPermit {
-        let name: ProjectName = name.parse().unwrap();
-        let mut reader = self.db.reader().await.unwrap();
-        let facts = project::by_name(&mut reader, &name).await.unwrap();
-        let facts = facts.map(|project| project.facts());
-        let caller = Caller::command_line();
-        permit::permit_project(&caller, facts.as_ref(), resource, action).unwrap()
+    async fn permit<R: On, A: To>(&self, name: &str) -> ProjectPermit<R, A> {
+        let (name, caller): (ProjectName, _) = (name.parse().unwrap(), Caller::command_line());
+        let standing = binding::standing(&self.db, &caller, &name, Age::Now).await;
+        permit::permit_project(&caller, standing.unwrap().as_ref()).unwrap()
     }
 
     fn of(&self, id: AccountId) -> AccountPermit {
@@ -125,9 +124,7 @@ async fn a_project_and_its_members_live_and_end() {
     let again = projects::create(db, &permit, new(), NOW).await;
     assert!(matches!(again, Err(Error::ProjectExists(_))));
 
-    let update = installation
-        .permit("team", Resource::Project, Action::Update)
-        .await;
+    let update = installation.permit("team").await;
     let changes = Changes {
         public: Some(true),
         settings: vec![ProjectSetting::Severity(Severity::High)],
@@ -137,23 +134,20 @@ async fn a_project_and_its_members_live_and_end() {
     projects::update(db, &update, nothing, NOW).await.unwrap();
 
     let ann = installation.person("ann").await.unwrap();
-    let of_members = async |action| installation.permit("team", Resource::Member, action).await;
-    let grant = of_members(Action::Create).await;
+    let grant = installation.permit("team").await;
     let id = member::grant(db, &grant, ann, Role::Guest, NOW).await;
     let id = id.unwrap();
     let again = member::grant(db, &grant, ann, Role::Guest, NOW).await;
     assert!(matches!(again, Err(Error::MemberExists(_))));
-    let change = of_members(Action::Update).await;
+    let change = installation.permit("team").await;
     let changed = member::change(db, &change, id, Role::Developer, NOW).await;
     changed.unwrap();
-    let revoke = of_members(Action::Delete).await;
+    let revoke = installation.permit("team").await;
     member::revoke(db, &revoke, id, NOW).await.unwrap();
     let again = member::revoke(db, &revoke, id, NOW).await;
     assert!(matches!(again, Err(Error::MemberUnknown { .. })));
 
-    let delete = installation
-        .permit("team", Resource::Project, Action::Delete)
-        .await;
+    let delete = installation.permit("team").await;
     projects::delete(db, &delete, NOW).await.unwrap();
     let again = projects::delete(db, &delete, NOW).await;
     assert!(matches!(again, Err(Error::ProjectGone)));

@@ -7,7 +7,7 @@ use db::account::{self, Account};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 use model::AccountId;
-use policy::{Action, Resource};
+use policy::{on, to};
 use serde::Deserialize;
 use tenancy::member;
 
@@ -60,7 +60,7 @@ pub(crate) async fn create(
     uri: Uri,
     body: Unread<AddMember>,
 ) -> Result<impl IntoResponse, Error> {
-    let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Create).await?;
+    let (permit, _) = permitted::<on::Member, to::Create>(&app.db, &caller, &named).await?;
     let body = body.read(&permit).await?;
     let (role_id, entity) = (body.role_id, entity(body)?);
     let account = find(&mut app.db.reader().await?, &entity).await?;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use db::list::{Selection, Test};
 use db::member;
-use policy::{Action, Resource};
+use policy::{on, to};
 
 use crate::caller::By;
 use crate::error::Rendered;
@@ -22,7 +22,7 @@ pub(crate) async fn get(
     MemberRef(id): MemberRef,
     By(caller): By,
 ) -> Rendered<View> {
-    let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Read).await?;
+    let (permit, _) = permitted::<on::Member, to::Read>(&app.db, &caller, &named).await?;
     let member = find(&mut app.db.reader().await?, permit.project().id, id).await?;
     Ok(Json(member.into()))
 }
@@ -34,7 +34,7 @@ pub(crate) async fn list(
     By(caller): By,
     listing: Listing,
 ) -> Result<Response, Error> {
-    let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::List).await?;
+    let (permit, _) = permitted::<on::Member, to::List>(&app.db, &caller, &named).await?;
     let name = listing.params.text("entityname")?.map(str::to_owned);
     let selection = Selection {
         page: listing.rows(),

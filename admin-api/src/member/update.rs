@@ -1,7 +1,7 @@
 //! Changing and ending memberships.
 
 use axum::extract::State;
-use policy::{Action, Resource};
+use policy::{on, to};
 use serde::Deserialize;
 use tenancy::member;
 
@@ -31,7 +31,7 @@ pub(crate) async fn update(
     By(caller): By,
     body: Unread<RoleRequest>,
 ) -> Result<(), Error> {
-    let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Update).await?;
+    let (permit, _) = permitted::<on::Member, to::Update>(&app.db, &caller, &named).await?;
     let body = body.read(&permit).await?;
     let role = check_role(body.role_id)?;
     Ok(member::change(&app.db, &permit, id, role, app.clock.now()).await?)
@@ -44,7 +44,7 @@ pub(crate) async fn remove(
     MemberRef(id): MemberRef,
     By(caller): By,
 ) -> Result<(), Error> {
-    let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Delete).await?;
+    let (permit, _) = permitted::<on::Member, to::Delete>(&app.db, &caller, &named).await?;
     match member::revoke(&app.db, &permit, id, app.clock.now()).await {
         Err(tenancy::Error::MemberUnknown { .. }) => Ok(()),
         revoked => Ok(revoked?),

@@ -92,7 +92,7 @@ fn check(caller: &Caller, body: ProjectRequest) -> Result<NewProject, Error> {
 fn check_registry(caller: &Caller, registry: Option<i64>) -> Result<(), Error> {
     match registry {
         None => Ok(()),
-        Some(_) if !caller.bindings.sysadmin => Err(Error::Forbidden(
+        Some(_) if !caller.is_sysadmin() => Err(Error::Forbidden(
             "Only system admin can create proxy cache project".to_owned(),
         )),
         Some(id) => Err(Error::BadRequest(format!(
@@ -116,7 +116,7 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
 
 /// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
 fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<StorageLimit, Error> {
-    match asked.filter(|_| caller.bindings.sysadmin) {
+    match asked.filter(|_| caller.is_sysadmin()) {
         None | Some(0) => Ok(StorageLimit::UNLIMITED),
         Some(bytes) => StorageLimit::try_from(bytes)
             .map_err(|reason| Error::BadRequest(format!("bad request: {reason}"))),

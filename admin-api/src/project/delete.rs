@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use db::project;
-use policy::{Action, Resource};
+use policy::{on, to};
 use serde::Serialize;
 
 use crate::caller::By;
@@ -30,8 +30,7 @@ pub(crate) async fn deletable(
     named: ProjectRef,
     By(caller): By,
 ) -> Rendered<Deletable> {
-    let (_, project) =
-        permitted(&app.db, &caller, &named, Resource::Project, Action::Delete).await?;
+    let (_, project) = permitted::<on::Project, to::Delete>(&app.db, &caller, &named).await?;
     let mut tx = app.db.reader().await?;
     let empty = !project::holds_artifacts(&mut tx, project.id).await?;
     Ok(Json(Deletable {
@@ -46,7 +45,6 @@ pub(crate) async fn delete(
     named: ProjectRef,
     By(caller): By,
 ) -> Result<(), Error> {
-    let (permit, _) =
-        permitted(&app.db, &caller, &named, Resource::Project, Action::Delete).await?;
+    let (permit, _) = permitted::<on::Project, to::Delete>(&app.db, &caller, &named).await?;
     Ok(tenancy::project::delete(&app.db, &permit, app.clock.now()).await?)
 }

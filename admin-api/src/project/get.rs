@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use db::project;
-use policy::{Action, Resource};
+use policy::{on, to};
 
 use crate::caller::{By, permit_signed_in};
 use crate::error::Rendered;
@@ -14,11 +14,14 @@ use crate::{App, Error};
 
 /// `GET /projects/{project_name_or_id}`
 pub(crate) async fn get(State(app): App, named: ProjectRef, By(caller): By) -> Rendered<View> {
-    let (permit, project) =
-        permitted(&app.db, &caller, &named, Resource::Project, Action::Read).await?;
+    let (permit, project) = permitted::<on::Project, to::Read>(&app.db, &caller, &named).await?;
     let id = permit.project().id;
     let settings = project::metadata(&mut app.db.reader().await?, id).await?;
-    Ok(Json(View::detailed(&caller, &project, settings)))
+    Ok(Json(View::detailed(
+        permit.standing().roles,
+        &project,
+        settings,
+    )))
 }
 
 /// `HEAD /projects?project_name=`: 200 for a project that the caller may see, else 404.
@@ -26,7 +29,7 @@ pub(crate) async fn head(State(app): App, By(caller): By, params: Params) -> Res
     let text = params.required("project_name")?;
     permit_signed_in(&caller)?;
     let named = ProjectRef::Name(check_name(text)?);
-    permitted(&app.db, &caller, &named, Resource::Project, Action::Read)
+    permitted::<on::Project, to::Read>(&app.db, &caller, &named)
         .await
         .map(|_| ())
         .map_err(|error| match error {

@@ -1,12 +1,14 @@
 //! The projects that a caller may see.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::response::Response;
-use db::Reader;
 use db::list::{Selection, Test};
 use db::project::{self, Project, Viewer};
+use db::{Reader, binding};
 use model::ProjectId;
-use policy::Caller;
+use policy::{Caller, Roles};
 
 use crate::caller::By;
 use crate::listing::Listing;
@@ -22,9 +24,19 @@ pub(crate) async fn list(
     let selection = select(&mut listing)?;
     let mut reader = app.db.reader().await?;
     let (projects, total) = project::list(&mut reader, viewer(&caller), &selection).await?;
-    let views = match listing.params.flag("with_detail") {
-        Some(false) => brief(&caller, &projects),
-        _ => detailed(&mut reader, &caller, &projects).await?,
+    let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
+    let roles = roles(&mut reader, &caller, &ids).await?;
+    let roles = |project: &Project| roles.get(&project.id).copied().unwrap_or_default();
+    let views: Vec<View> = if listing.params.flag("with_detail") == Some(false) {
+        let brief = |project| View::brief(roles(project), project);
+        projects.iter().map(brief).collect()
+    } else {
+        let mut settings = project::metadata_of(&mut reader, &ids).await?;
+        let detailed = |project: &Project| {
+            let settings = settings.remove(&project.id).unwrap_or_default();
+            View::detailed(roles(project), project, settings)
+        };
+        projects.iter().map(detailed).collect()
     };
     Ok(listing.answer(&views, total))
 }
@@ -46,26 +58,19 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
 fn viewer(caller: &Caller) -> Viewer {
     match caller.account() {
         None => Viewer::Anonymous,
-        Some(_) if caller.bindings.sysadmin => Viewer::Administrator,
+        Some(_) if caller.is_sysadmin() => Viewer::Administrator,
         Some(account) => Viewer::Account(account),
     }
 }
 
-fn brief(caller: &Caller, projects: &[Project]) -> Vec<View> {
-    let render = |project| View::brief(caller, project);
-    projects.iter().map(render).collect()
-}
-
-async fn detailed(
+/// The caller's roles in some projects.
+async fn roles(
     reader: &mut Reader,
     caller: &Caller,
-    projects: &[Project],
-) -> Result<Vec<View>, db::Error> {
-    let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
-    let mut settings = project::metadata_of(reader, &ids).await?;
-    let render = |project: &Project| {
-        let settings = settings.remove(&project.id).unwrap_or_default();
-        View::detailed(caller, project, settings)
-    };
-    Ok(projects.iter().map(render).collect())
+    ids: &[ProjectId],
+) -> Result<HashMap<ProjectId, Roles>, db::Error> {
+    match caller.account() {
+        None => Ok(HashMap::new()),
+        Some(account) => binding::roles_in(reader, account, ids).await,
+    }
 }

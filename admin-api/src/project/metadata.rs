@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use db::project;
 use model::{ProjectSetting, Severity};
-use policy::{Action, Resource};
+use policy::{on, to};
 use serde::Deserialize;
 use tenancy::project::Changes;
 
@@ -94,8 +94,7 @@ pub(crate) async fn list(
     named: ProjectRef,
     By(caller): By,
 ) -> Rendered<BTreeMap<String, String>> {
-    let (permit, project) =
-        permitted(&app.db, &caller, &named, Resource::Metadata, Action::List).await?;
+    let (permit, project) = permitted::<on::Metadata, to::List>(&app.db, &caller, &named).await?;
     let id = permit.project().id;
     let settings = project::metadata(&mut app.db.reader().await?, id).await?;
     Ok(Json(with_public(project.public, settings)))
@@ -108,8 +107,7 @@ pub(crate) async fn get(
     MetadataName(name): MetadataName,
     By(caller): By,
 ) -> Rendered<BTreeMap<String, String>> {
-    let (permit, project) =
-        permitted(&app.db, &caller, &named, Resource::Metadata, Action::Read).await?;
+    let (permit, project) = permitted::<on::Metadata, to::Read>(&app.db, &caller, &named).await?;
     let id = permit.project().id;
     let settings = project::metadata(&mut app.db.reader().await?, id).await?;
     let mut settings = with_public(project.public, settings);

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use db::project::Project;
 use db::{Reader, member};
-use policy::{Action, Caller, Resource, Role, permit};
+use policy::{Action, Resource, Role, on, to};
 use serde::Serialize;
 
 use crate::App;
@@ -53,10 +53,20 @@ pub(crate) async fn summary(
     named: ProjectRef,
     By(caller): By,
 ) -> Rendered<Summary> {
-    let (_, project) = permitted(&app.db, &caller, &named, Resource::Project, Action::Read).await?;
-    let mut tx = app.db.reader().await?;
-    let quota = quota(&mut tx, &caller, &project).await?;
-    let counts = counts(&mut tx, &caller, &project).await?;
+    let (permit, project) = permitted::<on::Project, to::Read>(&app.db, &caller, &named).await?;
+    let mut reader = app.db.reader().await?;
+    let may = |resource: Resource, action| {
+        let allowed = permit.standing().allowed(&caller, resource);
+        allowed.contains(action)
+    };
+    let quota = match may(Resource::Quota, Action::Read) {
+        true => Some(quota(&mut reader, &project).await?),
+        false => None,
+    };
+    let counts = match may(Resource::Member, Action::List) {
+        true => member::count_by_role(&mut reader, project.id).await?,
+        false => Vec::new(),
+    };
     let count = |role| {
         let mut held = counts.iter().filter(|(held, _)| *held == role);
         held.next().map_or(0, |(_, count)| *count)
@@ -72,33 +82,11 @@ pub(crate) async fn summary(
     }))
 }
 
-async fn quota(
-    reader: &mut Reader,
-    caller: &Caller,
-    project: &Project,
-) -> Result<Option<Quota>, db::Error> {
-    if !may(caller, project, Resource::Quota, Action::Read) {
-        return Ok(None);
-    }
+async fn quota(reader: &mut Reader, project: &Project) -> Result<Quota, db::Error> {
     let used = db::quota::used(reader, project.id).await?;
     let storage = |storage| Storage { storage };
-    Ok(Some(Quota {
+    Ok(Quota {
         hard: storage(project.storage_limit),
         used: storage(used),
-    }))
-}
-
-async fn counts(
-    reader: &mut Reader,
-    caller: &Caller,
-    project: &Project,
-) -> Result<Vec<(Role, i64)>, db::Error> {
-    if !may(caller, project, Resource::Member, Action::List) {
-        return Ok(Vec::new());
-    }
-    member::count_by_role(reader, project.id).await
-}
-
-fn may(caller: &Caller, project: &Project, resource: Resource, action: Action) -> bool {
-    permit::permit_project(caller, Some(&project.facts()), resource, action).is_ok()
+    })
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use db::project;
-use policy::{Action, Resource};
+use policy::{on, to};
 
 use crate::caller::By;
 use crate::json::Unread;
@@ -18,8 +18,7 @@ pub(crate) async fn update(
     By(caller): By,
     body: Unread<ProjectRequest>,
 ) -> Result<(), Error> {
-    let (permit, project) =
-        permitted(&app.db, &caller, &named, Resource::Project, Action::Update).await?;
+    let (permit, project) = permitted::<on::Project, to::Update>(&app.db, &caller, &named).await?;
     let body = body.read(&permit).await?;
     body.check_schema()?;
     check_allowlist(&body, permit.project().id.0)?;

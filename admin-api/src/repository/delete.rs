@@ -1,7 +1,6 @@
 //! Deleting repositories with all their content.
 
 use axum::extract::State;
-use policy::{Action, Resource};
 
 use crate::caller::By;
 use crate::param::RepositoryRef;
@@ -14,8 +13,7 @@ pub(crate) async fn delete(
     named: RepositoryRef,
     By(caller): By,
 ) -> Result<(), Error> {
-    let (resource, action) = (Resource::Repository, Action::Delete);
-    let (permit, _) = permitted(&app.db, &caller, &named.project, resource, action).await?;
+    let (permit, _) = permitted(&app.db, &caller, &named.project).await?;
     let (name, now) = (named.name()?, app.clock.now());
     let deleted = registry::repository::delete(&app.db, &permit, &name, now);
     if deleted.await? {

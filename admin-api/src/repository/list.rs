@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use db::list::{Direction, Field};
 use db::repository;
-use policy::{Action, Resource};
+use policy::{on, to};
 
 use crate::caller::By;
 use crate::listing::Listing;
@@ -22,8 +22,7 @@ pub(crate) async fn list(
     By(caller): By,
     mut listing: Listing,
 ) -> Result<Response, Error> {
-    let (permit, _) =
-        permitted(&app.db, &caller, &named, Resource::Repository, Action::List).await?;
+    let (permit, _) = permitted::<on::Repository, to::List>(&app.db, &caller, &named).await?;
     let mut selection = listing.select(&repository::FIELDS)?;
     selection.order = selection.order.or(Some(NEWEST_FIRST));
     let mut reader = app.db.reader().await?;

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use db::project;
+use db::{binding, project};
 use model::ProjectId;
-use policy::{Action, Caller, ProjectFacts, Resource, Role, permit, table};
+use policy::{Action, Caller, Resource, Role, Standing, table};
 use serde::Serialize;
 
 use crate::App;
@@ -19,18 +19,6 @@ pub(crate) struct Permission {
     resource: String,
 }
 
-const ACTIONS: [Action; 9] = [
-    Action::Create,
-    Action::Read,
-    Action::Update,
-    Action::Delete,
-    Action::List,
-    Action::Operate,
-    Action::Stop,
-    Action::Pull,
-    Action::Push,
-];
-
 /// `GET /users/current/permissions`: the caller's permissions in the project `scope`; `[]` for any other scope.
 pub(crate) async fn list(
     State(app): App,
@@ -43,9 +31,12 @@ pub(crate) async fn list(
     let Some(id) = project_of(scope) else {
         return Ok(Json(Vec::new()));
     };
-    let found = project::by_id(&mut app.db.reader().await?, id).await?;
-    let held = found.map(|project| held(&caller, &project.facts()));
-    let named = held.into_iter().flatten().filter_map(|(resource, action)| {
+    let mut reader = app.db.reader().await?;
+    let Some(project) = project::by_id(&mut reader, id).await? else {
+        return Ok(Json(Vec::new()));
+    };
+    let standing = binding::standing_in(&mut reader, &caller, project.facts()).await?;
+    let named = held(&caller, &standing).filter_map(|(resource, action)| {
         let resource = name(id, resource, relative.then_some(scope))?;
         let action = action.name();
         Some(Permission { action, resource })
@@ -60,16 +51,13 @@ fn project_of(scope: &str) -> Option<ProjectId> {
 }
 
 /// All pairs that some role has and this caller may use.
-fn held(caller: &Caller, project: &ProjectFacts) -> Vec<(Resource, Action)> {
-    let pairs = Resource::ALL
-        .iter()
-        .flat_map(|resource| ACTIONS.map(|action| (*resource, action)));
-    pairs
-        .filter(|(resource, action)| table::allows(Role::ProjectAdmin, *resource, *action))
-        .filter(|(resource, action)| {
-            permit::permit_project(caller, Some(project), *resource, *action).is_ok()
-        })
-        .collect()
+fn held(caller: &Caller, standing: &Standing) -> impl Iterator<Item = (Resource, Action)> {
+    Resource::ALL.iter().flat_map(move |resource| {
+        let some = table::allowed(Role::ProjectAdmin, *resource);
+        let own = standing.allowed(caller, *resource);
+        let held = some.iter().filter(move |action| own.contains(*action));
+        held.map(|action| (*resource, action))
+    })
 }
 
 /// The resource's path, relative to `scope` if given; `None` if it is not below that.

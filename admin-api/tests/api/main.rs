@@ -255,7 +255,7 @@ async fn every_role_may_do_in_its_project_what_the_permission_table_says() {
             let project = api.project(&format!("p{count}-{number}")).await;
             join(&api.db, project, role).await;
             let status = try_route(&api, route, project, "bob").await;
-            let allowed = table::allows(role, resource, action);
+            let allowed = table::allowed(role, resource).contains(action);
             assert_eq!(!refused(status), allowed, "{role:?} {route:?} {status}");
         }
     }

@@ -106,12 +106,11 @@ fn grants(access: &[Access]) -> Arc<Grants> {
             .parse()
             .ok()
             .filter(|_| access.kind == "repository")?;
-        let has = |action: Action| access.actions.iter().any(|name| name == action.name());
+        let has = |action: &Action| access.actions.iter().any(|name| name == action.name());
+        let scope = [Action::Pull, Action::Push, Action::Delete];
         Some(Grant {
             repository,
-            pull: has(Action::Pull),
-            push: has(Action::Push),
-            delete: has(Action::Delete),
+            actions: scope.into_iter().filter(has).collect(),
         })
     };
     let catalog = |access: &Access| {

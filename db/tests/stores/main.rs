@@ -26,7 +26,7 @@ use gantry_db::{
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
 };
-use policy::Role;
+use policy::{Caller, Presented, Role};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
@@ -142,17 +142,25 @@ async fn the_first_new_account_has_id_three() {
 async fn bindings_follow_memberships() {
     on_both("binding", async |db| {
         let (ann, id) = team(&db).await;
-        let held = binding::of_account(&db, ann, Some(1), Age::Now)
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(held.roles_in(id), [Role::ProjectAdmin]);
-        assert!(
-            binding::of_account(&db, ann, Some(2), Age::Now)
-                .await
-                .unwrap()
-                .is_none()
-        );
+        let authority = async |generation| {
+            let found = binding::authority(&db, ann, generation, Age::Now).await;
+            found.unwrap()
+        };
+        assert!(authority(Some(2)).await.is_none());
+        let caller = Caller {
+            authority: authority(Some(1)).await.unwrap(),
+            presented: Presented::Password,
+            grants: None,
+            address: None,
+        };
+        let name = "team".parse().unwrap();
+        let roles = async || {
+            let standing = binding::standing(&db, &caller, &name, Age::Now).await;
+            let standing = standing.unwrap().unwrap();
+            assert_eq!(standing.project.id, id);
+            standing.roles.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(roles().await, [Role::ProjectAdmin]);
         db.write(move |tx| {
             Box::pin(async move {
                 let (members, _) = member::list(tx, id, &Selection::all()).await?;
@@ -161,11 +169,25 @@ async fn bindings_follow_memberships() {
         })
         .await
         .unwrap();
-        let held = binding::of_account(&db, ann, None, Age::Now)
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(held.roles_in(id), [Role::Guest]);
+        assert_eq!(roles().await, [Role::Guest]);
+        let mut reader = db.reader().await.unwrap();
+        let held = binding::roles_in(&mut reader, ann, &[id]).await.unwrap();
+        assert!(held[&id].contains(Role::Guest));
+        let projects = binding::projects_of(&mut reader, ann).await.unwrap();
+        assert_eq!(projects, [id]);
+        drop(reader);
+        db.write(move |tx| {
+            Box::pin(async move {
+                let (members, _) = member::list(tx, id, &Selection::all()).await?;
+                member::remove(tx, &members[0]).await
+            })
+        })
+        .await
+        .unwrap();
+        assert!(roles().await.is_empty());
+        let missing = "nowhere".parse().unwrap();
+        let missing = binding::standing(&db, &caller, &missing, Age::Now).await;
+        assert_eq!(missing.unwrap(), None);
     })
     .await;
 }
@@ -180,8 +202,8 @@ async fn a_token_newer_than_what_was_read_a_moment_ago_is_good() {
     );
     let (ann, _) = team(&here).await;
     let bound = async |generation| {
-        let found = binding::of_account(&here, ann, Some(generation), Age::Moments).await;
-        found.unwrap().map(|bindings| bindings.generation)
+        let found = binding::authority(&here, ann, Some(generation), Age::Moments).await;
+        found.unwrap().map(|authority| authority.generation)
     };
     assert_eq!(bound(1).await, Some(1));
     there
@@ -238,7 +260,12 @@ async fn projects_are_listed_to_those_who_may_see_them() {
     on_both("project", async |db| {
         let (ann, id) = team(&db).await;
         let name: ProjectName = "team".parse().unwrap();
-        let facts = project::facts(&db, &name, Age::Now).await.unwrap().unwrap();
+        let nobody = Caller::anonymous([127, 0, 0, 1].into());
+        let found = async || {
+            let standing = binding::standing(&db, &nobody, &name, Age::Now).await;
+            standing.unwrap().map(|standing| standing.project)
+        };
+        let facts = found().await.unwrap();
         assert_eq!(facts.id, id);
         let list = async |viewer| {
             let mut tx = db.reader().await.unwrap();
@@ -255,24 +282,13 @@ async fn projects_are_listed_to_those_who_may_see_them() {
         .await
         .unwrap();
         assert_eq!(list(project::Viewer::Anonymous).await, 1);
-        assert!(
-            project::facts(&db, &name, Age::Now)
-                .await
-                .unwrap()
-                .unwrap()
-                .public
-        );
+        assert!(found().await.unwrap().public);
         let gone = db
             .write(move |tx| Box::pin(async move { project::delete(tx, &facts, NOW).await }))
             .await
             .unwrap();
         assert!(gone);
-        assert!(
-            project::facts(&db, &name, Age::Now)
-                .await
-                .unwrap()
-                .is_none()
-        );
+        assert_eq!(found().await, None);
     })
     .await;
 }

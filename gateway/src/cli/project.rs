@@ -6,9 +6,11 @@ use clap::Subcommand;
 use db::list::Selection;
 use db::member::Member;
 use db::project::Project;
-use db::{Reader, account, member, project, quota, untagged};
+use db::{Reader, account, binding, member, project, quota, untagged};
 use model::{AccountId, ProjectId, ProjectName, StorageLimit};
-use policy::{Action, Caller, ProjectCreation, ProjectPermit, Resource, Role, permit};
+use policy::on::On;
+use policy::to::To;
+use policy::{Caller, ProjectCreation, ProjectPermit, Role, permit};
 use tenancy::Error;
 use tenancy::project::NewProject;
 
@@ -105,20 +107,14 @@ pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Res
 }
 
 /// What the command line may do to the project with a name: everything.
-pub(super) async fn permit(
+pub(super) async fn permit<R: On, A: To>(
     local: &Local,
     name: &ProjectName,
-    resource: Resource,
-    action: Action,
-) -> anyhow::Result<ProjectPermit> {
-    let facts = find(&mut local.db.reader().await?, name).await?.facts();
-    let caller = Caller::command_line();
-    Ok(permit::permit_project(
-        &caller,
-        Some(&facts),
-        resource,
-        action,
-    )?)
+) -> anyhow::Result<ProjectPermit<R, A>> {
+    let (mut reader, caller) = (local.db.reader().await?, Caller::command_line());
+    let facts = find(&mut reader, name).await?.facts();
+    let standing = binding::standing_in(&mut reader, &caller, facts).await?;
+    Ok(permit::permit_project(&caller, Some(&standing))?)
 }
 
 async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Result<()> {
@@ -142,7 +138,7 @@ async fn list(local: &Local) -> anyhow::Result<()> {
 }
 
 async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
-    let permit = permit(local, &name, Resource::Project, Action::Delete).await?;
+    let permit = permit(local, &name).await?;
     let deleted = tenancy::project::delete(&local.db, &permit, local.now()).await;
     deleted.map_err(|error| match error {
         Error::ProjectHoldsArtifacts(name) => anyhow::anyhow!(
@@ -179,12 +175,12 @@ async fn find_member(
 }
 
 async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> anyhow::Result<()> {
-    let permit = permit(local, &name, Resource::Member, Action::Create).await?;
+    let permit = permit(local, &name).await?;
     let (account, member) = find_member(local, permit.project().id, &user).await?;
     let account = account.ok_or_else(|| anyhow::anyhow!("there is no user {user}"))?;
     match member {
         Some(member) => {
-            let permit = self::permit(local, &name, Resource::Member, Action::Update).await?;
+            let permit = self::permit(local, &name).await?;
             tenancy::member::change(&local.db, &permit, member.id, role, local.now()).await?;
         }
         None => {
@@ -196,7 +192,7 @@ async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> an
 }
 
 async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Result<()> {
-    let permit = permit(local, &name, Resource::Member, Action::Delete).await?;
+    let permit = permit(local, &name).await?;
     let (_, member) = find_member(local, permit.project().id, &user).await?;
     let member = member.ok_or_else(|| anyhow::anyhow!("{user} is no member of {name}"))?;
     tenancy::member::revoke(&local.db, &permit, member.id, local.now()).await?;
@@ -231,7 +227,7 @@ async fn untagged(
     keep: bool,
 ) -> anyhow::Result<()> {
     if delete_after.is_some() || keep {
-        let permit = permit(local, &name, Resource::Project, Action::Update).await?;
+        let permit = permit(local, &name).await?;
         tenancy::project::set_untagged(&local.db, &permit, delete_after, local.now()).await?;
     }
     let mut tx = local.db.reader().await?;

@@ -6,7 +6,6 @@ use clap::Subcommand;
 use db::list::Selection;
 use db::repository;
 use model::{ProjectName, RepositoryName};
-use policy::{Action, Resource};
 
 use super::local::Local;
 use super::out::line;
@@ -50,8 +49,7 @@ async fn list(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
 }
 
 async fn delete(local: &Local, name: &RepositoryName) -> anyhow::Result<()> {
-    let (project, resource) = (name.project(), Resource::Repository);
-    let permit = project::permit(local, &project, resource, Action::Delete).await?;
+    let permit = project::permit(local, &name.project()).await?;
     let deleted = registry::repository::delete(&local.db, &permit, name, local.now());
     anyhow::ensure!(deleted.await?, "there is no repository {name}");
     line(&format!("repository {name} is deleted"));

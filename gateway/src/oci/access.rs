@@ -3,28 +3,29 @@
 //! A caller without a permit gets 401, whether the repository is hidden or does not exist. The repository is looked up
 //! only with a permit, so that only those who may know get 404.
 
-use std::sync::Arc;
-
-use db::Age;
+use db::{Age, binding};
 use model::{Event, Operation, RepositoryName, Subject};
 use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
-use policy::{Caller, ProjectFacts, Refusal};
+use policy::{Caller, Refusal, Standing};
 
 use super::Call;
 use crate::oci_error::OciError;
 
 impl Call<'_> {
-    pub(super) async fn facts(
+    /// How the caller stands in the project of a repository; `None` where there is no such project.
+    pub(super) async fn standing(
         &self,
         name: &RepositoryName,
-    ) -> Result<Option<Arc<ProjectFacts>>, OciError> {
-        Ok(db::project::facts(&self.app.db, &name.project(), Age::Now).await?)
+    ) -> Result<Option<Standing>, OciError> {
+        let project = name.project();
+        Ok(binding::standing(&self.app.db, &self.caller, &project, Age::Now).await?)
     }
 
     /// What was true a moment ago lets a pull through; nothing but what is true now refuses one.
     pub(super) async fn may_pull(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
-        let facts = db::project::facts(&self.app.db, &name.project(), Age::Moments).await?;
-        match permit::permit_pull(&self.caller, name, facts.as_deref()) {
+        let (db, project) = (&self.app.db, name.project());
+        let standing = binding::standing(db, &self.caller, &project, Age::Moments).await?;
+        match permit::permit_pull(&self.caller, name, standing.as_ref()) {
             Ok(permit) => Ok(permit),
             Err(_) => Box::pin(self.may_pull_now(name)).await,
         }
@@ -32,8 +33,8 @@ impl Call<'_> {
 
     pub(super) async fn may_pull_now(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
         let caller = self.caller_now().await?;
-        let facts = self.facts(name).await?;
-        permit::permit_pull(&caller, name, facts.as_deref())
+        let standing = self.standing(name).await?;
+        permit::permit_pull(&caller, name, standing.as_ref())
             .map_err(|refusal| self.refused(name, Operation::Pull, refusal))
     }
 
@@ -45,14 +46,14 @@ impl Call<'_> {
     }
 
     pub(super) async fn may_push(&self, name: &RepositoryName) -> Result<PushPermit, OciError> {
-        let facts = self.facts(name).await?;
-        permit::permit_push(&self.caller, name, facts.as_deref())
+        let standing = self.standing(name).await?;
+        permit::permit_push(&self.caller, name, standing.as_ref())
             .map_err(|refusal| self.refused(name, Operation::Push, refusal))
     }
 
     pub(super) async fn may_delete(&self, name: &RepositoryName) -> Result<DeletePermit, OciError> {
-        let facts = self.facts(name).await?;
-        permit::permit_delete(&self.caller, name, facts.as_deref())
+        let standing = self.standing(name).await?;
+        permit::permit_delete(&self.caller, name, standing.as_ref())
             .map_err(|refusal| self.refused(name, Operation::Delete, refusal))
     }
 

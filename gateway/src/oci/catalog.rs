@@ -8,7 +8,7 @@ impl Call<'_> {
     pub(super) async fn catalog(&self) -> Answer {
         let (last, limit) = self.page()?;
         // Who sees everything needs no list of projects; who does not sees those of now.
-        let caller = if self.caller.bindings.sysadmin {
+        let caller = if self.caller.is_sysadmin() {
             self.caller.clone()
         } else {
             self.caller_now().await?

@@ -72,8 +72,8 @@ impl Call<'_> {
 
     /// A source that may not be pulled from, by the caller or its token, is like one without the blob.
     async fn source(&self, name: &RepositoryName) -> Result<Option<PullPermit>, OciError> {
-        let facts = self.facts(name).await?;
-        Ok(permit::permit_pull(&self.caller, name, facts.as_deref()).ok())
+        let standing = self.standing(name).await?;
+        Ok(permit::permit_pull(&self.caller, name, standing.as_ref()).ok())
     }
 
     pub(super) async fn upload_status(&self, name: RepositoryName, id: &str) -> Answer {

@@ -1,0 +1,63 @@
+//! A project as one caller stands in it: what decisions look at.
+
+use std::sync::Arc;
+
+use model::{ProjectId, ProjectName};
+
+use crate::{Action, Actions, Caller, Resource, Roles, table};
+
+/// What a decision needs to know about a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectFacts {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: ProjectName,
+    /// True if everyone may pull from it.
+    pub public: bool,
+    /// True if it has a quota.
+    pub limited: bool,
+}
+
+/// A project, and the roles that a caller holds in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The project.
+    pub project: Arc<ProjectFacts>,
+    /// The roles.
+    pub roles: Roles,
+}
+
+impl Standing {
+    /// What the caller may do on a resource of the project; a token may allow less.
+    pub fn allowed(&self, caller: &Caller, resource: Resource) -> Actions {
+        if caller.is_sysadmin() {
+            return Actions::ALL;
+        }
+        let roles = self.roles.iter();
+        let by_role = roles.map(|role| table::allowed(role, resource));
+        by_role.fold(self.public(resource), |all, some| all | some)
+    }
+
+    /// What everyone may do on a resource of the project.
+    pub(crate) fn public(&self, resource: Resource) -> Actions {
+        if self.project.public {
+            table::public(resource)
+        } else {
+            Actions::NONE
+        }
+    }
+
+    /// What the caller may do to a repository of the project, in the words of token scopes: pulling, pushing and deleting.
+    pub fn on_repository(&self, caller: &Caller) -> Actions {
+        let scope = [
+            (Resource::Repository, Action::Pull),
+            (Resource::Repository, Action::Push),
+            (Resource::Artifact, Action::Delete),
+        ];
+        let held = scope
+            .into_iter()
+            .filter(|(resource, action)| self.allowed(caller, *resource).contains(*action));
+        held.map(|(_, action)| action).collect()
+    }
+}
