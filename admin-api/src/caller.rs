@@ -1,5 +1,5 @@
-//! Who makes a request, and whether that caller may do what is asked. Credentials are checked by
-//! `auth`, rights by `policy`; here their refusals get the words of this API.
+//! The caller of a request and its permissions. `auth` checks credentials and `policy` permissions; this module turns
+//! their refusals into this API's errors.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -17,8 +17,7 @@ use policy::{
 
 use crate::{AdminState, ClientAddress, Error};
 
-/// The caller of a request. As with Harbor, wrong credentials do not end a request: it goes on as
-/// one of nobody in particular.
+/// The caller of a request. As in Harbor, wrong credentials do not end a request: it continues as anonymous.
 pub(crate) struct By(pub(crate) Caller);
 
 impl FromRequestParts<Arc<AdminState>> for By {
@@ -37,24 +36,23 @@ impl FromRequestParts<Arc<AdminState>> for By {
     }
 }
 
-/// Where a handler's caller is left for the answer.
+/// Passes a handler's caller on to the response.
 #[derive(Clone, Default)]
 pub(crate) struct Asked(Arc<OnceLock<Caller>>);
 
 impl Asked {
     fn set(&self, caller: &Caller) {
-        // A second reading of the same request finds the same caller.
+        // A second extraction from the same request finds the same caller.
         let _ = self.0.set(caller.clone());
     }
 
-    /// The caller, if the handler asked for it.
+    /// The caller, if the handler extracted it.
     pub(crate) fn get(&self) -> Option<Caller> {
         self.0.get().cloned()
     }
 }
 
-/// The `Authorization` header, unless it holds what this API does not look at: registry tokens speak
-/// for `/v2/` alone.
+/// The `Authorization` header, unless it holds a registry token, which is valid for `/v2/` only.
 fn basic(parts: &Parts) -> Option<&str> {
     let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, _) = header.split_once(' ')?;
@@ -74,7 +72,7 @@ async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Cal
     }
 }
 
-/// The error where it could not be found out who calls.
+/// The error if the caller could not be identified.
 pub(crate) fn unidentified(error: identity::Error) -> Error {
     match error {
         identity::Error::Throttled { retry_after } => Error::Throttled { retry_after },
@@ -89,7 +87,7 @@ pub(crate) fn unidentified(error: identity::Error) -> Error {
     }
 }
 
-/// May the caller administer the system?
+/// Checks that the caller may administer the system.
 pub(crate) fn permit_system(caller: &Caller) -> Result<SystemPermit, Error> {
     permit::permit_system(caller).map_err(|refusal| {
         refused(
@@ -99,7 +97,7 @@ pub(crate) fn permit_system(caller: &Caller) -> Result<SystemPermit, Error> {
     })
 }
 
-/// May the caller look at or change this account?
+/// Checks that the caller may read or change this account.
 pub(crate) fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPermit, Error> {
     permit::permit_account(caller, account).map_err(|refusal| {
         refused(
@@ -109,12 +107,12 @@ pub(crate) fn permit_account(caller: &Caller, account: AccountId) -> Result<Acco
     })
 }
 
-/// Is the caller signed in?
+/// Checks that the caller is signed in.
 pub(crate) fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Error> {
     Ok(permit::permit_signed_in(caller)?)
 }
 
-/// May the caller create projects, given who may?
+/// Checks that the caller may create projects, according to the setting.
 pub(crate) fn permit_create_project(
     caller: &Caller,
     creation: ProjectCreation,

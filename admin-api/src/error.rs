@@ -1,40 +1,44 @@
-//! What goes wrong, and the only map of it to statuses, codes and Harbor's envelope.
+//! Errors, and the only place that maps them to statuses, codes and Harbor's envelope.
 
 use std::error::Error as _;
 use std::time::Duration;
 
-use auth::password::{BUSY_RETRY, PasswordError, WeakPassword};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use model::account::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde_json::json;
+use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
 
-/// Why a request is not served.
+/// Why a project is not deleted.
+pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
+
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A value breaks a rule of its resource.
     #[error("{0}")]
     BadRequest(String),
-    /// A parameter or the body is not of the form that the API describes.
+    /// A parameter or the body violates the schema.
     #[error("validation failure list:\n{0}")]
     Validation(String),
-    /// Nobody is signed in.
+    /// The caller is not signed in.
     #[error("unauthorized")]
     NotSignedIn,
-    /// The caller may not do it; the text says what is missing.
+    /// The caller lacks permission; the text says which.
     #[error("{0}")]
     Forbidden(String),
-    /// There is no such thing.
+    /// There is no such resource.
     #[error("{0}")]
     NotFound(String),
-    /// The path knows no such method; those that it knows are named.
+    /// The path does not support the method.
     #[error("method {method} is not allowed, but [{allowed}] are")]
     MethodNotAllowed {
         /// The method of the request.
         method: String,
-        /// The methods of the path, with commas between them.
+        /// The supported methods, separated by commas.
         allowed: String,
     },
     /// The name is taken.
@@ -43,13 +47,13 @@ pub enum Error {
     /// Something else must happen first.
     #[error("precondition failed: {0}")]
     Precondition(String),
-    /// The body is larger than any that the API has a use for.
+    /// The body is too large.
     #[error("the request body is larger than {0} bytes")]
     TooLarge(usize),
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     #[error("the request body came too slowly")]
     TooSlow,
-    /// Too many bodies are on their way.
+    /// Too many bodies at once.
     #[error("too many requests are on their way: try again")]
     Busy,
     /// Too many wrong passwords.
@@ -67,15 +71,15 @@ pub enum Error {
     /// The file system of the data folder cannot be measured.
     #[error("cannot measure the data folder's file system")]
     Volume(#[source] std::io::Error),
-    /// The gateway did not say where the request comes from.
+    /// The gateway did not pass the client's address.
     #[error("the request carries no client address")]
     NoAddress,
-    /// A task was cut off, as happens when the process ends.
+    /// A task was cancelled, as happens when the process stops.
     #[error("the work was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
 }
 
-/// Seconds after which a request is worth repeating that the database did not serve.
+/// Seconds after which to retry a request that failed on the database.
 const DATABASE_RETRY: &str = "5";
 
 impl Error {
@@ -159,7 +163,7 @@ impl IntoResponse for Error {
             StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
             _ => self.to_string(),
         };
-        // Many at once are what is refused here: a line each would be the next flood.
+        // Refusals come in floods: logging each would cause another.
         let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
         if db::is_outage(&self) {
             tracing::debug!(error = chain(&self), "an API request failed");
@@ -180,7 +184,7 @@ impl IntoResponse for Error {
     }
 }
 
-/// An error and all its causes, in one line.
+/// An error and all its causes, on one line.
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -192,12 +196,52 @@ fn chain(error: &Error) -> String {
 }
 
 impl From<db::Error> for Error {
-    /// What is not there any more is no failure of the database, and it says itself what it is.
+    /// A resource that is gone is not a database failure, and the error names it.
     fn from(error: db::Error) -> Self {
         match error {
             db::Error::ProjectGone | db::Error::UploadGone => Self::NotFound(error.to_string()),
             other => Self::Database(other),
         }
+    }
+}
+
+impl From<tenancy::Error> for Error {
+    fn from(error: tenancy::Error) -> Self {
+        use tenancy::Error as E;
+        let text = error.to_string();
+        match error {
+            E::ProjectExists(name) => {
+                Self::Conflict(format!("The project named {name} already exists"))
+            }
+            E::ProjectHoldsArtifacts(_) => Self::Precondition(NOT_EMPTY.to_owned()),
+            E::UserExists { name, email } => {
+                Self::Conflict(format!("user {name} or email {email} already exists"))
+            }
+            E::UserUndeletable(id) => {
+                Self::Forbidden(format!("User with ID {id} cannot be deleted"))
+            }
+            E::LastSysadmin { id, .. } => Self::Precondition(format!(
+                "user {id} is the last system administrator: make another user one first"
+            )),
+            E::MemberExists(_) => {
+                Self::Conflict("The project member specified already exist".to_owned())
+            }
+            E::ProjectGone | E::UserUnknown(_) | E::MemberUnknown { .. } => Self::NotFound(text),
+            E::Password(error) => error.into(),
+            E::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidUserName> for Error {
+    fn from(invalid: InvalidUserName) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidProfile> for Error {
+    fn from(invalid: InvalidProfile) -> Self {
+        Self::BadRequest(invalid.to_string())
     }
 }
 
@@ -216,7 +260,7 @@ impl From<WeakPassword> for Error {
     }
 }
 
-/// A body that is sent as JSON, with the content type as Harbor writes it.
+/// A JSON body, with the content type as Harbor writes it.
 pub(crate) type Rendered<T> = Result<Json<T>, Error>;
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Health by component, under Harbor's names for them. Database and store are looked at by the gateway, every few
-//! seconds; all else is this process, so that it is healthy whenever it answers. Whether to send traffic here says
-//! `/readyz`.
+//! Health by component, under Harbor's names. The gateway checks database and store every few seconds; all other
+//! components are this process, and are healthy whenever it answers. `/readyz` says whether to send traffic here.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,16 +7,16 @@ use serde::Serialize;
 
 use crate::App;
 
-/// What is wrong with what the registry stands on, without the details, which anyone could read here.
+/// Which dependencies of the registry fail, without details, which anyone could read here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ComponentErrors {
     /// The database.
     pub database: Option<&'static str>,
-    /// The blob store, when it is read.
+    /// Reading the blob store.
     pub store: Option<&'static str>,
-    /// The blob store, when it is written to.
+    /// Writing to the blob store.
     pub store_writing: Option<&'static str>,
-    /// The clock of this process beside the database's.
+    /// The difference between this process's clock and the database's.
     pub clock: Option<&'static str>,
 }
 

@@ -1,5 +1,5 @@
-//! Bodies of requests. What is absent or `null` is the same; unknown fields are ignored, as clients
-//! of other versions send them.
+//! Request bodies. Absent and `null` are the same; unknown fields are ignored, because clients of other versions send
+//! them.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -17,22 +17,22 @@ use serde_json::Value;
 use crate::Error;
 use crate::param::nul;
 
-/// Bytes of the largest body that is read.
+/// Maximum size of a body, in bytes.
 pub const LARGEST_BODY: usize = 1 << 20;
 
-/// What a body describes; Harbor's schema gives each kind a name for messages.
+/// A type of body, with its name in Harbor's schema for messages.
 pub(crate) trait BodyOf: DeserializeOwned {
     /// The parameter's name in Harbor's schema: `project`, `userReq`, …
     const NAME: &'static str;
 }
 
-/// A body that nobody has read: what it takes to read it is spent on those alone who may do what it asks for.
+/// An unread body: it is read only after the caller's permission was checked.
 pub(crate) struct Unread<T> {
     request: Request,
     kind: PhantomData<fn() -> T>,
 }
 
-/// What shows that its holder may do what a request asks for.
+/// Proof that the caller has permission for a request.
 pub(crate) trait Permit: Sync {}
 
 impl Permit for SystemPermit {}
@@ -52,7 +52,7 @@ impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
 }
 
 impl<T: BodyOf> Unread<T> {
-    /// Reads and parses it for the holder of a permit.
+    /// Reads and parses it, given a permit.
     pub(crate) async fn read(self, _permit: &impl Permit) -> Result<T, Error> {
         let (parts, body) = self.request.into_parts();
         let bytes = read(&parts.headers, body).await?;
@@ -74,7 +74,7 @@ fn parse<T: BodyOf>(bytes: &[u8]) -> Result<T, Error> {
             "parsing {name} body from \"\" failed, because {why}"
         ))
     };
-    // To serde a list of values in the fields' order would be an object as well.
+    // Serde would also accept an array of values in field order as an object.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(failed(&"a list is not an object"));
     }
@@ -85,19 +85,19 @@ fn parse<T: BodyOf>(bytes: &[u8]) -> Result<T, Error> {
     }
 }
 
-/// The field of a body that has NUL in it, which no database can hold. In JSON it stands as an escape only, so that
-/// other bodies are not read twice.
+/// The field of a body that contains NUL, which databases cannot store. In JSON, NUL occurs only as an escape, so
+/// bodies without one are not scanned again.
 fn field_with_nul(bytes: &[u8]) -> Option<String> {
     const NUL: &[u8] = br"\u0000";
     if !bytes.windows(NUL.len()).any(|window| window == NUL) {
         return None;
     }
-    // What is nested too deeply to be looked into is refused as well.
+    // Values nested too deeply to check are refused as well.
     serde_json::from_slice(bytes)
         .map_or_else(|_| Some("the body".to_owned()), |body| path_to_nul(&body))
 }
 
-/// Where in a value a text has NUL: `member_user.username`, empty for the value itself.
+/// The path of a string with NUL in a value: `member_user.username`, or empty for the value itself.
 fn path_to_nul(value: &Value) -> Option<String> {
     let found = |name: &str, value: &Value| {
         let rest = path_to_nul(value)?;
@@ -126,7 +126,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Erro
     read.map_err(|error| unreadable(&error))
 }
 
-/// Why a body did not come whole: what the gateway found, which bounds what it reads as well.
+/// Why a body was not received completely, as reported by the gateway, which also limits it.
 fn unreadable(error: &axum::Error) -> Error {
     let mut cause: &(dyn std::error::Error + 'static) = error;
     loop {
@@ -170,7 +170,7 @@ mod tests {
         let nested = r#"{"role_id":1,"member_user":{"username":"a\u0000"}}"#;
         assert_eq!(field(nested).as_deref(), Some("member_user.username"));
         assert_eq!(field(r#"{"a":["x","\u0000"]}"#).as_deref(), Some("a.1"));
-        // A backslash and what follows it, not an escape.
+        // A backslash followed by other characters, not an escape.
         assert_eq!(field(r#"{"comment":"\\u0000"}"#), None);
         assert_eq!(field(r#"{"comment":"\u0001"}"#), None);
     }

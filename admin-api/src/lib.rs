@@ -1,8 +1,6 @@
-//! REST for administrators, in the wire form of Harbor's API v2.0: one module per resource.
-//! What a push or a pull means is not here but in `registry`; listeners and middleware are the
-//! gateway's.
+//! REST for administrators, in the wire format of Harbor's API v2.0: one module per resource. Push and pull are in
+//! `registry`; listeners and middleware are in the gateway.
 
-mod audit;
 mod caller;
 mod error;
 mod health;
@@ -33,42 +31,40 @@ use tokio::sync::watch;
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
 pub use crate::json::LARGEST_BODY;
-pub use crate::quota::check_quota;
 pub use crate::route::{Needs, ROUTES, Route, router};
-pub use crate::user::profile::{check_profile, check_username};
 
-/// What the handlers work with.
+/// Everything that handlers need.
 pub struct AdminState {
     /// The database.
     pub db: Db,
-    /// Who is calling.
+    /// Authentication.
     pub identity: Arc<Identity>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who may create projects.
     pub project_creation: ProjectCreation,
-    /// What `systeminfo` tells of this installation.
+    /// What `systeminfo` reports about this installation.
     pub info: SystemInfo,
-    /// What is wrong with database, store and clock, as of a few seconds ago.
+    /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
 }
 
-/// What this installation says of itself.
+/// Information about this installation.
 #[derive(Clone, Debug)]
 pub struct SystemInfo {
-    /// Host and port under which clients reach it, `registry.example` or `registry.example:8443`.
+    /// Host and port at which clients reach it, `registry.example` or `registry.example:8443`.
     pub external_host: String,
     /// The version, in the form of Harbor's: `v2.16.0-gantry.0.1.0`.
     pub version: String,
-    /// Kind of the blob storage: `filesystem`, `s3`.
+    /// Kind of blob store: `filesystem`, `s3`.
     pub storage_provider: &'static str,
-    /// The private authority's certificate that clients need to trust, if there is one.
+    /// The private CA's certificate, which clients need to trust, if there is one.
     pub ca_pem: Option<String>,
-    /// The folder whose file system `systeminfo/volumes` measures.
+    /// The folder whose file system `systeminfo/volumes` reports.
     pub data_folder: PathBuf,
 }
 
-/// The address that a request comes from; the gateway puts it into the request's extensions.
+/// The client's address; the gateway puts it into the request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
 

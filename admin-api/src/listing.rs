@@ -1,9 +1,9 @@
-//! A list that is asked for, and its answer with count, links and warnings.
+//! Requests for lists, and their responses with count, links and warnings.
 
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use db::page::Page;
+use db::list::{Field, Page, Selection};
 use http::header::{LINK, WARNING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,7 +16,7 @@ use crate::query::Query;
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// Which part of a list is asked for, and in which order.
+/// The requested part of a list, and its order.
 pub(crate) struct Listing {
     path: String,
     /// All parameters.
@@ -41,18 +41,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Listing {
 }
 
 impl Listing {
-    /// Which rows to read.
+    /// The rows to read.
     pub(crate) fn rows(&self) -> Page {
         self.paging.rows()
     }
 
-    /// The answer: these rows, out of `total`.
+    /// The rows to read of a list with `fields`, and their order.
+    pub(crate) fn select(&mut self, fields: &[Field]) -> Result<Selection, Error> {
+        self.query.select(fields, self.paging.rows())
+    }
+
+    /// The response: these rows, out of `total`.
     pub(crate) fn answer<T: Serialize>(&self, rows: &[T], total: i64) -> Response {
         let mut headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(total))]);
         let link = self.paging.links(&self.path, &self.params, total);
         let warning = self.query.warning();
         for (name, text) in [(LINK, link), (WARNING, warning)] {
-            // What does not fit into a header is left out; both are hints.
+            // A value that is not valid in a header is left out; both headers are hints.
             if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
                 headers.insert(name, value);
             }

@@ -1,19 +1,18 @@
-//! Members of projects. Groups do not exist so far.
+//! Members of projects. There are no groups yet.
 
 pub(crate) mod create;
 pub(crate) mod get;
 pub(crate) mod update;
 
-use db::Tx;
+use db::Reader;
 use db::member::{self, Member};
-use model::{AccountId, MemberId, ProjectId, Timestamp};
-use policy::{Caller, Role};
+use model::{AccountId, MemberId, ProjectId};
+use policy::Role;
 use serde::Serialize;
 
 use crate::Error;
-use crate::audit::{self, Change};
 
-/// A membership as the API shows it.
+/// A membership in the API.
 #[derive(Serialize)]
 pub(crate) struct View {
     entity_id: AccountId,
@@ -40,8 +39,8 @@ impl From<Member> for View {
     }
 }
 
-async fn find(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Member, Error> {
-    let member = member::get(tx, project, id).await?;
+async fn find(reader: &mut Reader, project: ProjectId, id: MemberId) -> Result<Member, Error> {
+    let member = member::get(reader, project, id).await?;
     member.ok_or_else(|| {
         Error::NotFound(format!(
             "the project member is not found, project id {project}, member id {id}"
@@ -49,28 +48,9 @@ async fn find(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Member, E
     })
 }
 
-/// The role with an id. The message is Harbor's, though there are five roles.
+/// The role of an ID. The message is Harbor's, though there are five roles.
 fn check_role(id: Option<i64>) -> Result<Role, Error> {
     id.and_then(Role::from_id).ok_or_else(|| {
         Error::BadRequest("Failed to update project member, role is not in 1,2,3".to_owned())
     })
-}
-
-/// Notes a change of a membership.
-async fn note(
-    tx: &mut Tx,
-    caller: &Caller,
-    operation: &'static str,
-    (project, name): (ProjectId, &str),
-    role: Role,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let change = Change {
-        operation,
-        resource_type: "member",
-        resource: name.to_owned(),
-        project: Some(project),
-        detail: role.name().to_owned(),
-    };
-    Ok(audit::note(tx, caller, change, now).await?)
 }

@@ -1,17 +1,17 @@
-//! Pages of lists: `page` and `page_size`, and the `Link` to the neighbours.
+//! Pages of lists: `page` and `page_size`, and the `Link` to adjacent pages.
 
-use db::page::Page;
+use db::list::Page;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::Error;
 use crate::param::Params;
 
-/// Rows on a page that the client gave no size for.
+/// Default number of rows per page.
 const DEFAULT_SIZE: i64 = 10;
-/// Most rows that a client may ask for at once, other than all of them.
+/// Maximum rows per page, other than all of them.
 const LARGEST_SIZE: i64 = 100;
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Paging {
     /// From 1.
@@ -34,7 +34,7 @@ impl Paging {
         Ok(Self { number, size })
     }
 
-    /// What to read.
+    /// The rows to read.
     pub(crate) fn rows(self) -> Page {
         match self.size {
             None => Page::ALL,
@@ -45,7 +45,7 @@ impl Paging {
         }
     }
 
-    /// The `Link` header of a list with `total` rows, if the page has neighbours.
+    /// The `Link` header of a list with `total` rows, if there are adjacent pages.
     pub(crate) fn links(self, path: &str, params: &Params, total: i64) -> Option<String> {
         let size = self.size?;
         let before = size.saturating_mul(self.number - 1);
@@ -60,7 +60,7 @@ impl Paging {
     }
 }
 
-/// What has to stay encoded: it would end the link or the header, or the parameter's value.
+/// Characters that must stay encoded: they would end the link, the header or the parameter's value.
 const KEPT: &AsciiSet = &CONTROLS
     .add(b'<')
     .add(b'>')

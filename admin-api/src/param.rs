@@ -1,4 +1,4 @@
-//! Parameters in path, query string and headers, with Harbor's messages for those that do not parse.
+//! Parameters in path, query string and headers, with Harbor's messages for malformed ones.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
@@ -18,24 +18,24 @@ impl Params {
         pairs.map(pair).collect::<Result<_, _>>().map(Self)
     }
 
-    /// A parameter; of several with the same name the last one, as with Harbor.
+    /// A parameter; if it is repeated, the last one, as in Harbor.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut pairs = self.0.iter().rev();
         let (_, value) = pairs.find(|(key, _)| key == name)?;
         (!value.is_empty()).then_some(value)
     }
 
-    /// A text that is looked for.
+    /// A search text.
     ///
     /// # Errors
-    /// For one that nothing could have.
+    /// If nothing could match it.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
         let text = self.get(name);
         text.map_or(Ok(()), |text| check_text(name, text))?;
         Ok(text)
     }
 
-    /// A text that has to be there.
+    /// A required text.
     pub(crate) fn required(&self, name: &str) -> Result<&str, Error> {
         self.text(name)?
             .ok_or_else(|| Error::Validation(format!("{name} in query is required")))
@@ -56,7 +56,7 @@ impl Params {
         self.get(name).map(truthy)
     }
 
-    /// All pairs but those named `name`, ordered by name.
+    /// All pairs except those named `name`, ordered by name.
     pub(crate) fn without(&self, name: &str) -> Vec<(&str, &str)> {
         let pairs = self.0.iter().map(|(key, value)| (&**key, &**value));
         let mut others: Vec<_> = pairs.filter(|(key, _)| *key != name).collect();
@@ -85,15 +85,15 @@ fn pair(text: &str) -> Result<(String, String), Error> {
     Ok((key, value))
 }
 
-/// The error for a text that no database can hold.
+/// The error for a text that databases cannot store.
 pub(crate) fn nul(field: &str) -> Error {
     Error::BadRequest(format!("{field} must not contain NUL"))
 }
 
-/// Bytes of the longest text that is looked for: no name is longer, and SQLite bounds what it compares with `like`.
+/// Maximum length of a search text, in bytes: no name is longer, and SQLite limits patterns of `like`.
 const LONGEST_TEXT: usize = 255;
 
-/// Refuses a text to be looked for that is longer than any name.
+/// Refuses a search text that is longer than any name.
 pub(crate) fn check_text(field: &str, text: &str) -> Result<(), Error> {
     if text.len() > LONGEST_TEXT {
         return Err(Error::BadRequest(format!(
@@ -110,7 +110,7 @@ fn decode(text: &str) -> Result<String, Error> {
         .ok_or_else(|| Error::BadRequest("the query string holds an invalid URL escape".to_owned()))
 }
 
-/// Decodes `%41` and the like; `None` where an escape is cut short or the result is not UTF-8.
+/// Decodes `%41` and the like; `None` if an escape is incomplete or the result is not UTF-8.
 pub(crate) fn decode_escapes(text: &str) -> Option<String> {
     let whole = |after: &str| {
         let digits = after.as_bytes().get(..2);
@@ -123,7 +123,7 @@ pub(crate) fn decode_escapes(text: &str) -> Option<String> {
     Some(decoded.into_owned())
 }
 
-/// What Harbor takes for true; everything else is false.
+/// Values that Harbor treats as true; everything else is false.
 fn truthy(text: &str) -> bool {
     const TRUE: [&str; 10] = [
         "1", "yes", "ok", "true", "y", "on", "selected", "checked", "t", "enabled",
@@ -131,20 +131,20 @@ fn truthy(text: &str) -> bool {
     TRUE.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// Whether a header says true.
+/// True if a header has a true value.
 pub(crate) fn header_flag(headers: &HeaderMap, name: &str) -> bool {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.is_some_and(truthy)
 }
 
-/// A project as a path names it: all digits are an id, unless `X-Is-Resource-Name` says otherwise.
+/// A project in a path: all digits are an ID, unless `X-Is-Resource-Name` says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProjectRef {
-    /// By its id.
+    /// By its ID.
     Id(ProjectId),
     /// By its name.
     Name(ProjectName),
-    /// A text that no project can have as its name.
+    /// A text that is not a valid project name.
     Nothing(String),
 }
 
@@ -173,7 +173,7 @@ impl std::fmt::Display for ProjectRef {
     }
 }
 
-/// Name of the path parameter that is a project.
+/// Name of the path parameter for a project.
 const PROJECT: &str = "project_name_or_id";
 
 impl<S: Send + Sync> FromRequestParts<S> for ProjectRef {
@@ -188,7 +188,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectRef {
     }
 }
 
-/// A project in a path that takes names only.
+/// A project in a path that accepts names only.
 pub(crate) struct ProjectByName(pub(crate) ProjectRef);
 
 impl<S: Send + Sync> FromRequestParts<S> for ProjectByName {
@@ -201,7 +201,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectByName {
     }
 }
 
-/// The repository that a path names: its project, and its name without that.
+/// The repository in a path: its project, and its name without the project.
 pub(crate) struct RepositoryRef {
     pub(crate) project: ProjectRef,
     rest: String,
@@ -211,7 +211,7 @@ impl RepositoryRef {
     /// The whole name.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where no repository can have it.
+    /// [`Error::NotFound`] if no repository can have it.
     pub(crate) fn name(&self) -> Result<RepositoryName, Error> {
         let name = format!("{}/{}", self.project, self.rest);
         name.parse().map_err(|_| self.missing())
@@ -238,7 +238,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RepositoryRef {
     }
 }
 
-/// The account that a path names.
+/// The account in a path.
 pub(crate) struct UserRef(pub(crate) AccountId);
 
 impl<S: Send + Sync> FromRequestParts<S> for UserRef {
@@ -251,7 +251,7 @@ impl<S: Send + Sync> FromRequestParts<S> for UserRef {
     }
 }
 
-/// The membership that a path names.
+/// The membership in a path.
 pub(crate) struct MemberRef(pub(crate) MemberId);
 
 impl<S: Send + Sync> FromRequestParts<S> for MemberRef {
@@ -264,7 +264,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MemberRef {
     }
 }
 
-/// The project setting that a path names.
+/// The project setting in a path.
 pub(crate) struct MetadataName(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for MetadataName {

@@ -1,4 +1,4 @@
-//! Whether the API answers, and which one it is.
+//! Availability and version of the API.
 
 use axum::Json;
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub(crate) struct Version {
     version: &'static str,
 }
 
-/// `GET /api/version`: the version of the API, for clients that find its path this way.
+/// `GET /api/version`: the version of the API, for clients that determine its path this way.
 pub(crate) async fn version() -> Json<Version> {
     Json(Version { version: "v2.0" })
 }

@@ -11,16 +11,15 @@ pub(crate) mod update;
 use std::collections::BTreeMap;
 
 use db::project::{self, Project};
-use db::{Db, Tx};
-use model::{AccountId, ProjectId, Timestamp};
+use db::{Db, Reader};
+use model::{AccountId, ProjectId};
 use policy::{Action, Caller, ProjectPermit, Refusal, Resource, Role, permit};
 use serde::Serialize;
 
 use crate::Error;
-use crate::audit::{self, Change};
 use crate::param::ProjectRef;
 
-/// A project as the API shows it.
+/// A project in the API.
 #[derive(Serialize)]
 pub(crate) struct View {
     creation_time: String,
@@ -39,7 +38,7 @@ pub(crate) struct View {
     update_time: String,
 }
 
-/// The project's own exceptions from vulnerability rules: none can be made so far.
+/// The project's own exceptions from vulnerability rules: none can be added yet.
 #[derive(Serialize)]
 struct Allowlist {
     creation_time: &'static str,
@@ -51,7 +50,7 @@ struct Allowlist {
     update_time: &'static str,
 }
 
-/// How Harbor writes that a thing never happened.
+/// Harbor's value for a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00.000Z";
 
 impl Allowlist {
@@ -70,7 +69,7 @@ impl Allowlist {
 }
 
 impl View {
-    /// The project in short, as lists have it on request.
+    /// The short form of the project, which lists return on request.
     fn brief(caller: &Caller, project: &Project) -> Self {
         let roles = role_ids(caller, project.id);
         Self {
@@ -99,7 +98,7 @@ impl View {
     }
 }
 
-/// The caller's roles, the strongest first.
+/// The caller's roles, strongest first.
 fn role_ids(caller: &Caller, project: ProjectId) -> Vec<i64> {
     let held = caller.bindings.roles_in(project);
     let strongest_first = Role::ALL.into_iter().filter(|role| held.contains(role));
@@ -112,7 +111,7 @@ fn with_public(public: bool, mut settings: BTreeMap<String, String>) -> BTreeMap
     settings
 }
 
-/// The project that a path names, if the caller may do `action` to `resource` of it.
+/// The project in a path, if the caller may do `action` on `resource` of it.
 pub(crate) async fn permitted(
     db: &Db,
     caller: &Caller,
@@ -128,15 +127,15 @@ pub(crate) async fn permitted(
     Ok((permit, project))
 }
 
-async fn find(tx: &mut Tx, named: &ProjectRef) -> Result<Option<Project>, db::Error> {
+async fn find(reader: &mut Reader, named: &ProjectRef) -> Result<Option<Project>, db::Error> {
     match named {
-        ProjectRef::Id(id) => project::by_id(tx, *id).await,
-        ProjectRef::Name(name) => project::by_name(tx, name).await,
+        ProjectRef::Id(id) => project::by_id(reader, *id).await,
+        ProjectRef::Name(name) => project::by_name(reader, name).await,
         ProjectRef::Nothing(_) => Ok(None),
     }
 }
 
-/// A sysadmin is refused only what does not exist, and may know that.
+/// A system administrator is refused only if the project does not exist, and may know that.
 fn refused(caller: &Caller, named: &ProjectRef, refusal: Refusal) -> Error {
     if caller.bindings.sysadmin {
         missing(named)
@@ -147,29 +146,4 @@ fn refused(caller: &Caller, named: &ProjectRef, refusal: Refusal) -> Error {
 
 fn missing(named: &ProjectRef) -> Error {
     Error::NotFound(format!("project {named} not found"))
-}
-
-/// The project once more, within a transaction that changes it: it may have gone since.
-pub(crate) async fn still(tx: &mut Tx, id: ProjectId) -> Result<Project, Error> {
-    let found = project::by_id(tx, id).await?;
-    found.ok_or_else(|| missing(&ProjectRef::Id(id)))
-}
-
-/// Notes a change of a project.
-pub(crate) async fn note(
-    tx: &mut Tx,
-    caller: &Caller,
-    operation: &'static str,
-    (id, name): (ProjectId, &str),
-    detail: String,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let change = Change {
-        operation,
-        resource_type: "project",
-        resource: name.to_owned(),
-        project: Some(id),
-        detail,
-    };
-    Ok(audit::note(tx, caller, change, now).await?)
 }

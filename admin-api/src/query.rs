@@ -1,6 +1,7 @@
-//! The grammar of `q` and `sort`, which all lists share. Resources take the fields that they know;
-//! what nobody takes is ignored, as with Harbor, but named in a `Warning`.
+//! The grammar of `q` and `sort`, shared by all lists. Resources take the fields that they know; other fields are
+//! ignored, as in Harbor, but named in a `Warning`.
 
+use db::list::{Direction, Field, Kind, Page, Selection, Test};
 use model::Timestamp;
 use time::PrimitiveDateTime;
 use time::macros::format_description;
@@ -8,48 +9,30 @@ use time::macros::format_description;
 use crate::Error;
 use crate::param::{Params, check_text, decode_escapes, nul};
 
-/// Terms in `q`, values in a list of one, and fields in `sort`: more of them no client has a use for.
+/// Maximum terms in `q`, values in a list, and fields in `sort`.
 const MOST: usize = 100;
 
-/// What `q` and `sort` ask for.
+/// The parsed `q` and `sort`.
 #[derive(Debug, Default)]
 pub(crate) struct Query {
-    terms: Vec<(String, Test)>,
+    terms: Vec<(String, Term)>,
     sort: Vec<(String, Direction)>,
     unknown: Vec<String>,
 }
 
-/// What a term asks of its field.
+/// The condition of a term.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Test {
+enum Term {
     /// `k=v`
     Is(String),
     /// `k=~v`
     Contains(String),
-    /// `k=[a~b]`, where one of them may be empty.
+    /// `k=[a~b]`; one of them may be empty.
     Within(String, String),
     /// `k={a b}`
     AnyOf(Vec<String>),
     /// `k=(a b)`
     AllOf,
-}
-
-/// In which direction a field is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Up,
-    Down,
-}
-
-/// What is asked of a field that holds text.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct TextTest {
-    /// It is this.
-    pub(crate) is: Option<String>,
-    /// It holds this, in any case.
-    pub(crate) contains: Option<String>,
-    /// It is one of these, where there are some.
-    pub(crate) any_of: Vec<String>,
 }
 
 impl Query {
@@ -67,88 +50,28 @@ impl Query {
         })
     }
 
-    /// What is asked of a text.
-    pub(crate) fn text(&mut self, field: &str) -> Result<TextTest, Error> {
-        let mut asked = TextTest::default();
-        match self.take(field) {
-            None => {}
-            Some(Test::Is(text)) => asked.is = Some(text),
-            Some(Test::Contains(text)) => asked.contains = Some(text),
-            Some(Test::AnyOf(texts)) => asked.any_of = texts,
-            Some(Test::Within(..) | Test::AllOf) => return Err(unfit(field)),
-        }
-        let texts = asked.is.iter().chain(&asked.contains).chain(&asked.any_of);
-        for text in texts {
-            check_text(field, text)?;
-        }
-        Ok(asked)
-    }
-
-    /// What is asked of a flag.
-    pub(crate) fn flag(&mut self, field: &str) -> Result<Option<bool>, Error> {
-        match self.take(field) {
-            None => Ok(None),
-            Some(Test::Is(text)) => match text.as_str() {
-                "true" | "1" => Ok(Some(true)),
-                "false" | "0" => Ok(Some(false)),
-                _ => Err(unfit(field)),
-            },
-            Some(_) => Err(unfit(field)),
-        }
-    }
-
-    /// What is asked of an id.
-    pub(crate) fn int(&mut self, field: &str) -> Result<Option<i64>, Error> {
-        match self.take(field) {
-            None => Ok(None),
-            Some(Test::Is(text)) => text.parse().map(Some).map_err(|_| unfit(field)),
-            Some(_) => Err(unfit(field)),
-        }
-    }
-
-    /// What is asked of a time: the first and the last moment of the span.
-    pub(crate) fn time(&mut self, field: &str) -> Result<Option<(Timestamp, Timestamp)>, Error> {
-        /// Times in `q` are whole seconds, which last this many microseconds more.
-        const SECOND: i64 = 999_999;
-        let start = |text: &str| parse_time(text).ok_or_else(|| unfit(field));
-        let end = |text: &str| start(text).map(|at| Timestamp(at.0.saturating_add(SECOND)));
-        match self.take(field) {
-            None => Ok(None),
-            Some(Test::Is(text)) => Ok(Some((start(&text)?, end(&text)?))),
-            Some(Test::Within(from, until)) => {
-                let from = match from.as_str() {
-                    "" => Timestamp(i64::MIN),
-                    text => start(text)?,
-                };
-                let until = match until.as_str() {
-                    "" => Timestamp(i64::MAX),
-                    text => end(text)?,
-                };
-                Ok(Some((from, until)))
+    /// The conditions on a list with `fields`: the last term of each, and the first known order.
+    pub(crate) fn select(&mut self, fields: &[Field], page: Page) -> Result<Selection, Error> {
+        let mut selection = Selection {
+            page,
+            ..Selection::all()
+        };
+        for field in fields {
+            if let Some(term) = self.take(field.name) {
+                selection.tests.push((*field, test(field, term)?));
             }
-            Some(_) => Err(unfit(field)),
         }
-    }
-
-    /// The order that is asked for: `fields` are names with their order upwards and downwards. The
-    /// first that is known decides.
-    pub(crate) fn order<T: Copy + Default>(&mut self, fields: &[(&str, T, T)]) -> T {
-        let mut order = None;
         for (name, direction) in std::mem::take(&mut self.sort) {
-            match fields.iter().find(|(known, ..)| same_field(known, &name)) {
+            let sortable = |field: &&Field| field.sortable && same_field(field.name, &name);
+            match fields.iter().find(sortable) {
                 None => self.unknown.push(name),
-                Some((_, up, down)) => {
-                    order = order.or(Some(match direction {
-                        Direction::Up => *up,
-                        Direction::Down => *down,
-                    }));
-                }
+                Some(field) => selection.order = selection.order.or(Some((*field, direction))),
             }
         }
-        order.unwrap_or_default()
+        Ok(selection)
     }
 
-    /// The text of the `Warning` header on what nobody took, if there is any.
+    /// The text of the `Warning` header about unknown fields, if any.
     pub(crate) fn warning(&self) -> Option<String> {
         let taken = self.terms.iter().map(|(name, _)| name);
         let sorted = self.sort.iter().map(|(name, _)| name);
@@ -165,8 +88,8 @@ impl Query {
         })
     }
 
-    /// Takes the term of a field out; of several the last one counts.
-    fn take(&mut self, field: &str) -> Option<Test> {
+    /// Removes and returns the term of a field; if there are several, the last one counts.
+    fn take(&mut self, field: &str) -> Option<Term> {
         let taken = self
             .terms
             .extract_if(.., |(name, _)| same_field(field, name))
@@ -175,17 +98,78 @@ impl Query {
     }
 }
 
+/// The condition of a term on a field, if it fits the field.
+fn test(field: &Field, term: Term) -> Result<Test, Error> {
+    let name = field.name;
+    match field.kind {
+        Kind::Text => text_test(name, term),
+        Kind::Flag => flag_test(name, term),
+        Kind::Int => match term {
+            Term::Is(text) => text.parse().map(Test::Number).map_err(|_| unfit(name)),
+            _ => Err(unfit(name)),
+        },
+        Kind::Time => time_test(name, term),
+    }
+}
+
+fn text_test(field: &str, term: Term) -> Result<Test, Error> {
+    let checked = |text: String| check_text(field, &text).map(|()| text);
+    match term {
+        Term::Is(text) => checked(text).map(Test::Is),
+        Term::Contains(text) => checked(text).map(Test::Contains),
+        Term::AnyOf(texts) => {
+            let texts: Result<_, Error> = texts.into_iter().map(checked).collect();
+            texts.map(Test::AnyOf)
+        }
+        Term::Within(..) | Term::AllOf => Err(unfit(field)),
+    }
+}
+
+fn flag_test(field: &str, term: Term) -> Result<Test, Error> {
+    match term {
+        Term::Is(text) => match text.as_str() {
+            "true" | "1" => Ok(Test::Flag(true)),
+            "false" | "0" => Ok(Test::Flag(false)),
+            _ => Err(unfit(field)),
+        },
+        _ => Err(unfit(field)),
+    }
+}
+
+/// The first and the last moment of a span. Times in `q` are whole seconds.
+fn time_test(field: &str, term: Term) -> Result<Test, Error> {
+    /// Microseconds from the first to the last moment of a second.
+    const SECOND: i64 = 999_999;
+    let start = |text: &str| parse_time(text).ok_or_else(|| unfit(field));
+    let end = |text: &str| start(text).map(|at| Timestamp(at.0.saturating_add(SECOND)));
+    match term {
+        Term::Is(text) => Ok(Test::Within(start(&text)?, end(&text)?)),
+        Term::Within(from, until) => {
+            let from = match from.as_str() {
+                "" => Timestamp(i64::MIN),
+                text => start(text)?,
+            };
+            let until = match until.as_str() {
+                "" => Timestamp(i64::MAX),
+                text => end(text)?,
+            };
+            Ok(Test::Within(from, until))
+        }
+        _ => Err(unfit(field)),
+    }
+}
+
 fn unfit(field: &str) -> Error {
     Error::BadRequest(format!("the value for {field} in q does not fit the field"))
 }
 
-/// Fields go by the column's name or its CamelCase form.
+/// Fields are named by the column's name or its CamelCase form.
 fn same_field(known: &str, given: &str) -> bool {
     let letters = |text: &str| text.replace('_', "").to_ascii_lowercase();
     letters(known) == letters(given)
 }
 
-/// A name as it may stand in a header.
+/// A name in a form allowed in a header.
 fn printable(name: &str) -> String {
     let plain = |letter: &char| letter.is_ascii_graphic() && !matches!(letter, '"' | '\\' | ',');
     name.chars().filter(plain).take(64).collect()
@@ -211,7 +195,7 @@ fn parse_sort(text: &str) -> Result<Vec<(String, Direction)>, Error> {
     Ok(fields)
 }
 
-fn parse_terms(text: &str) -> Result<Vec<(String, Test)>, Error> {
+fn parse_terms(text: &str) -> Result<Vec<(String, Term)>, Error> {
     let text = decode_escapes(text)
         .ok_or_else(|| Error::BadRequest("q holds an invalid URL escape".to_owned()))?;
     if text.split(',').nth(MOST).is_some() {
@@ -220,7 +204,7 @@ fn parse_terms(text: &str) -> Result<Vec<(String, Test)>, Error> {
     text.split(',').map(parse_term).collect()
 }
 
-fn parse_term(term: &str) -> Result<(String, Test), Error> {
+fn parse_term(term: &str) -> Result<(String, Term), Error> {
     let (key, value) = term
         .split_once('=')
         .map(|(key, value)| (key.trim(), value.trim()))
@@ -230,43 +214,43 @@ fn parse_term(term: &str) -> Result<(String, Test), Error> {
                 "the query string must contain \"=\" and the key/value cannot be empty".to_owned(),
             )
         })?;
-    // Decoding `q` a second time may have brought it in.
+    // Decoding `q` a second time may have produced it.
     if term.contains('\0') {
         return Err(nul(if key.contains('\0') { "q" } else { key }));
     }
     let test = parse_test(value)
         .ok_or_else(|| Error::BadRequest(format!("the value for {key} in q is malformed")))?;
-    if matches!(&test, Test::AnyOf(values) if values.len() > MOST) {
+    if matches!(&test, Term::AnyOf(values) if values.len() > MOST) {
         return Err(too_many(&format!("the list for {key} in q"), "values"));
     }
     Ok((key.to_owned(), test))
 }
 
-fn parse_test(value: &str) -> Option<Test> {
+fn parse_test(value: &str) -> Option<Term> {
     if let Some(exact) = value.strip_prefix('\\') {
-        return Some(Test::Is(exact.to_owned()));
+        return Some(Term::Is(exact.to_owned()));
     }
     if let Some(part) = value.strip_prefix('~') {
-        return (!part.is_empty()).then(|| Test::Contains(part.to_owned()));
+        return (!part.is_empty()).then(|| Term::Contains(part.to_owned()));
     }
     if let Some(rest) = value.strip_prefix('[') {
         let (from, until) = rest.strip_suffix(']')?.split_once('~')?;
         let (from, until) = (element(from), element(until));
         let bounded = !from.is_empty() || !until.is_empty();
         let valid = bounded && !until.contains('~');
-        return valid.then_some(Test::Within(from, until));
+        return valid.then_some(Term::Within(from, until));
     }
     if let Some(rest) = value.strip_prefix('{') {
-        return elements(rest.strip_suffix('}')?).map(Test::AnyOf);
+        return elements(rest.strip_suffix('}')?).map(Term::AnyOf);
     }
     if let Some(rest) = value.strip_prefix('(') {
-        return elements(rest.strip_suffix(')')?).map(|_| Test::AllOf);
+        return elements(rest.strip_suffix(')')?).map(|_| Term::AllOf);
     }
-    Some(Test::Is(value.to_owned()))
+    Some(Term::Is(value.to_owned()))
 }
 
 fn elements(list: &str) -> Option<Vec<String>> {
-    // One too many is enough to be refused for.
+    // One too many is enough for a refusal.
     let elements = list.split_whitespace().take(MOST + 1).map(element);
     let elements: Vec<String> = elements.collect();
     (!elements.is_empty()).then_some(elements)
@@ -293,25 +277,27 @@ mod tests {
 
     use super::*;
 
-    fn parse(q: &str) -> Result<Vec<(String, Test)>, Error> {
+    const FIELDS: [Field; 7] = db::project::FIELDS;
+
+    fn parse(q: &str) -> Result<Vec<(String, Term)>, Error> {
         parse_terms(q)
     }
 
-    fn one(q: &str) -> Test {
+    fn one(q: &str) -> Term {
         parse(q).unwrap().remove(0).1
     }
 
     #[test]
     fn every_form_is_understood() {
-        assert_eq!(one("name=gold"), Test::Is("gold".into()));
-        assert_eq!(one("name=%7Egold"), Test::Contains("gold".into()));
-        assert_eq!(one(r"name=\~gold"), Test::Is("~gold".into()));
-        assert_eq!(one("id=[1~]"), Test::Within("1".into(), String::new()));
+        assert_eq!(one("name=gold"), Term::Is("gold".into()));
+        assert_eq!(one("name=%7Egold"), Term::Contains("gold".into()));
+        assert_eq!(one(r"name=\~gold"), Term::Is("~gold".into()));
+        assert_eq!(one("id=[1~]"), Term::Within("1".into(), String::new()));
         assert_eq!(
             one("name={gold 'library'}"),
-            Test::AnyOf(vec!["gold".into(), "library".into()])
+            Term::AnyOf(vec!["gold".into(), "library".into()])
         );
-        assert_eq!(one("labels=(1 2)"), Test::AllOf);
+        assert_eq!(one("labels=(1 2)"), Term::AllOf);
         assert_eq!(parse("a=1,b=2").unwrap().len(), 2);
     }
 
@@ -368,7 +354,7 @@ mod tests {
                 terms: parse(&q).unwrap(),
                 ..Query::default()
             };
-            let error = query.text("name").unwrap_err();
+            let error = query.select(&FIELDS, Page::ALL).unwrap_err();
             assert_eq!(error.to_string(), "name has more than 255 bytes");
         }
         let nul = |q: &str| parse(q).unwrap_err().to_string();
@@ -380,7 +366,10 @@ mod tests {
     fn a_time_span_holds_its_last_second() {
         let params = Params::parse("q=CreationTime=[2026-01-02T03:04:05~2026-01-02 03:04:06]");
         let mut query = Query::parse(&params.unwrap()).unwrap();
-        let (from, until) = query.time("creation_time").unwrap().unwrap();
+        let selection = query.select(&FIELDS, Page::ALL).unwrap();
+        let [(_, Test::Within(from, until))] = selection.tests[..] else {
+            panic!("{selection:?}");
+        };
         assert_eq!(until.0 - from.0, 1_999_999);
         assert_eq!(query.warning(), None);
     }
@@ -389,8 +378,9 @@ mod tests {
     fn unknown_fields_are_named() {
         let params = Params::parse("q=name=a,z\"z=1&sort=-yyy,name").unwrap();
         let mut query = Query::parse(&params).unwrap();
-        assert_eq!(query.text("name").unwrap().is.as_deref(), Some("a"));
-        assert_eq!(query.order(&[("name", 1, 2)]), 1);
+        let selection = query.select(&FIELDS, Page::ALL).unwrap();
+        assert_eq!(selection.tests, [(FIELDS[0], Test::Is("a".to_owned()))]);
+        assert_eq!(selection.order, Some((FIELDS[0], Direction::Up)));
         assert_eq!(
             query.warning().unwrap(),
             "299 gantry \"unknown fields in q or sort are ignored: zz, yyy\""

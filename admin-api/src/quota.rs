@@ -1,12 +1,13 @@
-//! What projects may hold. A quota has the id of its project.
+//! Quotas of projects. A quota has the ID of its project.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
-use db::project::{self, Filter, Order, Project};
-use db::{Tx, quota};
+use db::list::{Direction, Field, Test};
+use db::project::{self, Project, Viewer};
+use db::{Reader, quota};
 use http::request::Parts;
-use model::{AccountId, ProjectId};
+use model::{AccountId, ProjectId, StorageLimit};
 use serde::{Deserialize, Serialize};
 
 use crate::caller::{By, permit_system};
@@ -14,13 +15,7 @@ use crate::error::Rendered;
 use crate::json::{BodyOf, Unread};
 use crate::listing::Listing;
 use crate::param::int_param;
-use crate::project::note;
 use crate::{App, Error};
-
-/// The largest limit: 1 PiB.
-pub(crate) const LARGEST_LIMIT: i64 = 1 << 50;
-/// No limit.
-pub(crate) const UNLIMITED: i64 = -1;
 
 /// A quota as the API shows it.
 #[derive(Serialize)]
@@ -60,7 +55,7 @@ impl BodyOf for QuotaRequest {
     const NAME: &'static str = "hard";
 }
 
-/// The quota that a path names.
+/// The quota in a path.
 pub(crate) struct QuotaRef(ProjectId);
 
 impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
@@ -74,9 +69,9 @@ impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
 }
 
 impl View {
-    /// The quota of a project that holds `used` bytes.
+    /// The quota of a project that uses `used` bytes.
     fn new(project: &Project, used: i64) -> Self {
-        // The first administrator, as which Gantry makes its own project, is nobody's name in Harbor.
+        // Harbor shows no owner name for projects of the first administrator, who also owns Gantry's first project.
         let owner_name = match project.owner {
             AccountId::ADMIN => String::new(),
             _ => project.owner_name.clone(),
@@ -98,9 +93,7 @@ impl View {
     }
 }
 
-/// What a list can be sorted by.
-const ORDERS: &[(&str, Order, Order)] =
-    &[("creation_time", Order::Created, Order::CreatedDescending)];
+const NEWEST_FIRST: (Field, Direction) = (project::CREATED, Direction::Down);
 
 /// `GET /quotas`
 pub(crate) async fn list(
@@ -109,18 +102,15 @@ pub(crate) async fn list(
     mut listing: Listing,
 ) -> Result<Response, Error> {
     permit_system(&caller)?;
-    let filter = Filter {
-        id: listing.params.int("reference_id")?.map(ProjectId),
-        ..Filter::default()
-    };
-    let order = match listing.params.get("sort") {
-        None => Order::CreatedDescending,
-        Some(_) => listing.query.order(ORDERS),
-    };
-    let mut tx = app.db.reader().await?;
-    let (projects, total) = project::list(&mut tx, &filter, order, listing.rows()).await?;
+    let of_project = listing.params.int("reference_id")?.map(Test::Number);
+    let mut selection = listing
+        .select(&[project::CREATED])?
+        .or(project::ID, of_project);
+    selection.order = selection.order.or(Some(NEWEST_FIRST));
+    let mut reader = app.db.reader().await?;
+    let (projects, total) = project::list(&mut reader, Viewer::Administrator, &selection).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
-    let used = quota::used_by(&mut tx, &ids).await?;
+    let used = quota::used_by(&mut reader, &ids).await?;
     let view = |project: &Project| {
         let used = used.get(&project.id).copied().unwrap_or_default();
         View::new(project, used)
@@ -138,12 +128,12 @@ pub(crate) async fn get(State(app): App, QuotaRef(id): QuotaRef, By(caller): By)
     Ok(Json(View::new(&project, used)))
 }
 
-async fn find(tx: &mut Tx, id: ProjectId) -> Result<Project, Error> {
-    let found = project::by_id(tx, id).await?;
+async fn find(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
+    let found = project::by_id(reader, id).await?;
     found.ok_or_else(|| Error::NotFound(format!("quota {} not found", id.0)))
 }
 
-/// `PUT /quotas/{id}`: may be less than the project holds.
+/// `PUT /quotas/{id}`: may be lower than the current usage.
 pub(crate) async fn update(
     State(app): App,
     QuotaRef(id): QuotaRef,
@@ -155,33 +145,7 @@ pub(crate) async fn update(
     let hard = body.hard.ok_or_else(|| {
         Error::BadRequest("hard: must contain exactly storage, a number of bytes".to_owned())
     })?;
-    let limit = check_quota(hard.storage).map_err(Error::BadRequest)?;
-    let now = app.clock.now();
-    app.db
-        .write_in(id, move |tx| {
-            Box::pin(async move {
-                quota::set_limit(tx, id, limit).await?;
-                let project = find(tx, id).await?;
-                let named = (id, project.name.as_str());
-                let detail = format!("storage limit {limit}");
-                note(tx, permit.caller(), "update", named, detail, now).await
-            })
-        })
-        .await
-}
-
-/// A limit that may be set.
-///
-/// # Errors
-/// Why it may not.
-pub fn check_quota(limit: i64) -> Result<i64, String> {
-    match limit {
-        UNLIMITED | 1..=LARGEST_LIMIT => Ok(limit),
-        ..1 => Err(format!(
-            "invalid non-positive value for quota limit, value={limit}"
-        )),
-        _ => Err(format!(
-            "1024TB is the maximum limitation for quota limit, value={limit}"
-        )),
-    }
+    let limit = StorageLimit::try_from(hard.storage)
+        .map_err(|invalid| Error::BadRequest(invalid.to_string()))?;
+    Ok(tenancy::quota::set(&app.db, &permit, id, limit, app.clock.now()).await?)
 }

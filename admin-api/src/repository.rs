@@ -1,4 +1,4 @@
-//! Repositories of projects, as far as there is something to do about one: list, look at, delete.
+//! Repositories of projects: list, read, delete.
 
 pub(crate) mod delete;
 pub(crate) mod get;
@@ -8,7 +8,7 @@ use db::repository::Repository;
 use model::{ProjectId, RepositoryId};
 use serde::Serialize;
 
-/// A repository as the API shows it.
+/// A repository in the API.
 #[derive(Serialize)]
 pub(crate) struct View {
     artifact_count: i64,

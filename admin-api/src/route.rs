@@ -1,4 +1,4 @@
-//! The routes of the API: one table that the router is built from, with what each of them needs.
+//! The routes of the API: one table, from which the router is built, with the permission that each needs.
 
 use std::sync::Arc;
 
@@ -17,33 +17,33 @@ use crate::{
     AdminState, Error, health, member, ping, project, quota, repository, systeminfo, user,
 };
 
-/// What a caller needs for a route.
+/// The permission that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: the route serves everyone, though some may see more than others.
+    /// None: the route serves everyone, though some may see more than others.
     Nobody,
     /// An account.
     SignedIn,
-    /// The rights of a system administrator.
+    /// System administrator rights.
     System,
-    /// To be the account that the path names, or a system administrator.
+    /// The account in the path, or system administrator rights.
     Account,
-    /// An action on a resource of the project that the path names.
+    /// An action on a resource of the project in the path.
     Project(Resource, Action),
 }
 
-/// A route and what it needs.
+/// A route and its required permission.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// `GET`, `POST`, …
     pub method: &'static str,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// What the caller needs.
+    /// The required permission.
     pub needs: Needs,
 }
 
-/// One table in, the public one and the router out: a route cannot be in one of them alone.
+/// Builds both the public table and the router from one table, so that they cannot differ.
 macro_rules! routes {
     ($($method:ident $path:literal, $needs:expr => $handler:path;)*) => {
         /// All routes.
@@ -123,8 +123,8 @@ routes! {
 
 /// The API, for paths below `/api`, with [`crate::ClientAddress`] in the extensions of each request.
 ///
-/// Extensions of the answer tell what the gateway notes: the route's [`MatchedPath`], and the
-/// [`policy::Caller`] where the route asked for it.
+/// Extensions of the response carry what the gateway logs: the route's [`MatchedPath`], and the [`policy::Caller`] if
+/// the route extracted it.
 pub fn router(state: Arc<AdminState>) -> Router {
     let routes = routed()
         .layer(from_fn(negotiate))
@@ -135,7 +135,7 @@ pub fn router(state: Arc<AdminState>) -> Router {
     Router::new().fallback_service(MapRequest::new(routes, tidy))
 }
 
-/// Harbor takes several slashes for one, and none at the end for one.
+/// Like Harbor, merges consecutive slashes and ignores a trailing one.
 fn tidy(mut request: Request) -> Request {
     let path = request.uri().path();
     if !path.contains("//") && !path.ends_with('/') {
@@ -150,7 +150,7 @@ fn tidy(mut request: Request) -> Request {
     request
 }
 
-/// Puts into the answer what the gateway notes of a request.
+/// Adds to the response what the gateway logs about a request.
 async fn tell(mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let asked = Asked::default();
@@ -178,7 +178,7 @@ async fn wrong_method(path: MatchedPath, request: Request) -> Error {
     }
 }
 
-/// Refuses clients that take no JSON, where JSON is what they would get.
+/// Refuses clients that do not accept JSON if the response is JSON.
 async fn negotiate(request: Request, next: Next) -> Result<Response, Error> {
     let other = ["/ping", "/getcert"];
     let path = request.uri().path();
@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    /// What the table of docs/api.md says that a route needs; it may say more behind that.
+    /// The beginning of a route's "needs" cell in docs/api.md; the cell may say more.
     fn needs(route: &Route) -> String {
         match route.needs {
             Nobody => "nothing".to_owned(),
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// Method, path and needs of the rows whose routes stand below `| route | needs |`.
+    /// Method, path and needs of the rows below `| route | needs |`.
     fn documented(text: &str) -> Vec<(String, String, String)> {
         let table = text.lines().skip_while(|line| *line != "| route | needs |");
         let rows = table.skip(2).take_while(|line| line.starts_with('|'));

@@ -1,4 +1,4 @@
-//! What this installation is: settings that user interfaces need, disk space, the CA certificate.
+//! Information about this installation: settings for user interfaces, disk space, the CA certificate.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use crate::caller::{By, permit_system};
 use crate::error::Rendered;
 use crate::{AdminState, App, Error};
 
-/// The answer of `GET /systeminfo`.
+/// The response of `GET /systeminfo`.
 #[derive(Serialize)]
 pub(crate) struct GeneralInfo {
     auth_mode: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct GeneralInfo {
     details: Option<Details>,
 }
 
-/// What only those who are signed in see.
+/// Fields shown only to signed-in callers.
 #[derive(Serialize)]
 struct Details {
     current_time: String,
@@ -67,7 +67,7 @@ fn details(app: &AdminState) -> Details {
     }
 }
 
-/// The answer of `GET /systeminfo/volumes`.
+/// The response of `GET /systeminfo/volumes`.
 #[derive(Serialize)]
 pub(crate) struct Volumes {
     storage: [Volume; 1],

@@ -6,20 +6,17 @@ pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod password;
 pub(crate) mod permission;
-pub(crate) mod profile;
 pub(crate) mod sysadmin;
 pub(crate) mod update;
 
+use db::Db;
 use db::account::{self, Account};
-use db::{Db, Tx};
-use model::{AccountId, Timestamp};
-use policy::Caller;
+use model::AccountId;
 use serde::Serialize;
 
 use crate::Error;
-use crate::audit::{self, Change};
 
-/// An account as the API shows it.
+/// An account in the API.
 #[derive(Serialize)]
 pub(crate) struct User {
     admin_role_in_auth: bool,
@@ -52,64 +49,8 @@ impl From<Account> for User {
     }
 }
 
-/// The account with an id, to be read.
+/// The account with an id.
 async fn find(db: &Db, id: AccountId) -> Result<Account, Error> {
-    find_in(&mut db.reader().await?, id).await
-}
-
-/// The account with an id, within a transaction that changes it.
-async fn find_in(tx: &mut Tx, id: AccountId) -> Result<Account, Error> {
-    let account = account::by_id(tx, id).await?;
-    account.ok_or_else(|| not_found(id))
-}
-
-fn not_found(id: AccountId) -> Error {
-    Error::NotFound(format!("user {id} not found"))
-}
-
-/// Refuses to take the rights of a system administrator, or the account, from the last one.
-async fn keep_a_sysadmin(tx: &mut Tx, id: AccountId) -> Result<(), Error> {
-    if account::is_last_sysadmin(tx, id).await? {
-        return Err(Error::Precondition(format!(
-            "user {id} is the last system administrator: make another user one first"
-        )));
-    }
-    Ok(())
-}
-
-/// Refuses a mail address that another account has. Only for callers who may list all accounts: others would learn
-/// whose addresses are known here.
-async fn refuse_taken_email(
-    tx: &mut Tx,
-    (name, email): (&str, &str),
-    id: Option<AccountId>,
-) -> Result<(), Error> {
-    if account::is_email_taken(tx, email, id).await? {
-        return Err(taken(name, email));
-    }
-    Ok(())
-}
-
-/// The error for a name or a mail address that another account has.
-fn taken(name: &str, email: &str) -> Error {
-    Error::Conflict(format!("user {name} or email {email} already exists"))
-}
-
-/// Notes a change of an account.
-async fn note(
-    tx: &mut Tx,
-    caller: &Caller,
-    operation: &'static str,
-    name: &str,
-    detail: &str,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let change = Change {
-        operation,
-        resource_type: "user",
-        resource: name.to_owned(),
-        project: None,
-        detail: detail.to_owned(),
-    };
-    Ok(audit::note(tx, caller, change, now).await?)
+    let account = account::by_id(&mut db.reader().await?, id).await?;
+    account.ok_or_else(|| Error::NotFound(format!("user {id} not found")))
 }

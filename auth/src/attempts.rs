@@ -1,5 +1,5 @@
-//! Attempts that wait for one another: of those with the same key, one runs at a time, in order of arrival.
-//! Which key an attempt has is decided by `identity`; whether it may run at all, by `throttle`.
+//! A queue of login attempts per key: attempts with the same key run one at a time, in order of arrival. `identity`
+//! chooses the key; `throttle` decides whether an attempt may run at all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Attempts with one key that may wait or run at a time.
+/// Maximum attempts per key that wait or run.
 const MOST_PER_KEY: usize = 1_024;
 
-/// What attempts are told apart by: a hash, so that long names take no memory.
+/// The key: a hash, so that long names take no memory.
 pub(crate) type Key = [u8; 32];
 
-/// The attempts that wait or run, by key. A key without any takes no memory.
+/// Waiting and running attempts by key. A key without attempts takes no memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attempts(Arc<Mutex<HashMap<Key, Queue>>>);
 
@@ -23,7 +23,7 @@ struct Queue {
     present: usize,
 }
 
-/// An attempt that runs; dropping it lets the next one with its key begin.
+/// A running attempt; dropping it lets the next one with its key start.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     _runs: OwnedSemaphorePermit,
@@ -37,7 +37,7 @@ struct Place {
 }
 
 impl Attempts {
-    /// Waits until all earlier attempts with the same key have ended; `None` where 1,024 of them are there already.
+    /// Waits until all earlier attempts with the same key have ended; `None` if there are already 1,024 of them.
     pub(crate) async fn begin(&self, key: Key) -> Option<Attempt> {
         let (runs, place) = self.enqueue(key)?;
         let runs = runs.acquire_owned().await;

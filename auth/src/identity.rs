@@ -1,4 +1,4 @@
-//! From the credentials of a request to a caller, and from a caller to a registry token.
+//! Turns a request's credentials into a caller, and a caller into a registry token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,28 +6,29 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use db::audit::NewEntry;
 use db::audit::recorder::Recorder;
 use db::{Age, Db, account, binding, project};
-use model::{AccountId, Clock, RepositoryName};
-use policy::{Action, Caller, Grant, Grants, Presented};
+use model::{
+    AccountId, Clock, Event, Network, Operation, Origin, Principal, RepositoryName, Subject,
+    Timestamp,
+};
+use policy::{Action, Caller, Presented};
+use tenancy::password::{Applicant, PasswordError, PasswordHasher};
 use tracing::instrument;
 
 use crate::attempts::Attempts;
-use crate::network::Network;
-use crate::password::{Applicant, PasswordError, PasswordHasher};
 use crate::scope::Scope;
 use crate::throttle::{LoginThrottle, Verdict};
 use crate::token::{Access, Claims, Holder, TokenError, TokenKeyError, TokenKeys, VerifiedTokens};
 use crate::verified::{Verified, VerifiedCredentials};
 
-/// Why no caller could be made of a request's credentials.
+/// Why a request's credentials were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The `Authorization` header is neither Basic nor Bearer, or cannot be read.
     #[error("the Authorization header is not understood: use Basic or Bearer")]
     Malformed,
-    /// No such account, or another password.
+    /// No such account, or a wrong password.
     #[error("wrong user name or password")]
     WrongCredentials,
     /// The token is not valid.
@@ -53,13 +54,13 @@ pub enum Error {
     Issue(#[from] TokenKeyError),
 }
 
-/// Longest password that is looked at, in bytes.
+/// Maximum length of a password to check, in bytes.
 const LONGEST_PASSWORD: usize = 1_024;
 
-/// When to try again where too many attempts at one account wait for one another.
+/// When to retry if too many attempts at one account are waiting.
 const CROWDED_RETRY: Duration = Duration::from_secs(1);
 
-/// Who is calling, found out.
+/// An authenticated caller.
 pub struct Identity {
     db: Db,
     clock: Arc<dyn Clock>,
@@ -73,15 +74,15 @@ pub struct Identity {
     token_secs: u32,
 }
 
-/// A token that was issued.
+/// An issued token.
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// The JWT.
     pub token: String,
-    /// Seconds that it lasts.
+    /// Lifetime in seconds.
     pub expires_in: u32,
     /// When it was issued.
-    pub issued_at: model::Timestamp,
+    pub issued_at: Timestamp,
     /// What it grants, as the text of a `scope` parameter.
     pub scope: String,
 }
@@ -114,7 +115,7 @@ impl Identity {
         self.keys.jwks()
     }
 
-    /// The brake on guessing.
+    /// The throttle on password guessing.
     pub fn throttle(&self) -> &LoginThrottle {
         &self.throttle
     }
@@ -124,11 +125,11 @@ impl Identity {
         &self.hasher
     }
 
-    /// The caller that an `Authorization` header speaks for; anonymous where there is none. What a token's account is
-    /// bound to may be of that age.
+    /// The caller of an `Authorization` header; anonymous without one. `age` is how old the bindings of a token's
+    /// account may be.
     ///
     /// # Errors
-    /// When the credentials are wrong, or too many were.
+    /// When the credentials are wrong, or there were too many failures.
     pub async fn caller(
         &self,
         authorization: Option<&str>,
@@ -169,11 +170,11 @@ impl Identity {
             bindings,
             presented: Presented::Token,
             grants: Some(verified.grants().clone()),
-            address,
+            address: Some(address),
         })
     }
 
-    /// The caller with what its account is bound to now; `None` where it is not valid any more.
+    /// The caller with its account's current bindings; `None` if it is no longer valid.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -189,7 +190,7 @@ impl Identity {
         }))
     }
 
-    /// As [`Identity::by_password`], and anonymous where both are empty, as some clients send them.
+    /// As [`Identity::by_password`], but anonymous if both are empty, as some clients send them.
     ///
     /// # Errors
     /// Those of [`Identity::by_password`].
@@ -205,11 +206,11 @@ impl Identity {
         self.by_password((name, password), address, age).await
     }
 
-    /// The caller that a name and a password speak for. Attempts at an account from one network go one after the
-    /// other; where it signed in lately, only those with the same password do.
+    /// The caller of a name and a password. Attempts at an account from one network run one after the other; if it
+    /// signed in from there lately, only those with the same password do.
     ///
     /// # Errors
-    /// When they are wrong, or too many were.
+    /// When they are wrong, or there were too many failures.
     pub async fn by_password(
         &self,
         (name, password): (&str, &str),
@@ -227,7 +228,7 @@ impl Identity {
             bindings,
             presented: Presented::Password,
             grants: None,
-            address,
+            address: Some(address),
         })
     }
 
@@ -292,7 +293,7 @@ impl Identity {
         };
         let counted = slot.verify(password, stored, move |right| {
             tried.count(right);
-            // The next attempt begins only once this one is counted, whether or not its client waits.
+            // The next attempt starts only once this one is counted, whether or not its client waits.
             (right, attempt)
         });
         let (right, _attempt) = counted.await?;
@@ -309,7 +310,7 @@ impl Identity {
         Ok(bindings)
     }
 
-    /// The account with a name. None has NUL in it, and PostgreSQL cannot be asked for one that had.
+    /// The account of this name. No name has NUL in it, and PostgreSQL would refuse the query.
     async fn account(&self, name: &str) -> Result<Option<account::Account>, Error> {
         if name.contains('\0') {
             return Ok(None);
@@ -327,17 +328,12 @@ impl Identity {
         }
     }
 
-    /// Records in the audit log that a caller signed in.
+    /// Records a login in the audit log.
     pub fn record_login(&self, caller: &Caller) {
-        let login = login_entry(self.clock.now(), caller.name(), caller.address);
-        self.audit.record(NewEntry {
-            account: caller.account(),
-            success: true,
-            ..login
-        });
+        self.audit.record(login(self.clock.now(), caller.origin()));
     }
 
-    /// Issues a token: of what is asked for, exactly what is held at this moment, as far as it fits into a token.
+    /// Issues a token for the requested actions that the caller has now, as far as they fit into a token.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -350,7 +346,7 @@ impl Identity {
         let holder = match caller.account() {
             None => Holder::anonymous(),
             Some(account) => Holder {
-                name: caller.bindings.name.to_string(),
+                name: caller.name().to_owned(),
                 account: account.0,
                 generation: caller.bindings.generation,
             },
@@ -367,14 +363,14 @@ impl Identity {
         })
     }
 
-    /// What the caller holds of a scope's actions.
+    /// The actions of a scope that the caller has.
     async fn held(&self, caller: &Caller, scope: &Scope) -> Result<Access, Error> {
         let held: Vec<&str> = match (scope.kind(), scope.name()) {
             ("repository", name) => match name.parse() {
                 Ok(name) => self.held_on(caller, &name).await?,
                 Err(_) => Vec::new(),
             },
-            // What the catalog shows is cut to what the account may see.
+            // The catalog is limited to what the account may see.
             ("registry", "catalog") if caller.account().is_some() => vec![EVERYTHING],
             _ => Vec::new(),
         };
@@ -399,10 +395,10 @@ impl Identity {
     }
 }
 
-/// The action that stands for all actions.
+/// The action that means all actions.
 const EVERYTHING: &str = "*";
 
-/// A password that is being tried, and where its outcome is counted.
+/// A password being tried, with the keys under which its outcome counts.
 struct Tried {
     throttle: Arc<LoginThrottle>,
     audit: Arc<Recorder>,
@@ -421,50 +417,16 @@ impl Tried {
         }
         self.throttle
             .failed(&self.name, self.address, now.date_time());
-        self.audit
-            .record_failed_login(login_entry(now, &self.name, self.address));
+        let origin = Origin {
+            principal: Principal::Claimed(self.name.as_str().into()),
+            address: Some(self.address),
+        };
+        self.audit.record_failed_login(login(now, origin).refused());
     }
 }
 
-/// A failed login of someone who may be nobody, and whose name may be none that a database holds.
-fn login_entry(at: model::Timestamp, name: &str, address: IpAddr) -> NewEntry {
-    let name = name.replace('\0', "\u{fffd}");
-    NewEntry {
-        at,
-        account: None,
-        account_name: name.clone(),
-        address: address.to_string(),
-        operation: "login",
-        resource_type: "user",
-        resource: name,
-        project: None,
-        success: false,
-        times: 1,
-        detail: String::new(),
-    }
-}
-
-/// What a token's `access` claim allows, read into policy's terms.
-pub fn grants(access: &[Access]) -> Arc<Grants> {
-    let repository = |access: &Access| {
-        let repository = access
-            .name
-            .parse()
-            .ok()
-            .filter(|_| access.kind == "repository")?;
-        let has = |action: Action| access.actions.iter().any(|name| name == action.name());
-        Some(Grant {
-            repository,
-            pull: has(Action::Pull),
-            push: has(Action::Push),
-            delete: has(Action::Delete),
-        })
-    };
-    let catalog = |access: &Access| {
-        access.kind == "registry" && access.name == "catalog" && access.actions == ["*"]
-    };
-    Arc::new(Grants {
-        repositories: access.iter().filter_map(repository).collect(),
-        catalog: access.iter().any(catalog),
-    })
+/// Someone signs in; where that is refused, the name is one that somebody gave, and perhaps nobody's.
+fn login(at: Timestamp, origin: Origin) -> Event {
+    let user = Subject::User(origin.principal.name().to_owned());
+    Event::new(at, origin, Operation::Login, user)
 }

@@ -1,17 +1,13 @@
-//! Who is calling: passwords, secrets, registry tokens and the throttle on guessing.
-//! What a caller may do is `policy`'s affair; routes and status codes are the gateway's.
+//! Authentication: passwords, secrets, registry tokens and the throttle on guessing. `policy` decides what a caller may
+//! do; routes and status codes are in the gateway.
 
 mod attempts;
 pub mod identity;
-mod network;
-pub mod password;
 pub mod scope;
 pub mod secret;
 pub mod throttle;
 pub mod token;
 pub mod verified;
-
-pub use network::Network;
 
 /// Random bytes in hex, twice `N` characters, for names that nobody may guess.
 ///

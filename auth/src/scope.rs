@@ -1,16 +1,16 @@
-//! Scopes of the docker token protocol: what a client asks a token for, as text.
-//! Which of it the caller holds is `policy`'s to say; what a token grants is `token::Access`.
+//! Scopes of the Docker token protocol: what a client requests, as text. `policy` decides which actions the caller has;
+//! `token::Access` is what a token grants.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Scopes of one request that are looked at; what comes after them is left out.
+/// Maximum scopes to consider per request; further ones are ignored.
 pub const MOST_SCOPES: usize = 128;
 
-/// One scope, `type:name:actions`, as the [token scope grammar] has it.
+/// A scope, `type:name:actions`, as defined by the [token scope grammar].
 ///
-/// Known types are `repository` and `registry`; others parse too, and nobody holds them. The name is not
-/// checked further here, and may contain colons (`repository:host:5000/app:pull`).
+/// Known types are `repository` and `registry`; others parse too, but are never granted. The name is not checked
+/// further here, and may contain colons (`repository:host:5000/app:pull`).
 ///
 /// [token scope grammar]: https://distribution.github.io/distribution/spec/auth/scope/
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,15 +21,15 @@ pub struct Scope {
     actions: Vec<String>,
 }
 
-/// A text is not of the form `type:name:actions`.
+/// The text does not have the form `type:name:actions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a scope must read type:name:action[,action], such as repository:library/app:pull,push")]
 pub struct InvalidScope;
 
-/// Reads the `scope` parameters of one request, each of which may hold several scopes with spaces between.
+/// Reads the `scope` parameters of a request, each of which may hold several scopes separated by spaces.
 ///
-/// The order is kept, and so are repetitions; empty parameters are passed over, and so is what is malformed and
-/// everything after the first [`MOST_SCOPES`]: clients that copy between many repositories ask for all of them at once.
+/// Order and repetitions are kept. Empty parameters and malformed scopes are skipped, and so is everything after the
+/// first [`MOST_SCOPES`]: clients that copy between many repositories request all of them at once.
 pub fn parse_scopes<'a>(parameters: impl IntoIterator<Item = &'a str>) -> Vec<Scope> {
     parameters
         .into_iter()
@@ -51,12 +51,12 @@ impl Scope {
         self.class.as_deref()
     }
 
-    /// The name of what is asked for, not checked.
+    /// The name of the resource, not checked.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The actions in the order asked for: `pull`, `push`, `delete`, `*`; none where the text ends in a colon.
+    /// The actions in the requested order: `pull`, `push`, `delete`, `*`; empty if the text ends in a colon.
     pub fn actions(&self) -> &[String] {
         &self.actions
     }

@@ -1,5 +1,5 @@
-//! The master key, what is derived from it, and text that must not be printed.
-//! Passwords of accounts are hashed in `password`; token keys are in `token` and are sealed here for storage.
+//! The master key, keys derived from it, and text that must not be printed. Account passwords are hashed in `password`;
+//! token keys are in `token` and are encrypted here for storage.
 
 use std::fmt;
 use std::fs::File;
@@ -15,19 +15,19 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// Bytes of a master key, and of the keys derived from it.
+/// Length of a master key, and of the keys derived from it, in bytes.
 const KEY_LEN: usize = 32;
 
-/// The largest master key file that is read, in bytes.
+/// Maximum size of a master key file, in bytes.
 const LARGEST_FILE: u64 = 4096;
 
 /// The first byte of sealed data: AES-256-GCM, 12 bytes of nonce, ciphertext, 16 bytes of tag.
 const SEAL_VERSION: u8 = 1;
 
-/// What separates this product's derived keys from those another makes of the same master key.
+/// Separates this product's derived keys from those that another derives from the same master key.
 const SALT: &[u8] = b"gantry master key v1";
 
-/// Why a secret could not be had, sealed or opened.
+/// Why a secret could not be read, sealed or opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
@@ -37,7 +37,7 @@ pub enum SecretError {
     /// The master key file could not be written.
     #[error("cannot write the master key file {}", .0.display())]
     Write(PathBuf, #[source] io::Error),
-    /// The master key file holds something else.
+    /// The master key file does not hold a master key.
     #[error(
         "{} is not a master key; it must hold one line, 32 bytes in base64 or hex: \
          openssl rand -base64 32", .0.display()
@@ -46,18 +46,18 @@ pub enum SecretError {
     /// Sealed data is cut short, altered, or was sealed under another key, purpose or context.
     #[error("cannot open sealed data; it was altered, or sealed with another master key")]
     Sealed,
-    /// The system gave no random bytes, or the cipher refused its input.
+    /// The system provided no random bytes, or the cipher refused its input.
     #[error("the system's cryptography failed")]
     Crypto,
 }
 
-/// The one key of an installation, from which all others derive.
+/// The master key of an installation, from which all other keys derive.
 pub struct MasterKey(Zeroizing<[u8; KEY_LEN]>);
 
 impl MasterKey {
-    /// Reads the key from `path`, or makes one there (mode 0600) when there is no such file.
+    /// Reads the key from `path`, or creates one there (mode 0600) if there is no such file.
     ///
-    /// Of several processes that start at once, all end up with the same key. Blocks on the disk.
+    /// If several processes start at once, all get the same key. Blocks on the disk.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl MasterKey {
         Self::parse(&text).ok_or_else(|| SecretError::NotAKey(path.to_owned()))
     }
 
-    /// Takes the key from the text of a file: 32 bytes in hex or base64 (either alphabet, padded or not).
+    /// Parses the key from the text of a file: 32 bytes in hex or base64 (either alphabet, padded or not).
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii();
         let lenient =
@@ -102,11 +102,11 @@ impl MasterKey {
         Some(Self(Zeroizing::new(bytes.as_slice().try_into().ok()?)))
     }
 
-    /// A new random key in the form that a file holds: one line of base64.
+    /// A new random key in file format: one line of base64.
     ///
     /// # Errors
     ///
-    /// [`SecretError::Crypto`] when the system gives no random bytes.
+    /// [`SecretError::Crypto`] if the system provides no random bytes.
     pub fn generate_text() -> Result<Zeroizing<String>, SecretError> {
         let mut key = Zeroizing::new([0; KEY_LEN]);
         rand::fill(&mut *key).map_err(|_| SecretError::Crypto)?;
@@ -115,7 +115,8 @@ impl MasterKey {
         Ok(Zeroizing::new(text))
     }
 
-    /// The key for one purpose, by HKDF-SHA256; equal purposes give equal keys, others tell nothing of it.
+    /// The key for a purpose, by HKDF-SHA256; equal purposes give equal keys, and the keys of others reveal nothing
+    /// about it.
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; KEY_LEN]> {
         let mut derived = Zeroizing::new([0; KEY_LEN]);
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(&*self.0);
@@ -125,13 +126,13 @@ impl MasterKey {
         derived
     }
 
-    /// Encrypts `plaintext` for one purpose; `context` must be given again to open it, and is not stored.
+    /// Encrypts `plaintext` for a purpose; `context` must be given again to open it, and is not stored.
     ///
-    /// Give as `context` what the data belongs to, such as a row's id, so that it cannot be moved elsewhere.
+    /// Pass as `context` what the data belongs to, such as a row's ID, so that it cannot be moved elsewhere.
     ///
     /// # Errors
     ///
-    /// [`SecretError::Crypto`] when the system gives no random bytes.
+    /// [`SecretError::Crypto`] if the system provides no random bytes.
     pub fn seal(
         &self,
         purpose: &str,
@@ -202,27 +203,27 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// Whether both are equal, in a time that tells nothing but their lengths.
+/// Constant-time comparison, which reveals only the lengths.
 pub fn equal(one: &[u8], other: &[u8]) -> bool {
     verify_slices_are_equal(one, other).is_ok()
 }
 
-/// Text that does not print and is wiped when dropped: a password, a robot's secret, a database URL.
+/// Text that is never printed and is wiped when dropped: a password, a robot's secret, a database URL.
 #[derive(Clone, Default)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes over `text`.
+    /// Wraps `text`.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text, for the one place that needs it.
+    /// The text, for the code that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is `text`, in a time that tells nothing but the lengths.
+    /// Compares with `text` in constant time, which reveals only the lengths.
     pub fn matches(&self, text: &str) -> bool {
         equal(self.0.as_bytes(), text.as_bytes())
     }
@@ -253,12 +254,12 @@ impl Serialize for Secret {
     }
 }
 
-/// What is authenticated along with sealed data: the version as well, so that it cannot be exchanged.
+/// The additional authenticated data of sealed data, which includes the version so that it cannot be changed.
 fn associated(context: &[u8]) -> Aad<Vec<u8>> {
     Aad::from([&[SEAL_VERSION], context].concat())
 }
 
-/// Writes a new file whole, for the owner alone; where another process was faster, its file stays.
+/// Writes a new file atomically, readable by its owner only; if another process was faster, its file is kept.
 fn create(path: &Path, text: &str) -> Result<(), SecretError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -268,7 +269,7 @@ fn create(path: &Path, text: &str) -> Result<(), SecretError> {
 }
 
 fn try_create(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    // tempfile makes it with mode 0600
+    // tempfile creates it with mode 0600
     let mut temporary = tempfile::Builder::new()
         .prefix(".gantry-")
         .tempfile_in(folder)?;

@@ -1,9 +1,8 @@
-//! The brake on guessing passwords. Failures are counted per account and network, per network over all accounts
-//! (and per wider IPv6 network), and per account alone. The first three refuse; the last one only delays, so that
-//! nobody can lock an account out for its owner. Where an account signed in lately, its own failures from there
-//! are all that counts.
+//! The throttle on password guessing. Failures are counted per account and network, per network over all accounts (and
+//! per wider IPv6 network), and per account. The first three refuse; the last one only delays, so that nobody can lock
+//! an account's owner out. From a network where the account signed in lately, only its own failures there count.
 //!
-//! It decides and counts; waiting and answering (429 with Retry-After) is the caller's.
+//! It decides and counts; the caller waits and answers (429 with Retry-After).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,65 +10,63 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use model::Network;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-use crate::network::Network;
-
 /// Accounts, networks and pairs of them that are counted at once.
 const LARGEST: u64 = 100_000;
 
-/// How long a count is kept that nobody asks for; by then it has drained, whatever it was.
+/// How long an unused counter is kept; by then it has decayed to zero.
 const IDLE: Duration = Duration::from_secs(20 * 60);
 
-/// How long a successful login makes its network known to the account.
+/// How long a network stays known to an account after a successful login.
 const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The time in which the failures of a rule may happen without being noticed.
+/// The window within which a rule tolerates its limit of failures.
 const WINDOW_MS: i64 = 5 * 60 * 1000;
 
 /// The longest refusal.
 const LONGEST_REFUSAL_MS: i64 = 300 * 1000;
 
-/// Failures within the window from which a rule begins to bite.
+/// The limit of failures per window for each rule.
 const PAIR_LIMIT: i64 = 5;
 const NETWORK_LIMIT: i64 = 30;
 const ACCOUNT_LIMIT: i64 = 5;
 
-/// Wider IPv6 networks that are counted beside the /64, with their limits: what a provider gives one customer.
+/// Wider IPv6 networks, as providers assign them to customers, that are counted beside the /64, with their limits.
 const WIDER: [(u32, i64); 2] = [(56, 60), (48, 120)];
 
-/// How far a count may go beyond its limit: 2⁹ s is past the longest refusal.
+/// How far a counter may exceed its limit: 2⁹ s is more than the longest refusal.
 const MOST_BEYOND: i64 = 9;
 
-/// The delay at an account's limit, and the one it doubles up to.
+/// The delay at an account's limit, and the maximum to which it doubles.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
-/// Pairs whose outcomes wait to be shared at most. What goes beyond is known here alone.
+/// Maximum pairs whose outcomes wait to be shared. Further ones stay unshared.
 const MOST_OUTCOMES: usize = 1_000;
 
-/// Failures that one outcome of another process stands for at most: more than a refusal lets through, a process
-/// cannot have seen.
+/// Maximum failures in one outcome of another process: the throttle lets no more through.
 const MOST_FAILURES: u32 = 120;
 
-/// Whether a password may be tried.
+/// The decision on a password attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may, after waiting for `delay` (zero to two seconds).
+    /// Allowed, after waiting for `delay` (zero to two seconds).
     Allow {
         /// How long to wait first.
         delay: Duration,
     },
-    /// It may not: answer without looking at the password.
+    /// Refused: answer without checking the password.
     Refuse {
-        /// When to try again: whole seconds, at least one.
+        /// When to retry: whole seconds, at least one.
         retry_after: Duration,
     },
 }
 
-/// Counts of failed logins; bounded. Processes share theirs through [`LoginThrottle::take_outcomes`] and
+/// Counters of failed logins, bounded in number. Processes share theirs through [`LoginThrottle::take_outcomes`] and
 /// [`LoginThrottle::apply`].
 #[derive(Debug)]
 pub struct LoginThrottle {
@@ -79,20 +76,20 @@ pub struct LoginThrottle {
     accounts: Counts,
     /// Pairs that signed in lately.
     known: Cache<[u8; 32], ()>,
-    /// What was not shared yet, by pair.
+    /// Unshared outcomes, by pair.
     outcomes: Mutex<HashMap<[u8; 32], Outcome>>,
 }
 
-/// What happened to logins of an account from a network.
+/// Outcomes of logins to an account from a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// The network.
     pub network: Network,
     /// The account: a hash of its name.
     pub account: [u8; 32],
-    /// When it happened last, in milliseconds since 1970.
+    /// The time of the last login, in milliseconds since 1970.
     pub at_ms: i64,
-    /// Failures; 0 where the last one was a success.
+    /// Number of failures; 0 if the last login succeeded.
     pub failures: u32,
 }
 
@@ -106,7 +103,7 @@ impl Outcome {
 }
 
 impl LoginThrottle {
-    /// A throttle that has seen nothing yet.
+    /// A throttle without any counts.
     pub fn new() -> Self {
         Self {
             pairs: counts(),
@@ -120,9 +117,9 @@ impl LoginThrottle {
         }
     }
 
-    /// Whether a password for `account` from `address` may be tried at `now`.
+    /// Decides whether a password for `account` from `address` may be tried at `now`.
     ///
-    /// Asking changes nothing: what is refused does not count as a failure.
+    /// This changes nothing: a refusal does not count as a failure.
     pub fn check(&self, account: &str, address: IpAddr, now: OffsetDateTime) -> Verdict {
         let (now, pair) = (millis(now), Pair::new(account, address));
         let known = self.known.contains_key(&pair.hash());
@@ -153,12 +150,12 @@ impl LoginThrottle {
         counted.max().unwrap_or_default()
     }
 
-    /// Whether `account` signed in from `address` lately. Such attempts wait for no one but themselves.
+    /// True if `account` signed in from `address` lately. Such attempts wait only for each other.
     pub fn is_known(&self, account: &str, address: IpAddr) -> bool {
         self.known.contains_key(&Pair::new(account, address).hash())
     }
 
-    /// What attempts at `account` from `address` wait for one another by.
+    /// The queue key of attempts at `account` from `address`.
     pub fn pair(account: &str, address: IpAddr) -> [u8; 32] {
         Pair::new(account, address).hash()
     }
@@ -188,9 +185,9 @@ impl LoginThrottle {
             .fail(now, ACCOUNT_LIMIT, AtLimit::Delay);
     }
 
-    /// Forgets the failures of `account` from `address`, whose password was right, and knows the pair from now on.
+    /// Clears the failures of `account` from `address` after a right password, and marks the pair as known.
     ///
-    /// Those of the network over all accounts stay: one account of one's own must not buy guesses at others.
+    /// Those of the network over all accounts stay: owning one account must not allow more guesses at others.
     pub fn succeeded(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
         let pair = Pair::new(account, address);
         let had_failures = self.pairs.remove(&pair.hash()).is_some();
@@ -217,14 +214,14 @@ impl LoginThrottle {
         outcome.failures = failures(outcome.failures);
     }
 
-    /// What happened here since this was called last.
+    /// This process's outcomes since the last call.
     pub fn take_outcomes(&self) -> Vec<Outcome> {
         std::mem::take(&mut *self.outcomes.lock())
             .into_values()
             .collect()
     }
 
-    /// Takes over what happened in another process; each outcome once.
+    /// Applies an outcome of another process; call it once per outcome.
     pub fn apply(&self, outcome: &Outcome) {
         let pair = outcome.pair();
         if outcome.failures == 0 {
@@ -243,7 +240,7 @@ impl Default for LoginThrottle {
     }
 }
 
-/// Hashes stand for names, so that long ones take no memory.
+/// Names are hashed, so that long ones take no memory.
 type Counts = Cache<[u8; 32], Arc<Mutex<Count>>>;
 
 fn counts<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<Mutex<Count>>> {
@@ -253,7 +250,7 @@ fn counts<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<Mut
         .build()
 }
 
-/// Milliseconds that a count still refuses for.
+/// Remaining milliseconds of a counter's refusal.
 fn refusal(count: Option<Arc<Mutex<Count>>>, now: i64) -> i64 {
     count.map_or(0, |count| count.lock().refusal(now))
 }
@@ -266,7 +263,7 @@ fn levels(network: Network) -> impl Iterator<Item = ((u32, Network), i64)> {
     std::iter::once(((64, network), NETWORK_LIMIT)).chain(wider)
 }
 
-/// An account and the network that it is tried from.
+/// An account, and the network from which it is tried.
 struct Pair {
     network: Network,
     account: [u8; 32],
@@ -315,13 +312,13 @@ enum AtLimit {
     Delay,
 }
 
-/// Failures as a bucket that leaks: each costs the window divided by the limit, and a millisecond pays one
-/// back. So `limit` failures within the window fill it, and one every now and then never does. While refused,
-/// nothing is paid back: who comes again as soon as allowed waits twice as long the next time.
+/// Failures as a leaky bucket: each costs the window divided by the limit, and each millisecond pays one back. So
+/// `limit` failures within the window fill it, and occasional ones never do. Nothing is paid back during a refusal: a
+/// client that fails again as soon as it is allowed to waits twice as long the next time.
 #[derive(Debug, Default)]
 struct Count {
     debt_ms: i64,
-    /// When `debt_ms` was the debt; in the future while refused.
+    /// The time of `debt_ms`; in the future while refused.
     since: i64,
 }
 
@@ -343,7 +340,7 @@ impl Count {
             .max(now + refusal);
     }
 
-    /// Failures not yet paid back, the last one counting until it is.
+    /// Failures not yet paid back; the last one counts until it is.
     fn failures(&self, now: i64, limit: i64) -> i64 {
         Self {
             debt_ms: self.debt(now),
@@ -362,7 +359,7 @@ impl Count {
         self.debt_ms.saturating_sub(paid).max(0)
     }
 
-    /// Milliseconds that the refusal still lasts; never above the longest, even if the clock was set back.
+    /// Remaining milliseconds of the refusal; at most the longest, even if the clock was set back.
     fn refusal(&self, now: i64) -> i64 {
         self.since.saturating_sub(now).clamp(0, LONGEST_REFUSAL_MS)
     }
@@ -515,7 +512,7 @@ mod tests {
             [0, 0, 0, 0, 100, 200, 400, 800, 1600, 2000, 2000]
         );
         assert!(delays[11..].iter().all(|delay| *delay == 2000));
-        // it drains by itself
+        // it decays by itself
         assert_eq!(throttle.check("admin", home(), secs(15 * 60)), FREE);
     }
 
@@ -548,7 +545,7 @@ mod tests {
         }
         assert_eq!(throttle.check("admin", home(), NOW), FREE);
         assert!(refused(&throttle, "bob", home(), NOW) > 0);
-        // Its own failures count as ever.
+        // Its own failures still count.
         for _ in 0..5 {
             throttle.failed("admin", home(), NOW);
         }

@@ -1,8 +1,8 @@
-//! Registry tokens: ES256 JWTs that name an account and what was granted to it for a while.
-//! Which actions go in is decided before; what is left of them at use is `policy`'s affair.
+//! Registry tokens: ES256 JWTs that name an account and what is granted to it for a limited time. The caller decides
+//! which actions a token contains; `policy` decides which of them still hold at use.
 //!
-//! Signing and checking use aws-lc-rs itself: jsonwebtoken parses the key again for each signature, checks
-//! times against the system clock, and knows more algorithms than may ever be accepted here.
+//! Signing and checking use aws-lc-rs directly: jsonwebtoken parses the key again for each signature, checks times
+//! against the system clock, and supports more algorithms than may ever be accepted here.
 
 mod key;
 mod verified;
@@ -13,46 +13,46 @@ pub use verified::{VerifiedToken, VerifiedTokens};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// Who issues tokens, as Harbor names it and scripts expect.
+/// The issuer of tokens, with Harbor's name, which scripts expect.
 pub const ISSUER: &str = "harbor-token-issuer";
 
-/// Whom tokens are for; also the `service` of a challenge.
+/// The audience of tokens; also the `service` of a challenge.
 pub const AUDIENCE: &str = "harbor-registry";
 
-/// Seconds by which the clocks of replicas may differ.
+/// Tolerated clock difference between replicas, in seconds.
 pub const LEEWAY_SECS: i64 = 60;
 
-/// Bytes of the longest token that is looked at.
+/// Maximum length of a token to check, in bytes.
 pub const LONGEST_TOKEN: usize = 16 << 10;
 
-/// Bytes of the longest token that is issued: less than balancers take as a request's header (haproxy: 15 KiB).
+/// Maximum length of an issued token, in bytes: less than balancers accept as a request's header (haproxy: 15 KiB).
 pub const LONGEST_ISSUED: usize = 12 << 10;
 
-/// Bytes of a token besides its claims: header, signature and dots, with some to spare.
+/// Bytes of a token besides its claims: header, signature and dots, with a margin.
 const AROUND_CLAIMS: usize = 256;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who issued it: [`ISSUER`].
+    /// The issuer: [`ISSUER`].
     pub iss: String,
     /// The account's name; empty for an anonymous caller.
     pub sub: String,
-    /// Whom it is for: [`AUDIENCE`].
+    /// The audience: [`AUDIENCE`].
     pub aud: String,
-    /// When it ends, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub exp: i64,
     /// From when it is valid, in seconds since 1970.
     pub nbf: i64,
     /// When it was issued, in seconds since 1970.
     pub iat: i64,
-    /// Its own random name.
+    /// Its random ID.
     pub jti: String,
-    /// What was asked for and granted.
+    /// What was granted.
     pub access: Vec<Access>,
     /// The account's id; 0 for an anonymous caller.
     pub uid: i64,
-    /// The account's generation at the time; with another one now, the token is void.
+    /// The account's generation at issue; once that has changed, the token is void.
     #[serde(rename = "gen")]
     pub generation: i64,
 }
@@ -69,19 +69,19 @@ pub struct Access {
     pub actions: Vec<String>,
 }
 
-/// Whom a token is issued to.
+/// The account to which a token is issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The account's name; empty for an anonymous caller.
     pub name: String,
     /// The account's id; 0 for an anonymous caller.
     pub account: i64,
-    /// The account's present generation.
+    /// The account's current generation.
     pub generation: i64,
 }
 
 impl Holder {
-    /// A caller who did not say who they are.
+    /// An anonymous caller.
     pub fn anonymous() -> Self {
         Self {
             name: String::new(),
@@ -92,7 +92,7 @@ impl Holder {
 }
 
 impl Claims {
-    /// Claims of a token that lasts from `now` for `lifetime_secs` and grants nothing yet; `id` is its random name.
+    /// Claims of a token that is valid from `now` for `lifetime_secs` and grants nothing yet; `id` is its random ID.
     pub fn new(holder: Holder, id: String, now: OffsetDateTime, lifetime_secs: u32) -> Self {
         let now = now.unix_timestamp();
         Self {
@@ -109,12 +109,12 @@ impl Claims {
         }
     }
 
-    /// Adds what is granted, in order, as long as the token stays within [`LONGEST_ISSUED`]; what does not fit is left
-    /// out, and so is what grants nothing.
+    /// Adds grants in order, while the token stays within [`LONGEST_ISSUED`]; grants that do not fit, and empty ones,
+    /// are left out.
     ///
     /// # Errors
     ///
-    /// [`TokenKeyError::Claims`] where a claim cannot be written.
+    /// [`TokenKeyError::Claims`] if a claim cannot be written.
     pub fn grant(&mut self, access: impl IntoIterator<Item = Access>) -> Result<(), TokenKeyError> {
         let most = (LONGEST_ISSUED - AROUND_CLAIMS) / 4 * 3;
         let mut size = json_size(self)?;
@@ -128,13 +128,13 @@ impl Claims {
         Ok(())
     }
 
-    /// What is granted as the text of a `scope` parameter, with spaces between scopes.
+    /// The grants as the text of a `scope` parameter, separated by spaces.
     pub fn scope(&self) -> String {
         let scopes = self.access.iter().map(Access::scope);
         scopes.collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether the token holds at `now`, give or take [`LEEWAY_SECS`].
+    /// Checks that the token is valid at `now`, with [`LEEWAY_SECS`] of leeway.
     ///
     /// # Errors
     ///
@@ -169,31 +169,31 @@ pub enum TokenError {
     /// It is longer than 16 KiB.
     #[error("the token is longer than {LONGEST_TOKEN} bytes")]
     Oversized,
-    /// It is no JWT, or one with claims that are not ours.
+    /// It is not a JWT with our claims.
     #[error("the token is malformed")]
     Malformed,
-    /// It says that it is not signed (`alg` is `none`).
+    /// It is declared as unsigned (`alg` is `none`).
     #[error("the token is not signed")]
     Unsigned,
     /// It names an algorithm other than ES256.
     #[error("the token is signed with another algorithm than ES256")]
     WrongAlgorithm,
-    /// It names no key, or one that is not or no longer in use.
+    /// It names no key, or one that is not in use (any more).
     #[error("the token is signed with an unknown key")]
     UnknownKey,
     /// The signature is not that of the key it names.
     #[error("the token's signature is wrong")]
     BadSignature,
-    /// Someone else issued it.
+    /// It has another issuer.
     #[error("the token comes from another issuer")]
     WrongIssuer,
     /// It is for another service.
     #[error("the token is for another service")]
     WrongAudience,
-    /// Its time is over.
+    /// It has expired.
     #[error("the token has expired")]
     Expired,
-    /// Its time is yet to come.
+    /// It is not valid yet.
     #[error("the token is not yet valid")]
     NotYetValid,
 }

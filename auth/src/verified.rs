@@ -1,5 +1,5 @@
-//! Credentials that were verified a moment ago, so that a client which re-sends them costs no slow hash.
-//! Failures are not kept here: see `throttle`.
+//! A cache of recently verified credentials, so that a client that sends them again costs no slow hash. Failures are
+//! not cached: see `throttle`.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,24 +10,23 @@ use moka::sync::Cache;
 const LARGEST: u64 = 10_000;
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// A bounded memory of verified names and passwords; it holds neither, only a hash under a key that dies
-/// with the process.
+/// A bounded cache of verified names and passwords; it stores only a hash under a key that exists only in this process.
 pub struct VerifiedCredentials {
     key: hmac::Key,
     entries: Cache<[u8; 32], Verified>,
 }
 
-/// Whose credentials they were.
+/// The account of verified credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
     /// The account's id.
     pub account: i64,
-    /// The account's generation when its password was verified; with another one now, the entry is void.
+    /// The account's generation when its password was verified; once that has changed, the entry is void.
     pub generation: i64,
 }
 
 impl VerifiedCredentials {
-    /// An empty memory of at most 10,000 credentials, each for 60 seconds.
+    /// An empty cache of at most 10,000 credentials, each for 60 seconds.
     ///
     /// # Panics
     ///
@@ -45,27 +44,27 @@ impl VerifiedCredentials {
         }
     }
 
-    /// Whose credentials these are, if they were verified within the last minute.
+    /// The account of these credentials, if they were verified within the last minute.
     ///
-    /// The caller compares the generation with the account's present one: a password that was verified
-    /// while it was being changed may have come in after [`VerifiedCredentials::forget_account`].
+    /// The caller compares the generation with the account's current one: a password that was verified while it was
+    /// being changed may have been added after [`VerifiedCredentials::forget_account`].
     pub fn get(&self, name: &str, password: &str) -> Option<Verified> {
         self.entries.get(&self.key(name, password))
     }
 
-    /// Remembers that these credentials are those of `verified`, as read before the password was checked.
+    /// Caches these credentials as those of `verified`, as read before the password was checked.
     pub fn put(&self, name: &str, password: &str, verified: Verified) {
         self.entries.insert(self.key(name, password), verified);
     }
 
-    /// Forgets all credentials of an account, as when its password changes or it is removed.
+    /// Removes all credentials of an account, as when its password changes or it is deleted.
     pub fn forget_account(&self, account: i64) {
         self.entries
             .invalidate_entries_if(move |_, verified| verified.account == account)
             .expect("the cache is built with support for this");
     }
 
-    /// What stands for these credentials; only this process can make it.
+    /// The cache key of these credentials; only this process can compute it.
     pub fn key(&self, name: &str, password: &str) -> [u8; 32] {
         let mut hash = hmac::Context::with_key(&self.key);
         // the length keeps `ab` + `c` apart from `a` + `bc`

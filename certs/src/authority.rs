@@ -1,5 +1,5 @@
-//! A private certificate authority: what a registry without certificates from elsewhere makes for itself.
-//! Where the authority is kept is the caller's business; see `file` for server pairs.
+//! A private certificate authority, for a registry without certificates from elsewhere. The caller stores the
+//! authority; see `file` for server pairs.
 
 use std::fmt;
 use std::path::Path;
@@ -11,23 +11,23 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use time::{Duration, OffsetDateTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 use zeroize::Zeroizing;
 
+use crate::decode::{decode_chain, parse, pem_error, read};
 use crate::error::{Error, Result};
 use crate::name::SubjectName;
-use crate::server::{decode_chain, read};
 
-/// Days that a server certificate is valid for unless told otherwise: what browsers accept at most.
+/// Default validity of a server certificate, in days: the maximum that browsers accept.
 pub const LEAF_DAYS: u32 = 397;
 
-/// Days that an authority is valid for: ten years.
+/// Validity of an authority, in days: ten years.
 const AUTHORITY_DAYS: i64 = 3653;
 
-/// How far certificates reach back, for clients whose clock is slow.
+/// How far certificates are backdated, for clients whose clock is slow.
 const BACKDATE: Duration = Duration::hours(1);
 
-/// The longest common name that X.509 allows (`ub-common-name`); longer names stand in the SANs alone.
+/// The longest common name that X.509 allows (`ub-common-name`); longer names are only in the SANs.
 const LONGEST_COMMON_NAME: usize = 64;
 
 /// A private authority (ECDSA P-256) that signs server certificates.
@@ -40,11 +40,11 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a new authority, valid for ten years from `now`.
+    /// Creates a new authority, valid for ten years from `now`.
     ///
     /// # Errors
     ///
-    /// [`Error::Issue`] when the key or the certificate cannot be made.
+    /// [`Error::Issue`] if the key or the certificate cannot be created.
     pub fn create(common_name: &str, now: OffsetDateTime) -> Result<Self> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Issue)?;
         let mut params = CertificateParams::default();
@@ -58,11 +58,11 @@ impl Authority {
         Self::assemble(certificate.der().clone(), certificate.pem(), key)
     }
 
-    /// Takes up an authority that was made before, here or elsewhere.
+    /// Loads an existing authority, created here or elsewhere.
     ///
     /// # Errors
     ///
-    /// When either text does not decode, the key is another one's, or the certificate may not sign.
+    /// When either text does not decode, the key does not match, or the certificate may not sign.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self> {
         let der = CertificateDer::from_pem_slice(certificate.as_bytes())
             .map_err(|error| pem_error(error, "the given certificate"))?;
@@ -111,12 +111,12 @@ impl Authority {
         Zeroizing::new(self.issuer.key().serialize_pem())
     }
 
-    /// When the authority ends; nothing it signs outlives it.
+    /// When the authority expires; nothing it signs is valid for longer.
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
 
-    /// The distinguished name of the authority, which the certificates that it signs have as their issuer.
+    /// The distinguished name of the authority, which is the issuer of the certificates that it signs.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl Authority {
         })
     }
 
-    /// Whether this authority signed the first certificate in a PEM file; blocks on the disk.
+    /// True if this authority signed the first certificate in a PEM file; blocks on the disk.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl Authority {
         Ok(self.signed(&parse(first, &origin)?))
     }
 
-    /// Whether this authority signed the certificate.
+    /// True if this authority signed the certificate.
     pub(crate) fn signed(&self, certificate: &X509Certificate<'_>) -> bool {
         let Ok(own) = parse(&self.certificate, "the given certificate") else {
             return false;
@@ -193,9 +193,9 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// A server certificate fresh from the authority, with its key.
+/// A newly issued server certificate with its key.
 pub struct Issued {
-    /// What the server sends: its own certificate. The authority's is with the clients already.
+    /// The chain that the server sends: its own certificate. Clients already have the authority's.
     pub chain_pem: String,
     /// The private key in PKCS#8 form.
     pub key_pem: Zeroizing<String>,
@@ -206,25 +206,6 @@ impl fmt::Debug for Issued {
         f.debug_struct("Issued")
             .field("chain_pem", &self.chain_pem)
             .finish_non_exhaustive()
-    }
-}
-
-/// Decodes a certificate, `origin` saying where it came from.
-pub(crate) fn parse<'a>(der: &'a CertificateDer<'_>, origin: &str) -> Result<X509Certificate<'a>> {
-    match X509Certificate::from_der(der) {
-        Ok((_, certificate)) => Ok(certificate),
-        Err(error) => Err(Error::BrokenCertificate(
-            origin.to_owned(),
-            error.to_string().into(),
-        )),
-    }
-}
-
-/// Says which of our errors a failure to find a certificate in PEM text is.
-pub(crate) fn pem_error(error: rustls::pki_types::pem::Error, origin: &str) -> Error {
-    match error {
-        rustls::pki_types::pem::Error::NoItemsFound => Error::NoCertificate(origin.to_owned()),
-        error => Error::BrokenPem(origin.to_owned(), error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong with TLS material, in words that say where and what to do about it.
+//! Errors of TLS material, with messages that say where and what to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why TLS material could not be made, read, written or used.
+/// Why TLS material could not be created, read, written or used.
 ///
-/// Where text came from no file, the origin in a message is `the given certificate` or `the given key`.
+/// For text that does not come from a file, the origin in a message is `the given certificate` or `the given key`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,13 +26,13 @@ pub enum Error {
     Owner {
         /// The file.
         path: PathBuf,
-        /// The id of its user.
+        /// The ID of its user.
         owner: u32,
-        /// What the system answered.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A certificate or key file is larger than any sensible one.
+    /// A certificate or key file is too large.
     #[error("{} is larger than {limit} bytes; it should hold one chain or one key in PEM form", .path.display())]
     TooLarge {
         /// The file.
@@ -40,10 +40,10 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The task that read the files was cut off, as happens when the runtime stops.
+    /// The task that read the files was cancelled, as happens when the runtime stops.
     #[error("reading the certificate files was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
-    /// There is no certificate where one was expected.
+    /// There is no certificate in the text.
     #[error(
         "no certificate in {0}; it must hold `BEGIN CERTIFICATE` blocks, the server's own first"
     )]
@@ -54,7 +54,7 @@ pub enum Error {
     /// The certificate does not decode as X.509.
     #[error("{0} does not hold a valid X.509 certificate; have it issued again")]
     BrokenCertificate(String, #[source] BoxedCause),
-    /// There is no private key where one was expected.
+    /// There is no private key in the text.
     #[error("no private key in {0}; it must hold one `BEGIN PRIVATE KEY` block")]
     NoKey(String),
     /// The private key has a passphrase.
@@ -63,7 +63,7 @@ pub enum Error {
          openssl pkey -in encrypted.key -out server.key"
     )]
     EncryptedKey(String),
-    /// The private key is of a kind that TLS here does not use.
+    /// The private key has an unsupported type.
     #[error("cannot use the private key in {0}; give an ECDSA (P-256, P-384), RSA or Ed25519 key")]
     UnsupportedKey(String, #[source] BoxedCause),
     /// The key is not that of the first certificate.
@@ -77,13 +77,13 @@ pub enum Error {
         /// Where the key came from.
         key: String,
     },
-    /// A certificate that should be an authority's is not.
+    /// The certificate is not an authority's.
     #[error("the given certificate may not sign others; give one with CA:TRUE and keyCertSign")]
     NotAnAuthority,
-    /// The authority is past its end and can issue nothing that a client would trust.
+    /// The authority has expired and can issue nothing that a client would trust.
     #[error("the authority's certificate expired at {0}; make a new authority")]
     AuthorityExpired(time::OffsetDateTime),
-    /// A certificate was asked for without a single name.
+    /// A certificate was requested without any name.
     #[error("a server certificate needs at least one name; set `[server] names`")]
     NoNames,
     /// A name is neither a DNS name, a wildcard nor an IP address.
@@ -99,7 +99,7 @@ pub enum Error {
     Tls(#[source] rustls::Error),
 }
 
-/// A cause whose type is of no interest to callers.
+/// A cause whose type is irrelevant to callers.
 pub(crate) type BoxedCause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {

@@ -1,5 +1,5 @@
-//! Writing certificates and keys: whole or not at all, keys for the owner's eyes only. Who owned a file keeps it,
-//! so that root can renew what a server of another user reads.
+//! Writes certificates and keys atomically, keys readable by their owner only. Files keep their owner, so that root can
+//! renew the files of a server that runs as another user.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 const SECRET: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
-/// Where a server certificate and its key are.
+/// Paths of a server certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The chain that the server sends, in PEM form.
@@ -22,7 +22,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Where [`write_pair`] puts a pair in `folder`: `server.crt` and `server.key`.
+    /// The paths that [`write_pair`] uses in `folder`: `server.crt` and `server.key`.
     pub fn within(folder: &Path) -> Self {
         Self {
             certificate: folder.join("server.crt"),
@@ -31,11 +31,11 @@ impl Pair {
     }
 }
 
-/// Writes a pair to `folder`, which exists; blocks on the disk.
+/// Writes a pair to an existing `folder`; blocks on the disk.
 ///
-/// The key (mode 0600) comes first and the certificate last, each by rename, so that whoever watches the
-/// certificate finds its key in place. Files that are replaced keep owner, group and mode; new ones belong to the
-/// owner of the folder.
+/// The key (mode 0600) is written first and the certificate last, each by rename, so that a process watching the
+/// certificate finds its key in place. Replaced files keep owner, group and mode; new ones belong to the owner of the
+/// folder.
 ///
 /// # Errors
 ///
@@ -83,8 +83,8 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     finish(temporary, folder, path).map_err(failed)
 }
 
-/// Gives a new file to the owner of an old one, and returns the mode that it may have: where the group cannot be kept,
-/// nobody of the group that it has instead may read it.
+/// Gives a new file to the owner of the old one, and returns its mode: if the group cannot be kept, the new group gets
+/// no access.
 fn give(file: &File, before: &Metadata, mode: u32) -> io::Result<u32> {
     let now = file.metadata()?;
     if now.uid() != before.uid() {
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!((mode(&pair.key), mode(&pair.certificate)), (0o640, PUBLIC));
     }
 
-    /// Only root can see it: others own all that they write.
+    /// Only root can test it: other users own everything that they write.
     #[test]
     fn a_file_that_root_replaces_keeps_its_owner() {
         use std::os::unix::fs::chown;

@@ -1,4 +1,4 @@
-//! The certificate in use, exchangeable between two handshakes, and the TLS settings around it.
+//! The certificate in use, replaceable between handshakes, and the TLS settings around it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rustls::{CipherSuite, SupportedCipherSuite};
 use crate::error::{Error, Result};
 use crate::server::ServerCertificate;
 
-/// Sessions kept in memory, for TLS 1.2 clients that take no tickets.
+/// Sessions kept in memory, for TLS 1.2 clients without ticket support.
 const KEPT_SESSIONS: usize = 1024;
 
 /// The certificate that the next handshake presents.
@@ -26,12 +26,12 @@ impl HotCertificate {
         Arc::new(Self(ArcSwap::from_pointee(certificate)))
     }
 
-    /// Presents `certificate` from the next handshake on; connections that stand are not touched.
+    /// Presents `certificate` from the next handshake on; open connections are not affected.
     pub fn replace(&self, certificate: ServerCertificate) {
         self.0.store(Arc::new(certificate));
     }
 
-    /// What is presented now.
+    /// The certificate presented now.
     pub fn current(&self) -> Arc<ServerCertificate> {
         self.0.load_full()
     }
@@ -51,14 +51,14 @@ impl fmt::Debug for HotCertificate {
     }
 }
 
-/// TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, whatever certificate `hot` holds at the time of a handshake.
+/// TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, presenting the certificate that `hot` holds at the time of a handshake.
 ///
-/// The provider is aws-lc-rs whatever the process default is. The server's order of cipher suites counts:
-/// AES-128-GCM first, the cheapest in bulk (10 rounds where AES-256 takes 14). Sessions resume by stateless tickets.
+/// The provider is aws-lc-rs whatever the process default is. The server's order of cipher suites counts: AES-128-GCM
+/// first, the cheapest in bulk (10 rounds; AES-256 takes 14). Sessions resume by stateless tickets.
 ///
 /// # Errors
 ///
-/// [`Error::Tls`] when the system has no randomness for ticket keys.
+/// [`Error::Tls`] if the system has no randomness for ticket keys.
 pub fn server_config(hot: Arc<HotCertificate>) -> Result<Arc<ServerConfig>> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -77,7 +77,7 @@ fn provider() -> CryptoProvider {
     if ring_is_faster() {
         provider.cipher_suites = ring::ALL_CIPHER_SUITES.to_vec();
     }
-    // a stable sort: what is not AES-128 keeps the order that rustls chose
+    // a stable sort: suites other than AES-128 keep rustls's order
     provider
         .cipher_suites
         .sort_by_key(|suite| !is_aes_128(suite));
@@ -85,7 +85,8 @@ fn provider() -> CryptoProvider {
 }
 
 /// ring has an AES-GCM for processors with VAES but without AVX-512 (AMD before Zen 4, many Intel desktops), which
-/// aws-lc has not: two thirds of the time there. Everywhere else, and for all other parts of TLS, aws-lc is faster.
+/// aws-lc lacks: it takes two thirds of the time there. Everywhere else, and for all other parts of TLS, aws-lc is
+/// faster.
 fn ring_is_faster() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

@@ -1,8 +1,10 @@
-//! TLS material: a private authority, loading, hot reload and the files that hold keys.
-//! Listeners and handshakes with their time limits live in `gateway`.
+//! TLS material: a private authority, loading, hot reload and key files. Listeners, and handshakes with their time
+//! limits, are in `gateway`.
 
 mod authority;
+mod decode;
 mod error;
+mod expiry;
 mod file;
 mod hot;
 mod name;
@@ -11,6 +13,7 @@ mod server;
 
 pub use authority::{Authority, Issued, LEAF_DAYS};
 pub use error::{Error, Result};
+pub use expiry::expiry_warning;
 pub use file::{Pair, write_pair, write_public};
 pub use hot::{HotCertificate, server_config};
 pub use name::SubjectName;

@@ -1,4 +1,4 @@
-//! Names that a server certificate is for, in one form each, so that they can be compared.
+//! Names of a server certificate, normalized so that they can be compared.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// A DNS name, a wildcard such as `*.example.com`, or an IP address.
 ///
-/// It is kept as a certificate has it: DNS names in lower case, IPv6 addresses in their shortest form.
+/// It is kept in the form used in certificates: DNS names in lower case, IPv6 addresses in their shortest form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SubjectName {
     /// A DNS name or wildcard, in lower case.
@@ -35,7 +35,7 @@ impl SubjectName {
 impl FromStr for SubjectName {
     type Err = Error;
 
-    /// Takes addresses with or without brackets.
+    /// Accepts addresses with or without brackets.
     fn from_str(text: &str) -> Result<Self> {
         let bare = text
             .strip_prefix('[')
@@ -62,7 +62,7 @@ impl fmt::Display for SubjectName {
     }
 }
 
-/// A host name as clients match it: RFC 1123 labels, with the underscore that Go and rustls admit.
+/// A host name as clients match it: RFC 1123 labels, plus the underscore, which Go and rustls accept.
 fn is_dns_name(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let label = |label: &str| {

@@ -1,5 +1,5 @@
-//! Watching certificate files and exchanging the certificate in use when they change.
-//! Files are polled, not watched by inotify: that misses network mounts and Kubernetes' swapped symlinks.
+//! Watches certificate files and replaces the certificate in use when they change. Files are polled: inotify misses
+//! network mounts and Kubernetes' swapped symlinks.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,35 +18,35 @@ use crate::file::Pair;
 use crate::hot::HotCertificate;
 use crate::server::ServerCertificate;
 
-/// How often the files are looked at.
+/// Polling interval.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Keeps a [`HotCertificate`] equal to what two files hold.
+/// Keeps a [`HotCertificate`] in step with two files.
 pub struct FileReloader {
     files: Pair,
     hot: Arc<HotCertificate>,
     seen: Mutex<Seen>,
 }
 
-/// What a look at the files came to.
+/// The result of checking the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reloaded {
-    /// The next handshake presents another certificate than before.
+    /// The next handshake presents a new certificate.
     Replaced,
-    /// The files hold what was in use already.
+    /// The files hold the certificate already in use.
     Unchanged,
 }
 
 #[derive(Default)]
 struct Seen {
-    /// The files as they were when last loaded with success.
+    /// The files as of the last successful load.
     loaded: Option<[Fingerprint; 2]>,
-    /// The last failure, so that it is logged once and not twice a second.
+    /// The last failure, so that it is logged once instead of twice a second.
     failure: Option<String>,
 }
 
 impl FileReloader {
-    /// Watches `files` on behalf of `hot`, which may have been loaded from them a moment ago.
+    /// Watches `files` for `hot`, which may just have been loaded from them.
     pub fn new(files: Pair, hot: Arc<HotCertificate>) -> Arc<Self> {
         Arc::new(Self {
             files,
@@ -55,15 +55,15 @@ impl FileReloader {
         })
     }
 
-    /// Looks at the files every 500 ms until cancelled.
+    /// Checks the files every 500 ms until cancelled.
     ///
-    /// When they do not load, as while a pair is half written, the certificate in use stays, the reason
-    /// is logged once, and the next look tries again.
+    /// If they do not load, as while a pair is half written, the certificate in use stays, the reason is logged once,
+    /// and the next check tries again.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
-            // a failure is logged by the look itself
+            // the check itself logs failures
             let _ = self.look(Look::IfChanged).await;
         }
     }
@@ -78,7 +78,7 @@ impl FileReloader {
     }
 
     async fn look(&self, look: Look) -> Result<Reloaded> {
-        // held over the reading, so that looks follow one another and the last one read is presented
+        // held while reading, so that checks are serialized and the certificate read last is presented
         let mut seen = self.seen.lock().await;
         let (files, loaded) = (
             self.files.clone(),
@@ -125,14 +125,14 @@ enum Look {
     IfChanged,
 }
 
-/// What tells one state of a file from another without reading it.
+/// A fingerprint of a file's state, without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fingerprint {
     device: u64,
     inode: u64,
     size: u64,
     modified: (i64, i64),
-    /// Differs even where a copy kept the time of modification.
+    /// Differs even if a copy kept the modification time.
     changed: (i64, i64),
 }
 
@@ -151,8 +151,8 @@ impl Fingerprint {
 
 type Read = ([Fingerprint; 2], ServerCertificate);
 
-/// Loads the files unless they are as `loaded` says. The fingerprints are those from before the reading: a
-/// write in between then shows as a change next time.
+/// Loads the files unless they match `loaded`. The fingerprints are taken before reading, so that a write in between
+/// shows as a change next time.
 fn read(files: &Pair, loaded: Option<[Fingerprint; 2]>) -> Result<Option<Read>> {
     let prints = [
         Fingerprint::of(&files.certificate)?,

@@ -1,28 +1,21 @@
-//! A server certificate with its key, checked to belong together and ready for handshakes.
+//! A server certificate with its key, checked to match and ready for handshakes.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::InconsistentKeys;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
-use zeroize::Zeroizing;
 
-use crate::authority::{Authority, parse, pem_error};
+use crate::authority::Authority;
+use crate::decode::{decode_chain, decode_key, parse, read};
 use crate::error::{Error, Result};
 use crate::name::SubjectName;
-
-/// The largest certificate or key file that is read, in bytes.
-const LARGEST_FILE: u64 = 1 << 20;
 
 /// What a listener presents: a chain, its key and what an operator asks about them.
 pub struct ServerCertificate {
@@ -39,8 +32,8 @@ impl ServerCertificate {
     ///
     /// # Errors
     ///
-    /// Each names the file and what to do. Validity in time is not checked: an expired certificate
-    /// is better than none, and the clients say so.
+    /// Each names the file and what to do. Expiry is not checked: an expired certificate is better than none, and
+    /// clients report it.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self> {
         let chain_pem = read(certificate)?;
         let key_pem = read(key)?;
@@ -48,11 +41,11 @@ impl ServerCertificate {
         Self::assemble(&chain_pem, &key_pem, certificate, key)
     }
 
-    /// Takes a chain and its key from PEM text.
+    /// Reads a chain and its key from PEM text.
     ///
     /// # Errors
     ///
-    /// When either does not decode or they do not belong together.
+    /// When either does not decode or they do not match.
     pub fn from_pem(chain: &str, key: &str) -> Result<Self> {
         let origins = (
             "the given certificate".to_owned(),
@@ -97,7 +90,7 @@ impl ServerCertificate {
         })
     }
 
-    /// The chain and key as rustls takes them.
+    /// The chain and key in rustls's form.
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified_key
     }
@@ -107,17 +100,17 @@ impl ServerCertificate {
         self.not_before
     }
 
-    /// When the certificate ends.
+    /// When the certificate expires.
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
 
-    /// The DNS names and IP addresses that it is valid for, in its own order.
+    /// The DNS names and IP addresses for which it is valid, in its own order.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Whether it is for `name`.
+    /// True if it is valid for `name`.
     pub fn covers(&self, name: &SubjectName) -> bool {
         let own = self.names.iter().map(|own| own.parse::<SubjectName>());
         own.flatten().any(|own| own == *name)
@@ -128,18 +121,18 @@ impl ServerCertificate {
         &self.serial
     }
 
-    /// The distinguished name of whoever signed it.
+    /// The distinguished name of its issuer.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Whether `authority` signed it, its signature checked.
+    /// True if `authority` signed it; checks the signature.
     pub fn issued_by(&self, authority: &Authority) -> bool {
         let leaf = self.certified_key.cert.first().map(|leaf| parse(leaf, ""));
         matches!(leaf, Some(Ok(leaf)) if authority.signed(&leaf))
     }
 
-    /// Whether both present the same chain.
+    /// True if both present the same chain.
     pub(crate) fn same_chain(&self, other: &Self) -> bool {
         self.certified_key.cert == other.certified_key.cert
     }
@@ -154,43 +147,6 @@ impl fmt::Debug for ServerCertificate {
             .field("not_after", &self.not_after)
             .finish_non_exhaustive()
     }
-}
-
-pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let wrong = |error| Error::Read(path.to_owned(), error);
-    let file = File::open(path).map_err(wrong)?;
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.take(LARGEST_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(wrong)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Error::TooLarge {
-            path: path.to_owned(),
-            limit: LARGEST_FILE,
-        });
-    }
-    Ok(bytes)
-}
-
-pub(crate) fn decode_chain(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    chain.map_err(|error| pem_error(error, origin))
-}
-
-fn decode_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>> {
-    use rustls::pki_types::pem::Error as PemError;
-    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        PemError::NoItemsFound if is_encrypted(pem) => Error::EncryptedKey(origin.to_owned()),
-        PemError::NoItemsFound => Error::NoKey(origin.to_owned()),
-        _ if is_encrypted(pem) => Error::EncryptedKey(origin.to_owned()),
-        error => Error::BrokenPem(origin.to_owned(), error),
-    })
-}
-
-/// Both ways that PEM says a passphrase is needed: PKCS#8's and OpenSSL's older one.
-fn is_encrypted(pem: &[u8]) -> bool {
-    let has = |mark: &[u8]| pem.windows(mark.len()).any(|window| window == mark);
-    has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED")
 }
 
 fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {

@@ -2,34 +2,37 @@
 
 use model::{AccountId, Timestamp};
 
-use crate::cache::Touch;
-use crate::page::{Page, bind_names, contains, one_of, places};
-use crate::sql::{Query, Row};
-use crate::{Result, Tx};
+use crate::error::Result;
+use crate::list::{self, Conditions, Direction, Field, Kind, Page, Selection, Source, Test};
+use crate::sql::{Reader, Tx, row};
+use crate::touch::Touch;
 
-/// An account as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// The name to sign in with.
-    pub name: String,
-    /// Mail address; only the built-in administrator may have none.
-    pub email: Option<String>,
-    /// The person's name.
-    pub realname: String,
-    /// Free text.
-    pub comment: String,
-    /// argon2id in PHC form; `None` where no local password works.
-    pub password_hash: Option<String>,
-    /// Whether it may do everything.
-    pub sysadmin: bool,
-    /// Rises whenever tokens made before must no longer be valid.
-    pub generation: i64,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
+row! {
+    columns account_columns;
+    /// An account as it is stored.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Account of account {
+        /// Its id.
+        pub id: AccountId = a.id,
+        /// The name to sign in with.
+        pub name: String = a.name,
+        /// Mail address; only the built-in administrator may have none.
+        pub email: Option<String> = a.email,
+        /// The person's name.
+        pub realname: String = a.realname,
+        /// Free text.
+        pub comment: String = a.comment,
+        /// argon2id in PHC form; `None` where no local password works.
+        pub password_hash: Option<String> = a.password_hash,
+        /// Whether it may do everything.
+        pub sysadmin: bool = a.sysadmin,
+        /// Rises whenever tokens made before must no longer be valid.
+        pub generation: i64 = a.generation,
+        /// When it was made.
+        pub created_at: Timestamp = a.created_at,
+        /// When it was last changed.
+        pub updated_at: Timestamp = a.updated_at,
+    }
 }
 
 /// A new account.
@@ -47,27 +50,6 @@ pub struct NewAccount {
     pub password_hash: Option<String>,
     /// Whether it may do everything.
     pub sysadmin: bool,
-}
-
-macro_rules! columns {
-    () => {
-        "id, name, email, realname, comment, password_hash, sysadmin, generation, created_at, updated_at"
-    };
-}
-
-fn read(row: &Row) -> Result<Account> {
-    Ok(Account {
-        id: AccountId(row.int("account", "id")?),
-        name: row.text("account", "name")?,
-        email: row.opt_text("account", "email")?,
-        realname: row.text("account", "realname")?,
-        comment: row.text("account", "comment")?,
-        password_hash: row.opt_text("account", "password_hash")?,
-        sysadmin: row.flag("account", "sysadmin")?,
-        generation: row.int("account", "generation")?,
-        created_at: row.time("account", "created_at")?,
-        updated_at: row.time("account", "updated_at")?,
-    })
 }
 
 /// Makes an account.
@@ -89,7 +71,7 @@ pub async fn create(tx: &mut Tx, new: &NewAccount, now: Timestamp) -> Result<Acc
         .bind(now)
         .one()
         .await?;
-    row.int("account", "id").map(AccountId)
+    row.get("account", "id")
 }
 
 /// Makes the built-in administrator, id 1, and reserves id 2 as Harbor does, unless they exist.
@@ -131,77 +113,66 @@ pub async fn create_admin(tx: &mut Tx, new: &NewAccount, now: Timestamp) -> Resu
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn by_id(tx: &mut Tx, id: AccountId) -> Result<Option<Account>> {
-    let row = tx
+pub async fn by_id(reader: &mut Reader, id: AccountId) -> Result<Option<Account>> {
+    let row = reader
         .query(concat!(
             "select ",
-            columns!(),
-            " from account where id = $1 and deleted_at is null"
+            account_columns!(),
+            " from account a where a.id = $1 and a.deleted_at is null"
         ))
         .bind(id)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Account::read).transpose()
 }
 
 /// The account with a name.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<Account>> {
-    let row = tx
+pub async fn by_name(reader: &mut Reader, name: &str) -> Result<Option<Account>> {
+    let row = reader
         .query(concat!(
             "select ",
-            columns!(),
-            " from account where name = $1 and deleted_at is null"
+            account_columns!(),
+            " from account a where a.name = $1 and a.deleted_at is null"
         ))
         .bind(name)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Account::read).transpose()
 }
 
-/// Which accounts a list shows.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Part of the name, in any case.
-    pub name_contains: Option<String>,
-    /// Part of the mail address, in any case.
-    pub email_contains: Option<String>,
-    /// The exact name.
-    pub name: Option<String>,
-    /// The exact mail address.
-    pub email: Option<String>,
-    /// Any of these exact names, where there are some.
-    pub names: Vec<String>,
-    /// Only sysadmins, or only others.
-    pub sysadmin: Option<bool>,
-    /// Made not before the first and not after the second time.
-    pub created_within: Option<(Timestamp, Timestamp)>,
-    /// The built-in administrator too, which Harbor's list leaves out.
-    pub with_builtin: bool,
-}
+/// Name.
+pub const NAME: Field = Field::new("username", Kind::Text, "a.name").unique();
+/// Mail address.
+pub const EMAIL: Field = Field::new("email", Kind::Text, "a.email").unsorted();
 
-/// In which order accounts are listed.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Order {
-    /// By name.
-    #[default]
-    Name,
-    /// By name, last first.
-    NameDescending,
-    /// By time of making.
-    Created,
-    /// By time of making, newest first.
-    CreatedDescending,
-    /// By time of the last change.
-    Updated,
-    /// By time of the last change, newest first.
-    UpdatedDescending,
-    /// By id.
-    Id,
-    /// By id, highest first.
-    IdDescending,
+/// What lists can be narrowed and sorted by.
+pub const FIELDS: [Field; 6] = [
+    NAME,
+    EMAIL,
+    Field::new("sysadmin_flag", Kind::Flag, "a.sysadmin").unsorted(),
+    Field::new("creation_time", Kind::Time, "a.created_at"),
+    Field::new("update_time", Kind::Time, "a.updated_at"),
+    Field::new("user_id", Kind::Int, "a.id").unique(),
+];
+
+const SOURCE: Source = Source {
+    name: "account.list",
+    columns: account_columns!(),
+    from: "account a",
+    id: "a.id",
+    order: NAME,
+};
+
+/// Accounts that somebody made, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Without the built-in administrator, as in Harbor's list.
+    Made,
+    /// With the built-in administrator.
+    All,
 }
 
 /// Accounts, and how many there are in all.
@@ -209,122 +180,43 @@ pub enum Order {
 /// # Errors
 /// When a statement fails.
 pub async fn list(
-    tx: &mut Tx,
-    filter: &Filter,
-    order: Order,
-    page: Page,
+    reader: &mut Reader,
+    scope: Scope,
+    selection: &Selection,
 ) -> Result<(Vec<Account>, i64)> {
-    let from = conditions(tx, filter);
-    let limit = BOUND + places(&filter.names) + 1;
-    let offset = limit + 1;
-    let by = match order {
-        Order::Name => "name",
-        Order::NameDescending => "name desc",
-        Order::Created => "created_at, id",
-        Order::CreatedDescending => "created_at desc, id desc",
-        Order::Updated => "updated_at, id",
-        Order::UpdatedDescending => "updated_at desc, id desc",
-        Order::Id => "id",
-        Order::IdDescending => "id desc",
-    };
-    let listed = tx.query_built(
-        "account.list",
-        format!(
-            "select {} {from} order by {by} limit ${limit} offset ${offset}",
-            columns!()
-        ),
-    );
-    let listed = bind(listed, filter).bind(page.limit()).bind(page.offset);
-    let rows = listed.all().await?;
-    let counted = tx.query_built("account.count", format!("select count(*) as total {from}"));
-    let count = bind(counted, filter).one().await?;
-    Ok((
-        rows.iter().map(read).collect::<Result<_>>()?,
-        count.int("account", "total")?,
-    ))
+    /// Ids of the built-in administrator and of `anonymous`, which is reserved.
+    const BUILT_IN: i64 = 2;
+    let mut conditions = Conditions::default().and("a.deleted_at is null");
+    if scope == Scope::Made {
+        conditions = conditions.and_value("a.id > $", BUILT_IN);
+    }
+    list::list(reader, &SOURCE, conditions, selection, Account::read).await
 }
 
-/// The lowest id of accounts that somebody made: 1 is the built-in administrator, 2 is reserved.
-const FIRST_MADE: i64 = 3;
-
-/// How many values [`bind`] gives apart from the names.
-const BOUND: usize = 8;
-
-/// What a filter asks of the values that [`bind`] gives.
-fn conditions(tx: &Tx, filter: &Filter) -> String {
-    const FROM: &str = "from account where deleted_at is null
-        and ($1 is null or lower(name) like lower($1) escape '\\')
-        and ($2 is null or lower(email) like lower($2) escape '\\')
-        and ($3 is null or name = $3)
-        and ($4 is null or email = $4)
-        and ($5 < 0 or sysadmin = $5)
-        and created_at between $6 and $7
-        and id >= $8";
-    one_of(tx, FROM, ("name", &filter.names), BOUND + 1)
-}
-
-fn bind<'t>(query: Query<'t>, filter: &Filter) -> Query<'t> {
-    let always = (Timestamp(i64::MIN), Timestamp(i64::MAX));
-    let created = filter.created_within.unwrap_or(always);
-    let query = query
-        .bind(filter.name_contains.as_deref().map(contains))
-        .bind(filter.email_contains.as_deref().map(contains))
-        .bind(filter.name.as_deref())
-        .bind(filter.email.as_deref())
-        .bind(filter.sysadmin.map_or(-1, i64::from))
-        .bind(created.0)
-        .bind(created.1)
-        .bind(if filter.with_builtin { 0 } else { FIRST_MADE });
-    bind_names(query, &filter.names)
-}
-
-/// Ids and names of accounts whose name holds a text, the shortest names first.
+/// Accounts whose name holds a text, the shortest names first, and how many there are in all.
 ///
 /// # Errors
-/// When the statement fails.
-pub async fn search(
-    tx: &mut Tx,
-    text: &str,
-    page: Page,
-) -> Result<(Vec<(AccountId, String)>, i64)> {
-    const WHERE: &str =
-        "from account where deleted_at is null and lower(name) like lower($1) escape '\\'";
-    let rows = tx
-        .query_built(
-            "account.search",
-            format!("select id, name {WHERE} order by length(name), name limit $2 offset $3"),
-        )
-        .bind(contains(text))
-        .bind(page.limit())
-        .bind(page.offset)
-        .all()
-        .await?;
-    let count = tx
-        .query_built(
-            "account.search_count",
-            format!("select count(*) as total {WHERE}"),
-        )
-        .bind(contains(text))
-        .one()
-        .await?;
-    let found = rows
-        .iter()
-        .map(|row| {
-            Ok((
-                AccountId(row.int("account", "id")?),
-                row.text("account", "name")?,
-            ))
-        })
-        .collect::<Result<_>>()?;
-    Ok((found, count.int("account", "total")?))
+/// When a statement fails.
+pub async fn search(reader: &mut Reader, text: &str, page: Page) -> Result<(Vec<Account>, i64)> {
+    const SHORTEST: Field = Field::new("length", Kind::Text, "length(a.name), a.name").unique();
+    let selection = Selection {
+        order: Some((SHORTEST, Direction::Up)),
+        page,
+        ..Selection::all().with(NAME, Test::Contains(text.to_owned()))
+    };
+    list(reader, Scope::All, &selection).await
 }
 
 /// Whether an account other than `id` has a mail address.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn is_email_taken(tx: &mut Tx, email: &str, id: Option<AccountId>) -> Result<bool> {
-    let row = tx
+pub async fn is_email_taken(
+    reader: &mut Reader,
+    email: &str,
+    id: Option<AccountId>,
+) -> Result<bool> {
+    let row = reader
         .query(
             "select id from account where email = $1 and id <> $2 and deleted_at is null limit 1",
         )
@@ -415,7 +307,7 @@ pub async fn is_last_sysadmin(tx: &mut Tx, id: AccountId) -> Result<bool> {
         )
         .all()
         .await?;
-    let first = rows.first().map(|row| row.int("account", "id"));
+    let first = rows.first().map(|row| row.get("account", "id"));
     Ok(rows.len() == 1 && first.transpose()? == Some(id.0))
 }
 

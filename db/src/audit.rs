@@ -1,240 +1,68 @@
-//! The audit log: one row for each change, written in the change's own transaction. Rows are
-//! chained afterwards, see [`chain`].
+//! The audit log: one row for each event. [`crate::Tx::record`] writes them; they are chained afterwards, see [`chain`].
 
 pub mod chain;
 pub mod recorder;
 
-use std::borrow::Cow;
+use model::{Digest, Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
-use model::{AccountId, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
-use serde::Serialize;
+use crate::error::Result;
+use crate::list::Conditions;
+use crate::sql::{Reader, row};
 
-use crate::sql::{Query, Row, Value};
-use crate::{Result, Tx, batch};
-
-/// All operations that entries have: Harbor's words, `push` of a refused push, and `refuse` of what the REST API
-/// refused.
-pub const OPERATIONS: [&str; 7] = [
-    "create", "update", "delete", "pull", "push", "login", "refuse",
-];
-
-/// What is written.
-#[derive(Clone, Debug)]
-pub struct NewEntry {
-    /// When it happened.
-    pub at: Timestamp,
-    /// Who did it; `None` for whoever was not signed in, and for the command line.
-    pub account: Option<AccountId>,
-    /// The name that was used.
-    pub account_name: String,
-    /// The address that it came from; empty for the command line.
-    pub address: String,
-    /// One of [`OPERATIONS`].
-    pub operation: &'static str,
-    /// Harbor's resource type: `artifact`, `tag`, `project`, …
-    pub resource_type: &'static str,
-    /// The resource's name.
-    pub resource: String,
-    /// The project that it belongs to.
-    pub project: Option<ProjectId>,
-    /// Whether it was done, or refused.
-    pub success: bool,
-    /// How often it happened within the second; refusals: within the minute.
-    pub times: i64,
-    /// What else is worth knowing.
-    pub detail: String,
-}
-
-/// Who makes changes.
-#[derive(Clone, Debug)]
-pub struct Actor {
-    /// The account; `None` for the command line.
-    pub account: Option<AccountId>,
-    /// The name that is used.
-    pub name: String,
-    /// The address that it comes from; empty for the command line.
-    pub address: String,
-}
-
-impl Actor {
-    /// The entry of a change that is made: operation, resource type and resource are Harbor's.
-    pub fn change(
-        self,
-        at: Timestamp,
-        (operation, resource_type): (&'static str, &'static str),
-        resource: String,
-        project: Option<ProjectId>,
-    ) -> NewEntry {
-        NewEntry {
-            at,
-            account: self.account,
-            account_name: self.name,
-            address: self.address,
-            operation,
-            resource_type,
-            resource,
-            project,
-            success: true,
-            times: 1,
-            detail: String::new(),
-        }
+row! {
+    columns entry_columns;
+    /// What was written.
+    #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+    pub struct Entry of audit {
+        /// Row id, rising.
+        pub id: i64 = e.id,
+        /// Microseconds since 1970.
+        pub at: i64 = e.at,
+        /// Account id.
+        pub account_id: Option<i64> = e.account_id,
+        /// The name that was used.
+        pub account_name: String = e.account_name,
+        /// The address that it came from.
+        pub address: String = e.address,
+        /// What was done.
+        pub operation: String = e.operation,
+        /// To what kind of thing.
+        pub resource_type: String = e.resource_type,
+        /// To which one.
+        pub resource: String = e.resource,
+        /// Project id.
+        pub project_id: Option<i64> = e.project_id,
+        /// The repository that it is, or lies in.
+        pub repository: Option<String> = e.repository,
+        /// The tag that it is, or was named by.
+        pub tag: Option<String> = e.tag,
+        /// The digest of its content.
+        pub digest: Option<Digest> = e.digest,
+        /// Whether it was done, or refused.
+        pub success: bool = e.success,
+        /// How often it happened within the second; refusals: within the minute.
+        pub times: i64 = e.times,
+        /// What else is worth knowing.
+        pub detail: String = e.detail,
     }
-}
-
-/// What was written.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Entry {
-    /// Row id, rising.
-    pub id: i64,
-    /// Microseconds since 1970.
-    pub at: i64,
-    /// Account id.
-    pub account_id: Option<i64>,
-    /// The name that was used.
-    pub account_name: String,
-    /// The address that it came from.
-    pub address: String,
-    /// What was done.
-    pub operation: String,
-    /// To what kind of thing.
-    pub resource_type: String,
-    /// To which one.
-    pub resource: String,
-    /// Project id.
-    pub project_id: Option<i64>,
-    /// Whether it was done, or refused.
-    pub success: bool,
-    /// How often it happened within the second; refusals: within the minute.
-    pub times: i64,
-    /// What else is worth knowing.
-    pub detail: String,
-}
-
-fn read(row: &Row) -> Result<Entry> {
-    Ok(Entry {
-        id: row.int("audit", "id")?,
-        at: row.int("audit", "at")?,
-        account_id: row.opt_int("audit", "account_id")?,
-        account_name: row.text("audit", "account_name")?,
-        address: row.text("audit", "address")?,
-        operation: row.text("audit", "operation")?,
-        resource_type: row.text("audit", "resource_type")?,
-        resource: row.text("audit", "resource")?,
-        project_id: row.opt_int("audit", "project_id")?,
-        success: row.flag("audit", "success")?,
-        times: row.int("audit", "times")?,
-        detail: row.text("audit", "detail")?,
-    })
-}
-
-/// Writes an entry.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn append(tx: &mut Tx, entry: &NewEntry) -> Result<()> {
-    append_all(tx, std::slice::from_ref(entry)).await
-}
-
-#[derive(Serialize)]
-struct EntryRow<'a> {
-    at: i64,
-    account_id: Option<i64>,
-    account_name: Cow<'a, str>,
-    address: &'a str,
-    operation: &'static str,
-    resource_type: &'static str,
-    resource: Cow<'a, str>,
-    project_id: Option<i64>,
-    success: i64,
-    times: i64,
-    detail: Cow<'a, str>,
-}
-
-/// PostgreSQL stores no NUL: one in a name that a client made up must not keep others from being written.
-fn storable(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}").into()
-    } else {
-        text.into()
-    }
-}
-
-impl<'a> EntryRow<'a> {
-    fn of(entry: &'a NewEntry) -> Self {
-        debug_assert!(OPERATIONS.contains(&entry.operation));
-        Self {
-            at: entry.at.0,
-            account_id: entry.account.map(|id| id.0),
-            account_name: storable(&entry.account_name),
-            address: &entry.address,
-            operation: entry.operation,
-            resource_type: entry.resource_type,
-            resource: storable(&entry.resource),
-            project_id: entry.project.map(|id| id.0),
-            success: i64::from(entry.success),
-            times: entry.times,
-            detail: storable(&entry.detail),
-        }
-    }
-}
-
-/// Writes entries, in their order, with one statement.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn append_all(tx: &mut Tx, entries: &[NewEntry]) -> Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<EntryRow<'_>> = entries.iter().map(EntryRow::of).collect();
-    tx.query_either(
-        "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
-         select value ->> 'at', value ->> 'account_id', value ->> 'account_name', value ->> 'address', value ->> 'operation',
-                value ->> 'resource_type', value ->> 'resource', value ->> 'project_id', value ->> 'success', value ->> 'times',
-                value ->> 'detail' from json_each($1) order by key",
-        "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail)
-         select at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail
-         from json_to_recordset(cast($1 as json)) as e
-              (at bigint, account_id bigint, account_name text, address text, operation text, resource_type text, resource text,
-               project_id bigint, success bigint, times bigint, detail text)",
-    )
-    .bind(serde_json::to_string(&rows).unwrap_or_default())
-    .execute()
-    .await?;
-    Ok(())
-}
-
-/// Writes a batch of entries, unless one with this id was written before.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn append_batch(
-    tx: &mut Tx,
-    id: &str,
-    entries: &[NewEntry],
-    now: Timestamp,
-) -> Result<()> {
-    if batch::is_new(tx, id, now).await? {
-        append_all(tx, entries).await?;
-    }
-    Ok(())
 }
 
 /// Entries with ids after `after`, oldest first.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn walk(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<Entry>> {
-    let rows = tx
-        .query(
-            "select id, at, account_id, account_name, address, operation, resource_type, resource, project_id, success, times, detail
-             from audit where id > $1 order by id limit $2",
-        )
+pub async fn walk(reader: &mut Reader, after: i64, limit: i64) -> Result<Vec<Entry>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            entry_columns!(),
+            " from audit e where e.id > $1 order by e.id limit $2"
+        ))
         .bind(after)
         .bind(limit)
         .all()
         .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(Entry::read).collect()
 }
 
 /// Which entries a list shows: those that all of it fits.
@@ -249,7 +77,7 @@ pub struct Filter {
     /// The tag of a repository.
     pub tag: Option<Tag>,
     /// What was done.
-    pub operation: Option<String>,
+    pub operation: Option<Operation>,
     /// Not before this time.
     pub from: Option<Timestamp>,
     /// Before this time.
@@ -269,71 +97,82 @@ pub struct Listed {
 }
 
 impl Filter {
-    /// The condition, and the values that it binds from `$1` on.
-    fn condition(&self) -> (String, Vec<Value>) {
-        let mut given: Vec<(&str, Value)> = Vec::new();
+    /// The conditions. Each leads to one range of an index that ends with time and id, so that a page costs the same
+    /// wherever it lies.
+    async fn conditions(&self, reader: &mut Reader) -> Result<Conditions> {
+        let mut all = Conditions::default();
         if let Some(name) = &self.account {
-            given.push(("e.account_name = $", name.as_str().into()));
+            all = all.and_value("e.account_name = $", name.as_str());
         }
         if let Some(name) = &self.project {
-            // A deleted project may have had the name as well.
-            let ids = "e.project_id in (select id from project where name = $)";
-            given.push((ids, name.as_str().into()));
+            all = all.and_any("e.project_id", &projects(reader, name).await?);
         }
         if let Some(name) = &self.repository {
-            let within = "(substr(e.resource, 1, length($)) = $
-                 and substr(e.resource, length($) + 1, 1) in ('', ':', '@'))";
-            given.push((within, name.as_str().into()));
+            all = all.and_value("e.repository = $", name.as_str());
         }
         if let Some(tag) = &self.tag {
-            let ends = "(e.resource_type in ('artifact', 'tag')
-                 and substr(e.resource, length(e.resource) - length($) + 1) = $)";
-            given.push((ends, format!(":{tag}").into()));
+            all = all.and_value("e.tag = $", tag.as_str());
         }
-        if let Some(operation) = &self.operation {
-            given.push(("e.operation = $", operation.as_str().into()));
+        if let Some(operation) = self.operation {
+            all = all.and_value("e.operation = $", operation.name());
         }
-        let bounds = [
-            ("e.at >= $", self.from.map(|at| at.0)),
-            ("e.at < $", self.to.map(|at| at.0)),
-            ("e.id < $", self.before),
-        ];
-        for (condition, bound) in bounds {
-            given.extend(bound.map(|bound| (condition, bound.into())));
+        if let Some(from) = self.from {
+            all = all.and_value("e.at >= $", from);
         }
-        let (mut conditions, mut values) = (Vec::new(), Vec::new());
-        for (condition, value) in given {
-            values.push(value);
-            conditions.push(condition.replace('$', &format!("${}", values.len())));
+        if let Some(to) = self.to {
+            all = all.and_value("e.at < $", to);
         }
-        let condition = match conditions.len() {
-            0 => String::new(),
-            _ => format!("where {}", conditions.join(" and ")),
-        };
-        (condition, values)
+        match self.before {
+            Some(id) => older_than(reader, all, id).await,
+            None => Ok(all),
+        }
     }
+}
+
+/// Ids of the project with a name, and of deleted ones that had it.
+async fn projects(reader: &mut Reader, name: &ProjectName) -> Result<Vec<i64>> {
+    let rows = reader
+        .query("select id from project where name = $1 order by id")
+        .bind(name.as_str())
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("project", "id")).collect()
+}
+
+/// Goes on after the entry with an id; after the id alone where the entry is gone.
+async fn older_than(reader: &mut Reader, all: Conditions, id: i64) -> Result<Conditions> {
+    let row = reader
+        .query("select at from audit where id = $1")
+        .bind(id)
+        .optional()
+        .await?;
+    let Some(row) = row else {
+        return Ok(all.and_value("e.id < $", id));
+    };
+    let at: Timestamp = row.get("audit", "at")?;
+    Ok(all.and_values("(e.at, e.id) < ($, $)", [at.into(), id.into()]))
 }
 
 /// The newest entries that a filter lets through, newest first; [`Filter::before`] goes on from the last one.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn list(tx: &mut Tx, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
-    let (condition, mut values) = filter.condition();
-    values.push(limit.into());
+pub async fn list(reader: &mut Reader, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
+    let conditions = filter.conditions(reader).await?;
     let sql = format!(
-        "select e.id, e.at, e.account_id, e.account_name, e.address, e.operation, e.resource_type, e.resource, e.project_id,
-             e.success, e.times, e.detail, p.name as project
-         from audit e left join project p on p.id = e.project_id {condition} order by e.id desc limit ${}",
-        values.len()
+        "select {}, p.name as project from audit e left join project p on p.id = e.project_id {}
+         order by e.at desc, e.id desc limit ${}",
+        entry_columns!(),
+        conditions.clause(),
+        conditions.len() + 1
     );
-    let query = tx.query_built("audit.list", sql);
-    let rows = values.into_iter().fold(query, Query::bind).all().await?;
+    let query = conditions.bind(reader.query_built("audit.list", sql));
+    let rows = query.bind(limit).all().await?;
     rows.iter()
         .map(|row| {
             Ok(Listed {
-                entry: read(row)?,
-                project: row.opt_text("project", "project")?,
+                entry: Entry::read(row)?,
+                project: row.get("project", "project")?,
             })
         })
         .collect()

@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Tx};
+use crate::error::{Error, Result};
+use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 21] = [
+pub const TABLES: [&str; 22] = [
     "setting",
     "store_identity",
     "account",
@@ -21,6 +22,7 @@ pub const TABLES: [&str; 21] = [
     "repository_blob",
     "object_garbage",
     "manifest",
+    "manifest_payload",
     "manifest_stat",
     "manifest_reference",
     "tag",
@@ -72,32 +74,32 @@ pub enum Kind {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn schema(tx: &mut Tx) -> Result<i64> {
-    let row = tx.query("select max(version) as version from _sqlx_migrations");
-    row.one().await?.int("_sqlx_migrations", "version")
+pub async fn schema(reader: &mut Reader) -> Result<i64> {
+    let row = reader.query("select max(version) as version from _sqlx_migrations");
+    row.one().await?.get("_sqlx_migrations", "version")
 }
 
 /// Names of all tables that the database has.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn tables(tx: &mut Tx) -> Result<Vec<String>> {
-    let rows = tx
+pub async fn tables(reader: &mut Reader) -> Result<Vec<String>> {
+    let rows = reader
         .query_either(
             "select name from sqlite_schema where type = 'table' and name not like 'sqlite%'",
             "select cast(tablename as text) as name from pg_tables where schemaname = current_schema()",
         )
         .all()
         .await?;
-    rows.iter().map(|row| row.text("schema", "name")).collect()
+    rows.iter().map(|row| row.get("schema", "name")).collect()
 }
 
 /// What a table of [`TABLES`] has.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn describe(tx: &mut Tx, table: &'static str) -> Result<Table> {
-    let rows = tx
+pub async fn describe(reader: &mut Reader, table: &'static str) -> Result<Table> {
+    let rows = reader
         .query_either(
             "select name, type from pragma_table_info($1)",
             "select cast(column_name as text) as name, cast(data_type as text) as type from information_schema.columns
@@ -107,7 +109,7 @@ pub async fn describe(tx: &mut Tx, table: &'static str) -> Result<Table> {
         .all()
         .await?;
     let columns = rows.iter().map(|row| {
-        let kind = match &*row.text("schema", "type")?.to_lowercase() {
+        let kind = match &*row.get::<String>("schema", "type")?.to_lowercase() {
             "integer" | "bigint" => Kind::Int,
             "text" => Kind::Text,
             "blob" | "bytea" => Kind::Bytes,
@@ -118,7 +120,7 @@ pub async fn describe(tx: &mut Tx, table: &'static str) -> Result<Table> {
                 });
             }
         };
-        let name = row.text("schema", "name")?;
+        let name = row.get("schema", "name")?;
         Ok(Column { name, kind })
     });
     Ok(Table {
@@ -132,11 +134,11 @@ pub async fn describe(tx: &mut Tx, table: &'static str) -> Result<Table> {
 /// # Errors
 /// When the statement fails, or `take` does.
 pub async fn rows<E: From<Error>>(
-    tx: &mut Tx,
+    reader: &mut Reader,
     table: &Table,
     mut take: impl FnMut(&str) -> Result<(), E> + Send,
 ) -> Result<(), E> {
-    let postgres = tx.is_postgres();
+    let postgres = reader.is_postgres();
     let value = |column: &Column| match (column.kind, postgres) {
         (Kind::Bytes, true) => format!("encode({}, 'hex')", column.name),
         // `hex` makes an empty text of null.
@@ -150,17 +152,17 @@ pub async fn rows<E: From<Error>>(
     } else {
         format!("select json_array({values}) as row from {name}")
     };
-    let each = |row: crate::sql::Row| take(&row.text("row", "row")?);
-    tx.query_built("backup.rows", sql).each(each).await
+    let each = |row: crate::sql::Row| take(&row.get::<String>("row", "row")?);
+    reader.query_built("backup.rows", sql).each(each).await
 }
 
 /// Whether nothing was ever stored.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn is_empty(tx: &mut Tx) -> Result<bool> {
-    let row = tx.query("select count(*) as total from account").one();
-    Ok(row.await?.int("account", "total")? == 0)
+pub async fn is_empty(reader: &mut Reader) -> Result<bool> {
+    let row = reader.query("select count(*) as total from account").one();
+    Ok(row.await?.get::<i64>("account", "total")? == 0)
 }
 
 /// Puts rows into a table: a JSON array of arrays.

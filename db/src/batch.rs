@@ -3,7 +3,8 @@
 
 use model::Timestamp;
 
-use crate::{Result, Tx};
+use crate::error::Result;
+use crate::sql::Tx;
 
 /// How long a batch is remembered: far longer than one is tried again.
 const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);

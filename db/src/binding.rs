@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::{AccountId, ProjectId};
+use model::{AccountId, Principal, ProjectId};
 use policy::{Bindings, Role};
 
-use crate::{Age, Db, Error, Result};
+use crate::cache::Age;
+use crate::database::Db;
+use crate::error::{Error, Result};
 
 /// Bindings together with the account's generation: a token of an older one is no longer valid.
 pub type Bound = Arc<Bindings>;
@@ -33,9 +35,9 @@ pub async fn of_account(
 /// Reads what the cache does not have, and puts it there.
 async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result<Option<Bound>> {
     let read_at = db.caches().bindings.before_read();
-    let mut tx = db.reader().await?;
+    let mut reader = db.reader().await?;
     // One row, whatever the number of projects.
-    let account = tx
+    let account = reader
         .query_either(
             "select a.name, a.sysadmin, a.generation, (select
                  json_group_array(json_array(m.project_id, m.role)) from member m where m.account_id = a.id) as roles
@@ -52,11 +54,13 @@ async fn read_through(db: &Db, id: AccountId, generation: Option<i64>) -> Result
         return Ok(None);
     };
     let bindings = Arc::new(Bindings {
-        account: Some(id),
-        name: account.text("account", "name")?.into(),
-        sysadmin: account.flag("account", "sysadmin")?,
-        generation: account.int("account", "generation")?,
-        roles: roles(&account.text("account", "roles")?)?,
+        principal: Principal::User {
+            id,
+            name: account.get::<String>("account", "name")?.into(),
+        },
+        sysadmin: account.get("account", "sysadmin")?,
+        generation: account.get("account", "generation")?,
+        roles: roles(&account.get::<String>("account", "roles")?)?,
     });
     db.caches().bindings.put(read_at, id, bindings.clone());
     Ok(fits(&bindings, generation).then_some(bindings))

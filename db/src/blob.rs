@@ -9,47 +9,15 @@ use std::sync::Arc;
 
 use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
+pub use crate::content::{LinkedBlob, Place, StoredBlob};
+
 use crate::broken::Walked;
-use crate::cache::Touch;
+use crate::database::Db;
+use crate::error::{Error, Result};
 use crate::garbage::{self, Garbage};
 use crate::quota::{self, OverLimit, Taking};
-use crate::sql::Row;
-use crate::{Db, Error, Result, Tx};
-
-/// A blob that is live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredBlob {
-    /// Its id; what it names never changes.
-    pub id: BlobId,
-    /// Its digest.
-    pub digest: Digest,
-    /// Where its bytes are.
-    pub key: String,
-    /// How many they are.
-    pub size: u64,
-}
-
-fn read(row: &Row) -> Result<StoredBlob> {
-    let size = row.int("blob", "size")?;
-    Ok(StoredBlob {
-        id: BlobId(row.int("blob", "id")?),
-        digest: row.parse("blob", "digest")?,
-        key: row.text("blob", "object_key")?,
-        size: size.try_into().map_err(|_| Error::Corrupt {
-            table: "blob",
-            column: "size",
-        })?,
-    })
-}
-
-/// A blob that a repository links.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkedBlob {
-    /// The blob.
-    pub blob: StoredBlob,
-    /// Until when the link is kept even if nothing refers to it.
-    pub lease_until: Timestamp,
-}
+use crate::sql::{Reader, Row, Tx};
+use crate::touch::Touch;
 
 /// The blob that a repository links under a digest, through the cache.
 ///
@@ -71,21 +39,23 @@ pub async fn linked(
 async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<Arc<LinkedBlob>>> {
     let (repository, digest) = &key;
     let read_at = db.caches().blobs.before_read();
-    let mut tx = db.reader().await?;
-    let row = tx
-        .query(
-            "select b.id, b.digest, b.object_key, b.size, l.lease_until from blob b
-             join repository_blob l on l.blob_id = b.id join repository r on r.id = l.repository_id
-             where r.name = $1 and r.deleted_at is null and b.digest = $2 and b.lost_at is null",
-        )
+    let mut reader = db.reader().await?;
+    let row = reader
+        .query(concat!(
+            "select ",
+            blob_columns!(),
+            ", l.lease_until from blob
+             join repository_blob l on l.blob_id = blob.id join repository r on r.id = l.repository_id
+             where r.name = $1 and r.deleted_at is null and blob.digest = $2 and blob.lost_at is null"
+        ))
         .bind(repository.as_str())
         .bind(digest)
         .optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
     let blob = Arc::new(LinkedBlob {
-        blob: read(&row)?,
-        lease_until: row.time("repository_blob", "lease_until")?,
+        blob: StoredBlob::read(&row)?,
+        lease_until: row.get("repository_blob", "lease_until")?,
     });
     db.caches().blobs.put(read_at, key, blob.clone());
     Ok(Some(blob))
@@ -95,13 +65,17 @@ async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<A
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
-    let row = tx
-        .query("select id, digest, object_key, size from blob where digest = $1")
+pub async fn live(reader: &mut Reader, digest: &Digest) -> Result<Option<StoredBlob>> {
+    let row = reader
+        .query(concat!(
+            "select ",
+            blob_columns!(),
+            " from blob where digest = $1"
+        ))
         .bind(digest)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(StoredBlob::read).transpose()
 }
 
 /// As [`live`], held until the transaction ends: it can be linked, and cannot go meanwhile. None that is lost, which
@@ -112,13 +86,21 @@ pub async fn live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
 pub async fn hold_live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
     let row = tx
         .query_either(
-            "select id, digest, object_key, size from blob where digest = $1 and lost_at is null",
-            "select id, digest, object_key, size from blob where digest = $1 and lost_at is null for key share",
+            concat!(
+                "select ",
+                blob_columns!(),
+                " from blob where digest = $1 and lost_at is null"
+            ),
+            concat!(
+                "select ",
+                blob_columns!(),
+                " from blob where digest = $1 and lost_at is null for key share"
+            ),
         )
         .bind(digest)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(StoredBlob::read).transpose()
 }
 
 /// What came of bytes that were to become a blob.
@@ -232,8 +214,9 @@ async fn insert(
 ) -> Result<Option<StoredBlob>> {
     let row = tx
         .query(
+            concat!(
             "insert into blob (digest, object_key, size, owned, created_at) values ($1, $2, $3, $4, $5)
-             on conflict (digest) do nothing returning id, digest, object_key, size",
+             on conflict (digest) do nothing returning ", blob_columns!()),
         )
         .bind(digest)
         .bind(object.key)
@@ -242,7 +225,7 @@ async fn insert(
         .bind(now)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(StoredBlob::read).transpose()
 }
 
 /// A blob that a push met.
@@ -271,17 +254,25 @@ impl Known {
 async fn hold_known(tx: &mut Tx, digest: &Digest) -> Result<Option<Known>> {
     let row = tx
         .query_either(
-            "select id, digest, object_key, size, owned, lost_at from blob where digest = $1",
-            "select id, digest, object_key, size, owned, lost_at from blob where digest = $1 for key share",
+            concat!(
+                "select ",
+                blob_columns!(),
+                ", owned, lost_at from blob where digest = $1"
+            ),
+            concat!(
+                "select ",
+                blob_columns!(),
+                ", owned, lost_at from blob where digest = $1 for key share"
+            ),
         )
         .bind(digest)
         .optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Known {
-        blob: read(&row)?,
-        owned: row.flag("blob", "owned")?,
-        lost: row.opt_int("blob", "lost_at")?.is_some(),
+        blob: StoredBlob::read(&row)?,
+        owned: row.get("blob", "owned")?,
+        lost: row.get::<Option<Timestamp>>("blob", "lost_at")?.is_some(),
     }))
 }
 
@@ -359,12 +350,12 @@ pub(crate) async fn release(tx: &mut Tx, blobs: &[i64], due: Timestamp) -> Resul
     let mut released = Released::default();
     let mut garbage = Vec::new();
     for row in &rows {
-        let size = row.int("blob", "size")? as u64;
+        let size = row.get::<u64>("blob", "size")?;
         released.blobs += 1;
         released.bytes += size;
-        if row.flag("blob", "owned")? {
+        if row.get("blob", "owned")? {
             garbage.push(Garbage {
-                key: row.text("blob", "object_key")?,
+                key: row.get("blob", "object_key")?,
                 size,
                 unfinished: false,
             });
@@ -386,19 +377,6 @@ pub async fn adopt(tx: &mut Tx) -> Result<u64> {
 
 /// How often a commit may find that the blob it met is gone.
 const ATTEMPTS: usize = 5;
-
-/// Where a blob is linked: a repository, and the project that is charged.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The project.
-    pub project: ProjectId,
-    /// The repository.
-    pub repository: RepositoryId,
-    /// The repository's name.
-    pub name: &'a RepositoryName,
-    /// How the project's room is taken.
-    pub taking: Taking,
-}
 
 /// Links a blob that is new in this transaction, and charges the project for it.
 ///
@@ -497,7 +475,7 @@ async fn is_held(tx: &mut Tx, project: ProjectId, blob: BlobId) -> Result<bool> 
         .one()
         .await?;
     if let Row::Sqlite(_) = row {
-        return row.flag("repository_blob", "held");
+        return row.get("repository_blob", "held");
     }
     let row = tx
         .query(
@@ -508,7 +486,7 @@ async fn is_held(tx: &mut Tx, project: ProjectId, blob: BlobId) -> Result<bool> 
         .bind(blob)
         .one()
         .await?;
-    row.flag("repository_blob", "held")
+    row.get("repository_blob", "held")
 }
 
 /// Renews the lease of a link. `false` where there is none.
@@ -566,7 +544,7 @@ pub(crate) async fn renew_named(
         .all()
         .await?;
     for row in &rows {
-        tx.touch(Touch::Blob(name.clone(), row.parse("blob", "digest")?));
+        tx.touch(Touch::Blob(name.clone(), row.get("blob", "digest")?));
     }
     Ok(())
 }
@@ -575,8 +553,12 @@ pub(crate) async fn renew_named(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: &Digest) -> Result<bool> {
-    let row = tx
+pub async fn is_named(
+    reader: &mut Reader,
+    repository: &RepositoryName,
+    blob: &Digest,
+) -> Result<bool> {
+    let row = reader
         .query(
             "select count(*) as named from (select 1 from manifest_reference c join repository r on r.id = c.repository_id
              where r.name = $1 and r.deleted_at is null and c.digest = $2 and c.kind <> 'manifest' limit 1) found",
@@ -585,7 +567,7 @@ pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: &Digest) -
         .bind(blob)
         .one()
         .await?;
-    row.flag("manifest_reference", "named")
+    row.get("manifest_reference", "named")
 }
 
 /// The live blob with a digest, held so that nobody links or names it until the transaction ends.
@@ -595,13 +577,17 @@ pub async fn is_named(tx: &mut Tx, repository: &RepositoryName, blob: &Digest) -
 pub async fn hold_alone(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob>> {
     let row = tx
         .query_either(
-            "select id, digest, object_key, size from blob where digest = $1",
-            "select id, digest, object_key, size from blob where digest = $1 for update",
+            concat!("select ", blob_columns!(), " from blob where digest = $1"),
+            concat!(
+                "select ",
+                blob_columns!(),
+                " from blob where digest = $1 for update"
+            ),
         )
         .bind(digest)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(StoredBlob::read).transpose()
 }
 
 /// Takes a link away from a blob that is held alone, and gives the project back what it does not hold any
@@ -632,11 +618,11 @@ pub async fn unlink(tx: &mut Tx, at: Place<'_>, blob: &StoredBlob, due: Timestam
 /// # Errors
 /// When the statement fails.
 pub async fn named_by(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<Option<Digest>> {
-    let row = tx
+    let row = reader
         .query(
             "select m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
              where c.repository_id = $1 and c.digest = $2 and c.kind <> 'manifest' limit 1",
@@ -645,7 +631,7 @@ pub async fn named_by(
         .bind(digest)
         .optional()
         .await?;
-    row.map(|row| row.parse("manifest", "digest")).transpose()
+    row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
 /// Repositories of a project that link a blob. Links of other projects are not looked at, whatever the database's
@@ -654,13 +640,13 @@ pub async fn named_by(
 /// # Errors
 /// When the statement fails.
 pub async fn linking(
-    tx: &mut Tx,
+    reader: &mut Reader,
     project: ProjectId,
     digest: &Digest,
     limit: i64,
 ) -> Result<Vec<RepositoryName>> {
     // A subquery with a limit is not turned into a join, which might begin at the blob.
-    let rows = tx
+    let rows = reader
         .query(
             "select r.name from repository r where r.project_id = $1 and r.deleted_at is null and exists (
                  select 1 from blob b join repository_blob l on l.blob_id = b.id and l.repository_id = r.id
@@ -673,7 +659,7 @@ pub async fn linking(
         .all()
         .await?;
     rows.iter()
-        .map(|row| row.parse("repository", "name"))
+        .map(|row| row.get("repository", "name"))
         .collect()
 }
 
@@ -681,14 +667,23 @@ pub async fn linking(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn walk(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Walked<StoredBlob, BlobId>> {
-    let rows = rows_after(tx, after, limit).await?;
-    let id = |row: &Row| row.int("blob", "id").map(BlobId);
-    Walked::read(&rows, id, read)
+pub async fn walk(
+    reader: &mut Reader,
+    after: BlobId,
+    limit: i64,
+) -> Result<Walked<StoredBlob, BlobId>> {
+    let rows = rows_after(reader, after, limit).await?;
+    let id = |row: &Row| row.get("blob", "id");
+    Walked::read(&rows, id, StoredBlob::read)
 }
 
-async fn rows_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<Row>> {
-    tx.query("select id, digest, object_key, size from blob where id > $1 order by id limit $2")
+async fn rows_after(reader: &mut Reader, after: BlobId, limit: i64) -> Result<Vec<Row>> {
+    reader
+        .query(concat!(
+            "select ",
+            blob_columns!(),
+            " from blob where id > $1 order by id limit $2"
+        ))
         .bind(after)
         .bind(limit)
         .all()
@@ -700,7 +695,7 @@ async fn rows_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<Row>> 
 pub struct PlainBlob {
     /// Its id.
     pub id: BlobId,
-    /// What should be a digest.
+    /// A digest, or what stands in its place in hex.
     pub digest: String,
     /// The object's key.
     pub key: String,
@@ -712,46 +707,52 @@ pub struct PlainBlob {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn walk_plain(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<PlainBlob>> {
-    let rows = rows_after(tx, after, limit).await?;
+pub async fn walk_plain(reader: &mut Reader, after: BlobId, limit: i64) -> Result<Vec<PlainBlob>> {
+    let rows = rows_after(reader, after, limit).await?;
     let plain = rows.iter().map(|row| {
         Ok(PlainBlob {
-            id: BlobId(row.int("blob", "id")?),
-            digest: row.text("blob", "digest")?,
-            key: row.text("blob", "object_key")?,
-            size: row.int("blob", "size")?,
+            id: row.get("blob", "id")?,
+            digest: plain_digest(&row.get::<Vec<u8>>("blob", "digest")?),
+            key: row.get("blob", "object_key")?,
+            size: row.get("blob", "size")?,
         })
     });
     plain.collect()
+}
+
+fn plain_digest(bytes: &[u8]) -> String {
+    Digest::from_bytes(bytes).map_or_else(|_| hex::encode(bytes), |digest| digest.to_string())
 }
 
 /// Of the blobs with ids after `after` up to `last`, those that are lost.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn lost_among(tx: &mut Tx, after: BlobId, last: BlobId) -> Result<HashSet<BlobId>> {
-    let rows = tx
+pub async fn lost_among(
+    reader: &mut Reader,
+    after: BlobId,
+    last: BlobId,
+) -> Result<HashSet<BlobId>> {
+    let rows = reader
         .query("select id from blob where id > $1 and id <= $2 and lost_at is not null")
         .bind(after)
         .bind(last)
         .all()
         .await?;
-    rows.iter()
-        .map(|row| row.int("blob", "id").map(BlobId))
-        .collect()
+    rows.iter().map(|row| row.get("blob", "id")).collect()
 }
 
 /// When a check found that a blob is lost, if it is.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn lost_since(tx: &mut Tx, blob: BlobId) -> Result<Option<Timestamp>> {
-    let row = tx
+pub async fn lost_since(reader: &mut Reader, blob: BlobId) -> Result<Option<Timestamp>> {
+    let row = reader
         .query("select lost_at from blob where id = $1 and lost_at is not null")
         .bind(blob)
         .optional()
         .await?;
-    row.map(|row| row.time("blob", "lost_at")).transpose()
+    row.map(|row| row.get("blob", "lost_at")).transpose()
 }
 
 /// Marks a blob whose object is missing or damaged: it is not there any more for whoever asks, until it is pushed
@@ -806,9 +807,9 @@ pub async fn release_references(tx: &mut Tx, repository: RepositoryId, blob: Blo
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn known_keys(tx: &mut Tx, keys: &[String]) -> Result<Vec<String>> {
+pub async fn known_keys(reader: &mut Reader, keys: &[String]) -> Result<Vec<String>> {
     let keys = serde_json::to_string(keys).unwrap_or_default();
-    let rows = tx
+    let rows = reader
         .query_either(
             "select value as object_key from json_each($1) where
              exists (select 1 from blob b where b.object_key = value)
@@ -823,6 +824,6 @@ pub async fn known_keys(tx: &mut Tx, keys: &[String]) -> Result<Vec<String>> {
         .all()
         .await?;
     rows.iter()
-        .map(|row| row.text("blob", "object_key"))
+        .map(|row| row.get("blob", "object_key"))
         .collect()
 }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use crate::{Error, Result, Row};
+use crate::error::{Error, Result};
+use crate::sql::Row;
 
 /// A row that holds what no version of this program writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Broken {
     pub id: i64,
     /// The column.
     pub column: &'static str,
-    /// What is in it, as far as that is text or a number.
+    /// What is in it: text, a number, or bytes in hex.
     pub value: String,
 }
 
@@ -66,11 +67,16 @@ impl<T, K> Walked<T, K> {
 }
 
 fn broken(row: &Row, table: &'static str, column: &'static str) -> Result<Broken> {
-    let number = || row.int(table, column).map(|number| number.to_string());
-    let value = row.text(table, column).or_else(|_| number());
+    let number = || {
+        row.get::<i64>(table, column)
+            .map(|number| number.to_string())
+    };
+    let bytes = || row.get::<Vec<u8>>(table, column).map(hex::encode);
+    let text = row.get(table, column);
+    let value = text.or_else(|_| number()).or_else(|_| bytes());
     Ok(Broken {
         table,
-        id: row.int(table, "id")?,
+        id: row.get(table, "id")?,
         column,
         value: value.unwrap_or_default(),
     })

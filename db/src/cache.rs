@@ -11,25 +11,8 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use policy::{Bindings, ProjectFacts};
 
-use crate::blob::LinkedBlob;
-use crate::manifest::StoredManifest;
-
-/// Something cached that a transaction changed.
-#[derive(Clone, Debug)]
-pub(crate) enum Touch {
-    /// A project appeared, changed or went.
-    Project(ProjectName),
-    /// What an account is bound to changed.
-    Account(AccountId),
-    /// A tag moved or went.
-    Tag(RepositoryName, Tag),
-    /// A manifest went or came.
-    Manifest(RepositoryName, Digest),
-    /// A blob's link to a repository went or came.
-    Blob(RepositoryName, Digest),
-    /// Too much to tell, or another process wrote.
-    Everything,
-}
+use crate::content::{LinkedBlob, StoredManifest};
+use crate::touch::Touch;
 
 /// How old an answer may be where other processes write too; where none does, all answers are of now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,18 +6,34 @@ use std::time::Duration;
 
 use model::{Clock, Timestamp};
 
-use crate::{Db, Result, Tx};
+use crate::database::Db;
+use crate::error::Result;
+use crate::sql::Reader;
 
 /// The longest that an answer may take from which the time is learnt.
 const SLOWEST: Duration = Duration::from_secs(1);
 
 /// The server's clock.
-pub(crate) async fn of_server(tx: &mut Tx) -> Result<Timestamp> {
-    let row = tx
+async fn of_server(reader: &mut Reader) -> Result<Timestamp> {
+    let row = reader
         .query("select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now")
         .one()
         .await?;
-    row.time("clock", "now")
+    row.get("clock", "now")
+}
+
+impl Db {
+    /// The time that decides what is due: on PostgreSQL the server's, the same for all replicas.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn now(&self, local: &dyn Clock) -> Result<Timestamp> {
+        if self.is_shared() {
+            of_server(&mut self.reader().await?).await
+        } else {
+            Ok(local.now())
+        }
+    }
 }
 
 /// A process's own clock, set right by the database's.
@@ -45,9 +61,9 @@ impl DatabaseClock {
         if !db.is_shared() {
             return Ok(0);
         }
-        let mut tx = db.reader().await?;
+        let mut reader = db.reader().await?;
         let before = self.local.now();
-        let server = of_server(&mut tx).await?;
+        let server = of_server(&mut reader).await?;
         Ok(self.learn(before, server, self.local.now()))
     }
 

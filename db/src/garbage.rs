@@ -6,8 +6,8 @@ use std::time::Duration;
 use model::Timestamp;
 use serde::Serialize;
 
-use crate::sql::Row;
-use crate::{Result, Tx};
+use crate::error::Result;
+use crate::sql::{Reader, Row, Tx};
 
 /// An object to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,8 +77,8 @@ pub async fn add(tx: &mut Tx, objects: &[Garbage], due: Timestamp) -> Result<()>
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Garbage>> {
-    let rows = tx
+pub async fn due(reader: &mut Reader, now: Timestamp, limit: i64) -> Result<Vec<Garbage>> {
+    let rows = reader
         .query(concat!(
             "select g.object_key, g.size, g.unfinished from object_garbage g where g.due_at <= $1",
             unneeded!(),
@@ -95,8 +95,8 @@ pub async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Garbage>
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn walk(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<Garbage>> {
-    let rows = tx
+pub async fn walk(reader: &mut Reader, after: &str, limit: i64) -> Result<Vec<Garbage>> {
+    let rows = reader
         .query(concat!(
             "select g.object_key, g.size, g.unfinished from object_garbage g where g.object_key > $1",
             unneeded!(),
@@ -113,8 +113,8 @@ pub async fn walk(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<Garbage>> 
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn waits(tx: &mut Tx, key: &str) -> Result<bool> {
-    let row = tx
+pub async fn waits(reader: &mut Reader, key: &str) -> Result<bool> {
+    let row = reader
         .query("select 1 from object_garbage where object_key = $1")
         .bind(key)
         .optional()
@@ -124,9 +124,9 @@ pub async fn waits(tx: &mut Tx, key: &str) -> Result<bool> {
 
 fn read(row: &Row) -> Result<Garbage> {
     Ok(Garbage {
-        key: row.text("object_garbage", "object_key")?,
-        size: row.int("object_garbage", "size")? as u64,
-        unfinished: row.flag("object_garbage", "unfinished")?,
+        key: row.get("object_garbage", "object_key")?,
+        size: row.get("object_garbage", "size")?,
+        unfinished: row.get("object_garbage", "unfinished")?,
     })
 }
 
@@ -160,7 +160,7 @@ pub async fn put_off(tx: &mut Tx, key: &str, error: &str, now: Timestamp) -> Res
         .optional()
         .await?;
     let Some(row) = attempts else { return Ok(()) };
-    let wait = wait_after(row.int("object_garbage", "attempts")?);
+    let wait = wait_after(row.get("object_garbage", "attempts")?);
     tx.query("update object_garbage set due_at = $2 where object_key = $1")
         .bind(key)
         .bind(now.plus(wait))
@@ -193,8 +193,8 @@ pub struct Waiting {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn waiting(tx: &mut Tx) -> Result<Waiting> {
-    let row = tx
+pub async fn waiting(reader: &mut Reader) -> Result<Waiting> {
+    let row = reader
         .query(
             "select count(*) as objects, cast(coalesce(sum(size), 0) as bigint) as bytes,
                     count(last_error) as failing, max(last_error) as error from object_garbage",
@@ -202,10 +202,10 @@ pub async fn waiting(tx: &mut Tx) -> Result<Waiting> {
         .one()
         .await?;
     Ok(Waiting {
-        objects: row.int("object_garbage", "objects")?,
-        bytes: row.int("object_garbage", "bytes")?,
-        failing: row.int("object_garbage", "failing")?,
-        error: row.opt_text("object_garbage", "error")?,
+        objects: row.get("object_garbage", "objects")?,
+        bytes: row.get("object_garbage", "bytes")?,
+        failing: row.get("object_garbage", "failing")?,
+        error: row.get("object_garbage", "error")?,
     })
 }
 

@@ -12,10 +12,11 @@ use std::time::Duration;
 use model::{BlobId, Digest, ProjectId, RepositoryId, RepositoryName, Timestamp};
 use serde::Serialize;
 
-use crate::cache::Touch;
+use crate::error::Result;
 use crate::garbage::{self, Waiting};
-use crate::sql::Row;
-use crate::{Result, Tx, blob, quota, repository};
+use crate::sql::{Reader, Row, Tx};
+use crate::touch::Touch;
+use crate::{blob, quota, repository};
 
 /// What a review of due links did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,19 +49,19 @@ struct Link(i64, i64);
 
 fn link_of(row: &Row) -> Result<Link> {
     Ok(Link(
-        row.int("repository_blob", "repository_id")?,
-        row.int("repository_blob", "blob_id")?,
+        row.get("repository_blob", "repository_id")?,
+        row.get("repository_blob", "blob_id")?,
     ))
 }
 
 fn read(row: &Row) -> Result<Due> {
     Ok(Due {
         link: link_of(row)?,
-        project: ProjectId(row.int("repository", "project_id")?),
-        repository: row.parse("repository", "name")?,
-        digest: row.parse("blob", "digest")?,
-        size: row.int("blob", "size")?,
-        lease_until: row.time("repository_blob", "lease_until")?,
+        project: row.get("repository", "project_id")?,
+        repository: row.get("repository", "name")?,
+        digest: row.get("blob", "digest")?,
+        size: row.get("blob", "size")?,
+        lease_until: row.get("repository_blob", "lease_until")?,
     })
 }
 
@@ -164,7 +165,7 @@ async fn hold_blobs(tx: &mut Tx, due: Vec<Due>) -> Result<Vec<Due>> {
         .await?;
     let held: HashSet<i64> = rows
         .iter()
-        .map(|row| row.int("blob", "id"))
+        .map(|row| row.get("blob", "id"))
         .collect::<Result<_>>()?;
     Ok(due
         .into_iter()
@@ -190,8 +191,8 @@ async fn put_off(tx: &mut Tx, leased: &[Due]) -> Result<()> {
 }
 
 /// Those of the links that a manifest of their repository refers to.
-async fn referred_to(tx: &mut Tx, links: &[Link]) -> Result<HashSet<Link>> {
-    let rows = tx
+async fn referred_to(reader: &mut Reader, links: &[Link]) -> Result<HashSet<Link>> {
+    let rows = reader
         .query_either(
             "select value ->> 0 as repository_id, value ->> 1 as blob_id from json_each($1)
              where exists (select 1 from blob b join manifest_reference c on c.digest = b.digest
@@ -270,8 +271,8 @@ async fn refund(tx: &mut Tx, gone: &[&Due]) -> Result<()> {
     let mut refunds: BTreeMap<i64, i64> = BTreeMap::new();
     for row in &rows {
         let key = (
-            row.int("repository", "project_id")?,
-            row.int("blob", "blob_id")?,
+            row.get("repository", "project_id")?,
+            row.get("blob", "blob_id")?,
         );
         *refunds.entry(key.0).or_default() += sizes.get(&key).copied().unwrap_or_default();
     }
@@ -296,8 +297,8 @@ pub struct Outlook {
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn outlook(tx: &mut Tx, now: Timestamp) -> Result<Outlook> {
-    let links = tx
+pub async fn outlook(reader: &mut Reader, now: Timestamp) -> Result<Outlook> {
+    let links = reader
         .query(
             "select count(*) as due, cast(coalesce(sum(case when lease_until <= $1 and not exists
                (select 1 from blob b join manifest_reference c on c.digest = b.digest
@@ -309,9 +310,9 @@ pub async fn outlook(tx: &mut Tx, now: Timestamp) -> Result<Outlook> {
         .one()
         .await?;
     Ok(Outlook {
-        due_links: links.int("repository_blob", "due")?,
-        garbage_links: links.int("repository_blob", "garbage")?,
-        objects: garbage::waiting(tx).await?,
+        due_links: links.get("repository_blob", "due")?,
+        garbage_links: links.get("repository_blob", "garbage")?,
+        objects: garbage::waiting(reader).await?,
     })
 }
 
@@ -330,8 +331,8 @@ pub struct Keeper {
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn keepers(tx: &mut Tx, blob: BlobId, limit: i64) -> Result<Vec<Keeper>> {
-    let rows = tx
+pub async fn keepers(reader: &mut Reader, blob: BlobId, limit: i64) -> Result<Vec<Keeper>> {
+    let rows = reader
         .query(
             "select r.id, r.name, l.lease_until from repository_blob l join repository r on r.id = l.repository_id
              where l.blob_id = $1 order by r.id limit $2",
@@ -343,16 +344,20 @@ pub async fn keepers(tx: &mut Tx, blob: BlobId, limit: i64) -> Result<Vec<Keeper
     let mut keepers = Vec::new();
     for row in &rows {
         keepers.push(Keeper {
-            repository: row.parse("repository", "name")?,
-            manifests: naming(tx, RepositoryId(row.int("repository", "id")?), blob).await?,
-            lease_until: row.time("repository_blob", "lease_until")?,
+            repository: row.get("repository", "name")?,
+            manifests: naming(reader, row.get("repository", "id")?, blob).await?,
+            lease_until: row.get("repository_blob", "lease_until")?,
         });
     }
     Ok(keepers)
 }
 
-async fn naming(tx: &mut Tx, repository: RepositoryId, blob: BlobId) -> Result<Vec<Digest>> {
-    let rows = tx
+async fn naming(
+    reader: &mut Reader,
+    repository: RepositoryId,
+    blob: BlobId,
+) -> Result<Vec<Digest>> {
+    let rows = reader
         .query(
             "select distinct m.digest from blob b join manifest_reference c on c.digest = b.digest
              join manifest m on m.id = c.manifest_id
@@ -363,6 +368,6 @@ async fn naming(tx: &mut Tx, repository: RepositoryId, blob: BlobId) -> Result<V
         .all()
         .await?;
     rows.iter()
-        .map(|row| row.parse("manifest", "digest"))
+        .map(|row| row.get("manifest", "digest"))
         .collect()
 }

@@ -2,7 +2,8 @@
 
 use model::Timestamp;
 
-use crate::{Result, Tx};
+use crate::error::Result;
+use crate::sql::{Reader, Tx};
 
 /// The latest end that a lease may have which was taken for as long as from `now` to `until`: clocks differ a little.
 /// One that ends later was taken by a clock that was wrong, and counts as over.
@@ -15,18 +16,18 @@ const fn latest_end((now, until): (Timestamp, Timestamp)) -> Timestamp {
 /// # Errors
 /// When the statement fails.
 pub async fn holder(
-    tx: &mut Tx,
+    reader: &mut Reader,
     name: &str,
     (now, until): (Timestamp, Timestamp),
 ) -> Result<Option<(String, Timestamp)>> {
-    let row = tx
+    let row = reader
         .query("select holder, until from lease where name = $1 and until >= $2 and until <= $3")
         .bind(name)
         .bind(now)
         .bind(latest_end((now, until)))
         .optional()
         .await?;
-    row.map(|row| Ok((row.text("lease", "holder")?, row.time("lease", "until")?)))
+    row.map(|row| Ok((row.get("lease", "holder")?, row.get("lease", "until")?)))
         .transpose()
 }
 
@@ -43,7 +44,7 @@ pub async fn turn(tx: &mut Tx, patience: Patience) -> Result<bool> {
         Patience::None => "select cast(pg_try_advisory_xact_lock(7102) as int)::bigint as taken",
         Patience::Endless => "select 1::bigint as taken from pg_advisory_xact_lock(7102)",
     };
-    tx.query(sql).one().await?.flag("lease", "taken")
+    tx.query(sql).one().await?.get("lease", "taken")
 }
 
 /// Whether a [`turn`] is waited for.

@@ -2,7 +2,8 @@
 
 use model::Timestamp;
 
-use crate::{Error, Result, Row, Tx};
+use crate::error::{Error, Result};
+use crate::sql::{Reader, Row, Tx};
 
 /// What happened to logins of an account from a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +44,12 @@ pub async fn share(tx: &mut Tx, process: &str, outcomes: &[LoginOutcome]) -> Res
 /// # Errors
 /// When the statement fails.
 pub async fn of_others(
-    tx: &mut Tx,
+    reader: &mut Reader,
     process: &str,
     since: Timestamp,
     limit: i64,
 ) -> Result<Vec<(i64, LoginOutcome)>> {
-    let rows = tx
+    let rows = reader
         .query(
             "select id, at, network, account, failures from login_failure
              where at >= $1 and process <> $2 order by at desc, id desc limit $3",
@@ -63,18 +64,18 @@ pub async fn of_others(
 
 fn read(row: &Row) -> Result<(i64, LoginOutcome)> {
     let outcome = LoginOutcome {
-        at: row.time(TABLE, "at")?,
+        at: row.get(TABLE, "at")?,
         network: array(row, "network")?,
         account: array(row, "account")?,
-        failures: u32::try_from(row.int(TABLE, "failures")?).unwrap_or_default(),
+        failures: u32::try_from(row.get::<i64>(TABLE, "failures")?).unwrap_or_default(),
     };
-    Ok((row.int(TABLE, "id")?, outcome))
+    Ok((row.get(TABLE, "id")?, outcome))
 }
 
 const TABLE: &str = "login_failure";
 
 fn array<const N: usize>(row: &Row, column: &'static str) -> Result<[u8; N]> {
-    let bytes = row.bytes(TABLE, column)?;
+    let bytes: Vec<u8> = row.get(TABLE, column)?;
     bytes.try_into().map_err(|_| Error::Corrupt {
         table: TABLE,
         column,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use model::manifest::{Child, ChildKind};
 use model::{
     Descriptor, Digest, Manifest, ManifestId, Reference, RepositoryId, RepositoryName, Timestamp,
@@ -12,21 +11,16 @@ use moka::sync::Cache;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::blob::{self, Place};
-use crate::cache::Touch;
-use crate::quota::{self, OverLimit};
-use crate::{Db, Error, Result, Row, Tx, tag};
+use crate::blob;
+pub use crate::content::{Going, StoredManifest};
+use crate::touch::Touch;
 
-/// A manifest as it is pulled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredManifest {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its media type.
-    pub media_type: String,
-    /// Its bytes, as they were pushed.
-    pub payload: Bytes,
-}
+use crate::content::Place;
+use crate::database::Db;
+use crate::error::{Error, Result};
+use crate::quota::{self, OverLimit};
+use crate::sql::{Reader, Row, Tx, hex_of, json_digests};
+use crate::tag;
 
 /// The manifest that a reference names in a repository. Where no other process writes, all of that is cached;
 /// else one statement says what is there, and only the bytes are.
@@ -57,9 +51,9 @@ async fn find_row(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<Arc<StoredManifest>>> {
-    let mut tx = db.reader().await?;
+    let mut reader = db.reader().await?;
     let query = match reference {
-        Reference::Tag(tag) => tx
+        Reference::Tag(tag) => reader
             .query(
                 "select m.id, m.digest from tag t join repository r on r.id = t.repository_id
                  join manifest m on m.id = t.manifest_id
@@ -67,7 +61,7 @@ async fn find_row(
             )
             .bind(repository.as_str())
             .bind(tag.as_str()),
-        Reference::Digest(digest) => tx
+        Reference::Digest(digest) => reader
             .query(
                 "select m.id, m.digest from manifest m join repository r on r.id = m.repository_id
                  where r.name = $1 and r.deleted_at is null and m.digest = $2",
@@ -78,13 +72,16 @@ async fn find_row(
     let Some(row) = query.optional().await? else {
         return Ok(None);
     };
-    let id = ManifestId(row.int("manifest", "id")?);
-    let digest: Digest = row.parse("manifest", "digest")?;
+    let id = row.get("manifest", "id")?;
+    let digest: Digest = row.get("manifest", "digest")?;
     if let Some(found) = rows.get(&(id, digest)) {
         return Ok(Some(found));
     }
-    let row = tx
-        .query("select media_type, payload from manifest where id = $1 and digest = $2")
+    let row = reader
+        .query(
+            "select m.media_type, p.payload from manifest m join manifest_payload p on p.manifest_id = m.id
+             where m.id = $1 and m.digest = $2",
+        )
         .bind(id)
         .bind(&digest)
         .optional()
@@ -98,16 +95,16 @@ async fn find_row(
 
 /// Bytes that do not have the digest are never handed on.
 fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
-    let payload = row.bytes("manifest", "payload")?;
+    let payload: Vec<u8> = row.get("manifest_payload", "payload")?;
     if Digest::of(digest.algorithm(), &payload) != digest {
         return Err(Error::Corrupt {
-            table: "manifest",
+            table: "manifest_payload",
             column: "payload",
         });
     }
     Ok(Arc::new(StoredManifest {
         digest,
-        media_type: row.text("manifest", "media_type")?,
+        media_type: row.get("manifest", "media_type")?,
         payload: payload.into(),
     }))
 }
@@ -135,10 +132,11 @@ async fn read_through(
 ) -> Result<Option<Arc<StoredManifest>>> {
     let (repository, digest) = &key;
     let read_at = db.caches().manifests.before_read();
-    let mut tx = db.reader().await?;
-    let row = tx
+    let mut reader = db.reader().await?;
+    let row = reader
         .query(
-            "select m.media_type, m.payload from manifest m join repository r on r.id = m.repository_id
+            "select m.media_type, p.payload from manifest m join repository r on r.id = m.repository_id
+             join manifest_payload p on p.manifest_id = m.id
              where r.name = $1 and r.deleted_at is null and m.digest = $2",
         )
         .bind(repository.as_str())
@@ -156,18 +154,17 @@ async fn read_through(
 /// # Errors
 /// When the statement fails.
 pub async fn id(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<Option<ManifestId>> {
-    let row = tx
+    let row = reader
         .query("select id from manifest where repository_id = $1 and digest = $2")
         .bind(repository)
         .bind(digest)
         .optional()
         .await?;
-    row.map(|row| row.int("manifest", "id").map(ManifestId))
-        .transpose()
+    row.map(|row| row.get("manifest", "id")).transpose()
 }
 
 /// A manifest of the repository, held until the transaction ends: nobody tags it or lists it meanwhile.
@@ -184,7 +181,7 @@ pub async fn hold(tx: &mut Tx, repository: RepositoryId, digest: &Digest) -> Res
         .bind(digest)
         .optional()
         .await?;
-    let id = row.map(|row| row.int("manifest", "id")).transpose()?;
+    let id = row.map(|row| row.get("manifest", "id")).transpose()?;
     Ok(id.map(|id| Going {
         id: ManifestId(id),
         digest: *digest,
@@ -241,29 +238,29 @@ pub async fn find_children(
         .query_either(
             // In this order: SQLite would rather walk all blobs of the repository.
             "select b.id, b.digest, b.size from json_each($2) j
-             cross join blob b on b.digest = j.value and b.lost_at is null
+             cross join blob b on b.digest = unhex(j.value) and b.lost_at is null
              cross join repository_blob l on l.blob_id = b.id and l.repository_id = $1",
             // And PostgreSQL all its links.
             "with named as materialized (
                  select id, digest, size from blob
-                 where lost_at is null and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share)
+                 where lost_at is null and digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex'))) order by id for key share)
              select named.id, named.digest, named.size from named cross join lateral (
                  select 1 from repository_blob l where l.repository_id = $1 and l.blob_id = named.id
                  limit 1 for key share) linked",
         )
         .bind(repository)
-        .bind(digests(&blobs))
+        .bind(json_digests(blobs.iter().map(|child| &child.digest)))
         .all()
         .await?;
     let manifests = tx
         .query_either(
-            "select id, digest, length(payload) as size from manifest where repository_id = $1
-             and digest in (select value from json_each($2))",
-            "select id, digest, cast(length(payload) as bigint) as size from manifest where repository_id = $1
-             and digest = any (array(select json_array_elements_text(cast($2 as json)))) order by id for key share",
+            "select id, digest, size from manifest where repository_id = $1
+             and digest in (select unhex(value) from json_each($2))",
+            "select id, digest, size from manifest where repository_id = $1
+             and digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex'))) order by id for key share",
         )
         .bind(repository)
-        .bind(digests(&manifests))
+        .bind(json_digests(manifests.iter().map(|child| &child.digest)))
         .all()
         .await?;
     let (blobs, manifests) = (
@@ -292,17 +289,11 @@ pub async fn find_children(
     Ok(children.iter().map(find).collect())
 }
 
-/// Digests as a JSON array.
-fn digests(of: &[&Child]) -> String {
-    let digests: Vec<String> = of.iter().map(|child| child.digest.to_string()).collect();
-    serde_json::to_string(&digests).unwrap_or_default()
-}
-
 /// Ids and sizes of rows.
 fn by_digest(rows: &[Row], table: &'static str) -> Result<HashMap<Digest, (i64, i64)>> {
     let read = |row: &Row| {
-        let found = (row.int(table, "id")?, row.int(table, "size")?);
-        Ok((row.parse(table, "digest")?, found))
+        let found = (row.get(table, "id")?, row.get(table, "size")?);
+        Ok((row.get(table, "digest")?, found))
     };
     rows.iter().map(read).collect()
 }
@@ -332,39 +323,71 @@ pub async fn store(
     found: &[Found],
     now: Timestamp,
 ) -> Result<Result<ManifestId, OverLimit>> {
-    let (repository, name) = (at.repository, at.name);
+    let name = at.name;
+    let inserted = insert(tx, at.repository, digest, (manifest, payload), now).await?;
+    let Some(id) = inserted else {
+        return restart_untagged_time(tx, at.repository, digest)
+            .await
+            .map(Ok);
+    };
+    store_references(tx, at.repository, id, &manifest.children, found).await?;
+    tx.touch(Touch::Manifest(name.clone(), *digest));
+    let charged = quota::charge(tx, at.project, payload.len() as i64, at.taking).await?;
+    Ok(charged.map(|()| id))
+}
+
+/// Inserts the rows of a manifest; `None` where the repository has it.
+async fn insert(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+    (manifest, payload): (&Manifest, &[u8]),
+    now: Timestamp,
+) -> Result<Option<ManifestId>> {
+    const ROW: &str = "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id";
+    const PAYLOAD: &str = "insert into manifest_payload (manifest_id, payload) values ($1, $2)";
+    const BOTH: &str = "with made as (
+             insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id)
+         insert into manifest_payload (manifest_id, payload) select id, $9 from made returning manifest_id as id";
+    let postgres = tx.is_postgres();
     let row = tx
-        .query(
-            "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, payload, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id",
-        )
+        .query_either(ROW, BOTH)
         .bind(repository)
         .bind(digest)
         .bind(manifest.media_type.as_str())
         .bind(manifest.artifact_type.as_deref())
-        .bind(manifest.subject.map(|subject| subject.to_string()))
+        .bind(manifest.subject.as_ref())
         .bind(serde_json::to_string(&manifest.annotations).unwrap_or_default())
-        .bind(payload)
-        .bind(now)
+        .bind(payload.len() as i64)
+        .bind(now);
+    // One round trip where that costs something.
+    let row = if postgres { row.bind(payload) } else { row };
+    let Some(row) = row.optional().await? else {
+        return Ok(None);
+    };
+    let id = row.get("manifest", "id")?;
+    if !postgres {
+        tx.query(PAYLOAD).bind(id).bind(payload).execute().await?;
+    }
+    Ok(Some(id))
+}
+
+/// The time without a tag of a manifest begins anew when it is next seen without; its row.
+async fn restart_untagged_time(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<ManifestId> {
+    let row = tx
+        .query("update manifest set untagged_at = null where repository_id = $1 and digest = $2 returning id")
+        .bind(repository)
+        .bind(digest)
         .optional()
         .await?;
-    let Some(row) = row else {
-        let row = tx
-            .query(
-                "update manifest set untagged_at = null where repository_id = $1 and digest = $2 returning id",
-            )
-            .bind(repository)
-            .bind(digest)
-            .optional()
-            .await?;
-        let row = row.ok_or(Error::Contended("the manifest"))?;
-        return Ok(Ok(ManifestId(row.int("manifest", "id")?)));
-    };
-    let id = ManifestId(row.int("manifest", "id")?);
-    store_references(tx, repository, id, &manifest.children, found).await?;
-    tx.touch(Touch::Manifest(name.clone(), *digest));
-    let charged = quota::charge(tx, at.project, payload.len() as i64, at.taking).await?;
-    Ok(charged.map(|()| id))
+    row.ok_or(Error::Contended("the manifest"))?
+        .get("manifest", "id")
 }
 
 async fn store_references(
@@ -390,7 +413,7 @@ async fn store_references(
             ReferenceRow {
                 position,
                 kind,
-                digest: child.digest.to_string(),
+                digest: hex_of(&child.digest),
                 blob,
                 child: manifest,
                 size: child.size,
@@ -401,10 +424,10 @@ async fn store_references(
         .collect();
     tx.query_either(
         "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
-         select $1, $2, value ->> 'position', value ->> 'kind', value ->> 'digest', value ->> 'blob', value ->> 'child',
+         select $1, $2, value ->> 'position', value ->> 'kind', unhex(value ->> 'digest'), value ->> 'blob', value ->> 'child',
                 value ->> 'size', value ->> 'media_type', value ->> 'platform' from json_each($3)",
         "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
-         select $1, $2, position, kind, digest, blob, child, size, media_type, platform
+         select $1, $2, position, kind, decode(digest, 'hex'), blob, child, size, media_type, platform
          from json_to_recordset(cast($3 as json)) as r
               (position bigint, kind text, digest text, blob bigint, child bigint, size bigint, media_type text, platform text)",
     )
@@ -420,8 +443,8 @@ async fn store_references(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn parent(tx: &mut Tx, manifest: ManifestId) -> Result<Option<Digest>> {
-    let row = tx
+pub async fn parent(reader: &mut Reader, manifest: ManifestId) -> Result<Option<Digest>> {
+    let row = reader
         .query(
             "select m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
              where c.child_id = $1 limit 1",
@@ -429,16 +452,7 @@ pub async fn parent(tx: &mut Tx, manifest: ManifestId) -> Result<Option<Digest>>
         .bind(manifest)
         .optional()
         .await?;
-    row.map(|row| row.parse("manifest", "digest")).transpose()
-}
-
-/// A manifest that is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Going {
-    /// Its row.
-    pub id: ManifestId,
-    /// Its digest.
-    pub digest: Digest,
+    row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
 /// The way from a manifest that is deleted to what goes next: a referrer, a referrer of that one, and so on. Kept
@@ -535,14 +549,14 @@ async fn remove_untagged(
 /// Shortens the way to what still goes: what was tagged or listed since the transaction before stays, and with it
 /// what hangs on it.
 async fn leave_what_stays(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     below: &mut Vec<Going>,
 ) -> Result<()> {
     if below.is_empty() {
         return Ok(());
     }
-    let untagged = still_untagged(tx, repository, below).await?;
+    let untagged = still_untagged(reader, repository, below).await?;
     let both = below.iter().zip(&untagged);
     let going = both.take_while(|(before, now)| before == now).count();
     below.truncate(going);
@@ -580,16 +594,16 @@ async fn remove(
     let rows = tx
         .query_either(
             "delete from manifest where id in (select value from json_each($1))
-             returning cast(length(payload) as bigint) as size",
+             returning size",
             "delete from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-             returning cast(length(payload) as bigint) as size",
+             returning size",
         )
         .bind(ids)
         .all()
         .await?;
     let mut bytes = 0;
     for row in &rows {
-        bytes += row.int("manifest", "size")?;
+        bytes += row.get::<i64>("manifest", "size")?;
     }
     for manifest in manifests {
         tx.touch(Touch::Manifest(at.name.clone(), manifest.digest));
@@ -605,26 +619,22 @@ async fn forget_untagged_time(
     manifests: &[Going],
     ids: &str,
 ) -> Result<()> {
-    let digests: Vec<String> = manifests
-        .iter()
-        .map(|manifest| manifest.digest.to_string())
-        .collect();
     tx.query_either(
         "update manifest set untagged_at = null where untagged_at is not null and (id in
              (select child_id from manifest_reference where manifest_id in (select value from json_each($2)))
-         or (repository_id = $1 and subject in (select value from json_each($3))))",
+         or (repository_id = $1 and subject in (select unhex(value) from json_each($3))))",
         "update manifest set untagged_at = null where id = any (array(
              select id from manifest where untagged_at is not null and id = any (array(
                  select child_id from manifest_reference where child_id is not null
                  and manifest_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
                  union all
                  select id from manifest where repository_id = $1 and subject is not null
-                 and subject = any (array(select json_array_elements_text(cast($3 as json))))))
+                 and subject = any (array(select decode(json_array_elements_text(cast($3 as json)), 'hex')))))
              order by id for update))",
     )
     .bind(repository)
     .bind(ids)
-    .bind(serde_json::to_string(&digests).unwrap_or_default())
+    .bind(json_digests(manifests.iter().map(|manifest| &manifest.digest)))
     .execute()
     .await?;
     Ok(())
@@ -653,12 +663,12 @@ macro_rules! hangs_on_its_subject {
 
 /// Untagged referrers of a subject that no index lists: they go when it goes.
 async fn untagged_referrers(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     subject: &Digest,
     limit: i64,
 ) -> Result<Vec<Referrer>> {
-    let rows = tx
+    let rows = reader
         .query(concat!(
             "select m.id, m.digest, cast(case when exists (select 1 from manifest n
                  where n.repository_id = m.repository_id and n.subject = m.digest and ",
@@ -678,11 +688,11 @@ async fn untagged_referrers(
         .map(|row| {
             Ok(Referrer {
                 manifest: Going {
-                    id: ManifestId(row.int("manifest", "id")?),
-                    digest: row.parse("manifest", "digest")?,
+                    id: row.get("manifest", "id")?,
+                    digest: row.get("manifest", "digest")?,
                 },
-                has_referrers: row.flag("manifest", "has_referrers")?,
-                references: row.int("manifest_reference", "refers")?,
+                has_referrers: row.get("manifest", "has_referrers")?,
+                references: row.get("manifest_reference", "refers")?,
             })
         })
         .collect()
@@ -712,11 +722,11 @@ async fn hold_untagged(
 
 /// Those of the manifests that are there and have no tag and no parent, in the same order.
 async fn still_untagged(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     manifests: &[Going],
 ) -> Result<Vec<Going>> {
-    let rows = tx
+    let rows = reader
         .query_either(
             concat!(
                 "select m.id, m.digest from json_each($2) j cross join manifest m on m.id = j.value
@@ -735,7 +745,7 @@ async fn still_untagged(
         .await?;
     let there: HashMap<i64, Digest> = rows
         .iter()
-        .map(|row| Ok((row.int("manifest", "id")?, row.parse("manifest", "digest")?)))
+        .map(|row| Ok((row.get("manifest", "id")?, row.get("manifest", "digest")?)))
         .collect::<Result<_>>()?;
     // Ids of manifests that are gone may be given to others.
     let is_there = |going: &&Going| there.get(&going.id.0) == Some(&going.digest);
@@ -764,15 +774,15 @@ pub struct Referrers {
 /// # Errors
 /// When the statement fails.
 pub async fn referrers(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: &RepositoryName,
     subject: &Digest,
     artifact_type: Option<&str>,
     (after, limit): (i64, i64),
 ) -> Result<Referrers> {
-    let rows = tx
+    let rows = reader
         .query(
-            "select m.id, m.digest, m.media_type, m.artifact_type, cast(length(m.payload) as bigint) as size,
+            "select m.id, m.digest, m.media_type, m.artifact_type, m.size,
                  case when octet_length(m.annotations) <= $6 then m.annotations end as annotations,
                  (select count(*) from manifest
                      where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2) as total
@@ -789,20 +799,20 @@ pub async fn referrers(
         .all()
         .await?;
     let total = match rows.first() {
-        Some(row) => row.int("manifest", "total")?,
+        Some(row) => row.get("manifest", "total")?,
         None if after == 0 && artifact_type.is_none() => 0,
-        None => count_referrers(tx, repository, subject).await?,
+        None => count_referrers(reader, repository, subject).await?,
     };
     let mut descriptors = Vec::with_capacity(rows.len());
     let (mut last, mut large) = (after, 0);
     let mut left = rows.iter().peekable();
     while let Some(row) = left.next_if(|_| (descriptors.len() as i64) < limit && large < LARGE) {
-        let id = row.int("manifest", "id")?;
+        let id = row.get("manifest", "id")?;
         last = id;
-        let annotations = match row.opt_text("manifest", "annotations")? {
+        let annotations = match row.get("manifest", "annotations")? {
             Some(small) => small,
             None => {
-                let Some(text) = annotations(tx, id).await? else {
+                let Some(text) = annotations(reader, id).await? else {
                     continue;
                 };
                 large += text.len();
@@ -810,10 +820,10 @@ pub async fn referrers(
             }
         };
         let descriptor = Descriptor {
-            media_type: row.text("manifest", "media_type")?,
-            digest: row.text("manifest", "digest")?,
-            size: row.int("manifest", "size")?,
-            artifact_type: row.opt_text("manifest", "artifact_type")?,
+            media_type: row.get("manifest", "media_type")?,
+            digest: row.get::<Digest>("manifest", "digest")?.to_string(),
+            size: row.get("manifest", "size")?,
+            artifact_type: row.get("manifest", "artifact_type")?,
             annotations: object(annotations)?,
         };
         descriptors.push(descriptor);
@@ -826,13 +836,13 @@ pub async fn referrers(
 }
 
 /// The annotations of a manifest, if it is still there.
-async fn annotations(tx: &mut Tx, id: i64) -> Result<Option<String>> {
-    let row = tx
+async fn annotations(reader: &mut Reader, id: i64) -> Result<Option<String>> {
+    let row = reader
         .query("select annotations from manifest where id = $1")
         .bind(id)
         .optional()
         .await?;
-    row.map(|row| row.text("manifest", "annotations"))
+    row.map(|row| row.get("manifest", "annotations"))
         .transpose()
 }
 
@@ -853,11 +863,11 @@ fn object(text: String) -> Result<Option<Box<RawValue>>> {
 /// # Errors
 /// When the statement fails.
 async fn count_referrers(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: &RepositoryName,
     subject: &Digest,
 ) -> Result<i64> {
-    let row = tx
+    let row = reader
         .query(
             "select count(*) as total from manifest
              where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2",
@@ -866,7 +876,7 @@ async fn count_referrers(
         .bind(subject)
         .one()
         .await?;
-    row.int("manifest", "total")
+    row.get("manifest", "total")
 }
 
 /// Removes manifests of a repository that is deleted and has no tags, at most `limit`, and fewer where they refer to
@@ -891,13 +901,13 @@ pub(crate) async fn purge(
         .await?;
     let (mut going, mut refers) = (Vec::new(), 0);
     for row in &rows {
-        refers += row.int("manifest_reference", "refers")?;
+        refers += row.get::<i64>("manifest_reference", "refers")?;
         if refers > limit && !going.is_empty() {
             break;
         }
         going.push(Going {
-            id: ManifestId(row.int("manifest", "id")?),
-            digest: row.parse("manifest", "digest")?,
+            id: row.get("manifest", "id")?,
+            digest: row.get("manifest", "digest")?,
         });
     }
     // What lists them goes as well, now or later.

@@ -3,50 +3,43 @@
 use model::{AccountId, MemberId, ProjectId, Timestamp};
 use policy::Role;
 
-use crate::cache::Touch;
-use crate::page::Page;
-use crate::sql::Row;
-use crate::{Error, Result, Tx};
+use crate::error::Result;
+use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::sql::{Reader, Tx, row};
+use crate::touch::Touch;
 
-/// A membership.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its id.
-    pub id: MemberId,
-    /// The project.
-    pub project: ProjectId,
-    /// The account.
-    pub account: AccountId,
-    /// The account's name.
-    pub name: String,
-    /// The role held.
-    pub role: Role,
+row! {
+    columns member_columns;
+    /// A membership.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Member of member {
+        /// Its id.
+        pub id: MemberId = m.id,
+        /// The project.
+        pub project: ProjectId = m.project_id,
+        /// The account.
+        pub account: AccountId = m.account_id,
+        /// The account's name.
+        pub name: String = a.name,
+        /// The role held.
+        pub role: Role = m.role,
+    }
 }
 
 macro_rules! select {
     () => {
-        "select m.id, m.project_id, m.account_id, a.name, m.role
-         from member m join account a on a.id = m.account_id where m.project_id = $1 "
+        concat!(
+            "select ",
+            member_columns!(),
+            " from member m join account a on a.id = m.account_id where m.project_id = $1 "
+        )
     };
-}
-
-fn read(row: &Row) -> Result<Member> {
-    Ok(Member {
-        id: MemberId(row.int("member", "id")?),
-        project: ProjectId(row.int("member", "project_id")?),
-        account: AccountId(row.int("member", "account_id")?),
-        name: row.text("account", "name")?,
-        role: Role::from_id(row.int("member", "role")?).ok_or(Error::Corrupt {
-            table: "member",
-            column: "role",
-        })?,
-    })
 }
 
 /// Makes an account a member.
 ///
 /// # Errors
-/// [`Error::Duplicate`] where it is one already.
+/// [`crate::Error::Duplicate`] where it is one already.
 pub async fn add(
     tx: &mut Tx,
     project: ProjectId,
@@ -65,21 +58,21 @@ pub async fn add(
         .one()
         .await?;
     tx.touch(Touch::Account(account));
-    row.int("member", "id").map(MemberId)
+    row.get("member", "id")
 }
 
 /// A membership of a project.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn get(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Option<Member>> {
-    let row = tx
+pub async fn get(reader: &mut Reader, project: ProjectId, id: MemberId) -> Result<Option<Member>> {
+    let row = reader
         .query(concat!(select!(), "and m.id = $2"))
         .bind(project)
         .bind(id)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Member::read).transpose()
 }
 
 /// An account's membership of a project.
@@ -87,73 +80,56 @@ pub async fn get(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Option
 /// # Errors
 /// When the statement fails.
 pub async fn of_account(
-    tx: &mut Tx,
+    reader: &mut Reader,
     project: ProjectId,
     account: AccountId,
 ) -> Result<Option<Member>> {
-    let row = tx
+    let row = reader
         .query(concat!(select!(), "and m.account_id = $2"))
         .bind(project)
         .bind(account)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Member::read).transpose()
 }
 
-/// Members by name, only the one of this name where one is given, and how many there are of these.
+/// The member's name.
+pub const NAME: Field = Field::new("entity_name", Kind::Text, "a.name").unique();
+
+const SOURCE: Source = Source {
+    name: "member.list",
+    columns: member_columns!(),
+    from: "member m join account a on a.id = m.account_id",
+    id: "m.id",
+    order: NAME,
+};
+
+/// Members of a project, and how many there are in all.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn list(
-    tx: &mut Tx,
+    reader: &mut Reader,
     project: ProjectId,
-    name: Option<&str>,
-    page: Page,
+    selection: &Selection,
 ) -> Result<(Vec<Member>, i64)> {
-    let rows = tx
-        .query(concat!(
-            select!(),
-            "and ($2 is null or a.name = $2) order by a.name limit $3 offset $4"
-        ))
-        .bind(project)
-        .bind(name)
-        .bind(page.limit())
-        .bind(page.offset)
-        .all()
-        .await?;
-    let count = tx
-        .query(
-            "select count(*) as total from member m join account a on a.id = m.account_id
-             where m.project_id = $1 and ($2 is null or a.name = $2)",
-        )
-        .bind(project)
-        .bind(name)
-        .one()
-        .await?;
-    Ok((
-        rows.iter().map(read).collect::<Result<_>>()?,
-        count.int("member", "total")?,
-    ))
+    let of_project = Conditions::default().and_value("m.project_id = $", project);
+    list::list(reader, &SOURCE, of_project, selection, Member::read).await
 }
 
 /// How many members of a project hold each role; roles that nobody holds are left out.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn count_by_role(tx: &mut Tx, project: ProjectId) -> Result<Vec<(Role, i64)>> {
-    let rows = tx
+pub async fn count_by_role(reader: &mut Reader, project: ProjectId) -> Result<Vec<(Role, i64)>> {
+    let rows = reader
         .query("select role, count(*) as total from member where project_id = $1 group by role")
         .bind(project)
         .all()
         .await?;
-    let read = |row: &Row| {
-        let role = Role::from_id(row.int("member", "role")?).ok_or(Error::Corrupt {
-            table: "member",
-            column: "role",
-        })?;
-        Ok((role, row.int("member", "total")?))
-    };
-    rows.iter().map(read).collect()
+    rows.iter()
+        .map(|row| Ok((row.get("member", "role")?, row.get("member", "total")?)))
+        .collect()
 }
 
 /// Changes a member's role.

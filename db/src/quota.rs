@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::ProjectId;
 
-use crate::cache::Touch;
-use crate::page::list_of;
-use crate::{Error, Result, Tx, project};
+use crate::error::{Error, Result};
+use crate::sql::{Reader, Tx, json_list};
+use crate::touch::Touch;
 
 /// Parts that a project's room is spread over: as many as two processes have connections, so that one is free.
 const SHARDS: i64 = 32;
@@ -152,7 +152,7 @@ pub async fn hold(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
         .await?;
     let mut refunded = 0;
     for row in &refunds {
-        refunded += row.int("project_refund", "bytes")?;
+        refunded += row.get::<i64>("project_refund", "bytes")?;
     }
     if refunded != 0 {
         spread(tx, project, room + refunded, used - refunded).await?;
@@ -164,14 +164,14 @@ pub async fn hold(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn waiting(tx: &mut Tx, limit: i64) -> Result<Vec<ProjectId>> {
-    let rows = tx
+pub async fn waiting(reader: &mut Reader, limit: i64) -> Result<Vec<ProjectId>> {
+    let rows = reader
         .query("select distinct project_id from project_refund order by project_id limit $1")
         .bind(limit)
         .all()
         .await?;
     rows.iter()
-        .map(|row| row.int("project_refund", "project_id").map(ProjectId))
+        .map(|row| row.get("project_refund", "project_id"))
         .collect()
 }
 
@@ -187,8 +187,8 @@ async fn lock(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
         .await?;
     let (mut used, mut room) = (0, 0);
     for row in &rows {
-        used += row.int("project_usage", "used")?;
-        room += row.int("project_usage", "room")?;
+        used += row.get::<i64>("project_usage", "used")?;
+        room += row.get::<i64>("project_usage", "room")?;
     }
     Ok((used, room))
 }
@@ -238,13 +238,14 @@ pub async fn set_limit(tx: &mut Tx, project: ProjectId, limit: i64) -> Result<()
         limit - used
     };
     spread(tx, project, room, used).await?;
-    tx.query("update project set storage_limit = $2 where id = $1")
+    let named = tx
+        .query("update project set storage_limit = $2 where id = $1 and deleted_at is null returning name")
         .bind(project)
         .bind(limit)
-        .execute()
+        .optional()
         .await?;
-    if let Some(project) = project::by_id(tx, project).await? {
-        tx.touch(Touch::Project(project.name));
+    if let Some(row) = named {
+        tx.touch(Touch::Project(row.get("project", "name")?));
     }
     Ok(())
 }
@@ -253,16 +254,19 @@ pub async fn set_limit(tx: &mut Tx, project: ProjectId, limit: i64) -> Result<()
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn used(tx: &mut Tx, project: ProjectId) -> Result<i64> {
-    Ok(sums(tx, project).await?.0)
+pub async fn used(reader: &mut Reader, project: ProjectId) -> Result<i64> {
+    Ok(sums(reader, project).await?.0)
 }
 
 /// As [`used`], of several projects at once.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn used_by(tx: &mut Tx, projects: &[ProjectId]) -> Result<HashMap<ProjectId, i64>> {
-    let rows = tx
+pub async fn used_by(
+    reader: &mut Reader,
+    projects: &[ProjectId],
+) -> Result<HashMap<ProjectId, i64>> {
+    let rows = reader
         .query_either(
             "select project_id, cast(sum(bytes) as bigint) as used from
              (select project_id, used as bytes from project_usage union all select project_id, -bytes from project_refund) held
@@ -271,14 +275,14 @@ pub async fn used_by(tx: &mut Tx, projects: &[ProjectId]) -> Result<HashMap<Proj
              (select project_id, used as bytes from project_usage union all select project_id, -bytes from project_refund) held
              where project_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) group by project_id",
         )
-        .bind(list_of(projects))
+        .bind(json_list(projects.iter().map(|id| id.0)))
         .all()
         .await?;
     rows.iter()
         .map(|row| {
             Ok((
-                ProjectId(row.int("project_usage", "project_id")?),
-                row.int("project_usage", "used")?,
+                row.get("project_usage", "project_id")?,
+                row.get("project_usage", "used")?,
             ))
         })
         .collect()
@@ -288,8 +292,8 @@ pub async fn used_by(tx: &mut Tx, projects: &[ProjectId]) -> Result<HashMap<Proj
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn reserved(tx: &mut Tx, project: ProjectId) -> Result<i64> {
-    let row = tx
+pub async fn reserved(reader: &mut Reader, project: ProjectId) -> Result<i64> {
+    let row = reader
         .query(
             "select cast(coalesce(sum(reserved), 0) as bigint) as reserved from upload
              where project_id = $1 and state = 'open'",
@@ -297,15 +301,15 @@ pub async fn reserved(tx: &mut Tx, project: ProjectId) -> Result<i64> {
         .bind(project)
         .one()
         .await?;
-    row.int("upload", "reserved")
+    row.get("upload", "reserved")
 }
 
 /// What stands in the way of a push into a project that is above its limit already.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn exceeded(tx: &mut Tx, project: ProjectId) -> Result<Option<OverLimit>> {
-    let (used, room) = sums(tx, project).await?;
+pub async fn exceeded(reader: &mut Reader, project: ProjectId) -> Result<Option<OverLimit>> {
+    let (used, room) = sums(reader, project).await?;
     Ok((room < 0).then_some(OverLimit {
         adding: 0,
         used,
@@ -313,8 +317,8 @@ pub async fn exceeded(tx: &mut Tx, project: ProjectId) -> Result<Option<OverLimi
     }))
 }
 
-async fn sums(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
-    let row = tx
+async fn sums(reader: &mut Reader, project: ProjectId) -> Result<(i64, i64)> {
+    let row = reader
         .query(
             "select cast(coalesce(sum(used), 0) - r.bytes as bigint) as used,
                     cast(coalesce(sum(room), 0) + r.bytes as bigint) as room
@@ -325,7 +329,7 @@ async fn sums(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
         .one()
         .await?;
     Ok((
-        row.int("project_usage", "used")?,
-        row.int("project_usage", "room")?,
+        row.get("project_usage", "used")?,
+        row.get("project_usage", "room")?,
     ))
 }

@@ -2,12 +2,13 @@
 
 use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 
-use crate::blob::Place;
-use crate::cache::Touch;
-use crate::page::{Page, bind_names, contains, list_of, one_of, places};
+use crate::content::Place;
+use crate::error::{Error, Result};
+use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::manifest;
 use crate::quota::Taking;
-use crate::sql::{Query, Row};
-use crate::{Error, Result, Tx, manifest};
+use crate::sql::{Reader, Tx, json_list, row};
+use crate::touch::Touch;
 
 /// The repository's id, made where it is absent, in a transaction that holds its project.
 ///
@@ -34,7 +35,7 @@ pub async fn ensure(
             .optional()
             .await?;
         if let Some(row) = made {
-            return row.int("repository", "id").map(RepositoryId);
+            return row.get("repository", "id");
         }
     }
     Err(Error::Contended("the repository"))
@@ -44,48 +45,46 @@ pub async fn ensure(
 const ATTEMPTS: usize = 5;
 
 async fn id_in(
-    tx: &mut Tx,
+    reader: &mut Reader,
     project: ProjectId,
     name: &RepositoryName,
 ) -> Result<Option<RepositoryId>> {
-    let row = tx
+    let row = reader
         .query("select id, project_id from repository where name = $1 and deleted_at is null")
         .bind(name.as_str())
         .optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
-    if row.int("repository", "project_id")? != project.0 {
+    if row.get::<ProjectId>("repository", "project_id")? != project {
         return Err(Error::ProjectGone);
     }
-    row.int("repository", "id").map(|id| Some(RepositoryId(id)))
+    row.get("repository", "id").map(Some)
 }
 
 /// The repository's id, if there is one.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn id(tx: &mut Tx, name: &RepositoryName) -> Result<Option<RepositoryId>> {
-    let row = tx
+pub async fn id(reader: &mut Reader, name: &RepositoryName) -> Result<Option<RepositoryId>> {
+    let row = reader
         .query("select id from repository where name = $1 and deleted_at is null")
         .bind(name.as_str())
         .optional()
         .await?;
-    row.map(|row| row.int("repository", "id").map(RepositoryId))
-        .transpose()
+    row.map(|row| row.get("repository", "id")).transpose()
 }
 
 /// The id of a repository that is shown.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn published(tx: &mut Tx, name: &RepositoryName) -> Result<Option<RepositoryId>> {
-    let row = tx
+pub async fn published(reader: &mut Reader, name: &RepositoryName) -> Result<Option<RepositoryId>> {
+    let row = reader
         .query("select id from repository where name = $1 and published = 1 and deleted_at is null")
         .bind(name.as_str())
         .optional()
         .await?;
-    row.map(|row| row.int("repository", "id").map(RepositoryId))
-        .transpose()
+    row.map(|row| row.get("repository", "id")).transpose()
 }
 
 /// Shows the repository from now on.
@@ -114,7 +113,7 @@ pub enum Visible<'a> {
 /// # Errors
 /// When the statement fails.
 pub async fn catalog(
-    tx: &mut Tx,
+    reader: &mut Reader,
     visible: Visible<'_>,
     last: Option<&str>,
     limit: i64,
@@ -122,20 +121,21 @@ pub async fn catalog(
     let last = last.unwrap_or_default();
     let names = match visible {
         Visible::Everything => {
-            tx.query(
-                "select r.name from repository r where r.name > $1 and r.deleted_at is null
+            reader
+                .query(
+                    "select r.name from repository r where r.name > $1 and r.deleted_at is null
                  and exists (select 1 from tag t where t.repository_id = r.id)
                  order by r.name limit $2",
-            )
-            .bind(last)
-            .bind(limit)
-            .all()
-            .await?
+                )
+                .bind(last)
+                .bind(limit)
+                .all()
+                .await?
         }
-        Visible::Projects(ids) if tx.is_postgres() => {
+        Visible::Projects(ids) if reader.is_postgres() => {
             // Sorted by project first, so that it ends with the project that fills the page. Names of a
             // project are those between its name with a slash and its name with what follows a slash.
-            tx.query(
+            reader.query(
                 "select r.name from (
                      select id, name || '/' as prefix, name || '0' as beyond from project where deleted_at is null
                      and (public = 1 or id in (select cast(value as bigint) from json_array_elements_text(cast($2 as json))))
@@ -148,28 +148,33 @@ pub async fn catalog(
                  order by p.prefix, r.name limit $3",
             )
             .bind(last)
-            .bind(list_of(ids))
+            .bind(json_list(ids.iter().map(|id| id.0)))
             .bind(limit)
             .all()
             .await?
         }
-        Visible::Projects(ids) => return catalog_of(tx, ids, last, limit).await,
+        Visible::Projects(ids) => return catalog_of(reader, ids, last, limit).await,
     };
     names
         .iter()
-        .map(|row| row.text("repository", "name"))
+        .map(|row| row.get("repository", "name"))
         .collect()
 }
 
 /// The catalog of SQLite, project by project: a statement costs next to nothing there.
-async fn catalog_of(tx: &mut Tx, ids: &[ProjectId], last: &str, limit: i64) -> Result<Vec<String>> {
-    let projects = tx
+async fn catalog_of(
+    reader: &mut Reader,
+    ids: &[ProjectId],
+    last: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let projects = reader
         .query(
             "select id from project where deleted_at is null and name || '0' > $1
              and (public = 1 or id in (select value from json_each($2))) order by name || '/'",
         )
         .bind(last)
-        .bind(list_of(ids))
+        .bind(json_list(ids.iter().map(|id| id.0)))
         .all()
         .await?;
     let mut names = Vec::new();
@@ -178,173 +183,102 @@ async fn catalog_of(tx: &mut Tx, ids: &[ProjectId], last: &str, limit: i64) -> R
         if left <= 0 {
             break;
         }
-        let rows = tx
+        let rows = reader
             .query(
                 "select r.name from repository r where r.project_id = $1 and r.deleted_at is null and r.name > $2
                  and exists (select 1 from tag t where t.repository_id = r.id) order by r.name limit $3",
             )
-            .bind(project.int("project", "id")?)
+            .bind(project.get::<ProjectId>("project", "id")?)
             .bind(last)
             .bind(left)
             .all()
             .await?;
         for row in &rows {
-            names.push(row.text("repository", "name")?);
+            names.push(row.get("repository", "name")?);
         }
     }
     Ok(names)
 }
 
-/// A repository as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    /// Its id.
-    pub id: RepositoryId,
-    /// Its project.
-    pub project: ProjectId,
-    /// The whole name.
-    pub name: RepositoryName,
-    /// How many artifacts a list of them shows: those with a tag and those that no index lists, but none that belongs
-    /// to another as its subject says.
-    pub artifacts: i64,
-    /// How often a manifest was pulled.
-    pub pulls: i64,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last pushed into.
-    pub updated_at: Timestamp,
+row! {
+    columns repository_columns;
+    /// A repository as it is listed.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Repository of repository {
+        /// Its id.
+        pub id: RepositoryId = r.id,
+        /// Its project.
+        pub project: ProjectId = r.project_id,
+        /// The whole name.
+        pub name: RepositoryName = r.name,
+        /// When it was made.
+        pub created_at: Timestamp = r.created_at,
+        /// When it was last pushed into.
+        pub updated_at: Timestamp = r.updated_at,
+    }
+    computed {
+        /// How many artifacts a list of them shows: those with a tag and those that no index lists, but none that belongs
+        /// to another as its subject says.
+        pub artifacts: i64 = "(select count(*) from manifest m where m.repository_id = r.id and m.subject is null
+             and (exists (select 1 from tag t where t.manifest_id = m.id)
+                  or not exists (select 1 from manifest_reference c where c.child_id = m.id)))",
+        /// How often a manifest was pulled.
+        pub pulls: i64 = "coalesce(s.pulls, 0)",
+    }
 }
 
-/// Which repositories of a project a list shows.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Part of the name, in any case.
-    pub name_contains: Option<String>,
-    /// The exact name.
-    pub name: Option<String>,
-    /// Any of these exact names, where there are some.
-    pub names: Vec<String>,
-}
+/// Name.
+pub const NAME: Field = Field::new("name", Kind::Text, "r.name").unique();
 
-/// In which order repositories are listed.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Order {
-    /// By name.
-    #[default]
-    Name,
-    /// By name, last first.
-    NameDescending,
-    /// By time of making.
-    Created,
-    /// By time of making, newest first.
-    CreatedDescending,
-    /// By time of the last change.
-    Updated,
-    /// By time of the last change, newest first.
-    UpdatedDescending,
-}
+/// When it was made.
+pub const CREATED: Field = Field::new("creation_time", Kind::Time, "r.created_at");
 
-/// A repository with what a list counts of it.
-macro_rules! counted {
-    () => {
-        "r.id, r.project_id, r.name, r.created_at, r.updated_at, coalesce(s.pulls, 0) as pulls,
-         (select count(*) from manifest m where m.repository_id = r.id and m.subject is null
-          and (exists (select 1 from tag t where t.manifest_id = m.id)
-               or not exists (select 1 from manifest_reference c where c.child_id = m.id))) as artifacts"
-    };
-}
+/// What lists can be narrowed and sorted by.
+pub const FIELDS: [Field; 3] = [
+    NAME,
+    CREATED,
+    Field::new("update_time", Kind::Time, "r.updated_at"),
+];
 
-fn read(row: &Row) -> Result<Repository> {
-    Ok(Repository {
-        id: RepositoryId(row.int("repository", "id")?),
-        project: ProjectId(row.int("repository", "project_id")?),
-        name: row.parse("repository", "name")?,
-        artifacts: row.int("repository", "artifacts")?,
-        pulls: row.int("repository_stat", "pulls")?,
-        created_at: row.time("repository", "created_at")?,
-        updated_at: row.time("repository", "updated_at")?,
-    })
-}
+const SOURCE: Source = Source {
+    name: "repository.list",
+    columns: repository_columns!(),
+    from: "repository r left join repository_stat s on s.repository_id = r.id",
+    id: "r.id",
+    order: NAME,
+};
 
 /// The repositories that a project shows, and how many there are in all.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn list(
-    tx: &mut Tx,
+    reader: &mut Reader,
     project: ProjectId,
-    filter: &Filter,
-    order: Order,
-    page: Page,
+    selection: &Selection,
 ) -> Result<(Vec<Repository>, i64)> {
-    let from = one_of(tx, LISTED, ("r.name", &filter.names), BOUND + 1);
-    let limit = BOUND + places(&filter.names) + 1;
-    let offset = limit + 1;
-    let by = match order {
-        Order::Name => "r.name",
-        Order::NameDescending => "r.name desc",
-        Order::Created => "r.created_at, r.id",
-        Order::CreatedDescending => "r.created_at desc, r.id desc",
-        Order::Updated => "r.updated_at, r.id",
-        Order::UpdatedDescending => "r.updated_at desc, r.id desc",
-    };
-    let listed = tx.query_built(
-        "repository.list",
-        // Artifacts are counted for the page alone.
-        format!(
-            "select {} from (select r.* {from} order by {by} limit ${limit} offset ${offset}) r
-             left join repository_stat s on s.repository_id = r.id order by {by}",
-            counted!()
-        ),
-    );
-    let listed = bind(listed, project, filter)
-        .bind(page.limit())
-        .bind(page.offset);
-    let rows = listed.all().await?;
-    let counted = tx.query_built(
-        "repository.count",
-        format!("select count(*) as total {from}"),
-    );
-    let count = bind(counted, project, filter).one().await?;
-    Ok((
-        rows.iter().map(read).collect::<Result<_>>()?,
-        count.int("repository", "total")?,
-    ))
-}
-
-/// How many values [`bind`] gives apart from the names.
-const BOUND: usize = 3;
-
-/// What a filter asks of the values that [`bind`] gives.
-const LISTED: &str =
-    "from repository r where r.project_id = $1 and r.published = 1 and r.deleted_at is null
-    and ($2 is null or lower(r.name) like lower($2) escape '\\')
-    and ($3 is null or r.name = $3)";
-
-fn bind<'t>(query: Query<'t>, project: ProjectId, filter: &Filter) -> Query<'t> {
-    let query = query
-        .bind(project)
-        .bind(filter.name_contains.as_deref().map(contains))
-        .bind(filter.name.as_deref());
-    bind_names(query, &filter.names)
+    let shown = Conditions::default()
+        .and_value("r.project_id = $", project)
+        .and("r.published = 1 and r.deleted_at is null");
+    list::list(reader, &SOURCE, shown, selection, Repository::read).await
 }
 
 /// The repository that is shown under a name.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn by_name(tx: &mut Tx, name: &RepositoryName) -> Result<Option<Repository>> {
-    let row = tx
+pub async fn by_name(reader: &mut Reader, name: &RepositoryName) -> Result<Option<Repository>> {
+    let row = reader
         .query(concat!(
             "select ",
-            counted!(),
+            repository_columns!(),
             " from repository r left join repository_stat s on s.repository_id = r.id
              where r.name = $1 and r.published = 1 and r.deleted_at is null"
         ))
         .bind(name.as_str())
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Repository::read).transpose()
 }
 
 /// Gives a repository that is shown a tombstone, in a transaction that holds its project alone: nothing of it can be
@@ -392,7 +326,7 @@ pub async fn remove_unused(tx: &mut Tx, repositories: &[RepositoryId]) -> Result
             .bind(serde_json::to_string(&ids).unwrap_or_default())
             .all()
             .await?;
-        let held = held.iter().map(|row| row.int("repository", "id"));
+        let held = held.iter().map(|row| row.get("repository", "id"));
         ids = held.collect::<Result<_>>()?;
     }
     // A statement of its own: it sees what was committed before the rows were held.
@@ -412,15 +346,18 @@ pub async fn remove_unused(tx: &mut Tx, repositories: &[RepositoryId]) -> Result
     Ok(())
 }
 
-/// A deleted repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deleted {
-    /// Its id.
-    pub id: RepositoryId,
-    /// Its project, which may be deleted as well.
-    pub project: ProjectId,
-    /// The name that it had.
-    pub name: RepositoryName,
+row! {
+    columns deleted_columns;
+    /// A deleted repository.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Deleted of repository {
+        /// Its id.
+        pub id: RepositoryId = r.id,
+        /// Its project, which may be deleted as well.
+        pub project: ProjectId = r.project_id,
+        /// The name that it had.
+        pub name: RepositoryName = r.name,
+    }
 }
 
 /// Deleted repositories after `after` that have something to be removed: manifests, or at last their own row. At most
@@ -428,19 +365,21 @@ pub struct Deleted {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn deleted(tx: &mut Tx, after: RepositoryId, limit: i64) -> Result<Vec<Deleted>> {
-    let rows = tx
-        .query(
-            "select r.id, r.project_id, r.name from repository r where r.deleted_at is not null and r.id > $1
+pub async fn deleted(reader: &mut Reader, after: RepositoryId, limit: i64) -> Result<Vec<Deleted>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            deleted_columns!(),
+            " from repository r where r.deleted_at is not null and r.id > $1
              and (exists (select 1 from manifest m where m.repository_id = r.id)
                   or not exists (select 1 from repository_blob l where l.repository_id = r.id))
-             order by r.id limit $2",
-        )
+             order by r.id limit $2"
+        ))
         .bind(after)
         .bind(limit)
         .all()
         .await?;
-    let readable = rows.iter().filter_map(|row| match read_deleted(row) {
+    let readable = rows.iter().filter_map(|row| match Deleted::read(row) {
         Ok(deleted) => Some(deleted),
         Err(error) => {
             tracing::error!(%error, "a deleted repository cannot be read and is left as it is");
@@ -448,14 +387,6 @@ pub async fn deleted(tx: &mut Tx, after: RepositoryId, limit: i64) -> Result<Vec
         }
     });
     Ok(readable.collect())
-}
-
-fn read_deleted(row: &Row) -> Result<Deleted> {
-    Ok(Deleted {
-        id: RepositoryId(row.int("repository", "id")?),
-        project: ProjectId(row.int("repository", "project_id")?),
-        name: row.parse("repository", "name")?,
-    })
 }
 
 /// Removes a part of what a deleted repository holds: at most `limit` tags, or manifests that refer to about as much;

@@ -1,18 +1,19 @@
 //! Values of the installation that are made once: keys, the CA, the instance's id.
 
-use crate::{Result, Tx};
+use crate::error::Result;
+use crate::sql::{Reader, Tx};
 
 /// The value of a setting.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn get(tx: &mut Tx, name: &str) -> Result<Option<Vec<u8>>> {
-    let row = tx
+pub async fn get(reader: &mut Reader, name: &str) -> Result<Option<Vec<u8>>> {
+    let row = reader
         .query("select value from setting where name = $1")
         .bind(name)
         .optional()
         .await?;
-    row.map(|row| row.bytes("setting", "value")).transpose()
+    row.map(|row| row.get("setting", "value")).transpose()
 }
 
 /// Stores a value unless there is one, and returns the one that now stands: of several processes
@@ -31,7 +32,7 @@ pub async fn put_if_absent(tx: &mut Tx, name: &str, value: &[u8]) -> Result<Vec<
         .bind(name)
         .one()
         .await?;
-    row.bytes("setting", "value")
+    row.get("setting", "value")
 }
 
 /// Stores a value in place of the one that stands.

@@ -2,11 +2,12 @@
 //! of their own, which pushes and deletions do not touch. Each statement takes rows in the order of their ids,
 //! and the tables in one order, so that replicas never wait for each other in a circle.
 
-use model::{Digest, RepositoryName, Tag, Timestamp};
+use model::{Digest, Event, RepositoryName, Tag, Timestamp};
 use serde::Serialize;
 
-use crate::audit::{self, NewEntry};
-use crate::{Result, Tx, batch};
+use crate::batch;
+use crate::error::Result;
+use crate::sql::{Reader, Tx, hex_of};
 
 /// Pulls of one manifest by one reference.
 #[derive(Clone, Debug)]
@@ -29,21 +30,21 @@ struct PullsRow<'a> {
     times: i64,
 }
 
-/// Writes a batch of pulls with their audit entries, unless one with this id was written before.
+/// Writes a batch of pulls with their events, unless one with this id was written before.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn write(
     tx: &mut Tx,
     id: &str,
-    (pulls, entries): (&[Pulls], &[NewEntry]),
+    (pulls, events): (&[Pulls], &[Event]),
     now: Timestamp,
 ) -> Result<()> {
     if !batch::is_new(tx, id, now).await? {
         return Ok(());
     }
     add(tx, pulls, now).await?;
-    audit::append_all(tx, entries).await
+    tx.record_all(events).await
 }
 
 /// Counts pulls.
@@ -58,7 +59,7 @@ pub async fn add(tx: &mut Tx, pulls: &[Pulls], now: Timestamp) -> Result<()> {
         .iter()
         .map(|pulls| PullsRow {
             repository: pulls.repository.as_str(),
-            digest: pulls.digest.to_string(),
+            digest: hex_of(&pulls.digest),
             tag: pulls.tag.as_ref().map(Tag::as_str),
             times: pulls.times,
         })
@@ -92,12 +93,12 @@ const MANIFESTS: (&str, &str) = (
     "insert into manifest_stat (manifest_id, pulls, pulled_at)
      select m.id, sum(j.value ->> 'times'), $2 from json_each($1) j
      cross join repository r on r.name = j.value ->> 'repository' and r.deleted_at is null
-     cross join manifest m on m.repository_id = r.id and m.digest = j.value ->> 'digest' group by m.id order by m.id
+     cross join manifest m on m.repository_id = r.id and m.digest = unhex(j.value ->> 'digest') group by m.id order by m.id
      on conflict (manifest_id) do update set pulls = pulls + excluded.pulls, pulled_at = max(pulled_at, excluded.pulled_at)",
     "insert into manifest_stat (manifest_id, pulls, pulled_at)
      select m.id, sum(j.times), $2 from json_to_recordset(cast($1 as json)) as j (repository text, digest text, times bigint)
      join repository r on r.name = j.repository collate \"C\" and r.deleted_at is null
-     join manifest m on m.repository_id = r.id and m.digest = j.digest collate \"C\" group by m.id order by m.id
+     join manifest m on m.repository_id = r.id and m.digest = decode(j.digest, 'hex') group by m.id order by m.id
      on conflict (manifest_id) do update set pulls = manifest_stat.pulls + excluded.pulls,
          pulled_at = greatest(manifest_stat.pulled_at, excluded.pulled_at)",
 );
@@ -128,11 +129,11 @@ pub struct Pulled {
 /// # Errors
 /// When the statement fails.
 pub async fn of_manifest(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Pulled> {
-    let row = tx
+    let row = reader
         .query(
             "select s.pulls, s.pulled_at from repository r join manifest m on m.repository_id = r.id
              join manifest_stat s on s.manifest_id = m.id
@@ -144,8 +145,8 @@ pub async fn of_manifest(
         .await?;
     row.map_or(Ok(Pulled::default()), |row| {
         Ok(Pulled {
-            pulls: row.int("manifest_stat", "pulls")?,
-            pulled_at: Some(row.time("manifest_stat", "pulled_at")?),
+            pulls: row.get("manifest_stat", "pulls")?,
+            pulled_at: Some(row.get("manifest_stat", "pulled_at")?),
         })
     })
 }

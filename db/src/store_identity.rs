@@ -1,23 +1,25 @@
 //! The blob stores that belong to this installation: the database's side of what `gantry-store.json` says at
 //! the root of each store.
 
-use std::str::FromStr;
-
 use model::{InstallationId, StoreId, Timestamp};
 
-use crate::{Error, Result, Tx};
+use crate::error::{Error, Result};
+use crate::sql::{Reader, Tx, row, stored_names};
 
-/// A store that this installation knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownStore {
-    /// The store.
-    pub store: StoreId,
-    /// The installation; the same for all rows.
-    pub installation: InstallationId,
-    /// What the store is to the installation.
-    pub state: State,
-    /// When it got the state that it has.
-    pub claimed_at: Timestamp,
+row! {
+    columns store_columns;
+    /// A store that this installation knows.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct KnownStore of store_identity {
+        /// The store.
+        pub store: StoreId = s.store_id,
+        /// The installation; the same for all rows.
+        pub installation: InstallationId = s.installation_id,
+        /// What the store is to the installation.
+        pub state: State = s.state,
+        /// When it got the state that it has.
+        pub claimed_at: Timestamp = s.claimed_at,
+    }
 }
 
 /// What a store is to the installation.
@@ -33,39 +35,29 @@ pub enum State {
     Left,
 }
 
-impl State {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Claiming => "claiming",
-            Self::Current => "current",
-            Self::Leaving => "leaving",
-            Self::Left => "left",
-        }
+stored_names! {
+    State {
+        Claiming = "claiming",
+        Current = "current",
+        Leaving = "leaving",
+        Left = "left",
     }
 }
-
-impl FromStr for State {
-    type Err = UnknownState;
-
-    fn from_str(text: &str) -> Result<Self, UnknownState> {
-        let all = [Self::Claiming, Self::Current, Self::Leaving, Self::Left];
-        all.into_iter()
-            .find(|state| state.name() == text)
-            .ok_or(UnknownState)
-    }
-}
-
-/// A text that is no [`State`].
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("no state of a store")]
-pub struct UnknownState;
 
 /// All stores of the installation; none before the first start.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn all(tx: &mut Tx) -> Result<Vec<KnownStore>> {
-    read(tx, Lock::None).await
+pub async fn all(reader: &mut Reader) -> Result<Vec<KnownStore>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            store_columns!(),
+            " from store_identity s order by s.claimed_at, s.store_id"
+        ))
+        .all()
+        .await?;
+    rows.iter().map(KnownStore::read).collect()
 }
 
 /// As [`all`], and nobody else changes them until the transaction ends.
@@ -73,31 +65,12 @@ pub async fn all(tx: &mut Tx) -> Result<Vec<KnownStore>> {
 /// # Errors
 /// When the statement fails.
 pub async fn hold(tx: &mut Tx) -> Result<Vec<KnownStore>> {
-    read(tx, Lock::Rows).await
-}
-
-enum Lock {
-    None,
-    Rows,
-}
-
-async fn read(tx: &mut Tx, lock: Lock) -> Result<Vec<KnownStore>> {
-    const ALL: &str = "select store_id, installation_id, state, claimed_at from store_identity order by claimed_at, store_id";
-    const HELD: &str = "select store_id, installation_id, state, claimed_at from store_identity order by store_id for update";
-    let rows = match lock {
-        Lock::None => tx.query(ALL),
-        Lock::Rows => tx.query_either(ALL, HELD),
-    };
-    let rows = rows.all().await?;
-    let known = rows.iter().map(|row| {
-        Ok(KnownStore {
-            store: row.parse("store_identity", "store_id")?,
-            installation: row.parse("store_identity", "installation_id")?,
-            state: row.parse("store_identity", "state")?,
-            claimed_at: row.time("store_identity", "claimed_at")?,
-        })
-    });
-    known.collect()
+    if tx.is_postgres() {
+        tx.query("select store_id from store_identity order by store_id for update")
+            .all()
+            .await?;
+    }
+    all(tx).await
 }
 
 /// Adds a store that is to be given its identity. `false` where another process adds one at the same time:
@@ -113,7 +86,7 @@ pub async fn begin(tx: &mut Tx, store: &KnownStore) -> Result<bool> {
         )
         .bind(store.store.to_string())
         .bind(store.installation.to_string())
-        .bind(State::Claiming.name())
+        .bind(State::Claiming)
         .bind(store.claimed_at)
         .execute()
         .await?;
@@ -128,7 +101,7 @@ pub async fn set_state(tx: &mut Tx, store: StoreId, state: State, now: Timestamp
     let changed = tx
         .query("update store_identity set state = $2, claimed_at = $3 where store_id = $1")
         .bind(store.to_string())
-        .bind(state.name())
+        .bind(state)
         .bind(now)
         .execute()
         .await?;

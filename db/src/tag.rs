@@ -2,9 +2,11 @@
 
 use model::{Digest, ManifestId, RepositoryId, RepositoryName, Tag, Timestamp};
 
-use crate::cache::Touch;
-use crate::manifest::Going;
-use crate::{Db, Result, Tx};
+use crate::content::Going;
+use crate::database::Db;
+use crate::error::Result;
+use crate::sql::{Reader, Tx};
+use crate::touch::Touch;
 
 /// The digest that a tag points at, through the cache.
 ///
@@ -22,8 +24,8 @@ pub async fn resolve(db: &Db, repository: &RepositoryName, tag: &Tag) -> Result<
 async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Digest>> {
     let (repository, tag) = &key;
     let read_at = db.caches().tags.before_read();
-    let mut tx = db.reader().await?;
-    let row = tx
+    let mut reader = db.reader().await?;
+    let row = reader
         .query(
             "select m.digest from tag t join manifest m on m.id = t.manifest_id
              join repository r on r.id = t.repository_id where r.name = $1 and r.deleted_at is null and t.name = $2",
@@ -33,7 +35,7 @@ async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Dige
         .optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let digest = row.parse("manifest", "digest")?;
+    let digest = row.get("manifest", "digest")?;
     db.caches().tags.put(read_at, key, digest);
     Ok(Some(digest))
 }
@@ -111,12 +113,12 @@ pub async fn import(
 }
 
 async fn points_at(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
     tag: &Tag,
     manifest: ManifestId,
 ) -> Result<bool> {
-    let row = tx
+    let row = reader
         .query("select id from tag where repository_id = $1 and name = $2 and manifest_id = $3")
         .bind(repository)
         .bind(tag.as_str())
@@ -152,7 +154,7 @@ pub async fn delete(
         .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
     let Some(row) = gone else { return Ok(None) };
-    let manifest = ManifestId(row.int("tag", "manifest_id")?);
+    let manifest = row.get("tag", "manifest_id")?;
     restart_untagged_time(tx, manifest).await?;
     // A statement of its own: a push that the first one waited for may have made the manifest.
     let row = tx
@@ -160,7 +162,7 @@ pub async fn delete(
         .bind(manifest)
         .one()
         .await?;
-    row.parse("manifest", "digest").map(Some)
+    row.get("manifest", "digest").map(Some)
 }
 
 /// Takes tags of a manifest away, at most `limit`; how many.
@@ -184,7 +186,7 @@ pub async fn delete_of(
         .all()
         .await?;
     for row in &gone {
-        tx.touch(Touch::Tag(name.clone(), row.parse("tag", "name")?));
+        tx.touch(Touch::Tag(name.clone(), row.get("tag", "name")?));
     }
     Ok(gone.len() as i64)
 }
@@ -194,12 +196,12 @@ pub async fn delete_of(
 /// # Errors
 /// When the statement fails.
 pub async fn list(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: &RepositoryName,
     last: Option<&str>,
     limit: i64,
 ) -> Result<Vec<String>> {
-    let rows = tx
+    let rows = reader
         .query(
             "select name from tag where repository_id = (select id from repository where name = $1 and deleted_at is null)
              and name > $2 order by name limit $3",
@@ -209,5 +211,5 @@ pub async fn list(
         .bind(limit)
         .all()
         .await?;
-    rows.iter().map(|row| row.text("tag", "name")).collect()
+    rows.iter().map(|row| row.get("tag", "name")).collect()
 }

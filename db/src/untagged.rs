@@ -3,14 +3,15 @@
 use model::{Digest, ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
 
 use crate::broken::Walked;
-use crate::{Result, Row, Tx};
+use crate::error::Result;
+use crate::sql::{Reader, Row, Tx};
 
 /// Projects with a policy, and the seconds that an untagged manifest stays there.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn policies(tx: &mut Tx) -> Result<Vec<(ProjectId, i64)>> {
-    let rows = tx
+pub async fn policies(reader: &mut Reader) -> Result<Vec<(ProjectId, i64)>> {
+    let rows = reader
         .query(
             "select id, untagged_secs from project where untagged_secs is not null and deleted_at is null order by id",
         )
@@ -18,8 +19,8 @@ pub async fn policies(tx: &mut Tx) -> Result<Vec<(ProjectId, i64)>> {
         .await?;
     rows.iter()
         .map(|row| {
-            let id = ProjectId(row.int("project", "id")?);
-            Ok((id, row.int("project", "untagged_secs")?))
+            let id = row.get("project", "id")?;
+            Ok((id, row.get("project", "untagged_secs")?))
         })
         .collect()
 }
@@ -28,13 +29,13 @@ pub async fn policies(tx: &mut Tx) -> Result<Vec<(ProjectId, i64)>> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn policy(tx: &mut Tx, project: ProjectId) -> Result<Option<i64>> {
-    let row = tx
+pub async fn policy(reader: &mut Reader, project: ProjectId) -> Result<Option<i64>> {
+    let row = reader
         .query("select untagged_secs from project where id = $1")
         .bind(project)
         .one()
         .await?;
-    row.opt_int("project", "untagged_secs")
+    row.get("project", "untagged_secs")
 }
 
 /// Gives a project a policy, or takes it away.
@@ -55,12 +56,12 @@ pub async fn set_policy(tx: &mut Tx, project: ProjectId, secs: Option<i64>) -> R
 /// # Errors
 /// When the statement fails.
 pub async fn repositories(
-    tx: &mut Tx,
+    reader: &mut Reader,
     project: ProjectId,
     after: &str,
     limit: i64,
 ) -> Result<Walked<(RepositoryId, RepositoryName), String>> {
-    let rows = tx
+    let rows = reader
         .query(
             "select id, name from repository where project_id = $1 and deleted_at is null and name > $2 order by name limit $3",
         )
@@ -69,10 +70,10 @@ pub async fn repositories(
         .bind(limit)
         .all()
         .await?;
-    let name = |row: &Row| row.text("repository", "name");
+    let name = |row: &Row| row.get("repository", "name");
     Walked::read(&rows, name, |row| {
-        let id = RepositoryId(row.int("repository", "id")?);
-        Ok((id, row.parse("repository", "name")?))
+        let id = row.get("repository", "id")?;
+        Ok((id, row.get("repository", "name")?))
     })
 }
 
@@ -96,17 +97,17 @@ pub struct Untagged {
     pub since: Option<Timestamp>,
 }
 
-/// Such manifests of a repository with digests after `after`.
+/// Such manifests of a repository with digests after `after`, which are bytes, since a digest may be damaged.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn list(
-    tx: &mut Tx,
+    reader: &mut Reader,
     repository: RepositoryId,
-    after: &str,
+    after: &[u8],
     limit: i64,
-) -> Result<Walked<Untagged, String>> {
-    let rows = tx
+) -> Result<Walked<Untagged, Vec<u8>>> {
+    let rows = reader
         .query(concat!(
             "select m.id, m.digest, m.untagged_at from manifest m where m.repository_id = $1 and m.digest > $2 and ",
             nothing_keeps!(),
@@ -117,12 +118,12 @@ pub async fn list(
         .bind(limit)
         .all()
         .await?;
-    let digest = |row: &Row| row.text("manifest", "digest");
+    let digest = |row: &Row| row.get("manifest", "digest");
     Walked::read(&rows, digest, |row| {
         Ok(Untagged {
-            id: ManifestId(row.int("manifest", "id")?),
-            digest: row.parse("manifest", "digest")?,
-            since: row.opt_int("manifest", "untagged_at")?.map(Timestamp),
+            id: row.get("manifest", "id")?,
+            digest: row.get("manifest", "digest")?,
+            since: row.get("manifest", "untagged_at")?,
         })
     })
 }

@@ -5,40 +5,43 @@ use std::collections::BTreeMap;
 
 use model::{AccountId, ProjectId, RepositoryName, Timestamp};
 
+use crate::error::{Error, Result};
 use crate::garbage::{self, Garbage};
 use crate::quota::{self, OverLimit, Taking};
-use crate::sql::Row;
-use crate::{Error, Result, Tx};
+use crate::sql::{Reader, Tx, row, stored_names};
 
-/// A session as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
-    /// Its id.
-    pub id: String,
-    /// The repository that it uploads into.
-    pub repository: RepositoryName,
-    /// Who began it; 0 for nobody.
-    pub account: AccountId,
-    /// Where its bytes go; `None` where it never had any.
-    pub key: Option<String>,
-    /// How many bytes are durable.
-    pub size: u64,
-    /// The hash of those bytes.
-    pub hash_state: Option<Vec<u8>>,
-    /// What the store needs besides to go on.
-    pub store_state: Option<Vec<u8>>,
-    /// The project that it uploads into.
-    pub project: ProjectId,
-    /// Bytes that the project was charged for ahead.
-    pub reserved: i64,
-    /// Whether several processes wrote its bytes, which may have got in each other's way.
-    pub rehash: bool,
-    /// Counts those who took it over.
-    pub epoch: i64,
-    /// What became of it.
-    pub state: State,
-    /// When its time is over.
-    pub expires_at: Timestamp,
+row! {
+    columns upload_columns;
+    /// A session as it is stored.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Upload of upload {
+        /// Its id.
+        pub id: String = upload.id,
+        /// The repository that it uploads into.
+        pub repository: RepositoryName = upload.repository,
+        /// Who began it; 0 for nobody.
+        pub account: AccountId = upload.account_id,
+        /// Where its bytes go; `None` where it never had any.
+        pub key: Option<String> = upload.object_key,
+        /// How many bytes are durable.
+        pub size: u64 = upload.size,
+        /// The hash of those bytes.
+        pub hash_state: Option<Vec<u8>> = upload.hash_state,
+        /// What the store needs besides to go on.
+        pub store_state: Option<Vec<u8>> = upload.store_state,
+        /// The project that it uploads into.
+        pub project: ProjectId = upload.project_id,
+        /// Bytes that the project was charged for ahead.
+        pub reserved: i64 = upload.reserved,
+        /// Whether several processes wrote its bytes, which may have got in each other's way.
+        pub rehash: bool = upload.rehash,
+        /// Counts those who took it over.
+        pub epoch: i64 = upload.epoch,
+        /// What became of it.
+        pub state: State = upload.state,
+        /// When its time is over.
+        pub expires_at: Timestamp = upload.expires_at,
+    }
 }
 
 /// What became of a session.
@@ -50,52 +53,28 @@ pub enum State {
     Closed,
 }
 
-fn read(row: &Row) -> Result<Upload> {
-    let corrupt = |column| Error::Corrupt {
-        table: "upload",
-        column,
-    };
-    Ok(Upload {
-        id: row.text("upload", "id")?,
-        repository: row.parse("upload", "repository")?,
-        account: AccountId(row.int("upload", "account_id")?),
-        key: row.opt_text("upload", "object_key")?,
-        size: row
-            .int("upload", "size")?
-            .try_into()
-            .map_err(|_| corrupt("size"))?,
-        hash_state: row.opt_bytes("upload", "hash_state")?,
-        store_state: row.opt_bytes("upload", "store_state")?,
-        project: ProjectId(row.int("upload", "project_id")?),
-        reserved: row.int("upload", "reserved")?,
-        rehash: row.flag("upload", "rehash")?,
-        epoch: row.int("upload", "epoch")?,
-        state: match row.text("upload", "state")?.as_str() {
-            "open" => State::Open,
-            "closed" => State::Closed,
-            _ => return Err(corrupt("state")),
-        },
-        expires_at: row.time("upload", "expires_at")?,
-    })
-}
-
-macro_rules! columns {
-    () => {
-        "id, repository, account_id, object_key, size, hash_state, store_state, project_id, reserved, rehash, epoch, state, expires_at"
-    };
+stored_names! {
+    State {
+        Open = "open",
+        Closed = "closed",
+    }
 }
 
 /// The session with an id.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn get(tx: &mut Tx, id: &str) -> Result<Option<Upload>> {
-    let row = tx
-        .query(concat!("select ", columns!(), " from upload where id = $1"))
+pub async fn get(reader: &mut Reader, id: &str) -> Result<Option<Upload>> {
+    let row = reader
+        .query(concat!(
+            "select ",
+            upload_columns!(),
+            " from upload where id = $1"
+        ))
         .bind(id)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Upload::read).transpose()
 }
 
 /// Takes a session over for writing: raises its epoch. `None` where there is no open one.
@@ -113,14 +92,14 @@ pub async fn take_over(
             "update upload set epoch = epoch + 1, expires_at = $2, process = $3,
              rehash = case when process = $3 then rehash else 1 end
              where id = $1 and state = 'open' returning ",
-            columns!()
+            upload_columns!()
         ))
         .bind(id)
         .bind(expires_at)
         .bind(process)
         .optional()
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(Upload::read).transpose()
 }
 
 /// What is durable of a session.
@@ -266,8 +245,8 @@ pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<()> {
         .optional()
         .await?
         .ok_or(Error::UploadGone)?;
-    let project = ProjectId(row.int("upload", "project_id")?);
-    quota::refund(tx, project, row.int("upload", "reserved")?).await
+    let project = row.get("upload", "project_id")?;
+    quota::refund(tx, project, row.get("upload", "reserved")?).await
 }
 
 /// What a cancellation found.
@@ -295,10 +274,10 @@ pub async fn cancel(
 ) -> Result<Cancelled> {
     let row = tx
         .query_either(
-            concat!("select ", columns!(), " from upload where id = $1"),
+            concat!("select ", upload_columns!(), " from upload where id = $1"),
             concat!(
                 "select ",
-                columns!(),
+                upload_columns!(),
                 " from upload where id = $1 for update"
             ),
         )
@@ -308,7 +287,7 @@ pub async fn cancel(
     let Some(row) = row else {
         return leave_mark(tx, id, owner, (now, expires_at)).await;
     };
-    let upload = read(&row)?;
+    let upload = Upload::read(&row)?;
     if upload.state == State::Closed {
         return Ok(Cancelled::Over);
     }
@@ -336,12 +315,12 @@ pub async fn end(
         .query_either(
             concat!(
                 "select ",
-                columns!(),
+                upload_columns!(),
                 " from upload where id = $1 and epoch = $2 and state = 'open'"
             ),
             concat!(
                 "select ",
-                columns!(),
+                upload_columns!(),
                 " from upload where id = $1 and epoch = $2 and state = 'open' for update"
             ),
         )
@@ -350,7 +329,7 @@ pub async fn end(
         .optional()
         .await?;
     match row {
-        Some(row) => shut(tx, read(&row)?, now).await,
+        Some(row) => shut(tx, Upload::read(&row)?, now).await,
         None => Ok(()),
     }
 }
@@ -448,10 +427,10 @@ pub async fn expire(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<i64> {
     let mut refunds: BTreeMap<i64, i64> = BTreeMap::new();
     let mut garbage = Vec::new();
     for row in &gone {
-        let project = row.int("upload", "project_id")?;
-        *refunds.entry(project).or_default() += row.int("upload", "reserved")?;
+        let project = row.get("upload", "project_id")?;
+        *refunds.entry(project).or_default() += row.get::<i64>("upload", "reserved")?;
         garbage.extend(
-            row.opt_text("upload", "object_key")?
+            row.get::<Option<String>>("upload", "object_key")?
                 .map(Garbage::of_upload),
         );
     }
@@ -476,10 +455,10 @@ pub(crate) async fn end_all(tx: &mut Tx, project: ProjectId, now: Timestamp) -> 
     let mut reserved = 0;
     for row in &open {
         garbage.extend(
-            row.opt_text("upload", "object_key")?
+            row.get::<Option<String>>("upload", "object_key")?
                 .map(Garbage::of_upload),
         );
-        reserved += row.int("upload", "reserved")?;
+        reserved += row.get::<i64>("upload", "reserved")?;
     }
     tx.query(
         "update upload set state = 'closed', epoch = epoch + 1, object_key = null, hash_state = null, store_state = null
@@ -496,13 +475,13 @@ pub(crate) async fn end_all(tx: &mut Tx, project: ProjectId, now: Timestamp) -> 
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn open_keys(tx: &mut Tx) -> Result<Vec<String>> {
-    let rows = tx
+pub async fn open_keys(reader: &mut Reader) -> Result<Vec<String>> {
+    let rows = reader
         .query("select object_key from upload where state = 'open'")
         .all()
         .await?;
     rows.iter()
-        .map(|row| row.text("upload", "object_key"))
+        .map(|row| row.get("upload", "object_key"))
         .collect()
 }
 
@@ -510,10 +489,10 @@ pub async fn open_keys(tx: &mut Tx) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn count_open(tx: &mut Tx) -> Result<i64> {
-    let row = tx
+pub async fn count_open(reader: &mut Reader) -> Result<i64> {
+    let row = reader
         .query("select count(*) as total from upload where state = 'open'")
         .one()
         .await?;
-    row.int("upload", "total")
+    row.get("upload", "total")
 }

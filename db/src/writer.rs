@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
-use crate::cache::{Caches, Touch};
+use crate::cache::Caches;
+use crate::error::{Error, Result};
 use crate::sql::Tx;
-use crate::{Error, Result};
+use crate::touch::Touch;
 
 /// The way to the writer task.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl Writer {
     pub(crate) fn start(connection: SqliteConnection, caches: Arc<Caches>) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let task = Task {
-            tx: Tx::sqlite_writer(connection),
+            tx: Tx::sqlite(connection),
             caches,
             waiting,
             version: None,
@@ -209,7 +210,7 @@ impl Task {
     /// Begins a transaction, and looks in the same statement whether another process has written.
     async fn begin(&mut self) -> Result<()> {
         let row = self.tx.query("begin immediate; pragma data_version");
-        let version = row.one().await?.int("pragma", "data_version");
+        let version = row.one().await?.get("pragma", "data_version");
         self.saw(version);
         Ok(())
     }
@@ -251,7 +252,7 @@ impl Task {
 
     async fn look_around(&mut self) {
         let row = self.tx.query("pragma data_version").one().await;
-        self.saw(row.and_then(|row| row.int("pragma", "data_version")));
+        self.saw(row.and_then(|row| row.get("pragma", "data_version")));
     }
 
     /// Empties the caches when another process has written.

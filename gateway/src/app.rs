@@ -16,8 +16,8 @@ use storage::budget::Budget;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::access_log::AccessLog;
 use crate::config::Config;
-use crate::http::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use auth::password::PasswordHasher;
-use auth::secret::{MasterKey, Secret};
+use auth::secret::MasterKey;
 use auth::token::{TokenKey, TokenKeys};
 use certs::Authority;
-use db::audit::{self, NewEntry};
-use db::{Db, account, project, setting};
-use model::{AccountId, ProjectName, Timestamp};
+use db::{Db, setting};
+use model::{Event, Operation, ProjectName, ResourceType, Subject, SystemTask, Timestamp};
+use policy::{Caller, ProjectCreation, SystemPermit, permit};
+use tenancy::installation;
+use tenancy::password::{NewPassword, PasswordHasher};
 
 use crate::config::Config;
 
@@ -32,10 +33,10 @@ pub(crate) async fn master_key(config: &Config, db: &Db) -> anyhow::Result<Arc<M
     } else {
         anyhow::ensure!(
             !has_sealed(db).await?,
-            "there is no master key at {path}, but the database has secrets that only that key opens: the CA's key, \
-             the token keys and the signatures of the audit log. Put the file back from its copy, or say in [secrets] \
-             master_key_file where it is. If it is lost for good: `gantry db forget-secrets` gives these secrets up; \
-             a new CA is made then, which clients have to trust",
+            "there is no master key at {path}, but the database has secrets that need it: the CA's key, the token \
+             keys and the signatures of the audit log. Restore the file from its copy, or set [secrets] \
+             master_key_file to its path. If it is lost for good, `gantry db forget-secrets` discards these secrets; \
+             the next start then creates a new CA, which clients have to trust",
             path = path.display()
         );
         MasterKey::load_or_create(&path)?
@@ -61,13 +62,19 @@ pub(crate) async fn has_sealed(db: &Db) -> anyhow::Result<bool> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(crate) async fn forget_sealed(db: &Db, entry: NewEntry) -> anyhow::Result<()> {
+pub(crate) async fn forget_sealed(
+    db: &Db,
+    permit: &SystemPermit,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let subject = Subject::Installation(ResourceType::Secrets, "master key".to_owned());
+    let event = Event::new(now, permit.caller().origin(), Operation::Delete, subject);
     let deleted = db.write(move |tx| {
         Box::pin(async move {
             for name in SEALED {
                 setting::delete(tx, name).await?;
             }
-            audit::append(tx, &entry).await
+            tx.record(&event).await
         })
     });
     Ok(deleted.await?)
@@ -156,35 +163,20 @@ pub(crate) async fn administrator(
     config: &Config,
     hasher: &PasswordHasher,
     now: Timestamp,
-) -> anyhow::Result<Option<Secret>> {
-    let mut tx = db.reader().await?;
-    if account::by_id(&mut tx, AccountId::ADMIN).await?.is_some() {
+) -> anyhow::Result<Option<NewPassword>> {
+    if installation::has_begun(db).await? {
         return Ok(None);
     }
-    drop(tx);
     let (password, made) = match config.admin_password().map_err(anyhow::Error::msg)? {
         Some(password) => (password, false),
-        None => (Secret::new(generated_password()), true),
+        None => (generated_password().try_into()?, true),
     };
     let library: ProjectName = "library".parse().context("the name of the first project")?;
-    let admin = account::NewAccount {
-        name: "admin".to_owned(),
-        email: None,
-        realname: "system admin".to_owned(),
-        comment: "admin user".to_owned(),
-        password_hash: Some(hasher.hash(password.expose()).await?),
-        sysadmin: true,
-    };
-    let first = db.write(move |tx| {
-        Box::pin(async move {
-            let first = account::create_admin(tx, &admin, now).await?;
-            if first {
-                project::create(tx, &library, AccountId::ADMIN, true, -1, now).await?;
-            }
-            Ok::<_, db::Error>(first)
-        })
-    });
-    let first = first.await?;
+    let caller = Caller::system(SystemTask::FirstStart);
+    let system = permit::permit_system(&caller)?;
+    let create = permit::permit_create_project(&caller, ProjectCreation::Admins)?;
+    let permits = (&system, &create);
+    let first = installation::begin(db, hasher, permits, (&password, library), now).await?;
     Ok((first && made).then_some(password))
 }
 

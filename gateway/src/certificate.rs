@@ -1,5 +1,5 @@
-//! The server certificate: its files, its names, when a new one is issued, and what is said about its end. How files
-//! are written and watched is `certs`.
+//! The server certificate: its files, its names, and when a new one is issued. How files are written and watched, and
+//! what is said about a certificate's end, is `certs`.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,6 @@ use crate::folder;
 
 /// Days before its end at which a certificate of our own is issued anew.
 const RENEW_DAYS: i64 = 30;
-/// Days before its end from which a certificate is warned about: renewal should have happened by then.
-const WARN_DAYS: i64 = 14;
 
 /// The files of the server certificate, whoever made them.
 pub(crate) fn files(config: &Config) -> Pair {
@@ -59,7 +57,7 @@ pub(crate) fn prepare(
             Ok(current) if is_own || current.issuer() == authority.subject()? => {}
             Err(error) if is_own => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the server certificate is issued anew, because its files do not belong together"
+                "issuing a new server certificate, because its files do not match"
             ),
             _ => return Ok(pair),
         }
@@ -123,36 +121,13 @@ pub(crate) fn renew(
             let lost: Vec<&str> = lost.map(String::as_str).collect();
             anyhow::ensure!(
                 lost.is_empty(),
-                "the new certificate would lack {}, which the present one is for: add them to [server] names, or \
-                 give --force",
+                "the new certificate would lack {}, which the current one has: add them to [server] names, or use \
+                 --force",
                 lost.join(", ")
             );
         }
     }
     issue(config, authority, &wanted, now)
-}
-
-/// What is to be said of a certificate's end, if anything.
-pub(crate) fn expiry_warning(certificate: &ServerCertificate, now: Timestamp) -> Option<String> {
-    let (now, end) = (now.date_time(), certificate.not_after());
-    let names = certificate.names().join(", ");
-    if now < certificate.not_before() {
-        let from = certificate.not_before();
-        Some(format!(
-            "the server certificate for {names} is valid only from {from}: is the clock right?"
-        ))
-    } else if end <= now {
-        Some(format!(
-            "the server certificate for {names} expired at {end}: clients refuse it"
-        ))
-    } else if end - now < time::Duration::days(WARN_DAYS) {
-        let days = (end - now).whole_days();
-        Some(format!(
-            "the server certificate for {names} expires at {end}, in {days} days"
-        ))
-    } else {
-        None
-    }
 }
 
 /// Where the pair that the CA issues is kept. It is apart from `ca.crt`, because clients that are pointed at the
@@ -207,7 +182,7 @@ fn names(config: &Config) -> anyhow::Result<Vec<SubjectName>> {
             Ok(name) => add(name),
             Err(_) => tracing::warn!(
                 certificate.name = name,
-                "no certificate can have this name of the machine: name it in [server] names as clients write it"
+                "no certificate can contain this machine name: add the name that clients use to [server] names"
             ),
         }
     }
@@ -433,25 +408,5 @@ mod tests {
             files.map(|entry| entry.file_name()).collect::<Vec<_>>(),
             ["ca.crt"]
         );
-    }
-
-    #[test]
-    fn the_end_of_a_certificate_is_warned_of_and_its_past_named() {
-        let certificate = Bench::new(&["a.example"]).prepare(NOW);
-        let said = |now| expiry_warning(&certificate, now);
-        assert_eq!(said(NOW), None);
-        assert_eq!(said(days(380)), None);
-        let soon = said(days(385)).unwrap();
-        assert!(
-            soon.contains("a.example") && soon.contains("expires at"),
-            "{soon}"
-        );
-        let over = said(days(400)).unwrap();
-        assert!(
-            over.contains("a.example") && over.contains("expired at"),
-            "{over}"
-        );
-        let early = expiry_warning(&certificate, Timestamp(0)).unwrap();
-        assert!(early.contains("clock"), "{early}");
     }
 }

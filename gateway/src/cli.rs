@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 failed, refused, or something was found, 2 wrong usage.
+//! The command line. Exit codes: 0 success, 1 failed, refused, or a problem was found, 2 wrong usage.
 
 mod audit;
 mod backup;
@@ -42,7 +42,7 @@ struct Common {
     /// Settings file; see docs/configuration.md for every key.
     #[arg(long, global = true, value_name = "FILE", env = "GANTRY_CONFIG")]
     config: Option<PathBuf>,
-    /// Folder of everything that Gantry keeps ([server] data).
+    /// Folder for all of Gantry's data ([server] data).
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -69,21 +69,21 @@ enum Command {
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Look after stored blobs.
+    /// Check, move and import stored blobs.
     #[command(subcommand)]
     Storage(storage::Command),
-    /// Look at and steer the garbage collection.
+    /// Show and control garbage collection.
     #[command(subcommand)]
     Gc(gc::Command),
-    /// Look after the database's schema.
+    /// Show and migrate the database's schema.
     #[command(subcommand)]
     Db(db::Command),
-    /// Write the database as of one moment, and the digests of the blobs that it names, into a new folder, while the
-    /// server runs. The blobs stay where they are.
+    /// Write a consistent snapshot of the database, and the digests of the blobs that it names, into a new folder,
+    /// while the server runs. The blobs themselves are not included.
     Backup(backup::Backup),
-    /// Put a backup into an empty database, of either kind, and check that its blobs are there.
+    /// Restore a backup into an empty database, SQLite or PostgreSQL, and check that its blobs exist.
     Restore(backup::Restore),
-    /// Make secrets.
+    /// Create secrets.
     #[command(subcommand)]
     Secret(secret::Command),
     /// Print the version.
@@ -98,16 +98,16 @@ struct Serve {
     /// Address of /metrics, /healthz and /readyz, plain HTTP ([server] metrics_listen).
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<SocketAddr>,
-    /// Take the listeners over from a running process, which gets SIGQUIT afterwards.
+    /// Take over the listeners of a running process: send that process SIGQUIT afterwards.
     #[arg(long)]
     take_over: bool,
 }
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Read all settings and the files that they name, as `serve` does first, and say what is wrong.
+    /// Check all settings and the files that they name, as `serve` does first, and print all errors.
     Check,
-    /// Print the settings that hold, secrets aside.
+    /// Print the settings in effect, without secrets.
     Show,
 }
 
@@ -126,7 +126,7 @@ fn failed(error: anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints what was asked for in place of a command, such as help, or what is wrong with the arguments.
+/// Prints help or the version if requested, or what is wrong with the arguments.
 fn not_a_command(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     if error.use_stderr() {
@@ -136,7 +136,7 @@ fn not_a_command(error: &clap::Error) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The exit code for arguments that make no command.
+/// The exit code for invalid arguments.
 const WRONG_USAGE: u8 = 2;
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -1,13 +1,15 @@
 //! Settings: one TOML file, every key with a default, overridden by `GANTRY_SECTION__KEY`.
-//! How they are read is `load`, how values are written `form`, and what they may be `check`.
+//! Reading them is `load`, parsing single values `form`, `log_level` and `collector`, checking them `check`.
 
 mod admin_password;
 mod check;
+pub(crate) mod collector;
 mod database_url;
 #[cfg(test)]
 mod documented;
 mod form;
 mod load;
+pub(crate) mod log_level;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,7 +48,7 @@ pub(crate) struct Config {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Server {
-    /// Folder of everything that Gantry keeps. Default: `./data`.
+    /// Folder for all of Gantry's data. Default: `./data`.
     pub(crate) data: PathBuf,
     /// Address of the registry, HTTPS. Default: `0.0.0.0:8443`.
     #[serde(deserialize_with = "form::address")]
@@ -56,24 +58,23 @@ pub(crate) struct Server {
     pub(crate) metrics_listen: SocketAddr,
     /// Address of a plain-HTTP listener that redirects to HTTPS; empty for none. Default: empty.
     pub(crate) redirect_listen: String,
-    /// `https://HOST` or `https://HOST:PORT` under which clients reach the registry, where that is not the first of
-    /// `names` with the port of `listen`; empty for that. Default: empty.
+    /// `https://HOST` or `https://HOST:PORT` at which clients reach the registry; empty for the first of `names`
+    /// with the port of `listen`. Default: empty.
     pub(crate) external_url: String,
-    /// DNS names and addresses that clients use, for the server certificate; the machine's name,
-    /// localhost and the loopback addresses are always in it. Default: none.
+    /// DNS names and IP addresses that clients use, for the server certificate, which always contains the machine's
+    /// name, localhost and the loopback addresses too. Default: none.
     pub(crate) names: Vec<String>,
-    /// Networks of balancers whose PROXY protocol header and X-Forwarded-For are believed. Default:
-    /// none.
+    /// Networks of balancers whose PROXY protocol header and X-Forwarded-For are trusted. Default: none.
     #[serde(deserialize_with = "form::networks")]
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Whether connections from `trusted_proxies` begin with a PROXY protocol header. Default: false.
     pub(crate) proxy_protocol: bool,
-    /// Threads that serve; 0 for one per core. Default: 0.
+    /// Threads that serve connections; 0 for one per core. Default: 0.
     pub(crate) threads: usize,
-    /// Seconds from SIGTERM, when `/readyz` begins to answer 503, to the closing of the listeners: as long as
+    /// Seconds between SIGTERM, when `/readyz` begins to answer 503, and closing the listeners: as long as
     /// balancers take to notice. Default: 0.
     pub(crate) drain_delay_secs: u64,
-    /// Seconds that running requests get once the listeners are closed. Default: 300.
+    /// Seconds that running requests have to finish once the listeners are closed. Default: 300.
     pub(crate) grace_secs: u64,
 }
 
@@ -109,31 +110,31 @@ pub(crate) struct Tls {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Storage {
-    /// `files`, or `s3` for an object store that speaks S3. Default: `files`.
+    /// `files`, or `s3` for an S3-compatible bucket. Default: `files`.
     pub(crate) backend: Backend,
-    /// `files` or `s3`: where blobs are still kept that `gantry storage move` takes to `backend`; `none` where
-    /// none are. Default: `none`.
+    /// `files` or `s3`: the old store, from which `gantry storage move` moves blobs to `backend`; `none` if there
+    /// is none. Default: `none`.
     pub(crate) moving_from: MovingFrom,
-    /// Folder of the files; empty for `blobs` in the data folder. Default: empty.
+    /// Folder of the blob files; empty for `blobs` in the data folder. Default: empty.
     pub(crate) path: String,
     /// The bucket of `s3`.
     pub(crate) s3: s3::Settings,
-    /// Which pulls from `s3` are answered with a URL of the bucket.
+    /// Which pulls from `s3` are redirected to the bucket.
     pub(crate) redirect: Redirect,
 }
 
-/// Which pulls are answered with a URL of the bucket, 307, instead of the bytes.
+/// Which pulls are redirected (307) to a URL of the bucket.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Redirect {
-    /// Networks of clients that reach the bucket themselves. Default: none, so that nothing is redirected.
+    /// Networks of clients that reach the bucket directly. Default: none, so that nothing is redirected.
     #[serde(deserialize_with = "form::networks")]
     pub(crate) networks: Vec<IpNet>,
-    /// Projects whose blobs may be fetched so; empty for all. Default: none.
+    /// Projects whose blobs may be redirected; empty for all. Default: none.
     pub(crate) projects: Vec<String>,
-    /// Bytes from which on a blob is worth a second request. Default: 1048576.
+    /// Smallest blob to redirect, in bytes. Default: 1048576.
     pub(crate) min_bytes: u64,
-    /// Seconds that a URL is good for; a download that began goes on. Default: 300.
+    /// Seconds within which a download must start; a running one continues. Default: 300.
     pub(crate) expiry_secs: u32,
 }
 
@@ -158,7 +159,7 @@ pub(crate) enum Backend {
     S3,
 }
 
-/// A store that blobs are moved away from.
+/// The old store during a move.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MovingFrom {
@@ -190,44 +191,45 @@ pub(crate) struct Database {
     pub(crate) url: DatabaseUrl,
 }
 
-/// Secrets, and where they come from.
+/// Files that hold secrets.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Secrets {
-    /// File of the master key; empty for `master.key` in the data folder, made at the first start.
-    /// Default: empty.
+    /// File of the master key; empty for `master.key` in the data folder, created at the first start. Default:
+    /// empty.
     pub(crate) master_key_file: String,
-    /// File that holds the first password of `admin`; without it `GANTRY_ADMIN_PASSWORD`, else one is
-    /// made and printed once. Default: empty.
+    /// File with the first password of `admin`; without it `GANTRY_ADMIN_PASSWORD`, else one is generated and
+    /// printed once. Default: empty.
     pub(crate) admin_password_file: String,
 }
 
-/// Bounds, each with a number.
+/// Limits.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
-    /// Connections to the registry at a time; each that is idle takes some 50 KiB. Fewer where the limit of open
-    /// files does not allow for them. Default: 8192.
+    /// Concurrent connections to the registry; an idle one takes about 50 KiB. Lower if the open-file limit is too
+    /// small. Default: 8192.
     pub(crate) connections: usize,
-    /// Connections of one address at a time, or of one /64 of IPv6. Default: 1024.
+    /// Concurrent connections per address, or per IPv6 /64. Default: 1024.
     pub(crate) connections_per_address: usize,
     /// Seconds for a TLS handshake. Default: 10.
     pub(crate) handshake_secs: u64,
-    /// Seconds for a request's header to arrive, and for a connection without requests to be kept. Default: 30.
+    /// Seconds for a request's header to arrive, and for which a connection without requests is kept. Default: 30.
     pub(crate) header_secs: u64,
-    /// Bytes of a request's target and header fields; 431 beyond, or 414 where HTTP/1.1's request line alone is
-    /// longer than 64 KiB. Default: 65536.
+    /// Maximum size of a request's target and header fields, in bytes; more is 431, or 414 if HTTP/1.1's request
+    /// line alone is longer than 64 KiB. Default: 65536.
     pub(crate) header_bytes: usize,
-    /// Seconds that a client may fall behind `min_bytes_per_second` with a body, in either direction, before the
-    /// request is given up. Default: 60.
+    /// Seconds that a client may fall behind `min_bytes_per_second` while it sends or reads a body, before the
+    /// request is aborted. Default: 60.
     pub(crate) idle_secs: u64,
-    /// Bytes per second that a client has to send or take of a body, on average; 0 for any. Default: 1024.
+    /// Minimum average speed at which a client must send or read a body, in bytes per second; 0 for any. Default:
+    /// 1024.
     pub(crate) min_bytes_per_second: u64,
-    /// Seconds for the whole body of a manifest, a token form or a request to the REST API. Default: 60.
+    /// Seconds for the whole body of a manifest, a token form or a REST API request. Default: 60.
     pub(crate) short_body_secs: u64,
-    /// Memory for the bodies of all requests and answers together, in MiB. Default: 96.
+    /// Memory for all request and response bodies, in MiB. Default: 96.
     pub(crate) body_memory_mib: usize,
-    /// Requests per second of one address, 429 beyond; 0 for no bound. Default: 0.
+    /// Requests per second and address; more are 429. 0 for no limit. Default: 0.
     pub(crate) requests_per_second: u32,
 }
 
@@ -249,7 +251,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How slowly bodies may come and go.
+    /// The minimum speed of bodies.
     pub(crate) fn least(&self) -> Least {
         Least {
             patience: Duration::from_secs(self.idle_secs),
@@ -267,7 +269,7 @@ impl Limits {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Uploads {
-    /// Seconds an idle upload is kept before it is discarded. Default: 86400.
+    /// Seconds before an idle upload is discarded. Default: 86400.
     pub(crate) expiry_secs: u64,
 }
 
@@ -283,12 +285,12 @@ impl Default for Uploads {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Gc {
-    /// Seconds that a blob is kept which nothing refers to. Default: 7200.
+    /// Seconds to keep an unreferenced blob. Default: 7200.
     pub(crate) grace_secs: u64,
-    /// Seconds that the bytes of a blob are kept after it was given up: at least the age of the oldest
+    /// Seconds to keep a blob's bytes after garbage collection removed the blob: at least the age of the oldest
     /// database backup that may be restored. Default: 0.
     pub(crate) hold_secs: u64,
-    /// Blobs that are removed in a minute at most; 0 for no bound. Default: 0.
+    /// Maximum number of blobs to remove per minute; 0 for no limit. Default: 0.
     pub(crate) blobs_per_minute: u64,
 }
 
@@ -306,8 +308,8 @@ impl Default for Gc {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Audit {
-    /// `coalesced`: pulls of a second are one entry with a count; `each`: every pull is written
-    /// before its bytes flow. Default: `coalesced`.
+    /// `coalesced`: identical pulls within a second become one entry with a count; `each`: every pull is written
+    /// before its bytes are sent. Default: `coalesced`.
     pub(crate) pulls: Pulls,
 }
 
@@ -315,10 +317,10 @@ pub(crate) struct Audit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Pulls {
-    /// By the second.
+    /// Combined by the second.
     #[default]
     Coalesced,
-    /// Each one.
+    /// One entry each.
     Each,
 }
 
@@ -326,7 +328,7 @@ pub(crate) enum Pulls {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Auth {
-    /// Seconds that a registry token lasts. Default: 1800.
+    /// Lifetime of a registry token, in seconds. Default: 1800.
     pub(crate) token_secs: u32,
 }
 
@@ -374,11 +376,11 @@ pub(crate) struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,gantry_db=debug`.
     /// Default: `info`.
     pub(crate) level: String,
-    /// Whether each request is a line on standard output. Default: true.
+    /// Whether to write an access log line to standard output for each request. Default: true.
     pub(crate) access: bool,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
@@ -398,15 +400,15 @@ impl Default for Log {
     }
 }
 
-/// Spans, which tell where the time of a request goes.
+/// Spans, which show where the time of a request goes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tracing {
-    /// `http://HOST:PORT` or `https://HOST:PORT` of a collector that takes spans by OTLP over HTTP; empty for
+    /// `http://HOST:PORT` or `https://HOST:PORT` of a collector that accepts spans by OTLP over HTTP; empty for
     /// none. Default: empty.
     pub(crate) otlp_endpoint: String,
-    /// Share of the requests that are traced, from 0 to 1; a request that belongs to a trace already follows
-    /// that. Default: 1.
+    /// Fraction of requests to trace, from 0 to 1; for a request that already belongs to a trace, that trace
+    /// decides. Default: 1.
     pub(crate) sample_ratio: f64,
 }
 
@@ -420,7 +422,7 @@ impl Default for Tracing {
 }
 
 impl Database {
-    /// Whether it is SQLite, which only one machine works on.
+    /// True for SQLite, which only one machine can use.
     pub(crate) fn is_sqlite(&self) -> bool {
         self.url.is_empty()
     }
@@ -448,7 +450,7 @@ impl Config {
         }
     }
 
-    /// HOST or HOST:PORT under which clients reach the registry.
+    /// HOST or HOST:PORT at which clients reach the registry.
     pub(crate) fn external_host(&self) -> String {
         if let Ok(Some(host)) = form::parse_external_url(&self.server.external_url) {
             return host;
@@ -474,7 +476,7 @@ impl Config {
         }
     }
 
-    /// The store that blobs are moved away from.
+    /// The old store during a move.
     pub(crate) fn moving_from(&self) -> Option<Backend> {
         match self.storage.moving_from {
             MovingFrom::None => None,

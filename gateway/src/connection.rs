@@ -5,7 +5,7 @@
 //! `handshake_secs` each, the first header `header_secs`.
 
 mod http1;
-pub(crate) mod http2;
+mod http2;
 mod paced;
 
 use std::convert::Infallible;
@@ -30,10 +30,12 @@ use self::http1::{HeadMemory, Heads};
 use self::http2::Exchange;
 use self::paced::Paced;
 use crate::app::App;
+use crate::http::answer::unreadable;
+use crate::http::peer::{Listener, Peer};
 use crate::http::request_body::{Inner, RequestBody};
 use crate::http::response_body::Free;
-use crate::http::{Listener, Peer, serve, unreadable};
 use crate::proxy_protocol;
+use crate::request::serve;
 use crate::wire::Wire;
 
 /// How long a new connection's first request is waited for while draining.

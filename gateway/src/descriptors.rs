@@ -19,9 +19,9 @@ pub(crate) fn raise_limit() {
         Ok(()) => tracing::info!(
             from = before.current,
             to = raised.current,
-            "raised the limit of open files"
+            "raised the open-file limit"
         ),
-        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+        Err(error) => tracing::warn!(%error, "cannot raise the open-file limit"),
     }
 }
 
@@ -34,8 +34,8 @@ pub(crate) fn connections(wanted: usize) -> usize {
         tracing::warn!(
             wanted,
             possible,
-            "the limit of open files allows for fewer connections: raise `ulimit -n` (LimitNOFILE of a unit), or \
-             lower [limits] connections"
+            "the open-file limit allows fewer connections: raise `ulimit -n` (LimitNOFILE of a unit), or lower \
+             [limits] connections"
         );
     }
     wanted.min(possible)

@@ -18,7 +18,7 @@ pub(crate) fn make(folder: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder);
-    made.with_context(|| format!("cannot make the folder {}", folder.display()))
+    made.with_context(|| format!("cannot create the folder {}", folder.display()))
 }
 
 /// Looks at who may change a folder or a file, which should have that mode. What others can read, or another user
@@ -44,7 +44,7 @@ pub(crate) fn check_owner(path: &Path, mode: &str) -> Result<Vec<String>, String
     }
     if let Some(owner) = foreign_owner(&found) {
         warnings.push(format!(
-            "{shown} belongs to user {owner}, who is neither root nor the user of this process, and may exchange it"
+            "{shown} belongs to user {owner}, who is neither root nor the user of this process, and may replace it"
         ));
     }
     Ok(warnings)
@@ -61,8 +61,8 @@ pub(crate) fn refuse_root(data: &Path) -> anyhow::Result<()> {
     let (owner, shown) = (found.uid(), data.display());
     anyhow::ensure!(
         owner == 0 || rustix::process::geteuid().as_raw() != 0,
-        "{shown} belongs to user {owner}, and the server could not use files that root makes there: run this as that \
-         user, such as by `setpriv --reuid={owner} --regid={group} --clear-groups gantry ...`",
+        "{shown} belongs to user {owner}, and the server could not use files that root creates there: run this as \
+         that user, such as with `setpriv --reuid={owner} --regid={group} --clear-groups gantry ...`",
         group = found.gid()
     );
     Ok(())

@@ -59,7 +59,7 @@ impl Successor {
             Ok(found) if found.file_type().is_socket() => {
                 std::fs::remove_file(&path).with_context(failed)?;
             }
-            Ok(_) => anyhow::bail!("{} is no socket: move it away", path.display()),
+            Ok(_) => anyhow::bail!("{} is not a socket: move it away", path.display()),
             Err(_) => {}
         }
         let listener = UnixListener::bind(&path).with_context(failed)?;
@@ -151,11 +151,11 @@ fn connect(path: &Path, patience: Duration) -> anyhow::Result<UnixStream> {
 
 /// Sockets are given to and taken from the same user or root alone.
 fn check_peer(stream: &UnixStream) -> anyhow::Result<()> {
-    let peer = socket_peercred(stream).context("cannot tell who is at the other side")?;
+    let peer = socket_peercred(stream).context("cannot identify the peer")?;
     let own = rustix::process::geteuid();
     anyhow::ensure!(
         peer.uid == own || peer.uid.is_root(),
-        "a process of user {} is at the other side of the hand-over",
+        "the peer of the hand-over is a process of user {}",
         peer.uid.as_raw()
     );
     Ok(())
@@ -193,7 +193,7 @@ fn receive(stream: &UnixStream) -> anyhow::Result<Vec<Socket>> {
         &mut control,
         RecvFlags::CMSG_CLOEXEC,
     );
-    let received = received.context("the listeners did not come")?.bytes;
+    let received = received.context("the listeners were not received")?.bytes;
     let mut descriptors: Vec<OwnedFd> = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = part {
@@ -204,7 +204,7 @@ fn receive(stream: &UnixStream) -> anyhow::Result<Vec<Socket>> {
         serde_json::from_slice(&message[..received]).context("the hand-over is unreadable")?;
     anyhow::ensure!(
         addresses.len() == descriptors.len(),
-        "{} addresses came with {} listeners",
+        "received {} addresses with {} listeners",
         addresses.len(),
         descriptors.len()
     );

@@ -9,8 +9,8 @@ use db::upload;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::app::App;
+use crate::http::answer::{envelope, json};
 use crate::http::response_body::Body;
-use crate::http::{envelope, json};
 use crate::route::RouteName;
 
 pub(crate) async fn answer(app: &Arc<App>, path: &str) -> (RouteName, Response<Body>) {

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::hand_over::Socket;
-use crate::http::Listener;
+use crate::http::peer::Listener;
 
 /// The addresses to listen on, what each is for, and the key that names it.
 pub(crate) fn addresses(config: &Config) -> Vec<(Listener, SocketAddr, &'static str)> {
@@ -75,8 +75,8 @@ pub(crate) fn complete(
     let is_wanted = |given: &SocketAddr| wanted.iter().any(|(_, address, _)| address == given);
     if let Some((left, _)) = handed_over.iter().find(|(given, _)| !is_wanted(given)) {
         anyhow::bail!(
-            "the process before listens on {left}, which is none of [server] listen, metrics_listen and redirect_listen \
-             here: a successor takes over all its addresses as they are. To change one, stop it and start anew"
+            "the old process listens on {left}, which is none of [server] listen, metrics_listen and redirect_listen \
+             here: a successor takes over all addresses unchanged. To change one, stop the old process and start again"
         );
     }
     for (_, address, key) in wanted {
@@ -85,7 +85,9 @@ pub(crate) fn complete(
         }
         let found = handed_over.iter().find(|(given, _)| *given == address);
         let (_, socket) = found.with_context(|| {
-            format!("{key}: {address} is in use, but was not handed over: write it as the process before has it")
+            format!(
+                "{key}: {address} is in use, but was not handed over: set it as in the old process"
+            )
         })?;
         sockets.push((address, socket.try_clone()?));
     }

@@ -1,5 +1,6 @@
 //! The one binary, `gantry`: an enterprise container registry.
 
+mod access_log;
 mod app;
 mod bootstrap;
 mod certificate;
@@ -18,10 +19,12 @@ mod oci_error;
 mod pace;
 mod proxy_protocol;
 mod rate;
+mod request;
 mod route;
 mod serve;
 mod shutdown;
 mod stores;
+mod tasks;
 mod telemetry;
 mod token;
 mod welcome;

@@ -1,5 +1,6 @@
 //! The registry API: who calls, may they, and on to the operation.
 
+mod access;
 mod blob;
 mod catalog;
 mod manifest;
@@ -11,17 +12,18 @@ mod upload;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::scope::MOST_SCOPES;
 use db::Age;
-use db::audit::NewEntry;
 use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use model::RepositoryName;
-use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
-use policy::{Caller, ProjectFacts, Refusal};
+use policy::Caller;
 
 use crate::app::App;
+use crate::http::answer::json;
+use crate::http::header::{authorization, text};
+use crate::http::host::external_host;
+use crate::http::query::{pairs, refuse_many};
 use crate::http::request_body::RequestBody;
 use crate::http::response_body::Body;
 use crate::oci_error::{Challenge, OciError};
@@ -31,9 +33,6 @@ use crate::route::{BadRoute, Route};
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 /// Header that names what is in a body.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-
-/// Parameters of a request at most: those of 100 tags, and of as many scopes, are fewer.
-const MOST_PARAMETERS: usize = 256;
 
 /// Headers that a pull is answered with, so that their map is made once and large enough.
 const HEADERS: usize = 16;
@@ -77,8 +76,7 @@ async fn operate(
     request: Request<RequestBody>,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let host = app.external_host.clone();
-    let host = host.unwrap_or_else(|| host_of(&parts.uri, &parts.headers));
+    let host = external_host(app, &parts.uri, &parts.headers);
     let query = parameters(&route, &parts)?;
     let scope = scope(&route, &parts.method, &query);
     let challenge = Challenge {
@@ -123,32 +121,6 @@ fn age(route: &Route, method: &Method) -> Age {
     }
 }
 
-/// The `Authorization` header as text; two of them, or one that is no text, are malformed.
-pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::identity::Error> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value
-            .to_str()
-            .map(Some)
-            .map_err(|_| auth::identity::Error::Malformed),
-        (Some(_), Some(_)) => Err(auth::identity::Error::Malformed),
-    }
-}
-
-/// The host and port that the client used: clients take the token service only from there.
-pub(crate) fn host_of(uri: &http::Uri, headers: &HeaderMap) -> String {
-    let authority = uri.authority().map(|authority| authority.as_str());
-    let host = authority.or_else(|| {
-        headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-    });
-    host.filter(|host| crate::http::is_host(host))
-        .unwrap_or("localhost")
-        .to_owned()
-}
-
 /// What a mount needs.
 fn mount_scope(target: &RepositoryName, source: &RepositoryName) -> String {
     format!("repository:{target}:pull,push repository:{source}:pull")
@@ -170,46 +142,7 @@ fn parameters(route: &Route, parts: &Parts) -> Result<Vec<(String, String)>, Oci
         refuse_many(query)?;
         return Ok(Vec::new());
     }
-    pairs(query)
-}
-
-/// Refuses a query that would take many times its length once it is decoded.
-fn refuse_many(query: &str) -> Result<(), OciError> {
-    if query.split('&').nth(MOST_PARAMETERS).is_some() {
-        let message = format!("more than {MOST_PARAMETERS} parameters");
-        return Err(OciError::bad("UNSUPPORTED", message));
-    }
-    Ok(())
-}
-
-/// Names and values of a query, decoded.
-fn pairs(query: &str) -> Result<Vec<(String, String)>, OciError> {
-    refuse_many(query)?;
-    Ok(decoded(query.split('&')))
-}
-
-/// Names and values of what a token is asked for by, decoded: scopes that are too many are left out.
-pub(crate) fn wishes(query: &str) -> Vec<(String, String)> {
-    let mut scopes = 0;
-    let wanted = query.split('&').filter(|pair| {
-        scopes += usize::from(pair.starts_with("scope="));
-        !pair.starts_with("scope=") || scopes <= MOST_SCOPES
-    });
-    decoded(wanted.take(MOST_PARAMETERS))
-}
-
-fn decoded<'a>(pairs: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    pairs
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (decode(name), decode(value)))
-        .collect()
+    Ok(pairs(query)?)
 }
 
 fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<String> {
@@ -264,78 +197,9 @@ impl Call<'_> {
     /// `GET /v2/`: whether the credentials are good.
     fn base(&self) -> Answer {
         if self.caller.account().is_none() {
-            return Err(self.refused(None, "access the registry", Refusal::NotSignedIn));
+            return Err(self.challenged(None, "access the registry"));
         }
-        Ok(crate::http::json(StatusCode::OK, &serde_json::json!({})))
-    }
-
-    async fn facts(&self, name: &RepositoryName) -> Result<Option<Arc<ProjectFacts>>, OciError> {
-        Ok(db::project::facts(&self.app.db, &name.project(), Age::Now).await?)
-    }
-
-    /// What was true a moment ago lets a pull through; nothing but what is true now refuses one.
-    async fn may_pull(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
-        let facts = db::project::facts(&self.app.db, &name.project(), Age::Moments).await?;
-        match permit::permit_pull(&self.caller, name, facts.as_deref()) {
-            Ok(permit) => Ok(permit),
-            Err(_) => Box::pin(self.may_pull_now(name)).await,
-        }
-    }
-
-    async fn may_pull_now(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
-        let caller = self.caller_now().await?;
-        let facts = self.facts(name).await?;
-        permit::permit_pull(&caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "pull", refusal))
-    }
-
-    /// The caller with the rights of now; where the account is gone, with those of a moment ago.
-    async fn caller_now(&self) -> Result<Caller, OciError> {
-        let caller = self.app.identity.again(&self.caller).await;
-        let caller = caller.map_err(|error| OciError::Identity(error, self.challenge.clone()))?;
-        Ok(caller.unwrap_or_else(|| self.caller.clone()))
-    }
-
-    async fn may_push(&self, name: &RepositoryName) -> Result<PushPermit, OciError> {
-        let facts = self.facts(name).await?;
-        permit::permit_push(&self.caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "push", refusal))
-    }
-
-    async fn may_delete(&self, name: &RepositoryName) -> Result<DeletePermit, OciError> {
-        let facts = self.facts(name).await?;
-        permit::permit_delete(&self.caller, name, facts.as_deref())
-            .map_err(|refusal| self.refused(Some(name), "delete", refusal))
-    }
-
-    /// The answer to a refusal, which is recorded in the audit log where someone is signed in.
-    fn refused(
-        &self,
-        repository: Option<&RepositoryName>,
-        action: &'static str,
-        refusal: Refusal,
-    ) -> OciError {
-        if let (Some(account), Some(name)) = (self.caller.account(), repository) {
-            let entry = NewEntry {
-                at: self.app.clock.now(),
-                account: Some(account),
-                account_name: self.caller.name().to_owned(),
-                address: self.caller.address.to_string(),
-                operation: action,
-                resource_type: "repository",
-                resource: name.to_string(),
-                project: None,
-                success: false,
-                times: 1,
-                detail: refusal.to_string(),
-            };
-            self.app.audit.record_refusal(action, entry);
-        }
-        OciError::Refused {
-            challenge: self.challenge.clone().refused(self.caller.presented),
-            repository: repository.map(ToString::to_string),
-            action,
-        }
+        Ok(json(StatusCode::OK, &serde_json::json!({})))
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
@@ -347,19 +211,6 @@ impl Call<'_> {
 
     fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// Whether the client has this digest already.
-    fn has(&self, etag: &str) -> bool {
-        let Some(header) = self.header(header::IF_NONE_MATCH) else {
-            return false;
-        };
-        let same = |tag: &str| {
-            let tag = tag.trim();
-            let tag = tag.strip_prefix("W/").unwrap_or(tag);
-            tag == "*" || tag.trim_matches('"') == etag
-        };
-        header.split(',').any(same)
     }
 
     /// The page that `n` and `last` ask for.
@@ -388,16 +239,6 @@ impl Call<'_> {
     }
 }
 
-fn text(value: impl AsRef<str>) -> HeaderValue {
-    HeaderValue::from_str(value.as_ref()).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-fn status(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
 /// A page of names with the way to the next one.
 fn names(
     path: &str,
@@ -407,7 +248,7 @@ fn names(
 ) -> Response<Body> {
     let last = names.names.last().cloned();
     body[key] = names.names.into();
-    let mut response = crate::http::json(StatusCode::OK, &body);
+    let mut response = json(StatusCode::OK, &body);
     if let Some(last) = last.filter(|_| names.more) {
         let last = percent_encoding::utf8_percent_encode(&last, percent_encoding::NON_ALPHANUMERIC);
         let link = format!(r#"<{path}?last={last}&n={limit}>; rel="next""#);

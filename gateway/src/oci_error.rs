@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use auth::password::{BUSY_RETRY, PasswordError};
 use http::{HeaderValue, Response, StatusCode, header};
 use jobs::failures::causes;
 use model::reference::InvalidReference;
 use policy::Presented;
 use registry::{BodyError, Error};
 use serde_json::{Value, json};
+use tenancy::password::{BUSY_RETRY, PasswordError};
 
+use crate::http::answer::{envelope, json as json_answer};
+use crate::http::query::TooManyParameters;
 use crate::http::response_body::Body;
-use crate::http::{envelope, json as json_answer};
 use crate::route::BadRoute;
 
 /// What is answered instead of what was asked for.
@@ -84,6 +85,12 @@ impl From<BodyError> for OciError {
 impl From<db::Error> for OciError {
     fn from(error: db::Error) -> Self {
         Self::Registry(error.into())
+    }
+}
+
+impl From<TooManyParameters> for OciError {
+    fn from(error: TooManyParameters) -> Self {
+        Self::bad("UNSUPPORTED", error.to_string())
     }
 }
 

@@ -46,6 +46,7 @@ impl RouteName {
         Self::Other,
     ];
 
+    /// Its template, which is the label of metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Base => "/v2/",
@@ -216,6 +217,22 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
         return (RouteName::Referrers, route);
     }
     (RouteName::Other, Err(BadRoute::Unknown))
+}
+
+/// The name of a request's span, which must be there before spans within it are.
+pub(crate) fn span_name(method: &Method, path: &str) -> String {
+    let verb = method.as_str().to_ascii_lowercase();
+    format!("http.{}.{verb}", route_name(method, path).noun())
+}
+
+/// The route of a request by what it asks for alone.
+pub(crate) fn route_name(method: &Method, path: &str) -> RouteName {
+    let path = normal(path);
+    if path.starts_with("/v2") {
+        parse(method, &path).0
+    } else {
+        RouteName::of(&path)
+    }
 }
 
 fn allowed(method: &Method, methods: &'static str) -> Result<(), BadRoute> {

@@ -12,8 +12,6 @@ use std::time::Duration;
 use admin_api::ComponentErrors;
 use anyhow::Context as _;
 use auth::identity::Identity;
-use auth::password::PasswordHasher;
-use auth::secret::Secret;
 use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
 use db::Db;
 use db::audit::recorder::Recorder;
@@ -27,14 +25,14 @@ use pingora::services::background::background_service;
 use registry::{Limits, Registry};
 use storage::BlobStore;
 use storage::budget::{Budget, Terms};
+use tenancy::password::{NewPassword, PasswordHasher};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access_log::AccessLog;
 use crate::app::App;
 use crate::bootstrap;
 use crate::certificate;
@@ -44,25 +42,18 @@ use crate::descriptors;
 use crate::folder;
 use crate::hand_over::{Predecessor, Socket, Successor};
 use crate::health;
-use crate::http::Listener;
-use crate::http::access_log::AccessLog;
+use crate::http::peer::Listener;
 use crate::listen::{self, Listening};
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::shutdown::{Drain, Signals};
 use crate::stores;
+use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
 use crate::welcome;
 
 /// How often the end of the server certificate is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
-
-/// How long a look at the database has for an answer while the process ends.
-const LAST_ANSWER: Duration = Duration::from_secs(3);
-/// Looks that fail in a row before the database counts as gone.
-const LAST_LOOKS: u32 = 3;
-/// What is between two of them.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Requests of HTTP/2 on their way at a time, some 10 KiB each; of one source at most two thirds.
 const STREAMS: usize = 4_096;
@@ -191,7 +182,7 @@ async fn sockets(
         return Ok((bound, None));
     }
     let successor = Successor::listen(&app.config.server.data)?;
-    tracing::info!("ready to take over: send SIGQUIT to the process before");
+    tracing::info!("ready to take over: send SIGQUIT to the old process");
     let (handed_over, predecessor) = successor.receive().await?;
     tracing::info!(listeners = handed_over.len(), "took the listeners over");
     let sockets = listen::complete(&app.config, bound, handed_over)?;
@@ -203,7 +194,7 @@ async fn announce(
     app: Arc<App>,
     started: Arc<Semaphore>,
     listeners: usize,
-    password: Option<Secret>,
+    password: Option<NewPassword>,
     predecessor: Option<Predecessor>,
 ) {
     let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
@@ -217,7 +208,7 @@ async fn announce(
     if let Some(predecessor) = predecessor
         && let Err(error) = predecessor.serving()
     {
-        tracing::warn!(%error, "the process before was gone when this one began to serve");
+        tracing::warn!(%error, "the old process was gone when this one began to serve");
     }
     welcome::print(&app.config, password.as_ref());
 }
@@ -246,7 +237,7 @@ fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
     );
     let wait = move || {
         if let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
-            tracing::error!(%error, "the lock of the data folder cannot be taken");
+            tracing::error!(%error, "cannot take the lock of the data folder");
         }
         // Never given back while the process lives.
         std::mem::forget(file);
@@ -259,7 +250,7 @@ fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
 
 fn lock_file(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join("gantry.lock");
-    File::create(&path).with_context(|| format!("cannot make {}", path.display()))
+    File::create(&path).with_context(|| format!("cannot create {}", path.display()))
 }
 
 struct Opened {
@@ -275,7 +266,7 @@ struct Opened {
 
 impl Opened {
     /// Makes the first administrator where there is none; the password, where it has to be printed.
-    async fn administrator(&self) -> anyhow::Result<Option<Secret>> {
+    async fn administrator(&self) -> anyhow::Result<Option<NewPassword>> {
         let App {
             db, config, clock, ..
         } = &*self.app;
@@ -422,84 +413,6 @@ fn admin(
     }))
 }
 
-/// What runs beside the listeners.
-#[derive(Clone)]
-pub(crate) struct Tasks {
-    cancel: CancellationToken,
-    running: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
-    telemetry: Telemetry,
-}
-
-impl Tasks {
-    fn start(
-        runtime: &Runtime,
-        app: &Arc<App>,
-        (jobs, leftovers): (Jobs, Leftovers),
-        reloader: Arc<FileReloader>,
-        telemetry: Telemetry,
-    ) -> Self {
-        let cancel = CancellationToken::new();
-        let mut running = vec![
-            runtime.spawn(jobs.run(leftovers, cancel.clone())),
-            runtime.spawn(reloader.clone().run(cancel.clone())),
-            runtime.spawn(reload_on_hangup(reloader, cancel.clone())),
-        ];
-        if let Some(log) = &app.access_log {
-            running.push(runtime.spawn(log.clone().run(cancel.clone())));
-        }
-        Self {
-            cancel,
-            running: Arc::new(parking_lot::Mutex::new(running)),
-            telemetry,
-        }
-    }
-
-    fn spawn(&self, runtime: &Runtime, task: impl Future<Output = ()> + Send + 'static) {
-        self.running.lock().push(runtime.spawn(task));
-    }
-
-    /// Ends all tasks, waits for each, closes the database, and sends the last spans. A database that is gone is not
-    /// waited for.
-    pub(crate) async fn finish(&self, app: &App) {
-        tokio::select! {
-            () = self.write_rest(app) => app.db.close().await,
-            () = is_gone(&app.db) => {
-                tracing::error!("the database does not answer: what waited in memory is not written");
-            }
-        }
-        let telemetry = self.telemetry.clone();
-        // One that panics takes no data with it.
-        let _ = tokio::task::spawn_blocking(move || telemetry.finish()).await;
-    }
-
-    async fn write_rest(&self, app: &App) {
-        app.registry.settle().await;
-        self.cancel.cancel();
-        app.drain.close();
-        app.drain.wait().await;
-        let running = std::mem::take(&mut *self.running.lock());
-        for task in running {
-            // A task that panicked was logged where it did.
-            let _ = task.await;
-        }
-    }
-}
-
-/// Waits until a database on a server does not answer. Each attempt to write to it would take seconds then.
-async fn is_gone(db: &Db) {
-    if !db.is_shared() {
-        return std::future::pending().await;
-    }
-    let mut failed = 0;
-    while failed < LAST_LOOKS {
-        failed = match tokio::time::timeout(LAST_ANSWER, db.ping()).await {
-            Ok(Ok(())) => 0,
-            _ => failed + 1,
-        };
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
-}
-
 /// Issues a new server certificate before the present one of our own ends; the reloader takes it up.
 async fn renew_in_time(app: Arc<App>, authority: Authority, cancel: CancellationToken) {
     let mut ticks = tokio::time::interval(RENEWAL_CHECK);
@@ -512,22 +425,6 @@ async fn renew_in_time(app: Arc<App>, authority: Authority, cancel: Cancellation
         if let Err(error) = renewed {
             let error = format!("{error:#}");
             tracing::error!(error, "the server certificate cannot be renewed");
-        }
-    }
-}
-
-/// Reloads the certificate on SIGHUP.
-async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
-        return;
-    };
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = hangups.recv() => match reloader.reload_now().await {
-                Ok(reloaded) => tracing::info!(?reloaded, "certificate looked at on SIGHUP"),
-                Err(error) => tracing::warn!(%error, "the certificate was not reloaded"),
-            },
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::connection::Open;
 use crate::hand_over::{self, SUCCESSOR, Socket};
-use crate::serve::Tasks;
+use crate::tasks::Tasks;
 
 /// What signals do: SIGTERM drains, SIGQUIT hands over, SIGINT ends at once.
 pub(crate) struct Signals {

@@ -63,7 +63,7 @@ fn of_bucket(endpoint: &str, error: storage::Error) -> anyhow::Error {
         endpoint => endpoint,
     };
     error.context(format!(
-        "[storage.s3] endpoint: {server} does not answer as a server of S3 does: correct it, or see to that server"
+        "[storage.s3] endpoint: {server} does not answer as an S3 server does: correct it, or check that server"
     ))
 }
 

@@ -1,5 +1,5 @@
 //! The log on standard error, and spans, which leave the process by OTLP where a collector is named.
-//! Metrics are `metrics`, the line of each request is `http::access_log`.
+//! Metrics are `metrics`, the line of each request is `access_log`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +24,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
-use crate::config::{Config, LogFormat, Tracing};
+use crate::config::{Config, LogFormat, Tracing, collector, log_level};
 
 /// How long the collector has for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Telemetry {
                 .with_threads(false)
                 .with_filter(filter_fn(is_own_span).and(LevelFilter::DEBUG))
         });
-        let filter = level(&config.log.level).map_err(anyhow::Error::msg)?;
+        let filter = log_level::filter(&config.log.level).map_err(anyhow::Error::msg)?;
         let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let log = match config.log.format {
             LogFormat::Human => log.with_ansi(false).boxed(),
@@ -62,7 +62,7 @@ impl Telemetry {
             .with(log.with_filter(filter))
             .with(spans)
             .try_init()
-            .context("the log is there already")?;
+            .context("the log is already set up")?;
         Ok(Self(provider))
     }
 
@@ -90,40 +90,6 @@ fn is_own_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target().starts_with("gantry")
 }
 
-/// The filter of a level, or of several with targets.
-///
-/// # Errors
-/// What is wrong, and the form.
-pub(crate) fn level(text: &str) -> Result<EnvFilter, String> {
-    let wrong = || {
-        format!(
-            "{text:?} is no level: write error, warn, info, debug, trace or off, or a filter such as \
-             \"info,gantry_db=debug\""
-        )
-    };
-    // A word that is no level would be taken for the name of a target, whose every event is logged.
-    for directive in text.split(',') {
-        let word = directive.trim();
-        let is_level = !word.is_empty() && word.parse::<LevelFilter>().is_ok();
-        if !is_level && !word.contains('=') {
-            return Err(wrong());
-        }
-    }
-    let filter: EnvFilter = text.parse().map_err(|_| wrong())?;
-    // Pingora logs every failed handshake, and every start and stop, for itself; the pool every connection that a
-    // database's end takes with it, which `health::watch` says once.
-    let own = [
-        "pingora_core=off",
-        "pingora_runtime=off",
-        "sqlx_core::pool=error",
-        "sqlx::pool=error",
-    ];
-    Ok(own
-        .into_iter()
-        .filter_map(|directive| directive.parse().ok())
-        .fold(filter, EnvFilter::add_directive))
-}
-
 fn provider(settings: &Tracing, runtime: &Handle) -> anyhow::Result<Option<SdkTracerProvider>> {
     if settings.otlp_endpoint.is_empty() {
         return Ok(None);
@@ -132,7 +98,7 @@ fn provider(settings: &Tracing, runtime: &Handle) -> anyhow::Result<Option<SdkTr
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(OnRuntime::new(runtime)?)
-        .with_endpoint(endpoint(&settings.otlp_endpoint).map_err(anyhow::Error::msg)?)
+        .with_endpoint(collector::endpoint(&settings.otlp_endpoint).map_err(anyhow::Error::msg)?)
         .with_timeout(PATIENCE)
         .build()
         .context("[tracing] otlp_endpoint cannot be used")?;
@@ -153,22 +119,6 @@ fn provider(settings: &Tracing, runtime: &Handle) -> anyhow::Result<Option<SdkTr
             .with_resource(resource)
             .build(),
     ))
-}
-
-/// Where traces go at a collector, as the OTLP specification's "OTLP/HTTP Request" section says.
-///
-/// # Errors
-/// What is wrong, and the form.
-pub(crate) fn endpoint(text: &str) -> Result<String, String> {
-    let parsed = text.parse::<http::Uri>().ok().filter(|base| {
-        matches!(base.scheme_str(), Some("http" | "https")) && base.host().is_some()
-    });
-    match parsed {
-        Some(_) => Ok(format!("{}/v1/traces", text.trim_end_matches('/'))),
-        None => Err(format!(
-            "{text:?} is no collector: write http://HOST:PORT or https://HOST:PORT"
-        )),
-    }
 }
 
 type Collector = HyperClient<HttpsConnector<HttpConnector>>;
@@ -203,38 +153,5 @@ impl HttpClient for OnRuntime {
             .runtime
             .spawn(async move { client.send_bytes(request).await });
         sending.await?
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{endpoint, level};
-
-    #[test]
-    fn a_level_is_a_level_or_a_filter_of_targets() {
-        for text in [
-            "info",
-            "WARN",
-            "off",
-            "info,gantry_db=debug",
-            "gantry=trace, warn",
-        ] {
-            assert!(level(text).is_ok(), "{text}");
-        }
-        for text in ["verbose", "", "info,verbose", "gantry_db=loud", "info,"] {
-            let error = level(text).unwrap_err();
-            assert!(error.contains("gantry_db=debug"), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_endpoint_is_a_collector_and_not_a_path() {
-        for text in ["http://127.0.0.1:4318", "http://127.0.0.1:4318/"] {
-            assert_eq!(endpoint(text).unwrap(), "http://127.0.0.1:4318/v1/traces");
-        }
-        for text in ["127.0.0.1:4318", "collector", "ftp://host", "http://"] {
-            let error = endpoint(text).unwrap_err();
-            assert!(error.contains("http://HOST:PORT"), "{text}: {error}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::identity::Error;
-use auth::scope::{Scope, parse_scopes};
+use auth::scope::{MOST_SCOPES, Scope, parse_scopes};
 use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use policy::{Caller, Presented};
@@ -13,10 +13,12 @@ use serde_json::json;
 use storage::budget::Holder;
 
 use crate::app::App;
+use crate::http::answer::{envelope, json as json_answer};
+use crate::http::header::authorization;
+use crate::http::host::host_of;
+use crate::http::query;
 use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
-use crate::http::{envelope, json as json_answer};
-use crate::oci::{authorization, host_of, wishes};
 use crate::oci_error::{Challenge, OciError};
 
 /// Bytes that a form may have.
@@ -43,10 +45,10 @@ async fn issue(
 ) -> Result<Response<Body>, OciError> {
     let (parts, body) = request.into_parts();
     let parameters = match parts.method {
-        Method::GET | Method::HEAD => wishes(parts.uri.query().unwrap_or_default()),
+        Method::GET | Method::HEAD => decode_parameters(parts.uri.query().unwrap_or_default()),
         Method::POST => {
             let form = body.collect(form(app, address)).await?;
-            wishes(&String::from_utf8_lossy(&form))
+            decode_parameters(&String::from_utf8_lossy(&form))
         }
         _ => return Err(OciError::Route(crate::route::BadRoute::Method("GET, POST"))),
     };
@@ -94,6 +96,16 @@ fn form(app: &App, address: IpAddr) -> Short<'_> {
         holder: Holder::at(address),
         time: app.config.limits.short_body_time(),
     }
+}
+
+/// The parameters of a request for a token, decoded. Scopes beyond the first [`MOST_SCOPES`] are left out.
+fn decode_parameters(query: &str) -> Vec<(String, String)> {
+    let mut scopes = 0;
+    let wanted = query.split('&').filter(|pair| {
+        scopes += usize::from(pair.starts_with("scope="));
+        !pair.starts_with("scope=") || scopes <= MOST_SCOPES
+    });
+    query::decoded(wanted.take(query::MOST_PARAMETERS))
 }
 
 /// The password grant; the only one, since docker would store a refresh token.

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use auth::secret::Secret;
+use tenancy::password::NewPassword;
 
 use crate::config::{Config, LogFormat};
 
 /// Prints where the registry is, how clients trust it, and what to do next; one JSON object where the log is JSON.
-pub(crate) fn print(config: &Config, password: Option<&Secret>) {
+pub(crate) fn print(config: &Config, password: Option<&NewPassword>) {
     let text = match config.log.format {
         LogFormat::Human => human(config, password),
         LogFormat::Json => json(config, password),
@@ -24,7 +24,7 @@ fn ca_file(config: &Config) -> Option<String> {
     has_own.then(|| path.display().to_string())
 }
 
-fn human(config: &Config, password: Option<&Secret>) -> String {
+fn human(config: &Config, password: Option<&NewPassword>) -> String {
     let (version, host) = (env!("CARGO_PKG_VERSION"), config.external_host());
     let mut text = format!("Gantry {version} serves https://{host}\n");
     // Writing to a string cannot fail.
@@ -33,7 +33,7 @@ fn human(config: &Config, password: Option<&Secret>) -> String {
             text,
             "
   first start: user admin, password {}
-  (printed this once; a new one is set with `gantry user passwd admin`, at any time)
+  (shown only once; `gantry user passwd admin` sets a new one at any time)
 ",
             password.expose()
         );
@@ -61,7 +61,7 @@ fn human(config: &Config, password: Option<&Secret>) -> String {
     text
 }
 
-fn json(config: &Config, password: Option<&Secret>) -> String {
+fn json(config: &Config, password: Option<&NewPassword>) -> String {
     let mut line = serde_json::json!({
         "message": format!("Gantry {} serves", env!("CARGO_PKG_VERSION")),
         "registry.url": format!("https://{}", config.external_host()),
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn beside_a_json_log_it_is_one_json_object() {
-        let password = Secret::new("Once-0nly".to_owned());
+        let password = NewPassword::try_from("Once-0nly".to_owned()).unwrap();
         let line = json(&Config::default(), Some(&password));
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["admin.password"], "Once-0nly");

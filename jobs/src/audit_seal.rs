@@ -1,21 +1,21 @@
-//! Chains the audit log: seals committed rows in batches.
+//! Seals committed audit entries in batches, as a hash chain.
 
 use auth::secret::MasterKey;
 use db::audit::chain;
 
 use crate::{Jobs, Result};
 
-/// Purpose of the key that signs the chain.
+/// Purpose under which the signing key is derived.
 const PURPOSE: &str = "audit-chain";
 
-/// The signature of a hash by the master key's derived key, which is not in the database.
+/// Signs a hash with a key derived from the master key; the key is not in the database.
 pub fn sign(master: &MasterKey, hash: &[u8]) -> [u8; 32] {
     master.keyed_hash(PURPOSE, hash)
 }
 
 impl Jobs {
-    /// Seals all rows to which no open transaction can add any more: those of the second before, where
-    /// transactions follow each other closely.
+    /// Seals all rows older than any open transaction: up to the previous second, if transactions follow each other
+    /// closely.
     ///
     /// # Errors
     /// When the database cannot be written.

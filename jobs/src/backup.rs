@@ -1,6 +1,6 @@
-//! A backup: a folder with the database as of one moment, the digests of the blobs that it names, and the
-//! hashes of both files. The bytes stay where they are: `[gc] hold_secs` keeps them as long as the backup may
-//! be restored. It is the same from SQLite and from PostgreSQL, and can be restored into either.
+//! A backup: a folder with a consistent snapshot of the database, the digests of the blobs that it names, and the
+//! hashes of both files. The blobs are not included: `[gc] hold_secs` keeps them as long as the backup may be restored.
+//! Backups of SQLite and PostgreSQL are identical, and can be restored into either.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, ErrorKind, Write};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use db::backup::{self, TABLES, Table};
 use db::blob::StoredBlob;
-use db::{Db, Tx, setting};
+use db::{Db, Reader, Tx, setting};
 use model::{Algorithm, BlobId, Hasher, InstallationId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use storage::BlobStore;
 
 use crate::check::{self, Depth};
 
-/// What can go wrong.
+/// Errors of backup and restore.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database.
@@ -26,13 +26,13 @@ pub enum Error {
     /// A file.
     #[error("cannot {0} {1}")]
     File(&'static str, PathBuf, #[source] std::io::Error),
-    /// What a backup must not write over.
+    /// A file or folder that a backup must not overwrite.
     #[error("{0} is there already")]
     Exists(PathBuf),
-    /// A file that is not as it was written.
+    /// A file that was changed after the backup.
     #[error("{0} is not what the backup wrote: {1}")]
     Damaged(PathBuf, String),
-    /// A backup of another schema.
+    /// A backup with another schema version.
     #[error(
         "the backup has schema {0}, this program {1}: restore it with the version that made it, then start this one"
     )]
@@ -40,10 +40,10 @@ pub enum Error {
     /// A database that is in use.
     #[error("the database is not empty: a backup is restored into a new one")]
     NotEmpty,
-    /// What an earlier attempt left.
+    /// The leftover of an earlier attempt.
     #[error("{0} is there: remove it, unless another backup is writing it")]
     Unfinished(PathBuf),
-    /// The store cannot be looked at.
+    /// The store cannot be read.
     #[error("cannot look for the backup's blobs")]
     Look(#[source] crate::Error),
 }
@@ -51,12 +51,12 @@ pub enum Error {
 /// Result of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What was written.
+/// The result of a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Rows of the database.
+    /// Number of rows.
     pub rows: u64,
-    /// Blobs that they name.
+    /// Number of blobs that they name.
     pub blobs: u64,
 }
 
@@ -69,8 +69,8 @@ struct Header {
 
 impl Header {
     /// Compares the backup's schema with the database's.
-    async fn check(&self, tx: &mut Tx) -> Result<()> {
-        let schema = backup::schema(tx).await?;
+    async fn check(&self, reader: &mut Reader) -> Result<()> {
+        let schema = backup::schema(reader).await?;
         if self.schema == schema {
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl Header {
     }
 }
 
-/// The last line, without which the file is not whole.
+/// The last line, which marks the file as complete.
 #[derive(Debug, Serialize, Deserialize)]
 struct End {
     rows: u64,
@@ -88,16 +88,16 @@ const FORMAT: u32 = 1;
 const DATABASE: &str = "database.jsonl";
 const DIGESTS: &str = "digests.txt";
 const SUMS: &str = "SHA256SUMS";
-/// Rows that are put into the database by one statement, and bytes of them.
+/// Maximum rows per insert statement, and maximum bytes.
 const ROWS: usize = 500;
 const BYTES: usize = 4 << 20;
-/// Blobs whose digests are read at once.
+/// Blobs to read at a time.
 const BLOBS: i64 = 10_000;
 
-/// Writes a backup into `folder`, which must not exist. It appears when it is whole and durable.
+/// Writes a backup into `folder`, which must not exist. The folder appears once it is complete and durable.
 ///
 /// # Errors
-/// When the database cannot be read or a file cannot be written; nothing of that name is there then.
+/// When the database cannot be read or a file cannot be written; then the folder does not exist.
 pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
     if folder.exists() {
         return Err(Error::Exists(folder.to_owned()));
@@ -113,13 +113,13 @@ pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
     let written = write_all(db, &partial).await;
     let placed = written.and_then(|summary| place(&partial, folder).map(|()| summary));
     if placed.is_err() {
-        // The error says what happened; what is left of the attempt says nothing more.
+        // The error says what happened; the leftovers of the attempt add nothing.
         let _ = std::fs::remove_dir_all(&partial);
     }
     placed
 }
 
-/// Gives the folder its name, durably.
+/// Renames the folder, durably.
 fn place(partial: &Path, folder: &Path) -> Result<()> {
     let above = match folder.parent() {
         Some(above) if above != Path::new("") => above,
@@ -145,30 +145,30 @@ async fn write_all(db: &Db, folder: &Path) -> Result<Summary> {
     Ok(Summary { rows, blobs })
 }
 
-async fn write_database(tx: &mut Tx, file: &mut Written) -> Result<u64> {
+async fn write_database(reader: &mut Reader, file: &mut Written) -> Result<u64> {
     let header = Header {
         gantry_backup: FORMAT,
-        schema: backup::schema(tx).await?,
+        schema: backup::schema(reader).await?,
     };
     file.json(&header)?;
     let mut count = 0;
     for name in TABLES {
-        let table = backup::describe(tx, name).await?;
+        let table = backup::describe(reader, name).await?;
         file.json(&table)?;
         let take = |row: &str| {
             count += 1;
             file.line(row)
         };
-        backup::rows(tx, &table, take).await?;
+        backup::rows(reader, &table, take).await?;
     }
     file.json(&End { rows: count })?;
     Ok(count)
 }
 
-async fn write_digests(tx: &mut Tx, file: &mut Written) -> Result<u64> {
+async fn write_digests(reader: &mut Reader, file: &mut Written) -> Result<u64> {
     let (mut count, mut after) = (0, model::BlobId(0));
     loop {
-        let blobs = db::blob::walk_plain(tx, after, BLOBS).await?;
+        let blobs = db::blob::walk_plain(reader, after, BLOBS).await?;
         let Some(last) = blobs.last() else {
             return Ok(count);
         };
@@ -180,7 +180,7 @@ async fn write_digests(tx: &mut Tx, file: &mut Written) -> Result<u64> {
     }
 }
 
-/// A SHA-256 as `sha256sum` writes it.
+/// A SHA-256 in the format of `sha256sum`.
 fn sum(hasher: Hasher) -> String {
     let digest = hasher.finish().to_string();
     digest
@@ -198,7 +198,7 @@ struct Written {
 impl Written {
     fn create(path: PathBuf) -> Result<Self> {
         use std::os::unix::fs::OpenOptionsExt as _;
-        // Password hashes are in it.
+        // It contains password hashes.
         let mut options = File::options();
         let file = options
             .write(true)
@@ -237,28 +237,28 @@ impl Written {
     }
 }
 
-/// The setting that names the backup that a database was restored from.
+/// The setting that names the backup from which a database was restored.
 const RESTORED: &str = "restored-backup";
 
-/// A backup whose files are as they were written. It is looked at before anything of it is restored.
+/// A backup whose files were verified. It is checked before anything is restored.
 #[derive(Clone, Debug)]
 pub struct Backup {
     folder: PathBuf,
-    /// The SHA-256 of the database's file, by which a backup is known.
+    /// The SHA-256 of the database file, which identifies the backup.
     id: String,
 }
 
-/// What a backup would meet in a database.
+/// The state of a restore's target database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Nothing was ever stored there.
+    /// It is empty.
     Empty,
-    /// This very backup was restored there.
+    /// This backup was restored into it.
     Restored,
 }
 
 impl Backup {
-    /// Reads the files and compares them with the hashes that were written beside them.
+    /// Reads the files and verifies their hashes.
     ///
     /// # Errors
     /// [`Error::File`] or [`Error::Damaged`].
@@ -290,7 +290,7 @@ impl Backup {
     /// What the backup would meet in a database.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`] where something else is there, [`Error::Schema`] where it is of another version.
+    /// [`Error::NotEmpty`] if it has other content, [`Error::Schema`] if its schema has another version.
     pub async fn target(&self, db: &Db) -> Result<Target> {
         let mut tx = db.reader().await?;
         let header = self.rows()?.header()?;
@@ -304,7 +304,7 @@ impl Backup {
         }
     }
 
-    /// A setting of the database that the backup was made of.
+    /// A setting of the database in the backup.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -316,7 +316,7 @@ impl Backup {
         decoded.map_err(|_| Error::Damaged(self.folder.join(DATABASE), "a setting".to_owned()))
     }
 
-    /// The installation that the backup was made of; none where it never had a store.
+    /// The installation in the backup; `None` if it never had a store.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -326,7 +326,7 @@ impl Backup {
         })
     }
 
-    /// What `pick` makes of the first row of a table that it takes; it gets the texts of some columns.
+    /// The first result of `pick` over a table's rows; it gets the texts of some columns.
     fn find<T, const N: usize>(
         &self,
         table: &str,
@@ -353,11 +353,11 @@ impl Backup {
         Ok(None)
     }
 
-    /// Looks for each blob that the backup names: `finding` gets what is wrong with one. How many there are, and how
-    /// many of them something is wrong with.
+    /// Checks each blob that the backup names, and calls `finding` for each that is missing or damaged. Returns the
+    /// number of blobs, and of findings.
     ///
     /// # Errors
-    /// When the store cannot be looked at.
+    /// When the store cannot be read.
     pub async fn look(
         &self,
         store: &Arc<dyn BlobStore>,
@@ -370,7 +370,7 @@ impl Backup {
             blobs += 1;
             let found = match parse_blob(&line) {
                 Some(blob) => check::look_at(store, &blob, depth).await,
-                // The database had it so.
+                // It was like this in the database.
                 None => Ok(Some(format!("no blob can have this: {line:?}"))),
             };
             if let Some(text) = found.map_err(Error::Look)? {
@@ -381,7 +381,7 @@ impl Backup {
         Ok((blobs, wrong))
     }
 
-    /// Puts the backup into an empty database, all of it or nothing; how many rows it has.
+    /// Restores the backup into an empty database, completely or not at all; returns the number of rows.
     ///
     /// # Errors
     /// When the backup is of another schema, or the database is not empty or fails.
@@ -402,7 +402,7 @@ impl Backup {
     }
 }
 
-/// Where a table has some columns, if a line is the head of that table.
+/// The positions of some columns, if the line is the header of that table.
 fn places_of<const N: usize>(line: &str, table: &str, columns: [&str; N]) -> Option<[usize; N]> {
     let head: Table = serde_json::from_str(line).ok()?;
     let place = |name: &str| head.columns.iter().position(|column| column.name == name);
@@ -422,7 +422,7 @@ fn parse_blob(line: &str) -> Option<StoredBlob> {
     })
 }
 
-/// Compares a file with the SHA-256 that it had when it was written.
+/// Compares a file with its recorded SHA-256.
 fn compare(path: &Path, expected: &str) -> Result<()> {
     let failed = |error| Error::File("read", path.to_owned(), error);
     let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
@@ -479,7 +479,7 @@ async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
         if !TABLES.contains(&&*next.table) {
             return Err(lines.damaged("a table of no known name"));
         }
-        // Names go into statements: only what the database itself has is taken.
+        // Names are put into statements: only those in the database are accepted.
         let known = describe_known(tx, &next.table).await?;
         if !next
             .columns
@@ -493,9 +493,9 @@ async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
     Err(lines.damaged("its end is missing"))
 }
 
-async fn describe_known(tx: &mut Tx, name: &str) -> Result<Table> {
+async fn describe_known(reader: &mut Reader, name: &str) -> Result<Table> {
     let name = TABLES.into_iter().find(|known| *known == name);
-    Ok(backup::describe(tx, name.unwrap_or_default()).await?)
+    Ok(backup::describe(reader, name.unwrap_or_default()).await?)
 }
 
 async fn put(tx: &mut Tx, table: &Table, waiting: &mut String) -> Result<()> {

@@ -1,5 +1,5 @@
-//! Compares rows with objects: every blob that the database names must be there, whole. One that is not is marked as
-//! lost, so that clients are told that it is missing and push it again; one that is whole after all loses its mark.
+//! Compares rows with objects: every blob that the database names must exist and be intact. Otherwise it is marked as
+//! lost, so that clients see it as missing and push it again; a lost blob that is intact again is unmarked.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,38 +16,38 @@ use crate::stores::{self, Stores};
 /// What a check found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Blobs that were looked at.
+    /// Number of blobs checked.
     pub blobs: u64,
-    /// Bytes that they have.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// Blobs that were marked as lost and are whole.
+    /// Blobs marked as lost that are intact.
     pub found: u64,
-    /// What is wrong; empty where all is well.
+    /// Problems found; empty if there are none.
     pub findings: Vec<String>,
-    /// What lies in the store and is not Gantry's own. It is left alone.
+    /// Foreign objects in the store, which are left alone.
     pub foreign: Foreign,
 }
 
-/// How closely a check looks.
+/// How thoroughly to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// That the objects are there and as long as their rows say.
+    /// That the objects exist and have the sizes in their rows.
     Sizes,
-    /// Also that their bytes have their digests.
+    /// Also that their bytes match their digests.
     Bytes,
 }
 
-/// How fast a check goes at most, in a second; 0 for no bound.
+/// Maximum speed of a check, per second; 0 for no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// Blobs that are looked at.
+    /// Blobs checked.
     pub blobs: u64,
-    /// Bytes that are read.
+    /// Bytes read.
     pub bytes: u64,
 }
 
 impl Pace {
-    /// How long it should have taken to get so far.
+    /// How long it should have taken so far.
     fn due(self, blobs: u64, bytes: u64) -> Duration {
         let secs = |done: u64, rate: u64| match rate {
             0 => 0.0,
@@ -57,25 +57,25 @@ impl Pace {
     }
 }
 
-/// Rows that are read at once.
+/// Rows to read at a time.
 const BATCH: i64 = 500;
-/// Names of foreign objects that are reported.
+/// Maximum number of foreign names to report.
 const FOREIGN_NAMES: usize = 5;
 
-/// What a look at an object showed.
+/// The result of checking an object.
 enum Seen {
     Whole,
-    /// Missing, cut short, or of another digest; how.
+    /// Missing, too short, or with another digest, and the description.
     Lost(String),
-    /// It cannot be read now, so that nothing is known.
+    /// It cannot be read now, so its state is unknown.
     Unreadable(String),
 }
 
-/// Checks every blob, and counts what is not Gantry's own. Runs beside a serving process. Before it marks anything as
-/// lost it looks again, and compares the stores with the database: one that went away meanwhile has lost nothing.
+/// Checks every blob, and counts foreign objects. Runs beside a serving process. Before it marks a blob as lost, it
+/// checks the blob again and compares the stores with the database: a store that went away meanwhile has lost nothing.
 ///
 /// # Errors
-/// [`crate::Error::Mismatch`] where a store is not the database's any more; when the database or a store cannot be used
+/// [`crate::Error::Mismatch`] if a store no longer belongs to the database; when the database or a store cannot be used
 /// at all.
 pub async fn check(
     db: &Db,
@@ -107,7 +107,7 @@ pub async fn check(
         let mut lost = Vec::new();
         for blob in walked.found {
             let was_lost = marked.contains(&blob.id);
-            // What was missing comes back whole or not; its size alone does not tell.
+            // A returned object may be damaged; its size alone does not show it.
             let depth = if was_lost { Depth::Bytes } else { depth };
             if check.look(&blob, depth, was_lost).await? {
                 lost.push((blob, depth));
@@ -130,7 +130,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Looks at a blob; whether it seems lost.
+    /// Checks a blob; returns true if it seems lost.
     async fn look(&mut self, blob: &StoredBlob, depth: Depth, was_lost: bool) -> Result<bool> {
         self.report.blobs += 1;
         self.report.bytes += blob.size;
@@ -146,7 +146,7 @@ impl Check<'_> {
         Ok(false)
     }
 
-    /// Marks what still is lost, in stores that still are the database's.
+    /// Marks blobs that are still lost, if the stores still belong to the database.
     async fn mark(&mut self, seen: &[(StoredBlob, Depth)]) -> Result<()> {
         let mut lost = Vec::new();
         for (blob, depth) in seen {
@@ -169,7 +169,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// How long to wait where it goes faster than it may.
+    /// How long to wait to stay within the speed limit.
     fn ahead(&self, pace: Pace, begun: Instant) -> Duration {
         let read = match self.depth {
             Depth::Bytes => self.report.bytes,
@@ -204,7 +204,7 @@ pub(crate) async fn look_at(
     }
 }
 
-/// Looks at one object. Fails where no other one could be looked at either.
+/// Checks one object. Fails if no other one could be checked either.
 async fn see(store: &Arc<dyn BlobStore>, blob: &StoredBlob, depth: Depth) -> Result<Seen> {
     let name = format!("blob {} ({})", blob.digest, blob.key);
     match compare(store, blob, depth).await {
@@ -291,7 +291,7 @@ mod tests {
         };
         let run =
             async |stores: &Stores| check(&db, stores, Depth::Sizes, Pace::default(), NOW).await;
-        // Another folder is where the store was.
+        // The store's folder was replaced.
         let ended = run(&only(Memory::default())).await;
         assert!(matches!(ended, Err(Error::Mismatch(_))), "{ended:?}");
         assert_eq!(lost().await, 0);

@@ -1,11 +1,11 @@
-//! Failures of something that is tried again and again: the first is worth a line of the log, further ones a count.
+//! Failures of repeated work: the first is logged, further ones are counted.
 
 use std::time::{Duration, Instant};
 
-/// How often a failure that goes on is worth another line.
+/// How often a continuing failure is logged again.
 const REPEAT: Duration = Duration::from_secs(60);
 
-/// Failures in a row of one thing.
+/// Consecutive failures of one task.
 #[derive(Debug, Default)]
 pub struct Failures(Option<Run>);
 
@@ -17,7 +17,7 @@ struct Run {
     cause: String,
 }
 
-/// What is worth a line of the log.
+/// A failure to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Failures in a row, this one included.
@@ -27,7 +27,8 @@ pub struct Report {
 }
 
 impl Failures {
-    /// Takes a failure, and says whether to report it: the first, one with another cause, and one a minute.
+    /// Records a failure, and returns a report if it should be logged: the first, one with another cause, and one per
+    /// minute.
     pub fn failed(&mut self, cause: &str, now: Instant) -> Option<Report> {
         let Some(run) = &mut self.0 else {
             self.0 = Some(Run {
@@ -50,7 +51,7 @@ impl Failures {
         Some(run.report(now))
     }
 
-    /// Takes a success; what is reported is the end of a run of failures.
+    /// Records a success; reports the end of a series of failures.
     pub fn succeeded(&mut self, now: Instant) -> Option<Report> {
         self.0.take().map(|run| run.report(now))
     }
@@ -65,7 +66,7 @@ impl Run {
     }
 }
 
-/// An error and what is behind it, on one line.
+/// An error with its causes, on one line.
 pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

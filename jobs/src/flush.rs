@@ -1,16 +1,16 @@
-//! Writes the pulls, logins and refusals of the last second, and what the store left over.
+//! Writes the pulls, logins and refusals of the last second, and records the store's leftovers.
 
 use db::garbage::{self, Garbage};
 
 use crate::{Jobs, Result};
 
 impl Jobs {
-    /// Writes what waits in memory.
+    /// Writes the records waiting in memory.
     ///
     /// # Errors
-    /// When the database cannot be written; what waited goes on waiting.
+    /// When the database cannot be written; the records keep waiting.
     pub async fn flush(&self) -> Result<()> {
-        // Neither holds up the other.
+        // Neither blocks the other.
         let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush(&self.db, &id, self.clock.now()).await?;
@@ -18,7 +18,7 @@ impl Jobs {
         Ok(pulls?)
     }
 
-    /// Writes all that waits in memory, when the process ends.
+    /// Writes all records waiting in memory when the process stops.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -30,7 +30,7 @@ impl Jobs {
         Ok(pulls?)
     }
 
-    /// Leaves to the garbage collection what this process's store could not remove on the way.
+    /// Queues objects that this process's store could not remove for garbage collection.
     async fn give_up_leftovers(&self) -> Result<()> {
         let store = self.registry.store();
         let left = store.leftovers();

@@ -1,5 +1,5 @@
-//! Garbage collection, always on: links that nothing refers to any more go first, and blobs without links
-//! with them, then the objects that were given up. What it costs follows the garbage.
+//! Garbage collection, always on: first removes unreferenced links and blobs without links, then deletes the objects of
+//! removed blobs. Its cost follows the amount of garbage.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,6 +7,8 @@ use std::time::Duration;
 use db::garbage::{self, Garbage};
 use db::gc::{self, Reviewed};
 use db::{quota, setting};
+use model::{Event, Operation, ResourceType, Subject, Timestamp};
+use policy::SystemPermit;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::instrument;
@@ -14,26 +16,26 @@ use tracing::instrument;
 use crate::failures::causes;
 use crate::{Jobs, Result};
 
-/// What an operator may change in the settings file.
+/// Settings from the settings file.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// How long the object of a removed blob is kept.
     pub hold: Duration,
-    /// Blobs that are removed in a minute at most; 0 for no bound.
+    /// Maximum number of blobs to remove per minute; 0 for no limit.
     pub blobs_per_minute: u64,
 }
 
-/// What an operator may change while it runs: kept in the database, the same for all replicas.
+/// Settings that operators can change at run time: stored in the database, the same for all replicas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Control {
-    /// Whether nothing is collected for now.
+    /// True while collection is paused.
     pub paused: bool,
-    /// In place of the settings file's.
+    /// Overrides the settings file.
     pub blobs_per_minute: Option<u64>,
 }
 
-/// What this process has collected since its start.
+/// Totals of this process since its start.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Links removed.
@@ -46,38 +48,37 @@ pub struct Progress {
     pub failed: AtomicU64,
     /// Rows that could not be read and were set aside.
     pub broken: AtomicU64,
-    /// Bytes of those.
+    /// Bytes of the deleted objects.
     pub freed: AtomicU64,
-    /// Whether it collects at this moment.
+    /// True while it is collecting.
     pub running: AtomicBool,
 }
 
 /// The setting that holds the [`Control`].
 const CONTROL: &str = "gc-control";
-/// Links that are reviewed in one transaction.
+/// Links to review per transaction.
 const LINKS: i64 = 250;
-/// Objects that are deleted at once.
+/// Objects to delete at a time.
 const OBJECTS: i64 = 1_000;
-/// Projects whose refunds are added at a time.
+/// Projects to refund at a time.
 const PROJECTS: i64 = 100;
-/// Links or objects that a turn of a throttled collection takes at most on SQLite, whose clients wait as long
-/// as it takes.
+/// Batch limit of a throttled collection on SQLite, where other writers wait for the whole batch.
 const SHORT: i64 = 20;
-/// The same on PostgreSQL, where each turn has its cost and only who wants the same blobs waits for it.
+/// Batch limit on PostgreSQL, where each batch has a fixed cost and only transactions on the same blobs wait.
 const LONG: i64 = 100;
-/// How long it goes on before it looks again how it is steered.
+/// How long it runs before it reads its settings again.
 const SPELL: Duration = Duration::from_secs(1);
-/// One request of a throttled collection deletes what may be deleted in this time.
+/// A request of a throttled collection deletes at most the share of this time.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
-/// How the collection is steered.
+/// Reads the run-time settings.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn control(db: &db::Db) -> Result<Control> {
     let mut tx = db.reader().await?;
     let stored = setting::get(&mut tx, CONTROL).await?;
-    // What cannot be read may have meant to stop it.
+    // A setting that cannot be read may have been meant to pause it.
     let stopped = Control {
         paused: true,
         ..Control::default()
@@ -87,27 +88,42 @@ pub async fn control(db: &db::Db) -> Result<Control> {
     }))
 }
 
-/// Steers the collection of all replicas.
+/// Changes the run-time settings of all replicas.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn steer(tx: &mut db::Tx, control: Control) -> db::Result<()> {
-    let json = serde_json::to_vec(&control).unwrap_or_default();
-    setting::put(tx, CONTROL, &json).await
+pub async fn steer(
+    db: &db::Db,
+    permit: &SystemPermit,
+    control: Control,
+    now: Timestamp,
+) -> db::Result<()> {
+    let json = serde_json::to_string(&control).unwrap_or_default();
+    let subject =
+        Subject::Installation(ResourceType::Configuration, "garbage collection".to_owned());
+    let origin = permit.caller().origin();
+    let event = Event::new(now, origin, Operation::Update, subject).with_detail(json.clone());
+    db.write(move |tx| {
+        Box::pin(async move {
+            setting::put(tx, CONTROL, json.as_bytes()).await?;
+            tx.record(&event).await
+        })
+    })
+    .await
 }
 
 impl Jobs {
     /// Collects all that is due.
     ///
     /// # Errors
-    /// When the database or the store fails; the rest is collected the next time.
+    /// When the database or the store fails; the rest is collected next time.
     pub async fn collect_garbage(&self) -> Result<()> {
         let collected = self.collect_in_spells().await;
         self.progress.running.store(false, Ordering::Relaxed);
         collected
     }
 
-    /// Collects all that is due without a bound, paused or not.
+    /// Collects all that is due without a rate limit, paused or not.
     pub(crate) async fn collect_unbounded(&self) -> Result<()> {
         while self.collect_in_turns(0).await? {}
         self.add_refunds().await
@@ -129,8 +145,8 @@ impl Jobs {
         }
     }
 
-    /// Reviews links and deletes objects by turns, so that a rate bounds both at once; whether more is
-    /// due when a spell is over.
+    /// Alternates between reviewing links and deleting objects, so that the rate limits both. Returns true if more is
+    /// due when the time is over.
     async fn collect_in_turns(&self, rate: u64) -> Result<bool> {
         let longest = if self.db.is_shared() { LONG } else { SHORT };
         let end = Instant::now() + SPELL;
@@ -138,7 +154,7 @@ impl Jobs {
             let turn = Turn::begin(rate, longest);
             let (looked_at, gone) = self.delete_garbage(&turn).await?;
             let reviewed = self.review_links(turn.links, gone).await?;
-            // What was given up now may be deleted in the next turn.
+            // Objects of blobs removed now may be deleted in the next batch.
             let more = reviewed.looked_at as i64 == turn.links
                 || looked_at as i64 == turn.objects
                 || reviewed.blobs > 0 && self.gc.hold.is_zero();
@@ -152,7 +168,7 @@ impl Jobs {
         }
     }
 
-    /// Reviews links, and forgets objects that are gone: one commit for both.
+    /// Reviews links, and drops the rows of deleted objects, in one commit.
     #[instrument(name = "gc.links.review", level = "debug", skip_all)]
     async fn review_links(&self, limit: i64, gone: Vec<String>) -> Result<Reviewed> {
         let (now, hold) = (self.db.now(&*self.clock).await?, self.gc.hold);
@@ -174,7 +190,7 @@ impl Jobs {
         Ok(reviewed)
     }
 
-    /// Adds to the projects' room what was given back.
+    /// Adds refunds to the projects' quotas.
     async fn add_refunds(&self) -> Result<()> {
         let mut tx = self.db.reader().await?;
         let waiting = quota::waiting(&mut tx, PROJECTS).await?;
@@ -186,8 +202,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Deletes objects that were given up: how many were looked at, and the keys of those that are gone. One
-    /// that cannot be deleted holds up no other: it is tried again later.
+    /// Deletes the objects of removed blobs. Returns how many were processed, and the keys of those deleted. One that
+    /// cannot be deleted does not block others: it is retried later.
     #[instrument(name = "gc.objects.delete", level = "debug", skip_all)]
     async fn delete_garbage(&self, turn: &Turn) -> Result<(u64, Vec<String>)> {
         let now = self.db.now(&*self.clock).await?;
@@ -206,7 +222,7 @@ impl Jobs {
         Ok((looked_at, gone))
     }
 
-    /// Deletes objects; the keys of those that are gone are added to `gone`.
+    /// Deletes objects, and adds the keys of those deleted to `gone`.
     async fn delete_objects(&self, objects: &[Garbage], gone: &mut Vec<String>) -> Result<()> {
         let store = self.registry.store();
         let (unfinished, finished): (Vec<&Garbage>, Vec<&Garbage>) =
@@ -247,20 +263,20 @@ impl Jobs {
     }
 }
 
-/// A turn of a collection: what it takes, and when that may be done.
+/// A batch of a collection: its sizes and its earliest end.
 struct Turn {
-    /// Blobs a minute; 0 for no bound.
+    /// Blobs per minute; 0 for no limit.
     rate: u64,
     began: Instant,
     links: i64,
     objects: i64,
-    /// Objects that are deleted by one request, which keeps a store busy for as long as they take.
+    /// Objects to delete per request, which keeps the store busy meanwhile.
     at_once: usize,
 }
 
 impl Turn {
-    /// A throttled turn takes what a second may take, by requests of what [`AT_ONCE`] allows, so that it
-    /// does not work in bursts.
+    /// A throttled batch has at most one second's share, in requests of at most the share of [`AT_ONCE`], to avoid
+    /// bursts.
     fn begin(rate: u64, longest: i64) -> Self {
         let within = |time: Duration| rate.saturating_mul(time.as_millis() as u64) / 60_000;
         let (links, objects, at_once) = match rate {
@@ -280,7 +296,7 @@ impl Turn {
         }
     }
 
-    /// Waits until so much may have been done since the turn began.
+    /// Waits until the rate permits this much since the batch began.
     async fn pace(&self, done: u64) {
         if self.rate > 0 {
             let takes = Duration::from_secs_f64(done as f64 * 60.0 / self.rate as f64);

@@ -1,6 +1,6 @@
-//! Import of what a distribution registry, or Harbor's, has stored: rows that point at the objects where
-//! they are. No byte is copied, and the objects stay someone else's until they are adopted: neither garbage
-//! collection nor sweeper deletes them, so that the old registry goes on serving.
+//! Imports the storage of a distribution registry, or of Harbor: creates rows that point to the objects where they are.
+//! No byte is copied, and the objects stay foreign until they are adopted: neither garbage collection nor the sweeper
+//! deletes them, so the old registry keeps working.
 
 mod layout;
 
@@ -15,12 +15,14 @@ use db::{Db, Tx, manifest, project, repository, tag};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::manifest::ChildKind;
 use model::{
-    AccountId, Clock as _, Digest, Hasher, Manifest, ProjectId, ProjectName, RepositoryId,
-    RepositoryName, SystemClock, Tag, Timestamp,
+    Clock as _, Digest, Event, Hasher, Manifest, Operation, ProjectId, ProjectName, RepositoryId,
+    RepositoryName, ResourceType, Subject, SystemClock, Tag, Timestamp,
 };
+use policy::{CreateProjectPermit, SystemPermit};
 use registry::LARGEST_MANIFEST;
-use registry::manifest::wrong_sizes;
+use registry::size::wrong_sizes;
 use storage::BlobStore;
+use tenancy::project::NewProject;
 
 use crate::{Error, Result};
 use layout::{Entry, Layout};
@@ -30,9 +32,9 @@ use layout::{Entry, Layout};
 pub struct Options {
     /// The folder of the other registry within the store: `docker/registry/v2`.
     pub root: String,
-    /// The project of repositories whose name has one part only.
+    /// The project for repositories whose name has only one part.
     pub project: Option<ProjectName>,
-    /// How long blobs are kept that no manifest names.
+    /// How long to keep blobs that no manifest names.
     pub grace: Duration,
 }
 
@@ -41,28 +43,28 @@ pub struct Options {
 pub struct Imported {
     /// Repositories.
     pub repositories: u64,
-    /// Blobs that are linked: those that a manifest names.
+    /// Linked blobs, which are those that a manifest names.
     pub blobs: u64,
     /// Manifests.
     pub manifests: u64,
     /// Tags.
     pub tags: u64,
-    /// What was imported as it is, and what is wrong about it.
+    /// Imported despite a problem, and the problem.
     pub warnings: Vec<String>,
-    /// Tags that stay as they are, because they were pushed here.
+    /// Tags left unchanged because they were pushed here.
     pub kept: Vec<String>,
-    /// What could not be imported, and why.
+    /// Items that could not be imported, and why.
     pub skipped: Vec<String>,
 }
 
-/// Objects that are read at a time.
+/// Objects to read concurrently.
 const READS: usize = 16;
-/// Rows of one transaction.
+/// Rows per transaction.
 const BATCH: usize = 200;
-/// Largest link file.
+/// Maximum size of a link file.
 const LINK: u64 = 256;
 
-/// What one repository of the other registry has.
+/// The content of a repository of the other registry.
 #[derive(Default)]
 struct Found {
     tags: BTreeMap<String, u64>,
@@ -70,7 +72,7 @@ struct Found {
     layers: BTreeSet<Digest>,
 }
 
-/// A manifest whose bytes have the digest that names it.
+/// A manifest whose bytes match its digest.
 #[derive(Clone)]
 struct Whole {
     digest: Digest,
@@ -78,21 +80,21 @@ struct Whole {
     manifest: Manifest,
 }
 
-/// Why something is passed over.
+/// Why an item is skipped.
 type Reason = String;
 
-/// Imports all repositories. May be run again: what is there already stays, and a tag follows the other registry only
-/// where no push set it here. Whatever is wrong is named and passed over: a manifest is hashed, and of a blob the size
-/// is compared with what the manifests that name it state; where they differ, or where the blob is marked as lost, its
-/// bytes are read and say who is right. A blob that no manifest names is left alone, because nothing says what it
-/// should be.
+/// Imports all repositories. Can be run again: existing content stays, and a tag follows the other registry unless a
+/// push set it here. Damaged items are reported and skipped: manifests are hashed, and a blob's size is compared with
+/// the size that its manifests state; if they differ, or if the blob is marked as lost, its bytes are read and hashed.
+/// A blob that no manifest names is left alone, because its correct size is unknown.
 ///
 /// # Errors
-/// [`Error::NoRegistry`] where there is nothing at the root; when the store cannot be used at all, or the database
-/// cannot be written.
+/// [`Error::NoRegistry`] if there is nothing at the root; when the store cannot be used at all, or the database cannot
+/// be written.
 pub async fn import(
     db: &Db,
     store: &Arc<dyn BlobStore>,
+    permit: &CreateProjectPermit,
     options: &Options,
     now: Timestamp,
 ) -> Result<Imported> {
@@ -107,6 +109,7 @@ pub async fn import(
     let mut import = Import {
         db,
         store,
+        permit,
         layout: &layout,
         sizes: &sizes,
         hashed: BTreeMap::new(),
@@ -121,6 +124,23 @@ pub async fn import(
         }
     }
     Ok(import.done)
+}
+
+/// Makes all imported objects Gantry's own, to be collected like others; how many there are.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn adopt(db: &Db, permit: &SystemPermit, now: Timestamp) -> Result<u64> {
+    let subject = Subject::Installation(ResourceType::Import, "adopt".to_owned());
+    let event = Event::new(now, permit.caller().origin(), Operation::Update, subject);
+    let adopted = db.write(move |tx| {
+        Box::pin(async move {
+            let adopted = blob::adopt(tx).await?;
+            tx.record(&event).await?;
+            Ok::<_, db::Error>(adopted)
+        })
+    });
+    Ok(adopted.await?)
 }
 
 /// All blobs of the other registry, and how long they are.
@@ -155,7 +175,7 @@ async fn repositories(
     Ok(found)
 }
 
-/// The name that a repository gets here.
+/// The repository's name in Gantry.
 fn target(name: &str, project: Option<&ProjectName>) -> Result<RepositoryName, String> {
     let full = match (name.contains('/'), project) {
         (true, _) => name.to_owned(),
@@ -168,16 +188,17 @@ fn target(name: &str, project: Option<&ProjectName>) -> Result<RepositoryName, S
 struct Import<'a> {
     db: &'a Db,
     store: &'a Arc<dyn BlobStore>,
+    permit: &'a CreateProjectPermit,
     layout: &'a Layout,
     sizes: &'a BTreeMap<Digest, u64>,
-    /// Digests of the bytes of blobs that were read because their size was in doubt.
+    /// Actual digests of blobs that were read because their size was doubtful.
     hashed: BTreeMap<Digest, Result<Digest, Reason>>,
     now: Timestamp,
     grace: Duration,
     done: Imported,
 }
 
-/// Where a repository's rows go.
+/// The target of a repository's rows.
 #[derive(Clone)]
 struct Target {
     project: ProjectId,
@@ -196,11 +217,11 @@ impl Target {
     }
 }
 
-/// What manifests state about a blob that they name.
+/// What manifests state about a blob.
 #[derive(Default)]
 struct Stated {
     sizes: BTreeSet<i64>,
-    /// Whether one of them needs it here.
+    /// True if one of them requires it in the repository.
     needed: bool,
 }
 
@@ -245,7 +266,7 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Manifests that are what their names say.
+    /// Manifests that match their digests.
     async fn read_manifests(
         &mut self,
         name: &RepositoryName,
@@ -276,7 +297,7 @@ impl Import<'_> {
         Ok((digest, read.and_then(|bytes| parse(digest, bytes))))
     }
 
-    /// Blobs that the repository links and a manifest names, and whose bytes can be relied upon.
+    /// Intact blobs that the repository links and a manifest names.
     async fn sound_blobs(
         &mut self,
         name: &RepositoryName,
@@ -314,7 +335,7 @@ impl Import<'_> {
         Ok(sound)
     }
 
-    /// The digest of a blob's bytes, read once however many repositories link it.
+    /// The digest of a blob's bytes, computed once however many repositories link it.
     async fn hash(&mut self, digest: Digest, size: u64) -> Result<Result<Digest, Reason>> {
         if let Some(known) = self.hashed.get(&digest) {
             return Ok(known.clone());
@@ -339,16 +360,11 @@ impl Import<'_> {
         Ok(hasher.finish())
     }
 
-    /// The repository, and its project where there is none: a private one.
+    /// The repository, and its project, which is created as private if missing.
     async fn make(&self, name: RepositoryName) -> Result<Target> {
-        let now = self.now;
-        let made = self.db.write(move |tx| {
+        let (now, project) = (self.now, self.project(&name.project()).await?);
+        let made = self.db.write_in(project, move |tx| {
             Box::pin(async move {
-                let owner = name.project();
-                let project = match project::by_name(tx, &owner).await? {
-                    Some(project) => project.id,
-                    None => project::create(tx, &owner, AccountId::ADMIN, false, -1, now).await?,
-                };
                 Ok::<_, Error>(Target {
                     project,
                     repository: repository::ensure(tx, project, &name, now).await?,
@@ -357,6 +373,27 @@ impl Import<'_> {
             })
         });
         made.await
+    }
+
+    /// The project with a name, which is made where there is none.
+    async fn project(&self, name: &ProjectName) -> Result<ProjectId> {
+        if let Some(id) = self.known_project(name).await? {
+            return Ok(id);
+        }
+        let new = NewProject::named(name.clone(), false);
+        match tenancy::project::create(self.db, self.permit, new, self.now).await {
+            // Somebody else made it meanwhile.
+            Err(tenancy::Error::ProjectExists(_)) => {
+                let known = self.known_project(name).await?;
+                known.ok_or(Error::Database(db::Error::ProjectGone))
+            }
+            made => Ok(made?),
+        }
+    }
+
+    async fn known_project(&self, name: &ProjectName) -> Result<Option<ProjectId>> {
+        let found = project::by_name(&mut self.db.reader().await?, name).await?;
+        Ok(found.map(|project| project.id))
     }
 
     async fn link_blobs(&mut self, target: &Target, blobs: &[(Digest, u64)]) -> Result<()> {
@@ -380,7 +417,7 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Links blobs; those that are marked as lost, whose bytes have to be read before.
+    /// Links blobs; returns those marked as lost, whose bytes must be read first.
     async fn link_batch(
         &mut self,
         target: &Target,
@@ -394,7 +431,7 @@ impl Import<'_> {
             .iter()
             .map(|(digest, size)| (*digest, self.layout.blob(digest), *size));
         let (to, keyed) = (target.clone(), keyed.collect::<Vec<_>>());
-        // Counted anew: an import may take longer than a lease.
+        // Computed again: an import may take longer than a lease.
         let (now, lease) = (self.now, SystemClock.now().plus(self.grace));
         let linked = self.db.write_in(target.project, move |tx| {
             Box::pin(async move {
@@ -414,7 +451,7 @@ impl Import<'_> {
         Ok(lost)
     }
 
-    /// Stores manifests, those first that others list.
+    /// Stores manifests, children before their indexes.
     async fn store_manifests(&mut self, target: &Target, mut waiting: Vec<Whole>) -> Result<()> {
         while !waiting.is_empty() {
             let pending: BTreeSet<Digest> = waiting.iter().map(|whole| whole.digest).collect();
@@ -514,7 +551,7 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// The digest that a tag points at; `None` where its link cannot be read.
+    /// The digest that a tag points to; `None` if its link cannot be read.
     async fn pointed_at(
         &self,
         source: &str,
@@ -529,7 +566,7 @@ impl Import<'_> {
         Ok((tag.to_owned(), digest))
     }
 
-    /// The bytes of an object, or why they cannot be had.
+    /// The bytes of an object, or why they cannot be read.
     async fn read(&self, key: &str, size: u64) -> Result<Result<Bytes, Reason>> {
         let chunks: storage::Result<Vec<Bytes>> = match self.store.read(key, 0..size).await {
             Ok(chunks) => chunks.try_collect().await,
@@ -545,7 +582,7 @@ impl Import<'_> {
 const MISSING: &str = "its bytes are missing";
 const PUSHED: &str = "it was pushed here, and stays where it points";
 
-/// Why one object cannot be read. Fails where no other one could be read either.
+/// Why one object cannot be read. Fails if no other one could be read either.
 fn reason(error: storage::Error) -> Result<Reason> {
     match error {
         storage::Error::Missing(_) => Ok(MISSING.to_owned()),
@@ -571,7 +608,7 @@ fn parse(digest: Digest, bytes: Bytes) -> Result<Whole, Reason> {
     }
 }
 
-/// Stores a manifest: what is wrong about it though it was stored, or why it was not.
+/// Stores a manifest. Returns a warning about a stored one, or why it was not stored.
 async fn store(
     tx: &mut Tx,
     to: &Target,
@@ -595,13 +632,13 @@ async fn store(
     Ok(Ok(wrong.iter().map(ToString::to_string).collect()))
 }
 
-/// Why a tag was left as it is.
+/// Why a tag was left unchanged.
 enum Left {
     WithoutManifest,
     Pushed,
 }
 
-/// Points a tag at its manifest.
+/// Points a tag to its manifest.
 async fn set_tag(
     tx: &mut Tx,
     to: &Target,
@@ -616,7 +653,7 @@ async fn set_tag(
     Ok(set.then_some(()).ok_or(Left::Pushed))
 }
 
-/// Links a blob; false for one that is marked as lost, as long as its bytes were not read.
+/// Links a blob; returns false for one marked as lost whose bytes were not read yet.
 async fn link(
     tx: &mut Tx,
     target: &Target,

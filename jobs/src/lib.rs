@@ -37,7 +37,7 @@ use tracing::{Instrument as _, field};
 
 use crate::failures::{Failures, Report, causes};
 
-/// What can go wrong with a job.
+/// Errors of jobs.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database.
@@ -46,24 +46,27 @@ pub enum Error {
     /// The store.
     #[error("the job cannot use the blob store")]
     Storage(#[from] storage::Error),
-    /// An import from where no registry is.
+    /// There is no registry to import from.
     #[error(
         "there is no registry at {0:?}: a distribution registry has the folders `blobs` and `repositories` there"
     )]
     NoRegistry(String),
-    /// An import into a project that may not hold that much.
+    /// An import exceeds its project's quota.
     #[error("{0} does not fit into its project: {1:?}")]
     OverLimit(RepositoryName, OverLimit),
+    /// A project that an import needs.
+    #[error("the project cannot be made")]
+    Project(#[from] tenancy::Error),
     /// The registry.
     #[error("the job cannot use the registry")]
     Registry(#[from] registry::Error),
-    /// A store that is not this database's.
+    /// A store that does not belong to this database.
     #[error(transparent)]
     Mismatch(#[from] stores::Mismatch),
-    /// Another process works on the whole store.
+    /// Another process holds the lease on the store.
     #[error("another move or a sweep works on the store: try again when it has ended")]
     UpkeepHeld,
-    /// The lease of a move or a sweep went to another process, or could not be renewed.
+    /// The lease of a move or a sweep was lost to another process, or could not be renewed.
     #[error("the lease of the work on the store was lost: run it again")]
     LeaseLost,
 }
@@ -71,45 +74,45 @@ pub enum Error {
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// How long a replica is the one that does a job, unless it says so again.
+/// How long a replica's lease on a job lasts unless renewed.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// What jobs work on.
+/// Everything that jobs need.
 #[derive(Clone)]
 pub struct Jobs {
     /// The database.
     pub db: Db,
     /// The registry.
     pub registry: Arc<Registry>,
-    /// The stores of the registry, one by one.
+    /// The stores of the registry, separately.
     pub stores: stores::Stores,
-    /// Who calls, and whose logins failed.
+    /// Identities, and failed logins.
     pub identity: Arc<Identity>,
     /// Outcomes of logins that other processes shared and this one applied.
     pub applied_logins: Arc<Mutex<login_failures::Applied>>,
-    /// Audit entries that wait.
+    /// Waiting audit entries.
     pub audit: Arc<Recorder>,
     /// The master key, whose derived key signs the audit chain.
     pub master: Arc<MasterKey>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The same clock, to be set right by the database's.
+    /// The same clock, to be synchronized with the database's.
     pub shared_clock: Arc<DatabaseClock>,
-    /// How garbage is collected.
+    /// Settings of garbage collection.
     pub gc: gc::Settings,
-    /// What was collected.
+    /// Totals of garbage collection.
     pub progress: Arc<gc::Progress>,
-    /// How far the audit log may be sealed, once some transactions have ended.
+    /// How far the audit log may be sealed once certain transactions have ended.
     pub horizon: Arc<Mutex<Option<chain::Horizon>>>,
 }
 
 impl Jobs {
-    /// Runs all jobs until `cancel`, and sweeps what an earlier process left; the last entries are written
-    /// before it returns.
+    /// Runs all jobs until `cancel`, and sweeps the leftovers of earlier processes; writes the last entries before it
+    /// returns.
     pub async fn run(self, leftovers: sweep::Leftovers, cancel: CancellationToken) {
         let second = Duration::from_secs(1);
         let mut tasks = JoinSet::new();
-        // Beside the other jobs: after a busy hour there may be much to look at.
+        // In parallel with the other jobs: after a busy hour it may take long.
         tasks.spawn(self.clone().sweep_leftovers(leftovers, cancel.clone()));
         tasks.spawn(every(
             second * 5,
@@ -174,10 +177,10 @@ impl Jobs {
             self.clone(),
             async |jobs: &Self| jobs.sweep().await,
         ));
-        // At once, however long the jobs take to end: whoever stops the process may not wait for them.
+        // At once, however long the jobs take to end: the process may be killed before that.
         let flush = async {
             cancel.cancelled().await;
-            // What fails is tried again below.
+            // A failure is retried below.
             let _ = self.flush_last().await;
         };
         tokio::join!(tasks.join_all(), flush);
@@ -189,15 +192,15 @@ impl Jobs {
         }
     }
 
-    /// Whether this process is the one that does what only one may do; that holds for [`LEASE`]. A process
-    /// alone on its database always is.
+    /// True if this process holds the lease for a job that only one process may run, for [`LEASE`] from now. A process
+    /// alone on its database always does.
     pub(crate) async fn leads(&self, name: &'static str) -> Result<bool> {
         if !self.db.is_shared() {
             return Ok(true);
         }
         let (holder, now) = (self.holder(), self.db.now(&*self.clock).await?);
         let until = now.plus(LEASE);
-        // Most of the time nothing need be written.
+        // Usually nothing needs to be written.
         let mut tx = self.db.reader().await?;
         let held = lease::holder(&mut tx, name, (now, until)).await?;
         drop(tx);
@@ -212,7 +215,7 @@ impl Jobs {
         Ok(taken.await?)
     }
 
-    /// Lets another process go on at once.
+    /// Releases the lease, so that another process can continue at once.
     pub(crate) async fn step_down(&self) -> Result<()> {
         if !self.db.is_shared() {
             return Ok(());
@@ -228,18 +231,18 @@ impl Jobs {
         self.registry.process().to_string()
     }
 
-    /// Sets the clock right by the database's.
+    /// Synchronizes the clock with the database's.
     async fn compare_clocks(&self) -> Result<()> {
         self.shared_clock.compare(&self.db).await?;
         Ok(())
     }
 }
 
-/// What becomes of a job's work when the process ends.
+/// What happens to a job's work when the process stops.
 enum AtEnd {
-    /// It is short, and is finished.
+    /// It is short, and is completed.
     Finish(CancellationToken),
-    /// There may be much of it: what is left is done after the next start.
+    /// It may be long: the rest is done after the next start.
     BreakOff(CancellationToken),
 }
 
@@ -250,7 +253,7 @@ impl AtEnd {
         }
     }
 
-    /// Does a job's work; `None` where it was broken off.
+    /// Does a job's work; `None` if it was interrupted.
     async fn run(&self, work: impl Future<Output = Result<()>>) -> Option<Result<()>> {
         match self {
             Self::Finish(_) => Some(work.await),
@@ -259,7 +262,7 @@ impl AtEnd {
     }
 }
 
-/// Runs a job at once and then at intervals. What fails is logged once with its causes, then counted.
+/// Runs a job at once and then at intervals. A failure is logged once with its causes, then counted.
 async fn every(
     span: Duration,
     name: &'static str,

@@ -1,36 +1,35 @@
-//! Outcomes of logins are shared between processes, so that N replicas do not give N times as many guesses.
+//! Shares the outcomes of logins between processes, so that N replicas do not allow N times as many guesses.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::Network;
 use auth::throttle::Outcome;
 use db::login_failure::{self, LoginOutcome};
-use model::Timestamp;
+use model::{Network, Timestamp};
 
 use crate::{Jobs, Result};
 
-/// How far back is read each time: a transaction that commits later is missed.
+/// How far back each read goes: a transaction that commits later than this is missed.
 const OVERLAP: Duration = Duration::from_secs(10);
-/// How long failures matter: by then every count has drained.
+/// How long failures matter: by then every counter has decayed.
 const KEPT: Duration = Duration::from_secs(20 * 60);
-/// Rows that are read each time: in a flood of failures the newest count.
+/// Maximum rows per read: in a flood of failures only the newest count.
 const MOST: i64 = 20_000;
 
-/// The outcomes of other processes that this one has applied, so that none counts twice.
+/// Outcomes of other processes already applied here, so that none counts twice.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// By id, and when it happened.
+    /// By ID, with the time.
     ids: HashMap<i64, Timestamp>,
-    /// Whether what was shared before the start was read.
+    /// True once the outcomes from before the start were read.
     began: bool,
 }
 
 impl Jobs {
-    /// Shares what happened here and applies what happened elsewhere.
+    /// Shares this process's outcomes and applies those of others.
     ///
     /// # Errors
-    /// When the database fails; what was to be shared is known here alone then.
+    /// When the database fails; then this process's outcomes remain unshared.
     pub async fn share_login_failures(&self) -> Result<()> {
         if !self.db.is_shared() {
             return Ok(());

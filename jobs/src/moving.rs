@@ -1,13 +1,12 @@
-//! Copies every object from one store to another while the server runs, which reads from both meanwhile
-//! (`storage::Moving`). It may be stopped and run again: what is there already is not copied twice.
+//! Copies every object from one store to another while the server runs and reads from both (`storage::Moving`). It can
+//! be stopped and run again: existing copies are not made twice.
 //!
-//! An object is removed from the old store only when the new one was seen to hold it: its size compared, made
-//! durable, and then every byte read back and hashed, whoever wrote it. So whatever dies in between, an object
-//! is whole in at least one store, and `storage::Moving` reads the old one first. What a copy leaves half-done
-//! has the wrong size or digest and is begun anew. A lease keeps a second move, and a sweep, from discarding
-//! what this one is writing.
+//! An object is removed from the old store only after its copy was verified: its size compared, made durable, and then
+//! every byte read back and hashed, whoever wrote it. So whatever crashes in between, an object is intact in at least
+//! one store, and `storage::Moving` reads the old one first. An unfinished copy has the wrong size or digest and is
+//! started again. A lease keeps a second move, and a sweep, from discarding what this one is writing.
 //!
-//! What waits to be deleted goes along where nothing is to stay behind: until it is due, a backup may need it.
+//! With removal, objects waiting to be deleted are moved too: until they are due, a backup may need them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,32 +23,32 @@ use crate::stores::{self, Stores};
 use crate::upkeep::Upkeep;
 use crate::{Error, Result};
 
-/// Whether the old store keeps what was copied.
+/// Whether copied objects stay in the old store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Old {
-    /// It does.
+    /// They stay.
     Kept,
-    /// Objects of Gantry's own are deleted there once their copy is whole and durable.
+    /// Gantry's own objects are deleted there once their copy is verified and durable.
     Removed,
 }
 
-/// What a move has done.
+/// The result of a move.
 #[derive(Clone, Debug, Default)]
 pub struct Moved {
-    /// Objects that were copied.
+    /// Objects copied.
     pub copied: u64,
     /// Bytes of those.
     pub bytes: u64,
-    /// Objects that were in the new store already.
+    /// Objects already in the new store.
     pub there: u64,
-    /// What could not be copied, and why.
+    /// Objects that could not be copied, and why.
     pub failed: Vec<String>,
-    /// Uploads that were writing into the old store when it began.
+    /// Uploads that were writing to the old store when the move began.
     pub uploads: u64,
 }
 
 impl Moved {
-    /// Whether nothing is left that only the old store has.
+    /// True if no object is only in the old store.
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty() && self.uploads == 0
     }
@@ -78,21 +77,20 @@ enum Copied {
     Not(String),
 }
 
-/// Rows that are read at once.
+/// Rows to read at a time.
 const BATCH: i64 = 500;
-/// Objects on their way at a time.
+/// Objects to copy concurrently.
 const ABREAST: usize = 4;
-/// Bytes that are handed to the new store at once.
+/// Bytes to hand to the new store at a time.
 const PIECE: usize = 1 << 20;
-/// How long a move waits for a sweep, or for the lease of a move that died.
+/// How long a move waits for a sweep, or for the lease of a crashed move.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Copies all blobs from the store that blobs are moved away from to the current one; `progress` is called
-/// after each batch.
+/// Copies all blobs from the old store to the current one; calls `progress` after each batch.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where the stores are not the database's, [`Error::UpkeepHeld`] while another move
-/// runs, and when the database fails; what happens to a single object is in the answer.
+/// [`Error::Mismatch`] if the stores do not belong to the database, [`Error::UpkeepHeld`] while another move runs, and
+/// when the database fails; failures of single objects are in the result.
 pub async fn move_all(
     db: &Db,
     stores: &Stores,
@@ -135,7 +133,7 @@ struct Mover<'a> {
 impl Mover<'_> {
     async fn run(&self, progress: impl Fn(&Moved)) -> Result<Moved> {
         let mut tx = self.db.reader().await?;
-        // New ones go to the new store: whoever is not there now adds no blob to the old one.
+        // New uploads go to the new store: only those present now can add a blob to the old one.
         let uploads = upload::open_keys(&mut tx).await?;
         drop(tx);
         let mut moved = Moved {
@@ -152,7 +150,7 @@ impl Mover<'_> {
             let broken = walked.broken.iter().map(ToString::to_string);
             moved.failed.extend(broken);
             let mut blobs = walked.found;
-            // What is lost has nothing to move; its next push goes to the new store.
+            // A lost blob has nothing to move; its next push goes to the new store.
             let lost = blob::lost_among(&mut tx, after, last).await?;
             blobs.retain(|blob| !lost.contains(&blob.id));
             drop(tx);
@@ -168,7 +166,7 @@ impl Mover<'_> {
         }
     }
 
-    /// Leaves nothing of Gantry's own behind of what waits to be deleted.
+    /// Moves Gantry's own objects that wait to be deleted.
     async fn move_garbage(&self, moved: &mut Moved) -> Result<()> {
         let mut after = String::new();
         loop {
@@ -198,7 +196,7 @@ impl Mover<'_> {
         let Some(size) = self.from.size(key).await? else {
             return Ok(Copied::Before);
         };
-        // Whose it was is forgotten: what it is tells what its copy has to be.
+        // Its digest is no longer known: the copy is compared with the object itself.
         let digest = content::digest(&**self.from, key, size, Algorithm::Sha256).await?;
         let as_blob = StoredBlob {
             id: BlobId(0),
@@ -212,20 +210,20 @@ impl Mover<'_> {
         }
         let mut tx = self.db.reader().await?;
         if !garbage::waits(&mut tx, key).await? {
-            // It was deleted meanwhile, maybe before its copy was there.
+            // It was deleted meanwhile, maybe before its copy existed.
             self.to.discard(key).await?;
         }
         self.from.discard(key).await?;
         Ok(copied)
     }
 
-    /// Copies an object where the new store does not have it whole.
+    /// Copies an object unless the new store has it intact.
     async fn ensure(&self, blob: &StoredBlob) -> Result<Copied> {
         if self.holds(blob).await? {
             return Ok(Copied::Before);
         }
         match self.copy(blob).await? {
-            // What was written is read back before the only other copy goes.
+            // The copy is read back before the only other one is deleted.
             Copied::Now if self.old == Old::Removed && !self.holds(blob).await? => {
                 Ok(Copied::Not("its copy does not have its digest".to_owned()))
             }
@@ -242,7 +240,7 @@ impl Mover<'_> {
             return Ok(copied);
         }
         if !self.is_live(blob).await? {
-            // It became garbage meanwhile, and may have been deleted before its copy was there.
+            // It became garbage meanwhile, and may have been deleted before its copy existed.
             self.to.discard(&blob.key).await?;
         } else if self.old == Old::Removed && key::is_own(&blob.key) {
             self.from.discard(&blob.key).await?;
@@ -250,7 +248,7 @@ impl Mover<'_> {
         Ok(copied)
     }
 
-    /// What the old store does not have went into the new one, or was removed from the old one before.
+    /// An object that is not in the old store was written to the new one, or already removed from the old one.
     async fn only_in_new(&self, blob: &StoredBlob) -> Result<Copied> {
         if self.to.size(&blob.key).await? == Some(blob.size) || !self.is_live(blob).await? {
             return Ok(Copied::Before);
@@ -258,21 +256,21 @@ impl Mover<'_> {
         Ok(Copied::Not("neither store has it whole".to_owned()))
     }
 
-    /// True if the new store has the blob, whole, with its digest, and durably.
+    /// True if the new store has the blob, intact and durable.
     async fn holds(&self, blob: &StoredBlob) -> Result<bool> {
         if self.to.size(&blob.key).await? != Some(blob.size) {
             return Ok(false);
         }
-        // In this order: what is hashed is what was made durable.
+        // In this order, so that the hashed bytes are the durable ones.
         self.to.sync(&blob.key).await?;
         let algorithm = blob.digest.algorithm();
         let digest = content::digest(&**self.to, &blob.key, blob.size, algorithm);
         Ok(digest.await? == blob.digest)
     }
 
-    /// Copies an object and compares what was read with its digest.
+    /// Copies an object and compares the bytes with its digest.
     async fn copy(&self, blob: &StoredBlob) -> Result<Copied> {
-        // What an earlier run began.
+        // The leftover of an earlier run.
         self.to.discard(&blob.key).await?;
         let mut chunks = self.from.read(&blob.key, 0..blob.size).await?;
         let hasher = Hasher::new(blob.digest.algorithm());
@@ -300,7 +298,7 @@ impl Mover<'_> {
     async fn is_live(&self, blob: &StoredBlob) -> Result<bool> {
         let mut tx = self.db.reader().await?;
         let live = blob::live(&mut tx, &blob.digest).await?;
-        // One that was lost and pushed again has another object by now.
+        // A lost blob that was pushed again has another object by now.
         Ok(live.is_some_and(|live| live.id == blob.id && live.key == blob.key))
     }
 }

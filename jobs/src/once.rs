@@ -1,23 +1,22 @@
-//! One pass over all that is due, outside the serving processes: `gantry gc run`.
+//! A single pass over everything that is due, outside the serving processes: `gantry gc run`.
 
 use std::time::{Duration, Instant};
 
 use crate::{Jobs, Result};
 
-/// The leases of the jobs that a pass does in place of the serving processes.
+/// The leases of the jobs that a pass runs in place of the serving processes.
 const LEASES: [&str; 2] = ["gc", "untagged"];
-/// How long a pass waits for a lease; a process that paused keeps its own for a shorter time.
+/// How long a pass waits for a lease; a paused process keeps its own for a shorter time.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it asks again.
+/// How often it retries.
 const RETRY: Duration = Duration::from_millis(200);
 
 impl Jobs {
-    /// Ends uploads whose time is over, removes what deleted repositories held, deletes untagged manifests that
-    /// are due, and collects garbage, whether the collection is paused or not. False where another process is
-    /// collecting.
+    /// Ends expired uploads, removes the content of deleted repositories, deletes untagged manifests that are due, and
+    /// collects garbage, whether collection is paused or not. Returns false if another process is collecting.
     ///
     /// # Errors
-    /// When the database or the store fails; the rest is collected the next time.
+    /// When the database or the store fails; the rest is collected next time.
     pub async fn collect_once(&self) -> Result<bool> {
         let collected = self.collect_as_leader().await;
         self.step_down().await?;
@@ -31,9 +30,9 @@ impl Jobs {
             }
         }
         self.expire_uploads().await?;
-        // Whether or not another process is at it as well.
+        // Whether or not another process is doing it too.
         self.registry.purge_repositories().await?;
-        // What cannot be looked at does not keep the rest from being collected.
+        // Rows that cannot be read do not keep the rest from being collected.
         let looked = self.delete_untagged_now().await;
         self.collect_unbounded().await?;
         looked.map(|()| true)

@@ -1,9 +1,9 @@
-//! Removes what deleted repositories held, in one process at a time.
+//! Removes the content of deleted repositories, in one process at a time.
 
 use crate::{Jobs, Result};
 
 impl Jobs {
-    /// Removes what deleted repositories held, unless another process does.
+    /// Removes the content of deleted repositories, unless another process does.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -1,18 +1,17 @@
-//! The stores of an installation, and the proof that they are its own.
+//! The stores of an installation, and the proof that they belong to it.
 //!
-//! A store that belongs to another database holds nothing that this one names: all of it would be swept. So
-//! the database knows its stores (`db::store_identity`), each store carries the same ids at its root
-//! (`storage::identity`), and [`attach`] at the start and [`verify`] before every sweep and move compare them.
+//! This database names no object of a store that belongs to another one: all of them would be swept. So the database
+//! records its stores (`db::store_identity`), each store carries the same IDs at its root (`storage::identity`), and
+//! [`attach`] at the start and [`verify`] before every sweep and move compare them.
 //!
-//! **Claiming.** A new database and an empty store are tied in two transactions. The first adds the store in
-//! the state `claiming`. The second holds that row, writes the identity into the store and makes the store
-//! `current`. After a crash between them, or within the second, the next start goes on with the same ids.
-//! Two replicas that start at once on one database meet at the row: the later one waits for it, then finds the
-//! store `current` and compares. If it looks at another folder it finds no identity there, and refuses.
+//! **Claiming.** A new database and an empty store are bound in two transactions. The first adds the store in the state
+//! `claiming`. The second locks that row, writes the identity to the store and makes the store `current`. After a crash
+//! between them, or within the second, the next start continues with the same IDs. If two replicas start at once on one
+//! database, the later one waits for the row, then finds the store `current` and compares. If its settings name another
+//! folder, it finds no identity there, and refuses.
 //!
-//! **Moving.** A store that `moving_from` names must be known. The new one is claimed in the same way, and the
-//! old one becomes `leaving`; a completed move makes it `left`. While a store is `leaving`, no process starts
-//! without it.
+//! **Moving.** The store in `moving_from` must be known. The new one is claimed in the same way, and the old one
+//! becomes `leaving`; a completed move makes it `left`. While a store is `leaving`, no process starts without it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,27 +19,28 @@ use std::sync::Arc;
 use db::store_identity::{self, KnownStore, State};
 use db::{Db, Tx};
 use futures_util::future::BoxFuture;
-use model::{Clock, InstallationId, StoreId, Timestamp};
+use model::{Clock, Event, InstallationId, Operation, ResourceType, StoreId, Subject, Timestamp};
+use policy::SystemPermit;
 use storage::health::{self, Health, Probe};
 use storage::{BlobStore, Existing, Identity, Moving, content};
 
 use crate::{Error, Result};
 
-/// A store, and what people call it.
+/// A store and its display name.
 #[derive(Clone)]
 pub struct Place {
     /// The store.
     pub store: Arc<dyn BlobStore>,
-    /// Where it is, such as `the folder /srv/blobs`.
+    /// Its display name, such as `the folder /srv/blobs`.
     pub name: String,
 }
 
-/// The stores that the settings name.
+/// The stores in the settings.
 #[derive(Clone)]
 pub struct Stores {
-    /// New blobs go to it.
+    /// The store for new blobs.
     pub current: Place,
-    /// Blobs are moved away from it, while they are.
+    /// The old store, during a move.
     pub leaving: Option<Place>,
 }
 
@@ -69,14 +69,14 @@ pub struct Mismatch {
     pub why: Reason,
 }
 
-/// What is wrong between a database and a store.
+/// Why a database and a store do not match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// No server has started with this database and this store.
     NothingYet,
-    /// The database knows no store, but this one was used already.
+    /// The database knows no store, but this store was already used.
     DatabaseIsNew,
-    /// The store has no identity, the database belongs to another one.
+    /// The store has no identity, but the database knows another store.
     StoreIsNew(StoreId),
     /// The store belongs to another installation.
     OtherInstallation {
@@ -85,20 +85,20 @@ pub enum Reason {
         /// The database's.
         expected: InstallationId,
     },
-    /// The store is another one of, or none of, the installation's.
+    /// The store is not the expected one of the installation.
     OtherStore {
         /// The store that was found.
         found: StoreId,
         /// The store that new blobs go to.
         expected: StoreId,
     },
-    /// Blobs are being moved away from another store, which the settings do not name.
+    /// Blobs are being moved from another store, which is not in the settings.
     MoveUnfinished(StoreId),
-    /// The store that blobs are to be moved away from is not one of the database's.
+    /// The database does not know the store in `moving_from`.
     UnknownSource,
 }
 
-/// What to do where an operator knows that both belong together all the same.
+/// Advice for operators who know that both belong together.
 const CLAIM: &str = "if you are sure that they belong together, run `gantry storage claim`";
 
 impl fmt::Display for Reason {
@@ -145,17 +145,17 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The identities that the stores were found to have.
+/// The identities found in the stores.
 #[derive(Clone, Debug)]
 pub struct Attached {
     /// That of the current store.
     pub current: Identity,
-    /// That of the store that blobs are moved away from.
+    /// That of the old store, during a move.
     pub leaving: Option<Identity>,
 }
 
 impl Attached {
-    /// Looks at each store: its place, and how it is.
+    /// Checks each store; returns its name and health.
     pub async fn look(&self, stores: &Stores, probe: Probe) -> Vec<(String, Health)> {
         let mut found = Vec::new();
         let identities = std::iter::once(&self.current).chain(&self.leaving);
@@ -167,14 +167,14 @@ impl Attached {
     }
 }
 
-/// Attempts at claiming a store that another process claims at the same time.
+/// Attempts to claim a store that another process is claiming at the same time.
 const ATTEMPTS: usize = 3;
 
-/// Ties a new database to an empty store, or an empty store to the database whose blobs are to be moved
-/// there, and then does what [`verify`] does. To be called when a server starts.
+/// Binds a new database to an empty store, or an empty store to the database whose blobs are to be moved there, and
+/// then does what [`verify`] does. Called when a server starts.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where they do not belong together; when the store or the database fails.
+/// [`Error::Mismatch`] if they do not belong together; when the store or the database fails.
 pub async fn attach(db: &Db, stores: &Stores, clock: &dyn Clock) -> Result<Attached> {
     for _ in 0..ATTEMPTS {
         let known = known(db).await?;
@@ -193,7 +193,7 @@ pub async fn attach(db: &Db, stores: &Stores, clock: &dyn Clock) -> Result<Attac
 /// Compares the stores with the database.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where they do not belong together; when a store or the database fails.
+/// [`Error::Mismatch`] if they do not belong together; when a store or the database fails.
 pub async fn verify(db: &Db, stores: &Stores) -> Result<Attached> {
     let known = known(db).await?;
     let current = identity_of(&stores.current, &known).await?;
@@ -220,18 +220,18 @@ pub async fn verify(db: &Db, stores: &Stores) -> Result<Attached> {
     })
 }
 
-/// What a store holds that the database does not name.
+/// Objects in a store that the database does not name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unnamed {
-    /// Objects that were looked at.
+    /// Objects examined.
     pub objects: u64,
-    /// Those of them that no row names: a sweep would delete them.
+    /// Those without a row, which a sweep would delete.
     pub unnamed: u64,
     /// True if these were all objects of the store.
     pub is_all: bool,
 }
 
-/// Counts the objects of a store that the database does not name; it stops once about `most` were looked at.
+/// Counts the objects of a store that the database does not name; stops after examining about `most` objects.
 ///
 /// # Errors
 /// When the store or the database cannot be read.
@@ -255,28 +255,28 @@ pub async fn unnamed(db: &Db, store: &dyn BlobStore, most: u64) -> Result<Unname
     Ok(found)
 }
 
-/// Keys that are looked up at once.
+/// Keys to look up at a time.
 const LOOKED_UP: usize = 500;
 
-/// What a claim made.
+/// The result of a claim.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The new id of the installation.
+    /// The new ID of the installation.
     pub installation: InstallationId,
-    /// The stores that are its own now.
+    /// Its stores.
     pub stores: Vec<StoreId>,
 }
 
-/// Makes the stores the database's own, whatever both say; other databases that were tied to them are refused
-/// from then on. `entry` is written in the same transaction.
+/// Binds the stores to the database, whatever their identities; from then on they refuse other databases. `entry` is
+/// written in the same transaction.
 ///
 /// # Errors
 /// When a store cannot be written, or the database.
 pub async fn claim(
     db: &Db,
     stores: &Stores,
+    permit: &SystemPermit,
     now: Timestamp,
-    entry: db::audit::NewEntry,
 ) -> Result<Claimed> {
     let installation = InstallationId::new(auth::random());
     let mut rows = Vec::new();
@@ -296,6 +296,9 @@ pub async fn claim(
         stores: rows.iter().map(|row| row.store).collect(),
     };
     let places: Vec<Place> = stores.places().cloned().collect();
+    let subject = Subject::Installation(ResourceType::Storage, "claim".to_owned());
+    let origin = permit.caller().origin();
+    let event = Event::new(now, origin, Operation::Update, subject);
     let written = db.write(move |tx| {
         Box::pin(async move {
             store_identity::hold(tx).await?;
@@ -305,7 +308,7 @@ pub async fn claim(
                 put.await?;
             }
             store_identity::replace(tx, &rows).await?;
-            db::audit::append(tx, &entry).await?;
+            tx.record(&event).await?;
             Ok::<_, Error>(())
         })
     });
@@ -313,7 +316,7 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// The first store that belongs to another installation: what people call it, and whose it is.
+/// The first store that belongs to another installation: its name, and that installation.
 ///
 /// # Errors
 /// When a store fails.
@@ -331,11 +334,11 @@ pub async fn foreign(
     Ok(None)
 }
 
-/// Ties a restored database to the stores that the settings name: the blobs were looked for there. A backup may
-/// be older than a move, and a store that was lost may have been made anew.
+/// Binds a restored database to the stores in the settings, where the blobs were found. A backup may be older than a
+/// move, and a lost store may have been created anew.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where a store belongs to another installation; when a store or the database fails.
+/// [`Error::Mismatch`] if a store belongs to another installation; when a store or the database fails.
 pub async fn follow_restore(db: &Db, stores: &Stores, now: Timestamp) -> Result<()> {
     let known = known(db).await?;
     let Some(installation) = known.first().map(|row| row.installation) else {
@@ -370,7 +373,7 @@ pub async fn follow_restore(db: &Db, stores: &Stores, now: Timestamp) -> Result<
     Ok(replaced.await?)
 }
 
-/// Says that nothing is left in the store that blobs were moved away from.
+/// Records that nothing is left in the old store.
 pub(crate) async fn finish_move(db: &Db, attached: &Attached, now: Timestamp) -> Result<()> {
     let Some(store) = attached.leaving.as_ref().map(|leaving| leaving.store) else {
         return Ok(());
@@ -433,7 +436,7 @@ async fn identity_of(place: &Place, known: &[KnownStore]) -> Result<Identity> {
     Err(mismatch(place, why))
 }
 
-/// The identity of the store that blobs are moved away from.
+/// The identity of the old store.
 async fn source_identity(place: &Place, known: &[KnownStore]) -> Result<Identity> {
     let found = place.store.identity().await?;
     let is_source = |found: &Identity| {
@@ -447,12 +450,12 @@ async fn source_identity(place: &Place, known: &[KnownStore]) -> Result<Identity
         .ok_or_else(|| mismatch(place, Reason::UnknownSource))
 }
 
-/// True if the current store has to be given an identity, and may be.
+/// True if the current store needs an identity and may get one.
 async fn needs_claim(known: &[KnownStore], stores: &Stores) -> Result<bool> {
     let found = stores.current.store.identity().await?;
     let claiming = in_state(known, State::Claiming);
     if let Some(found) = found {
-        // The database did not hear that the store was written.
+        // The store was written, but the database does not know it.
         return Ok(claiming.is_some_and(|row| identity(row).is_same(&found)));
     }
     let current = in_state(known, State::Current);
@@ -460,14 +463,14 @@ async fn needs_claim(known: &[KnownStore], stores: &Stores) -> Result<bool> {
         (None, None) => Ok(true),
         (None, Some(_)) => Ok(false),
         (Some(source), _) => {
-            // What is there already must be the source of the move.
+            // Existing objects must be the source of the move.
             source_identity(source, known).await?;
             Ok(true)
         }
     }
 }
 
-/// Gives an empty store an identity and makes it the current one, unless another process did meanwhile.
+/// Gives an empty store an identity and makes it the current one, unless another process did so meanwhile.
 async fn claim_empty(db: &Db, known: &[KnownStore], place: &Place, now: Timestamp) -> Result<()> {
     let installation = known.first().map_or_else(
         || InstallationId::new(auth::random()),
@@ -481,7 +484,7 @@ async fn claim_empty(db: &Db, known: &[KnownStore], place: &Place, now: Timestam
     };
     let begun = db.write(move |tx| {
         Box::pin(async move {
-            // The one that another process, or an earlier start, began is as good.
+            // One started by another process, or an earlier start, is just as good.
             store_identity::begin(tx, &row).await
         })
     });
@@ -505,7 +508,7 @@ fn finish_claim(tx: &mut Tx, place: Place, now: Timestamp) -> BoxFuture<'_, Resu
     })
 }
 
-/// Makes a known store the current one. The one before it becomes the source of a move.
+/// Makes a known store the current one. The previous one becomes the source of a move.
 async fn make_current(
     tx: &mut Tx,
     known: &[KnownStore],
@@ -519,7 +522,7 @@ async fn make_current(
     Ok(())
 }
 
-/// Turns a move around: the settings name a known store as the new one, and the current one as the old one.
+/// Reverses a move: the settings name a known store as the new one, and the current one as the old one.
 async fn start_move(db: &Db, stores: &Stores, now: Timestamp) -> Result<()> {
     let Some(source) = &stores.leaving else {
         return Ok(());

@@ -1,12 +1,12 @@
-//! Removes objects that no row names: what a crash left between writing bytes and committing them.
+//! Removes objects without a row, which a crash leaves between writing bytes and committing them.
 //!
-//! It is right beside pushes for these reasons. An object without a row is younger than its hour's end plus
-//! the time that a row-less write may take, far less than [`CLOSED_AFTER`]; hours are told by the database's
-//! clock, which all processes share. What this process itself writes is never swept, however the clock goes.
-//! At the start of a process that is alone, the keys of the open hours are listed before it serves and before
-//! another one can take over, so that nothing is among them that a later process makes. Rows are looked up
-//! after the listing: what got a row meanwhile is spared. And before each sweep the store is compared with the
-//! database: a folder may have been mounted over, and then no row names anything.
+//! It is safe beside pushes for these reasons. A live object without a row is younger than its hour's end plus the time
+//! that a write without a row may take, far less than [`CLOSED_AFTER`]; hours come from the database's clock, which all
+//! processes share. Objects that this process itself is writing are never swept, even if the clock is wrong. When a
+//! process starts alone, the keys of the open hours are listed before it serves and before another one can take over,
+//! so that they include no object of a later process. Rows are looked up after the listing, so an object that got a row
+//! meanwhile is spared. Before each sweep the store's identity is compared with the database: if another folder was
+//! mounted there, no row names its objects.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,23 +19,23 @@ use crate::failures::causes;
 use crate::upkeep::Upkeep;
 use crate::{Error, Jobs, Result, stores};
 
-/// Keys that are looked up at once.
+/// Keys to look up at a time.
 const BATCH: usize = 500;
-/// Hours after which an hour is closed: no upload without a row is still running in it.
+/// Hours after which an hour is closed: no upload that started in it can still be running without a row.
 const CLOSED_AFTER: i64 = 2;
-/// How long the sweep of what an earlier process left waits for another sweep.
+/// How long the sweep at the start waits for another sweep.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The setting that holds the first hour that was not swept.
+/// The setting that holds the first unswept hour.
 const MARK: &str = "sweep-mark";
 
-/// Hours, and the keys that were found in each.
+/// Hours with the keys found in each.
 pub type Leftovers = Vec<(i64, Vec<String>)>;
 
 impl Jobs {
-    /// Sweeps the hours that were closed since the last time.
+    /// Sweeps the hours closed since the last time.
     ///
     /// # Errors
-    /// When the store or the database fails; the rest is swept the next time.
+    /// When the store or the database fails; the rest is swept next time.
     pub async fn sweep(&self) -> Result<()> {
         if !self.leads("sweep").await? {
             return Ok(());
@@ -46,8 +46,7 @@ impl Jobs {
         .await
     }
 
-    /// Does something while no move and no other sweep runs, and not at all while one does for longer than
-    /// `patience`.
+    /// Runs work while no move and no other sweep runs; gives up if one runs for longer than `patience`.
     async fn alone(
         &self,
         patience: Duration,
@@ -69,7 +68,7 @@ impl Jobs {
                 continue;
             }
             match self.sweep_hour(hour).await {
-                // Of this hour alone.
+                // Only for this hour.
                 Err(Error::Storage(error)) if !is_outage(&error) => {
                     let cause = causes(&error);
                     tracing::warn!(hour, cause, "an hour cannot be swept now");
@@ -93,8 +92,8 @@ impl Jobs {
         Ok(self.registry.store().forget_hour(hour).await?)
     }
 
-    /// Keys of the open hours; closed ones are swept anyway. What no row names of them is an earlier process's
-    /// only if no other one could write into the store before this returned.
+    /// Keys of the open hours; closed ones are swept anyway. Those without a row are leftovers of an earlier process
+    /// only if no other process could write to the store before this returned.
     ///
     /// # Errors
     /// When the store or the database cannot be read.
@@ -110,7 +109,7 @@ impl Jobs {
         Ok(leftovers)
     }
 
-    /// Sweeps what an earlier process left, until this one ends.
+    /// Sweeps the leftovers of an earlier process, until this one stops.
     pub(crate) async fn sweep_leftovers(self, leftovers: Leftovers, cancel: CancellationToken) {
         if leftovers.is_empty() {
             return;
@@ -130,7 +129,7 @@ impl Jobs {
         }
     }
 
-    /// The first hour that was not swept, if any was.
+    /// The first unswept hour, if any hour was swept.
     async fn mark(&self) -> Result<Option<i64>> {
         let mut tx = self.db.reader().await?;
         let mark = setting::get(&mut tx, MARK).await?;
@@ -139,7 +138,7 @@ impl Jobs {
             .map(i64::from_be_bytes))
     }
 
-    /// The first hour that is not closed.
+    /// The first open hour.
     async fn open_from(&self) -> Result<i64> {
         Ok(self.db.now(&*self.clock).await?.hour() - CLOSED_AFTER)
     }
@@ -165,7 +164,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Leaves an object that cannot be deleted to the garbage collection, which tries again, ever less often.
+    /// Leaves an object that cannot be deleted to garbage collection, which retries less and less often.
     async fn leave(&self, key: &str, error: &storage::Error) -> Result<()> {
         let cause = causes(error);
         tracing::warn!(
@@ -192,12 +191,12 @@ impl Jobs {
     }
 }
 
-/// Where a sweep begins. A mark beyond the open hours is of a clock that was wrong, and counts as none.
+/// Where a sweep begins. A mark beyond the open hours comes from a wrong clock, and is ignored.
 fn first_to_sweep(mark: Option<i64>, open: i64) -> i64 {
     mark.filter(|mark| *mark <= open).unwrap_or(i64::MIN)
 }
 
-/// Whether the same will succeed once the store is there again.
+/// True if a retry will succeed once the store is back.
 const fn is_outage(error: &storage::Error) -> bool {
     matches!(error, storage::Error::Unavailable { .. })
 }

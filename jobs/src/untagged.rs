@@ -1,5 +1,5 @@
-//! Deletes manifests without a tag in projects that keep them only for a while. Looking takes a tenth of the
-//! time at most, however many there are.
+//! Deletes untagged manifests in projects that keep them for a limited time. Scanning takes at most a tenth of the
+//! time, however many there are.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,14 @@ use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
 use crate::failures::causes;
 use crate::{Error, Jobs, Result};
 
-/// Rows that are read at once.
+/// Rows to read at a time.
 const PAGE: i64 = 500;
 
 impl Jobs {
-    /// Looks through all projects with a policy.
+    /// Scans all projects with a policy.
     ///
     /// # Errors
-    /// When the database fails; the rest is looked at the next time. When rows were passed over, once all others were
-    /// looked at.
+    /// When the database fails; the rest is scanned next time. If rows were skipped, after all others were scanned.
     pub async fn delete_untagged(&self) -> Result<()> {
         if crate::gc::control(&self.db).await?.paused {
             return Ok(());
@@ -73,7 +72,7 @@ impl Jobs {
         keep: Duration,
         passed: &mut PassedOver,
     ) -> Result<()> {
-        let mut after = String::new();
+        let mut after = Vec::new();
         loop {
             let begun = Instant::now();
             let mut tx = self.db.reader().await?;
@@ -107,7 +106,7 @@ impl Jobs {
         }
     }
 
-    /// Notes which of these were not seen without a tag before.
+    /// Records which of these are seen untagged for the first time.
     async fn note(&self, page: &[Untagged]) -> Result<()> {
         let new = page.iter().filter(|manifest| manifest.since.is_none());
         let new: Vec<ManifestId> = new.map(|manifest| manifest.id).collect();
@@ -122,7 +121,7 @@ impl Jobs {
     }
 }
 
-/// What was passed over so far.
+/// Rows skipped so far.
 #[derive(Default)]
 struct PassedOver {
     count: u64,
@@ -142,7 +141,7 @@ impl PassedOver {
         self.first.get_or_insert(what);
     }
 
-    /// Fails where there was something: whoever runs the job says so, once.
+    /// Fails if rows were skipped, so that the caller logs it once.
     fn end(self) -> Result<()> {
         let Some(first) = self.first else {
             return Ok(());
@@ -152,7 +151,7 @@ impl PassedOver {
     }
 }
 
-/// Whether one manifest has this, and others may be well.
+/// True for errors of a single manifest that may not affect others.
 fn is_about_a_row(error: &Error) -> bool {
     matches!(
         error,

@@ -1,4 +1,4 @@
-//! The lease of what works on a whole store: moves and sweeps. One of them runs at a time, in one process.
+//! The lease for work on a whole store: moves and sweeps. One of them runs at a time, in one process.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{Error, LEASE, Result};
 
 /// The lease's name.
 const NAME: &str = "store-upkeep";
-/// How often a lease that another one holds is tried.
+/// How often to retry a lease that another process holds.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The lease, renewed until it is given back or lost. A process that dies keeps others waiting for [`LEASE`].
+/// The lease, renewed until it is released or lost. A crashed process keeps others waiting for [`LEASE`].
 pub(crate) struct Upkeep {
     db: Db,
     holder: String,
@@ -25,7 +25,7 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Takes the lease; `None` where another one holds it for longer than `patience`.
+    /// Takes the lease; `None` if another process holds it for longer than `patience`.
     pub(crate) async fn take(
         db: &Db,
         clock: &Arc<dyn Clock>,
@@ -48,7 +48,7 @@ impl Upkeep {
         }))
     }
 
-    /// Does the work while the lease is held, and gives it back.
+    /// Does the work while the lease is held, and releases it.
     ///
     /// # Errors
     /// Those of the work, and [`Error::LeaseLost`].
@@ -61,7 +61,7 @@ impl Upkeep {
         drop(self);
         let given =
             db.write(move |tx| Box::pin(async move { lease::give_back(tx, &holder).await }));
-        // Otherwise it ends by itself.
+        // Otherwise it expires.
         if let Err(error) = given.await {
             tracing::warn!(%error, "the next sweep or move has to wait for a lease to end");
         }
@@ -77,8 +77,8 @@ async fn take(db: &Db, clock: &Arc<dyn Clock>, holder: &str) -> Result<bool> {
     Ok(taken.await?)
 }
 
-/// Renews the lease, and says so when it is lost: to another holder, or because the database did not answer
-/// for as long as it lasts.
+/// Renews the lease; returns when it is lost, to another holder, or because the database did not answer for as long as
+/// it lasts.
 async fn renew(db: Db, clock: Arc<dyn Clock>, holder: String, lost: CancellationToken) {
     let mut held_until = Instant::now() + LEASE;
     loop {

@@ -1,9 +1,9 @@
-//! Ends upload sessions that nobody went on with.
+//! Ends upload sessions that were not continued.
 
 use crate::{Jobs, Result};
 
 impl Jobs {
-    /// Ends all sessions whose time is over.
+    /// Ends all expired sessions.
     ///
     /// # Errors
     /// When the database cannot be written.

@@ -1,4 +1,4 @@
-//! Points in time, and the clock that they are read from.
+//! Points in time, and the clock.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,29 +21,29 @@ impl Timestamp {
         self.seconds().div_euclid(3_600)
     }
 
-    /// This time and a span later; the end of time where that lies beyond.
+    /// The time a span later, saturating.
     pub const fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(micros(span)))
     }
 
-    /// This time and a span earlier; the beginning of time where that lies before.
+    /// The time a span earlier, saturating.
     pub const fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(micros(span)))
     }
 
-    /// The span since an earlier time, zero where it lies later.
+    /// The span since an earlier time; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0).max(0) as u64)
     }
 
-    /// As the calendar has it; the far ends of time become 1970.
+    /// The calendar date; times out of its range become 1970.
     pub fn date_time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 
-/// Microseconds of a span, the longest where it is longer.
+/// Microseconds of a span, saturating.
 const fn micros(span: Duration) -> i64 {
     let micros = span.as_micros();
     if micros > i64::MAX as u128 {
@@ -69,7 +69,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where the time comes from. Readings may step back; who needs spans keeps both ends.
+/// The source of time. Readings may go backwards; code that needs spans keeps both ends.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
@@ -97,7 +97,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(std::sync::atomic::AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `at`.
+    /// A clock stopped at `at`.
     pub fn at(at: Timestamp) -> Self {
         Self(at.0.into())
     }

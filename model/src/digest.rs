@@ -1,8 +1,9 @@
-//! Content digests, and the hashing that makes them, with a state that can be stored.
+//! Content digests, and hashing with a state that can be stored.
 
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -16,11 +17,27 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name as digests spell it.
+    /// The name as written in digests.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
             Self::Sha512 => "sha512",
+        }
+    }
+
+    /// The number by which databases store it.
+    const fn number(self) -> u8 {
+        match self {
+            Self::Sha256 => 1,
+            Self::Sha512 => 2,
+        }
+    }
+
+    const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Sha256),
+            2 => Some(Self::Sha512),
+            _ => None,
         }
     }
 
@@ -45,8 +62,8 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A content digest, `sha256:<64 hex>` or `sha512:<128 hex>`, as the OCI image specification's
-/// "Digests" section defines it (lower-case hex only).
+/// A content digest, `sha256:<64 hex>` or `sha512:<128 hex>`, as defined in the OCI image specification's "Digests"
+/// section (lower-case hex only).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
@@ -75,7 +92,7 @@ impl Digest {
         hasher.finish()
     }
 
-    /// The algorithm that made the hash.
+    /// The algorithm of the hash.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -83,6 +100,27 @@ impl Digest {
     /// The hash itself, 32 or 64 bytes.
     pub fn hash(&self) -> &[u8] {
         &self.hash[..self.algorithm.hash_len()]
+    }
+
+    /// A byte for the algorithm, and the hash: the form in which databases store it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(1 + self.hash().len());
+        bytes.push(self.algorithm.number());
+        bytes.extend_from_slice(self.hash());
+        bytes
+    }
+
+    /// The digest that has these [`Self::to_bytes`].
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidDigest> {
+        let (number, hash) = bytes.split_first().ok_or(InvalidDigest::Format)?;
+        let algorithm = Algorithm::from_number(*number).ok_or(InvalidDigest::UnknownAlgorithm)?;
+        if hash.len() != algorithm.hash_len() {
+            return Err(InvalidDigest::Hash);
+        }
+        Ok(Self::new(algorithm, hash))
     }
 
     fn new(algorithm: Algorithm, bytes: &[u8]) -> Self {
@@ -120,13 +158,19 @@ impl fmt::Display for Digest {
     }
 }
 
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// A running hash whose state can be stored and taken up again by another process.
+/// A running hash whose state can be stored and resumed by another process.
 #[derive(Clone)]
 pub enum Hasher {
     /// SHA-256 in progress.
@@ -139,7 +183,7 @@ pub enum Hasher {
 const STATE_VERSION: u8 = 1;
 
 impl Hasher {
-    /// A hash of nothing yet.
+    /// A hash of no bytes yet.
     pub fn new(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Sha256 => Self::Sha256(Sha256::new()),
@@ -147,7 +191,7 @@ impl Hasher {
         }
     }
 
-    /// Which algorithm runs.
+    /// The algorithm.
     pub const fn algorithm(&self) -> Algorithm {
         match self {
             Self::Sha256(_) => Algorithm::Sha256,
@@ -155,7 +199,7 @@ impl Hasher {
         }
     }
 
-    /// Takes in more bytes.
+    /// Hashes more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
@@ -163,7 +207,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all bytes taken in.
+    /// The digest of all bytes so far.
     pub fn finish(self) -> Digest {
         match self {
             Self::Sha256(hasher) => Digest::new(Algorithm::Sha256, &hasher.finalize()),
@@ -171,8 +215,7 @@ impl Hasher {
         }
     }
 
-    /// The state, to be stored beside the offset it belongs to: a version byte, the algorithm's
-    /// hash length, then `sha2`'s own layout.
+    /// The state, to be stored with its offset: a version byte, the algorithm's hash length, then `sha2`'s own layout.
     pub fn state(&self) -> Vec<u8> {
         let mut state = vec![STATE_VERSION, self.algorithm().hash_len() as u8];
         match self {
@@ -182,7 +225,7 @@ impl Hasher {
         state
     }
 
-    /// Takes up a stored state; `None` where it is of another version or damaged.
+    /// Resumes a stored state; `None` if it has another version or is damaged.
     pub fn from_state(state: &[u8]) -> Option<Self> {
         let (head, body) = state.split_at_checked(2)?;
         match head {

@@ -1,4 +1,4 @@
-//! Row ids, and ids of installations and stores, one type each, so that one cannot be passed for another.
+//! IDs of rows, installations and stores: one type each, so that they cannot be mixed up.
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -43,7 +43,7 @@ impl AccountId {
     pub const ADMIN: Self = Self(1);
 }
 
-/// A text that is no id of an installation or a store.
+/// The text is not an ID of an installation or a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an id has 32 hexadecimal digits")]
 pub struct InvalidId;
@@ -56,7 +56,7 @@ macro_rules! random_ids {
         pub struct $name([u8; 16]);
 
         impl $name {
-            /// An id of random bytes, which come from a cryptographic source.
+            /// An ID of random bytes, which come from a cryptographic source.
             pub const fn new(random: [u8; 16]) -> Self {
                 Self(random)
             }

@@ -1,24 +1,36 @@
-//! Names, digests, references, ids and manifests: parsing and printing, no I/O.
-//! What these values mean to a push or a pull stands in `registry`.
+//! Names, digests, references, ids and manifests: parsing and printing, no I/O. What these values mean to a push or a
+//! pull is in `registry`.
 
+pub mod account;
 pub mod clock;
 pub mod digest;
+pub mod event;
 pub mod id;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod network;
+pub mod principal;
+pub mod project_setting;
 pub mod range;
 pub mod reference;
+pub mod storage_limit;
 pub mod tag;
 
+pub use account::{Profile, UserName};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use digest::{Algorithm, Digest, Hasher};
+pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
     AccountId, BlobId, InstallationId, ManifestId, MemberId, ProjectId, RepositoryId, StoreId,
 };
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{ProjectName, RepositoryName};
+pub use network::Network;
+pub use principal::{Principal, SystemTask};
+pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
 pub use reference::Reference;
+pub use storage_limit::StorageLimit;
 pub use tag::Tag;

@@ -1,5 +1,5 @@
-//! Manifests as far as a registry must understand them: what they refer to, and what they are.
-//! The bytes themselves are never rewritten.
+//! Manifests, as far as a registry must understand them: their type and their references. The bytes themselves are
+//! never rewritten.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,52 +10,50 @@ use serde_json::value::RawValue;
 
 use crate::{Digest, MediaType, media_type};
 
-/// A manifest that was read from its bytes.
+/// A parsed manifest.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     /// What kind of manifest it is.
     pub media_type: MediaType,
-    /// The artifact type by which referrers are filtered: `artifactType`, or the config's media
-    /// type where there is none.
+    /// The artifact type by which referrers are filtered: `artifactType`, or else the config's media type.
     pub artifact_type: Option<String>,
     /// The manifest that this one is attached to.
     pub subject: Option<Digest>,
-    /// All that it refers to, in order, the subject aside.
+    /// Everything that it references, in order, except the subject.
     pub children: Vec<Child>,
     /// Its annotations, repeated in referrers lists.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Something that a manifest refers to.
+/// A reference in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
-    /// Where the manifest names it.
+    /// The field that names it.
     pub field: Field,
-    /// What kind of thing it is.
+    /// What it is.
     pub kind: ChildKind,
     /// Its digest.
     pub digest: Digest,
-    /// Its size in bytes as the manifest states it.
+    /// Its size in bytes, as stated.
     pub size: i64,
-    /// Its media type as the manifest states it.
+    /// Its media type, as stated.
     pub media_type: String,
     /// `os/architecture[/variant]`, for the children of an index.
     pub platform: Option<String>,
 }
 
-/// Where a child is to be found. Whether a descriptor has `urls` does not matter: what is in the repository
-/// is referred to there.
+/// Where a child is found. `urls` in a descriptor do not matter: a child in the repository is referenced there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildKind {
     /// A blob of the same repository.
     Blob,
     /// A manifest of the same repository.
     Manifest,
-    /// A blob of a type that may live elsewhere: it need not be in the repository, now or ever.
+    /// A blob of a type that may be stored elsewhere: it need never be in the repository.
     Foreign,
 }
 
-/// A field of a manifest that holds a descriptor; prints as `config` or `layers[2]`.
+/// A field of a manifest that holds a descriptor; displayed as `config` or `layers[2]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     name: &'static str,
@@ -74,7 +72,7 @@ impl fmt::Display for Field {
 /// Why bytes are not a manifest that can be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidManifest {
-    /// Not JSON of the expected shape.
+    /// Not JSON of the expected structure.
     #[error("manifest is not valid JSON of its media type: {0}")]
     Json(String),
     /// A media type that no client can use here.
@@ -90,32 +88,33 @@ pub enum InvalidManifest {
         /// The field.
         field: String,
     },
-    /// A field that is missing, doubled or out of bounds.
+    /// A field is missing, duplicated or out of bounds.
     #[error("{0}")]
     Field(String),
 }
 
-/// Most entries that one manifest may list.
+/// Maximum entries of a manifest.
 pub const MAX_CHILDREN: usize = 10_000;
-/// Most annotations that one manifest may have, those of its entries aside.
+/// Maximum annotations of a manifest, without those of its entries.
 pub const MAX_ANNOTATIONS: usize = 10_000;
-/// Longest media type, artifact type or part of a platform, in bytes (RFC 6838 allows 255 in a media type).
+/// Maximum length of a media type, artifact type or part of a platform, in bytes (RFC 6838 allows 255 for a media
+/// type).
 pub const MAX_TYPE_LENGTH: usize = 255;
 
-/// A descriptor, as referrers lists print it (OCI image specification, "Content Descriptors").
+/// A descriptor, as in referrers lists (OCI image specification, "Content Descriptors").
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// Media type of what it describes.
+    /// The media type.
     pub media_type: String,
-    /// Digest of what it describes.
+    /// The digest.
     pub digest: String,
     /// Its size in bytes.
     pub size: i64,
     /// Its artifact type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Its annotations, a JSON object of texts; none where there would be none in it.
+    /// Its annotations, a JSON object of strings; `None` if it would be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Box<RawValue>>,
 }
@@ -136,7 +135,7 @@ struct Document {
     annotations: Option<Annotations>,
 }
 
-/// Descriptors, no more than a manifest may list: each takes many times what it takes in the document.
+/// Descriptors, limited in number: each takes many times its size in the document.
 #[derive(Default)]
 struct Descriptors(Vec<RawDescriptor>);
 
@@ -167,7 +166,7 @@ impl<'de> Deserialize<'de> for Descriptors {
     }
 }
 
-/// Annotations, no more than a manifest may have.
+/// Annotations, limited in number.
 #[derive(Default)]
 struct Annotations(BTreeMap<String, String>);
 
@@ -199,7 +198,7 @@ impl<'de> Deserialize<'de> for Annotations {
     }
 }
 
-/// What a manifest is refused for that lists too much.
+/// The error for a manifest that lists too many items.
 struct TooManyEntries;
 
 impl fmt::Display for TooManyEntries {
@@ -244,7 +243,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Says which field is wrong, and how.
+    /// Names the field, and what is wrong with it.
     pub fn parse(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, InvalidManifest> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| InvalidManifest::Json(error.to_string()))?;
@@ -288,7 +287,7 @@ impl Document {
         matches!(self.manifests, Given::Filled(_))
     }
 
-    /// One document must not be readable as two kinds of manifest.
+    /// A document must not be valid as two kinds of manifest.
     fn check(&self, media_type: MediaType) -> Result<(), InvalidManifest> {
         let field = |text: &str| Err(InvalidManifest::Field(text.to_owned()));
         if self.fs_layers.is_some() {
@@ -402,7 +401,7 @@ impl RawDescriptor {
     fn kind(&self, field: Field) -> ChildKind {
         match field.name {
             "config" => ChildKind::Blob,
-            // An index is judged by media type: BuildKit lists layers there.
+            // The media type decides: BuildKit lists layers in an index.
             "manifests" if MediaType::parse(&self.media_type).is_some() => ChildKind::Manifest,
             _ if media_type::is_foreign(&self.media_type) => ChildKind::Foreign,
             _ => ChildKind::Blob,
@@ -410,7 +409,7 @@ impl RawDescriptor {
     }
 }
 
-/// Refuses what a database cannot hold as text, or not in bounds.
+/// Refuses text that a database cannot store, or that is too long.
 fn check_type(field: impl fmt::Display, text: &str) -> Result<(), InvalidManifest> {
     if text.contains('\0') {
         return Err(InvalidManifest::Field(format!(

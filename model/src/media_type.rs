@@ -1,4 +1,4 @@
-//! Media types of manifests: those this registry understands.
+//! Media types of manifests that this registry supports.
 
 /// OCI image manifest.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -27,7 +27,7 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    /// The type that `text` names, parameters such as `; charset=utf-8` aside.
+    /// The type named by `text`, ignoring parameters such as `; charset=utf-8`.
     pub fn parse(text: &str) -> Option<Self> {
         let bare = text.split(';').next().unwrap_or_default().trim();
         Some(match bare {
@@ -51,14 +51,14 @@ impl MediaType {
         }
     }
 
-    /// Whether the manifest lists other manifests.
+    /// True if the manifest lists other manifests.
     pub const fn is_index(self) -> bool {
         matches!(self, Self::OciIndex | Self::DockerList)
     }
 }
 
-/// Whether a layer of this type may live elsewhere, so that registries need not have it: docker's foreign layers
-/// and OCI's non-distributable ones (image specification, "Non-Distributable Layers").
+/// True if registries need not have a layer of this type: Docker's foreign layers and OCI's non-distributable ones
+/// (image specification, "Non-Distributable Layers").
 pub fn is_foreign(text: &str) -> bool {
     const PREFIXES: [&str; 2] = [
         "application/vnd.docker.image.rootfs.foreign.",

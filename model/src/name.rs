@@ -4,17 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// A project name: 1 to 255 characters, lower-case letters and digits with single `.`, `_` or `-`
-/// between them, as Harbor's API defines it.
+/// A project name: 1 to 255 characters, lower-case letters and digits with single `.`, `_` or `-` between them, as
+/// defined by Harbor's API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProjectName(Arc<str>);
 
-/// A repository name: a project name and at least one more component, at most 255 characters, as
-/// the distribution specification's "Pulling manifests" section defines it.
+/// A repository name: a project name and at least one more component, at most 255 characters, as defined in the
+/// distribution specification's "Pulling manifests" section.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryName(Arc<str>);
 
-/// Why a text is not a project or repository name.
+/// Why the text is not a project or repository name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// Empty, or more than 255 characters.

@@ -3,17 +3,17 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-/// Most ranges that one request may ask for: podman asks for so many parts of a zstd:chunked layer.
+/// Maximum ranges per request: podman requests this many parts of a zstd:chunked layer.
 pub const MAX_RANGES: usize = 1_024;
 
-/// What a `Range` request header asks of a body of known size (RFC 9110, section 14.2).
+/// The meaning of a `Range` request header for a body of known size (RFC 9110, section 14.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ByteRanges {
     /// The whole body, with 200: no header, or one that is ignored.
     Whole,
-    /// These parts of it, with 206: one or more, in the order asked for, none of which overlap.
+    /// These parts of it, with 206: one or more, in the requested order, without overlaps.
     Parts(Vec<Part>),
-    /// Nothing that lies within the body: 416.
+    /// Nothing within the body: 416.
     Unsatisfiable,
 }
 
@@ -27,11 +27,11 @@ pub struct Part {
 }
 
 impl ByteRanges {
-    /// Reads a header value against a body of `size` bytes.
+    /// Reads a header value for a body of `size` bytes.
     ///
-    /// A header that is malformed, has another unit, or asks for more than [`MAX_RANGES`] ranges or for ranges that
-    /// overlap is ignored, as the RFC allows: so no request costs more than the whole body does. Ranges that only
-    /// touch stay apart, because podman counts the parts of the answer.
+    /// A header that is malformed, has another unit, or requests more than [`MAX_RANGES`] ranges or overlapping ones is
+    /// ignored, as the RFC allows, so that no request costs more than the whole body. Adjacent ranges are not merged,
+    /// because podman counts the parts of the answer.
     pub fn parse(header: Option<&str>, size: u64) -> Self {
         let Some(asked) = header.and_then(Asked::all) else {
             return Self::Whole;
@@ -48,12 +48,12 @@ impl ByteRanges {
 }
 
 impl Part {
-    /// Its number of bytes.
+    /// Its length in bytes.
     pub const fn length(&self) -> u64 {
         self.last - self.first + 1
     }
 
-    /// The same as a range without its end.
+    /// The same as a half-open range.
     pub const fn range(&self) -> Range<u64> {
         self.first..self.last + 1
     }
@@ -76,7 +76,7 @@ enum Asked {
 }
 
 impl Asked {
-    /// All ranges of a header; `None` where one of them is malformed, or there is none, or too many.
+    /// All ranges of a header; `None` if one of them is malformed, or there are none, or too many.
     fn all(header: &str) -> Option<Vec<Self>> {
         let (unit, ranges) = header.trim().split_once('=')?;
         if !unit.eq_ignore_ascii_case("bytes") {
@@ -103,7 +103,7 @@ impl Asked {
         }
     }
 
-    /// The part of a body that this asks for; `None` where it lies outside.
+    /// The requested part of a body; `None` if it lies outside.
     fn of(&self, size: u64) -> Option<Part> {
         let end = size.checked_sub(1)?;
         let (first, last) = match *self {
@@ -124,9 +124,8 @@ fn number(text: &str) -> Option<u64> {
     Some(text.parse().unwrap_or(u64::MAX))
 }
 
-/// The place of a chunk in an upload: `first-last`, both included, as the distribution
-/// specification's "Pushing a blob in chunks" section writes it; `bytes first-last/total` is
-/// understood as well.
+/// The position of a chunk in an upload: `first-last`, both included, as in the distribution specification's "Pushing a
+/// blob in chunks" section; `bytes first-last/total` is accepted too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentRange {
     /// Offset of the chunk's first byte.

@@ -1,4 +1,4 @@
-//! What names a manifest within a repository: a tag or a digest.
+//! References to a manifest in a repository: a tag or a digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::digest::InvalidDigest;
 use crate::tag::InvalidTag;
 use crate::{Digest, Tag};
 
-/// A tag or a digest, as it stands after `/manifests/`.
+/// A tag or a digest, as in a path after `/manifests/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
     /// A name that may move.
@@ -16,7 +16,7 @@ pub enum Reference {
     Digest(Digest),
 }
 
-/// A text that is neither a tag nor a digest.
+/// The text is neither a tag nor a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
     /// It has a colon, so it was meant as a digest.
@@ -25,6 +25,16 @@ pub enum InvalidReference {
     /// It has none, so it was meant as a tag.
     #[error(transparent)]
     Tag(InvalidTag),
+}
+
+impl Reference {
+    /// The tag, where it is one.
+    pub const fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Tag(tag) => Some(tag),
+            Self::Digest(_) => None,
+        }
+    }
 }
 
 impl FromStr for Reference {

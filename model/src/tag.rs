@@ -4,12 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// A tag: 1 to 128 characters, as the distribution specification defines it under "Pulling
-/// manifests".
+/// A tag: 1 to 128 characters, as defined in the distribution specification under "Pulling manifests".
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Arc<str>);
 
-/// A text that is no tag.
+/// The text is not a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a tag has 1 to 128 letters, digits, '_', '.' and '-', and starts with a letter, digit or '_'"

@@ -1,24 +1,21 @@
-//! Who calls, as far as permissions go: what the account is bound to, and what the presented
-//! token was cut down to.
+//! Callers, for permissions: the bindings of the account, and the limits of the presented token.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{AccountId, ProjectId, RepositoryName};
+use model::{AccountId, Origin, Principal, ProjectId, RepositoryName, SystemTask};
 
 use crate::{Action, Role};
 
-/// What an account is bound to at this moment.
+/// What a principal is bound to at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
-    /// The account; `None` for whoever is not signed in.
-    pub account: Option<AccountId>,
-    /// Its name, empty for whoever is not signed in.
-    pub name: Arc<str>,
+    /// Who it is.
+    pub principal: Principal,
     /// Whether it may do everything.
     pub sysadmin: bool,
-    /// The account's generation: tokens of an older one are no longer valid.
+    /// An account's generation: tokens of an older one are no longer valid.
     pub generation: i64,
     /// Its roles by project.
     pub roles: HashMap<ProjectId, Vec<Role>>,
@@ -31,10 +28,10 @@ impl Bindings {
     }
 }
 
-/// How a caller proved who it is.
+/// How a caller was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presented {
-    /// Not at all.
+    /// Not at all: a stranger, or the machine itself.
     Nothing,
     /// By name and password.
     Password,
@@ -60,12 +57,12 @@ pub struct Grant {
 pub struct Grants {
     /// On repositories.
     pub repositories: Vec<Grant>,
-    /// Whether it may list the catalog.
+    /// True if it may list the catalog.
     pub catalog: bool,
 }
 
 impl Grant {
-    /// Whether the grant covers an action.
+    /// True if the grant covers an action.
     pub const fn covers(&self, action: Action) -> bool {
         match action {
             Action::Pull => self.pull,
@@ -76,17 +73,17 @@ impl Grant {
     }
 }
 
-/// Who makes a request.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// What it is bound to.
+    /// Its bindings.
     pub bindings: Arc<Bindings>,
-    /// How it proved that.
+    /// How it was authenticated.
     pub presented: Presented,
-    /// What its token allows; `None` where no token narrows its rights.
+    /// What its token allows; `None` if no token limits its permissions.
     pub grants: Option<Arc<Grants>>,
-    /// The address that it calls from.
-    pub address: IpAddr,
+    /// The address that it calls from; `None` for the machine itself.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
@@ -96,25 +93,58 @@ impl Caller {
             bindings: Arc::default(),
             presented: Presented::Nothing,
             grants: None,
-            address,
+            address: Some(address),
         }
     }
 
-    /// The account, where there is one.
+    /// Whoever runs commands on the machine, and so could write the database by hand: they may do everything.
+    pub fn command_line() -> Self {
+        Self::machine(Principal::CommandLine)
+    }
+
+    /// Gantry itself, which may do everything.
+    pub fn system(task: SystemTask) -> Self {
+        Self::machine(Principal::System(task))
+    }
+
+    fn machine(principal: Principal) -> Self {
+        let bindings = Bindings {
+            principal,
+            sysadmin: true,
+            ..Bindings::default()
+        };
+        Self {
+            bindings: Arc::new(bindings),
+            presented: Presented::Nothing,
+            grants: None,
+            address: None,
+        }
+    }
+
+    /// Who calls.
+    pub fn principal(&self) -> &Principal {
+        &self.bindings.principal
+    }
+
+    /// Who calls, and from where, for the history.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            principal: self.principal().clone(),
+            address: self.address,
+        }
+    }
+
+    /// The account, if any.
     pub fn account(&self) -> Option<AccountId> {
-        self.bindings.account
+        self.principal().account()
     }
 
-    /// The name for logs and audit: `anonymous` for whoever is not signed in.
+    /// The name for logs and audit: `anonymous` for anonymous callers.
     pub fn name(&self) -> &str {
-        if self.bindings.account.is_some() {
-            &self.bindings.name
-        } else {
-            "anonymous"
-        }
+        self.principal().name()
     }
 
-    /// Whether the presented token, if any, covers an action on a repository.
+    /// True if the presented token, if any, covers an action on a repository.
     pub(crate) fn granted(&self, repository: &RepositoryName, action: Action) -> bool {
         let Some(grants) = &self.grants else {
             return true;

@@ -1,5 +1,5 @@
-//! Who may do what: roles, the permission table, decisions and permits. No I/O.
-//! Who is calling is found out in `auth`; what callers are bound to is stored by `db`.
+//! Authorization: roles, the permission table, decisions and permits. No I/O. `auth` identifies callers; `db` stores
+//! their bindings.
 
 pub mod caller;
 pub mod permit;

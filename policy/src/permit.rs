@@ -1,34 +1,34 @@
-//! Permits: proof, in a type, that a caller may do a thing. Only this module makes them, and
-//! `registry` and `admin-api` do not act without one.
+//! Permits: proof, as a type, that a caller is permitted to do something. Only this module creates them, and `registry`
+//! and `admin-api` do not act without one.
 
-use model::{AccountId, ProjectId, ProjectName, RepositoryName};
+use model::{AccountId, Principal, ProjectId, ProjectName, RepositoryName};
 
 use crate::caller::Caller;
 use crate::table::{self, Action, Resource};
 
-/// What a decision needs to know of a project.
+/// What a decision needs to know about a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectFacts {
     /// Its id.
     pub id: ProjectId,
     /// Its name.
     pub name: ProjectName,
-    /// Whether everyone may pull from it.
+    /// True if everyone may pull from it.
     pub public: bool,
-    /// Whether there is a limit to what it may hold.
+    /// True if it has a quota.
     pub limited: bool,
 }
 
-/// Why a caller may not do a thing. Whether the thing exists is not part of it.
+/// Why a caller was refused. It does not reveal whether the resource exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody is signed in, and not everyone may do it.
+    /// The caller is not signed in, and not everyone may do it.
     #[error("sign in first")]
     NotSignedIn,
     /// The caller's roles do not allow it, or there is no such project.
     #[error("not permitted")]
     NotPermitted,
-    /// The roles allow it, the presented token does not.
+    /// The roles allow it, but the presented token does not.
     #[error("the token does not cover this")]
     TokenTooNarrow,
 }
@@ -45,12 +45,12 @@ macro_rules! repository_permits {
         }
 
         impl $name {
-            /// The project that the repository belongs to.
+            /// The repository's project.
             pub fn project(&self) -> ProjectId {
                 self.project
             }
 
-            /// Whether there is a limit to what the project may hold.
+            /// True if the project has a quota.
             pub fn is_limited(&self) -> bool {
                 self.limited
             }
@@ -69,15 +69,15 @@ macro_rules! repository_permits {
 }
 
 repository_permits! {
-    /// The caller may pull from the repository.
+    /// Permission to pull from the repository.
     PullPermit;
-    /// The caller may push into the repository.
+    /// Permission to push to the repository.
     PushPermit;
-    /// The caller may delete from the repository.
+    /// Permission to delete from the repository.
     DeletePermit;
 }
 
-/// The caller may do an action to a resource of a project.
+/// Permission for an action on a resource of a project.
 #[derive(Clone, Debug)]
 pub struct ProjectPermit {
     project: ProjectFacts,
@@ -96,7 +96,7 @@ impl ProjectPermit {
     }
 }
 
-/// The caller is signed in, and no more than that.
+/// Proof that the caller is signed in, and no more.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     account: AccountId,
@@ -115,7 +115,7 @@ impl SignedIn {
     }
 }
 
-/// The caller may look at and change one account: its own, or as a sysadmin any.
+/// Permission to read and change one account: the caller's own, or any for a system administrator.
 #[derive(Clone, Debug)]
 pub struct AccountPermit {
     account: AccountId,
@@ -123,12 +123,12 @@ pub struct AccountPermit {
 }
 
 impl AccountPermit {
-    /// The account that the permit is for.
+    /// The account that the permit covers.
     pub fn account(&self) -> AccountId {
         self.account
     }
 
-    /// Whether it is the caller's own account.
+    /// True if it is the caller's own account.
     pub fn is_own(&self) -> bool {
         self.caller.account() == Some(self.account)
     }
@@ -139,7 +139,7 @@ impl AccountPermit {
     }
 }
 
-/// The caller may administer the system.
+/// Permission to administer the system.
 #[derive(Clone, Debug)]
 pub struct SystemPermit {
     caller: Caller,
@@ -162,7 +162,7 @@ pub enum ProjectCreation {
     Admins,
 }
 
-/// The caller may create projects, and owns those it creates.
+/// Permission to create projects, which the caller will own.
 #[derive(Clone, Debug)]
 pub struct CreateProjectPermit {
     owner: AccountId,
@@ -181,19 +181,19 @@ impl CreateProjectPermit {
     }
 }
 
-/// Which repositories a caller may see in the catalog.
+/// The repositories that a caller may see in the catalog.
 #[derive(Clone, Debug)]
 pub enum CatalogPermit {
     /// All.
     Everything,
-    /// Those of public projects and of the projects that the caller has a role in.
+    /// Those of public projects and of projects in which the caller has a role.
     Visible(Vec<ProjectId>),
 }
 
-/// May the caller pull from `repository`? `project` is the one that its name says, if it exists.
+/// Checks that the caller may pull from `repository`. `project` is the one in its name, if it exists.
 ///
 /// # Errors
-/// The refusal is the same for a project that is hidden and one that does not exist.
+/// The refusal is the same for a hidden project and one that does not exist.
 pub fn permit_pull(
     caller: &Caller,
     repository: &RepositoryName,
@@ -214,7 +214,7 @@ pub fn permit_pull(
     })
 }
 
-/// May the caller push into `repository`?
+/// Checks that the caller may push to `repository`.
 ///
 /// # Errors
 /// As [`permit_pull`].
@@ -238,7 +238,7 @@ pub fn permit_push(
     })
 }
 
-/// May the caller delete from `repository`?
+/// Checks that the caller may delete from `repository`.
 ///
 /// # Errors
 /// As [`permit_pull`].
@@ -262,7 +262,7 @@ pub fn permit_delete(
     })
 }
 
-/// Which of a token scope's actions the caller holds on `repository`, in a fixed order.
+/// The actions of a token scope that the caller has on `repository`, in a fixed order.
 pub fn held(caller: &Caller, project: Option<&ProjectFacts>) -> Vec<Action> {
     let holds = |resource, action| project.is_some_and(|p| allowed(caller, p, resource, action));
     let all = [
@@ -276,11 +276,11 @@ pub fn held(caller: &Caller, project: Option<&ProjectFacts>) -> Vec<Action> {
         .collect()
 }
 
-/// May the caller do `action` to `resource` of a project?
+/// Checks that the caller may do `action` on `resource` of a project.
 ///
 /// # Errors
-/// The refusal is the same for a project that is hidden and one that does not exist; for a sysadmin
-/// every project that exists is permitted, so `NotPermitted` means that it does not.
+/// The refusal is the same for a hidden project and one that does not exist. A system administrator may access every
+/// existing project, so `NotPermitted` means that it does not exist.
 pub fn permit_project(
     caller: &Caller,
     project: Option<&ProjectFacts>,
@@ -296,10 +296,10 @@ pub fn permit_project(
     }
 }
 
-/// May the caller administer the system?
+/// Checks that the caller may administer the system.
 ///
 /// # Errors
-/// Everyone but a sysadmin is refused.
+/// Refused for everyone but system administrators.
 pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
     if caller.bindings.sysadmin {
         return Ok(SystemPermit {
@@ -309,10 +309,10 @@ pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
     Err(refusal(caller))
 }
 
-/// May the caller do what every signed-in account may do, such as to search for users?
+/// Checks that the caller is signed in, which is enough for actions such as searching for users.
 ///
 /// # Errors
-/// Refused for whoever is not signed in.
+/// Refused for callers who are not signed in.
 pub fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Refusal> {
     let account = caller.account().ok_or(Refusal::NotSignedIn)?;
     Ok(SignedIn {
@@ -321,7 +321,7 @@ pub fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Refusal> {
     })
 }
 
-/// May the caller look at or change an account: its own, or as a sysadmin any?
+/// Checks that the caller may read or change an account: its own, or any for a system administrator.
 ///
 /// # Errors
 /// Refused for everyone else.
@@ -335,15 +335,19 @@ pub fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPerm
     Err(refusal(caller))
 }
 
-/// May the caller create projects, given who may?
+/// Checks that the caller may create projects, according to the setting.
 ///
 /// # Errors
-/// Refused for whoever is not signed in, and for ordinary accounts where only sysadmins may.
+/// Refused for callers who are not signed in, and for ordinary accounts if only system administrators may.
 pub fn permit_create_project(
     caller: &Caller,
     creation: ProjectCreation,
 ) -> Result<CreateProjectPermit, Refusal> {
-    let owner = caller.account().ok_or(Refusal::NotSignedIn)?;
+    let owner = match caller.principal() {
+        Principal::User { id, .. } => *id,
+        Principal::System(_) | Principal::CommandLine => AccountId::ADMIN,
+        Principal::Anonymous | Principal::Claimed(_) => return Err(Refusal::NotSignedIn),
+    };
     if creation == ProjectCreation::Admins && !caller.bindings.sysadmin {
         return Err(Refusal::NotPermitted);
     }
@@ -353,10 +357,10 @@ pub fn permit_create_project(
     })
 }
 
-/// What may the caller see in the catalog?
+/// Determines what the caller may see in the catalog.
 ///
 /// # Errors
-/// Refused for whoever is not signed in, and for tokens without `registry:catalog:*`.
+/// Refused for callers who are not signed in, and for tokens without `registry:catalog:*`.
 pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
     match caller.account() {
         None => Err(Refusal::NotSignedIn),
@@ -379,7 +383,7 @@ fn check<'p>(
 ) -> Result<&'p ProjectFacts, Refusal> {
     match project {
         Some(project) if allowed(caller, project, resource, action) => {
-            // What everyone may do, a narrower token does not take away.
+            // A narrower token does not take away what everyone may do.
             let public = project.public && table::public_allows(resource, action);
             if public || caller.granted(repository, action) {
                 Ok(project)
@@ -415,6 +419,8 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
 
+    use model::SystemTask;
+
     use super::*;
     use crate::{Bindings, Grant, Grants, Presented, Role};
 
@@ -422,8 +428,10 @@ mod tests {
 
     fn member(role: Role) -> Caller {
         let bindings = Bindings {
-            account: Some(AccountId(7)),
-            name: "ann".into(),
+            principal: Principal::User {
+                id: AccountId(7),
+                name: "ann".into(),
+            },
             sysadmin: false,
             generation: 1,
             roles: HashMap::from([(ProjectId(1), vec![role])]),
@@ -432,7 +440,7 @@ mod tests {
             bindings: Arc::new(bindings),
             presented: Presented::Password,
             grants: None,
-            address: HOME,
+            address: Some(HOME),
         }
     }
 
@@ -534,6 +542,20 @@ mod tests {
             permit_create_project(&caller, Admins).unwrap_err(),
             Refusal::NotPermitted
         );
+    }
+
+    #[test]
+    fn what_the_machine_itself_creates_belongs_to_the_built_in_administrator() {
+        for caller in [
+            Caller::command_line(),
+            Caller::system(SystemTask::FirstStart),
+        ] {
+            assert!(permit_system(&caller).is_ok());
+            assert!(permit_account(&caller, AccountId(8)).is_ok());
+            let permit = permit_create_project(&caller, ProjectCreation::Admins).unwrap();
+            assert_eq!(permit.owner(), AccountId::ADMIN);
+            assert_eq!(caller.origin().address, None);
+        }
     }
 
     #[test]

@@ -1,19 +1,19 @@
-//! The permission table: which role may do what to which resource of a project.
+//! The permission table: which role may perform which action on which resource of a project.
 
 use crate::Role;
 
-/// What one may do to a resource; the names are Harbor's.
+/// Actions on a resource; the names are Harbor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Make a new one.
+    /// Create one.
     Create,
-    /// Look at one.
+    /// Read one.
     Read,
     /// Change one.
     Update,
-    /// Remove one.
+    /// Delete one.
     Delete,
-    /// See which there are.
+    /// List all.
     List,
     /// Run it.
     Operate,
@@ -58,7 +58,7 @@ impl Action {
 
 macro_rules! resources {
     ($($(#[$doc:meta])* $variant:ident $name:literal: $admin:literal $maintainer:literal $developer:literal $guest:literal $limited:literal $public:literal;)*) => {
-        /// Something within a project that permissions are given on; the names are Harbor's.
+        /// Resources of a project to which permissions apply; the names are Harbor's.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Resource {
             $($(#[$doc])* $variant,)*
@@ -106,7 +106,7 @@ resources! {
     Tag "tag":                                  "CDL"     "CDL"     "CL"     "L"   "L"   "L";
 }
 
-/// Whether a role may do `action` to `resource` of its project.
+/// True if a role may do `action` on `resource` of its project.
 pub fn allows(role: Role, resource: Resource, action: Action) -> bool {
     let row = resource.row();
     let letters = match role {
@@ -119,7 +119,7 @@ pub fn allows(role: Role, resource: Resource, action: Action) -> bool {
     letters.contains(action.letter())
 }
 
-/// Whether everyone, signed in or not, may do `action` to `resource` of a public project.
+/// True if everyone, signed in or not, may do `action` on `resource` of a public project.
 pub fn public_allows(resource: Resource, action: Action) -> bool {
     resource.row()[5].contains(action.letter())
 }

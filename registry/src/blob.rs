@@ -1,4 +1,4 @@
-//! Blobs that are there: looking, pulling, mounting, deleting.
+//! Existing blobs: lookup, pull, mount, delete.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::{LinkedBlob, Place, StoredBlob};
-use db::{audit, blob, repository};
+use db::{blob, repository};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use model::{Digest, RepositoryName};
+use model::{Digest, Operation, RepositoryName, Subject};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use storage::Chunks;
 use storage::budget::Reservation;
@@ -18,7 +18,7 @@ use tracing::instrument;
 
 use crate::{Error, Registry, Result};
 
-/// Blobs up to this size are kept in memory once they were pulled.
+/// Blobs up to this size are cached in memory after a pull.
 const SMALL: u64 = 32 << 10;
 
 /// Bytes of a blob.
@@ -29,19 +29,19 @@ pub enum Content {
     Stream(Download),
 }
 
-/// A piece of an answer that has several parts of a blob.
+/// A piece of a multipart answer.
 #[derive(Clone, Debug)]
 pub enum Piece {
-    /// What stands between the parts.
+    /// Bytes between the parts.
     Bytes(Bytes),
     /// A part of the blob, within its size.
     Part(Range<u64>),
 }
 
-/// A stream from the store, with its place in the memory for bodies, which each of its chunks keeps.
+/// A stream from the store, with its share of the memory for bodies, which each of its chunks keeps.
 pub struct Download {
     chunks: Pin<Box<dyn Stream<Item = storage::Result<Bytes>> + Send>>,
-    /// What it reads, for errors.
+    /// Names the blob in errors.
     blob: Digest,
     repository: RepositoryName,
     memory: Arc<Reservation>,
@@ -68,7 +68,7 @@ impl Piece {
     }
 }
 
-/// Bytes as the store would give them.
+/// Bytes in the store's form.
 fn once(bytes: Bytes) -> Chunks {
     Box::pin(stream::iter([Ok(bytes)]))
 }
@@ -79,20 +79,20 @@ fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
 }
 
 impl Registry {
-    /// The blob that a repository links under a digest.
+    /// The blob of this digest that a repository links.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] where it links none.
+    /// [`Error::BlobUnknown`] if it links none.
     pub async fn stat_blob(&self, permit: &PullPermit, digest: &Digest) -> Result<Arc<LinkedBlob>> {
         let found = blob::linked(&self.db, permit.repository(), digest).await?;
         found.ok_or(Error::BlobUnknown(*digest))
     }
 
-    /// Promises to whoever was told that a blob is there that it stays for a while: clients do not upload
-    /// what they have seen. Writes only where nothing refers to the blob and its lease is half over.
+    /// Extends the lease of a blob that a client was told exists, because clients do not upload blobs that they have
+    /// seen. Writes only if nothing references the blob and half of its lease is over.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] where it went meanwhile.
+    /// [`Error::BlobUnknown`] if it was removed meanwhile.
     pub async fn renew_blob(&self, permit: &PullPermit, linked: &LinkedBlob) -> Result<()> {
         let half = self.clock.now().plus(self.limits.grace / 2);
         if linked.lease_until >= half {
@@ -147,7 +147,7 @@ impl Registry {
     }
 
     /// As [`Registry::read_blob`], for several parts with bytes between them. Parts are read one after the other,
-    /// the first of them at once.
+    /// starting with the first at once.
     ///
     /// # Errors
     /// As there.
@@ -211,8 +211,8 @@ impl Registry {
         })
     }
 
-    /// A URL of the store under which the caller reads a blob for as long as it lasts; `None` where the
-    /// store has none to give.
+    /// A URL at which the caller can read a blob directly from the store until it expires; `None` if the store has no
+    /// URLs.
     ///
     /// # Errors
     /// When the store cannot sign, or the pull cannot be recorded.
@@ -229,7 +229,7 @@ impl Registry {
         Ok(url)
     }
 
-    /// A small blob, whole: its bytes are compared with its digest once, and then kept without limit of time.
+    /// A small blob, whole: its bytes are compared with its digest once, and then cached without a time limit.
     async fn small_blob(&self, permit: &PullPermit, blob: &StoredBlob) -> Result<Bytes> {
         if let Some(bytes) = self.small_blobs.get(&blob.digest) {
             return Ok(bytes);
@@ -246,7 +246,7 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// Links a blob of a repository that the caller may pull from. Whether there was such a blob.
+    /// Links a blob from a repository that the caller may pull from. Returns false if there is no such blob.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -266,7 +266,7 @@ impl Registry {
         let linked = self.charging(project, move |taking, tx| {
             let (name, found) = (name.clone(), found.clone());
             Box::pin(async move {
-                // Looked at again: it may be gone since.
+                // Checked again: it may have been removed since.
                 let live = blob::hold_live(tx, &digest).await?;
                 let Some(live) = live.filter(|live| live.id == found.blob.id) else {
                     return Ok(false);
@@ -286,8 +286,8 @@ impl Registry {
         linked.await
     }
 
-    /// Repositories of the same project that link a blob: where a mount without a source may find one. How long that
-    /// takes does not depend on other projects, which may be hidden from the caller.
+    /// Repositories of the same project that link a blob, as sources for a mount without one. Its duration does not
+    /// depend on other projects, which may be hidden from the caller.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -300,28 +300,27 @@ impl Registry {
         Ok(blob::linking(&mut tx, permit.project(), digest, 32).await?)
     }
 
-    /// Takes a blob out of a repository. One that is lost may go even though a manifest names it.
+    /// Removes a blob from a repository. A lost blob may be removed even if a manifest names it.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] where the repository has none, [`Error::BlobInUse`] where a manifest of
-    /// it names the blob.
+    /// [`Error::BlobUnknown`] if the repository has none, [`Error::BlobInUse`] if one of its manifests names the blob.
     #[instrument(name = "registry.blob.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_blob(&self, permit: &DeletePermit, digest: &Digest) -> Result<()> {
         let (name, digest) = (permit.repository().clone(), *digest);
         let project = permit.project();
         let due = self.clock.now().plus(self.limits.hold);
-        let entry = self.audit_entry(
-            permit.caller(),
+        let subject = Subject::Blob {
             project,
-            ("delete", "blob"),
-            format!("{name}@{digest}"),
-        );
+            repository: name.clone(),
+            digest: Some(digest),
+        };
+        let event = self.event(permit.caller(), Operation::Delete, subject);
         let deleted = self.charging(project, move |taking, tx| {
-            let (name, entry) = (name.clone(), entry.clone());
+            let (name, event) = (name.clone(), event.clone());
             Box::pin(async move {
                 let unknown = || Error::BlobUnknown(digest);
                 let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
-                // Held first: a manifest that names it cannot come meanwhile.
+                // Locked first, so that no manifest that names it can be pushed meanwhile.
                 let stored = blob::hold_alone(tx, &digest).await?.ok_or_else(unknown)?;
                 if blob::lost_since(tx, stored.id).await?.is_some() {
                     blob::release_references(tx, id, stored.id).await?;
@@ -341,7 +340,7 @@ impl Registry {
                     return Err(unknown());
                 }
                 repository::remove_unused(tx, &[id]).await?;
-                Ok(audit::append(tx, &entry).await?)
+                Ok(tx.record(&event).await?)
             })
         });
         deleted.await

@@ -1,4 +1,4 @@
-//! Bodies of requests as they come in.
+//! Request bodies as they arrive.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -6,37 +6,37 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-/// The bytes of a request's body as they come from the socket.
+/// The bytes of a request body as they come from the socket.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
-/// Why a body did not come whole.
+/// Why a body was not received completely.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The connection was cut.
     #[error("the connection was cut")]
     Cut,
-    /// The client sends too slowly, or has stopped.
+    /// The client sends too slowly, or stalled.
     #[error(
         "less than {rate} bytes per second came, and the {patience:?} that a client may fall behind are over"
     )]
     TooSlow {
-        /// Bytes per second that have to come.
+        /// Minimum bytes per second.
         rate: u64,
-        /// How long a client may send nothing.
+        /// How long a client may fall behind.
         patience: Duration,
     },
-    /// A short body took too long as a whole.
+    /// A short body took too long overall.
     #[error("it had to be here within {0:?}")]
     Late(Duration),
     /// There was no memory for it.
     #[error("too many bodies are on their way: try again")]
     Busy,
-    /// More came than is allowed.
+    /// It is longer than allowed.
     #[error("more than {0} bytes came")]
     TooLarge(u64),
 }
 
-/// Bytes that are handed to the store at a time.
+/// Bytes to hand to the store at a time.
 pub(crate) const BATCH: usize = 256 << 10;
 /// Collects frames into batches.
 pub(crate) struct Batches {
@@ -49,7 +49,7 @@ impl Batches {
         Self { body, ended: false }
     }
 
-    /// The next batch, and how the body ended if it did. An error comes with the bytes before it.
+    /// The next batch, and how the body ended, if it did. An error comes with the bytes received before it.
     pub(crate) async fn next(&mut self) -> (Vec<Bytes>, Option<Result<(), BodyError>>) {
         let mut batch = Vec::new();
         let mut size = 0;

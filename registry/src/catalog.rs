@@ -1,4 +1,4 @@
-//! Which repositories there are.
+//! The list of repositories.
 
 use db::repository::{self, Visible};
 use policy::CatalogPermit;
@@ -15,7 +15,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Cuts a list that was asked for with one more than `limit`.
+    /// Truncates a list that was queried with one more than `limit`.
     pub(crate) fn cut(mut names: Vec<String>, limit: i64) -> Self {
         let limit = usize::try_from(limit).unwrap_or_default();
         let more = names.len() > limit;

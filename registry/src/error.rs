@@ -1,16 +1,16 @@
-//! What can go wrong with a push, a pull or a delete. The gateway maps each to a status and a code.
+//! Errors of pushes, pulls and deletes. The gateway maps each to a status and a code.
 
 use db::quota::OverLimit;
 use model::manifest::InvalidManifest;
 use model::{Digest, Reference, RepositoryName};
 
 use crate::BodyError;
-use crate::manifest::WrongSize;
+use crate::size::WrongSize;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why the registry did not do what was asked.
+/// Why the registry refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No such repository.
@@ -25,40 +25,40 @@ pub enum Error {
     /// The stored bytes of a blob do not have its digest.
     #[error("the stored bytes of blob {0} are damaged: push it again")]
     BlobDamaged(Digest),
-    /// No such upload session, or it is over.
+    /// No such upload session, or it has ended.
     #[error("blob upload unknown to registry")]
     UploadUnknown,
-    /// Another request went on with the session.
+    /// Another request continued the session.
     #[error("another request went on with this upload")]
     TakenOver,
-    /// A chunk that does not begin where the session stands.
+    /// A chunk that does not begin at the session's offset.
     #[error("the chunk must begin at offset {expected}")]
     ChunkOutOfOrder {
         /// Id of the session.
         session: String,
-        /// Where the session stands.
+        /// The session's offset.
         expected: u64,
     },
-    /// A body that is not as long as was said.
+    /// A body whose length does not match the header.
     #[error("the body has {actual} bytes, Content-Range says {stated}")]
     SizeMismatch {
-        /// What the header says.
+        /// The length in the header.
         stated: u64,
-        /// What came.
+        /// The received length.
         actual: u64,
     },
     /// The content has another digest.
     #[error("provided digest did not match uploaded content")]
     DigestMismatch {
-        /// What was said.
+        /// The stated digest.
         stated: Digest,
-        /// What the bytes have.
+        /// The actual digest.
         actual: Digest,
     },
     /// The manifest cannot be stored.
     #[error(transparent)]
     ManifestInvalid(InvalidManifest),
-    /// The manifest refers to what the repository does not have.
+    /// The manifest names blobs or manifests that the repository does not have.
     #[error("the manifest refers to {} that the repository does not have", .0.len())]
     ReferencesMissing(Vec<Digest>),
     /// The manifest states wrong sizes.
@@ -83,19 +83,19 @@ pub enum Error {
         /// The index.
         parent: Digest,
     },
-    /// The project may not hold that much.
+    /// The project's quota is exceeded.
     #[error("{}", over_limit(.0))]
     QuotaExceeded(OverLimit),
-    /// The request's body did not come whole.
+    /// The request's body was not received completely.
     #[error("the request's body did not come whole")]
     Body(#[from] BodyError),
     /// Too many bodies at once.
     #[error("too many uploads and downloads at once: try again")]
     Busy,
-    /// Pulls cannot be recorded any more.
+    /// Pulls cannot be recorded.
     #[error("pulls cannot be recorded: try again")]
     CannotRecord,
-    /// The store does not have the bytes of a blob any more, or not all of them.
+    /// The store lost some or all bytes of a blob.
     #[error(
         "the store lost bytes of blob {blob}, which repository {repository} links: run `gantry storage check`, then \
          push the blob again"
@@ -120,7 +120,7 @@ pub enum Error {
         #[source]
         source: storage::Error,
     },
-    /// Work off the async threads did not end: it panicked, or the process ends.
+    /// Work off the async threads did not finish: it panicked, or the process is stopping.
     #[error("interrupted: cannot {0}")]
     Interrupted(&'static str, #[source] tokio::task::JoinError),
     /// The project was deleted while the request ran.
@@ -178,7 +178,7 @@ fn sentence(wrong: &[WrongSize]) -> String {
     wrong.join("; ")
 }
 
-/// In the words that Harbor's clients know.
+/// In Harbor's words.
 fn over_limit(over: &OverLimit) -> String {
     format!(
         "adding {} of storage resource, which when updated to current usage of {} will exceed the configured upper limit of {}.",
@@ -188,7 +188,7 @@ fn over_limit(over: &OverLimit) -> String {
     )
 }
 
-/// Bytes in the largest unit that leaves a whole part, with one decimal.
+/// Bytes in the largest unit in which the value is at least 1, with one decimal.
 fn units(bytes: i64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut size = bytes as f64;

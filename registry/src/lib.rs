@@ -1,5 +1,5 @@
-//! What push, pull, mount, tag, delete and referrers mean. Knows no HTTP: the gateway parses and
-//! renders, and comes with a permit for everything it asks.
+//! Push, pull, mount, tag, delete and referrers, without HTTP: the gateway parses and renders, and passes a permit with
+//! every call.
 
 pub mod blob;
 mod body;
@@ -10,6 +10,7 @@ pub mod memory;
 pub mod pull_log;
 pub mod referrers;
 pub mod repository;
+pub mod size;
 pub mod tag;
 mod untagged;
 pub mod upload;
@@ -19,11 +20,10 @@ use std::time::Duration;
 
 use auth::secret::MasterKey;
 use bytes::Bytes;
-use db::audit::NewEntry;
 use db::quota::{self, Taking};
 use db::{Db, Tx};
 use futures_util::future::BoxFuture;
-use model::{Clock, Digest, ProjectId};
+use model::{Clock, Digest, Event, Operation, ProjectId, Subject};
 use moka::sync::Cache;
 use policy::Caller;
 use storage::BlobStore;
@@ -36,18 +36,18 @@ use memory::BodyMemory;
 use pull_log::PullLog;
 use upload::Unnamed;
 
-/// Numbers that an operator may change.
+/// Settings.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// How long an idle upload session is kept.
     pub upload_expiry: Duration,
-    /// How long a blob that nothing refers to is kept.
+    /// How long an unreferenced blob is kept.
     pub grace: Duration,
-    /// How long the object of a blob that is gone is kept.
+    /// How long the object of a removed blob is kept.
     pub hold: Duration,
-    /// Memory for the bodies of all requests together, in bytes.
+    /// Memory for all bodies together, in bytes.
     pub body_memory: usize,
-    /// Whether every pull is written before its bytes flow, or pulls are gathered by the second.
+    /// Whether every pull is written before its bytes are sent, or pulls are combined by the second.
     pub each_pull: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct Limits {
 pub const LARGEST_MANIFEST: usize = 4 << 20;
 /// Bytes of small blobs kept in memory.
 const SMALL_BLOBS: u64 = 12 << 20;
-/// How often a transaction is run that meets others.
+/// Maximum number of attempts of a transaction that conflicts with others.
 const ATTEMPTS: u32 = 4;
 
 /// The registry.
@@ -67,13 +67,13 @@ pub struct Registry {
     pulls: PullLog,
     limits: Limits,
     memory: BodyMemory,
-    /// By digest: what it names never changes, whichever row and object it has.
+    /// By digest: its content never changes, whichever row and object it has.
     small_blobs: Cache<Digest, Bytes>,
     process: Process,
     turns: upload::Turns,
-    /// Objects that this process writes and no row names yet.
+    /// Objects that this process is writing and that have no row yet.
     unnamed: Unnamed,
-    /// Requests that go on to their end whether or not someone waits.
+    /// Requests that run to completion even if the client leaves.
     tasks: TaskTracker,
 }
 
@@ -107,28 +107,28 @@ impl Registry {
         }
     }
 
-    /// The database below.
+    /// The database.
     pub fn db(&self) -> &Db {
         &self.db
     }
 
-    /// The store below.
+    /// The store.
     pub fn store(&self) -> &Arc<dyn BlobStore> {
         &self.store
     }
 
-    /// This process, as its object keys name it.
+    /// This process, as named in its object keys.
     pub fn process(&self) -> Process {
         self.process
     }
 
-    /// Waits until all that was begun is done.
+    /// Waits until all running work is done.
     pub async fn settle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Pulls that wait to be written.
+    /// Pulls waiting to be written.
     pub fn pulls(&self) -> &PullLog {
         &self.pulls
     }
@@ -138,13 +138,13 @@ impl Registry {
         &self.memory
     }
 
-    /// True while this process writes an object that no row names yet.
+    /// True while this process writes an object that has no row yet.
     pub fn is_writing(&self, key: &str) -> bool {
         self.unnamed.has(key)
     }
 
-    /// Runs a transaction in a project that takes room of it or gives it back: beside others while there is
-    /// enough, alone where there is not. Run again on deadlock.
+    /// Runs a transaction that charges or refunds a project's quota: beside others while there is enough left, alone if
+    /// not. Retried on deadlock.
     async fn charging<T, F>(&self, project: ProjectId, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -175,25 +175,8 @@ impl Registry {
         }
     }
 
-    fn audit_entry(
-        &self,
-        caller: &Caller,
-        project: ProjectId,
-        (operation, resource_type): (&'static str, &'static str),
-        resource: String,
-    ) -> NewEntry {
-        NewEntry {
-            at: self.clock.now(),
-            account: caller.account(),
-            account_name: caller.name().to_owned(),
-            address: caller.address.to_string(),
-            operation,
-            resource_type,
-            resource,
-            project: Some(project),
-            success: true,
-            times: 1,
-            detail: String::new(),
-        }
+    /// What the holder of a permit does now, for the history.
+    fn event(&self, caller: &Caller, operation: Operation, subject: Subject) -> Event {
+        Event::new(self.clock.now(), caller.origin(), operation, subject)
     }
 }

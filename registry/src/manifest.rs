@@ -1,25 +1,23 @@
-//! Manifests: pushing, pulling, deleting. A push is one transaction.
+//! Manifests: push, pull, delete. A push is one transaction.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use db::audit::NewEntry;
 use db::blob::Place;
 use db::manifest::{Found, StoredManifest, Way};
-use db::{audit, manifest, repository, tag};
-use model::manifest::Field;
-use model::{Algorithm, Digest, Manifest, Reference, RepositoryId, Tag};
+use db::{manifest, repository, tag};
+use model::{Algorithm, Digest, Event, Manifest, Operation, Reference, RepositoryId, Subject, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
+use crate::size::wrong_sizes;
 use crate::{Error, LARGEST_MANIFEST, Registry, Result};
 
 /// What a client pushes.
 #[derive(Clone, Debug)]
 pub struct NewManifest {
-    /// What the request's path names.
+    /// The reference in the request's path.
     pub reference: Reference,
     /// Further tags.
     pub tags: Vec<Tag>,
@@ -36,7 +34,7 @@ pub struct Pushed {
     pub digest: Digest,
     /// Its subject.
     pub subject: Option<Digest>,
-    /// Tags that now point at it.
+    /// Tags that now point to it.
     pub tags: Vec<Tag>,
 }
 
@@ -47,7 +45,7 @@ impl Registry {
     /// The manifest that a reference names.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`], or [`Error::NameUnknown`] where there is no such repository.
+    /// [`Error::ManifestUnknown`], or [`Error::NameUnknown`] if there is no such repository.
     pub async fn manifest(
         &self,
         permit: &PullPermit,
@@ -55,7 +53,7 @@ impl Registry {
     ) -> Result<Arc<StoredManifest>> {
         match manifest::find(&self.db, permit.repository(), reference).await? {
             Some(found) => Ok(found),
-            // Boxed, so that pulls of what is there stay small.
+            // Boxed, so that the future of a pull stays small.
             None => Err(Box::pin(self.not_found(permit, reference)).await?),
         }
     }
@@ -83,10 +81,11 @@ impl Registry {
         Ok(found)
     }
 
-    /// Stores a manifest and points its tags at it.
+    /// Stores a manifest and points its tags to it.
     ///
     /// # Errors
-    /// When it is malformed, too large, of another digest than said, or refers to what is not there.
+    /// When it is malformed or too large, its digest differs from the stated one, or it names something that is
+    /// missing.
     #[instrument(name = "registry.manifest.push", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn push_manifest(&self, permit: &PushPermit, new: NewManifest) -> Result<Pushed> {
         if new.payload.len() > LARGEST_MANIFEST {
@@ -109,20 +108,25 @@ impl Registry {
             permit.repository().clone(),
             self.clock.now(),
         );
-        let resource =
-            |text: String| self.audit_entry(permit.caller(), project, ("create", "artifact"), text);
-        let entries = if tags.is_empty() {
-            vec![resource(format!("{name}@{digest}"))]
+        let created = |tag: Option<&Tag>| {
+            let subject = Subject::Artifact {
+                project,
+                repository: name.clone(),
+                tag: tag.cloned(),
+                digest,
+            };
+            self.event(permit.caller(), Operation::Create, subject)
+        };
+        let events = if tags.is_empty() {
+            vec![created(None)]
         } else {
-            tags.iter()
-                .map(|tag| resource(format!("{name}:{tag}")))
-                .collect()
+            tags.iter().map(|tag| created(Some(tag))).collect()
         };
         let (parsed, payload) = (Arc::new(parsed), new.payload);
-        let (tags, entries): (Arc<[Tag]>, Arc<[NewEntry]>) = (tags.into(), entries.into());
+        let (tags, events): (Arc<[Tag]>, Arc<[Event]>) = (tags.into(), events.into());
         let stored = self.charging(project, move |taking, tx| {
             let (parsed, payload) = (parsed.clone(), payload.clone());
-            let (name, tags, entries) = (name.clone(), tags.clone(), entries.clone());
+            let (name, tags, events) = (name.clone(), tags.clone(), events.clone());
             Box::pin(async move {
                 let id = repository::ensure(tx, project, &name, now).await?;
                 let found = manifest::find_children(tx, id, &parsed.children).await?;
@@ -142,7 +146,7 @@ impl Registry {
                     tag::set(tx, (id, &name), tag, row, now).await?;
                 }
                 repository::publish(tx, id, now).await?;
-                audit::append_all(tx, &entries).await?;
+                tx.record_all(&events).await?;
                 Ok::<_, Error>(())
             })
         });
@@ -150,11 +154,10 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// Deletes what a reference names: a tag alone, or a manifest with its tags and its untagged
-    /// referrers.
+    /// Deletes the target of a reference: only the tag, or a manifest with its tags and its untagged referrers.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for the child of an index.
+    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index.
     #[instrument(name = "registry.manifest.delete", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn delete_manifest(
         &self,
@@ -179,26 +182,26 @@ impl Registry {
 
     async fn delete_tag(&self, permit: &DeletePermit, tag: &Tag) -> Result<()> {
         let (project, name, tag) = (permit.project(), permit.repository().clone(), tag.clone());
-        let entry = self.audit_entry(
-            permit.caller(),
+        let subject = Subject::Tag {
             project,
-            ("delete", "tag"),
-            format!("{name}:{tag}"),
-        );
+            repository: name.clone(),
+            tag: tag.clone(),
+        };
+        let event = self.event(permit.caller(), Operation::Delete, subject);
         let deleted = self.charging(project, move |_, tx| {
-            let (name, tag, entry) = (name.clone(), tag.clone(), entry.clone());
+            let (name, tag, event) = (name.clone(), tag.clone(), event.clone());
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
                 let gone = tag::delete(tx, (id, &name), &tag).await?;
                 gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
-                Ok(audit::append(tx, &entry).await?)
+                Ok(tx.record(&event).await?)
             })
         });
         deleted.await
     }
 
-    /// Deletes a manifest, or a part of what hangs on it; then the way on.
+    /// Deletes a manifest, or part of what depends on it, and returns where to continue.
     async fn delete_some(
         &self,
         permit: &DeletePermit,
@@ -208,14 +211,15 @@ impl Registry {
         let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
         let lease = self.clock.now().plus(self.limits.grace);
         let rows = self.rows_at_once();
-        let entry = self.audit_entry(
-            permit.caller(),
+        let subject = Subject::Artifact {
             project,
-            ("delete", "artifact"),
-            format!("{name}@{digest}"),
-        );
+            repository: name.clone(),
+            tag: None,
+            digest,
+        };
+        let event = self.event(permit.caller(), Operation::Delete, subject);
         let deleted = self.charging(project, move |taking, tx| {
-            let (name, entry, mut way) = (name.clone(), entry.clone(), way.clone());
+            let (name, event, mut way) = (name.clone(), event.clone(), way.clone());
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
@@ -237,7 +241,7 @@ impl Registry {
                 if !manifest::delete(tx, at, manifest, &mut way, lease, rows).await? {
                     return Ok(Some(way));
                 }
-                audit::append(tx, &entry).await?;
+                tx.record(&event).await?;
                 Ok(None)
             })
         });
@@ -245,27 +249,27 @@ impl Registry {
     }
 }
 
-/// What others have of the one writer behind each part of a deletion.
+/// The pause for other writers after each part of a deletion.
 const PAUSE: Duration = Duration::from_millis(30);
 
 impl Registry {
-    /// Tags and manifests that one transaction deletes at most. On SQLite all other writers wait for it.
+    /// Maximum number of tags and manifests deleted per transaction. On SQLite, all other writers wait for it.
     pub(crate) fn rows_at_once(&self) -> i64 {
         if self.db.is_shared() { 100 } else { 20 }
     }
 
-    /// Lets others write between two parts of a deletion, where there is one writer and they asked for it since
+    /// Lets other writers run between two parts of a deletion, on a database with one writer and if any asked since
     /// `before`.
     pub(crate) async fn give_way(&self, before: Option<u64>) {
         let asked = self.db.writes_asked_for().zip(before);
-        // One was the part itself.
+        // One of them was the part itself.
         if asked.is_some_and(|(now, before)| now > before + 1) {
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// Parses and hashes what was pushed, and compares it with the digest that the path may name.
+/// Parses and hashes a pushed manifest, and compares it with the digest in the path, if any.
 async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {
     let algorithm = match &new.reference {
         Reference::Digest(digest) => digest.algorithm(),
@@ -307,49 +311,6 @@ fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
     }
 }
 
-/// A descriptor that states another size than what it names has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WrongSize {
-    /// The field of the manifest.
-    pub field: Field,
-    /// What it names.
-    pub digest: Digest,
-    /// Bytes that the descriptor states.
-    pub stated: i64,
-    /// Bytes that are there.
-    pub actual: i64,
-}
-
-impl fmt::Display for WrongSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            field,
-            digest,
-            stated,
-            actual,
-        } = self;
-        write!(
-            f,
-            "{field} states {stated} bytes for {digest}, which has {actual}"
-        )
-    }
-}
-
-/// Descriptors of a manifest that state a wrong size of what was found for them.
-pub fn wrong_sizes(manifest: &Manifest, found: &[Found]) -> Vec<WrongSize> {
-    let children = manifest.children.iter().zip(found);
-    let wrong = children.filter_map(|(child, found)| {
-        let actual = found.size().filter(|actual| *actual != child.size)?;
-        Some(WrongSize {
-            field: child.field,
-            digest: child.digest,
-            stated: child.size,
-            actual,
-        })
-    });
-    wrong.collect()
-}
-
 /// Clients cannot pull an image whose sizes are wrong. One that is here already, because it was imported so, may
 /// be tagged again.
 async fn refuse_wrong_sizes(
@@ -383,7 +344,7 @@ mod tests {
         ended.shutdown_background();
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let read = runtime.unwrap().block_on(async {
-            // As while the process ends.
+            // As when the process is stopping.
             let _threads = threads.enter();
             read(&new).await
         });

@@ -1,5 +1,5 @@
-//! The memory that bodies may take, of requests and of answers. One number bounds all of them; clients share it as
-//! [`storage::budget`] says.
+//! Memory for request and response bodies. One limit covers all of them; clients share it as described in
+//! [`storage::budget`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use storage::budget::{Budget, Exhausted, Holder, Reservation, Terms};
 use crate::body::BATCH;
 use crate::{Error, Result};
 
-/// What an upload holds at most: the batches that the store has taken, and one that is collected.
+/// Maximum memory of an upload: the batches buffered by the store, and one being collected.
 const UPLOAD: usize = (storage::AHEAD + 1) * BATCH;
-/// What a download holds that nobody reads, on its way from the store and encrypted. Measured: 0.15 MiB from
-/// files, 0.2 MiB from S3.
+/// Memory of a download that nobody reads: buffered from the store, and encrypted. Measured: 0.15 MiB from files, 0.2
+/// MiB from S3.
 const DOWNLOAD: usize = 256 << 10;
-/// The least that is taken: what the buffers of a connection add to a short body.
+/// Minimum to take: what a connection's buffers add to a short body.
 const LEAST: usize = 64 << 10;
-/// The part of the whole that is kept for short bodies: one in so many bytes.
+/// Fraction of the total reserved for short bodies: one in this many bytes.
 const SHORT: usize = 16;
-/// Short bodies of one source that may wait for memory, each with the buffers of its connection.
+/// Limit of short bodies per source that wait for memory, each with its connection's buffers.
 const SHORT_QUEUE: usize = 16;
 /// How long a body waits for memory.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,16 +31,16 @@ pub struct BodyMemory {
     short: Arc<Budget>,
 }
 
-/// Who holds the memory that a caller's requests take.
+/// The holder for a caller's requests.
 pub fn holder(caller: &Caller) -> Holder {
     Holder {
         account: caller.account(),
-        ..Holder::at(caller.address)
+        source: caller.address.map(Into::into),
     }
 }
 
 impl BodyMemory {
-    /// Memory of this many bytes.
+    /// A budget of this many bytes.
     pub fn new(bytes: usize) -> Self {
         Self {
             bulk: Budget::new(bytes - bytes / SHORT),
@@ -51,13 +51,13 @@ impl BodyMemory {
         }
     }
 
-    /// For blobs and manifests, and for answers: all but the next.
+    /// For blobs, manifests and answers: everything but the next.
     pub fn bulk(&self) -> &Arc<Budget> {
         &self.bulk
     }
 
-    /// For what is read before it is known who sends it, and for the REST API: one sixteenth of the whole, so that
-    /// it takes nothing from pushes and pulls.
+    /// For bodies read before the sender is known, and for the REST API: one sixteenth of the total, kept apart from
+    /// pushes and pulls.
     pub fn short(&self) -> &Arc<Budget> {
         &self.short
     }
@@ -84,7 +84,7 @@ impl BodyMemory {
     }
 }
 
-/// What a body of this length takes.
+/// Memory for a body of this length.
 fn at_most(most: usize, length: Option<u64>) -> usize {
     length
         .and_then(|length| usize::try_from(length).ok())

@@ -1,95 +1,80 @@
-//! Pulls that happened within the last second: counted in memory, written in batches, so that a pull
-//! writes nothing itself.
+//! Pulls of the last second: counted in memory and written in batches, so that a pull itself writes nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use db::Db;
-use db::audit::NewEntry;
 use db::stat::{self, Pulls};
-use model::{AccountId, Clock, Digest, ProjectId, Reference, RepositoryName, Timestamp};
+use model::{
+    Clock, Digest, Event, Operation, Origin, ProjectId, Reference, RepositoryName, Subject,
+    Timestamp,
+};
 use parking_lot::Mutex;
 use policy::{Caller, PullPermit};
 
 use crate::{ATTEMPTS, Error, Registry, Result};
 
-/// Different pulls that may wait, per shard.
+/// Maximum number of distinct waiting pulls per shard.
 const CAPACITY: usize = 8_192;
-/// Shards, so that no lock is shared by all pulls.
+/// Number of shards, so that pulls do not share one lock.
 const SHARDS: usize = 16;
-/// Pulls that one transaction writes.
+/// Pulls to write per transaction.
 const BATCH: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pull {
-    account: Option<AccountId>,
-    name: Arc<str>,
-    address: IpAddr,
+    origin: Origin,
     project: ProjectId,
     repository: RepositoryName,
-    /// `None` for blobs, which are one entry by repository.
+    /// `None` for blobs, which are one entry per repository.
     manifest: Option<(Reference, Digest)>,
 }
 
 impl Pull {
     fn of(caller: &Caller, permit: &PullPermit, manifest: Option<(Reference, Digest)>) -> Self {
         Self {
-            account: caller.account(),
-            name: caller.bindings.name.clone(),
-            address: caller.address,
+            origin: caller.origin(),
             project: permit.project(),
             repository: permit.repository().clone(),
             manifest,
         }
     }
 
-    /// What the counters are told; blobs are not counted.
+    /// Increments for the counters; blobs are not counted.
     fn counted(&self, times: i64) -> Option<Pulls> {
         let (reference, digest) = self.manifest.as_ref()?;
-        let tag = match reference {
-            Reference::Tag(tag) => Some(tag.clone()),
-            Reference::Digest(_) => None,
-        };
         Some(Pulls {
             repository: self.repository.clone(),
             digest: *digest,
-            tag,
+            tag: reference.tag().cloned(),
             times,
         })
     }
 
-    fn entry(&self, now: Timestamp, times: i64) -> NewEntry {
-        let repository = &self.repository;
-        let (resource_type, resource) = match &self.manifest {
-            None => ("blob", repository.to_string()),
-            Some((Reference::Tag(tag), _)) => ("artifact", format!("{repository}:{tag}")),
-            Some((Reference::Digest(digest), _)) => ("artifact", format!("{repository}@{digest}")),
-        };
-        let anonymous = self.account.is_none();
-        NewEntry {
-            at: now,
-            account: self.account,
-            account_name: if anonymous {
-                "anonymous".to_owned()
-            } else {
-                self.name.to_string()
+    fn event(&self, now: Timestamp, times: i64) -> Event {
+        let (project, repository) = (self.project, self.repository.clone());
+        let subject = match &self.manifest {
+            None => Subject::Blob {
+                project,
+                repository,
+                digest: None,
             },
-            address: self.address.to_string(),
-            operation: "pull",
-            resource_type,
-            resource,
-            project: Some(self.project),
-            success: true,
+            Some((reference, digest)) => Subject::Artifact {
+                project,
+                repository,
+                tag: reference.tag().cloned(),
+                digest: *digest,
+            },
+        };
+        Event {
             times,
-            detail: String::new(),
+            ..Event::new(now, self.origin.clone(), Operation::Pull, subject)
         }
     }
 }
 
-/// Pulls that are written together, under one id: where the answer to the commit is lost they are written
-/// again, and count once.
+/// Pulls written together under one ID: if the answer to the commit is lost, they are written again but count once.
 #[derive(Clone)]
 struct Batch {
     id: Arc<str>,
@@ -105,11 +90,11 @@ impl Batch {
     }
 }
 
-/// Pulls that wait.
+/// Waiting pulls.
 pub struct PullLog {
     shards: [Mutex<HashMap<Pull, i64>>; SHARDS],
     hasher: RandomState,
-    /// Batches that are being written, or could not be; held by whoever writes.
+    /// Batches being written, or whose write failed; locked by the writer.
     batches: tokio::sync::Mutex<VecDeque<Batch>>,
 }
 
@@ -169,7 +154,7 @@ impl Registry {
         self.pulls.count(pull, 1)
     }
 
-    /// Writes a batch; run again on deadlock.
+    /// Writes a batch; retried on deadlock.
     async fn write_pulls(&self, batch: Batch) -> Result<()> {
         let mut attempts = ATTEMPTS;
         loop {
@@ -181,13 +166,13 @@ impl Registry {
         }
     }
 
-    /// Writes the pulls that wait; what cannot be written goes on waiting.
+    /// Writes the waiting pulls; those that cannot be written keep waiting.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn flush_pulls(&self) -> Result<()> {
         let mut batches = self.pulls.batches.lock().await;
-        // Those of before first, so that what waits stays bounded while the database is down.
+        // Earlier batches first, so that waiting pulls stay bounded while the database is down.
         self.write_batches(&mut batches).await?;
         batches.extend(self.pulls.take().chunks(BATCH).map(Batch::new));
         self.write_batches(&mut batches).await
@@ -207,15 +192,15 @@ async fn write(db: &Db, clock: &Arc<dyn Clock>, batch: Batch) -> Result<()> {
     let written = db.write(move |tx| {
         Box::pin(async move {
             let (now, pulls) = (clock.now(), &*batch.pulls);
-            let entries: Vec<NewEntry> = pulls
+            let events: Vec<Event> = pulls
                 .iter()
-                .map(|(pull, times)| pull.entry(now, *times))
+                .map(|(pull, times)| pull.event(now, *times))
                 .collect();
             let counted: Vec<Pulls> = pulls
                 .iter()
                 .filter_map(|(pull, times)| pull.counted(*times))
                 .collect();
-            stat::write(tx, &batch.id, (&counted, &entries), now).await
+            stat::write(tx, &batch.id, (&counted, &events), now).await
         })
     });
     Ok(written.await?)

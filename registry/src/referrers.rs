@@ -1,4 +1,4 @@
-//! What is attached to a manifest.
+//! Referrers: manifests attached to a manifest.
 
 use db::manifest::{self, Referrers};
 use model::Digest;
@@ -6,11 +6,11 @@ use policy::PullPermit;
 
 use crate::{Registry, Result};
 
-/// Descriptors on a page: few enough to be answered in a few milliseconds.
+/// Descriptors per page: few enough to answer in a few milliseconds.
 const PAGE: i64 = 200;
 
 impl Registry {
-    /// At most `limit` referrers of a subject, which need not exist.
+    /// Returns at most `limit` referrers of a subject, which need not exist.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -1,48 +1,50 @@
 //! Deleting a repository with everything in it.
 //!
-//! One short transaction, which holds the project alone, gives the repository a tombstone and writes the audit entry.
-//! From its commit on nothing of the repository can be found, and its name is free. A push holds the project beside
-//! others: it either ends before, and what it pushed is deleted, or begins after, and makes a new repository.
+//! A short transaction, with an exclusive lock on the project, gives the repository a tombstone and writes the audit
+//! entry. From its commit on, nothing of the repository can be found, and its name is free. A push holds a shared lock
+//! on the project: it either ends before, and its content is deleted too, or begins after, and creates a new
+//! repository.
 //!
-//! What the repository held is removed afterwards by [`Registry::purge_repositories`], in transactions that are small
-//! enough for other writers to run in between. Only that function changes what a deleted repository holds, apart from
-//! the garbage collection, which removes its links when their time has come. A process that dies in between leaves the
-//! rest to the next turn.
+//! [`Registry::purge_repositories`] removes the content afterwards, in transactions small enough for other writers to
+//! run in between. Only that function changes the content of a deleted repository, apart from garbage collection, which
+//! removes links when they are due. If the process dies, the next run removes the rest.
 
 use std::time::Instant;
 
 use db::Db;
-use db::audit::{self, Actor};
 use db::repository::{self, Deleted};
-use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
+use model::{Event, Operation, RepositoryId, RepositoryName, Subject, Timestamp};
+use policy::ProjectPermit;
 use tracing::instrument;
 
 use crate::{Registry, Result};
 
-/// Tags, or manifests and what they refer to, that one transaction removes.
+/// Tags, or manifests and their references, to remove per transaction.
 const BATCH: i64 = 500;
-/// Deleted repositories that are looked up at once.
+/// Deleted repositories to look up at a time.
 const REPOSITORIES: i64 = 100;
 
-/// Deletes a repository that is shown. Whether there was one.
+/// Deletes a repository. Returns false if there was none.
 ///
 /// # Errors
 /// When the project is gone or the database fails.
 pub async fn delete(
     db: &Db,
-    project: ProjectId,
+    permit: &ProjectPermit,
     name: &RepositoryName,
-    by: Actor,
     now: Timestamp,
 ) -> db::Result<bool> {
-    let name = name.clone();
+    let (project, name) = (permit.project().id, name.clone());
+    let subject = Subject::Repository {
+        project: Some(project),
+        name: name.clone(),
+    };
+    let event = Event::new(now, permit.caller().origin(), Operation::Delete, subject);
     let deleted = db.write_alone_in(project, move |tx| {
         Box::pin(async move {
             let deleted = repository::delete(tx, project, &name, now).await?;
             if deleted {
-                let resource = name.as_str().to_owned();
-                let entry = by.change(now, ("delete", "repository"), resource, Some(project));
-                audit::append(tx, &entry).await?;
+                tx.record(&event).await?;
             }
             Ok(deleted)
         })
@@ -51,8 +53,8 @@ pub async fn delete(
 }
 
 impl Registry {
-    /// Removes what deleted repositories held, and rests between transactions for as long as each took. One that cannot
-    /// be removed is logged and left for the next time.
+    /// Removes the content of deleted repositories, and pauses after each transaction for as long as it took. One that
+    /// cannot be removed is logged and left for the next run.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -10,12 +10,12 @@ impl Registry {
     /// Tags of a repository after `last`.
     ///
     /// # Errors
-    /// [`Error::NameUnknown`] where there is no such repository.
+    /// [`Error::NameUnknown`] if there is no such repository.
     pub async fn tags(&self, permit: &PullPermit, last: Option<&str>, limit: i64) -> Result<Names> {
         let mut tx = self.db.reader().await?;
         let name = permit.repository();
         let tags = tag::list(&mut tx, name, last, limit + 1).await?;
-        // Whoever has tags is shown.
+        // A repository with tags is visible.
         if tags.is_empty() && repository::published(&mut tx, name).await?.is_none() {
             return Err(Error::NameUnknown(name.clone()));
         }

@@ -1,16 +1,16 @@
-//! Deleting manifests that have had no tag for as long as their project keeps such.
+//! Deletes manifests that have been untagged for longer than their project keeps them.
 
-use db::audit::{self, NewEntry};
 use db::blob::Place;
 use db::manifest::{self, Going, Way};
 use db::untagged::{self, Untagged};
-use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
+use model::{Operation, ProjectId, RepositoryId, RepositoryName, Subject, SystemTask, Timestamp};
+use policy::Caller;
 
 use crate::{Error, Registry, Result};
 
 impl Registry {
-    /// Deletes a manifest and its untagged referrers if it has been without a tag since `due` and still is.
-    /// Whether it did.
+    /// Deletes a manifest and its untagged referrers if it has been untagged since `due` and still is. Returns true if
+    /// it did.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -29,25 +29,22 @@ impl Registry {
         let now = self.clock.now();
         let lease = now.plus(self.limits.grace);
         let rows = self.rows_at_once();
-        let entry = NewEntry {
-            at: now,
-            account: None,
-            account_name: "garbage collection".to_owned(),
-            address: String::new(),
-            operation: "delete",
-            resource_type: "artifact",
-            resource: format!("{name}@{}", manifest.digest),
-            project: Some(project),
-            success: true,
-            times: 1,
-            detail: "untagged".to_owned(),
+        let subject = Subject::Artifact {
+            project,
+            repository: name.clone(),
+            tag: None,
+            digest: manifest.digest,
         };
+        let collector = Caller::system(SystemTask::GarbageCollection);
+        let event = self
+            .event(&collector, Operation::Delete, subject)
+            .with_detail("untagged");
         let mut way = Way::default();
         loop {
             let before = self.db.writes_asked_for();
-            let (begun, name, entry) = (way, name.clone(), entry.clone());
+            let (begun, name, event) = (way, name.clone(), event.clone());
             let deleted = self.charging(project, move |taking, tx| {
-                let (name, entry, mut way) = (name.clone(), entry.clone(), begun.clone());
+                let (name, event, mut way) = (name.clone(), event.clone(), begun.clone());
                 Box::pin(async move {
                     if !untagged::hold(tx, going.id, due).await? {
                         return Ok(Part::Kept);
@@ -61,7 +58,7 @@ impl Registry {
                     if !manifest::delete(tx, at, going, &mut way, lease, rows).await? {
                         return Ok(Part::Rest(way));
                     }
-                    audit::append(tx, &entry).await?;
+                    tx.record(&event).await?;
                     Ok::<_, Error>(Part::Last)
                 })
             });
@@ -75,12 +72,12 @@ impl Registry {
     }
 }
 
-/// What a transaction deleted.
+/// The outcome of a transaction.
 enum Part {
-    /// Nothing: the manifest has a tag again.
+    /// Nothing deleted: the manifest has a tag again.
     Kept,
-    /// Some of what hangs on the manifest; this is the way on.
+    /// Part of what depends on the manifest was deleted; continue from here.
     Rest(Way),
-    /// The manifest itself.
+    /// The manifest itself was deleted.
     Last,
 }

@@ -27,28 +27,28 @@ use writing::FirstRow;
 use crate::body::Batches;
 use crate::{Body, Error, Registry, Result};
 
-/// Bytes that a request brings.
+/// The bytes of a request.
 pub struct Chunk {
-    /// What is known of them ahead.
+    /// What is known of them in advance.
     pub extent: Extent,
     /// The bytes.
     pub body: Body,
 }
 
-/// What is known ahead of the bytes that come.
+/// What is known of the bytes in advance.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extent {
-    /// Where they belong.
+    /// Their offset.
     pub range: Option<ContentRange>,
-    /// How many they are.
+    /// Their number.
     pub length: Option<u64>,
 }
 
 impl Registry {
-    /// Begins a session. Nothing is written: its id says all there is to know.
+    /// Starts a session. Nothing is written: its ID contains all of its state.
     ///
     /// # Errors
-    /// [`Error::QuotaExceeded`] where the project is above its limit already.
+    /// [`Error::QuotaExceeded`] if the project already exceeds its quota.
     pub async fn begin_upload(&self, permit: &PushPermit, algorithm: Algorithm) -> Result<Session> {
         if permit.is_limited() {
             let mut tx = self.db.reader().await?;
@@ -64,24 +64,23 @@ impl Registry {
         ))
     }
 
-    /// The session that an id names, which must have been given to the same caller for the same
-    /// repository.
+    /// The session of an ID, which must have been issued to the same caller for the same repository.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`] for all others.
+    /// [`Error::UploadUnknown`] for any other ID.
     pub fn upload_session(&self, permit: &PushPermit, id: &str) -> Result<Session> {
         Session::read(&self.master, permit, id).ok_or(Error::UploadUnknown)
     }
 
-    /// How many bytes of a session are durable.
+    /// The number of durable bytes of a session.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`] where it is over.
+    /// [`Error::UploadUnknown`] if it has ended.
     pub async fn upload_size(&self, session: &Session) -> Result<u64> {
         Ok(self.row(session).await?.map_or(0, |row| row.size))
     }
 
-    /// The row of a session that takes bytes; `None` before its first byte.
+    /// The row of an open session; `None` before its first byte.
     async fn row(&self, session: &Session) -> Result<Option<Upload>> {
         let mut tx = self.db.reader().await?;
         match upload::get(&mut tx, session.id()).await? {
@@ -96,12 +95,11 @@ impl Registry {
         }
     }
 
-    /// Takes a chunk; how many bytes the session has then. Goes on to a checkpoint even if nobody waits
-    /// for the answer any more.
+    /// Appends a chunk, and returns the session's new length. Runs to a checkpoint even if the client leaves.
     ///
     /// # Errors
-    /// [`Error::ChunkOutOfOrder`] where the chunk does not begin where the session stands. What came
-    /// before a connection was cut is kept.
+    /// [`Error::ChunkOutOfOrder`] if the chunk does not begin at the session's offset. Bytes received before a
+    /// connection was cut are kept.
     #[instrument(name = "registry.upload.append", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn append_upload(
         self: &Arc<Self>,
@@ -114,12 +112,10 @@ impl Registry {
             .await
     }
 
-    /// Takes the last bytes, if any, and makes a blob of all. Goes on to its end even if nobody waits
-    /// for the answer any more.
+    /// Appends the last bytes, if any, and commits the blob. Runs to completion even if the client leaves.
     ///
     /// # Errors
-    /// [`Error::DigestMismatch`], after which the session is over, and those of
-    /// [`Registry::append_upload`].
+    /// [`Error::DigestMismatch`], which ends the session, and those of [`Registry::append_upload`].
     #[instrument(name = "registry.upload.finish", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn finish_upload(
         self: &Arc<Self>,
@@ -134,7 +130,7 @@ impl Registry {
             .await
     }
 
-    /// Runs work that must not be left in the middle when a connection goes.
+    /// Runs work that must not be interrupted when a connection is closed.
     async fn to_the_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -221,10 +217,10 @@ impl Registry {
         self.commit(permit, session, digest, object, finished).await
     }
 
-    /// Ends a session; its id stays dead.
+    /// Cancels a session; its ID is not reused.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`] where it was over before.
+    /// [`Error::UploadUnknown`] if it has already ended.
     #[instrument(name = "registry.upload.cancel", level = "debug", skip_all, fields(repo.name = %permit.repository()))]
     pub async fn cancel_upload(&self, permit: &PushPermit, session: &Session) -> Result<()> {
         let _turn = self.turns.take(session.id()).await;
@@ -240,14 +236,14 @@ impl Registry {
         }
     }
 
-    /// Now, and until when the id of a session that ends now is to be kept dead.
+    /// Now, and the time until which the ID of a session that ends now stays invalid.
     fn dead_until(&self, session: &Session) -> (Timestamp, Timestamp) {
         let now = self.clock.now();
         let expires_at = session.started().max(now).plus(self.limits.upload_expiry);
         (now, expires_at)
     }
 
-    /// Deletes an object that no row names. Where that fails, the sweeper finds it.
+    /// Deletes an object without a row. If that fails, the sweeper finds it.
     async fn discard(&self, key: &str) {
         if let Err(error) = self.store.discard(key).await {
             tracing::warn!(object.key = key, %error, "cannot discard an object; the sweeper will");
@@ -268,7 +264,7 @@ impl Registry {
         }
     }
 
-    /// Ends sessions whose time is over; how many.
+    /// Ends expired sessions; returns how many.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -287,7 +283,7 @@ impl Registry {
     }
 }
 
-/// Where the row says that the bytes stand.
+/// The checkpoint in the row.
 fn checkpoint_of(session: &Session, row: &Upload) -> Result<Checkpoint> {
     let hasher = match &row.hash_state {
         None => Hasher::new(session.algorithm()),

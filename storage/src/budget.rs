@@ -1,14 +1,14 @@
-//! A bounded amount, such as memory, that clients share. Whoever asks for a place waits in line for it.
+//! A limited resource, such as memory, that clients share. Requests for a share wait in a queue.
 //!
-//! **Shares.** A holder is an address (a /64 of IPv6) and, where someone is signed in, an account; both count. After
-//! each grant, no address has more than [`OF_SOURCE`] times what is left free. One that takes all it can get thus ends
-//! at two thirds of the whole, and a newcomer always finds the rest; of two such addresses each ends at two fifths. An
-//! account at many addresses has at most [`OF_ACCOUNT`] times what is left free, four fifths of the whole: more than
-//! one address, so that what is stuck at one place does not stop the same account at another.
+//! **Shares.** A holder is an address (an IPv6 /64) and, if signed in, an account; both limits apply. After each grant,
+//! no address holds more than [`OF_SOURCE`] times what is left free. A single greedy address thus ends at two thirds of
+//! the whole, and a newcomer always finds the rest; two end at two fifths each. An account over all its addresses holds
+//! at most [`OF_ACCOUNT`] times what is left free, four fifths of the whole: more than one address may hold, so that
+//! stalled transfers at one address do not block the account elsewhere.
 //!
-//! **Order.** Those that wait are served in the order in which they came. One that has its share already is passed
-//! over; one that holds nothing, and for which too little is free, is waited for: nobody behind it may take what it
-//! needs, so that many small places do not starve a large one.
+//! **Order.** Requests are served in the order of arrival. A holder that already has its share is skipped. A request of
+//! a holder that holds nothing, for which too little is free, blocks those behind it, so that many small requests do
+//! not starve a large one.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,15 +20,14 @@ use model::AccountId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// What a source may have, as a multiple of what is left free.
+/// Maximum share of a source, as a multiple of what is left free.
 const OF_SOURCE: usize = 2;
-/// What an account may have, as a multiple of what is left free.
+/// Maximum share of an account, as a multiple of what is left free.
 const OF_ACCOUNT: usize = 4;
-/// Requests of one source that may wait at a time, where nothing else is said; more are refused at once.
+/// Default limit of waiting requests per source; more are refused at once.
 const QUEUE: usize = 512;
 
-/// Where a client comes from: its IPv4 address, or the /64 of its IPv6 address, which is what one customer of a
-/// provider has.
+/// A client's source: its IPv4 address, or the /64 of its IPv6 address, which providers usually assign to one customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(IpAddr);
 
@@ -43,17 +42,17 @@ impl From<IpAddr> for Source {
     }
 }
 
-/// Who takes a place.
+/// Who holds a share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
-    /// Where the request comes from; `None` for Gantry itself, and for a balancer that speaks for many.
+    /// The source of the request; `None` for Gantry itself, and for a balancer that forwards for many clients.
     pub source: Option<Source>,
-    /// The account that is signed in.
+    /// The account, if signed in.
     pub account: Option<AccountId>,
 }
 
 impl Holder {
-    /// Someone of whom only the address is known.
+    /// A holder known only by its address.
     pub fn at(address: IpAddr) -> Self {
         Self {
             source: Some(address.into()),
@@ -74,7 +73,7 @@ enum Key {
 }
 
 impl Key {
-    /// What it may have where so much is left free.
+    /// The maximum share if this much is left free.
     fn share(self, left: usize) -> usize {
         match self {
             Self::Source(_) => OF_SOURCE * left,
@@ -83,14 +82,14 @@ impl Key {
     }
 }
 
-/// How an amount is shared.
+/// How a resource is shared.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// The amount.
+    /// The total.
     pub total: usize,
-    /// What one holder may have at most, whatever is free.
+    /// Maximum per holder, whatever is free.
     pub most: usize,
-    /// Requests of one source that may wait at a time; more are refused at once.
+    /// Limit of waiting requests per source; more are refused at once.
     pub queue: usize,
 }
 
@@ -104,7 +103,7 @@ impl From<usize> for Terms {
     }
 }
 
-/// An amount that is shared.
+/// A shared resource.
 #[derive(Debug)]
 pub struct Budget {
     terms: Terms,
@@ -134,7 +133,7 @@ enum Verdict {
 }
 
 impl Budget {
-    /// A budget of which nothing is taken.
+    /// A budget with everything free.
     pub fn new(terms: impl Into<Terms>) -> Arc<Self> {
         let terms = terms.into();
         Arc::new(Self {
@@ -147,17 +146,17 @@ impl Budget {
         })
     }
 
-    /// What is free.
+    /// The free amount.
     pub fn free(&self) -> usize {
         self.state.lock().free
     }
 
-    /// What one holder may have where nobody else holds anything.
+    /// Maximum for a holder if nobody else holds anything.
     pub fn largest_share(&self) -> usize {
         (self.terms.total * OF_SOURCE / (OF_SOURCE + 1)).min(self.terms.most)
     }
 
-    /// A place, if there is one now and nobody waits for it. More than [`Self::largest_share`] counts as that.
+    /// Takes a share if it is free now and nobody waits. Amounts above [`Self::largest_share`] are reduced to it.
     pub fn try_take(self: &Arc<Self>, holder: Holder, amount: usize) -> Option<Reservation> {
         let amount = amount.min(self.largest_share());
         let mut state = self.state.lock();
@@ -166,10 +165,10 @@ impl Budget {
         granted.then(|| self.place(holder, amount))
     }
 
-    /// A place, waited for. More than [`Self::largest_share`] counts as that.
+    /// Waits for a share. Amounts above [`Self::largest_share`] are reduced to it.
     ///
     /// # Errors
-    /// [`Exhausted`] where it was not to be had in time, or too many requests of this source wait already.
+    /// [`Exhausted`] if it did not become free in time, or too many requests of this source are waiting already.
     pub async fn take(
         self: &Arc<Self>,
         holder: Holder,
@@ -232,13 +231,13 @@ impl Budget {
         self.serve();
     }
 
-    /// Gives those that wait what is free.
+    /// Grants what is free to waiting requests.
     fn serve(self: &Arc<Self>) {
         let served = self.state.lock().serve(self.terms.most);
         self.hand_out(served);
     }
 
-    /// Outside the lock: a place that nobody waits for any more is given back at once.
+    /// Outside the lock: a share whose requester has gone is returned at once.
     fn hand_out(self: &Arc<Self>, served: Vec<Waiting>) {
         for waiting in served {
             let place = self.place(waiting.holder, waiting.amount);
@@ -247,7 +246,7 @@ impl Budget {
     }
 }
 
-/// A place in the line. Whoever leaves it without having been served lets those behind go on.
+/// A place in the queue. Dropping it unserved lets those behind move up.
 struct InLine<'b> {
     budget: &'b Arc<Budget>,
     granted: oneshot::Receiver<Reservation>,
@@ -259,7 +258,7 @@ impl Drop for InLine<'_> {
             return;
         }
         self.granted.close();
-        // What was granted at the last moment is given back.
+        // A grant made just before the timeout is returned.
         drop(self.granted.try_recv());
         self.budget.serve();
     }
@@ -302,7 +301,7 @@ impl State {
         }
     }
 
-    /// Takes out of the line those that can be served now, and what they get out of what is free.
+    /// Removes the requests that can be served now from the queue, and their amounts from what is free.
     fn serve(&mut self, cap: usize) -> Vec<Waiting> {
         let mut served = Vec::new();
         let mut next = 0;
@@ -325,12 +324,12 @@ impl State {
     }
 }
 
-/// Nothing was free in time.
+/// The budget did not become free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too much is in use")]
 pub struct Exhausted;
 
-/// A part of a budget, given back when it is dropped.
+/// A share of a budget, returned when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
@@ -339,15 +338,15 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// How much it is.
+    /// Its size.
     pub fn amount(&self) -> usize {
         self.amount
     }
 
-    /// Makes it at least this large; see [`Budget::take`].
+    /// Grows it to at least this size; see [`Budget::take`].
     ///
     /// # Errors
-    /// [`Exhausted`] as there; the place stays as it is.
+    /// As there; the share stays unchanged.
     pub async fn grow_to(&mut self, amount: usize, patience: Duration) -> Result<(), Exhausted> {
         let amount = amount.min(self.budget.largest_share());
         let Some(more) = amount.checked_sub(self.amount).filter(|more| *more > 0) else {
@@ -358,7 +357,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Makes it another's, whatever that one has already.
+    /// Transfers it to another holder, regardless of that holder's share.
     pub fn pass_to(&mut self, holder: Holder) {
         let mut state = self.budget.state.lock();
         for key in self.holder.keys() {
@@ -370,7 +369,7 @@ impl Reservation {
         self.holder = holder;
     }
 
-    /// The same bytes, which keep the place for as long as any part of them is referred to.
+    /// The same bytes, which keep the share as long as any part of them is referenced.
     pub fn attach(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Attached {
             bytes,

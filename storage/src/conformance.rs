@@ -1,5 +1,4 @@
-//! What every backend must do, as a test that each of them runs. It panics where the contract of
-//! [`BlobStore`] is broken.
+//! The contract of [`BlobStore`] as a test that every backend runs. Panics if the contract is broken.
 #![expect(clippy::unwrap_used, reason = "a conformance suite fails by panicking")]
 
 use std::ops::Range;
@@ -17,7 +16,7 @@ const PROCESS: key::Process = key::Process([9; 4]);
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 const MIB: usize = 1 << 20;
 
-/// Runs the suite on an empty store, which is empty again at the end.
+/// Runs the suite on an empty store, and leaves it empty.
 pub async fn run(store: &dyn BlobStore) {
     written_bytes_are_read_back(store).await;
     a_large_object_is_read_in_any_range(store).await;
@@ -39,8 +38,7 @@ pub async fn run(store: &dyn BlobStore) {
     assert_eq!(left, []);
 }
 
-/// Runs what holds in addition where several processes write into one store; `other` is another
-/// process's view of it.
+/// Runs the additional tests for several processes writing to one store; `other` is another process's view of it.
 pub async fn run_shared(store: &dyn BlobStore, other: &dyn BlobStore) {
     for size in [100_000, 9 * MIB] {
         an_overtaken_writer_changes_nothing(store, other, size, Overtaken::Finishes).await;
@@ -270,7 +268,7 @@ async fn a_checkpoint_is_sealed_when_more_was_written(store: &dyn BlobStore) {
         writer.abandon().await;
         store.seal(&key, kept(&checkpoint)).await.unwrap();
         has(store, &key, &bytes).await;
-        // The later checkpoint may have left something.
+        // The later checkpoint may have left bytes.
         store.discard(&key).await.unwrap();
         is_gone(store, &key).await;
     }

@@ -1,18 +1,17 @@
-//! What can be asked of any store beyond its contract: the digest of an object, and what lies in a store
-//! besides Gantry's own objects.
+//! Functions on top of any store: the digest of an object, and the foreign objects in a store.
 
 use futures_util::TryStreamExt as _;
 use model::{Algorithm, Digest, Hasher};
 
 use crate::{BlobStore, PROBE, Result, identity, key};
 
-/// Bytes that are hashed at once.
+/// Bytes to hash at a time.
 const PIECE: usize = 1 << 20;
 
 /// Reads the first `size` bytes of an object and hashes them.
 ///
 /// # Errors
-/// [`crate::Error::Missing`] or [`crate::Error::Truncated`] where they are not there.
+/// [`crate::Error::Missing`] or [`crate::Error::Truncated`] if they are not there.
 pub async fn digest(
     store: &dyn BlobStore,
     key: &str,
@@ -46,7 +45,7 @@ async fn hashed(mut hasher: Hasher, piece: Vec<bytes::Bytes>) -> (Hasher, Vec<by
     }
 }
 
-/// True if at least one of Gantry's own objects is there, finished or not.
+/// True if the store has at least one of Gantry's own objects, finished or not.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -64,11 +63,11 @@ pub async fn holds_objects(store: &dyn BlobStore) -> Result<bool> {
 pub struct Foreign {
     /// How many there are.
     pub count: u64,
-    /// Names of the first ones that were found.
+    /// Names of the first ones found.
     pub names: Vec<String>,
 }
 
-/// Counts what is not Gantry's own, and gives the names of at most `names` of it.
+/// Counts the foreign objects, and returns the names of at most `names` of them.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -87,7 +86,7 @@ pub async fn foreign(store: &dyn BlobStore, names: usize) -> Result<Foreign> {
     Ok(found)
 }
 
-/// True for objects, what is left of unfinished ones, the identity and traces of a probe.
+/// True for objects, leftovers of unfinished ones, the identity, and traces of a probe.
 fn is_ours(path: &str) -> bool {
     key::is_own(path)
         || key::of_part(path).is_some_and(key::is_own)

@@ -30,15 +30,15 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Files {
     place: Arc<Place>,
-    /// Name of the file that [`BlobStore::try_write`] writes: of this process alone.
+    /// Name of the file that [`BlobStore::try_write`] writes; unique to this process.
     probe: Arc<str>,
 }
 
 impl Files {
-    /// A store in `folder`, which is made where it is absent.
+    /// A store in `folder`, which is created if missing.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn open(folder: &Path) -> Result<Self> {
         let made = std::fs::create_dir_all(folder).and_then(|()| sync_folder(folder));
         let place = made.and_then(|()| Place::new(folder));
@@ -58,7 +58,7 @@ impl Files {
         self.place.folder().join(key)
     }
 
-    /// Fails where another folder is in the store's place.
+    /// Fails if the store's folder was replaced.
     fn check(&self, action: &'static str, key: &str) -> Result<()> {
         self.place
             .check()
@@ -179,7 +179,7 @@ impl BlobStore for Files {
             .iter()
             .map(|key| (key.clone(), self.path(key)))
             .collect();
-        // Removing a file waits more than it works.
+        // Removing a file is mostly waiting.
         let share = paths.len().div_ceil(REMOVED_ABREAST).max(1);
         let mut shares = JoinSet::new();
         for paths in paths.chunks(share).map(<[_]>::to_vec) {
@@ -282,17 +282,17 @@ impl BlobStore for Files {
     }
 }
 
-/// Files that are removed at a time.
+/// Files to remove at a time.
 const REMOVED_ABREAST: usize = 8;
 
-/// What stands behind the name of a file that [`BlobStore::detach`] copies.
+/// Name suffix of a copy that [`BlobStore::detach`] makes.
 const COPY: &str = ".copy";
 
 fn copy_of(key: &str) -> String {
     format!("{key}{COPY}")
 }
 
-/// Removes files; those that could not be removed.
+/// Removes files; returns those that could not be removed.
 fn remove_all(paths: Vec<(String, PathBuf)>) -> Vec<NotDeleted> {
     let remove = |(key, path): (String, PathBuf)| match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -311,17 +311,17 @@ fn sync_all(path: &Path, depth: usize) -> io::Result<()> {
     folders.into_iter().try_for_each(sync_folder)
 }
 
-/// Cuts a file off, durably.
+/// Truncates a file, durably.
 fn cut(path: &Path, size: u64) -> io::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_len(size)?;
     file.sync_data()
 }
 
-/// Entries of a walk that wait to be looked at.
+/// Entries that a walk has yet to visit.
 const WALKED_AHEAD: usize = 1_024;
 
-/// A file that a walk found: its key and size. A folder that is not there has none.
+/// A file found by a walk: its key and size. An absent folder has none.
 fn file(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Result<(String, u64)>> {
     let found = entry.and_then(|entry| Ok((entry.metadata()?, entry)));
     match found {
@@ -337,7 +337,7 @@ fn file(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Result
     }
 }
 
-/// Names of a folder's entries of one type; links are followed nowhere.
+/// Names of a folder's entries of one type; links are never followed.
 fn names(folder: &Path, is_wanted: fn(&FileType) -> bool) -> io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -346,7 +346,7 @@ fn names(folder: &Path, is_wanted: fn(&FileType) -> bool) -> io::Result<Vec<Stri
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry?;
-        // It may have gone meanwhile.
+        // It may have been removed meanwhile.
         if entry.file_type().is_ok_and(|kind| is_wanted(&kind)) {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
@@ -365,7 +365,7 @@ mod tests {
         conformance::run(&Files::open(folder.path()).unwrap()).await;
     }
 
-    /// A key that [`key::new`] could have made.
+    /// A key of the form that [`key::new`] makes.
     const KEY: &str = "472222/09090909abababababababababababababababab";
 
     fn hasher() -> Hasher {
@@ -421,7 +421,7 @@ mod tests {
         );
         store.put_identity(&identity, Existing::Kept).await.unwrap();
         let begun = store.create(KEY, hasher()).await.unwrap();
-        // A volume that is not mounted any more.
+        // An unmounted volume.
         std::fs::rename(&folder, &away).unwrap();
         std::fs::create_dir(&folder).unwrap();
         begun.finish(Vec::new()).await.unwrap_err();
@@ -432,7 +432,7 @@ mod tests {
         store.list(472_222).await.unwrap_err();
         store.try_write().await.unwrap_err();
         assert_eq!(store.identity().await.unwrap(), None);
-        // Mounted anew, it may have another inode: its identity tells.
+        // After a remount it may have another inode: its identity decides.
         std::fs::remove_dir_all(&folder).unwrap();
         std::fs::create_dir(&folder).unwrap();
         let name = crate::identity::KEY;
@@ -453,7 +453,7 @@ mod tests {
         old.write(vec![bytes::Bytes::from("begun ")]).await.unwrap();
         let at = old.checkpoint().await.unwrap();
         let new = two.resume(KEY, at).await.unwrap();
-        // The old writer mixes its bytes in before the end, and does so again after it.
+        // The old writer writes its bytes before the end, and again after it.
         let finished = new.finish(vec![bytes::Bytes::from("here")]).await.unwrap();
         old.write(vec![bytes::Bytes::from("mine")]).await.unwrap();
         old.checkpoint().await.unwrap();
@@ -467,7 +467,7 @@ mod tests {
         assert_eq!(read.unwrap(), detached.digest);
         assert_eq!(two.size(KEY).await.unwrap(), Some(detached.size));
         assert_eq!(two.list(472_222).await.unwrap(), [KEY]);
-        // What a crash in the middle of a copy leaves belongs to its object.
+        // Leftovers of a crash during a copy belong to its object.
         std::fs::write(folder.path().join(copy_of(KEY)), b"half").unwrap();
         assert_eq!(two.list(472_222).await.unwrap(), [KEY]);
         two.discard(KEY).await.unwrap();

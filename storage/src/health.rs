@@ -1,23 +1,23 @@
-//! How a store is: a small read, and now and then a write, that tell whether it can be used.
+//! Health checks of a store: a small read, and sometimes a write.
 
 use std::time::Duration;
 
 use crate::identity::{self, Identity};
 use crate::{BlobStore, Error};
 
-/// How long a store may take to answer.
+/// Time limit for the store's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How closely a store is looked at.
+/// What a health check covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Its identity is read.
+    /// Read the identity.
     Read,
-    /// A small object is also written and deleted again.
+    /// Also write and delete a small object.
     Write,
 }
 
-/// How a store is.
+/// The health of a store.
 #[derive(Debug)]
 pub enum Health {
     /// It can be used.
@@ -26,11 +26,11 @@ pub enum Health {
     Down(Error),
     /// It can be read, but not written.
     ReadOnly(Error),
-    /// It is another store than the one that is expected, or has no identity at all.
+    /// It is not the expected store, or has no identity.
     Wrong(Option<Identity>),
 }
 
-/// Looks at a store that must have an identity.
+/// Checks a store that must have an identity.
 pub async fn look(store: &dyn BlobStore, expected: &Identity, probe: Probe) -> Health {
     match within("read", store.identity()).await {
         Err(error) => return Health::Down(error),
@@ -45,7 +45,7 @@ pub async fn look(store: &dyn BlobStore, expected: &Identity, probe: Probe) -> H
     Health::Well
 }
 
-/// Ends what takes too long.
+/// Applies the time limit.
 async fn within<T>(
     action: &'static str,
     work: impl Future<Output = crate::Result<T>>,

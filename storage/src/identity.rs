@@ -1,5 +1,5 @@
-//! The identity of a store: a small object at its root that ties it to one installation, so that no other
-//! database takes the objects in it for garbage. Who compares it with the database is `jobs::identity`.
+//! The identity of a store: a small object at its root that binds it to one installation, so that no other database
+//! treats its objects as garbage. `jobs::stores` compares it with the database.
 
 use std::io;
 
@@ -11,12 +11,12 @@ use crate::{Error, Result};
 /// The key of the identity.
 pub const KEY: &str = "gantry-store.json";
 
-/// The newest form of the identity that this program reads and writes.
+/// The newest format of the identity that this program reads and writes.
 const FORMAT: u32 = 1;
-/// Bytes that an identity has at most.
+/// Maximum size of an identity, in bytes.
 pub(crate) const LONGEST: u64 = 64 << 10;
 
-/// Which store this is, and whose.
+/// Which store this is, and which installation it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     format: u32,
@@ -24,11 +24,11 @@ pub struct Identity {
     pub installation: InstallationId,
     /// The store itself.
     pub store: StoreId,
-    /// When it was given this identity, for people who read it.
+    /// When it got this identity, for human readers.
     pub made_at: String,
 }
 
-/// True if an identity is written over the one that is there.
+/// What happens to an existing identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// It is kept.

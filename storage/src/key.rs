@@ -1,22 +1,21 @@
-//! Object keys: `<hour>/<process><random>`, chosen when an upload starts and never derived from the
-//! content. An object is Gantry's own only if its name has exactly this form: everything else below the
-//! store's root belongs to somebody else, and is neither listed nor swept.
+//! Object keys: `<hour>/<process><random>`, chosen when an upload starts and never derived from the content. An object
+//! is Gantry's own only if its name has exactly this form: everything else below the store's root is foreign, and is
+//! neither listed nor swept.
 
 use model::Timestamp;
 
-/// The first hour that a key can have: 2023 began, and no key had been made.
+/// The first hour a key can have: the start of 2023, before any key was made.
 const FIRST_HOUR: i64 = 464_592;
 /// Digits of an hour, until the year 2084.
 const HOUR_DIGITS: usize = 6;
-/// Hexadecimal digits behind the hour: 4 bytes that name the process and 16 random ones.
+/// Hexadecimal digits after the hour: 4 bytes that name the process and 16 random ones.
 const NAME_DIGITS: usize = 40;
 /// Hexadecimal digits that name a tail.
 pub(crate) const TAIL_DIGITS: usize = 8;
-/// What stands behind the key of a file's copy.
+/// Suffix of the key of a file's copy.
 pub(crate) const COPY: &str = "copy";
 
-/// Names the process that made a key, so that it can tell its own running uploads from what another
-/// one left behind.
+/// Identifies the process that made a key, so that it can tell its own running uploads from leftovers of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(pub [u8; 4]);
 
@@ -36,7 +35,7 @@ pub fn new(now: Timestamp, process: Process, random: [u8; 16]) -> String {
     )
 }
 
-/// True if a process made this key.
+/// True if `process` made the key.
 pub fn is_of(key: &str, process: Process) -> bool {
     is_own(key)
         && key
@@ -49,7 +48,7 @@ pub fn is_own(key: &str) -> bool {
     hour(key).is_some()
 }
 
-/// The hour that a key was made in; `None` for keys of other origin.
+/// The hour in which a key was made; `None` for foreign keys.
 pub fn hour(key: &str) -> Option<i64> {
     let (folder, name) = key.split_once('/')?;
     is_hex(name, NAME_DIGITS)
@@ -57,21 +56,21 @@ pub fn hour(key: &str) -> Option<i64> {
         .flatten()
 }
 
-/// The object that a part of an unfinished one belongs to; `None` where the path has no part's form. A part
-/// is a tail, `<key>.<8 hexadecimal digits>`, or a copy of a file, `<key>.copy`.
+/// The object to which a part of an unfinished object belongs; `None` if the path does not have the form of a part. A
+/// part is a tail, `<key>.<8 hexadecimal digits>`, or a copy of a file, `<key>.copy`.
 pub(crate) fn of_part(path: &str) -> Option<&str> {
     let (object, part) = path.rsplit_once('.')?;
     (part == COPY || is_hex(part, TAIL_DIGITS)).then_some(object)
 }
 
-/// The hour whose objects lie in a folder of this name; `None` for folders of other origin.
+/// The hour of a folder's name; `None` for foreign folders.
 pub(crate) fn hour_of_folder(name: &str) -> Option<i64> {
     let digits = name.len() == HOUR_DIGITS && name.bytes().all(|byte| byte.is_ascii_digit());
     let hour = digits.then(|| name.parse().ok()).flatten()?;
     (hour >= FIRST_HOUR).then_some(hour)
 }
 
-/// True if the text is just so many lower-case hexadecimal digits.
+/// True if the text is exactly this many lower-case hexadecimal digits.
 pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == digits && text.bytes().all(digit)

@@ -1,4 +1,4 @@
-//! A store that forgets: for tests of what stands above.
+//! A store in memory, for tests of the layers above.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -91,7 +91,7 @@ impl BlobStore for Memory {
     }
 
     async fn detach(&self, _key: &str, finished: Finished) -> Result<Finished> {
-        // There is one process only.
+        // There is only one process.
         Ok(finished)
     }
 

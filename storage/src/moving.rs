@@ -1,5 +1,5 @@
-//! A store that is on its way to another place: new objects go to the new one, and those of the old one are
-//! read from there until they are gone from it. What copies them is the `moving` job.
+//! A store during a move: new objects go to the new store, and those in the old one are read from there until they are
+//! removed. The `moving` job copies them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::{
     Result, Walk,
 };
 
-/// Two stores as one. The old one is asked first: what is there is whole, while a copy in the new one may
-/// still be on its way.
+/// Two stores as one. The old one is read first: its objects are complete, while a copy in the new one may be
+/// unfinished.
 pub struct Moving {
     old: Arc<dyn BlobStore>,
     new: Arc<dyn BlobStore>,
 }
 
 impl Moving {
-    /// Moves from `old` to `new`.
+    /// A move from `old` to `new`.
     pub fn new(old: Arc<dyn BlobStore>, new: Arc<dyn BlobStore>) -> Self {
         Self { old, new }
     }
@@ -98,7 +98,7 @@ impl BlobStore for Moving {
     }
 
     fn return_leftovers(&self, keys: &[String]) {
-        // Keys tell nothing of their store, and twice is not too often.
+        // Keys do not reveal their store, and trying both does no harm.
         self.old.return_leftovers(keys);
         self.new.return_leftovers(keys);
     }
@@ -129,7 +129,7 @@ impl BlobStore for Moving {
         self.new.forget_hour(hour).await
     }
 
-    /// That of the new store: the old one's is its own affair.
+    /// The new store's identity.
     async fn identity(&self) -> Result<Option<Identity>> {
         self.new.identity().await
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(done.size, 12);
         assert_eq!(old.size(KEY).await.unwrap(), Some(12));
         assert_eq!(new.size(KEY).await.unwrap(), None);
-        // A copy that is on its way does not count while the old object is there.
+        // An unfinished copy does not count while the old object exists.
         let mut copy = new.create(KEY, hasher()).await.unwrap();
         copy.write(vec![Bytes::from("beg")]).await.unwrap();
         let read = store.read(KEY, 0..12).await.unwrap();

@@ -1,11 +1,11 @@
-//! Objects in a bucket that speaks S3: `<prefix>/<hour>/<process><random>`.
+//! Objects in an S3-compatible bucket: `<prefix>/<hour>/<process><random>`.
 //!
-//! What is larger than one part is a multipart upload. An unfinished object is such an upload and, where
-//! a checkpoint left bytes below the part size, a *tail*: a small object `<key>.<random>` that holds
-//! them, because parts cannot be read back.
+//! An object larger than one part is a multipart upload. An unfinished object is such an upload and, if a checkpoint
+//! left fewer bytes than a part, a *tail*: a small object `<key>.<random>` that holds them, because parts cannot be
+//! read back.
 //!
-//! Whoever goes on with an object ends it by completing the one upload that its checkpoints name, which
-//! succeeds once: a writer that was overtaken cannot overwrite what the other one made.
+//! Every writer completes the one upload that the object's checkpoints name, and that succeeds once: a superseded
+//! writer cannot overwrite the object.
 
 mod bucket;
 mod client;
@@ -45,17 +45,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct S3 {
     bucket: Arc<Bucket>,
-    /// Memory for parts on their way, of all writers together.
+    /// Memory for parts on their way to the bucket, for all writers together.
     room: Room,
-    /// Names this process in checkpoints.
+    /// Identifies this process in checkpoints.
     instance: Arc<str>,
 }
 
 impl S3 {
-    /// A store in a bucket, which is not spoken to yet.
+    /// A store in a bucket. Does not contact the bucket.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a setting cannot be used.
+    /// [`Error::Setting`] if a setting is invalid.
     pub fn open(settings: &Settings) -> Result<Self> {
         settings.check()?;
         Ok(Self {
@@ -65,17 +65,17 @@ impl S3 {
         })
     }
 
-    /// Asks the bucket for a list of one object.
+    /// Checks the bucket by listing one object.
     ///
     /// # Errors
-    /// [`Error::Bucket`] where it cannot be used, [`Error::Unavailable`] where it does not answer.
+    /// [`Error::Bucket`] if it cannot be used, [`Error::Unavailable`] if it does not answer.
     pub async fn probe(&self) -> Result<()> {
         self.bucket.probe().await
     }
 
-    /// Where a checkpoint's object stands.
+    /// The state of a checkpoint's object.
     fn state(key: &str, at: &Checkpoint) -> Result<State> {
-        // Without a checkpoint nothing is known to be there.
+        // Without a checkpoint, nothing is known to exist.
         let text = at.state.as_deref();
         let text = text.ok_or_else(|| Error::Missing(key.to_owned()))?;
         let state = State::parse(key, text)?;
@@ -102,7 +102,7 @@ impl BlobStore for S3 {
         let state = Self::state(key, &at)?;
         let (parts, size) = (state.all_parts(), state.end());
         match self.bucket.end(key, &state.upload, parts, size).await {
-            // A part of the tail's number was written since: the tail still has the bytes.
+            // A part with the tail's number was written since: the tail still has the bytes.
             Err(Error::Truncated(_)) if state.tail.is_some() => {
                 let writer = self.resume(key, at).await?;
                 writer.finish(Vec::new()).await.map(|_| ())
@@ -132,7 +132,7 @@ impl BlobStore for S3 {
     }
 
     async fn sync(&self, key: &str) -> Result<()> {
-        // What the server has answered for is durable.
+        // What the server acknowledged is durable.
         match self.bucket.head(key).await? {
             Some(_) => Ok(()),
             None => Err(Error::Missing(key.to_owned())),
@@ -140,8 +140,8 @@ impl BlobStore for S3 {
     }
 
     async fn detach(&self, _key: &str, finished: Finished) -> Result<Finished> {
-        // An object is completed once, of parts that are named by number and ETag: nobody can change it
-        // afterwards, and another writer's parts are not in it.
+        // An object is completed once, from parts named by number and ETag: it cannot change afterwards, and contains
+        // no parts of another writer.
         Ok(finished)
     }
 
@@ -193,7 +193,7 @@ impl BlobStore for S3 {
     }
 
     async fn put_identity(&self, identity: &Identity, existing: Existing) -> Result<Identity> {
-        // Not every server knows conditions: what is there is looked for first, and read back afterwards.
+        // Not every server supports conditions: an existing identity is looked for first, and the result read back.
         if existing == Existing::Kept
             && let Some(there) = self.identity().await?
         {

@@ -2,19 +2,20 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
+use db::Reader;
 use db::account::{self, Account};
-use db::{Tx, member};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 use model::AccountId;
 use policy::{Action, Resource};
 use serde::Deserialize;
+use tenancy::member;
 
 use crate::caller::By;
 use crate::json::{BodyOf, Unread};
-use crate::member::{check_role, note};
+use crate::member::check_role;
 use crate::param::ProjectRef;
-use crate::project::{permitted, still};
+use crate::project::permitted;
 use crate::{App, Error};
 
 /// The body of `POST …/members`.
@@ -45,7 +46,7 @@ impl BodyOf for AddMember {
     const NAME: &'static str = "project_member";
 }
 
-/// Who is to become a member.
+/// The new member.
 enum Entity {
     Id(AccountId),
     Name(String),
@@ -61,30 +62,15 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Error> {
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Create).await?;
     let body = body.read(&permit).await?;
-    let role_id = body.role_id;
-    let entity = entity(body)?;
-    let now = app.clock.now();
-    let id = app
-        .db
-        .write_in(permit.project().id, move |tx| {
-            Box::pin(async move {
-                let project = still(tx, permit.project().id).await?.id;
-                let account = find(tx, &entity).await?;
-                let role = check_role(role_id)?;
-                let id = member::add(tx, project, account.id, role, now)
-                    .await
-                    .map_err(taken)?;
-                let named = (project, account.name.as_str());
-                note(tx, permit.caller(), "create", named, role, now).await?;
-                Ok::<_, Error>(id)
-            })
-        })
-        .await?;
+    let (role_id, entity) = (body.role_id, entity(body)?);
+    let account = find(&mut app.db.reader().await?, &entity).await?;
+    let (role, now) = (check_role(role_id)?, app.clock.now());
+    let id = member::grant(&app.db, &permit, account.id, role, now).await?;
     let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// Of several that are given, Harbor takes the user's id first, then the group's, then names.
+/// If several are given, Harbor takes the user's ID first, then the group's, then names.
 fn entity(body: AddMember) -> Result<Entity, Error> {
     let user = body.member_user.unwrap_or_default();
     let group = body.member_group.unwrap_or_default();
@@ -108,22 +94,13 @@ fn entity(body: AddMember) -> Result<Entity, Error> {
     }
 }
 
-async fn find(tx: &mut Tx, entity: &Entity) -> Result<Account, Error> {
+async fn find(reader: &mut Reader, entity: &Entity) -> Result<Account, Error> {
     match entity {
-        Entity::Id(id) => account::by_id(tx, *id).await?.ok_or_else(|| {
+        Entity::Id(id) => account::by_id(reader, *id).await?.ok_or_else(|| {
             Error::BadRequest(format!("member_user: there is no user with ID {id}"))
         }),
-        Entity::Name(name) => account::by_name(tx, name)
+        Entity::Name(name) => account::by_name(reader, name)
             .await?
             .ok_or_else(|| Error::NotFound(format!("user {name} is not found"))),
-    }
-}
-
-fn taken(error: db::Error) -> Error {
-    match error {
-        db::Error::Duplicate(_) => {
-            Error::Conflict("The project member specified already exist".to_owned())
-        }
-        other => other.into(),
     }
 }

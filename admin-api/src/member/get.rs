@@ -1,8 +1,9 @@
-//! One member, and all of them.
+//! A single member, and the list of members.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use db::list::{Selection, Test};
 use db::member;
 use policy::{Action, Resource};
 
@@ -26,7 +27,7 @@ pub(crate) async fn get(
     Ok(Json(member.into()))
 }
 
-/// `GET …/members`: by name; `entityname` is an exact one.
+/// `GET …/members`: sorted by name; `entityname` matches exactly.
 pub(crate) async fn list(
     State(app): App,
     named: ProjectRef,
@@ -34,10 +35,14 @@ pub(crate) async fn list(
     listing: Listing,
 ) -> Result<Response, Error> {
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::List).await?;
-    let name = listing.params.text("entityname")?;
+    let name = listing.params.text("entityname")?.map(str::to_owned);
+    let selection = Selection {
+        page: listing.rows(),
+        ..Selection::all().or(member::NAME, name.map(Test::Is))
+    };
     let project = permit.project().id;
     let mut tx = app.db.reader().await?;
-    let (members, total) = member::list(&mut tx, project, name, listing.rows()).await?;
+    let (members, total) = member::list(&mut tx, project, &selection).await?;
     let views: Vec<View> = members.into_iter().map(View::from).collect();
     Ok(listing.answer(&views, total))
 }

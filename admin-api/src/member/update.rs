@@ -1,13 +1,13 @@
 //! Changing and ending memberships.
 
 use axum::extract::State;
-use db::member;
 use policy::{Action, Resource};
 use serde::Deserialize;
+use tenancy::member;
 
 use crate::caller::By;
 use crate::json::{BodyOf, Unread};
-use crate::member::{check_role, find, note};
+use crate::member::check_role;
 use crate::param::{MemberRef, ProjectRef};
 use crate::project::permitted;
 use crate::{App, Error};
@@ -34,21 +34,10 @@ pub(crate) async fn update(
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Update).await?;
     let body = body.read(&permit).await?;
     let role = check_role(body.role_id)?;
-    let now = app.clock.now();
-    app.db
-        .write_in(permit.project().id, move |tx| {
-            Box::pin(async move {
-                let project = permit.project().id;
-                let member = find(tx, project, id).await?;
-                member::set_role(tx, &member, role).await?;
-                let named = (project, member.name.as_str());
-                note(tx, permit.caller(), "update", named, role, now).await
-            })
-        })
-        .await
+    Ok(member::change(&app.db, &permit, id, role, app.clock.now()).await?)
 }
 
-/// `DELETE …/members/{mid}`: 200 also where there is no such member.
+/// `DELETE …/members/{mid}`: 200 also if there is no such member.
 pub(crate) async fn remove(
     State(app): App,
     named: ProjectRef,
@@ -56,18 +45,8 @@ pub(crate) async fn remove(
     By(caller): By,
 ) -> Result<(), Error> {
     let (permit, _) = permitted(&app.db, &caller, &named, Resource::Member, Action::Delete).await?;
-    let now = app.clock.now();
-    app.db
-        .write_in(permit.project().id, move |tx| {
-            Box::pin(async move {
-                let project = permit.project().id;
-                let Some(member) = member::get(tx, project, id).await? else {
-                    return Ok(());
-                };
-                member::remove(tx, &member).await?;
-                let named = (project, member.name.as_str());
-                note(tx, permit.caller(), "delete", named, member.role, now).await
-            })
-        })
-        .await
+    match member::revoke(&app.db, &permit, id, app.clock.now()).await {
+        Err(tenancy::Error::MemberUnknown { .. }) => Ok(()),
+        revoked => Ok(revoked?),
+    }
 }

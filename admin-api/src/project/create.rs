@@ -1,22 +1,19 @@
-//! Making projects.
-
-use std::sync::Arc;
+//! Creating projects.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use db::project;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode, Uri};
-use model::{AccountId, ProjectId, ProjectName};
-use policy::{Caller, CreateProjectPermit};
+use model::{ProjectName, StorageLimit};
+use policy::Caller;
 use serde::Deserialize;
+use tenancy::project::{self, NewProject};
 
 use crate::caller::{By, permit_create_project};
 use crate::json::{BodyOf, Unread};
 use crate::param::header_flag;
-use crate::project::metadata::{Metadata, Settings};
-use crate::project::note;
-use crate::{AdminState, App, Error, quota};
+use crate::project::metadata::Metadata;
+use crate::{App, Error};
 
 /// The body of `POST` and `PUT /projects`.
 #[derive(Default, Deserialize)]
@@ -30,7 +27,7 @@ pub(crate) struct ProjectRequest {
     registry_id: Option<i64>,
 }
 
-/// What is looked at of a project's exceptions from vulnerability rules.
+/// The part of a project's exceptions from vulnerability rules that is checked.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct AllowlistRequest {
@@ -42,7 +39,7 @@ impl BodyOf for ProjectRequest {
 }
 
 impl ProjectRequest {
-    /// What the schema says, ahead of all rules.
+    /// Validates the schema, before all other rules.
     pub(crate) fn check_schema(&self) -> Result<(), Error> {
         let name = self.project_name.as_deref().unwrap_or_default();
         if name.chars().count() > 255 {
@@ -53,15 +50,6 @@ impl ProjectRequest {
         }
         Ok(())
     }
-}
-
-/// A project that may be made.
-struct NewProject {
-    name: ProjectName,
-    owner: AccountId,
-    public: bool,
-    storage_limit: i64,
-    settings: Settings,
 }
 
 /// `POST /projects`: whoever makes a project becomes its first admin.
@@ -75,9 +63,9 @@ pub(crate) async fn create(
     let permit = permit_create_project(&caller, app.project_creation)?;
     let body = body.read(&permit).await?;
     body.check_schema()?;
-    let new = check(&caller, permit.owner(), body)?;
+    let new = check(&caller, body)?;
     let name = new.name.clone();
-    let id = store(&app, permit, new).await?;
+    let id = project::create(&app.db, &permit, new, app.clock.now()).await?;
     let parent = uri.path().trim_end_matches('/');
     let location = if header_flag(&headers, "x-resource-name-in-location") {
         format!("{parent}/{name}")
@@ -87,21 +75,20 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-fn check(caller: &Caller, owner: AccountId, body: ProjectRequest) -> Result<NewProject, Error> {
+fn check(caller: &Caller, body: ProjectRequest) -> Result<NewProject, Error> {
     check_registry(caller, body.registry_id)?;
     let name = check_name(&body.project_name.unwrap_or_default())?;
-    let storage_limit = check_limit(caller, body.storage_limit)?;
-    let settings = body.metadata.unwrap_or_default().check(None)?;
+    let limit = check_limit(caller, body.storage_limit)?;
+    let given = body.metadata.unwrap_or_default().check(None)?;
     Ok(NewProject {
         name,
-        owner,
-        public: settings.public.or(body.public).unwrap_or(false),
-        storage_limit,
-        settings,
+        public: given.public.or(body.public).unwrap_or(false),
+        limit,
+        settings: given.settings,
     })
 }
 
-/// Proxy caches: there are no registries yet that one could be made for.
+/// Proxy caches: there are no registries yet for which to create one.
 fn check_registry(caller: &Caller, registry: Option<i64>) -> Result<(), Error> {
     match registry {
         None => Ok(()),
@@ -128,44 +115,10 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
 }
 
 /// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
-fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<i64, Error> {
+fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<StorageLimit, Error> {
     match asked.filter(|_| caller.bindings.sysadmin) {
-        None | Some(0) => Ok(quota::UNLIMITED),
-        Some(bytes) => quota::check_quota(bytes)
+        None | Some(0) => Ok(StorageLimit::UNLIMITED),
+        Some(bytes) => StorageLimit::try_from(bytes)
             .map_err(|reason| Error::BadRequest(format!("bad request: {reason}"))),
-    }
-}
-
-async fn store(
-    app: &Arc<AdminState>,
-    permit: CreateProjectPermit,
-    new: NewProject,
-) -> Result<ProjectId, Error> {
-    let now = app.clock.now();
-    app.db
-        .write(move |tx| {
-            Box::pin(async move {
-                let name = new.name.as_str();
-                let id =
-                    project::create(tx, &new.name, new.owner, new.public, new.storage_limit, now)
-                        .await
-                        .map_err(|error| taken(name, error))?;
-                for (key, value) in &new.settings.others {
-                    project::set_metadata(tx, id, key, value).await?;
-                }
-                let detail = format!("public={}", new.public);
-                note(tx, permit.caller(), "create", (id, name), detail, now).await?;
-                Ok(id)
-            })
-        })
-        .await
-}
-
-fn taken(name: &str, error: db::Error) -> Error {
-    match error {
-        db::Error::Duplicate(_) => {
-            Error::Conflict(format!("The project named {name} already exists"))
-        }
-        other => other.into(),
     }
 }

@@ -1,20 +1,21 @@
-//! Deleting projects, which have to be empty.
+//! Deleting projects, which must be empty.
 
 use axum::Json;
 use axum::extract::State;
-use db::project::{self, Project};
+use db::project;
 use policy::{Action, Resource};
 use serde::Serialize;
 
 use crate::caller::By;
 use crate::error::Rendered;
 use crate::param::ProjectRef;
-use crate::project::{note, permitted, still};
+use crate::project::permitted;
 use crate::{App, Error};
 
-const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
+/// Why a project is not deleted.
+pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
 
-/// The answer of `GET …/_deletable`: one of the two.
+/// The response of `GET …/_deletable`: one of the two.
 #[derive(Serialize)]
 pub(crate) struct Deletable {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,19 +46,7 @@ pub(crate) async fn delete(
     named: ProjectRef,
     By(caller): By,
 ) -> Result<(), Error> {
-    let (permit, Project { id, .. }) =
+    let (permit, _) =
         permitted(&app.db, &caller, &named, Resource::Project, Action::Delete).await?;
-    let now = app.clock.now();
-    app.db
-        .write_alone_in(id, move |tx| {
-            Box::pin(async move {
-                let project = still(tx, id).await?;
-                if !project::delete(tx, &project.facts(), now).await? {
-                    return Err(Error::Precondition(NOT_EMPTY.to_owned()));
-                }
-                let named = (id, project.name.as_str());
-                note(tx, permit.caller(), "delete", named, String::new(), now).await
-            })
-        })
-        .await
+    Ok(tenancy::project::delete(&app.db, &permit, app.clock.now()).await?)
 }

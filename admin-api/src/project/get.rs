@@ -1,4 +1,4 @@
-//! One project, and whether there is one of a name.
+//! A single project, and whether a name exists.
 
 use axum::Json;
 use axum::extract::State;

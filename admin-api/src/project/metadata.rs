@@ -1,12 +1,14 @@
-//! Settings of projects: Harbor keeps them as texts by name.
+//! Settings of projects, which Harbor stores as strings by name.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
 use db::project;
+use model::{ProjectSetting, Severity};
 use policy::{Action, Resource};
 use serde::Deserialize;
+use tenancy::project::Changes;
 
 use crate::caller::By;
 use crate::error::Rendered;
@@ -14,7 +16,7 @@ use crate::param::{MetadataName, ProjectRef};
 use crate::project::{permitted, with_public};
 use crate::{App, Error};
 
-/// Settings in a request. Those that only proxy caches have are dropped, as with Harbor.
+/// Settings in a request. Those of proxy caches are dropped, as in Harbor.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Metadata {
@@ -29,64 +31,43 @@ pub(crate) struct Metadata {
     retention_id: Option<String>,
 }
 
-/// Settings that are valid.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Settings {
-    /// Whether everyone may pull.
-    pub(crate) public: Option<bool>,
-    /// The others.
-    pub(crate) others: Vec<(&'static str, String)>,
-}
-
-impl Settings {
-    /// The names and values, for the audit log.
-    pub(crate) fn describe(&self) -> String {
-        let public = self.public.map(|public| format!("public={public}"));
-        let others = self
-            .others
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        public
-            .into_iter()
-            .chain(others)
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-}
+/// A setting that is on or off, and what a request says of it.
+type Flag = (fn(bool) -> ProjectSetting, Option<String>);
 
 impl Metadata {
     /// Checks all values. `retention_id` is set elsewhere, so here it has to be `current`.
-    pub(crate) fn check(self, current: Option<&str>) -> Result<Settings, Error> {
+    pub(crate) fn check(self, current: Option<&str>) -> Result<Changes, Error> {
+        use ProjectSetting as Setting;
         let retention = self.retention_id.filter(|id| !id.is_empty());
         if retention.is_some() && retention.as_deref() != current {
             return Err(Error::BadRequest(
                 "metadata.retention_id can only be set by making a retention policy".to_owned(),
             ));
         }
-        let flags = [
-            ("auto_sbom_generation", self.auto_sbom_generation),
-            ("auto_scan", self.auto_scan),
-            ("enable_content_trust", self.enable_content_trust),
+        let flags: [Flag; 6] = [
+            (Setting::AutoSbomGeneration, self.auto_sbom_generation),
+            (Setting::AutoScan, self.auto_scan),
+            (Setting::ContentTrust, self.enable_content_trust),
             (
-                "enable_content_trust_cosign",
+                Setting::ContentTrustCosign,
                 self.enable_content_trust_cosign,
             ),
-            ("prevent_vul", self.prevent_vul),
-            ("reuse_sys_cve_allowlist", self.reuse_sys_cve_allowlist),
+            (Setting::PreventVulnerable, self.prevent_vul),
+            (Setting::ReuseSystemAllowlist, self.reuse_sys_cve_allowlist),
         ];
-        let mut others = Vec::new();
-        for (name, value) in flags {
+        let mut settings = Vec::new();
+        for (setting, value) in flags {
             if let Some(value) = value {
-                others.push((name, flag(name, &value)?.to_string()));
+                settings.push(setting(flag(setting(false).name(), &value)?));
             }
         }
         if let Some(severity) = self.severity {
-            others.push(("severity", check_severity(severity)?));
+            settings.push(Setting::Severity(check_severity(&severity)?));
         }
         let public = self.public.map(|value| flag("public", &value));
-        Ok(Settings {
+        Ok(Changes {
             public: public.transpose()?,
-            others,
+            settings,
         })
     }
 }
@@ -99,14 +80,12 @@ fn flag(name: &str, value: &str) -> Result<bool, Error> {
     })
 }
 
-fn check_severity(value: String) -> Result<String, Error> {
-    match value.as_str() {
-        "none" | "low" | "medium" | "high" | "critical" => Ok(value),
-        "negligible" => Ok("none".to_owned()),
-        _ => Err(Error::BadRequest(format!(
+fn check_severity(value: &str) -> Result<Severity, Error> {
+    Severity::from_name(value).ok_or_else(|| {
+        Error::BadRequest(format!(
             "metadata.severity should be one of 'none', 'low', 'medium', 'high' and 'critical', but got: '{value}'"
-        ))),
-    }
+        ))
+    })
 }
 
 /// `GET /projects/{project_name_or_id}/metadatas`
@@ -122,7 +101,7 @@ pub(crate) async fn list(
     Ok(Json(with_public(project.public, settings)))
 }
 
-/// `GET /projects/{project_name_or_id}/metadatas/{meta_name}`: `{}` where there is none.
+/// `GET /projects/{project_name_or_id}/metadatas/{meta_name}`: `{}` if there is none.
 pub(crate) async fn get(
     State(app): App,
     named: ProjectRef,

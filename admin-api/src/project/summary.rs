@@ -1,9 +1,9 @@
-//! A project in numbers, as far as the caller may see them.
+//! Counts and usage of a project, as far as the caller may see them.
 
 use axum::Json;
 use axum::extract::State;
 use db::project::Project;
-use db::{Tx, member};
+use db::{Reader, member};
 use policy::{Action, Caller, Resource, Role, permit};
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::error::Rendered;
 use crate::param::ProjectRef;
 use crate::project::permitted;
 
-/// The answer of `GET …/summary`.
+/// The response of `GET …/summary`.
 #[derive(Serialize)]
 pub(crate) struct Summary {
     #[serde(skip_serializing_if = "is_zero")]
@@ -73,14 +73,14 @@ pub(crate) async fn summary(
 }
 
 async fn quota(
-    tx: &mut Tx,
+    reader: &mut Reader,
     caller: &Caller,
     project: &Project,
 ) -> Result<Option<Quota>, db::Error> {
     if !may(caller, project, Resource::Quota, Action::Read) {
         return Ok(None);
     }
-    let used = db::quota::used(tx, project.id).await?;
+    let used = db::quota::used(reader, project.id).await?;
     let storage = |storage| Storage { storage };
     Ok(Some(Quota {
         hard: storage(project.storage_limit),
@@ -89,14 +89,14 @@ async fn quota(
 }
 
 async fn counts(
-    tx: &mut Tx,
+    reader: &mut Reader,
     caller: &Caller,
     project: &Project,
 ) -> Result<Vec<(Role, i64)>, db::Error> {
     if !may(caller, project, Resource::Member, Action::List) {
         return Ok(Vec::new());
     }
-    member::count_by_role(tx, project.id).await
+    member::count_by_role(reader, project.id).await
 }
 
 fn may(caller: &Caller, project: &Project, resource: Resource, action: Action) -> bool {

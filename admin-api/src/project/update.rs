@@ -1,4 +1,4 @@
-//! Changing a project's settings. Name, quota and owner stay as they are.
+//! Changing a project's settings. Name, quota and owner do not change.
 
 use axum::extract::State;
 use db::project;
@@ -8,11 +8,10 @@ use crate::caller::By;
 use crate::json::Unread;
 use crate::param::ProjectRef;
 use crate::project::create::ProjectRequest;
-use crate::project::metadata::Settings;
-use crate::project::{note, permitted, still};
+use crate::project::permitted;
 use crate::{App, Error};
 
-/// `PUT /projects/{project_name_or_id}`: settings that are not given stay.
+/// `PUT /projects/{project_name_or_id}`: absent settings stay unchanged.
 pub(crate) async fn update(
     State(app): App,
     named: ProjectRef,
@@ -26,27 +25,8 @@ pub(crate) async fn update(
     check_allowlist(&body, permit.project().id.0)?;
     let stored = project::metadata(&mut app.db.reader().await?, project.id).await?;
     let retention = stored.get("retention_id").map(String::as_str);
-    let settings = body.metadata.unwrap_or_default().check(retention)?;
-    if settings == Settings::default() {
-        return Ok(());
-    }
-    let now = app.clock.now();
-    app.db
-        .write_in(project.id, move |tx| {
-            Box::pin(async move {
-                let project = still(tx, permit.project().id).await?;
-                if let Some(public) = settings.public {
-                    project::set_public(tx, &project.facts(), public, now).await?;
-                }
-                for (key, value) in &settings.others {
-                    project::set_metadata(tx, project.id, key, value).await?;
-                }
-                let named = (project.id, project.name.as_str());
-                let detail = settings.describe();
-                note(tx, permit.caller(), "update", named, detail, now).await
-            })
-        })
-        .await
+    let changes = body.metadata.unwrap_or_default().check(retention)?;
+    Ok(tenancy::project::update(&app.db, &permit, changes, app.clock.now()).await?)
 }
 
 fn check_allowlist(body: &ProjectRequest, project: i64) -> Result<(), Error> {

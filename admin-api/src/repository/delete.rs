@@ -1,9 +1,8 @@
-//! Deleting repositories with everything in them.
+//! Deleting repositories with all their content.
 
 use axum::extract::State;
 use policy::{Action, Resource};
 
-use crate::audit::actor;
 use crate::caller::By;
 use crate::param::RepositoryRef;
 use crate::project::permitted;
@@ -17,14 +16,8 @@ pub(crate) async fn delete(
 ) -> Result<(), Error> {
     let (resource, action) = (Resource::Repository, Action::Delete);
     let (permit, _) = permitted(&app.db, &caller, &named.project, resource, action).await?;
-    let (project, name) = (permit.project().id, named.name()?);
-    let deleted = registry::repository::delete(
-        &app.db,
-        project,
-        &name,
-        actor(permit.caller()),
-        app.clock.now(),
-    );
+    let (name, now) = (named.name()?, app.clock.now());
+    let deleted = registry::repository::delete(&app.db, &permit, &name, now);
     if deleted.await? {
         Ok(())
     } else {

@@ -1,8 +1,9 @@
-//! Lists of accounts: all of them for sysadmins, names alone for everyone who is signed in.
+//! Lists of accounts: all fields for system administrators, only names for other signed-in callers.
 
 use axum::extract::State;
 use axum::response::Response;
-use db::account::{self, Filter, Order};
+use db::account::{self, Account, Scope};
+use db::list::{Selection, Test};
 use model::AccountId;
 use serde::Serialize;
 
@@ -11,55 +12,38 @@ use crate::listing::Listing;
 use crate::user::User;
 use crate::{App, Error};
 
-/// What a list can be sorted by.
-const ORDERS: &[(&str, Order, Order)] = &[
-    ("username", Order::Name, Order::NameDescending),
-    ("creation_time", Order::Created, Order::CreatedDescending),
-    ("update_time", Order::Updated, Order::UpdatedDescending),
-    ("user_id", Order::Id, Order::IdDescending),
-];
-
-/// `GET /users`: all but the built-in administrator.
+/// `GET /users`: all except the built-in administrator.
 pub(crate) async fn list(
     State(app): App,
     By(caller): By,
     mut listing: Listing,
 ) -> Result<Response, Error> {
-    let filter = filter(&mut listing)?;
-    let order = listing.query.order(ORDERS);
+    let selection = select(&mut listing)?;
     permit_system(&caller)?;
-    let mut tx = app.db.reader().await?;
-    let (accounts, total) = account::list(&mut tx, &filter, order, listing.rows()).await?;
+    let mut reader = app.db.reader().await?;
+    let (accounts, total) = account::list(&mut reader, Scope::Made, &selection).await?;
     let users: Vec<User> = accounts.into_iter().map(User::from).collect();
     Ok(listing.answer(&users, total))
 }
 
-/// Parameters `username` and `email` hold parts of them; `q` takes precedence.
-fn filter(listing: &mut Listing) -> Result<Filter, Error> {
-    let name = listing.query.text("username")?;
-    let email = listing.query.text("email")?;
-    let given_name = listing.params.text("username")?.map(str::to_owned);
-    let given_email = listing.params.text("email")?.map(str::to_owned);
-    Ok(Filter {
-        name_contains: name.contains.or(given_name),
-        name: name.is,
-        names: name.any_of,
-        email_contains: email.contains.or(given_email),
-        email: email.is,
-        sysadmin: listing.query.flag("sysadmin_flag")?,
-        created_within: listing.query.time("creation_time")?,
-        with_builtin: false,
-    })
+/// The parameters `username` and `email` match substrings; `q` takes precedence.
+fn select(listing: &mut Listing) -> Result<Selection, Error> {
+    let mut selection = listing.select(&account::FIELDS)?;
+    for field in [account::NAME, account::EMAIL] {
+        let part = listing.params.text(field.name)?.map(str::to_owned);
+        selection = selection.or(field, part.map(Test::Contains));
+    }
+    Ok(selection)
 }
 
-/// An account as everyone who is signed in may find it.
+/// An account in the search for signed-in callers.
 #[derive(Serialize)]
 struct Found {
     user_id: AccountId,
     username: String,
 }
 
-/// `GET /users/search`: the shortest names first.
+/// `GET /users/search`: shortest names first.
 pub(crate) async fn search(
     State(app): App,
     By(caller): By,
@@ -67,9 +51,12 @@ pub(crate) async fn search(
 ) -> Result<Response, Error> {
     let text = listing.params.required("username")?;
     permit_signed_in(&caller)?;
-    let mut tx = app.db.reader().await?;
-    let (found, total) = account::search(&mut tx, text, listing.rows()).await?;
-    let render = |(user_id, username)| Found { user_id, username };
+    let mut reader = app.db.reader().await?;
+    let (found, total) = account::search(&mut reader, text, listing.rows()).await?;
+    let render = |account: Account| Found {
+        user_id: account.id,
+        username: account.name,
+    };
     let found: Vec<Found> = found.into_iter().map(render).collect();
     Ok(listing.answer(&found, total))
 }

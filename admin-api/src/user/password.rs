@@ -1,20 +1,21 @@
-//! Changing passwords: one's own with the old one, those of others as a sysadmin.
+//! Changing passwords: one's own with the old one, those of others as a system administrator.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use auth::identity;
-use auth::password::check_rule;
+use axum::Extension;
 use axum::extract::State;
 use db::Age;
-use db::account::{self, Account};
-use policy::AccountPermit;
+use db::account::Account;
 use serde::Deserialize;
+use tenancy::account;
+use tenancy::password::NewPassword;
 
 use crate::caller::{By, permit_account, unidentified};
 use crate::json::{BodyOf, Unread};
 use crate::param::UserRef;
-use crate::user::{find, find_in, note};
-use crate::{AdminState, App, Error};
+use crate::user::find;
+use crate::{AdminState, App, ClientAddress, Error};
 
 /// The body of `PUT /users/{user_id}/password`.
 #[derive(Default, Deserialize)]
@@ -28,43 +29,42 @@ impl BodyOf for Passwords {
     const NAME: &'static str = "password";
 }
 
-/// `PUT /users/{user_id}/password`: tokens that were issued before are void from now on.
+/// `PUT /users/{user_id}/password`: revokes all existing tokens.
 pub(crate) async fn set(
     State(app): App,
     UserRef(id): UserRef,
     By(caller): By,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     body: Unread<Passwords>,
 ) -> Result<(), Error> {
     let permit = permit_account(&caller, id)?;
     let body = body.read(&permit).await?;
-    let new = body.new_password.unwrap_or_default();
-    check_rule(&new)?;
+    let new = NewPassword::try_from(body.new_password.unwrap_or_default())?;
     let account = find(&app.db, permit.account()).await?;
     let same = if permit.is_own() {
         let old = body.old_password.unwrap_or_default();
-        check_old(&app, &permit, &account, &old).await?;
-        old == new
+        check_old(&app, address, &account, &old).await?;
+        old == new.expose()
     } else {
         let stored = account.password_hash.as_deref();
-        app.identity.hasher().verify(&new, stored).await?
+        app.identity.hasher().verify(new.expose(), stored).await?
     };
     if same {
         return Err(Error::BadRequest(
             "New password is identical to old password".to_owned(),
         ));
     }
-    let hash = app.identity.hasher().hash(&new).await?;
-    store(&app, permit, hash).await
+    let (hasher, now) = (app.identity.hasher(), app.clock.now());
+    Ok(account::set_password(&app.db, hasher, &permit, &new, now).await?)
 }
 
-/// A wrong old password counts like a failed login: knowing one session's password is no way to guess at leisure.
+/// A wrong old password counts as a failed login, so that this route cannot be used to guess passwords.
 async fn check_old(
     app: &AdminState,
-    permit: &AccountPermit,
+    address: IpAddr,
     account: &Account,
     old: &str,
 ) -> Result<(), Error> {
-    let address = permit.caller().address;
     let credentials = (account.name.as_str(), old);
     match app
         .identity
@@ -77,18 +77,4 @@ async fn check_old(
         }
         Err(other) => Err(unidentified(other)),
     }
-}
-
-async fn store(app: &Arc<AdminState>, permit: AccountPermit, hash: String) -> Result<(), Error> {
-    let now = app.clock.now();
-    app.db
-        .write(move |tx| {
-            Box::pin(async move {
-                let id = permit.account();
-                let name = find_in(tx, id).await?.name;
-                account::set_password(tx, id, &hash, now).await?;
-                note(tx, permit.caller(), "update", &name, "password", now).await
-            })
-        })
-        .await
 }

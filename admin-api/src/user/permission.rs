@@ -12,7 +12,7 @@ use crate::caller::{By, permit_signed_in};
 use crate::error::Rendered;
 use crate::param::Params;
 
-/// Something that the caller may do.
+/// A permission of the caller.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Permission {
     action: &'static str,
@@ -31,8 +31,7 @@ const ACTIONS: [Action; 9] = [
     Action::Push,
 ];
 
-/// `GET /users/current/permissions`: what the caller holds in the project `scope`, `[]` for any
-/// other scope.
+/// `GET /users/current/permissions`: the caller's permissions in the project `scope`; `[]` for any other scope.
 pub(crate) async fn list(
     State(app): App,
     By(caller): By,
@@ -54,13 +53,13 @@ pub(crate) async fn list(
     Ok(Json(named.collect()))
 }
 
-/// The project that a scope such as `/project/1` or `/project/1/repository` lies in.
+/// The project of a scope such as `/project/1` or `/project/1/repository`.
 fn project_of(scope: &str) -> Option<ProjectId> {
     let rest = scope.strip_prefix("/project/")?;
     rest.split('/').next()?.parse().ok()
 }
 
-/// All pairs that some role holds and this caller may use.
+/// All pairs that some role has and this caller may use.
 fn held(caller: &Caller, project: &ProjectFacts) -> Vec<(Resource, Action)> {
     let pairs = Resource::ALL
         .iter()
@@ -73,7 +72,7 @@ fn held(caller: &Caller, project: &ProjectFacts) -> Vec<(Resource, Action)> {
         .collect()
 }
 
-/// The resource's path; below `scope` if that is given, `None` where it lies elsewhere.
+/// The resource's path, relative to `scope` if given; `None` if it is not below that.
 fn name(id: ProjectId, resource: Resource, scope: Option<&str>) -> Option<String> {
     let path = match resource {
         Resource::Project => format!("/project/{id}"),

@@ -1,13 +1,12 @@
-//! Giving and taking the right to do everything.
+//! Granting and revoking system administrator rights.
 
 use axum::extract::State;
-use db::account;
 use serde::Deserialize;
+use tenancy::account;
 
 use crate::caller::{By, permit_system};
 use crate::json::{BodyOf, Unread};
 use crate::param::UserRef;
-use crate::user::{find_in, keep_a_sysadmin, note};
 use crate::{App, Error};
 
 /// The body of `PUT /users/{user_id}/sysadmin`.
@@ -21,7 +20,7 @@ impl BodyOf for SysadminFlag {
     const NAME: &'static str = "sysadmin_flag";
 }
 
-/// `PUT /users/{user_id}/sysadmin`: the last system administrator stays one.
+/// `PUT /users/{user_id}/sysadmin`: the last system administrator cannot be demoted.
 pub(crate) async fn set(
     State(app): App,
     UserRef(id): UserRef,
@@ -33,18 +32,5 @@ pub(crate) async fn set(
     let sysadmin = body.sysadmin_flag.ok_or_else(|| {
         Error::BadRequest("sysadmin_flag in body is required: true or false".to_owned())
     })?;
-    let detail = format!("sysadmin_flag {sysadmin}");
-    let now = app.clock.now();
-    app.db
-        .write(move |tx| {
-            Box::pin(async move {
-                let name = find_in(tx, id).await?.name;
-                if !sysadmin {
-                    keep_a_sysadmin(tx, id).await?;
-                }
-                account::set_sysadmin(tx, id, sysadmin, now).await?;
-                note(tx, permit.caller(), "update", &name, &detail, now).await
-            })
-        })
-        .await
+    Ok(account::set_sysadmin(&app.db, &permit, id, sysadmin, app.clock.now()).await?)
 }

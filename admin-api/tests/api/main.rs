@@ -28,6 +28,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use model::{Algorithm, Digest, Manifest, ManualClock, ProjectId, ProjectName, Timestamp};
 use policy::{ProjectCreation, Role, table};
+use tenancy::password::NewPassword;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
@@ -57,7 +58,8 @@ impl Api {
         let keys = TokenKeys::new(Arc::new(TokenKey::generate().unwrap()), Vec::new());
         let recorder = Arc::new(Recorder::default());
         let identity = Identity::new(db.clone(), clock.clone(), recorder, keys, 1_800);
-        let hash = identity.hasher().hash(ADMIN).await.unwrap();
+        let password = NewPassword::try_from(ADMIN.to_owned()).unwrap();
+        let hash = identity.hasher().hash(&password).await.unwrap();
         let info = SystemInfo {
             external_host: "registry.example".into(),
             version: "v2.16.0-test".into(),

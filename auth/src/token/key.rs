@@ -1,4 +1,4 @@
-//! Keys that sign tokens: one key, and the set of which the newest signs and all verify.
+//! Keys that sign tokens: a single key, and the set in which the newest signs and all verify.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ const PEM_END: &str = "-----END PRIVATE KEY-----";
 /// Bytes of one coordinate of a P-256 point.
 const COORDINATE: usize = 32;
 
-/// Why a key could not be made, read or used.
+/// Why a key could not be created, read or used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenKeyError {
     /// The text is no P-256 private key in PKCS#8 PEM form.
     #[error("the token key is not a P-256 private key in PKCS#8 PEM form")]
     Unreadable,
-    /// The claims have no JSON form; those of this crate always do.
+    /// The claims cannot be written as JSON; those of this crate always can.
     #[error("the token's claims cannot be written")]
     Claims,
     /// Making a key or a signature failed.
@@ -60,7 +60,7 @@ impl TokenKey {
         Self::assemble(pair.map_err(|_| TokenKeyError::Crypto)?)
     }
 
-    /// Takes up a key that [`TokenKey::to_pem`] wrote, or another P-256 key in PKCS#8 form.
+    /// Reads a key written by [`TokenKey::to_pem`], or another P-256 key in PKCS#8 form.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ pub struct TokenKeys {
 }
 
 impl TokenKeys {
-    /// Signs with `newest` and also accepts what `older` signed, the newest of those first.
+    /// Signs with `newest`, and also accepts tokens signed by `older` keys, newest first.
     pub fn new(newest: Arc<TokenKey>, older: Vec<Arc<TokenKey>>) -> Self {
         Self { newest, older }
     }
@@ -178,7 +178,7 @@ impl TokenKeys {
     ///
     /// # Errors
     ///
-    /// The first of these that is wrong. Nothing in a token is believed before its signature is checked.
+    /// The first check that fails. Nothing in a token is trusted before its signature is checked.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Claims, TokenError> {
         if token.len() > LONGEST_TOKEN {
             return Err(TokenError::Oversized);
@@ -210,11 +210,11 @@ impl TokenKeys {
             serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Malformed)?;
         match &*header.alg {
             "ES256" => {}
-            // some libraries once took `None` and `nOnE` for it as well
+            // some libraries once accepted `None` and `nOnE` as well
             alg if alg.eq_ignore_ascii_case("none") => return Err(TokenError::Unsigned),
             _ => return Err(TokenError::WrongAlgorithm),
         }
-        // RFC 7515, 4.1.11: what must be understood and is not makes the token invalid
+        // RFC 7515, 4.1.11: a critical header that is not understood makes the token invalid
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
@@ -241,7 +241,7 @@ fn decode(text: &str) -> Result<Vec<u8>, TokenError> {
         .map_err(|_| TokenError::Malformed)
 }
 
-/// The key's coordinates in base64, out of `0x04 ‖ x ‖ y`.
+/// The key's coordinates in base64, from `0x04 ‖ x ‖ y`.
 fn coordinates(pair: &EcdsaKeyPair) -> Option<(String, String)> {
     let point = pair.public_key().as_ref().strip_prefix(&[4])?;
     let (x, y) = point.split_at_checked(COORDINATE)?;

@@ -1,25 +1,25 @@
-//! Tokens whose signature was checked before: most requests come with one of them.
+//! A cache of tokens with a verified signature: most requests present one of them.
 
 use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
-use policy::Grants;
+use policy::{Action, Grant, Grants};
 use time::OffsetDateTime;
 
-use super::{Claims, LONGEST_TOKEN, TokenError, TokenKeys};
+use super::{Access, Claims, LONGEST_TOKEN, TokenError, TokenKeys};
 
-/// Bytes of tokens remembered, about: some 20,000 of the usual size.
+/// Approximate size of the cache in bytes: about 20,000 tokens of the usual size.
 const LARGEST: u64 = 16 << 20;
 
-/// What an entry weighs besides its token's length.
+/// Weight of an entry besides its token's length.
 const OVERHEAD: usize = 256;
 
-/// A bounded memory of verified tokens, by the SHA-256 of their text.
+/// A bounded cache of verified tokens, by the SHA-256 of their text.
 pub struct VerifiedTokens(Cache<[u8; 32], Arc<VerifiedToken>>);
 
-/// A token whose signature was checked.
+/// A token with a verified signature.
 #[derive(Debug)]
 pub struct VerifiedToken {
     claims: Claims,
@@ -27,7 +27,7 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// What the token says.
+    /// Its claims.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -39,7 +39,7 @@ impl VerifiedToken {
 }
 
 impl VerifiedTokens {
-    /// An empty memory.
+    /// An empty cache.
     pub fn new() -> Self {
         let cache = Cache::builder()
             .max_capacity(LARGEST)
@@ -47,11 +47,11 @@ impl VerifiedTokens {
         Self(cache.build())
     }
 
-    /// Checks a token like [`TokenKeys::verify`], the signature only the first time.
+    /// Checks a token like [`TokenKeys::verify`], but the signature only the first time.
     ///
     /// # Errors
     ///
-    /// Why the token is refused; a remembered one too, once its time is over.
+    /// Why the token is refused; a cached one too, once it has expired.
     pub fn verify(
         &self,
         keys: &TokenKeys,
@@ -72,13 +72,13 @@ impl VerifiedTokens {
             };
         }
         let claims = keys.verify(token, now)?;
-        let grants = crate::identity::grants(&claims.access);
+        let grants = grants(&claims.access);
         let token = Arc::new(VerifiedToken { claims, grants });
         self.0.insert(key, Arc::clone(&token));
         Ok(token)
     }
 
-    /// Forgets all, as when a key is withdrawn.
+    /// Clears the cache, as when a key is withdrawn.
     pub fn clear(&self) {
         self.0.invalidate_all();
     }
@@ -96,6 +96,31 @@ impl fmt::Debug for VerifiedTokens {
             .field(&self.0.entry_count())
             .finish()
     }
+}
+
+/// What a token's `access` claim allows, read into policy's terms.
+fn grants(access: &[Access]) -> Arc<Grants> {
+    let repository = |access: &Access| {
+        let repository = access
+            .name
+            .parse()
+            .ok()
+            .filter(|_| access.kind == "repository")?;
+        let has = |action: Action| access.actions.iter().any(|name| name == action.name());
+        Some(Grant {
+            repository,
+            pull: has(Action::Pull),
+            push: has(Action::Push),
+            delete: has(Action::Delete),
+        })
+    };
+    let catalog = |access: &Access| {
+        access.kind == "registry" && access.name == "catalog" && access.actions == ["*"]
+    };
+    Arc::new(Grants {
+        repositories: access.iter().filter_map(repository).collect(),
+        catalog: access.iter().any(catalog),
+    })
 }
 
 fn name(token: &str) -> [u8; 32] {

@@ -1,4 +1,4 @@
--- Times are microseconds since 1970, flags are 0 and 1, digests are text.
+-- Times are microseconds since 1970, flags are 0 and 1, digests are a byte for the algorithm (1: sha256, 2: sha512) and the hash.
 -- What is deleted keeps its name and gets a tombstone (deleted_at): names are unique among the living, and ids,
 -- never names, tie rows together.
 create table setting (
@@ -111,7 +111,7 @@ create table repository_stat (
 -- The blobs that are there. The object of one that goes is left to object_garbage in the same transaction.
 create table blob (
     id integer not null primary key autoincrement,
-    digest text not null unique,
+    digest blob not null unique,
     object_key text not null unique,
     size integer not null,
     -- Whether the object is Gantry's own, to be deleted as garbage; 0 for one that an import found.
@@ -149,18 +149,25 @@ create index object_garbage_due on object_garbage (due_at, object_key);
 create table manifest (
     id integer not null primary key autoincrement,
     repository_id integer not null references repository (id),
-    digest text not null,
+    digest blob not null,
     media_type text not null,
     artifact_type text,
-    subject text,
+    subject blob,
     annotations text not null,
-    payload blob not null,
+    -- Bytes of the payload.
+    size integer not null,
     -- When it was first seen without a tag in a project that does not keep such; null where something keeps it.
     untagged_at integer,
     created_at integer not null,
     unique (repository_id, digest)
 );
 create index manifest_subject on manifest (repository_id, subject, id) where subject is not null;
+
+-- Apart from what is looked up, since it is large.
+create table manifest_payload (
+    manifest_id integer not null primary key references manifest (id) on delete cascade,
+    payload blob not null
+);
 
 create table manifest_stat (
     manifest_id integer not null primary key references manifest (id) on delete cascade,
@@ -173,7 +180,7 @@ create table manifest_reference (
     position integer not null,
     repository_id integer not null references repository (id),
     kind text not null,
-    digest text not null,
+    digest blob not null,
     blob_id integer references blob (id),
     child_id integer references manifest (id),
     size integer not null,
@@ -192,7 +199,7 @@ create table tag (
     manifest_id integer not null references manifest (id),
     pushed_at integer not null,
     -- What an import pointed it at; null where a push set it last.
-    imported_digest text,
+    imported_digest blob,
     unique (repository_id, name)
 );
 create index tag_manifest on tag (manifest_id, name);
@@ -239,12 +246,20 @@ create table audit (
     resource_type text not null,
     resource text not null,
     project_id integer,
+    repository text,
+    tag text,
+    digest blob,
     success integer not null,
     times integer not null,
     detail text not null
 );
-create index audit_at on audit (at);
-create index audit_project on audit (project_id, id);
+-- What the log is searched by: each index ends with time and id, in which order the log is listed.
+create index audit_at on audit (at, id);
+create index audit_project on audit (project_id, at, id) where project_id is not null;
+create index audit_account on audit (account_name, at, id);
+create index audit_repository on audit (repository, at, id) where repository is not null;
+create index audit_tag on audit (tag, at, id) where tag is not null;
+create index audit_operation on audit (operation, at, id);
 
 create table audit_seal (
     sequence integer not null primary key,

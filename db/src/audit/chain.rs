@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::audit::{self, Entry};
-use crate::sql::Row;
-use crate::{Result, Tx};
+use crate::error::Result;
+use crate::sql::{Reader, Row, Tx};
 
 /// Signs the head of the chain: a keyed hash whose key the database does not hold.
 pub type Sign<'a> = &'a (dyn Fn(&[u8]) -> [u8; 32] + Send + Sync);
@@ -36,13 +36,13 @@ pub const BATCH: i64 = 1_000;
 
 fn read(row: &Row) -> Result<Seal> {
     Ok(Seal {
-        sequence: row.int("audit_seal", "sequence")?,
-        first_id: row.int("audit_seal", "first_id")?,
-        last_id: row.int("audit_seal", "last_id")?,
-        entries: row.int("audit_seal", "entries")?,
-        previous: row.bytes("audit_seal", "previous")?,
-        hash: row.bytes("audit_seal", "hash")?,
-        signature: row.bytes("audit_seal", "signature")?,
+        sequence: row.get("audit_seal", "sequence")?,
+        first_id: row.get("audit_seal", "first_id")?,
+        last_id: row.get("audit_seal", "last_id")?,
+        entries: row.get("audit_seal", "entries")?,
+        previous: row.get("audit_seal", "previous")?,
+        hash: row.get("audit_seal", "hash")?,
+        signature: row.get("audit_seal", "signature")?,
     })
 }
 
@@ -50,8 +50,8 @@ fn read(row: &Row) -> Result<Seal> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn head(tx: &mut Tx) -> Result<Option<Seal>> {
-    let row = tx
+pub async fn head(reader: &mut Reader) -> Result<Option<Seal>> {
+    let row = reader
         .query(
             "select sequence, first_id, last_id, entries, previous, hash, signature
              from audit_seal order by sequence desc limit 1",
@@ -65,15 +65,15 @@ pub async fn head(tx: &mut Tx) -> Result<Option<Seal>> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn is_waiting(tx: &mut Tx) -> Result<bool> {
-    let row = tx
+pub async fn is_waiting(reader: &mut Reader) -> Result<bool> {
+    let row = reader
         .query(
             "select count(*) as total from (select 1 from audit where id >
                  coalesce((select max(last_id) from audit_seal), 0) limit 1) as waiting",
         )
         .one()
         .await?;
-    row.int("audit", "total").map(|total| total > 0)
+    Ok(row.get::<i64>("audit", "total")? > 0)
 }
 
 /// How far the log may be sealed, once some transactions have ended.
@@ -90,8 +90,8 @@ pub struct Horizon {
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn horizon(tx: &mut Tx) -> Result<Horizon> {
-    let row = tx
+pub async fn horizon(reader: &mut Reader) -> Result<Horizon> {
+    let row = reader
         .query_either(
             "select coalesce(max(id), 0) as id from audit",
             "select last_value as id from audit_id_seq",
@@ -99,8 +99,8 @@ pub async fn horizon(tx: &mut Tx) -> Result<Horizon> {
         .one()
         .await?;
     Ok(Horizon {
-        last_id: row.int("audit", "id")?,
-        writers: writers(tx).await?,
+        last_id: row.get("audit", "id")?,
+        writers: writers(reader).await?,
     })
 }
 
@@ -108,16 +108,16 @@ pub async fn horizon(tx: &mut Tx) -> Result<Horizon> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn is_settled(tx: &mut Tx, horizon: &Horizon) -> Result<bool> {
+pub async fn is_settled(reader: &mut Reader, horizon: &Horizon) -> Result<bool> {
     if horizon.writers.is_empty() {
         return Ok(true);
     }
-    let open = writers(tx).await?;
+    let open = writers(reader).await?;
     Ok(!horizon.writers.iter().any(|writer| open.contains(writer)))
 }
 
-async fn writers(tx: &mut Tx) -> Result<Vec<String>> {
-    let rows = tx
+async fn writers(reader: &mut Reader) -> Result<Vec<String>> {
+    let rows = reader
         .query_either(
             // The one writer is the one who asks.
             "select '' as writer where 0",
@@ -127,7 +127,7 @@ async fn writers(tx: &mut Tx) -> Result<Vec<String>> {
         )
         .all()
         .await?;
-    rows.iter().map(|row| row.text("audit", "writer")).collect()
+    rows.iter().map(|row| row.get("audit", "writer")).collect()
 }
 
 /// Seals rows up to an id that are not sealed yet, at most [`BATCH`] of them; how many it were. No
@@ -154,7 +154,7 @@ pub async fn seal(tx: &mut Tx, sign: Sign<'_>, up_to: i64, now: Timestamp) -> Re
     let Some(last) = rows.last() else {
         return Ok(0);
     };
-    let last_id = last.int("audit", "id")?;
+    let last_id = last.get("audit", "id")?;
     let entries = audit::walk(tx, after, rows.len() as i64).await?;
     let entries: Vec<Entry> = entries
         .into_iter()
@@ -190,7 +190,7 @@ fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32] {
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"gantry-audit-1");
+    field(b"gantry-audit-2");
     field(&sequence.to_le_bytes());
     field(previous);
     for entry in entries {
@@ -203,6 +203,15 @@ fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32] {
         field(entry.resource_type.as_bytes());
         field(entry.resource.as_bytes());
         field(&entry.project_id.unwrap_or(-1).to_le_bytes());
+        for text in [&entry.repository, &entry.tag] {
+            field(text.as_deref().unwrap_or_default().as_bytes());
+        }
+        field(
+            &entry
+                .digest
+                .map(|digest| digest.to_bytes())
+                .unwrap_or_default(),
+        );
         field(&[u8::from(entry.success)]);
         field(&entry.times.to_le_bytes());
         field(entry.detail.as_bytes());
@@ -228,11 +237,15 @@ pub struct Report {
 ///
 /// # Errors
 /// When a statement fails; what does not hold is in the report.
-pub async fn verify(tx: &mut Tx, sign: Sign<'_>, exported: Option<&Seal>) -> Result<Report> {
+pub async fn verify(
+    reader: &mut Reader,
+    sign: Sign<'_>,
+    exported: Option<&Seal>,
+) -> Result<Report> {
     let mut found = Verification::default();
     let mut vouched = None;
-    while let Some(seal) = after(tx, found.sequence).await? {
-        let entries = sealed_by(tx, &seal, found.last_id).await?;
+    while let Some(seal) = after(reader, found.sequence).await? {
+        let entries = sealed_by(reader, &seal, found.last_id).await?;
         if exported == Some(&seal) {
             vouched = Some(seal.sequence);
         }
@@ -244,18 +257,18 @@ pub async fn verify(tx: &mut Tx, sign: Sign<'_>, exported: Option<&Seal>) -> Res
         );
     }
     found.name_unsigned(vouched.unwrap_or_default());
-    let row = tx
+    let row = reader
         .query("select count(*) as total from audit where id > $1")
         .bind(found.last_id)
         .one()
         .await?;
-    found.report.unsealed = row.int("audit", "total")?;
+    found.report.unsealed = row.get("audit", "total")?;
     Ok(found.report)
 }
 
 /// The seal that follows one.
-async fn after(tx: &mut Tx, sequence: i64) -> Result<Option<Seal>> {
-    let row = tx
+async fn after(reader: &mut Reader, sequence: i64) -> Result<Option<Seal>> {
+    let row = reader
         .query(
             "select sequence, first_id, last_id, entries, previous, hash, signature
              from audit_seal where sequence > $1 order by sequence limit 1",
@@ -267,10 +280,10 @@ async fn after(tx: &mut Tx, sequence: i64) -> Result<Option<Seal>> {
 }
 
 /// The rows that a seal covers, which come after the last one of the seal before.
-async fn sealed_by(tx: &mut Tx, seal: &Seal, before: i64) -> Result<Vec<Entry>> {
+async fn sealed_by(reader: &mut Reader, seal: &Seal, before: i64) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     while let Some(from) = next(&entries, before, seal.last_id) {
-        let page = audit::walk(tx, from, BATCH).await?;
+        let page = audit::walk(reader, from, BATCH).await?;
         let known = entries.len();
         entries.extend(page.into_iter().filter(|entry| entry.id <= seal.last_id));
         if entries.len() == known {

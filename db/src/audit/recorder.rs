@@ -1,19 +1,19 @@
-//! Audit entries that belong to no transaction: logins and refusals. They gather in memory, and a job writes them in
-//! batches. Logins that are alike within a second become one entry with a count. Of a caller's refusals of one kind,
-//! the first is an entry at once, and all that follow within a minute are a second one, whatever they named: who is
+//! Events that belong to no transaction: logins and refusals. They gather in memory, and a job writes them in
+//! batches. Logins that are alike within a second become one event with a count. Of a caller's refusals of one kind,
+//! the first is an event at once, and all that follow within a minute are a second one, whatever they named: who is
 //! refused a million names leaves two rows a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{AccountId, ProjectId, Timestamp};
+use model::{Event, Operation, Origin, Outcome, Principal, Subject, Timestamp};
 use parking_lot::Mutex;
 
-use crate::audit::{self, NewEntry};
-use crate::{Db, Result};
+use crate::database::Db;
+use crate::error::Result;
 
-/// Different entries that may wait; what comes beyond is counted as dropped.
+/// Different events that may wait; what comes beyond is counted as dropped.
 const CAPACITY: usize = 100_000;
 /// Of these, the ones that only failed logins may take: no flood of anything else hides them.
 const RESERVE: usize = 20_000;
@@ -21,34 +21,26 @@ const RESERVE: usize = 20_000;
 const MOST_WINDOWS: usize = 20_000;
 /// Seconds for which refusals are counted together.
 const WINDOW_SECS: i64 = 60;
-/// Entries that one transaction writes.
+/// Events that one transaction writes.
 const BATCH: usize = 500;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
-    account: Option<AccountId>,
-    account_name: String,
-    address: String,
-    operation: &'static str,
-    resource_type: &'static str,
-    resource: String,
-    project: Option<ProjectId>,
-    success: bool,
+    origin: Origin,
+    operation: Operation,
+    subject: Subject,
+    outcome: Outcome,
     second: i64,
 }
 
 impl Key {
-    fn of(entry: &NewEntry) -> Self {
+    fn of(event: &Event) -> Self {
         Self {
-            account: entry.account,
-            account_name: entry.account_name.clone(),
-            address: entry.address.clone(),
-            operation: entry.operation,
-            resource_type: entry.resource_type,
-            resource: entry.resource.clone(),
-            project: entry.project,
-            success: entry.success,
-            second: entry.at.seconds(),
+            origin: event.origin.clone(),
+            operation: event.operation,
+            subject: event.subject.clone(),
+            outcome: event.outcome,
+            second: event.at.seconds(),
         }
     }
 }
@@ -56,8 +48,8 @@ impl Key {
 /// What refusals are counted by: a caller and the kind of thing that it was refused.
 #[derive(PartialEq, Eq, Hash)]
 struct Refused {
-    account: Option<AccountId>,
-    operation: &'static str,
+    principal: Principal,
+    operation: Operation,
     kind: String,
 }
 
@@ -66,35 +58,34 @@ struct Window {
     /// The second in which it ends.
     ends: i64,
     /// What followed the first refusal, with a count.
-    following: Option<NewEntry>,
+    following: Option<Event>,
     /// Whether what followed differs in more than the time.
     mixed: bool,
 }
 
 impl Window {
-    fn add(&mut self, entry: NewEntry) {
+    fn add(&mut self, event: Event) {
         let Some(following) = &mut self.following else {
-            self.following = Some(entry);
+            self.following = Some(event);
             return;
         };
-        following.times += entry.times;
-        self.mixed |=
-            (&following.resource, &following.address) != (&entry.resource, &entry.address);
+        following.times += event.times;
+        self.mixed |= (&following.subject, &following.origin) != (&event.subject, &event.origin);
     }
 
-    fn into_entry(self) -> Option<NewEntry> {
-        let mut entry = self.following?;
+    fn into_event(self) -> Option<Event> {
+        let mut event = self.following?;
         if self.mixed {
-            entry.detail += "; others like it within a minute are counted here";
+            event.detail += "; others like it within a minute are counted here";
         }
-        Some(entry)
+        Some(event)
     }
 }
 
-/// The entries that wait.
+/// The events that wait.
 #[derive(Default)]
 pub struct Recorder {
-    waiting: Mutex<HashMap<Key, NewEntry>>,
+    waiting: Mutex<HashMap<Key, Event>>,
     refusals: Mutex<HashMap<Refused, Window>>,
     /// Batches that are being written, or could not be; held by whoever writes.
     batches: tokio::sync::Mutex<VecDeque<Batch>>,
@@ -102,48 +93,48 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Records an entry.
-    pub fn record(&self, entry: NewEntry) {
-        self.enqueue(entry, CAPACITY - RESERVE);
+    /// Records an event.
+    pub fn record(&self, event: Event) {
+        self.enqueue(event, CAPACITY - RESERVE);
     }
 
     /// Records a failed login, for which there is a reserve.
-    pub fn record_failed_login(&self, entry: NewEntry) {
-        self.enqueue(entry, CAPACITY);
+    pub fn record_failed_login(&self, event: Event) {
+        self.enqueue(event, CAPACITY);
     }
 
     /// Records what a caller was refused. `kind` comes from a closed set, such as the routes: it is what refusals of
     /// one caller are told apart by.
-    pub fn record_refusal(&self, kind: &str, entry: NewEntry) {
+    pub fn record_refusal(&self, kind: &str, event: Event) {
         let key = Refused {
-            account: entry.account,
-            operation: entry.operation,
+            principal: event.origin.principal.clone(),
+            operation: event.operation,
             kind: kind.to_owned(),
         };
         let mut refusals = self.refusals.lock();
         if let Some(window) = refusals.get_mut(&key) {
-            return window.add(entry);
+            return window.add(event);
         }
         if refusals.len() >= MOST_WINDOWS {
             return self.count_dropped();
         }
         let window = Window {
-            ends: entry.at.seconds() + WINDOW_SECS,
+            ends: event.at.seconds() + WINDOW_SECS,
             following: None,
             mixed: false,
         };
         refusals.insert(key, window);
         drop(refusals);
-        self.record(entry);
+        self.record(event);
     }
 
-    fn enqueue(&self, entry: NewEntry, limit: usize) {
-        let key = Key::of(&entry);
+    fn enqueue(&self, event: Event, limit: usize) {
+        let key = Key::of(&event);
         let mut waiting = self.waiting.lock();
         if let Some(same) = waiting.get_mut(&key) {
-            same.times += entry.times;
+            same.times += event.times;
         } else if waiting.len() < limit {
-            waiting.insert(key, entry);
+            waiting.insert(key, event);
         } else {
             self.count_dropped();
         }
@@ -153,7 +144,7 @@ impl Recorder {
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many entries were dropped because too many waited.
+    /// How many events were dropped because too many waited.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -186,48 +177,46 @@ impl Recorder {
             .collect();
         closed
             .into_iter()
-            .filter_map(Window::into_entry)
-            .for_each(|entry| self.record(entry));
+            .filter_map(Window::into_event)
+            .for_each(|event| self.record(event));
     }
 
     async fn write_waiting(&self, db: &Db, id: &str) -> Result<usize> {
         let mut batches = self.batches.lock().await;
         // Those of before first, so that what waits stays bounded while the database is down.
         let mut written = write_batches(db, &mut batches).await?;
-        let mut entries: Vec<NewEntry> = {
+        let mut events: Vec<Event> = {
             let mut waiting = self.waiting.lock();
-            waiting.drain().map(|(_, entry)| entry).collect()
+            waiting.drain().map(|(_, event)| event).collect()
         };
-        entries.sort_by_key(|entry| entry.at);
-        let numbered = entries.chunks(BATCH).enumerate();
-        batches.extend(numbered.map(|(number, entries)| Batch {
+        events.sort_by_key(|event| event.at);
+        let numbered = events.chunks(BATCH).enumerate();
+        batches.extend(numbered.map(|(number, events)| Batch {
             id: format!("{id}-{number}"),
-            entries: entries.into(),
+            events: events.into(),
         }));
         written += write_batches(db, &mut batches).await?;
         Ok(written)
     }
 }
 
-/// Entries that are written together, under one id: where the answer to the commit is lost they are written
+/// Events that are written together, under one id: where the answer to the commit is lost they are written
 /// again, and count once.
 #[derive(Clone)]
 struct Batch {
     id: String,
-    entries: Arc<[NewEntry]>,
+    events: Arc<[Event]>,
 }
 
 async fn write_batches(db: &Db, batches: &mut VecDeque<Batch>) -> Result<usize> {
     let mut written = 0;
     while let Some(batch) = batches.front() {
-        let Batch { id, entries } = batch.clone();
-        written += entries.len();
+        let Batch { id, events } = batch.clone();
+        written += events.len();
         db.write(move |tx| {
             Box::pin(async move {
-                let now = entries
-                    .last()
-                    .map_or(Timestamp::default(), |entry| entry.at);
-                audit::append_batch(tx, &id, &entries, now).await
+                let now = events.last().map_or(Timestamp::default(), |event| event.at);
+                tx.record_batch(&id, &events, now).await
             })
         })
         .await?;
@@ -238,39 +227,50 @@ async fn write_batches(db: &Db, batches: &mut VecDeque<Batch>) -> Result<usize> 
 
 #[cfg(test)]
 mod tests {
+    use model::AccountId;
+
     use super::*;
 
-    fn entry(operation: &'static str, resource: &str, at: i64) -> NewEntry {
-        NewEntry {
-            at: Timestamp(at * 1_000_000),
-            account: Some(AccountId(7)),
-            account_name: "ann".to_owned(),
-            address: "192.0.2.1".to_owned(),
-            operation,
-            resource_type: "repository",
-            resource: resource.to_owned(),
+    fn refused(account: i64, operation: Operation, name: &str, at: i64) -> Event {
+        let origin = Origin {
+            principal: Principal::User {
+                id: AccountId(account),
+                name: "ann".into(),
+            },
+            address: Some([192, 0, 2, 1].into()),
+        };
+        let subject = Subject::Repository {
             project: None,
-            success: false,
-            times: 1,
-            detail: "not permitted".to_owned(),
-        }
+            name: name.parse().unwrap(),
+        };
+        Event::new(Timestamp(at * 1_000_000), origin, operation, subject)
+            .refused()
+            .with_detail("not permitted")
+    }
+
+    fn pull(name: &str, at: i64) -> Event {
+        refused(7, Operation::Pull, name, at)
+    }
+
+    fn login(name: &str) -> Event {
+        refused(7, Operation::Login, name, 0)
     }
 
     fn waiting(recorder: &Recorder) -> Vec<(String, i64)> {
         let waiting = recorder.waiting.lock();
-        let mut entries: Vec<_> = waiting.values().cloned().collect();
-        entries.sort_by_key(|entry| (entry.at, entry.resource.clone()));
-        let shown = entries
+        let mut events: Vec<_> = waiting.values().cloned().collect();
+        events.sort_by_key(|event| (event.at, event.subject.to_string()));
+        let shown = events
             .into_iter()
-            .map(|entry| (entry.resource, entry.times));
+            .map(|event| (event.subject.to_string(), event.times));
         shown.collect()
     }
 
     #[test]
-    fn a_thousand_refused_names_are_two_entries_a_minute() {
+    fn a_thousand_refused_names_are_two_events_a_minute() {
         let recorder = Recorder::default();
         for number in 0..1_000 {
-            let refused = entry("pull", &format!("hidden/{number}"), number / 20);
+            let refused = pull(&format!("hidden/{number}"), number / 20);
             recorder.record_refusal("pull", refused);
         }
         assert_eq!(waiting(&recorder), [("hidden/0".to_owned(), 1)]);
@@ -279,43 +279,37 @@ mod tests {
         recorder.close_windows(|window| window.ends <= 60);
         let expected = [("hidden/0".to_owned(), 1), ("hidden/1".to_owned(), 999)];
         assert_eq!(waiting(&recorder), expected);
-        recorder.record_refusal("pull", entry("pull", "hidden/x", 61));
+        recorder.record_refusal("pull", pull("hidden/x", 61));
         assert_eq!(waiting(&recorder).len(), 3);
     }
 
     #[test]
     fn refusals_of_other_callers_and_kinds_are_counted_apart() {
         let recorder = Recorder::default();
-        let other = NewEntry {
-            account: Some(AccountId(8)),
-            account_name: "bob".to_owned(),
-            ..entry("pull", "hidden/app", 0)
-        };
-        recorder.record_refusal("pull", entry("pull", "hidden/app", 0));
+        let other = refused(8, Operation::Pull, "hidden/app", 0);
+        recorder.record_refusal("pull", pull("hidden/app", 0));
         recorder.record_refusal("pull", other);
-        recorder.record_refusal("push", entry("push", "hidden/app", 0));
+        let push = refused(7, Operation::Push, "hidden/app", 0);
+        recorder.record_refusal("push", push);
         assert_eq!(waiting(&recorder).len(), 3);
     }
 
     #[test]
-    fn a_flood_of_other_entries_leaves_a_place_for_failed_logins() {
+    fn a_flood_of_other_events_leaves_a_place_for_failed_logins() {
         let recorder = Recorder::default();
         for number in 0..CAPACITY as i64 {
-            recorder.record(entry("login", &number.to_string(), 0));
+            recorder.record(login(&format!("hidden/{number}")));
         }
         assert_eq!(recorder.dropped(), RESERVE as u64);
-        recorder.record_failed_login(entry("login", "admin", 0));
+        recorder.record_failed_login(login("hidden/admin"));
         assert_eq!(recorder.dropped(), RESERVE as u64);
         for number in 0..CAPACITY as i64 {
-            let caller = NewEntry {
-                account: Some(AccountId(number)),
-                ..entry("pull", "hidden/app", 0)
-            };
+            let caller = refused(number, Operation::Pull, "hidden/app", 0);
             recorder.record_refusal("pull", caller);
         }
         assert_eq!(recorder.refusals.lock().len(), MOST_WINDOWS);
         let known = recorder.dropped();
-        recorder.record_failed_login(entry("login", "another", 0));
+        recorder.record_failed_login(login("hidden/another"));
         assert_eq!(recorder.dropped(), known);
     }
 }

@@ -1,21 +1,19 @@
 //! The audit log and its chain.
 
+use model::{Event, Operation, Origin, Principal, Subject};
+
 use super::*;
 
-pub(crate) fn entry(resource: &str) -> audit::NewEntry {
-    audit::NewEntry {
-        at: NOW,
-        account: None,
-        account_name: "ann".into(),
-        address: "127.0.0.1".into(),
-        operation: "create",
-        resource_type: "artifact",
-        resource: resource.into(),
-        project: None,
-        success: true,
-        times: 1,
-        detail: String::new(),
-    }
+pub(crate) fn event(name: &str) -> Event {
+    by("ann", Operation::Create, Subject::User(name.into()))
+}
+
+fn by(who: &str, operation: Operation, subject: Subject) -> Event {
+    let origin = Origin {
+        principal: Principal::Claimed(who.into()),
+        address: Some([127, 0, 0, 1].into()),
+    };
+    Event::new(NOW, origin, operation, subject)
 }
 
 #[tokio::test]
@@ -29,7 +27,7 @@ async fn the_audit_chain_holds_and_counts_what_is_not_sealed() {
                 .unwrap()
         };
         for resource in ["a", "b", "c"] {
-            db.write(move |tx| Box::pin(async move { audit::append(tx, &entry(resource)).await }))
+            db.write(move |tx| Box::pin(async move { tx.record(&event(resource)).await }))
                 .await
                 .unwrap();
         }
@@ -37,7 +35,7 @@ async fn the_audit_chain_holds_and_counts_what_is_not_sealed() {
             Box::pin(async move { audit::chain::seal(tx, &sign, i64::MAX, NOW).await })
         });
         assert_eq!(sealed.await.unwrap(), 3);
-        db.write(|tx| Box::pin(async move { audit::append(tx, &entry("d")).await }))
+        db.write(|tx| Box::pin(async move { tx.record(&event("d")).await }))
             .await
             .unwrap();
         let mut tx = db.reader().await.unwrap();
@@ -69,7 +67,7 @@ async fn nothing_is_sealed_below_an_open_transaction() {
         let (end, gate) = tokio::sync::oneshot::channel::<()>();
         let open = db.write(move |tx| {
             Box::pin(async move {
-                audit::append(tx, &entry("open")).await?;
+                tx.record(&event("open")).await?;
                 inside.send(()).unwrap();
                 gate.await.unwrap();
                 Ok::<_, Error>(())
@@ -100,32 +98,40 @@ async fn nothing_is_sealed_below_an_open_transaction() {
 async fn a_list_shows_what_fits_all_of_its_filter() {
     on_both("audit_list", async |db| {
         let (_, team) = team(&db).await;
-        let entries = [
-            ("ann", "create", "artifact", "team/app:v1", Some(team), 1),
-            (
+        let artifact = |name: &str, tag: Option<&str>| Subject::Artifact {
+            project: team,
+            repository: name.parse().unwrap(),
+            tag: tag.map(|tag| tag.parse().unwrap()),
+            digest: Digest::of(Algorithm::Sha256, b""),
+        };
+        let tag = Subject::Tag {
+            project: team,
+            repository: "team/app".parse().unwrap(),
+            tag: "v1".parse().unwrap(),
+        };
+        let repository = Subject::Repository {
+            project: Some(team),
+            name: "team/app".parse().unwrap(),
+        };
+        let events = [
+            by("ann", Operation::Create, artifact("team/app", Some("v1"))),
+            by("bob", Operation::Pull, artifact("team/app", None)),
+            by("ann", Operation::Delete, tag),
+            by("ann", Operation::Delete, repository),
+            by("bob", Operation::Create, artifact("team/apple", Some("v1"))),
+            by(
                 "bob",
-                "pull",
-                "artifact",
-                "team/app@sha256:12",
-                Some(team),
-                2,
+                Operation::Pull,
+                artifact("team/app/sub", Some("v11")),
             ),
-            ("ann", "delete", "tag", "team/app:v1", Some(team), 3),
-            ("ann", "delete", "repository", "team/app", Some(team), 4),
-            ("bob", "create", "artifact", "team/apple:v1", Some(team), 5),
-            ("bob", "pull", "artifact", "team/app/sub:v11", Some(team), 6),
-            ("ann", "create", "user", "x:v1", None, 7),
+            by("ann", Operation::Create, Subject::User("x:v1".into())),
         ];
-        for (who, operation, kind, resource, project, secs) in entries {
-            let entry = audit::NewEntry {
+        for (secs, event) in (1..).zip(events) {
+            let event = Event {
                 at: NOW.plus(Duration::from_secs(secs)),
-                account_name: who.into(),
-                operation,
-                resource_type: kind,
-                project,
-                ..entry(resource)
+                ..event
             };
-            db.write(move |tx| Box::pin(async move { audit::append(tx, &entry).await }))
+            db.write(move |tx| Box::pin(async move { tx.record(&event).await }))
                 .await
                 .unwrap();
         }
@@ -158,7 +164,7 @@ async fn a_list_shows_what_fits_all_of_its_filter() {
         assert_eq!(list(v1(), 9).await, [5, 3, 1]);
         let both = audit::Filter {
             tag: v1().tag,
-            operation: Some("create".into()),
+            operation: Some(Operation::Create),
             project: Some("team".parse().unwrap()),
             ..app()
         };
@@ -190,7 +196,7 @@ async fn a_batch_that_is_written_again_counts_once() {
     on_both("audit_batch", async |db| {
         for (id, resource) in [("1", "a"), ("1", "a"), ("2", "b")] {
             db.write(move |tx| {
-                Box::pin(async move { audit::append_batch(tx, id, &[entry(resource)], NOW).await })
+                Box::pin(async move { tx.record_batch(id, &[event(resource)], NOW).await })
             })
             .await
             .unwrap();
@@ -210,15 +216,13 @@ async fn a_batch_whose_answer_was_lost_keeps_its_id() {
     );
     closed.close().await;
     let recorder = audit::recorder::Recorder::default();
-    recorder.record(entry("a"));
+    recorder.record(event("a"));
     assert!(recorder.flush(&closed, "first", NOW).await.is_err());
     // What the database did, though nobody heard of it: the recorder numbers the batches of a flush.
-    db.write(|tx| {
-        Box::pin(async move { audit::append_batch(tx, "first-0", &[entry("a")], NOW).await })
-    })
-    .await
-    .unwrap();
-    recorder.record(entry("b"));
+    db.write(|tx| Box::pin(async move { tx.record_batch("first-0", &[event("a")], NOW).await }))
+        .await
+        .unwrap();
+    recorder.record(event("b"));
     assert_eq!(recorder.flush(&db, "second", NOW).await.unwrap(), 2);
     assert_eq!(resources(&db).await, ["a", "b"]);
     db.close().await;

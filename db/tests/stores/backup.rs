@@ -32,7 +32,7 @@ async fn fill(db: &Db) -> ProjectId {
             setting::put(tx, "bytes", &[0, 1, 0xff]).await?;
             let name: RepositoryName = "team/app".parse().unwrap();
             push(tx, project, &name, ("quote ' and \n line", 10), NOW).await?;
-            audit::append(tx, &audit_log::entry("a \"text\"")).await
+            tx.record(&audit_log::event("a \"text\"")).await
         })
     })
     .await
@@ -96,7 +96,7 @@ async fn a_database_goes_into_the_other_kind_and_back() {
             Box::pin(async move {
                 let name: RepositoryName = "team/new".parse().unwrap();
                 push(tx, project, &name, ("new", 10), NOW).await?;
-                audit::append(tx, &audit_log::entry("new")).await
+                tx.record(&audit_log::event("new")).await
             })
         })
         .await

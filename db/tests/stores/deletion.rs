@@ -467,7 +467,7 @@ async fn a_long_chain_of_referrers_is_gone_down_once() {
                 let at = place(project, repo, &app);
                 let parts = delete_in_parts(tx, at, &chain[0].1, 10).await?;
                 assert_eq!(parts, 6, "29 steps down and 31 manifests, 10 at a time");
-                assert!(untagged::list(tx, repo, "", 10).await?.found.is_empty());
+                assert!(untagged::list(tx, repo, &[], 10).await?.found.is_empty());
                 Ok::<_, Error>(())
             })
         })
@@ -574,7 +574,7 @@ async fn much_is_deleted_in_parts_and_those_first_that_hang_on_others() {
                 let parts = delete_in_parts(tx, at, &digest, 3).await?;
                 let why = "7 tags, a step down, 7 referrers and the subject, 3 at a time";
                 assert_eq!(parts, 6, "{why}");
-                let left = untagged::list(tx, repo, "", 10).await?;
+                let left = untagged::list(tx, repo, &[], 10).await?;
                 assert_eq!(left.found, []);
                 let config = Digest::of(Algorithm::Sha256, b"{}");
                 let size = blob::live(tx, &config).await?.unwrap().size as i64;

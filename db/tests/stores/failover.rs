@@ -25,8 +25,8 @@ async fn an_id_that_was_given_out_again_serves_no_other_manifest() {
     let other = image(&Digest::of(Algorithm::Sha256, b"{}"));
     let digest = Digest::of(Algorithm::Sha256, &other);
     let mut server = sqlx::PgConnection::connect(&database).await.unwrap();
-    let reissued = sqlx::query("update manifest set digest = $1, payload = $2")
-        .bind(digest.to_string())
+    let reissued = sqlx::query("with renamed as (update manifest set digest = $1) update manifest_payload set payload = $2")
+        .bind(digest.to_bytes())
         .bind(other.as_slice())
         .execute(&mut server)
         .await

@@ -17,9 +17,10 @@ mod untagged_manifests;
 use std::time::Duration;
 
 use collecting::{committed, place};
+use gantry_db::list::{Page, Selection, Test};
 use gantry_db::{
     Age, Db, Error, Location, Tx, account, audit, binding, blob, garbage, gc, lease, manifest,
-    member, page, project, quota, repository, setting, stat, tag, upload,
+    member, project, quota, repository, setting, stat, tag, upload,
 };
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
@@ -126,19 +127,12 @@ async fn the_first_new_account_has_id_three() {
             .unwrap();
         assert!(fresh > ann_id);
         let mut tx = db.reader().await.unwrap();
-        let (listed, total) = account::list(
-            &mut tx,
-            &account::Filter::default(),
-            account::Order::Name,
-            gantry_db::page::Page::ALL,
-        )
-        .await
-        .unwrap();
-        assert_eq!((listed.len(), total), (1, 1));
-        let (found, _) = account::search(&mut tx, "AN", gantry_db::page::Page::ALL)
+        let (listed, total) = account::list(&mut tx, account::Scope::Made, &Selection::all())
             .await
             .unwrap();
-        assert_eq!(found, [(fresh, "ann".to_owned())]);
+        assert_eq!((listed.len(), total), (1, 1));
+        let (found, _) = account::search(&mut tx, "AN", Page::ALL).await.unwrap();
+        assert_eq!((found[0].id, found.len()), (fresh, 1));
     })
     .await;
 }
@@ -160,7 +154,7 @@ async fn bindings_follow_memberships() {
         );
         db.write(move |tx| {
             Box::pin(async move {
-                let (members, _) = member::list(tx, id, None, gantry_db::page::Page::ALL).await?;
+                let (members, _) = member::list(tx, id, &Selection::all()).await?;
                 member::set_role(tx, &members[0], Role::Guest).await
             })
         })
@@ -247,30 +241,19 @@ async fn projects_are_listed_to_those_who_may_see_them() {
         assert_eq!(facts.id, id);
         let list = async |viewer| {
             let mut tx = db.reader().await.unwrap();
-            let filter = project::Filter {
-                visible_to: viewer,
-                ..Default::default()
-            };
-            project::list(
-                &mut tx,
-                &filter,
-                project::Order::Name,
-                gantry_db::page::Page::ALL,
-            )
-            .await
-            .unwrap()
-            .1
+            let listed = project::list(&mut tx, viewer, &Selection::all()).await;
+            listed.unwrap().1
         };
-        assert_eq!(list(Some(project::Viewer::Anonymous)).await, 0);
-        assert_eq!(list(Some(project::Viewer::Account(ann))).await, 1);
-        assert_eq!(list(None).await, 1);
+        assert_eq!(list(project::Viewer::Anonymous).await, 0);
+        assert_eq!(list(project::Viewer::Account(ann)).await, 1);
+        assert_eq!(list(project::Viewer::Administrator).await, 1);
         let opened = facts.clone();
         db.write(move |tx| {
             Box::pin(async move { project::set_public(tx, &opened, true, NOW).await })
         })
         .await
         .unwrap();
-        assert_eq!(list(Some(project::Viewer::Anonymous)).await, 1);
+        assert_eq!(list(project::Viewer::Anonymous).await, 1);
         assert!(
             project::facts(&db, &name, Age::Now)
                 .await
@@ -675,9 +658,9 @@ async fn the_count_of_members_is_that_of_the_list() {
         .unwrap();
         let mut tx = db.reader().await.unwrap();
         for (name, expected) in [(None, 2), (Some("ann"), 1), (Some("nobody"), 0)] {
-            let (members, total) = member::list(&mut tx, team, name, page::Page::ALL)
-                .await
-                .unwrap();
+            let named = name.map(|name: &str| Test::Is(name.to_owned()));
+            let selection = Selection::all().or(member::NAME, named);
+            let (members, total) = member::list(&mut tx, team, &selection).await.unwrap();
             assert_eq!(
                 (members.len() as i64, total),
                 (expected, expected),
@@ -695,15 +678,10 @@ async fn the_built_in_administrator_is_listed_on_request() {
     on_both("builtin", async |db| {
         team(&db).await;
         let mut tx = db.reader().await.unwrap();
-        for (with_builtin, expected) in [(false, &["ann"][..]), (true, &["admin", "ann"])] {
-            let filter = account::Filter {
-                with_builtin,
-                ..account::Filter::default()
-            };
-            let (accounts, total) =
-                account::list(&mut tx, &filter, account::Order::Name, page::Page::ALL)
-                    .await
-                    .unwrap();
+        let scopes = [account::Scope::Made, account::Scope::All];
+        for (scope, expected) in scopes.into_iter().zip([&["ann"][..], &["admin", "ann"]]) {
+            let listed = account::list(&mut tx, scope, &Selection::all()).await;
+            let (accounts, total) = listed.unwrap();
             let names: Vec<&str> = accounts.iter().map(|account| &*account.name).collect();
             assert_eq!((names, total), (expected.to_vec(), expected.len() as i64));
         }
@@ -723,24 +701,14 @@ async fn lists_find_any_number_of_names() {
             others.chain([name.to_owned()]).collect::<Vec<_>>()
         };
         let mut tx = db.reader().await.unwrap();
-        let filter = account::Filter {
-            names: names("ann"),
-            ..account::Filter::default()
-        };
-        let (accounts, total) =
-            account::list(&mut tx, &filter, account::Order::Name, page::Page::ALL)
-                .await
-                .unwrap();
+        let named = Selection::all().with(account::NAME, Test::AnyOf(names("ann")));
+        let listed = account::list(&mut tx, account::Scope::Made, &named).await;
+        let (accounts, total) = listed.unwrap();
         let ids: Vec<_> = accounts.iter().map(|account| account.id).collect();
         assert_eq!((ids, total), (vec![ann], 1));
-        let filter = project::Filter {
-            names: names("team"),
-            ..project::Filter::default()
-        };
-        let (projects, total) =
-            project::list(&mut tx, &filter, project::Order::Name, page::Page::ALL)
-                .await
-                .unwrap();
+        let named = Selection::all().with(project::NAME, Test::AnyOf(names("team")));
+        let listed = project::list(&mut tx, project::Viewer::Administrator, &named).await;
+        let (projects, total) = listed.unwrap();
         let ids: Vec<_> = projects.iter().map(|project| project.id).collect();
         assert_eq!((ids, total), (vec![team], 1));
         let many: Vec<_> = (1..2_000).map(model::ProjectId).collect();

@@ -1,7 +1,6 @@
 //! Listing repositories, and deleting them in parts.
 
-use gantry_db::page::Page;
-use gantry_db::repository::{Filter, Order};
+use gantry_db::list::{Direction, Field};
 use model::media_type::OCI_INDEX;
 
 use super::untagged_manifests::{payload, store};
@@ -119,10 +118,9 @@ async fn a_deleted_repository_is_not_found_and_goes_in_parts() {
         let mut tx = db.reader().await.unwrap();
         let counted = project::stored_bytes(&mut tx, project).await.unwrap();
         assert_eq!(quota::used(&mut tx, project).await.unwrap(), counted);
-        let (listed, total) =
-            repository::list(&mut tx, project, &Filter::default(), Order::Name, Page::ALL)
-                .await
-                .unwrap();
+        let (listed, total) = repository::list(&mut tx, project, &Selection::all())
+            .await
+            .unwrap();
         let names: Vec<&str> = listed.iter().map(|listed| listed.name.as_str()).collect();
         assert_eq!((names, total), (vec!["team/gone", "team/kept"], 2));
         assert!(listed.iter().all(|listed| listed.artifacts == 1));
@@ -162,45 +160,48 @@ async fn repositories_are_listed_by_what_one_looks_for() {
         .await
         .unwrap();
         let mut tx = db.reader().await.unwrap();
-        let mut list = async |filter: Filter, order: Order, page: Page| -> (Vec<String>, i64) {
-            let (found, total) = repository::list(&mut tx, project, &filter, order, page)
-                .await
-                .unwrap();
+        let mut list = async |selection: Selection| -> (Vec<String>, i64) {
+            let listed = repository::list(&mut tx, project, &selection).await;
+            let (found, total) = listed.unwrap();
             let names = found.iter().map(|found| found.name.to_string());
             (names.collect(), total)
         };
-        let all = Filter::default;
-        let (newest, total) = list(all(), Order::CreatedDescending, Page::ALL).await;
+        let all = Selection::all;
+        let newest_first: (Field, Direction) = (repository::CREATED, Direction::Down);
+        let (newest, total) = list(Selection {
+            order: Some(newest_first),
+            ..all()
+        })
+        .await;
         assert_eq!(newest, ["team/c_d", "team/a/deep", "team/b"]);
         assert_eq!(total, 3);
         let second = Page {
             offset: 1,
             limit: Some(1),
         };
-        assert_eq!(list(all(), Order::Name, second).await.0, ["team/b"]);
-        let contains = Filter {
-            name_contains: Some("C_".into()),
+        let second = Selection {
+            page: second,
             ..all()
         };
-        assert_eq!(list(contains, Order::Name, Page::ALL).await.0, ["team/c_d"]);
-        let any = Filter {
-            names: vec!["team/b".into(), "team/none".into()],
-            ..all()
-        };
-        let (found, total) = list(any, Order::Name, Page::ALL).await;
+        assert_eq!(list(second).await.0, ["team/b"]);
+        let contains = all().with(repository::NAME, Test::Contains("C_".into()));
+        assert_eq!(list(contains).await.0, ["team/c_d"]);
+        let names = vec!["team/b".into(), "team/none".into()];
+        let any = all().with(repository::NAME, Test::AnyOf(names));
+        let (found, total) = list(any).await;
         assert_eq!((found.len(), total), (1, 1));
         let last_page = Page {
             offset: 1,
             limit: Some(5),
         };
-        let many = Filter {
-            names: (0..1_000)
-                .map(|number| format!("team/{number}"))
-                .chain(["team/b".to_owned(), "team/c_d".to_owned()])
-                .collect(),
-            ..all()
+        let names = (0..1_000)
+            .map(|number| format!("team/{number}"))
+            .chain(["team/b".to_owned(), "team/c_d".to_owned()]);
+        let many = Selection {
+            page: last_page,
+            ..all().with(repository::NAME, Test::AnyOf(names.collect()))
         };
-        let (found, total) = list(many, Order::Name, last_page).await;
+        let (found, total) = list(many).await;
         assert_eq!((found, total), (vec!["team/c_d".to_owned()], 2));
     })
     .await;

@@ -21,7 +21,9 @@ async fn on_postgres(name: &str) -> (Db, String) {
 }
 
 /// The server's settings, as a transaction has them.
-async fn settings(tx: &mut Tx) -> Result<BTreeMap<String, Option<String>>, Error> {
+async fn settings(
+    reader: &mut gantry_db::Reader,
+) -> Result<BTreeMap<String, Option<String>>, Error> {
     let column = |name: &str| Column {
         name: name.to_owned(),
         kind: Kind::Text,
@@ -36,7 +38,7 @@ async fn settings(tx: &mut Tx) -> Result<BTreeMap<String, Option<String>>, Error
         found.insert(name, value);
         Ok::<_, Error>(())
     };
-    rows(tx, &table, keep).await?;
+    rows(reader, &table, keep).await?;
     Ok(found)
 }
 
@@ -44,8 +46,11 @@ async fn settings(tx: &mut Tx) -> Result<BTreeMap<String, Option<String>>, Error
 async fn a_transaction_has_bounds() {
     let (db, _) = on_postgres("bounds").await;
     let (_, project) = team(&db).await;
-    let written = db.write(|tx| Box::pin(settings(tx))).await.unwrap();
-    let in_project = db.write_in(project, |tx| Box::pin(settings(tx)));
+    let written = db
+        .write(|tx| Box::pin(async move { settings(tx).await }))
+        .await
+        .unwrap();
+    let in_project = db.write_in(project, |tx| Box::pin(async move { settings(tx).await }));
     for settings in [written, in_project.await.unwrap()] {
         for (name, expected) in [
             ("transaction_isolation", "read committed"),

@@ -67,7 +67,7 @@ async fn what_nothing_keeps_is_found_held_and_forgiven() {
                 let repositories = untagged::repositories(tx, project, "", 10).await?;
                 let repo = repositories.found[0].0;
                 let ids = async |tx: &mut Tx| {
-                    let found = untagged::list(tx, repo, "", 10).await?;
+                    let found = untagged::list(tx, repo, &[], 10).await?;
                     let found = found.found.iter();
                     Ok::<_, Error>(found.map(|found| found.id).collect::<Vec<_>>())
                 };
@@ -108,7 +108,7 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
                 let plain = payload("plain", None);
                 let id = store(tx, project, &name, (&plain, None)).await?;
                 let repo = repository::id(tx, &name).await?.unwrap();
-                let listed = untagged::list(tx, repo, "", 10).await?;
+                let listed = untagged::list(tx, repo, &[], 10).await?;
                 assert_eq!(listed.found.len(), 1);
                 let tag = "v1".parse().unwrap();
                 tag::set(tx, (repo, &name), &tag, id, NOW).await?;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use db::audit::{self, Filter, Listed, OPERATIONS, chain};
-use model::{ProjectName, RepositoryName, Tag, Timestamp};
+use db::audit::{self, Filter, Listed, chain};
+use model::{Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::local::Local;
 use super::out::{self, line};
@@ -16,18 +16,18 @@ use crate::bootstrap;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Show the newest entries, the newest last.
+    /// Show the newest entries, newest last.
     List(List),
-    /// Print all entries as JSON lines, or the head of the chain to be kept elsewhere.
+    /// Print all entries as JSON lines, or the head of the chain, to be kept elsewhere.
     Export {
         /// Print the head of the chain instead of the entries.
         #[arg(long)]
         head: bool,
     },
-    /// Verify the chain; exit code 1 where something was changed, removed or reordered.
+    /// Verify the chain; exit code 1 if entries were changed, removed or reordered.
     Verify {
-        /// A head that was exported before: it must still be in the chain, and vouches for the seals up to its own,
-        /// whatever key signed them.
+        /// A previously exported head: it must still be in the chain, and vouches for the seals up to its own,
+        /// whichever key signed them.
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
@@ -35,27 +35,27 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct List {
-    /// How many.
+    /// Maximum number of entries.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
     limit: i64,
-    /// Older than this entry: the first number of the page before.
+    /// Older than this entry: the first number of the previous page.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
-    /// By this user; `anonymous`, or `command line`.
+    /// By this user, or by `anonymous` or `command line`.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// In this project, also in a deleted one of that name.
+    /// In this project, or in a deleted one of the same name.
     #[arg(long, value_name = "NAME")]
     project: Option<ProjectName>,
-    /// On this repository or something in it.
+    /// On this repository or its contents.
     #[arg(long, value_name = "PROJECT/REPOSITORY")]
     repository: Option<RepositoryName>,
-    /// On this tag, of any repository unless one is given.
+    /// On this tag, of any repository unless --repository is given.
     #[arg(long)]
     tag: Option<Tag>,
     /// What was done, or refused.
-    #[arg(long, value_parser = PossibleValuesParser::new(OPERATIONS))]
-    operation: Option<String>,
+    #[arg(long, value_parser = operations())]
+    operation: Option<Operation>,
     /// From this time on: 2026-01-31 or 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     from: Option<Timestamp>,
@@ -65,6 +65,12 @@ pub(super) struct List {
     /// Print JSON lines.
     #[arg(long)]
     json: bool,
+}
+
+/// The names of all operations.
+fn operations() -> impl TypedValueParser<Value = Operation> {
+    let names = Operation::ALL.iter().map(|operation| operation.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
 /// Entries that are read at once.
@@ -180,7 +186,7 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
                 .with_context(|| format!("cannot read {}", path.display()))?;
             Some(serde_json::from_str(&text).with_context(|| {
                 format!(
-                    "{} is no head of `gantry audit export --head`",
+                    "{} does not hold a head written by `gantry audit export --head`",
                     path.display()
                 )
             })?)
@@ -204,7 +210,7 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
         "{seals} seals over {sealed} entries, {unsealed} not sealed yet"
     ));
     if report.findings.is_empty() {
-        line("the audit log is whole");
+        line("the audit log is intact");
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)

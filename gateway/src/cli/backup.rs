@@ -20,29 +20,29 @@ use crate::stores;
 
 #[derive(Args)]
 pub(super) struct Backup {
-    /// The folder to make.
+    /// The folder to create.
     folder: PathBuf,
 }
 
 #[derive(Args)]
 pub(super) struct Restore {
-    /// A folder that `gantry backup` made.
+    /// A folder created by `gantry backup`.
     folder: PathBuf,
-    /// Read every byte of the blobs and compare digests before anything is restored.
+    /// Read every byte of the blobs and compare digests before restoring anything.
     #[arg(long)]
     rehash: bool,
-    /// Restore although blobs are missing or damaged.
+    /// Restore even if blobs are missing or damaged.
     #[arg(long)]
     without_blobs: bool,
-    /// Make the store the restored database's own, as `gantry storage claim` does: where it was claimed after the
-    /// backup was made.
+    /// Bind the store to the restored database, as `gantry storage claim` does: needed if the store was claimed after
+    /// the backup was made.
     #[arg(long)]
     claim: bool,
 }
 
 impl Backup {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
-        // The page on restoring says to keep this key: it has to be the right one.
+        // Operators are told to keep this key: it has to be the right one.
         bootstrap::verify_master_key(&local.db, &local.master).await?;
         let done = backup::backup(&local.db, &self.folder).await?;
         line(&format!(
@@ -52,7 +52,7 @@ impl Backup {
             self.folder.display()
         ));
         line(&format!(
-            "keep the master key ({}) elsewhere: without it the backup opens nothing",
+            "keep a copy of the master key ({}) elsewhere: without it, the secrets in the backup are lost",
             local.config.master_key().display()
         ));
         Ok(ExitCode::SUCCESS)
@@ -60,7 +60,7 @@ impl Backup {
 }
 
 impl Restore {
-    /// Looks at everything first, so that what is refused leaves the database as it was. May be run again.
+    /// Checks everything first, so that a refusal leaves the database unchanged. Can be run again.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
         folder::refuse_root(&config.server.data)?;
         let location = config.database();
@@ -68,7 +68,7 @@ impl Restore {
             folder::make(&config.server.data)?;
         }
         let backup = backup::Backup::open(&self.folder)?;
-        // Not made here: only the one that the backup was made with opens it.
+        // Not created here: only the key that the backup was made with decrypts it.
         let master = MasterKey::load(&config.master_key())?;
         bootstrap::check_master_key(&master, backup.setting(bootstrap::CA)?.as_deref())?;
         let db = Db::open(&location).await?;
@@ -96,7 +96,7 @@ impl Restore {
         let (blobs, wrong) = backup.look(&stores.joined(), depth, line).await?;
         anyhow::ensure!(
             wrong == 0 || self.without_blobs,
-            "{wrong} of {blobs} blobs are missing or damaged, nothing was restored: bring them back and run this again, \
+            "{wrong} of {blobs} blobs are missing or damaged; nothing was restored. Restore their objects and run this again, \
              or restore without them (--without-blobs)"
         );
         match target {
@@ -104,24 +104,23 @@ impl Restore {
                 let rows = backup.restore(db).await?;
                 line(&format!("{rows} rows restored"));
             }
-            Target::Restored => line("this backup is restored already: nothing was changed"),
+            Target::Restored => line("this backup was already restored: nothing was changed"),
         }
         self.tie(db, &stores).await?;
         line(&format!("{blobs} blobs named"));
         line(&match wrong {
-            0 => "everything is there".to_owned(),
+            0 => "all of them are present".to_owned(),
             wrong => format!("{wrong} of them are missing or damaged"),
         });
         Ok(())
     }
 
-    /// Ties the restored database to the stores that the settings name.
+    /// Binds the restored database to the stores in the settings.
     async fn tie(&self, db: &Db, stores: &Stores) -> anyhow::Result<()> {
         let now = SystemClock.now();
         if self.claim {
-            let entry = local::entry("update", "storage", "claim", None);
-            jobs::stores::claim(db, stores, now, entry).await?;
-            line("the store is the restored database's own now");
+            jobs::stores::claim(db, stores, &local::system()?, now).await?;
+            line("the store is now bound to the restored database");
         } else {
             jobs::stores::follow_restore(db, stores, now).await?;
         }
@@ -136,9 +135,9 @@ async fn refuse_foreign(backup: &backup::Backup, stores: &Stores) -> anyhow::Res
     };
     if let Some((place, found)) = jobs::stores::foreign(stores, expected).await? {
         anyhow::bail!(
-            "{place} belongs to installation {found}, the backup to {expected}, and nothing was restored. Is [storage] \
-             wrong, or is it another installation's backup? Where the store was claimed after the backup was made, \
-             restore with --claim: it belongs to the restored database then, and what that does not name is deleted"
+            "{place} belongs to installation {found}, the backup to {expected}; nothing was restored. Is [storage] wrong, \
+             or is this another installation's backup? If the store was claimed after the backup was made, restore \
+             with --claim: it then belongs to the restored database, and objects that are not in it are deleted"
         );
     }
     Ok(())

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use certs::ServerCertificate;
 use clap::Subcommand;
-use db::audit;
+use model::{Operation, ResourceType};
+use tenancy::installation;
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::{out, print};
 use crate::bootstrap;
 use crate::certificate::{self, Renewal};
@@ -17,9 +18,9 @@ pub(super) enum Command {
     Show,
     /// Print the private CA's certificate, for clients to trust.
     Ca,
-    /// Issue a new server certificate for the names of the present one; a running server takes it up within a second.
+    /// Issue a new server certificate for the names of the current one; a running server loads it within a second.
     Renew {
-        /// Issue it for the names in the settings of this command alone, even if the present one has more.
+        /// Issue it only for the names in this command's settings, even if the current one has more.
         #[arg(long)]
         force: bool,
     },
@@ -39,7 +40,7 @@ impl Command {
                 print(&format!("issuer   {}", certificate.issuer()));
                 print(&format!("from     {}", certificate.not_before()));
                 print(&format!("until    {}", certificate.not_after()));
-                if let Some(warning) = certificate::expiry_warning(&certificate, now) {
+                if let Some(warning) = certs::expiry_warning(&certificate, now.date_time()) {
                     print(&warning);
                 }
             }
@@ -47,7 +48,7 @@ impl Command {
             Self::Renew { force } => {
                 anyhow::ensure!(
                     local.config.tls.certificate.is_empty(),
-                    "[tls] certificate names a file of yours: replace that file instead"
+                    "[tls] certificate names your own file: replace that file instead"
                 );
                 let renewal = if force {
                     Renewal::Force
@@ -55,11 +56,9 @@ impl Command {
                     Renewal::KeepNames
                 };
                 let pair = certificate::renew(&local.config, &authority, now, renewal)?;
-                let entry = local.entry("update", "certificate", "server", None);
-                let noted = local
-                    .db
-                    .write(move |tx| Box::pin(async move { audit::append(tx, &entry).await }));
-                noted.await?;
+                let (permit, server) = (local::system()?, (ResourceType::Certificate, "server"));
+                let (update, detail) = (Operation::Update, String::new());
+                installation::record(&local.db, &permit, update, server, detail, now).await?;
                 print(&format!(
                     "a new certificate is in {}",
                     pair.certificate.display()

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use db::{Db, Location};
+use model::{Clock as _, SystemClock};
 
 use super::{local, print};
 use crate::bootstrap;
@@ -13,10 +14,10 @@ use crate::config::Config;
 pub(super) enum Command {
     /// Bring the schema up to date, as every start does.
     Migrate,
-    /// Say which migrations the database has, and which this program would add; exit code 1 where one is missing.
+    /// Show which migrations the database has and which this program would add; exit code 1 if any is missing.
     Status,
-    /// Give up what a lost master key sealed: the CA's key and the token keys. The next start makes new ones; clients
-    /// then have to trust the new CA, and `audit verify` needs an exported head for what is in the audit log by now.
+    /// Discard the secrets encrypted with a lost master key: the CA's key and the token keys. The next start creates
+    /// new ones; clients then have to trust the new CA, and `audit verify` needs an exported head for existing entries.
     ForgetSecrets,
 }
 
@@ -60,11 +61,10 @@ async fn forget_secrets(config: &Config, location: &Location) -> anyhow::Result<
     );
     let db = Db::open(location).await?;
     if bootstrap::has_sealed(&db).await? {
-        bootstrap::forget_sealed(&db, local::entry("delete", "secrets", "master key", None))
-            .await?;
-        print("the CA and the token keys are given up; the next start makes new ones");
+        bootstrap::forget_sealed(&db, &local::system()?, SystemClock.now()).await?;
+        print("the CA's key and the token keys are discarded; the next start creates new ones");
     } else {
-        print("the database has no sealed secrets");
+        print("the database has no encrypted secrets");
     }
     db.close().await;
     Ok(ExitCode::SUCCESS)

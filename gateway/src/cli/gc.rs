@@ -1,4 +1,4 @@
-//! `gantry gc`: steering the garbage collection, which runs in the serving processes.
+//! `gantry gc`: controlling garbage collection, which runs in the serving processes.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use jobs::Jobs;
 use jobs::gc::{Control, control, steer};
 use model::{Clock, SystemClock};
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::print;
 use crate::{bootstrap, serve, stores};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// What is due, what waits to be deleted, and how the collection is steered. Changes nothing: a dry run.
+    /// Show what is due, what waits to be deleted, and the current settings. Changes nothing: a dry run.
     Status,
-    /// Collect all that is due once, in this process, even while the collection is paused: to collect at chosen
-    /// times only.
+    /// Collect all that is due once, in this process, even while collection is paused: to collect only at chosen
+    /// times.
     Run,
-    /// Collect nothing until `resume`.
+    /// Pause collection until `resume`.
     Pause,
-    /// Collect again.
+    /// Resume collection.
     Resume,
-    /// Remove at most so many blobs in a minute; 0 for no bound. In place of [gc] blobs_per_minute.
+    /// Limit the number of blobs removed per minute; 0 for no limit. Overrides [gc] blobs_per_minute.
     Rate {
-        /// Blobs in a minute.
+        /// Blobs per minute.
         blobs_per_minute: u64,
     },
 }
@@ -49,18 +49,8 @@ impl Command {
             Self::Resume => steered.paused = false,
             Self::Rate { blobs_per_minute } => steered.blobs_per_minute = Some(blobs_per_minute),
         }
-        let mut entry = local.entry("update", "configuration", "garbage collection", None);
-        entry.detail = serde_json::to_string(&steered)?;
-        local
-            .db
-            .write(move |tx| {
-                Box::pin(async move {
-                    steer(tx, steered).await?;
-                    db::audit::append(tx, &entry).await
-                })
-            })
-            .await?;
-        print("all processes follow within a second");
+        steer(&local.db, &local::system()?, steered, local.now()).await?;
+        print("takes effect in all processes within a second");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -82,7 +72,7 @@ async fn run_once(local: &Local) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The jobs of this process, none of which runs by itself.
+/// The jobs of this process, none of which is scheduled.
 async fn jobs(local: &Local) -> anyhow::Result<Jobs> {
     let Local { config, db, master } = local;
     let shared_clock = Arc::new(DatabaseClock::new(Arc::new(SystemClock)));
@@ -122,11 +112,14 @@ async fn status(local: &Local, steered: Control) -> anyhow::Result<()> {
         .unwrap_or(local.config.gc.blobs_per_minute);
     print(&format!("paused: {}", steered.paused));
     print(&match rate {
-        0 => "rate: no bound".to_owned(),
-        rate => format!("rate: {rate} blobs a minute"),
+        0 => "rate: no limit".to_owned(),
+        rate => format!("rate: {rate} blobs per minute"),
     });
     print(&format!("links due for review: {}", found.due_links));
-    print(&format!("links that would go now: {}", found.garbage_links));
+    print(&format!(
+        "links that would be removed now: {}",
+        found.garbage_links
+    ));
     let objects = found.objects;
     print(&format!(
         "objects that wait to be deleted: {} ({} bytes)",

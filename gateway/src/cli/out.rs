@@ -1,7 +1,7 @@
-//! The one way out for what commands print: lines for people, in which control characters are escaped, and JSON.
+//! All output of commands: lines for people, with control characters escaped, and JSON.
 //!
-//! When the reader has had enough (`gantry audit export | head`), output ends and the command does not: what it prints
-//! afterwards is dropped, and its exit code is what it would have been. After any other failed write the exit code is 1.
+//! If the reader closes the pipe (`gantry audit export | head`), further output is dropped, and the command continues
+//! with its usual exit code. After any other failed write the exit code is 1.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,22 +12,22 @@ use serde::Serialize;
 
 use crate::config::Invalid;
 
-/// What became of standard output.
+/// The state of standard output.
 enum State {
     Open,
-    /// Nobody reads it any more.
+    /// The reader closed it.
     Closed,
     Failed(io::Error),
 }
 
 static STATE: Mutex<State> = Mutex::new(State::Open);
 
-/// Prints one line. Whatever it holds, it stays one line and does nothing to a terminal.
+/// Prints one line, escaped so that it stays one line and has no effect on a terminal.
 pub(super) fn line(text: &str) {
     write(&format!("{}\n", escape(text)));
 }
 
-/// Prints several lines that hold nothing of a user's, such as a certificate, as they are.
+/// Prints several lines without user-supplied text, such as a certificate, as they are.
 pub(super) fn block(text: &str) {
     write(&format!("{}\n", text.trim_end_matches('\n')));
 }
@@ -35,7 +35,7 @@ pub(super) fn block(text: &str) {
 /// Prints each value as a line of JSON.
 ///
 /// # Errors
-/// When a value has no form in JSON.
+/// When a value cannot be written as JSON.
 pub(super) fn json_lines<T: Serialize>(values: &[T]) -> serde_json::Result<()> {
     let mut text = String::new();
     for value in values {
@@ -46,12 +46,12 @@ pub(super) fn json_lines<T: Serialize>(values: &[T]) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Whether what is printed goes anywhere: a command that only prints can end when it does not.
+/// True while output is read: a command that only prints can stop when it is false.
 pub(super) fn is_open() -> bool {
     matches!(*STATE.lock(), State::Open)
 }
 
-/// Notes what became of a write to standard output that was not done here.
+/// Records the result of a write to standard output that was done elsewhere.
 pub(super) fn wrote(result: io::Result<()>) {
     let Err(error) = result else { return };
     *STATE.lock() = match error.kind() {
@@ -60,7 +60,7 @@ pub(super) fn wrote(result: io::Result<()>) {
     };
 }
 
-/// Why not all of the output was written, if a reader that went away is not the reason.
+/// Why output was not fully written, unless the reader closed the pipe.
 pub(super) fn finish() -> io::Result<()> {
     wrote(io::stdout().flush());
     match std::mem::replace(&mut *STATE.lock(), State::Open) {
@@ -69,10 +69,10 @@ pub(super) fn finish() -> io::Result<()> {
     }
 }
 
-/// Prints why a command failed, on standard error: one line, or one for each thing that is wrong with the settings.
+/// Prints why a command failed, on standard error: one line, or one line per wrong setting.
 pub(super) fn error(error: &anyhow::Error) {
     for reason in reasons(error) {
-        // Where standard error is gone as well, the exit code has to do.
+        // If standard error is gone as well, the exit code must do.
         let _ = writeln!(io::stderr(), "gantry: {}", escape(&reason));
     }
 }
@@ -90,19 +90,19 @@ fn write(text: &str) {
     }
 }
 
-/// Whether a terminal may do something else with a character than show it where it stands: control characters, line
-/// and paragraph separators, and marks that change the direction of the text.
+/// True for characters that a terminal may act on instead of showing: control characters, line and paragraph
+/// separators, and marks that change the text direction.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text with everything escaped that a terminal would act on, for what is not printed here.
+/// The text with such characters escaped, for output that is printed elsewhere.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     escape_with(text, |c, out| out.extend(c.escape_default()))
 }
 
-/// In JSON such characters stand in strings only, and have an escape of four digits.
+/// In JSON such characters occur only in strings, and have an escape of four digits.
 fn escape_json(json: &str) -> Cow<'_, str> {
     escape_with(json, |c, out| {
         // Writing to a string does not fail.

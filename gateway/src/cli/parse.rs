@@ -1,6 +1,6 @@
 //! How arguments are written: spans of time, sizes, points in time, roles. What breaks these rules is wrong usage.
 
-use model::Timestamp;
+use model::{StorageLimit, Timestamp};
 use policy::Role;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -25,10 +25,10 @@ pub(super) fn span(text: &str) -> Result<i64, String> {
         .ok_or_else(|| "write a number and s, m, h or d, such as 30d".to_owned())
 }
 
-/// A quota in bytes, -1 for `none`.
-pub(super) fn bytes_or_none(text: &str) -> Result<i64, String> {
+/// A quota in bytes, or `none`.
+pub(super) fn bytes_or_none(text: &str) -> Result<StorageLimit, String> {
     if text == "none" {
-        return Ok(-1);
+        return Ok(StorageLimit::UNLIMITED);
     }
     let units = [
         ("KiB", 1 << 10),
@@ -39,7 +39,7 @@ pub(super) fn bytes_or_none(text: &str) -> Result<i64, String> {
     ];
     let bytes = number_with(text, &units)
         .ok_or_else(|| "write bytes, a number and KiB, MiB, GiB or TiB, or none".to_owned())?;
-    admin_api::check_quota(bytes)
+    StorageLimit::try_from(bytes).map_err(|invalid| invalid.to_string())
 }
 
 /// A number and the first of the units that the text ends with, multiplied.
@@ -52,7 +52,7 @@ fn number_with(text: &str, units: &[(&str, i64)]) -> Option<i64> {
     digits.parse::<i64>().ok()?.checked_mul(factor)
 }
 
-/// A point in time: RFC 3339, or a day, which begins at midnight UTC.
+/// A point in time: RFC 3339, or a date, meaning its midnight in UTC.
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let day = format_description!("[year]-[month]-[day]");
     let day = Date::parse(text, day).map(|day| day.with_time(Time::MIDNIGHT).assume_utc());
@@ -85,9 +85,10 @@ mod tests {
         ] {
             assert!(span(bad).is_err(), "{bad}");
         }
-        assert_eq!(bytes_or_none("10GiB"), Ok(10 << 30));
-        assert_eq!(bytes_or_none("10737418240"), Ok(10 << 30));
-        assert_eq!(bytes_or_none("none"), Ok(-1));
+        let limit = |text: &str| bytes_or_none(text).map(StorageLimit::bytes);
+        assert_eq!(limit("10GiB"), Ok(10 << 30));
+        assert_eq!(limit("10737418240"), Ok(10 << 30));
+        assert_eq!(limit("none"), Ok(-1));
         for bad in ["", "GiB", "0", "-1", "1 GB", "2000TiB", "é"] {
             assert!(bytes_or_none(bad).is_err(), "{bad}");
         }

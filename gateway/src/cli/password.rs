@@ -3,19 +3,18 @@
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use anyhow::Context as _;
-use auth::password::check_rule;
-use auth::secret::Secret;
+use tenancy::password::NewPassword;
 
 use super::out;
 
-/// The variable that a password may come from.
+/// The environment variable for a password.
 const VARIABLE: &str = "GANTRY_PASSWORD";
-/// Bytes of the longest line that is read for a password.
+/// Maximum length of a password line, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
 /// A new password for `user` that keeps the rule: from `GANTRY_PASSWORD`, else typed twice without echo where standard
 /// input is a terminal, else the first line of standard input.
-pub(super) fn new_password(user: &str) -> anyhow::Result<Secret> {
+pub(super) fn new_password(user: &str) -> anyhow::Result<NewPassword> {
     let password = match std::env::var_os(VARIABLE) {
         Some(text) => text
             .into_string()
@@ -23,8 +22,7 @@ pub(super) fn new_password(user: &str) -> anyhow::Result<Secret> {
         None if io::stdin().is_terminal() => typed(user)?,
         None => first_line(io::stdin().lock())?,
     };
-    check_rule(&password)?;
-    Ok(Secret::new(password))
+    Ok(password.try_into()?)
 }
 
 fn typed(user: &str) -> anyhow::Result<String> {
@@ -36,7 +34,7 @@ fn typed(user: &str) -> anyhow::Result<String> {
     };
     let password = ask(format!("New password for {user}: "))?;
     // Before it is typed a second time for nothing.
-    check_rule(&password)?;
+    NewPassword::try_from(password.clone())?;
     let repeated = ask(format!("Repeat the password for {user}: "))?;
     anyhow::ensure!(
         password == repeated,

@@ -3,19 +3,22 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::page::Page;
+use db::list::Selection;
+use db::member::Member;
 use db::project::Project;
-use db::{Tx, account, audit, member, project, quota, untagged};
-use model::{AccountId, ProjectId, ProjectName};
-use policy::Role;
+use db::{Reader, account, member, project, quota, untagged};
+use model::{AccountId, ProjectId, ProjectName, StorageLimit};
+use policy::{Action, Caller, ProjectCreation, ProjectPermit, Resource, Role, permit};
+use tenancy::Error;
+use tenancy::project::NewProject;
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::out::line;
 use super::parse::{bytes_or_none, role, span};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a project, owned by admin.
+    /// Create a project, owned by admin.
     Create {
         /// Its name.
         name: ProjectName,
@@ -35,7 +38,7 @@ pub(super) enum Command {
         /// The project's name.
         name: ProjectName,
     },
-    /// Give a user a role in a project, in place of the one held.
+    /// Give a user a role in a project, replacing any role held there.
     Grant {
         /// The project's name.
         name: ProjectName,
@@ -45,31 +48,31 @@ pub(super) enum Command {
         #[arg(value_parser = role)]
         role: Role,
     },
-    /// Take a user out of a project.
+    /// Remove a user from a project.
     Revoke {
         /// The project's name.
         name: ProjectName,
         /// The user's name.
         user: String,
     },
-    /// Say what a project holds and may hold, or change what it may hold.
+    /// Show a project's usage and quota, or change the quota.
     Quota {
         /// The project's name.
         name: ProjectName,
-        /// What it may hold: bytes, or a number with KiB, MiB, GiB or TiB; `none` for no limit. It may be less than the
-        /// project holds, which then takes nothing more.
+        /// The quota: bytes, or a number with KiB, MiB, GiB or TiB; `none` for no limit. If it is below the current
+        /// usage, the project accepts no more data.
         #[arg(long, value_parser = bytes_or_none)]
-        limit: Option<i64>,
+        limit: Option<StorageLimit>,
     },
-    /// Say how long a manifest without a tag stays in a project, or change it. One that an index lists, or whose
-    /// subject is there, stays with that.
+    /// Show how long a project keeps untagged manifests, or change it. Manifests that an index lists, or whose
+    /// subject exists, are kept with it.
     Untagged {
         /// The project's name.
         name: ProjectName,
-        /// Delete it after a time without a tag: a number and s, m, h or d.
+        /// Delete untagged manifests after this time: a number and s, m, h or d.
         #[arg(long, value_parser = span, conflicts_with = "keep")]
         delete_after: Option<i64>,
-        /// Keep it for ever.
+        /// Keep untagged manifests forever.
         #[arg(long)]
         keep: bool,
     },
@@ -95,33 +98,34 @@ impl Command {
     }
 }
 
-/// The project with a name.
-pub(super) async fn find(tx: &mut Tx, name: &ProjectName) -> anyhow::Result<Project> {
-    let found = project::by_name(tx, name).await?;
+/// The project of this name.
+pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Result<Project> {
+    let found = project::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
 }
 
-async fn id_of(local: &Local, name: &ProjectName) -> anyhow::Result<ProjectId> {
-    Ok(find(&mut local.db.reader().await?, name).await?.id)
+/// What the command line may do to the project with a name: everything.
+pub(super) async fn permit(
+    local: &Local,
+    name: &ProjectName,
+    resource: Resource,
+    action: Action,
+) -> anyhow::Result<ProjectPermit> {
+    let facts = find(&mut local.db.reader().await?, name).await?.facts();
+    let caller = Caller::command_line();
+    Ok(permit::permit_project(
+        &caller,
+        Some(&facts),
+        resource,
+        action,
+    )?)
 }
 
 async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Result<()> {
-    let now = local.now();
-    let mut entry = local.entry("create", "project", name.as_str(), None);
-    entry.detail = format!("public={public}");
-    let new = name.clone();
-    let made = local.change(entry, move |tx, entry| {
-        Box::pin(async move {
-            let made = project::create(tx, &new, AccountId::ADMIN, public, -1, now).await;
-            let id = made.map_err(|error| match error {
-                db::Error::Duplicate(_) => anyhow::anyhow!("project {new} already exists"),
-                error => error.into(),
-            })?;
-            entry.project = Some(id);
-            Ok(id)
-        })
-    });
-    line(&format!("project {name} has id {}", made.await?));
+    let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
+    let new = NewProject::named(name.clone(), public);
+    let id = tenancy::project::create(&local.db, &permit, new, local.now()).await?;
+    line(&format!("project {name} has id {id}"));
     Ok(())
 }
 
@@ -138,25 +142,14 @@ async fn list(local: &Local) -> anyhow::Result<()> {
 }
 
 async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
-    let project = id_of(local, &name).await?;
-    let (now, entry) = (
-        local.now(),
-        local.entry("delete", "project", name.as_str(), Some(project)),
-    );
-    let going = name.clone();
-    local
-        .db
-        .write_alone_in(project, move |tx| {
-            Box::pin(async move {
-                let project = find(tx, &going).await?;
-                anyhow::ensure!(
-                    project::delete(tx, &project.facts(), now).await?,
-                    "project {going} holds artifacts: delete its repositories first (gantry repository list {going})"
-                );
-                Ok(audit::append(tx, &entry).await?)
-            })
-        })
-        .await?;
+    let permit = permit(local, &name, Resource::Project, Action::Delete).await?;
+    let deleted = tenancy::project::delete(&local.db, &permit, local.now()).await;
+    deleted.map_err(|error| match error {
+        Error::ProjectHoldsArtifacts(name) => anyhow::anyhow!(
+            "project {name} holds artifacts: delete its repositories first (gantry repository list {name})"
+        ),
+        other => other.into(),
+    })?;
     line(&format!("project {name} is deleted"));
     Ok(())
 }
@@ -164,71 +157,62 @@ async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
 async fn members(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, name).await?.id;
-    let (members, _) = member::list(&mut tx, project, None, Page::ALL).await?;
+    let (members, _) = member::list(&mut tx, project, &Selection::all()).await?;
     for member in members {
         line(&format!("{} {}", member.role.name(), member.name));
     }
     Ok(())
 }
 
+/// The account with a name, and its membership of the project.
+async fn find_member(
+    local: &Local,
+    project: ProjectId,
+    user: &str,
+) -> anyhow::Result<(Option<AccountId>, Option<Member>)> {
+    let mut reader = local.db.reader().await?;
+    let Some(account) = account::by_name(&mut reader, user).await? else {
+        return Ok((None, None));
+    };
+    let member = member::of_account(&mut reader, project, account.id).await?;
+    Ok((Some(account.id), member))
+}
+
 async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> anyhow::Result<()> {
-    let project = id_of(local, &name).await?;
-    let mut entry = local.entry("create", "member", &user, Some(project));
-    role.name().clone_into(&mut entry.detail);
-    let (now, granted) = (local.now(), user.clone());
-    local
-        .change_in(project, entry, move |tx, entry| {
-            Box::pin(async move {
-                let account = account::by_name(tx, &granted).await?;
-                let account =
-                    account.ok_or_else(|| anyhow::anyhow!("there is no user {granted}"))?;
-                match member::of_account(tx, project, account.id).await? {
-                    Some(member) => {
-                        entry.operation = "update";
-                        member::set_role(tx, &member, role).await?;
-                    }
-                    None => {
-                        member::add(tx, project, account.id, role, now).await?;
-                    }
-                }
-                Ok(())
-            })
-        })
-        .await?;
+    let permit = permit(local, &name, Resource::Member, Action::Create).await?;
+    let (account, member) = find_member(local, permit.project().id, &user).await?;
+    let account = account.ok_or_else(|| anyhow::anyhow!("there is no user {user}"))?;
+    match member {
+        Some(member) => {
+            let permit = self::permit(local, &name, Resource::Member, Action::Update).await?;
+            tenancy::member::change(&local.db, &permit, member.id, role, local.now()).await?;
+        }
+        None => {
+            tenancy::member::grant(&local.db, &permit, account, role, local.now()).await?;
+        }
+    }
     line(&format!("{user} is {} of {name}", role.name()));
     Ok(())
 }
 
 async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Result<()> {
-    let project = id_of(local, &name).await?;
-    let entry = local.entry("delete", "member", &user, Some(project));
-    let (shown, revoked) = (name.clone(), user.clone());
-    local
-        .change_in(project, entry, move |tx, entry| {
-            Box::pin(async move {
-                let (members, _) = member::list(tx, project, Some(&revoked), Page::ALL).await?;
-                let member = members.first();
-                let member =
-                    member.ok_or_else(|| anyhow::anyhow!("{revoked} is no member of {shown}"))?;
-                member.role.name().clone_into(&mut entry.detail);
-                Ok(member::remove(tx, member).await?)
-            })
-        })
-        .await?;
+    let permit = permit(local, &name, Resource::Member, Action::Delete).await?;
+    let (_, member) = find_member(local, permit.project().id, &user).await?;
+    let member = member.ok_or_else(|| anyhow::anyhow!("{user} is no member of {name}"))?;
+    tenancy::member::revoke(&local.db, &permit, member.id, local.now()).await?;
     line(&format!("{user} is no longer a member of {name}"));
     Ok(())
 }
 
-async fn set_quota(local: &Local, name: ProjectName, limit: Option<i64>) -> anyhow::Result<()> {
+async fn set_quota(
+    local: &Local,
+    name: ProjectName,
+    limit: Option<StorageLimit>,
+) -> anyhow::Result<()> {
+    let project = find(&mut local.db.reader().await?, &name).await?;
     if let Some(limit) = limit {
-        let project = id_of(local, &name).await?;
-        let mut entry = local.entry("update", "project", name.as_str(), Some(project));
-        entry.detail = format!("storage limit {limit}");
-        local
-            .change_in(project, entry, move |tx, _| {
-                Box::pin(async move { Ok(quota::set_limit(tx, project, limit).await?) })
-            })
-            .await?;
+        let (permit, now) = (local::system()?, local.now());
+        tenancy::quota::set(&local.db, &permit, project.id, limit, now).await?;
     }
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, &name).await?;
@@ -247,23 +231,14 @@ async fn untagged(
     keep: bool,
 ) -> anyhow::Result<()> {
     if delete_after.is_some() || keep {
-        let project = id_of(local, &name).await?;
-        let mut entry = local.entry("update", "project", name.as_str(), Some(project));
-        entry.detail = match delete_after {
-            Some(secs) => format!("untagged manifests are deleted after {secs} s"),
-            None => "untagged manifests are kept".to_owned(),
-        };
-        local
-            .change_in(project, entry, move |tx, _| {
-                Box::pin(async move { Ok(untagged::set_policy(tx, project, delete_after).await?) })
-            })
-            .await?;
+        let permit = permit(local, &name, Resource::Project, Action::Update).await?;
+        tenancy::project::set_untagged(&local.db, &permit, delete_after, local.now()).await?;
     }
     let mut tx = local.db.reader().await?;
     let project = find(&mut tx, &name).await?.id;
     line(&match untagged::policy(&mut tx, project).await? {
-        Some(secs) => format!("{name}: a manifest without a tag is deleted after {secs} s"),
-        None => format!("{name}: manifests without a tag are kept"),
+        Some(secs) => format!("{name}: untagged manifests are deleted after {secs} s"),
+        None => format!("{name}: untagged manifests are kept"),
     });
     Ok(())
 }

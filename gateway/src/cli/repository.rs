@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::page::Page;
-use db::repository::{self, Filter, Order};
+use db::list::Selection;
+use db::repository;
 use model::{ProjectName, RepositoryName};
+use policy::{Action, Resource};
 
-use super::local::{Local, actor};
+use super::local::Local;
 use super::out::line;
 use super::project;
 
@@ -18,7 +19,7 @@ pub(super) enum Command {
         /// The project's name.
         project: ProjectName,
     },
-    /// Delete a repository with all its tags and manifests. Its blobs go as garbage.
+    /// Delete a repository with all its tags and manifests. Its blobs are garbage collected.
     Delete {
         /// Its name, project included.
         name: RepositoryName,
@@ -38,9 +39,7 @@ impl Command {
 async fn list(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
     let project = project::find(&mut tx, name).await?.id;
-    let all = Filter::default();
-    let (repositories, _) =
-        repository::list(&mut tx, project, &all, Order::Name, Page::ALL).await?;
+    let (repositories, _) = repository::list(&mut tx, project, &Selection::all()).await?;
     for repository in repositories {
         line(&format!(
             "{} {} artifacts, {} pulls",
@@ -51,9 +50,9 @@ async fn list(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
 }
 
 async fn delete(local: &Local, name: &RepositoryName) -> anyhow::Result<()> {
-    let project = project::find(&mut local.db.reader().await?, &name.project()).await?;
-    let (by, now) = (actor(), local.now());
-    let deleted = registry::repository::delete(&local.db, project.id, name, by, now);
+    let (project, resource) = (name.project(), Resource::Repository);
+    let permit = project::permit(local, &project, resource, Action::Delete).await?;
+    let deleted = registry::repository::delete(&local.db, &permit, name, local.now());
     anyhow::ensure!(deleted.await?, "there is no repository {name}");
     line(&format!("repository {name} is deleted"));
     Ok(())

@@ -10,7 +10,7 @@ use super::print;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a master key in a new file, for [secrets] master_key_file: the same for all replicas.
+    /// Create a master key in a new file, for [secrets] master_key_file: all replicas use the same one.
     New {
         /// The file, which must not exist.
         file: PathBuf,
@@ -20,10 +20,10 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Self::New { file } = self;
-        anyhow::ensure!(!file.exists(), "{} exists already", file.display());
+        anyhow::ensure!(!file.exists(), "{} already exists", file.display());
         MasterKey::load_or_create(&file)?;
         print(&format!(
-            "{} holds a new master key: keep a copy, without it the database is of no use",
+            "{} holds a new master key: keep a copy, because without it the secrets in the database are lost",
             file.display()
         ));
         Ok(ExitCode::SUCCESS)

@@ -9,54 +9,54 @@ use db::{blob, gc, project, quota};
 use jobs::check::{Depth, Pace};
 use jobs::import::Options;
 use jobs::moving::{Moved, Old};
-use model::{Clock, Digest, ProjectName, SystemClock};
+use model::{Clock, Digest, Operation, ProjectName, ResourceType, SystemClock};
+use policy::{Caller, ProjectCreation, permit};
+use tenancy::installation;
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::print;
 use crate::folder;
 use crate::stores;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Compare the database with the stored objects; exit code 1 where something is missing, or the store is not the
-    /// database's. What is missing or damaged is marked as lost, so that clients push it again. Counts what is not
-    /// Gantry's own. Runs beside a serving process.
+    /// Compare the database with the stored objects; exit code 1 if an object is missing or damaged, or the store is not
+    /// the database's. Such blobs are marked as lost, so that clients push them again. Counts foreign files. Can run
+    /// beside a server.
     Check(Check),
-    /// Say why a blob is kept: who links it, what names it, and until when it stays anyway.
+    /// Show why a blob is kept: which repositories link it, which manifests name it, and until when it is kept anyway.
     Why {
         /// The blob's digest.
         digest: Digest,
     },
-    /// Take over what a distribution registry, or Harbor's, has stored in the same folder or bucket, in place: no byte
-    /// is copied, and nothing of it is deleted until `adopt`. May be run again.
+    /// Take over the storage of a distribution registry, or of Harbor, in the same folder or bucket, in place: no byte
+    /// is copied, and nothing of it is deleted until `adopt`. Can be run again.
     Import {
         /// The other registry's folder within the store.
         #[arg(long, default_value = "docker/registry/v2")]
         root: String,
-        /// The project of repositories whose name has one part only.
+        /// The project for repositories whose name has only one part.
         #[arg(long)]
         project: Option<ProjectName>,
     },
-    /// Copy all blobs from the store that [storage] moving_from names to the one that backend names, and compare
-    /// digests, while the server runs with the same settings. May be stopped and run again; one at a time. Exit code
-    /// 1 where something is left.
+    /// Copy all blobs from the store in [storage] moving_from to the one in backend, and compare digests, while the
+    /// server runs with the same settings. Can be stopped and run again; one at a time. Exit code 1 if blobs are left.
     Move {
-        /// Delete each blob from the old store once its copy was read back and compared. What an import found there
-        /// stays, and so does what is not Gantry's own.
+        /// Delete each blob from the old store once its copy was read back and compared. Objects found by an import and
+        /// foreign files are kept.
         #[arg(long)]
         remove: bool,
     },
-    /// Let imported objects be deleted when they are garbage. The other registry must not be used any more.
+    /// Allow garbage collection of imported objects. The other registry must no longer be in use.
     Adopt,
-    /// Make the store the database's own, whatever the identities of both say, and any other database's no longer.
-    /// Objects that the database does not name are deleted within hours. Says what is wrong, and asks.
+    /// Bind the store to this database and to no other, whatever their identities say. Objects that the database does
+    /// not name are deleted within hours. Shows the mismatch, and asks.
     Claim {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
     },
-    /// Print each project and the bytes that it holds. Exit code 1 where the counter differs from what
-    /// counting anew gives.
+    /// Print each project's usage in bytes. Exit code 1 if a recount differs.
     Usage,
 }
 
@@ -65,10 +65,10 @@ pub(super) struct Check {
     /// Read every byte again and compare digests.
     #[arg(long)]
     rehash: bool,
-    /// Look at so many blobs in a second at most; 0 for no bound.
+    /// Check at most this many blobs per second; 0 for no limit.
     #[arg(long, default_value_t = 0)]
     blobs_per_second: u64,
-    /// Read so many MiB in a second at most; 0 for no bound.
+    /// Read at most this many MiB per second; 0 for no limit.
     #[arg(long, default_value_t = 0)]
     mib_per_second: u64,
 }
@@ -122,28 +122,28 @@ impl Check {
         ));
         if report.found > 0 {
             print(&format!(
-                "{} blobs were marked as lost and are whole: they are served again",
+                "{} blobs marked as lost are intact: they are served again",
                 report.found
             ));
         }
         if report.findings.is_empty() {
-            print("everything is there");
+            print("no problems found");
             return Ok(ExitCode::SUCCESS);
         }
         print(
-            "a blob whose object is missing or damaged is marked as lost: the next push of it brings it back",
+            "blobs whose object is missing or damaged are marked as lost: the next push of such a blob restores it",
         );
         Ok(ExitCode::FAILURE)
     }
 }
 
-/// Repositories that are listed for a blob at most.
+/// Maximum number of repositories listed for a blob.
 const KEEPERS: i64 = 100;
 
 async fn why(local: &Local, digest: &Digest) -> anyhow::Result<ExitCode> {
     let mut tx = local.db.reader().await?;
     let Some(stored) = blob::live(&mut tx, digest).await? else {
-        print("no such blob is kept");
+        print("there is no such blob");
         return Ok(ExitCode::FAILURE);
     };
     print(&format!(
@@ -152,13 +152,13 @@ async fn why(local: &Local, digest: &Digest) -> anyhow::Result<ExitCode> {
     ));
     if let Some(since) = blob::lost_since(&mut tx, stored.id).await? {
         print(&format!(
-            "  lost since {since}: it is missing until it is pushed again"
+            "  lost since {since}: not served until it is pushed again"
         ));
     }
     for keeper in gc::keepers(&mut tx, stored.id, KEEPERS).await? {
         if keeper.manifests.is_empty() {
             print(&format!(
-                "  {}: nothing names it; kept until {}",
+                "  {}: no manifest names it; kept until {}",
                 keeper.repository, keeper.lease_until
             ));
         }
@@ -180,7 +180,8 @@ async fn import(
         project,
         grace: Duration::from_secs(local.config.gc.grace_secs),
     };
-    let done = jobs::import::import(&local.db, &store, &options, local.now()).await?;
+    let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
+    let done = jobs::import::import(&local.db, &store, &permit, &options, local.now()).await?;
     for warning in &done.warnings {
         print(&format!("kept as it is {warning}"));
     }
@@ -191,12 +192,9 @@ async fn import(
         "{} repositories, {} tags, {} manifests, {} blobs",
         done.repositories, done.tags, done.manifests, done.blobs
     );
-    let mut entry = local.entry("create", "import", &options.root, None);
-    entry.detail.clone_from(&summary);
-    let noted = local
-        .db
-        .write(move |tx| Box::pin(async move { db::audit::append(tx, &entry).await }));
-    noted.await?;
+    let (permit, root) = (local::system()?, (ResourceType::Import, &*options.root));
+    let (create, now) = (Operation::Create, local.now());
+    installation::record(&local.db, &permit, create, root, summary.clone(), now).await?;
     print(&format!("imported {summary}"));
     Ok(if done.skipped.is_empty() {
         ExitCode::SUCCESS
@@ -208,14 +206,13 @@ async fn import(
 async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         local.config.moving_from().is_some(),
-        "set [storage] backend to the new store and moving_from to the old one, restart the server with it, and run \
-         this again"
+        "set [storage] backend to the new store and moving_from to the old one, restart the server, and run this again"
     );
     let stores = stores::open(&local.config).await?;
     let old = if remove { Old::Removed } else { Old::Kept };
     let progress = |moved: &Moved| {
         let (done, bytes) = (moved.copied + moved.there, moved.bytes);
-        print(&format!("{done} blobs are there, {bytes} bytes copied"));
+        print(&format!("{done} blobs done, {bytes} bytes copied"));
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let moved = jobs::moving::move_all(&local.db, &stores, old, &clock, progress).await?;
@@ -223,43 +220,33 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
         print(failed);
     }
     let summary = format!(
-        "{} blobs and {} bytes copied, {} were there",
+        "{} blobs and {} bytes copied, {} already present",
         moved.copied, moved.bytes, moved.there
     );
-    let mut entry = local.entry("update", "storage", "move", None);
-    entry.detail.clone_from(&summary);
-    let noted = local
-        .db
-        .write(move |tx| Box::pin(async move { db::audit::append(tx, &entry).await }));
-    noted.await?;
+    let (permit, moved_all) = (local::system()?, (ResourceType::Storage, "move"));
+    let (update, now) = (Operation::Update, local.now());
+    installation::record(&local.db, &permit, update, moved_all, summary.clone(), now).await?;
     print(&summary);
     if moved.uploads > 0 {
         print(&format!(
-            "{} uploads were writing into the old store: run this again when they have ended",
+            "{} uploads were writing to the old store: run this again when they have ended",
             moved.uploads
         ));
     }
     if moved.is_complete() {
-        print("nothing is left in the old store alone: [storage] moving_from can be set to none");
+        print("every blob is in the new store: [storage] moving_from can be set to none");
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
 }
 
 async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {
-    let entry = local.entry("update", "import", "adopt", None);
-    let adopted = local.db.write(move |tx| {
-        Box::pin(async move {
-            let adopted = blob::adopt(tx).await?;
-            db::audit::append(tx, &entry).await?;
-            Ok::<_, db::Error>(adopted)
-        })
-    });
-    print(&format!("{} objects adopted", adopted.await?));
+    let adopted = jobs::import::adopt(&local.db, &local::system()?, local.now()).await?;
+    print(&format!("{adopted} objects adopted"));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Objects that are counted before a claim.
+/// Maximum number of objects counted before a claim.
 const COUNTED: u64 = 100_000;
 
 async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
@@ -274,15 +261,14 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
     let found = jobs::stores::unnamed(&local.db, &*stores.joined(), COUNTED).await?;
     let of = if found.is_all { "" } else { "the first " };
     print(&format!(
-        "of {of}{} objects, the database names all but {}, which will be deleted",
+        "of {of}{} objects, {} are not in the database and will be deleted",
         found.objects, found.unnamed
     ));
     if !yes && !is_confirmed()? {
         print("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
-    let entry = local.entry("update", "storage", "claim", None);
-    let claimed = jobs::stores::claim(&local.db, &stores, local.now(), entry).await?;
+    let claimed = jobs::stores::claim(&local.db, &stores, &local::system()?, local.now()).await?;
     for store in &claimed.stores {
         let installation = claimed.installation;
         print(&format!(
@@ -297,9 +283,11 @@ fn is_confirmed() -> anyhow::Result<bool> {
     use std::io::{IsTerminal as _, stdin};
     anyhow::ensure!(
         stdin().is_terminal(),
-        "standard input is no terminal: run it with --yes if you are sure"
+        "standard input is not a terminal: use --yes if you are sure"
     );
-    print("Stop all servers of other databases on this store first. Write `claim` to go on:");
+    print(
+        "First stop all servers that use this store with another database. Type `claim` to continue:",
+    );
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
     Ok(answer.trim() == "claim")
@@ -315,7 +303,7 @@ async fn usage(local: &Local) -> anyhow::Result<ExitCode> {
         let reserved = quota::reserved(&mut tx, found.id).await?;
         if used != counted + reserved {
             print(&format!(
-                "  differs: {counted} are stored and {reserved} reserved"
+                "  differs: {counted} bytes are stored and {reserved} reserved"
             ));
             code = ExitCode::FAILURE;
         }

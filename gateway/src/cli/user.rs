@@ -2,20 +2,23 @@
 
 use std::process::ExitCode;
 
-use auth::password::PasswordHasher;
 use clap::Subcommand;
-use db::account::{self, Account, NewAccount};
-use db::page::Page;
-use model::AccountId;
+use db::account::Scope;
+use db::list::Selection;
+use model::{AccountId, Profile};
+use policy::{Caller, permit};
+use tenancy::Error;
+use tenancy::account::{self, NewAccount};
+use tenancy::password::PasswordHasher;
 
-use super::local::Local;
+use super::local::{self, Local};
 use super::out::line;
 use super::password::new_password;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make a user. The password is asked for twice at a terminal, else it is the first line of standard input, or
-    /// comes from GANTRY_PASSWORD.
+    /// Create a user. The password comes from GANTRY_PASSWORD; without it, it is asked for twice at a terminal, or read
+    /// from the first line of standard input.
     Create {
         /// The name to sign in with.
         name: String,
@@ -31,7 +34,7 @@ pub(super) enum Command {
     },
     /// List all users.
     List,
-    /// Set a user's password, which comes from where `create` has it from. Tokens of before are void.
+    /// Set a user's password, from the same sources as `create`. Existing tokens are revoked.
     Passwd {
         /// The user's name.
         name: String,
@@ -41,7 +44,7 @@ pub(super) enum Command {
         /// The user's name.
         name: String,
     },
-    /// Take the rights of a system administrator from a user. The last one keeps them.
+    /// Revoke a user's system administrator rights. The last one keeps them.
     Demote {
         /// The user's name.
         name: String,
@@ -63,70 +66,40 @@ impl Command {
                 admin,
             } => {
                 let realname = Some(realname).filter(|text| !text.is_empty());
-                let new = NewAccount {
-                    realname: realname.unwrap_or_else(|| name.clone()),
-                    name,
-                    email: Some(email),
-                    comment: String::new(),
-                    password_hash: None,
-                    sysadmin: admin,
-                };
-                create(local, new).await?;
+                let realname = realname.unwrap_or_else(|| name.clone());
+                create(local, &name, (email, realname), admin).await?;
             }
             Self::List => list(local).await?,
-            Self::Passwd { name } => passwd(local, name).await?,
-            Self::Promote { name } => set_sysadmin(local, name, true).await?,
-            Self::Demote { name } => set_sysadmin(local, name, false).await?,
-            Self::Delete { name } => delete(local, name).await?,
+            Self::Passwd { name } => passwd(local, &name).await?,
+            Self::Promote { name } => set_sysadmin(local, &name, true).await?,
+            Self::Demote { name } => set_sysadmin(local, &name, false).await?,
+            Self::Delete { name } => delete(local, &name).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn hashed_password(user: &str) -> anyhow::Result<String> {
-    let password = new_password(user)?;
-    Ok(PasswordHasher::new().hash(password.expose()).await?)
-}
-
-async fn create(local: &Local, mut new: NewAccount) -> anyhow::Result<()> {
-    admin_api::check_username(&new.name)?;
-    let email = new.email.clone().unwrap_or_default();
-    admin_api::check_profile(&email, &new.realname, &new.comment)?;
-    new.password_hash = Some(hashed_password(&new.name).await?);
-    let name = new.name.clone();
-    let (now, mut entry) = (local.now(), local.entry("create", "user", &name, None));
-    if new.sysadmin {
-        entry.detail = sysadmin_detail(true);
-    }
-    let made = local.change(entry, move |tx, _| {
-        Box::pin(async move {
-            let taken = || {
-                anyhow::anyhow!(
-                    "another user has the name {} or the mail address {email}",
-                    new.name
-                )
-            };
-            if account::is_email_taken(tx, &email, None).await? {
-                return Err(taken());
-            }
-            let made = account::create(tx, &new, now).await;
-            made.map_err(|error| match error {
-                db::Error::Duplicate(_) => taken(),
-                error => error.into(),
-            })
-        })
-    });
-    line(&format!("user {name} has id {}", made.await?));
+async fn create(
+    local: &Local,
+    name: &str,
+    (email, realname): (String, String),
+    sysadmin: bool,
+) -> anyhow::Result<()> {
+    let new = NewAccount {
+        name: name.parse()?,
+        profile: Profile::new(email, realname, String::new())?,
+        password: new_password(name)?,
+        sysadmin,
+    };
+    let (hasher, permit) = (PasswordHasher::new(), local::system()?);
+    let id = account::create(&local.db, &hasher, &permit, new, local.now()).await?;
+    line(&format!("user {name} has id {id}"));
     Ok(())
 }
 
 async fn list(local: &Local) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
-    let filter = account::Filter {
-        with_builtin: true,
-        ..account::Filter::default()
-    };
-    let (accounts, _) = account::list(&mut tx, &filter, account::Order::Name, Page::ALL).await?;
+    let (accounts, _) = db::account::list(&mut tx, Scope::All, &Selection::all()).await?;
     for account in accounts {
         let role = if account.sysadmin {
             "administrator"
@@ -142,87 +115,42 @@ async fn list(local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The account with a name, within the transaction that changes it.
-async fn find(tx: &mut db::Tx, name: &str) -> anyhow::Result<Account> {
-    let found = account::by_name(tx, name).await?;
-    found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))
+/// The id of the account with a name.
+async fn id_of(local: &Local, name: &str) -> anyhow::Result<AccountId> {
+    let found = db::account::by_name(&mut local.db.reader().await?, name).await?;
+    let found = found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))?;
+    Ok(found.id)
 }
 
-async fn passwd(local: &Local, name: String) -> anyhow::Result<()> {
+async fn passwd(local: &Local, name: &str) -> anyhow::Result<()> {
     // Before a password is asked for.
-    find(&mut local.db.reader().await?, &name).await?;
-    let hash = hashed_password(&name).await?;
-    let (now, mut entry) = (local.now(), local.entry("update", "user", &name, None));
-    "password".clone_into(&mut entry.detail);
-    let changed = name.clone();
-    local
-        .change(entry, move |tx, _| {
-            Box::pin(async move {
-                let account = find(tx, &changed).await?;
-                Ok(account::set_password(tx, account.id, &hash, now).await?)
-            })
-        })
-        .await?;
+    let permit = permit::permit_account(&Caller::command_line(), id_of(local, name).await?)?;
+    let (password, hasher) = (new_password(name)?, PasswordHasher::new());
+    account::set_password(&local.db, &hasher, &permit, &password, local.now()).await?;
     line(&format!(
-        "the password of {name} is changed; tokens of before are void"
+        "the password of {name} is changed; existing tokens are revoked"
     ));
     Ok(())
 }
 
-/// What the audit log says of a change of rights, by REST too.
-fn sysadmin_detail(sysadmin: bool) -> String {
-    format!("sysadmin_flag {sysadmin}")
-}
-
-/// Refuses to take the rights of a system administrator, or the account, from the last one.
-async fn keep_a_sysadmin(tx: &mut db::Tx, account: &Account) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !account::is_last_sysadmin(tx, account.id).await?,
-        "{} is the last system administrator: make another user one first",
-        account.name
-    );
-    Ok(())
-}
-
-async fn set_sysadmin(local: &Local, name: String, sysadmin: bool) -> anyhow::Result<()> {
-    let (now, mut entry) = (local.now(), local.entry("update", "user", &name, None));
-    entry.detail = sysadmin_detail(sysadmin);
-    let changed = name.clone();
-    local
-        .change(entry, move |tx, _| {
-            Box::pin(async move {
-                let account = find(tx, &changed).await?;
-                if !sysadmin {
-                    keep_a_sysadmin(tx, &account).await?;
-                }
-                Ok(account::set_sysadmin(tx, account.id, sysadmin, now).await?)
-            })
-        })
-        .await?;
+async fn set_sysadmin(local: &Local, name: &str, sysadmin: bool) -> anyhow::Result<()> {
+    let (id, permit) = (id_of(local, name).await?, local::system()?);
+    account::set_sysadmin(&local.db, &permit, id, sysadmin, local.now()).await?;
     line(&if sysadmin {
         format!("{name} is a system administrator")
     } else {
-        format!("{name} is no system administrator")
+        format!("{name} is no longer a system administrator")
     });
     Ok(())
 }
 
-async fn delete(local: &Local, name: String) -> anyhow::Result<()> {
-    let (now, entry) = (local.now(), local.entry("delete", "user", &name, None));
-    let deleted = name.clone();
-    local
-        .change(entry, move |tx, _| {
-            Box::pin(async move {
-                let account = find(tx, &deleted).await?;
-                anyhow::ensure!(
-                    account.id != AccountId::ADMIN,
-                    "the built-in admin cannot be deleted"
-                );
-                keep_a_sysadmin(tx, &account).await?;
-                Ok(account::delete(tx, account.id, now).await?)
-            })
-        })
-        .await?;
+async fn delete(local: &Local, name: &str) -> anyhow::Result<()> {
+    let (id, permit) = (id_of(local, name).await?, local::system()?);
+    let deleted = account::delete(&local.db, &permit, id, local.now()).await;
+    deleted.map_err(|error| match error {
+        Error::UserUndeletable(_) => anyhow::anyhow!("the built-in admin cannot be deleted"),
+        other => other.into(),
+    })?;
     line(&format!("user {name} is deleted"));
     Ok(())
 }

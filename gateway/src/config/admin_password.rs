@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use auth::password::check_rule;
-use auth::secret::Secret;
+use tenancy::password::NewPassword;
 
 use super::Config;
 
@@ -17,7 +16,7 @@ impl Config {
     ///
     /// # Errors
     /// What is wrong with it, and what to do.
-    pub(crate) fn admin_password(&self) -> Result<Option<Secret>, String> {
+    pub(crate) fn admin_password(&self) -> Result<Option<NewPassword>, String> {
         match self.secrets.admin_password_file.as_str() {
             "" => std::env::var_os(VARIABLE)
                 .map(|given| checked(VARIABLE, given.into_string().ok()))
@@ -27,7 +26,7 @@ impl Config {
     }
 }
 
-fn from_file(file: &Path) -> Result<Secret, String> {
+fn from_file(file: &Path) -> Result<NewPassword, String> {
     let origin = format!("{KEY}: {}", file.display());
     match std::fs::read(file) {
         Ok(bytes) => {
@@ -42,7 +41,7 @@ fn from_file(file: &Path) -> Result<Secret, String> {
 }
 
 /// The password in a text, if that is one which keeps the rule.
-fn checked(origin: &str, given: Option<String>) -> Result<Secret, String> {
+fn checked(origin: &str, given: Option<String>) -> Result<NewPassword, String> {
     let password =
         given.ok_or_else(|| format!("{origin} is not UTF-8: write a password as text"))?;
     if password.is_empty() {
@@ -50,9 +49,8 @@ fn checked(origin: &str, given: Option<String>) -> Result<Secret, String> {
             "{origin} is empty: write the first password of `admin`"
         ));
     }
-    check_rule(&password)
-        .map_err(|why| format!("{origin}, the first password of `admin`, is too weak: {why}"))?;
-    Ok(Secret::new(password))
+    NewPassword::try_from(password)
+        .map_err(|why| format!("{origin}, the first password of `admin`, is too weak: {why}"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What settings may be: the same for `gantry config check` and `gantry serve`. All that is wrong is named at once;
-//! nothing is written, and nobody is connected to.
+//! Validation of settings, for `gantry config check` and `gantry serve` alike. Reports all errors at once; writes
+//! nothing and opens no connections.
 
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -7,25 +7,24 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use auth::secret::MasterKey;
-use certs::{ServerCertificate, SubjectName};
+use certs::{ServerCertificate, SubjectName, expiry_warning};
 use jobs::failures::causes;
 use model::{ProjectName, Timestamp};
 use storage::S3;
 
-use super::{Backend, Config, MovingFrom, form};
-use crate::certificate::expiry_warning;
-use crate::{folder, telemetry};
+use super::{Backend, Config, MovingFrom, collector, form, log_level};
+use crate::folder;
 
 const DAY: u64 = 86_400;
-/// Seconds of the longest time that makes sense anywhere: ten years.
+/// Maximum for any time in seconds: ten years.
 const LONGEST: u64 = 3_653 * DAY;
 
-/// Why settings cannot be used: one line for each that is wrong.
+/// Why settings cannot be used: one line per error.
 #[derive(Debug)]
 pub(crate) struct Invalid(Vec<String>);
 
 impl Invalid {
-    /// What is wrong, one line each.
+    /// The errors, one line each.
     pub(crate) fn lines(&self) -> &[String] {
         &self.0
     }
@@ -40,10 +39,10 @@ impl Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Config {
-    /// Looks at every setting, and at the files that they name. What works but deserves attention is returned.
+    /// Checks every setting and the files that they name. Returns warnings.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// All errors.
     pub(crate) fn check(&self, now: Timestamp) -> Result<Vec<String>, Invalid> {
         let mut check = Check::default();
         check.server(self);
@@ -168,7 +167,9 @@ impl Check {
             return;
         }
         match ServerCertificate::load(certificate, key) {
-            Ok(loaded) => self.warnings.extend(expiry_warning(&loaded, now)),
+            Ok(loaded) => self
+                .warnings
+                .extend(expiry_warning(&loaded, now.date_time())),
             Err(error) => self.wrong("[tls]", causes(&error)),
         }
     }
@@ -301,12 +302,12 @@ impl Check {
     }
 
     fn log(&mut self, config: &Config) {
-        if let Err(why) = telemetry::level(&config.log.level) {
+        if let Err(why) = log_level::filter(&config.log.level) {
             self.wrong("[log] level", why);
         }
         let tracing = &config.tracing;
         if !tracing.otlp_endpoint.is_empty()
-            && let Err(why) = telemetry::endpoint(&tracing.otlp_endpoint)
+            && let Err(why) = collector::endpoint(&tracing.otlp_endpoint)
         {
             self.wrong("[tracing] otlp_endpoint", why);
         }

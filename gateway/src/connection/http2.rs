@@ -5,7 +5,6 @@
 //! out in one write.
 
 mod cork;
-pub(crate) mod windows;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -25,11 +24,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
 use self::cork::Cork;
-use self::windows::{STREAM, Windows};
 use super::Serving;
-use crate::http::MOST_FIELDS;
+use crate::http::header::MOST_FIELDS;
 use crate::http::request_body::{Inner, Upload};
 use crate::http::response_body::Body;
+use crate::http::windows::{STREAM, Windows};
 use crate::pace::{Least, Pace};
 
 /// Requests of one connection at a time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admin_api::ComponentErrors;
+use certs::expiry_warning;
 use jobs::failures::{Failures, Report, causes};
 use storage::Identity;
 use tokio::sync::watch;
@@ -12,7 +13,6 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::certificate::expiry_warning;
 
 /// How often the database and the clock are looked at.
 const DATABASE_INTERVAL: Duration = Duration::from_secs(2);
@@ -203,7 +203,7 @@ impl CertificateWarning {
         if is_known {
             return;
         }
-        if let Some(warning) = expiry_warning(&current, app.clock.now()) {
+        if let Some(warning) = expiry_warning(&current, app.clock.now().date_time()) {
             tracing::warn!("{warning}");
         }
         self.last = Some((current.serial().to_owned(), Instant::now()));

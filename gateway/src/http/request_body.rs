@@ -19,8 +19,8 @@ use registry::memory::PATIENCE;
 use storage::budget::{Budget, Holder, Reservation};
 
 use crate::app::App;
-use crate::connection::http2::windows::{Wide, Windows};
-use crate::http::Peer;
+use crate::http::peer::Peer;
+use crate::http::windows::{Wide, Windows};
 use crate::pace::Pace;
 use crate::wire::{Receiving, Uploading};
 

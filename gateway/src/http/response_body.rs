@@ -12,7 +12,7 @@ use http_body::{Frame, SizeHint};
 use registry::blob::Download;
 use storage::budget::{Budget, Holder, Reservation};
 
-use crate::http::access_log::Finish;
+use crate::http::finish::Finish;
 
 /// Bytes of answers in memory that count as those of their connection: most answers, without a look at what is free.
 const FREE: usize = 8 << 10;

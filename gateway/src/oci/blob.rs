@@ -9,7 +9,9 @@ use model::{ByteRanges, Digest, RepositoryName};
 use policy::permit::PullPermit;
 use registry::blob::Content;
 
-use super::{Answer, CONTENT_DIGEST, Call, HEADERS, status, text};
+use super::{Answer, CONTENT_DIGEST, Call, HEADERS};
+use crate::http::answer::{envelope, status};
+use crate::http::header::{has_etag, text};
 use crate::http::response_body::Body;
 use multipart::Multipart;
 
@@ -24,7 +26,7 @@ impl Call<'_> {
         }
         let blob = &linked.blob;
         let etag = digest.to_string();
-        if self.has(&etag) {
+        if has_etag(&self.headers, &etag) {
             let mut response = status(StatusCode::NOT_MODIFIED);
             describe(&mut response, &etag);
             return Ok(response);
@@ -150,8 +152,7 @@ fn describe(response: &mut Response<Body>, digest: &str) {
 
 fn unsatisfiable(size: u64) -> Response<Body> {
     let message = format!("the blob has {size} bytes");
-    let mut response =
-        crate::http::envelope(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", &message);
+    let mut response = envelope(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", &message);
     response
         .headers_mut()
         .insert(header::CONTENT_RANGE, text(format!("bytes */{size}")));

@@ -3,7 +3,6 @@
 use policy::permit;
 
 use super::{Answer, Call, names};
-use crate::oci_error::OciError;
 
 impl Call<'_> {
     pub(super) async fn catalog(&self) -> Answer {
@@ -14,11 +13,8 @@ impl Call<'_> {
         } else {
             self.caller_now().await?
         };
-        let permit = permit::permit_catalog(&caller).map_err(|_| OciError::Refused {
-            challenge: self.challenge.clone().refused(self.caller.presented),
-            repository: None,
-            action: "list catalog",
-        })?;
+        let permit =
+            permit::permit_catalog(&caller).map_err(|_| self.challenged(None, "list catalog"))?;
         let found = self.app.registry.catalog(&permit, last, limit).await?;
         Ok(names(
             "/v2/_catalog",

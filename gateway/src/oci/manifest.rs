@@ -7,10 +7,11 @@ use registry::LARGEST_MANIFEST;
 use registry::manifest::NewManifest;
 use registry::memory;
 
-use super::{Answer, CONTENT_DIGEST, Call, HEADERS, status, text};
+use super::{Answer, CONTENT_DIGEST, Call, HEADERS};
+use crate::http::answer::{status, wants_body};
+use crate::http::header::{has_etag, text};
 use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
-use crate::http::wants_body;
 use crate::oci_error::OciError;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -27,7 +28,7 @@ impl Call<'_> {
             self.app.registry.manifest(&permit, &reference).await?
         };
         let etag = found.digest.to_string();
-        let fresh = self.has(&etag);
+        let fresh = has_etag(&self.headers, &etag);
         let body = if fresh || !wants_body(&self.method) {
             Body::empty()
         } else {

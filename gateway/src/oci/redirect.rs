@@ -7,8 +7,10 @@ use db::blob::StoredBlob;
 use http::{HeaderValue, Response, StatusCode, header};
 use policy::permit::PullPermit;
 
-use super::{CONTENT_DIGEST, Call, status, text};
+use super::{CONTENT_DIGEST, Call};
 use crate::config::Redirect;
+use crate::http::answer::status;
+use crate::http::header::text;
 use crate::http::response_body::Body;
 use crate::oci_error::OciError;
 
@@ -21,7 +23,8 @@ impl Call<'_> {
     ) -> Result<Option<Response<Body>>, OciError> {
         let rule = &self.app.config.storage.redirect;
         let project = permit.repository().project_str();
-        if !rule.covers(self.caller.address, project, blob.size) {
+        let address = self.caller.address;
+        if !address.is_some_and(|address| rule.covers(address, project, blob.size)) {
             return Ok(None);
         }
         let lasts = Duration::from_secs(rule.expiry_secs.into());

@@ -5,7 +5,9 @@ use http::{HeaderValue, StatusCode, header};
 use model::{Descriptor, Digest, RepositoryName, media_type};
 use serde::Serialize;
 
-use super::{Answer, Call, text};
+use super::{Answer, Call};
+use crate::http::answer::json;
+use crate::http::header::text;
 use crate::oci_error::OciError;
 
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -42,7 +44,7 @@ impl Call<'_> {
             media_type: media_type::OCI_INDEX,
             manifests: &found.descriptors,
         };
-        let mut response = crate::http::json(StatusCode::OK, &body);
+        let mut response = json(StatusCode::OK, &body);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

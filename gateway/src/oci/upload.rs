@@ -8,7 +8,9 @@ use policy::permit::{self, PullPermit, PushPermit};
 use registry::memory;
 use registry::upload::{Chunk, Extent, Session};
 
-use super::{Answer, CONTENT_DIGEST, Call, status, text};
+use super::{Answer, CONTENT_DIGEST, Call};
+use crate::http::answer::status;
+use crate::http::header::text;
 use crate::http::request_body::RequestBody;
 use crate::http::response_body::Body;
 use crate::oci_error::OciError;

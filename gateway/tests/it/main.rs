@@ -10,7 +10,6 @@ mod bad_input;
 mod cli;
 mod config;
 mod crash;
-mod dependencies;
 mod drain;
 mod faults;
 mod forwarded;

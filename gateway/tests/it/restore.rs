@@ -90,7 +90,7 @@ async fn a_store_that_was_claimed_since_is_named_before_anything_is_restored() {
 #[tokio::test]
 async fn the_same_backup_may_be_restored_again() {
     let (server, folder, kept) = lost().await;
-    for expected in ["rows restored", "restored already"] {
+    for expected in ["rows restored", "already restored"] {
         let (code, said) = restore(&server, &folder, &[]).await;
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains(expected), "{said}");

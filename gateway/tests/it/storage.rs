@@ -117,7 +117,7 @@ async fn blobs_move_to_a_bucket_and_back_while_it_serves() {
     let said = String::from_utf8_lossy(&moved.stdout).into_owned();
     assert!(!moved.status.success(), "{said}");
     assert!(
-        said.contains("1 uploads were writing into the old store"),
+        said.contains("1 uploads were writing to the old store"),
         "{said}"
     );
     let put = format!("digest={}", sha256(&half));
@@ -238,7 +238,7 @@ async fn a_backup_is_restored_beside_its_blobs() {
         let _ = fs::remove_file(server.data().join(name));
     }
     let restored = server.cli_prints(&["restore", folder, "--rehash"]).await;
-    assert!(restored.contains("everything is there"), "{restored}");
+    assert!(restored.contains("all of them are present"), "{restored}");
     server.restart().await;
     let admin = server.admin();
     let pulled = admin.get("/v2/library/kept/manifests/v1").await.expect(200);

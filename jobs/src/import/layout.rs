@@ -1,4 +1,4 @@
-//! Where a distribution registry keeps things, below its root folder.
+//! The storage layout of a distribution registry, below its root folder.
 
 use model::Digest;
 
@@ -7,10 +7,10 @@ pub(super) struct Layout {
     root: String,
 }
 
-/// What a link file stands for.
+/// The meaning of a link file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entry<'k> {
-    /// Where a tag points.
+    /// The target of a tag.
     Tag(&'k str),
     /// A manifest of the repository.
     Manifest(Digest),
@@ -50,7 +50,7 @@ impl Layout {
         (self.blob(&digest) == key).then_some(digest)
     }
 
-    /// The key of the link that says where a tag points.
+    /// The key of the link file of a tag.
     pub(super) fn tag(&self, repository: &str, tag: &str) -> String {
         format!(
             "{}/repositories/{repository}/_manifests/tags/{tag}/current/link",
@@ -58,7 +58,7 @@ impl Layout {
         )
     }
 
-    /// The repository and the thing that a link file stands for.
+    /// The repository and the meaning of a link file.
     pub(super) fn entry_of<'k>(&self, key: &'k str) -> Option<(&'k str, Entry<'k>)> {
         let rest = key
             .strip_prefix(&self.root)?

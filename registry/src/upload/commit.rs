@@ -15,7 +15,7 @@ use super::{Extent, Session, checkpoint_of, in_order, right_size};
 use crate::body::Batches;
 use crate::{BodyError, Error, Registry, Result};
 
-/// An object that is complete and durable, not yet a blob.
+/// A complete, durable object that is not a blob yet.
 pub(super) struct Object {
     key: Key,
     epoch: Option<i64>,
@@ -26,7 +26,7 @@ pub(super) struct Object {
 }
 
 impl Registry {
-    /// The last bytes come with this request, after others or as the only ones.
+    /// This request brings the last bytes, after others or as the only ones.
     pub(super) async fn finish_received(
         &self,
         permit: &PushPermit,
@@ -94,7 +94,7 @@ impl Registry {
         ))
     }
 
-    /// All bytes came with this request and are few: the session never gets a row.
+    /// This request brought all bytes, and they are few: the session never gets a row.
     pub(super) async fn finish_in_one(
         &self,
         session: &Session,
@@ -196,7 +196,7 @@ impl Registry {
             }
             Ok(row) => {
                 if row.key != *key {
-                    // It is garbage already, for the case that this fails.
+                    // It already counts as garbage, in case this fails.
                     self.discard(&key).await;
                 }
                 Ok(row)
@@ -205,7 +205,7 @@ impl Registry {
         }
     }
 
-    /// Ends a session whose bytes become no blob, unless someone else took it over.
+    /// Ends a session whose bytes do not become a blob, unless another request took it over.
     async fn end(
         &self,
         permit: &PushPermit,
@@ -221,7 +221,7 @@ impl Registry {
             )
         });
         match ended.await {
-            // Its sessions went with the project.
+            // Its sessions were removed with the project.
             Ok(()) | Err(Error::ProjectGone) => {}
             Err(error) => return Err(error),
         }
@@ -231,7 +231,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The digest by another algorithm than the one that ran along: one more reading.
+    /// The digest by an algorithm other than the one used during the upload: the object is read again.
     async fn digest_as(
         &self,
         algorithm: Algorithm,

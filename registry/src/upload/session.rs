@@ -1,5 +1,5 @@
-//! Session ids: they are signed and say all there is to know of a session without bytes, so that
-//! beginning one writes nothing.
+//! Session IDs: they are signed and contain the whole state of a session without bytes, so that starting one writes
+//! nothing.
 
 use auth::secret::{MasterKey, equal};
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use policy::PushPermit;
 
 /// Random bytes, time, algorithm.
 const PAYLOAD: usize = 16 + 8 + 1;
-/// Bytes of the signature that are kept.
+/// Bytes of the signature in the ID.
 const SIGNATURE: usize = 16;
 
 /// An upload session.
@@ -59,23 +59,23 @@ impl Session {
         })
     }
 
-    /// The id, fit for a path.
+    /// The ID, usable in a path.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// When it began.
+    /// When it started.
     pub fn started(&self) -> Timestamp {
         self.started
     }
 
-    /// The algorithm whose hash runs along.
+    /// The algorithm of the running hash.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 }
 
-/// A session belongs to a repository, to the project that had its name, and to whoever began it.
+/// A session belongs to a repository, to the project of that name, and to the account that started it.
 fn sign(master: &MasterKey, permit: &PushPermit, payload: &[u8]) -> [u8; SIGNATURE] {
     let account = permit.caller().account().map_or(0, |account| account.0);
     let mut text = payload.to_vec();

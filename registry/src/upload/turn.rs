@@ -1,6 +1,5 @@
-//! One writer per session: whoever goes on with a session first stops the request that still writes
-//! it, and waits until nothing of that can reach the bytes any more. The epoch in the row does the
-//! same between processes for what is acknowledged.
+//! One writer per session: a request that continues a session first stops the one still writing to it, and waits until
+//! that can no longer change the bytes. Between processes, the epoch in the row does the same for acknowledged bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,11 +13,11 @@ type Sessions = Arc<Mutex<HashMap<String, Session>>>;
 #[derive(Default)]
 struct Session {
     writing: Arc<tokio::sync::Mutex<()>>,
-    /// Stops the request that has the turn, or waits for it.
+    /// Stops the current writer, or waits for it.
     latest: CancellationToken,
 }
 
-/// Which sessions this process writes.
+/// The sessions that this process is writing.
 #[derive(Default)]
 pub(crate) struct Turns(Sessions);
 
@@ -31,7 +30,7 @@ pub(super) struct Turn {
 }
 
 impl Turns {
-    /// Stops whoever writes the session, and waits for its end.
+    /// Stops the session's current writer, and waits for its end.
     pub(super) async fn take(&self, id: &str) -> Turn {
         let stopped = CancellationToken::new();
         let writing = {
@@ -52,7 +51,7 @@ impl Turns {
 }
 
 impl Turn {
-    /// Resolves when another request wants to go on with the session.
+    /// Resolves when another request wants to continue the session.
     pub(super) async fn stopped(&self) {
         self.stopped.cancelled().await;
     }
@@ -62,7 +61,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut sessions = self.sessions.lock();
         self.guard = None;
-        // Nobody waits: the entry alone holds the lock.
+        // Nobody waits: only the entry holds the lock.
         if sessions
             .get(&self.id)
             .is_some_and(|session| Arc::strong_count(&session.writing) == 1)

@@ -1,5 +1,5 @@
-//! Keys of objects that this process writes before any row names them. The sweeper, which deletes what no row
-//! names, leaves them alone however the clock goes.
+//! Keys of objects that this process is writing and that have no row yet. The sweeper, which deletes objects without a
+//! row, never touches them, even if the clock is wrong.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 #[derive(Clone, Default)]
 pub(crate) struct Unnamed(Arc<Mutex<HashSet<String>>>);
 
-/// A key that the sweeper knows as long as this is kept.
+/// Protects a key from the sweeper until dropped.
 pub(super) struct Key {
     text: String,
     keys: Unnamed,

@@ -1,4 +1,4 @@
-//! Writing a session: who goes on with it, its bytes, its checkpoints.
+//! Writing a session: its writer, bytes and checkpoints.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::body::Batches;
 use crate::memory;
 use crate::{BodyError, Error, Registry, Result};
 
-/// How often a session says at least that bytes come: a slow one is not idle.
+/// How often a session records at least that bytes arrive, so that a slow one does not count as idle.
 const RENEWED: Duration = Duration::from_secs(30);
 
-/// An upload that this request writes.
+/// An upload being written by this request.
 pub(super) struct Writing {
     pub(super) writer: Box<dyn BlobWriter>,
     pub(super) turn: Turn,
@@ -26,18 +26,18 @@ pub(super) struct Writing {
     /// Epoch of the session's row; `None` while it has none.
     pub(super) epoch: Option<i64>,
     pub(super) size: u64,
-    /// Whether another process wrote bytes of it before.
+    /// True if another process wrote bytes of it before.
     pub(super) rehash: bool,
-    /// Bytes that the project was charged for ahead.
+    /// Bytes charged to the project in advance.
     reserved: i64,
 }
 
-/// When a session's row is made.
+/// When a session's row is created.
 #[derive(Clone, Copy)]
 pub(super) enum FirstRow {
-    /// Before its bytes, which may take any time to come.
+    /// Before its bytes, which may take any time to arrive.
     AtOnce,
-    /// With its bytes, which are all here: one transaction instead of two.
+    /// Together with its bytes, which have all arrived: one transaction instead of two.
     WithTheBytes,
 }
 
@@ -61,7 +61,7 @@ impl Registry {
     ) -> Result<Writing> {
         let turn = self.turns.take(session.id()).await;
         let row = self.row(session).await?;
-        // It may have gone on while the first bytes came.
+        // It may have been continued while the first bytes arrived.
         in_order(session, extent, row.as_ref().map_or(0, |row| row.size))?;
         let mut writing = match row {
             Some(_) => self.resume(session, turn).await?,
@@ -74,7 +74,7 @@ impl Registry {
         }
     }
 
-    /// Charges a project with a limit ahead, where it is known how many bytes come.
+    /// Charges a project with a quota in advance, if the number of bytes is known.
     async fn reserve(
         &self,
         permit: &PushPermit,
@@ -135,8 +135,8 @@ impl Registry {
         })
     }
 
-    /// Without a checkpoint the object may be anything, and another process may still write it: this one
-    /// begins another.
+    /// Without a checkpoint, the object's state is unknown, and another process may still be writing it: this one
+    /// starts a new object.
     async fn rekey(&self, session: &Session, epoch: i64, before: &str) -> Result<Key> {
         let (id, key, now) = (session.id().to_owned(), self.new_key(), self.clock.now());
         let (before, new) = (before.to_owned(), key.to_string());
@@ -179,7 +179,7 @@ impl Registry {
         })
     }
 
-    /// Makes the session's row; its first epoch.
+    /// Creates the session's row; returns its first epoch.
     async fn make_row(
         &self,
         permit: &PushPermit,
@@ -204,7 +204,7 @@ impl Registry {
         }
     }
 
-    /// Writes a body to its end; how it ended.
+    /// Writes a body to its end; returns how it ended.
     pub(super) async fn receive(
         &self,
         permit: &PushPermit,
@@ -214,7 +214,7 @@ impl Registry {
         batches: &mut Batches,
     ) -> Result<Result<(), BodyError>> {
         let (mut batch, mut ended) = first;
-        // Long before it would be taken for idle.
+        // Long before it would count as idle.
         let often = RENEWED.min(self.limits.upload_expiry / 4);
         let mut noted = Instant::now();
         loop {
@@ -241,7 +241,7 @@ impl Registry {
         }
     }
 
-    /// Makes all bytes durable, then says so in the row, which is made where there is none yet.
+    /// Makes all bytes durable, then records that in the row, which is created if there is none yet.
     pub(super) async fn checkpoint(
         &self,
         permit: &PushPermit,
@@ -252,7 +252,7 @@ impl Registry {
         self.note(permit, session, writing, checkpoint).await
     }
 
-    /// Says in the row what is durable.
+    /// Records in the row what is durable.
     async fn note(
         &self,
         permit: &PushPermit,
@@ -284,7 +284,7 @@ impl Registry {
         }
     }
 
-    /// Says in the row that bytes come, though nothing more is durable yet.
+    /// Records in the row that bytes arrive, though no more are durable yet.
     async fn renew(&self, session: &Session, epoch: Option<i64>) -> Result<()> {
         let Some(epoch) = epoch else { return Ok(()) };
         let id = session.id().to_owned();
@@ -299,8 +299,8 @@ impl Registry {
         }
     }
 
-    /// Why a write failed: whoever took the session over at its beginning removed this writer's object, which
-    /// is no failure of the store.
+    /// The reason of a failed write. If another request took the session over at its beginning, it removed this
+    /// writer's object, which is not a failure of the store.
     pub(super) async fn reason(
         &self,
         session: &Session,
@@ -317,12 +317,11 @@ impl Registry {
         }
     }
 
-    /// Ends in failure: nothing reaches the bytes any more when this returns, and those that no row names
-    /// are gone.
+    /// Ends in failure: once this returns, nothing changes the bytes any more, and an object without a row is deleted.
     pub(super) async fn abandon(&self, session: &Session, writing: Writing, error: Error) -> Error {
         writing.writer.abandon().await;
         let error = self.reason(session, writing.epoch, error).await;
-        // A commit whose answer was lost may have made the row: the sweeper finds out.
+        // A commit whose answer was lost may have created the row: the sweeper checks.
         let uncertain = matches!(error, Error::Database(_));
         if writing.epoch.is_none() && !uncertain {
             self.discard(&writing.key).await;

@@ -1,6 +1,6 @@
-//! A writer of another process holds the file open and may write into it until it learns, at its next
-//! checkpoint, that its session was taken over. The finished bytes are therefore copied into a file of their
-//! own, hashed there, and given the name: what the other one still writes goes into a file without a name.
+//! A writer of another process holds the file open and may write to it until it learns, at its next checkpoint, that
+//! its session was taken over. The finished bytes are therefore copied to a new file, hashed there, and given the name:
+//! further writes of the other process go to a file without a name.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -11,11 +11,11 @@ use model::Hasher;
 use super::sync_folder;
 use crate::Finished;
 
-/// Bytes that are hashed at once.
+/// Bytes to hash at a time.
 const PIECE: usize = 1 << 20;
 
-/// Puts a copy of the first bytes of a file into its place, durably; what the copy is, or `None` where there
-/// are fewer bytes.
+/// Replaces a file with a copy of its first bytes, durably. Returns the copy's size and digest, or `None` if the file
+/// is shorter.
 pub(super) fn detach(path: &Path, copy: &Path, finished: Finished) -> io::Result<Option<Finished>> {
     let from = File::open(path)?;
     let mut to = File::options()
@@ -24,7 +24,7 @@ pub(super) fn detach(path: &Path, copy: &Path, finished: Finished) -> io::Result
         .create(true)
         .truncate(true)
         .open(copy)?;
-    // Where the file system can, this shares blocks until one side changes them.
+    // If the file system supports it, this shares blocks until one side changes them.
     let copied = io::copy(&mut from.take(finished.size), &mut to)?;
     if copied < finished.size {
         std::fs::remove_file(copy)?;

@@ -1,4 +1,4 @@
-//! The identity of a folder: a file that appears whole or not at all.
+//! The identity of a folder: a file that is written atomically.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -8,7 +8,7 @@ use super::sync_folder;
 use crate::identity::{KEY, LONGEST};
 use crate::{Error, Existing, Result};
 
-/// What tells files of this process from those of others.
+/// Distinguishes this process's files from those of others.
 pub(super) fn suffix() -> Result<String> {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Failed {
@@ -19,7 +19,7 @@ pub(super) fn suffix() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-/// What is there; `None` where nothing is.
+/// The content; `None` if there is no file.
 pub(super) fn read(folder: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(folder.join(KEY)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -30,7 +30,7 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
-/// Writes it beside its place, syncs it and gives it the name.
+/// Writes it to a temporary file, syncs that and renames it.
 pub(super) fn put(folder: &Path, spare: &str, text: &[u8], existing: Existing) -> io::Result<()> {
     let (place, spare) = (folder.join(KEY), folder.join(format!("{KEY}.{spare}")));
     write(&spare, text)?;
@@ -38,14 +38,14 @@ pub(super) fn put(folder: &Path, spare: &str, text: &[u8], existing: Existing) -
         Existing::Replaced => std::fs::rename(&spare, &place),
         Existing::Kept => name(&spare, &place, text),
     };
-    // Renaming has taken it away.
+    // The rename removed it.
     let _ = std::fs::remove_file(&spare);
     named?;
     sync_folder(folder)
 }
 
-/// Gives a file a second name, unless that is taken. Where the file system has no second names, the file is
-/// written a second time.
+/// Adds a hard link to a file, unless the name is taken. On a file system without hard links, the file is written
+/// again.
 fn name(spare: &Path, place: &Path, text: &[u8]) -> io::Result<()> {
     let named = match std::fs::hard_link(spare, place) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write(place, text),
@@ -57,7 +57,7 @@ fn name(spare: &Path, place: &Path, text: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Writes a new file, durably but for its name.
+/// Writes a new file; its content is durable, its name not yet.
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = File::options().write(true).create_new(true).open(path)?;
     file.write_all(text)?;

@@ -1,5 +1,5 @@
-//! The folder of a store, as it was when it was opened. A volume that is unmounted leaves another folder in its place,
-//! into which nothing may be written and where nothing counts as gone.
+//! The store's folder, checked against the one that was opened. Unmounting a volume leaves another folder in its place:
+//! nothing may be written there, and no object counts as missing.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,23 +10,23 @@ use parking_lot::Mutex;
 
 use super::identity;
 
-/// A folder, known by its inode.
+/// A folder, identified by its inode.
 #[derive(Debug)]
 pub(super) struct Place {
     folder: PathBuf,
     known: Mutex<Known>,
-    /// The newest hour whose folder is known to be durable.
+    /// The newest hour folder known to be durable.
     pub(super) durable_hour: AtomicI64,
 }
 
 #[derive(Debug)]
 struct Known {
     node: Node,
-    /// The identity that was read there last.
+    /// The identity last read there.
     identity: Option<Vec<u8>>,
 }
 
-/// A file system and an inode of it.
+/// A file system and an inode on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Node(u64, u64);
 
@@ -56,8 +56,8 @@ impl Place {
         &self.folder
     }
 
-    /// Fails where another folder is in its place. One system call where none is. A volume that was mounted anew, and
-    /// has the identity that was read before, is the same folder.
+    /// Fails if another folder is in its place; otherwise it costs one system call. A remounted volume with the
+    /// identity read before counts as the same folder.
     ///
     /// # Errors
     /// When it is another folder, or cannot be looked at.
@@ -74,7 +74,7 @@ impl Place {
         Err(gone(&"another folder is in its place"))
     }
 
-    /// Reads the identity, and remembers it where the folder is the one that was opened.
+    /// Reads the identity, and remembers it if the folder is the one that was opened.
     ///
     /// # Errors
     /// When it cannot be read.

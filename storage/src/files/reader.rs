@@ -1,5 +1,5 @@
-//! Reading a file: what is in the page cache is copied out inline, without a thread hop; what is not
-//! is first brought there off the async threads.
+//! Reading a file: bytes in the page cache are copied inline, without a thread hop; others are first read into it off
+//! the async threads.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -17,12 +17,12 @@ use tokio::task::JoinHandle;
 
 use crate::{Error, Result};
 
-/// Bytes per chunk: the cheapest size between system calls and the processor's cache.
+/// Bytes per chunk: the cheapest trade-off between system calls and the processor's cache.
 const CHUNK: usize = 64 << 10;
-/// Bytes brought into the page cache at a time.
+/// Bytes to read into the page cache at a time.
 const WARM: u64 = 1 << 20;
 
-/// Set once the file system refuses reads that do not wait.
+/// Set once the file system refuses non-blocking reads.
 static NO_NOWAIT: AtomicBool = AtomicBool::new(false);
 
 /// The bytes of a file within a range.
@@ -32,16 +32,16 @@ pub(super) struct Reader {
     at: u64,
     end: u64,
     warming: Option<JoinHandle<io::Result<()>>>,
-    /// Up to here a read is served from the page cache, and may be done in the ordinary way.
+    /// Up to here reads are served from the page cache and may be ordinary reads.
     warm_until: u64,
     spare: Arc<Spare>,
 }
 
-/// Buffers of this reader that came back.
+/// Returned buffers of this reader.
 #[derive(Default)]
 struct Spare(Mutex<Vec<Box<[u8]>>>);
 
-/// A chunk on its way to the socket; its buffer goes back to the reader.
+/// A chunk on its way to the socket; its buffer returns to the reader.
 struct Chunk {
     buffer: Box<[u8]>,
     length: usize,
@@ -76,7 +76,7 @@ impl Reader {
         }
     }
 
-    /// Reads the next chunk from the page cache; `None` where it is not there.
+    /// Reads the next chunk from the page cache; `None` if it is not there.
     fn cached(&mut self) -> Option<io::Result<Bytes>> {
         let wanted = (self.end - self.at).min(CHUNK as u64) as usize;
         let spare = self.spare.0.lock().pop();
@@ -163,7 +163,7 @@ impl Stream for Reader {
     }
 }
 
-/// Brings a stretch into the page cache by reading it.
+/// Loads a range into the page cache by reading it.
 fn warm(file: &File, range: Range<u64>) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
     let _ = rustix::fs::fadvise(file, range.start, None, rustix::fs::Advice::Sequential);

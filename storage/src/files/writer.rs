@@ -1,5 +1,5 @@
-//! Writing a file: hashed and written by a job off the async threads while the next batches are
-//! collected, write-back begun long before the end.
+//! Writing a file: a job off the async threads hashes and writes while the next batches are collected, and write-back
+//! starts long before the end.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,11 +22,11 @@ use super::{blocking, failed, sync_folder};
 use crate::key;
 use crate::{AHEAD, BlobWriter, Checkpoint, Error, Finished, Result};
 
-/// Bytes after which write-back is begun, so that the last sync has little left to do.
+/// Bytes after which write-back is started, so that the final sync has little left to do.
 const WRITE_BACK: u64 = 32 << 20;
-/// Bytes after which a running object is checkpointed.
+/// Bytes between checkpoints of an object that is being written.
 const CHECKPOINT: u64 = 64 << 20;
-/// Bytes for which room on the disk is taken ahead: less work in the kernel than block by block.
+/// Bytes of disk space to preallocate: less work in the kernel than block by block.
 const RESERVE: u64 = 16 << 20;
 /// A single write call of a megabyte costs twice what four of a quarter cost on ext4.
 const WRITE_CALL: usize = 256 << 10;
@@ -35,12 +35,12 @@ const WRITE_CALL: usize = 256 << 10;
 pub(super) struct Writer {
     key: String,
     line: Arc<Line>,
-    /// The job that was started last.
+    /// The last started job.
     job: Option<JoinHandle<()>>,
     file: Arc<OnceLock<File>>,
     /// Bytes handed over so far.
     size: u64,
-    /// Bytes handed over since write-back was last begun.
+    /// Bytes handed over since write-back was last started.
     unsynced: u64,
     /// Bytes handed over since the last checkpoint.
     unsaved: u64,
@@ -53,7 +53,7 @@ pub(super) struct Writer {
 /// Batches on their way to the job that hashes and writes them.
 struct Line {
     queue: Mutex<Queue>,
-    /// Room for batches; closed after a failure.
+    /// Free places for batches; closed after a failure.
     room: Semaphore,
 }
 
@@ -64,18 +64,18 @@ struct Queue {
     failed: Option<io::Error>,
 }
 
-/// What a job needs. The file is made with the first bytes.
+/// The state of a job. The file is created with the first bytes.
 struct Work {
     path: PathBuf,
     file: Arc<OnceLock<File>>,
     hasher: Hasher,
     at: u64,
-    /// Up to here room on the disk is taken.
+    /// Up to here disk space is preallocated.
     reserved: u64,
 }
 
 impl Work {
-    /// Writes what waits, and then ends, so that a slow client holds no thread.
+    /// Writes the waiting batches and then ends, so that a slow client holds no thread.
     fn run(mut self, line: &Line) {
         loop {
             let batch = {
@@ -99,11 +99,11 @@ impl Work {
     fn append(&mut self, batch: &[Bytes]) -> io::Result<()> {
         let file = opened(&self.file, &self.path)?;
         let end = self.at + length(batch);
-        // What comes in one batch is most often all that comes.
+        // A first batch is usually the only one.
         if self.at > 0 && end > self.reserved {
             self.reserved = end + RESERVE;
             let room = self.reserved - self.at;
-            // Where that cannot be had, writing tells whether the disk is full.
+            // If that fails, writing shows whether the disk is full.
             let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, self.at, room);
         }
         append(file, self.at, batch, &mut self.hasher)?;
@@ -111,7 +111,7 @@ impl Work {
         Ok(())
     }
 
-    /// Gives room back that was taken in vain.
+    /// Releases unused preallocated space.
     fn trim(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.reserved) > self.at {
             opened(&self.file, &self.path)?.set_len(self.at)?;
@@ -119,7 +119,7 @@ impl Work {
         Ok(())
     }
 
-    /// Makes all bytes durable, and the file's name where it is not yet.
+    /// Makes all bytes durable, and the file's name if it is not yet.
     fn sync(
         &self,
         named: bool,
@@ -188,7 +188,7 @@ impl Writer {
         }
     }
 
-    /// Waits until all that was handed over is written, and takes the work.
+    /// Waits until everything handed over is written, and takes the job's state.
     async fn settle(&mut self) -> Result<Work> {
         if let Some(job) = self.job.take() {
             // A job that panicked leaves no work.
@@ -220,19 +220,19 @@ impl Writer {
         Ok(())
     }
 
-    /// A failed sync is final: the kernel has forgotten which bytes it could not write.
+    /// A failed sync is final: the kernel no longer knows which bytes it could not write.
     fn synced(&self, done: Result<io::Result<()>, tokio::task::JoinError>) -> Result<()> {
         done.unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(|error| Error::NotDurable(self.key.clone(), error))
     }
 
-    /// Queues a batch for the job, which is started where none runs.
+    /// Queues a batch for the job, which is started if none runs.
     async fn hand_over(&mut self, batch: Vec<Bytes>) -> Result<()> {
         self.begin_write_back().await?;
         let Ok(room) = self.line.room.acquire().await else {
             return self.settle().await.map(|_| ());
         };
-        // Given back when the batch is written.
+        // Released when the batch is written.
         room.forget();
         let length = length(&batch);
         self.size += length;
@@ -248,7 +248,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes `last` and makes everything durable, in one job; the hash of all bytes.
+    /// Writes `last` and makes everything durable, in one job; returns the hash of all bytes.
     #[instrument(name = "storage.object.sync", level = "debug", skip_all, fields(object.key = %self.key))]
     async fn sync(&mut self, last: Vec<Bytes>) -> Result<Hasher> {
         let mut work = self.settle().await?;
@@ -264,7 +264,7 @@ impl Writer {
             work.append(&last)?;
             work.trim()?;
             let synced = work.sync(named, (depth, hour), &place.durable_hour);
-            // What lies where a volume was mounted before is not stored.
+            // Bytes written to the place of an unmounted volume are not stored.
             let synced = synced.and_then(|()| place.check());
             Ok((work, synced))
         });
@@ -301,7 +301,7 @@ impl BlobWriter for Writer {
     }
 
     async fn abandon(mut self: Box<Self>) {
-        // How it went is of no interest any more.
+        // The result no longer matters.
         let _ = self.settle().await;
     }
 
@@ -318,8 +318,8 @@ fn length(batch: &[Bytes]) -> u64 {
     batch.iter().map(|bytes| bytes.len() as u64).sum()
 }
 
-/// Makes a file's name durable: its folder, and those above within the store unless they are the newest
-/// hour's and known to be. `depth` is how many folders its key has.
+/// Makes a file's name durable: syncs its folder and those above it within the store, unless the newest hour's folder
+/// is known to be durable. `depth` is the number of folders in its key.
 fn sync_name(
     path: &Path,
     (depth, hour): (usize, Option<i64>),
@@ -335,16 +335,16 @@ fn sync_name(
     Ok(())
 }
 
-/// The file, made where it is absent.
+/// The file, created if missing.
 fn opened<'a>(file: &'a OnceLock<File>, path: &Path) -> io::Result<&'a File> {
     if file.get().is_none() {
-        // One job at a time has the work, so that nobody else sets it meanwhile.
+        // Only one job at a time has the state, so nobody else sets it meanwhile.
         let _ = file.set(make(path)?);
     }
     file.get().ok_or_else(|| io::Error::other("no file"))
 }
 
-/// Makes the file, and its folder where it is the hour's first.
+/// Creates the file, and its folder if it is the hour's first.
 fn make(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     let options = options.read(true).write(true).create_new(true);
@@ -358,7 +358,7 @@ fn make(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Hashes each piece while it is warm, then hands it to the page cache.
+/// Hashes each piece while it is in the processor's cache, then writes it to the page cache.
 fn append(file: &File, at: u64, batch: &[Bytes], hasher: &mut Hasher) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
     let mut at = at;
@@ -380,7 +380,7 @@ fn append(file: &File, at: u64, batch: &[Bytes], hasher: &mut Hasher) -> io::Res
     write_group(file, at, &mut group).map(|_| ())
 }
 
-/// One vectored write; what it leaves is written piece by piece.
+/// One vectored write; the rest is written piece by piece.
 fn write_group(file: &File, at: u64, group: &mut Vec<IoSlice<'_>>) -> io::Result<u64> {
     use std::os::unix::fs::FileExt as _;
     let wanted: usize = group.iter().map(|slice| slice.len()).sum();

@@ -1,4 +1,4 @@
-//! The bucket: one request per method, with errors that say what could not be done to which object.
+//! The bucket: one request per method, with errors that name the operation and the object.
 
 use std::io;
 use std::ops::Range;
@@ -26,15 +26,15 @@ use crate::{Error, Existing, Result};
 pub(super) struct Bucket {
     pub(super) clients: Clients,
     pub(super) name: String,
-    /// Stands before all keys; empty, or ends with a slash.
+    /// Prefix of all keys; empty, or ends with a slash.
     pub(super) prefix: String,
     sse: Option<ServerSideEncryption>,
     sse_key: Option<String>,
-    /// What could not be removed on the way.
+    /// Leftovers that could not be removed.
     pub(super) leftovers: Mutex<Vec<String>>,
 }
 
-/// What is known of an object without reading it.
+/// Metadata of an object.
 pub(super) struct Head {
     pub(super) size: u64,
     etag: Option<String>,
@@ -89,7 +89,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// A small object; `None` where there is none.
+    /// Reads a small object; `None` if there is none.
     pub(super) async fn get_small(&self, key: &str, most: u64) -> Result<Option<Bytes>> {
         let get = self.clients.small.get_object().bucket(&self.name);
         let get = get
@@ -109,8 +109,8 @@ impl Bucket {
         Ok(Some(body.into_bytes()))
     }
 
-    /// Writes a small object. Where one is to be kept that is there already, the server is asked to look; one
-    /// that does not know how to is left to write over it.
+    /// Writes a small object. If an existing one must be kept, the request is conditional; a server without conditional
+    /// writes overwrites it.
     pub(super) async fn put_small(
         &self,
         key: &str,
@@ -141,7 +141,7 @@ impl Bucket {
         }
     }
 
-    /// The bytes within a range, which is not empty; exactly those, or an error.
+    /// The bytes within a non-empty range: exactly those, or an error.
     #[instrument(name = "storage.s3.get", level = "debug", skip_all, fields(object.key = key))]
     pub(super) async fn get(&self, key: &str, range: Range<u64>) -> Result<SdkBody> {
         let get = self.clients.download.get_object().bucket(&self.name);
@@ -171,7 +171,7 @@ impl Bucket {
         }
     }
 
-    /// Begins a multipart upload; its id.
+    /// Starts a multipart upload; returns its ID.
     #[instrument(name = "storage.s3.begin", level = "debug", skip_all, fields(object.key = key))]
     pub(super) async fn begin(&self, key: &str) -> Result<String> {
         let begin = self.clients.small.create_multipart_upload();
@@ -187,7 +187,7 @@ impl Bucket {
             .ok_or_else(|| refused("begin", key, "the store names no upload"))
     }
 
-    /// Writes a part.
+    /// Uploads a part.
     #[instrument(name = "storage.s3.part", level = "debug", skip_all, fields(object.key = key, part = number))]
     pub(super) async fn part(
         &self,
@@ -211,7 +211,7 @@ impl Bucket {
         Ok(Part(number, bare(etag)))
     }
 
-    /// Fails where a multipart upload is not there any more.
+    /// Fails if a multipart upload no longer exists.
     pub(super) async fn must_have(&self, key: &str, upload: &str) -> Result<()> {
         let list = self.clients.small.list_parts().bucket(&self.name);
         let list = list.key(self.path(key)).upload_id(upload).max_parts(1);
@@ -220,8 +220,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// Makes an object whole from exactly these parts. It also succeeds where an earlier attempt did
-    /// whose answer was lost.
+    /// Completes an object from exactly these parts. Also succeeds if an earlier attempt succeeded whose answer was
+    /// lost.
     #[instrument(name = "storage.s3.end", level = "debug", skip_all, fields(object.key = key))]
     pub(super) async fn end(
         &self,
@@ -269,21 +269,21 @@ impl Bucket {
 }
 
 impl Head {
-    /// Whether this is the object that an upload with these parts makes.
+    /// True if this is the object made of these parts.
     fn is_of(&self, parts: &[Part], size: u64) -> bool {
         if self.size != size {
             return false;
         }
         match (&self.etag, etag_of(parts)) {
             (Some(has), Some(expected)) => *has == expected,
-            // Encrypted parts have ETags of another kind; nothing more can be told.
+            // Encrypted parts have ETags of another kind; nothing more can be checked.
             _ => true,
         }
     }
 }
 
-/// The ETag that S3 gives to an object of these parts: the MD5 of their MD5s, and their number. `None`
-/// where the parts' own are not MD5s.
+/// The ETag that S3 gives to an object of these parts: the MD5 of their MD5s, and their number. `None` if the parts'
+/// own ETags are not MD5s.
 fn etag_of(parts: &[Part]) -> Option<String> {
     let mut all = Md5::new();
     for Part(_, etag) in parts {
@@ -293,7 +293,7 @@ fn etag_of(parts: &[Part]) -> Option<String> {
     Some(format!("{}-{}", hex::encode(all.finalize()), parts.len()))
 }
 
-/// Whether an answer has the bytes that were asked for. A server that knows no ranges may send all.
+/// True if an answer has the requested bytes. A server without range support may send everything.
 fn is_range(answer: &GetObjectOutput, range: &Range<u64>) -> bool {
     let length = answer.content_length().map(u64::try_from);
     let whole = range.start == 0;

@@ -1,4 +1,4 @@
-//! The SDK's clients: how they connect, sign, wait and try again.
+//! The SDK's clients: connections, signing, timeouts and retries.
 
 use std::time::Duration;
 
@@ -31,13 +31,13 @@ use super::download::Downloads;
 use super::settings::Settings;
 use crate::{Cause, Error, Result};
 
-/// How long a connection may take.
+/// Timeout of connecting.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long an attempt of a small request may take, or a download's first byte.
+/// Timeout of an attempt of a small request, or of a download's first byte.
 const SMALL: Duration = Duration::from_secs(10);
-/// How long an attempt to upload a part, or to complete an upload, may take.
+/// Timeout of an attempt to upload a part, or to complete an upload.
 const LARGE: Duration = Duration::from_secs(60);
-/// How long an upload may stand still.
+/// How long an upload may make no progress.
 const STALLED: Duration = Duration::from_secs(20);
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -47,13 +47,13 @@ const ATTEMPTS: u32 = 3;
 /// Clients that share their connections.
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
-    /// For what is small.
+    /// For small requests.
     pub(super) small: Client,
     /// For downloads.
     pub(super) download: Client,
     /// For uploads of parts.
     pub(super) large: Client,
-    /// For URLs that are signed for clients; it sends nothing.
+    /// For signing URLs for clients; it sends nothing.
     pub(super) public: Client,
 }
 
@@ -94,7 +94,7 @@ fn config(settings: &Settings, roots: &Roots) -> Result<Config> {
         .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(200))
         .with_max_backoff(Duration::from_secs(5));
-    // Downloads are watched by their reader, which knows when it is the client that is slow.
+    // The reader watches downloads, because it knows when the client is the slow side.
     let stalled = StalledStreamProtectionConfig::enabled()
         .upload_enabled(true)
         .download_enabled(false)
@@ -106,7 +106,7 @@ fn config(settings: &Settings, roots: &Roots) -> Result<Config> {
         .credentials_provider(credentials(settings))
         .http_client(http_client(roots)?)
         .force_path_style(settings.path_style)
-        // The bytes have a digest of their own; not every store knows S3's newer checksums.
+        // The bytes have their own digest; not every store supports S3's newer checksums.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(retries)
@@ -138,7 +138,7 @@ fn downloads(roots: Roots) -> Result<Downloads> {
         }
         Roots::File { store, .. } => Ok(trusting(store)?),
     };
-    // Where the system has no CAs, plain HTTP goes all the same, and TLS fails by the server's certificate.
+    // Without CAs in the system, plain HTTP still works, and TLS fails at the server's certificate.
     let builder = match system {
         Ok(builder) => builder,
         Err(_) => trusting(RootCertStore::empty())?,
@@ -164,11 +164,11 @@ fn trusting(roots: RootCertStore) -> Result<HttpsConnectorBuilder<WantsSchemes>>
 enum Roots {
     /// Those of the system.
     System,
-    /// Those of a file, as it is and read.
+    /// Those of a file: its content, and the parsed certificates.
     File { pem: Vec<u8>, store: RootCertStore },
 }
 
-/// The CAs of a file, or of the system where none is named.
+/// The CAs of a file, or those of the system if no file is named.
 fn roots(ca_file: &str) -> Result<Roots> {
     if ca_file.is_empty() {
         return Ok(Roots::System);
@@ -178,7 +178,7 @@ fn roots(ca_file: &str) -> Result<Roots> {
     Ok(Roots::File { pem, store })
 }
 
-/// The HTTP client of the SDK panics where these are not certificates.
+/// The SDK's HTTP client panics if these are not certificates.
 fn store(pem: &[u8]) -> Result<RootCertStore, Cause> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -204,8 +204,7 @@ fn credentials(settings: &Settings) -> SharedCredentialsProvider {
     ))
 }
 
-/// Credentials from where the process runs: its environment, a web identity (Kubernetes), the role of
-/// its container or of its machine.
+/// Credentials from the environment: variables, a web identity (Kubernetes), the role of the container or machine.
 fn surroundings(region: &str) -> CredentialsProviderChain {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))

@@ -1,6 +1,6 @@
-//! How downloads travel. Whoever reads a body drives its connection, so that bytes do not go from task to
-//! task; and while a reader waits, the kernel gathers bytes before it wakes it: many for a few downloads,
-//! few for all beyond them, so that slow readers do not hold much.
+//! Connections for downloads. The reader of a body drives its connection itself, so that bytes do not pass between
+//! tasks. While a reader waits, the kernel gathers bytes before waking it: many for the first downloads, few for all
+//! others, so that slow readers do not hold much memory.
 
 use std::fmt;
 use std::future::{Future as _, poll_fn};
@@ -39,22 +39,22 @@ use tower::Service as _;
 
 use crate::Cause;
 
-/// Bytes that a connection gathers and reads at once, at most. The larger the cheaper: beyond 64 KiB and up to
-/// 2 MiB, measured; but a download holds twice as many where its reader is slow.
+/// Maximum bytes that a connection gathers and reads at a time. Larger is cheaper, as measured from 64 KiB to 2 MiB,
+/// but a download with a slow reader holds twice as many.
 const GATHER: usize = 1 << 20;
-/// The same at least, and the unit of what is shared.
+/// The minimum, and the unit of the shared amount.
 const GATHER_LITTLE: usize = 64 << 10;
-/// Bytes that all connections together gather beyond the least.
+/// Bytes that all connections together may gather beyond the minimum.
 const ROOM: usize = 16 << 20;
-/// The part of the free room that a new connection takes at most.
+/// Maximum fraction of the free amount that a new connection takes.
 const SHARE: usize = 8;
-/// How long a connection is kept for a next request.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
-/// How many are kept.
+/// Maximum number of idle connections.
 const KEPT: usize = 32;
 
 sockopt_impl!(
-    /// How many bytes must be there before a socket is readable; `socket(7)`.
+    /// Sets how many bytes must have arrived before a socket is readable; `socket(7)`.
     ReceiveLow,
     SetOnly,
     libc::SOL_SOCKET,
@@ -67,11 +67,11 @@ sockopt_impl!(
 pub(super) struct Downloads {
     connector: HttpsConnector<TcpConnector>,
     kept: Kept,
-    /// What is free of [`ROOM`], in units of [`GATHER_LITTLE`].
+    /// The free part of [`ROOM`], in units of [`GATHER_LITTLE`].
     room: Arc<Semaphore>,
 }
 
-/// Connections that wait for a next request, the newest last.
+/// Idle connections, newest last.
 type Kept = Arc<Mutex<Vec<(Instant, Connection)>>>;
 
 impl Downloads {
@@ -86,7 +86,7 @@ impl Downloads {
     async fn send(mut self, mut request: Request<()>) -> Result<HttpResponse, Cause> {
         let uri = origin_form(&mut request)?;
         while let Some(connection) = self.kept() {
-            // The server may have closed it while it waited.
+            // The server may have closed it while it was idle.
             if let Ok(answer) = connection.send(&request, &self.kept).await {
                 return Ok(answer);
             }
@@ -98,13 +98,13 @@ impl Downloads {
         connection.send(&request, &self.kept).await
     }
 
-    /// What a new connection may take of the room.
+    /// The share of [`ROOM`] that a new connection may take.
     fn share(&self) -> u32 {
         let most = GATHER / GATHER_LITTLE;
         (self.room.available_permits() / SHARE).min(most) as u32
     }
 
-    /// The connection that was used last, of those that are not too old and gather as much as a new one would.
+    /// The most recently used connection that is not too old and gathers as much as a new one would.
     fn kept(&self) -> Option<Connection> {
         let share = self.share();
         let mut kept = self.kept.lock();
@@ -146,8 +146,8 @@ impl HttpConnector for Downloads {
     }
 }
 
-/// Leaves path and query in the request and names its host as it was signed, without the scheme's own
-/// port; RFC 9112, section 3.2.
+/// Reduces the request target to path and query, and sets `Host` as it was signed, without the scheme's default port;
+/// RFC 9112, section 3.2.
 fn origin_form(request: &mut Request<()>) -> Result<Uri, Cause> {
     let path = request
         .uri()
@@ -169,15 +169,15 @@ fn units(room: &Option<OwnedSemaphorePermit>) -> usize {
     room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
 }
 
-/// A connection, which does nothing unless it is driven.
+/// A connection, which makes progress only while it is driven.
 struct Connection {
     sender: http1::SendRequest<Empty<Bytes>>,
     driver: http1::Connection<Stream, Empty<Bytes>>,
     /// The driver has ended and must not be polled again.
     over: bool,
-    /// Bytes of the body that its reader has not seen; 0 where that is not known.
+    /// Bytes of the body that its reader has not received; 0 if unknown.
     left: Arc<AtomicU64>,
-    /// What it took of the room.
+    /// Its share of [`ROOM`].
     room: Option<OwnedSemaphorePermit>,
 }
 
@@ -211,7 +211,7 @@ impl Connection {
         units(&self.room)
     }
 
-    /// Sends a request; the answer's body takes the connection along.
+    /// Sends a request; the response body owns the connection.
     async fn send(mut self, request: &Request<()>, kept: &Kept) -> Result<HttpResponse, Cause> {
         poll_fn(|cx| {
             self.drive(cx);
@@ -228,13 +228,13 @@ impl Connection {
         Ok(HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))?)
     }
 
-    /// Lets bytes come and go. What ends the connection is told to sender and body as well.
+    /// Drives the connection. An error that ends it is also reported to sender and body.
     fn drive(&mut self, cx: &mut Context<'_>) {
         self.over = self.over || Pin::new(&mut self.driver).poll(cx).is_ready();
     }
 }
 
-/// A body, with the connection that it comes by.
+/// A body with its connection.
 struct Download {
     body: Incoming,
     connection: Option<Connection>,
@@ -252,7 +252,7 @@ impl Download {
         download
     }
 
-    /// Says how much is left, and keeps the connection where that is nothing.
+    /// Reports the remaining bytes, and keeps the connection if there are none.
     fn count(&mut self) {
         let Some(connection) = &self.connection else {
             return;
@@ -300,14 +300,14 @@ impl Body for Download {
     }
 }
 
-/// A stream whose reader is woken when enough bytes are there, or all that is left of the body. Under TLS
-/// it is not known how many those are.
+/// A stream whose reader is woken when enough bytes have arrived, or the rest of the body. Under TLS the size of the
+/// rest is unknown.
 struct Stream {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
     left: Arc<AtomicU64>,
-    /// How many bytes are enough.
+    /// The number of bytes to wait for.
     gather: usize,
-    /// What the kernel was told.
+    /// The value last set in the kernel.
     low: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What the SDK's errors mean to a caller of the store.
+//! Maps the SDK's errors to those of the store.
 
 use std::io;
 
@@ -81,7 +81,7 @@ pub(super) fn unavailable(action: &'static str, key: String, source: Cause) -> E
     }
 }
 
-/// Whether the same request may succeed later.
+/// True if a retry may succeed.
 fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,

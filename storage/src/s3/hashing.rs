@@ -1,4 +1,4 @@
-//! The running hash of an object: each batch is hashed off the async threads while the next one comes.
+//! The running hash of an object: each batch is hashed off the async threads while the next one arrives.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub(super) enum Hashing {
     Idle(Hasher),
     Running(JoinHandle<Hasher>),
-    /// Something failed: the bytes behind it are not hashed any more.
+    /// A failure: no further bytes are hashed.
     Lost,
 }
 

@@ -1,4 +1,4 @@
-//! What is in the bucket, and removing it: finished objects, multipart uploads, tails.
+//! Listing and removing the bucket's contents: finished objects, multipart uploads, tails.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use super::error::failed;
 use super::tail;
 use crate::{Error, NotDeleted, Result, Walk};
 
-/// Keys of leftovers that wait to be asked for: they are asked for each second.
+/// Maximum number of leftover keys to remember; they are collected every second.
 const MOST_LEFTOVERS: usize = 10_000;
-/// Objects that one request removes.
+/// Maximum number of objects to remove per request.
 const REMOVED_AT_ONCE: usize = 1_000;
 
-/// Whether what lies in folders is listed, or the folders.
+/// Whether to list the contents of folders, or the folders.
 #[derive(Clone, Copy)]
 enum Depth {
     All,
@@ -41,7 +41,7 @@ struct Upload {
     id: String,
 }
 
-/// What a listing found, without the bucket's prefix.
+/// The result of a listing, without the bucket's prefix.
 #[derive(Default)]
 struct Found {
     keys: Vec<String>,
@@ -49,7 +49,7 @@ struct Found {
     folders: Vec<String>,
 }
 
-/// The first failure as the failure of all.
+/// Fails with the first failure.
 fn first_of(not_deleted: Vec<NotDeleted>) -> Result<()> {
     match not_deleted.into_iter().next() {
         None => Ok(()),
@@ -57,7 +57,7 @@ fn first_of(not_deleted: Vec<NotDeleted>) -> Result<()> {
     }
 }
 
-/// A request that was refused as a whole: each of its objects stays. An outage is no refusal.
+/// A request that was refused as a whole: all of its objects stay. An outage is not a refusal.
 fn all_refused(keys: &[String], error: Error) -> Result<Vec<NotDeleted>> {
     let Error::Failed { source, .. } = error else {
         return Err(error);
@@ -67,7 +67,7 @@ fn all_refused(keys: &[String], error: Error) -> Result<Vec<NotDeleted>> {
     Ok(keys.iter().map(refuse).collect())
 }
 
-/// Where the next page begins.
+/// Start of the next page.
 fn next_page(page: &ListObjectsV2Output) -> Option<String> {
     let next = page
         .next_continuation_token()
@@ -111,11 +111,11 @@ impl Bucket {
         Ok(keys.into_iter().map(str::to_owned).collect())
     }
 
-    /// Hours in which something was started that is still there.
+    /// Hours in which existing objects were started.
     pub(super) async fn hours(&self) -> Result<Vec<i64>> {
         let found = self.find("", Depth::Folders).await?;
         let uploads = found.uploads.iter().map(|upload| &upload.key);
-        // Not every server knows folders of uploads.
+        // Not every server supports folders of uploads.
         let hours: BTreeSet<i64> = uploads
             .chain(&found.folders)
             .filter_map(|path| path.split_once('/'))
@@ -124,14 +124,14 @@ impl Bucket {
         Ok(hours.into_iter().collect())
     }
 
-    /// Removes the folder that some servers keep after its last object.
+    /// Removes the folder that some servers keep after its last object is gone.
     pub(super) async fn forget_hour(&self, hour: i64) -> Result<()> {
         let folder = format!("{hour}/");
         let list = self.clients.small.list_objects_v2().bucket(&self.name);
         let page = list.prefix(self.path(&folder)).max_keys(2).send().await;
         let page = page.map_err(|error| failed("list", &folder, error))?;
         let own = self.path(&folder);
-        // Nobody knows what every server takes the name of a folder for.
+        // Servers differ in how they treat the name of a folder.
         let is_empty = page
             .contents()
             .iter()
@@ -142,12 +142,12 @@ impl Bucket {
         Ok(())
     }
 
-    /// Removes what a key names.
+    /// Removes the object of a key.
     pub(super) async fn delete_one(&self, key: &str) -> Result<()> {
         first_of(self.delete(&[key.to_owned()]).await?)
     }
 
-    /// Removes objects; those that could not be removed.
+    /// Removes objects; returns those that could not be removed.
     pub(super) async fn delete(&self, keys: &[String]) -> Result<Vec<NotDeleted>> {
         let mut not_deleted = Vec::new();
         for keys in keys.chunks(REMOVED_AT_ONCE) {
@@ -194,10 +194,10 @@ impl Bucket {
         (key, error)
     }
 
-    /// Removes all that there is of an object.
+    /// Removes everything of an object.
     pub(super) async fn discard(&self, key: &str) -> Result<()> {
         let found = self.find(key, Depth::All).await?;
-        // More than one is the trace of an answer that was lost.
+        // More than one is the trace of a lost answer.
         for upload in &found.uploads {
             if upload.key == key {
                 self.abort(upload).await?;
@@ -223,7 +223,7 @@ impl Bucket {
         }
     }
 
-    /// Removes the tails of an object that is whole.
+    /// Removes the tails of a completed object.
     pub(super) async fn clear_tails(&self, key: &str, names: &[String], strays: bool) {
         if strays {
             self.remove_all_tails(key).await;
@@ -232,7 +232,7 @@ impl Bucket {
         }
     }
 
-    /// Removes tails that are not needed any more. What stays is left over.
+    /// Removes tails that are no longer needed. Those that remain become leftovers.
     pub(super) async fn remove_tails(&self, key: &str, names: &[String]) {
         let tails: Vec<String> = names.iter().map(|name| tail::key(key, name)).collect();
         match self.delete(&tails).await {
@@ -249,7 +249,7 @@ impl Bucket {
         }
     }
 
-    /// Removes all tails of an object, also those that no checkpoint knows.
+    /// Removes all tails of an object, including those that no checkpoint knows.
     async fn remove_all_tails(&self, key: &str) {
         let removed = async {
             let mut found = Found::default();
@@ -259,18 +259,18 @@ impl Bucket {
             first_of(self.delete(&found.keys).await?)
         };
         if let Err(error) = removed.await {
-            // Their names are not known: they go with the object.
+            // Their names are unknown: they are removed with the object.
             self.leave(key.to_owned(), &error);
         }
     }
 
-    /// Notes what has to be removed later.
+    /// Records leftovers to be removed later.
     fn leave(&self, key: String, error: &Error) {
         tracing::warn!(object.key = key, %error, "tails of an upload stay in the bucket for now");
         self.remember(key);
     }
 
-    /// Remembers what has to be removed until that is asked for.
+    /// Keeps leftovers until they are collected.
     pub(super) fn remember(&self, key: String) {
         let mut leftovers = self.leftovers.lock();
         if leftovers.len() < MOST_LEFTOVERS {
@@ -280,7 +280,7 @@ impl Bucket {
 
     async fn find(&self, below: &str, depth: Depth) -> Result<Found> {
         let mut found = Found::default();
-        // In this order an upload that ends meanwhile is seen at least once.
+        // In this order, an upload that ends meanwhile is seen at least once.
         self.find_uploads(below, depth, &mut found).await?;
         self.find_objects(below, depth, &mut found).await?;
         Ok(found)
@@ -361,7 +361,7 @@ impl Bucket {
             .extend(paths.filter_map(|path| self.key(path)));
     }
 
-    /// The key of what has a name in the bucket.
+    /// The key of a name in the bucket.
     fn key(&self, path: &str) -> Option<String> {
         path.strip_prefix(&self.prefix).map(str::to_owned)
     }

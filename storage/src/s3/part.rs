@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 /// The highest part number that S3 knows.
 pub(super) const LAST: u16 = 10_000;
 
-/// Bytes of an object at most: 273 GiB.
+/// Maximum size of an object: 273 GiB.
 pub(super) const LARGEST: u64 = {
     let (mut all, mut number) = (0, 1);
     while number <= LAST {
@@ -23,9 +23,9 @@ pub(super) const LARGEST: u64 = {
     all
 };
 
-/// Bytes of a part: 8 MiB, doubled every 1,000 numbers, at most 32 MiB. A part is held in memory until the server has
-/// it, to be sent again where it fails: larger ones would not fit into the share of a client ([`Room`]), nor, on a
-/// slow line, into the time that a request has.
+/// Size of a part: 8 MiB, doubled every 1,000 parts, at most 32 MiB. A part is held in memory until the server has it,
+/// so that it can be retried: larger parts would exceed a client's share of memory ([`Room`]) and, on a slow line, a
+/// request's timeout.
 ///
 /// [`Room`]: super::room::Room
 pub(super) const fn size(number: u16) -> u64 {
@@ -37,7 +37,7 @@ pub(super) const fn size(number: u16) -> u64 {
     }
 }
 
-/// Takes at most so many bytes from the front.
+/// Takes at most this many bytes from the front.
 pub(super) fn take_front(batch: &mut VecDeque<Bytes>, mut most: u64) -> Vec<Bytes> {
     let mut taken = Vec::with_capacity(batch.len());
     while let Some(mut bytes) = batch.pop_front() {
@@ -54,7 +54,7 @@ pub(super) fn take_front(batch: &mut VecDeque<Bytes>, mut most: u64) -> Vec<Byte
     taken
 }
 
-/// Bytes in the pieces they came in.
+/// Bytes in the pieces in which they arrived.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pieces {
     pieces: Vec<Bytes>,
@@ -71,7 +71,7 @@ impl Pieces {
         self.pieces.extend(batch);
     }
 
-    /// A body that can be sent again; nothing is copied. As a stream it is signed without being hashed.
+    /// A body that can be retried; nothing is copied. As a stream it is signed without being hashed.
     pub(super) fn into_body(self) -> ByteStream {
         let (pieces, size) = (Arc::<[Bytes]>::from(self.pieces), self.size);
         ByteStream::new(SdkBody::retryable(move || {

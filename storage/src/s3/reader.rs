@@ -1,4 +1,4 @@
-//! Reading an object: the body of one GET, taken up again where it breaks, and never shorter than asked.
+//! Reading an object: the body of a GET, resumed if it breaks off, and never shorter than requested.
 
 use std::future::Future as _;
 use std::ops::Range;
@@ -19,21 +19,21 @@ use super::bucket::Bucket;
 use super::error::unavailable;
 use crate::{Cause, Error, Result};
 
-/// How long the server may send nothing.
+/// Maximum time without data from the server.
 const IDLE: Duration = Duration::from_secs(30);
-/// How often a read is taken up again where it broke.
+/// How often a broken read is resumed.
 const TRIES: u32 = 2;
 
 /// The bytes of an object within a range.
 pub(super) struct Reader {
     bucket: Arc<Bucket>,
     key: String,
-    /// What is still to come.
+    /// The remaining range.
     left: Range<u64>,
     source: Source,
-    /// When the server has sent nothing for too long.
+    /// Deadline for the server's next bytes.
     idle: Pin<Box<Sleep>>,
-    /// Whether the server is being waited for.
+    /// True while waiting for the server.
     waiting: bool,
     tries: u32,
 }
@@ -57,7 +57,7 @@ impl Reader {
         }
     }
 
-    /// Asks for the rest, or fails for good.
+    /// Requests the rest, or fails for good.
     fn reopen(&mut self, cause: Cause) -> Option<Error> {
         self.waiting = false;
         if self.tries == 0 {
@@ -73,7 +73,7 @@ impl Reader {
         None
     }
 
-    /// Bytes that came, cut to what was asked for.
+    /// Received bytes, cut to the requested range.
     fn take(&mut self, mut bytes: Bytes) -> Bytes {
         self.waiting = false;
         let wanted = self.left.end - self.left.start;
@@ -82,7 +82,7 @@ impl Reader {
         bytes
     }
 
-    /// The next piece of a body; an error where it ends, breaks or stands still.
+    /// The next piece of a body; an error if it ends early, breaks off or stalls.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Cause>> {
         let Source::Body(body) = &mut self.source else {
             return Poll::Ready(Err("no body".into()));

@@ -1,5 +1,5 @@
-//! Memory for parts on their way to the bucket, of all writers together. A slow upload holds that of a part for as
-//! long as it takes to fill it, so that it is shared out like all memory for bodies.
+//! Memory for parts on their way to the bucket, for all writers together. A slow upload holds the memory of a part
+//! until the part is full, so this memory is shared among clients like that for bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ impl Room {
         Self(Budget::new(mib.max(1) as usize))
     }
 
-    /// Takes memory for a part, or a whole share where the part is larger; given back when dropped.
+    /// Takes memory for a part, or a whole share if the part is larger; returned when dropped.
     pub(super) async fn take(&self, key: &str, holder: Holder, bytes: u64) -> Result<Reservation> {
         let mib = usize::try_from(bytes.div_ceil(1 << 20)).unwrap_or(usize::MAX);
         let taken = self.0.take(holder, mib, PATIENCE).await;

@@ -6,36 +6,35 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{Error, Result};
 
-/// Where the bucket is, and how it is spoken to.
+/// Where the bucket is, and how to access it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// URL of the server, with or without a path; empty for AWS. Default: empty.
     pub endpoint: String,
-    /// URL of the server as clients reach it, for pulls that are answered with a URL of the bucket; empty for
-    /// `endpoint`. Default: empty.
+    /// URL at which clients reach the server, for redirected pulls; empty for `endpoint`. Default: empty.
     pub public_endpoint: String,
-    /// Region that requests are signed for. Default: `us-east-1`.
+    /// Region for which requests are signed. Default: `us-east-1`.
     pub region: String,
     /// Name of the bucket, which must exist. Default: empty.
     pub bucket: String,
     /// Folder in the bucket that holds all objects; empty for none. Default: empty.
     pub prefix: String,
-    /// Id of the access key; empty to take the credentials from `AWS_ACCESS_KEY_ID` and
-    /// `AWS_SECRET_ACCESS_KEY`, a web identity, or the role of the container or machine. Default: empty.
+    /// Access key ID; empty for credentials from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a web identity, or
+    /// the role of the container or machine. Default: empty.
     pub access_key_id: String,
-    /// The access key's secret. Default: empty.
+    /// Secret access key. Default: empty.
     pub secret_access_key: SecretKey,
-    /// Whether the bucket stands in the path of URLs instead of the host's name. Default: false.
+    /// Whether the bucket is in the URL's path instead of the host name. Default: false.
     pub path_style: bool,
-    /// PEM file of the only CAs that may vouch for the server; empty for those of the system. Default:
+    /// PEM file of the only CAs trusted to sign the server's certificate; empty for those of the system. Default:
     /// empty.
     pub ca_file: String,
-    /// How the server encrypts what it keeps: `none`, `AES256` or `aws:kms`. Default: `none`.
+    /// Server-side encryption: `none`, `AES256` or `aws:kms`. Default: `none`.
     pub sse: Sse,
-    /// Id of the KMS key for `aws:kms`; empty for the bucket's own. Default: empty.
+    /// ID of the KMS key for `aws:kms`; empty for the bucket's own. Default: empty.
     pub sse_kms_key_id: String,
-    /// Memory for parts on their way to the bucket, of all uploads together, in MiB. Default: 64.
+    /// Memory for parts on their way to the bucket, for all uploads together, in MiB. Default: 64.
     pub memory_mib: u32,
 }
 
@@ -59,7 +58,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Refuses what cannot work.
+    /// Refuses invalid settings.
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |name, why: &str| Error::Setting {
             name,
@@ -88,10 +87,10 @@ impl Settings {
     }
 }
 
-/// How the server encrypts what it keeps.
+/// Server-side encryption.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub enum Sse {
-    /// As the bucket says.
+    /// The bucket's default.
     #[serde(rename = "none")]
     None,
     /// With keys of the server's own.
@@ -102,13 +101,13 @@ pub enum Sse {
     Kms,
 }
 
-/// The secret of an access key. It does not print.
+/// A secret access key. It does not print.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct SecretKey(String);
 
 impl SecretKey {
-    /// Takes a secret.
+    /// Wraps a secret.
     pub const fn new(secret: String) -> Self {
         Self(secret)
     }

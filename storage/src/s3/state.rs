@@ -1,4 +1,4 @@
-//! What a checkpoint keeps beyond size and hash: the multipart upload, its parts, and the tail.
+//! The state of a checkpoint beyond size and hash: the multipart upload, its parts, and the tail.
 
 use std::io;
 
@@ -8,12 +8,13 @@ use crate::{Error, Result};
 
 /// The format's version.
 const VERSION: u8 = 1;
-/// Part numbers that whoever takes over from another process leaves to that one: it may still be
-/// writing some, and can hold no more than these before it finds out.
+/// Part numbers that a process skips when it takes over an upload: the previous one may still be writing some, and can
+/// hold no more than these before it notices.
 const LEFT_FREE: u16 = 8;
 
-/// Whether so many parts deserve a checkpoint after one of `told`. Each has all of them: a 64th more at least, so that
-/// all checkpoints of a body take some 64 times as much as the last one, and not the square.
+/// True if this many parts deserve a checkpoint after one with `told` parts. Each checkpoint lists all parts, so it
+/// must have at least a 64th more than the last one: all checkpoints of a body then take about 64 times the size of the
+/// last, instead of growing with the square.
 pub(super) const fn is_worth_telling(parts: usize, told: usize) -> bool {
     parts > told + told / 64
 }
@@ -33,9 +34,9 @@ pub(super) struct State {
     pub(super) size: u64,
     /// The bytes behind the parts.
     pub(super) tail: Option<Tail>,
-    /// Names of all tails that are known to be there still.
+    /// Names of all tails known to exist.
     pub(super) tails: Vec<String>,
-    /// Whether a process may have left tails that are not known.
+    /// True if a process may have left unknown tails.
     pub(super) strays: bool,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct State {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Part(pub(super) u16, pub(super) String);
 
-/// Bytes below the part size: an object of its own to go on from, and a last part to end with.
+/// Bytes fewer than a part: a separate object from which to resume, and the last part at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tail {
@@ -68,7 +69,7 @@ impl State {
         }
     }
 
-    /// As it is kept.
+    /// The stored form.
     pub(super) fn text(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers, strings and lists are JSON")
     }
@@ -88,12 +89,12 @@ impl State {
         self.parts.iter().cloned().chain(last).collect()
     }
 
-    /// Whether there may be tails that the state does not name, when a process takes it up.
+    /// True if a process that resumes this state must expect tails that it does not name.
     pub(super) fn may_have_strays(&self, instance: &str) -> bool {
         self.strays || self.instance != instance
     }
 
-    /// The part number that a process goes on with.
+    /// The part number with which a process continues.
     pub(super) fn next_number(&self, instance: &str) -> u16 {
         let last = self.parts.last().map_or(0, |part| part.0);
         if self.instance == instance {

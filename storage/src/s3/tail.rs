@@ -1,10 +1,10 @@
-//! Tails: the bytes of an unfinished object that lie behind its last part, as small objects of their own.
+//! Tails: the bytes of an unfinished object after its last part, as small objects of their own.
 
 use std::io;
 
 use crate::{Error, Result};
 
-/// Stands between an object's key and its tail's name; no key has it.
+/// Separates an object's key from its tail's name; no key contains it.
 const MARK: char = '.';
 
 /// Eight random hex digits.
@@ -23,14 +23,14 @@ pub(super) fn key(object: &str, name: &str) -> String {
     format!("{object}{MARK}{name}")
 }
 
-/// True if a key is that of a tail of this object.
+/// True if a key names a tail of this object.
 pub(super) fn is_of(key: &str, object: &str) -> bool {
     key.strip_prefix(object)
         .and_then(|rest| rest.strip_prefix(MARK))
         .is_some_and(|name| crate::key::is_hex(name, crate::key::TAIL_DIGITS))
 }
 
-/// The key of the object of Gantry's own that a key, of an object or of a tail, belongs to.
+/// The key of Gantry's own object to which a key, of an object or a tail, belongs.
 pub(super) fn own_object(key: &str) -> Option<&str> {
     let object = match key.rsplit_once(MARK) {
         Some((object, _)) if is_of(key, object) => object,

@@ -1,5 +1,5 @@
-//! Writing an object: bytes are hashed as they come, collected into parts, and each full part is sent
-//! while the next one is collected.
+//! Writing an object: bytes are hashed as they arrive and collected into parts, and each full part is sent while the
+//! next one is collected.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,55 +23,55 @@ use super::tail;
 use crate::budget::{Holder, Reservation};
 use crate::{BlobWriter, Checkpoint, Error, Finished, Result};
 
-/// Parts of one object that are on their way at a time.
+/// Concurrent part uploads per object.
 const IN_FLIGHT: usize = 2;
-/// Bytes of a part that the caller has the memory for.
+/// Bytes of a part covered by the caller's memory.
 const COVERED: u64 = 1 << 20;
-/// Tails that are kept: one for each checkpoint that can be resumed.
+/// Number of tails kept: one for each checkpoint that can be resumed.
 const TAILS: usize = 2;
-/// How long an object that is given up waits for the parts that are on their way.
+/// How long an abandoned object waits for its running part uploads.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An object that is being written.
 pub(super) struct Writer {
     store: S3,
     key: String,
-    /// Who has the memory of its parts.
+    /// The holder of its parts' memory.
     holder: Holder,
     hashing: Hashing,
     /// Bytes handed over so far.
     size: u64,
-    /// The multipart upload. There is none before the first part, or the first checkpoint.
+    /// The multipart upload; `None` before the first part or checkpoint.
     upload: Option<Arc<str>>,
     /// Parts that were uploaded, in order.
     parts: Vec<Part>,
     /// Bytes in them.
     durable: u64,
-    /// The hash of those bytes, where the caller does not know of them yet.
+    /// The hash of those bytes, if the caller does not know of them yet.
     reached: Option<Hasher>,
-    /// Parts in the checkpoint that was told last.
+    /// Parts in the last reported checkpoint.
     told: usize,
     sending: VecDeque<Sending>,
-    /// Number of the part that is collected.
+    /// Number of the part being collected.
     number: u16,
     collected: Collected,
-    /// The tail that has what is collected, or the first bytes of it.
+    /// The tail that has the collected bytes, or the first of them.
     tail: Option<Tail>,
-    /// Names of the tails that are there, the newest last.
+    /// Names of existing tails, newest last.
     tails: Vec<String>,
     strays: bool,
 }
 
-/// The part that is collected.
+/// The part being collected.
 #[derive(Default)]
 struct Collected {
     pieces: Pieces,
     room: Option<Reservation>,
 }
 
-/// A part on its way.
+/// A part being uploaded.
 struct Sending {
-    /// Where it ends in the object, and the hash up to there.
+    /// Its end in the object, and the hash up to there.
     end: u64,
     hasher: Hasher,
     task: AbortOnDropHandle<Result<Part>>,
@@ -99,7 +99,7 @@ impl Writer {
         }
     }
 
-    /// Goes on where a checkpoint stands: its tail is read back.
+    /// Resumes at a checkpoint: its tail is read back.
     pub(super) async fn resume(
         store: &S3,
         key: &str,
@@ -109,7 +109,7 @@ impl Writer {
         let mut writer = Self::create(store, key, hasher);
         writer.size = state.end();
         writer.number = state.next_number(&store.instance);
-        // What was resumed may have had a later checkpoint that nobody knows.
+        // The resumed object may have had a later, unknown checkpoint.
         writer.strays = true;
         match state.tail.filter(|tail| tail.size > 0) {
             Some(tail) => writer.read_tail(&tail).await?,
@@ -135,7 +135,7 @@ impl Writer {
         Ok(())
     }
 
-    /// An error about a tail, as one about its object.
+    /// Turns an error about a tail into one about its object.
     fn of_object(&self, error: Error) -> Error {
         match error {
             Error::Missing(_) => Error::Missing(self.key.clone()),
@@ -144,7 +144,7 @@ impl Writer {
         }
     }
 
-    /// Takes memory for the whole part before more than the caller's share of it is held.
+    /// Takes memory for the whole part before it holds more than the caller's memory covers.
     async fn make_room(&mut self, more: u64) -> Result<()> {
         let held = self.collected.pieces.size() + more;
         if held > COVERED && self.collected.room.is_none() {
@@ -155,7 +155,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes bytes over; parts that they fill are sent.
+    /// Accepts bytes; full parts are sent.
     async fn take_in(&mut self, batch: Vec<Bytes>) -> Result<()> {
         let mut batch = VecDeque::from(batch);
         loop {
@@ -181,7 +181,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what is collected as a part.
+    /// Sends the collected bytes as a part.
     async fn send(&mut self) -> Result<()> {
         let number = self.free_number()?;
         let upload = self.upload().await?;
@@ -207,7 +207,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The number of the part that is collected, while S3 knows one more.
+    /// The number of the part being collected, if S3 allows one more.
     fn free_number(&self) -> Result<u16> {
         if self.number > part::LAST {
             return Err(Error::TooLarge(self.key.clone(), part::LARGEST));
@@ -215,7 +215,7 @@ impl Writer {
         Ok(self.number)
     }
 
-    /// The multipart upload, begun where there is none.
+    /// The multipart upload, started if there is none.
     async fn upload(&mut self) -> Result<Arc<str>> {
         if let Some(upload) = &self.upload {
             return Ok(upload.clone());
@@ -225,7 +225,7 @@ impl Writer {
         Ok(upload)
     }
 
-    /// Waits for the oldest part on its way.
+    /// Waits for the oldest running part upload.
     async fn settle_one(&mut self) -> Result<()> {
         let Some(first) = self.sending.front_mut() else {
             return Ok(());
@@ -241,7 +241,7 @@ impl Writer {
                 Ok(())
             }
             (sent, _) => {
-                // What comes behind a part that is missing is of no use.
+                // Parts after a missing one are useless.
                 self.sending.clear();
                 self.hashing = Hashing::Lost;
                 sent.map(|_| ())
@@ -256,7 +256,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Uploads what is collected as a tail, where no tail has it yet.
+    /// Uploads the collected bytes as a tail, unless a tail has them already.
     async fn keep_tail(&mut self) -> Result<()> {
         let size = self.collected.pieces.size();
         if self.tail.as_ref().is_some_and(|tail| tail.size == size) {
@@ -267,7 +267,7 @@ impl Writer {
         let name = tail::random()?;
         let (bucket, pieces) = (&self.store.bucket, &self.collected.pieces);
         let object = tail::key(&self.key, &name);
-        // Known before it is there, so that it is removed whatever comes.
+        // Recorded before it exists, so that it is removed in any case.
         self.tails.push(name.clone());
         let (part, ()) = tokio::try_join!(
             bucket.part(&self.key, &upload, number, pieces.clone()),
@@ -280,7 +280,7 @@ impl Writer {
         Ok(())
     }
 
-    /// A checkpoint at the end of the parts, or of their tail.
+    /// A checkpoint at the end of the parts, or of the tail.
     fn tell(&mut self, hasher: Hasher, upload: &str, tail: Option<Tail>) -> Checkpoint {
         self.told = self.parts.len();
         let state = State {
@@ -300,7 +300,7 @@ impl Writer {
         }
     }
 
-    /// Makes the multipart upload an object.
+    /// Completes the multipart upload.
     async fn complete(&mut self, upload: &str) -> Result<()> {
         if self.collected.pieces.size() > 0 || (self.parts.is_empty() && self.sending.is_empty()) {
             self.send().await?;
@@ -354,7 +354,7 @@ impl BlobWriter for Writer {
     }
 
     async fn abandon(mut self: Box<Self>) {
-        // A request that is cut off may still be carried out: it is better to see its end.
+        // An interrupted request may still be executed: it is better to wait for its end.
         let patience = Instant::now() + PATIENCE;
         for Sending { mut task, .. } in self.sending.drain(..) {
             if tokio::time::timeout_at(patience, &mut task).await.is_err() {

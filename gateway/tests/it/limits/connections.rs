@@ -124,6 +124,6 @@ async fn the_raised_limit_of_open_files_is_said() {
     let log = server.log();
     let said = log
         .lines()
-        .find(|line| line.contains("raised the limit of open files from=1024 to="));
+        .find(|line| line.contains("raised the open-file limit from=1024 to="));
     assert!(said.is_some(), "{log}");
 }

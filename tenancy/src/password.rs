@@ -1,19 +1,20 @@
-//! Passwords of local accounts: the rule, and argon2id off the async threads, bounded in memory and in how many
-//! wait for it. Secrets of robots are random and need no slow hash: see `MasterKey::keyed_hash`.
+//! Passwords of local accounts: the rules, and argon2id off the async threads, with bounded memory and queues. Robot
+//! secrets are random and need no slow hash: see `MasterKey::keyed_hash`.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use argon2::password_hash::{Ident, Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use model::Network;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 use zeroize::Zeroizing;
-
-use crate::network::Network;
 
 /// KiB of memory that one hash takes; with the two below, [OWASP's first choice] for argon2id.
 ///
@@ -26,23 +27,23 @@ const LANES: u32 = 1;
 const SALT_LEN: usize = 16;
 const HASH_LEN: usize = 32;
 
-/// The most memory that a stored hash may ask for, in KiB: eight times ours.
+/// Maximum memory that a stored hash may require, in KiB: eight times ours.
 const LARGEST_MEMORY_KIB: u32 = 8 * MEMORY_KIB;
 
-/// Hashes that wait or run at a time: of callers who proved who they are, or did so lately; of strangers; and of
-/// strangers from one network.
+/// Maximum hashes that wait or run: for callers who are or were lately authenticated; for strangers; and for strangers
+/// from one network.
 const MOST_KNOWN: usize = 256;
 const MOST_STRANGERS: usize = 256;
 const MOST_OF_NETWORK: usize = 128;
 
-/// When to ask again after [`PasswordError::Busy`]: a full queue is gone through in a few seconds.
+/// When to retry after [`PasswordError::Busy`]: a full queue drains in a few seconds.
 pub const BUSY_RETRY: Duration = Duration::from_secs(2);
 
-/// What is verified where there is no account, so that the answer takes as long. Nothing hashes to zeros.
+/// The hash to verify if there is no account, so that the answer takes as long. No password hashes to zeros.
 const NO_ACCOUNT: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z2FudHJ5LW5vYWNjb3VudA\
                           $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// What a password lacks.
+/// Which rule a password breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// It has fewer than 8 or more than 128 characters.
@@ -59,31 +60,50 @@ pub enum WeakPassword {
     NoDigit,
 }
 
-/// Checks a new password: 8 to 128 characters with a lower-case letter, an upper-case letter and a digit.
-///
-/// # Errors
-///
-/// What it lacks first.
-pub fn check_rule(password: &str) -> Result<(), WeakPassword> {
-    // counted no further than needed
-    let length = password.chars().take(129).count();
-    if !(8..=128).contains(&length) {
-        return Err(WeakPassword::Length);
+/// A password that keeps the rule: 8 to 128 characters with a lower-case letter, an upper-case letter and a digit. It
+/// does not print, and is wiped when dropped.
+#[derive(Clone)]
+pub struct NewPassword(Zeroizing<String>);
+
+impl NewPassword {
+    /// The text, for those who hash or compare it.
+    pub fn expose(&self) -> &str {
+        &self.0
     }
-    let has = |kind: fn(char) -> bool| password.chars().any(kind);
-    if !has(char::is_lowercase) {
-        return Err(WeakPassword::NoLowerCase);
-    }
-    if !has(char::is_uppercase) {
-        return Err(WeakPassword::NoUpperCase);
-    }
-    if !has(|letter| letter.is_ascii_digit()) {
-        return Err(WeakPassword::NoDigit);
-    }
-    Ok(())
 }
 
-/// Why a password could not be hashed or verified; a wrong password is none of these.
+impl TryFrom<String> for NewPassword {
+    type Error = WeakPassword;
+
+    /// What it lacks first is the error.
+    fn try_from(text: String) -> Result<Self, WeakPassword> {
+        let password = Zeroizing::new(text);
+        // Counted no further than needed.
+        let length = password.chars().take(129).count();
+        if !(8..=128).contains(&length) {
+            return Err(WeakPassword::Length);
+        }
+        let has = |kind: fn(char) -> bool| password.chars().any(kind);
+        if !has(char::is_lowercase) {
+            return Err(WeakPassword::NoLowerCase);
+        }
+        if !has(char::is_uppercase) {
+            return Err(WeakPassword::NoUpperCase);
+        }
+        if !has(|letter| letter.is_ascii_digit()) {
+            return Err(WeakPassword::NoDigit);
+        }
+        Ok(Self(password))
+    }
+}
+
+impl fmt::Debug for NewPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why a password could not be hashed or verified; a wrong password is not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PasswordError {
@@ -93,18 +113,18 @@ pub enum PasswordError {
     /// The hash could not be computed.
     #[error("cannot hash the password")]
     Hash(#[source] argon2::Error),
-    /// The system gave no random bytes for a salt.
+    /// The system provided no random bytes for a salt.
     #[error("the system gave no random bytes")]
     Random,
-    /// Too many passwords wait to be hashed: ask again after [`BUSY_RETRY`].
+    /// Too many passwords wait to be hashed: retry after [`BUSY_RETRY`].
     #[error("too many logins at a time: try again in {} s", BUSY_RETRY.as_secs())]
     Busy,
-    /// The task was cut off, as happens when the runtime stops.
+    /// The task was cancelled, as happens when the runtime stops.
     #[error("hashing the password was interrupted")]
     Interrupted(#[source] JoinError),
 }
 
-/// Whose password is hashed.
+/// For whom a password is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applicant {
     /// A caller who is signed in, or was lately from the same network.
@@ -113,9 +133,9 @@ pub enum Applicant {
     Stranger(Network),
 }
 
-/// Hashes and verifies passwords, a few at a time: each takes 19 MiB and a core for some 20 ms.
+/// Hashes and verifies passwords, a few at a time: each takes 19 MiB, and a core for about 20 ms.
 ///
-/// Strangers get half of the cores and queues of their own, so that no number of them delays known callers much.
+/// Strangers get half of the cores and their own queues, so that no number of them delays known callers much.
 #[derive(Debug, Clone)]
 pub struct PasswordHasher {
     cores: Arc<Semaphore>,
@@ -123,7 +143,7 @@ pub struct PasswordHasher {
     waiting: Arc<Mutex<Waiting>>,
 }
 
-/// How many wait or run.
+/// Number of waiting and running hashes.
 #[derive(Debug, Default)]
 struct Waiting {
     known: usize,
@@ -131,7 +151,7 @@ struct Waiting {
 }
 
 impl PasswordHasher {
-    /// Hashes at most as many passwords at once as there are cores.
+    /// Hashes at most as many passwords concurrently as there are cores.
     pub fn new() -> Self {
         Self::with_cores(available_parallelism().map_or(1, |cores| cores.get()))
     }
@@ -146,12 +166,12 @@ impl PasswordHasher {
 
     /// Waits until a core is free for one hash.
     ///
-    /// Who throttles guesses looks again between this and [`Slot::verify`]: of a thousand that came at
-    /// once and were let through, the later ones then know how the earlier ones ended.
+    /// The throttle is consulted again between this and [`Slot::verify`]: if a thousand guesses arrived at once and
+    /// were let through, the later ones then know the outcomes of the earlier ones.
     ///
     /// # Errors
     ///
-    /// [`PasswordError::Busy`] at once where too many wait.
+    /// [`PasswordError::Busy`] at once if too many are waiting.
     pub async fn slot(&self, applicant: Applicant) -> Result<Slot, PasswordError> {
         let place = self.enqueue(applicant).ok_or(PasswordError::Busy)?;
         let for_strangers = match applicant {
@@ -191,18 +211,18 @@ impl PasswordHasher {
         })
     }
 
-    /// Hashes a new password, as a known caller, to the text that is stored (PHC form).
+    /// Hashes a new password for a known caller, in the form to store (PHC).
     ///
     /// # Errors
     ///
-    /// [`PasswordError`]; not for weak passwords, see [`check_rule`].
-    pub async fn hash(&self, password: &str) -> Result<String, PasswordError> {
-        let password = Zeroizing::new(password.to_owned());
+    /// [`PasswordError`].
+    pub async fn hash(&self, password: &NewPassword) -> Result<String, PasswordError> {
+        let password = password.clone();
         let slot = self.slot(Applicant::Known).await?;
-        slot.run(move || hash(&password)).await
+        slot.run(move || hash(password.expose())).await
     }
 
-    /// Whether `stored` is the hash of `password`, asked by a known caller; without one, false after the same time.
+    /// True if `stored` is the hash of `password`, for a known caller; without a hash, false after the same time.
     ///
     /// # Errors
     ///
@@ -228,7 +248,7 @@ async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
     permit.expect("the semaphore is never closed")
 }
 
-/// A place among those who wait for a hash or compute one; given back on drop.
+/// A place in a queue for hashing, released on drop.
 #[derive(Debug)]
 struct Place {
     applicant: Applicant,
@@ -262,12 +282,12 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// What `then` makes of whether `stored` is the hash of `password`; without one it is not, after the same time.
-    /// `then` runs even if nobody waits for the answer any more.
+    /// Calls `then` with whether `stored` is the hash of `password`, and returns its result; without a hash, false
+    /// after the same time. `then` runs even if the caller no longer waits.
     ///
     /// # Errors
     ///
-    /// [`PasswordError`]; a wrong password is none.
+    /// [`PasswordError`]; a wrong password is not an error.
     pub async fn verify<T: Send + 'static>(
         self,
         password: &str,
@@ -279,7 +299,7 @@ impl Slot {
         self.run(move || verify(&password, &stored).map(then)).await
     }
 
-    /// Runs `work` off the async threads, the slot kept to its end even if nobody waits for it any more.
+    /// Runs `work` off the async threads, and keeps the slot until it ends even if nobody waits any more.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
@@ -317,10 +337,10 @@ fn hash(password: &str) -> Result<String, PasswordError> {
 fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
     let (params, salt, expected) = parse(stored).ok_or(PasswordError::Unreadable)?;
     let computed = compute(password, &salt, &params, expected.len())?;
-    Ok(crate::secret::equal(&computed, expected.as_bytes()))
+    Ok(verify_slices_are_equal(&computed, expected.as_bytes()).is_ok())
 }
 
-/// Parameters, salt and hash of a stored argon2id hash of a size that we are willing to compute.
+/// Parameters, salt and hash of a stored argon2id hash, if its cost is acceptable.
 fn parse(stored: &str) -> Option<(Params, Vec<u8>, Output)> {
     let stored = PasswordHash::new(stored).ok()?;
     let ours = stored.algorithm == Ident::from(Algorithm::Argon2id)
@@ -338,8 +358,8 @@ fn compute(
     params: &Params,
     length: usize,
 ) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
-    /// glibc serves requests above 32 MiB by mmap, always, and so gives them back to the system when freed;
-    /// one of 19 MiB it soon keeps, per thread. What is not touched costs address space alone.
+    /// glibc always serves requests above 32 MiB by mmap and so returns them to the system when freed; requests of 19
+    /// MiB it soon keeps, per thread. Untouched memory costs only address space.
     const ALWAYS_MAPPED: usize = 33 << 10;
     let blocks = params.block_count();
     let mut memory = Vec::with_capacity(blocks.max(ALWAYS_MAPPED));
@@ -362,7 +382,8 @@ mod tests {
     #[tokio::test]
     async fn a_password_verifies_against_its_own_hash_alone() {
         let hasher = PasswordHasher::new();
-        let stored = hasher.hash("Correct horse 1").await.unwrap();
+        let password = NewPassword::try_from("Correct horse 1".to_owned()).unwrap();
+        let stored = hasher.hash(&password).await.unwrap();
         assert!(
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{stored}"
@@ -482,13 +503,14 @@ mod tests {
 
     #[test]
     fn the_rule_says_what_is_missing() {
-        assert_eq!(check_rule("Abcdef1"), Err(WeakPassword::Length));
-        assert_eq!(check_rule(&"Aa1".repeat(43)), Err(WeakPassword::Length));
-        assert_eq!(check_rule("ABCDEFG1"), Err(WeakPassword::NoLowerCase));
-        assert_eq!(check_rule("abcdefg1"), Err(WeakPassword::NoUpperCase));
-        assert_eq!(check_rule("Abcdefgh"), Err(WeakPassword::NoDigit));
-        assert_eq!(check_rule("Harbor12345"), Ok(()));
-        assert_eq!(check_rule(&format!("Äö1{}", "ß".repeat(125))), Ok(()));
+        let lacks = |text: &str| NewPassword::try_from(text.to_owned()).err();
+        assert_eq!(lacks("Abcdef1"), Some(WeakPassword::Length));
+        assert_eq!(lacks(&"Aa1".repeat(43)), Some(WeakPassword::Length));
+        assert_eq!(lacks("ABCDEFG1"), Some(WeakPassword::NoLowerCase));
+        assert_eq!(lacks("abcdefg1"), Some(WeakPassword::NoUpperCase));
+        assert_eq!(lacks("Abcdefgh"), Some(WeakPassword::NoDigit));
+        assert_eq!(lacks("Harbor12345"), None);
+        assert_eq!(lacks(&format!("Äö1{}", "ß".repeat(125))), None);
     }
 
     proptest! {

@@ -33,7 +33,7 @@ pub(crate) struct Wide {
 }
 
 impl Windows {
-    pub(super) fn new(memory: Arc<Budget>) -> Self {
+    pub(crate) fn new(memory: Arc<Budget>) -> Self {
         Self(Arc::new(Shared {
             uploads: AtomicU32::new(0),
             connection: AtomicWaker::new(),
@@ -53,7 +53,7 @@ impl Windows {
     }
 
     /// How large the connection's window is to be; whoever asks is woken when that changes.
-    pub(super) fn connection(&self, waker: &Waker) -> u32 {
+    pub(crate) fn connection(&self, waker: &Waker) -> u32 {
         self.0.connection.register(waker);
         CONNECTION + STREAM * self.0.uploads.load(Ordering::Relaxed).min(UPLOADS)
     }

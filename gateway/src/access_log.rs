@@ -1,5 +1,5 @@
-//! The end of a request: metrics, and a line on standard output. Lines gather in memory and are
-//! written in batches, so that no request waits for them.
+//! The access log: a line on standard output for each request. Lines gather in memory and are written in batches, so
+//! that no request waits for them.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,91 +7,39 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Version};
 use model::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
-use crate::app::App;
 use crate::config::LogFormat;
-use crate::http::route_name;
-use crate::route::RouteName;
-use crate::wire::Served;
 
 /// Bytes that may wait; lines beyond are dropped and counted.
 const CAPACITY: usize = 4 << 20;
 /// How often lines are written.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// What is logged and counted as the status of a request that its client gave up before it was answered.
-const GIVEN_UP: u16 = 499;
-
 /// Bytes of a path that are logged.
 const LONGEST_PATH: usize = 1_024;
 
-/// All that is known of a request. Where it is dropped before there was an answer, the client gave up.
-pub(crate) struct Finish {
-    pub(crate) began: Instant,
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
+/// What is logged of a request.
+pub(crate) struct Entry<'a> {
+    pub(crate) at: Timestamp,
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
     pub(crate) version: Version,
-    pub(crate) route: RouteName,
-    /// None before there is an answer.
-    pub(crate) status: Option<StatusCode>,
     pub(crate) address: IpAddr,
     /// The account that the request was made with.
-    pub(crate) account: Option<Arc<str>>,
-    pub(crate) id: HeaderValue,
-    pub(crate) app: Arc<App>,
-    /// Ends with the answer's last byte.
-    pub(crate) _served: Served,
-    /// Ends then too.
-    pub(crate) span: Span,
-}
-
-impl Drop for Finish {
-    fn drop(&mut self) {
-        if self.status.is_none() {
-            self.route = route_name(&self.method, self.uri.path());
-            self.record();
-            self.end(0, false);
-        }
-    }
-}
-
-impl Finish {
-    /// There is an answer, which is on its way from now on.
-    pub(crate) fn answered(&mut self, status: StatusCode) {
-        self.status = Some(status);
-        self.record();
-    }
-
-    fn record(&self) {
-        self.span.record("http.route", self.route.as_str());
-        self.span.record("http.response.status_code", self.status());
-    }
-
-    fn status(&self) -> u16 {
-        match self.status {
-            Some(status) => status.as_u16(),
-            None if std::thread::panicking() => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-            None => GIVEN_UP,
-        }
-    }
-
-    /// The last byte is out, or will never be.
-    pub(crate) fn end(&self, sent: u64, cut: bool) {
-        let took = self.began.elapsed();
-        self.app
-            .metrics
-            .request(self.route, &self.method, self.status(), took, sent);
-        if let Some(log) = &self.app.access_log {
-            log.line(self, took, sent, cut);
-        }
-    }
+    pub(crate) account: Option<&'a str>,
+    pub(crate) id: &'a HeaderValue,
+    pub(crate) status: u16,
+    pub(crate) took: Duration,
+    /// Bytes of the answer's body.
+    pub(crate) sent: u64,
+    /// Whether the answer was cut.
+    pub(crate) cut: bool,
 }
 
 /// Lines that wait to be written.
@@ -129,33 +77,35 @@ impl AccessLog {
         }
     }
 
-    fn line(&self, request: &Finish, took: Duration, sent: u64, cut: bool) {
-        let Finish {
+    /// Adds a line.
+    pub(crate) fn line(&self, entry: &Entry<'_>) {
+        let Entry {
             method,
-            uri,
             version,
             address,
             account,
+            status,
+            took,
+            sent,
+            cut,
             ..
-        } = request;
-        let at = request.app.clock.now();
-        let id = request.id.to_str().unwrap_or("-");
-        let path = shortened(uri.path());
+        } = *entry;
+        let id = entry.id.to_str().unwrap_or("-");
+        let path = shortened(entry.path);
         let (took, micros) = (took.as_millis(), took.subsec_micros() % 1_000);
-        let status = request.status();
-        let millis = at.0.div_euclid(1_000).rem_euclid(1_000);
+        let millis = entry.at.0.div_euclid(1_000).rem_euclid(1_000);
         let mut lines = self.waiting.lock();
         if lines.text.len() > CAPACITY {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        lines.second(at);
+        lines.second(entry.at);
         let Lines { text, printed, .. } = &mut *lines;
         // Writing to a string cannot fail.
         let _ = match self.format {
             LogFormat::Human => {
                 let cut = if cut { " cut" } else { "" };
-                let account = account.as_deref().map_or("-".into(), readable);
+                let account = account.map_or("-".into(), readable);
                 writeln!(
                     text,
                     "{printed}.{millis:03}Z {address} {account} {method} {path} {version:?} {status} {sent} B {took}.{micros:03} ms {id}{cut}"
@@ -163,11 +113,11 @@ impl AccessLog {
             }
             LogFormat::Json => {
                 let path = serde_json::Value::from(path);
-                let account = serde_json::Value::from(account.as_deref());
+                let account = serde_json::Value::from(account);
                 let id = serde_json::Value::from(id);
                 writeln!(
                     text,
-                    r#"{{"timestamp":"{printed}.{millis:03}Z","client.address":"{address}","account.name":{account},"http.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
+                    r#"{{"timestamp":"{printed}.{millis:03}Z","client.address":"{address}","account.name":{account},"http.request.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
                 )
             }
         };

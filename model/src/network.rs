@@ -1,13 +1,13 @@
-//! The networks that an address lies in, as far as guessing is counted by them.
+//! The networks of an address, by which password guessing is counted.
 
 use std::net::IpAddr;
 
-/// What one customer has at least: an IPv4 address, or an IPv6 /64.
+/// The smallest network of one customer: an IPv4 address, or an IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network([u8; 16]);
 
 impl Network {
-    /// The network of an address; an IPv4 address that is mapped into IPv6 counts as IPv4.
+    /// The network of an address; an IPv4-mapped IPv6 address counts as IPv4.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_ipv6_mapped().octets()),
@@ -20,20 +20,19 @@ impl Network {
         Self(bytes)
     }
 
-    /// The network's own form: its first address, IPv4 mapped into IPv6.
+    /// Its byte form: its first address, with IPv4 mapped into IPv6.
     pub const fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// The network that has the first `bits` bits of this one, for customers who have more than a /64. An IPv4
-    /// address has none.
+    /// The network of the first `bits` bits, for customers with more than a /64. `None` for IPv4.
     pub fn wider(&self, bits: u32) -> Option<Self> {
         let is_v4 = std::net::Ipv6Addr::from(self.0).to_ipv4_mapped().is_some();
         (!is_v4).then(|| Self(prefix(self.0, bits)))
     }
 }
 
-/// An address of which only the first `bits` bits are left, at most 127.
+/// An address with all but the first `bits` bits cleared, at most 127.
 fn prefix(octets: [u8; 16], bits: u32) -> [u8; 16] {
     let mask = !(u128::MAX >> bits);
     (u128::from_be_bytes(octets) & mask).to_be_bytes()

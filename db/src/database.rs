@@ -1,0 +1,245 @@
+//! The database: readers, transactions, and how they are run on SQLite and on PostgreSQL.
+
+mod hold;
+mod location;
+mod ping;
+mod postgres;
+mod sqlite;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use model::ProjectId;
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{ConnectOptions as _, Row as _};
+use tracing::instrument;
+
+pub use self::location::Location;
+
+use self::hold::Hold;
+use crate::cache::Caches;
+use crate::error::{Error, Result};
+use crate::schema::{self, Migration};
+use crate::sql::{Reader, Tx};
+use crate::writer::Writer;
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    backend: Backend,
+    caches: Arc<Caches>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Sqlite { writer: Writer, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+impl Db {
+    /// Opens the database and brings its schema up to date. To be called within the runtime that
+    /// lives as long as the process.
+    ///
+    /// # Errors
+    /// When the file or the server cannot be had, or holds a newer schema.
+    pub async fn open(location: &Location) -> Result<Self> {
+        let (backend, caches) = match location {
+            Location::Sqlite(path) => sqlite::open(path).await?,
+            Location::Postgres(url) => {
+                let pool = postgres::open(url).await?;
+                (Backend::Postgres(pool), Arc::new(Caches::shared()))
+            }
+        };
+        Ok(Self { backend, caches })
+    }
+
+    /// The migrations that this program knows, and whether the database has them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn migrations(location: &Location) -> Result<Vec<Migration>> {
+        match location {
+            Location::Sqlite(path) => {
+                let connected = SqliteConnectOptions::new().filename(path).connect().await;
+                let shown = path.display().to_string();
+                let mut connection = connected.map_err(|error| Error::Open(shown, error))?;
+                schema::list(&schema::SQLITE, &mut connection).await
+            }
+            Location::Postgres(url) => {
+                let connected = postgres::options(url)?.connect().await;
+                let shown = "at [database] url".to_owned();
+                let mut connection = connected.map_err(|error| Error::Open(shown, error))?;
+                schema::list(&schema::POSTGRES, &mut connection).await
+            }
+        }
+    }
+
+    /// What was read before and still holds.
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    /// Whether other processes work on the database too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
+    }
+
+    /// How many transactions were asked for of SQLite's one writer; nothing where writers do not wait for each other.
+    pub fn writes_asked_for(&self) -> Option<u64> {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => Some(writer.asked()),
+            Backend::Postgres(_) => None,
+        }
+    }
+
+    /// A connection to read with. Statements see what was committed before each of them.
+    ///
+    /// # Errors
+    /// When no connection is free within five seconds.
+    pub async fn reader(&self) -> Result<Reader> {
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => {
+                let acquired = readers.acquire().await.map(Reader::sqlite);
+                acquired.map_err(|error| Error::Statement("acquire", error))
+            }
+            Backend::Postgres(pool) => Reader::postgres(pool).await,
+        }
+    }
+
+    /// A view of the database at one moment, for as long as it is held. What has to be written meanwhile is.
+    ///
+    /// # Errors
+    /// When no connection is free within five seconds.
+    pub async fn snapshot(&self) -> Result<Reader> {
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => {
+                let begun = readers.begin().await.map(Reader::sqlite_snapshot);
+                begun.map_err(|error| Error::Statement("begin", error))
+            }
+            Backend::Postgres(pool) => {
+                let (tx, _) = Tx::postgres(pool, postgres::SNAPSHOT).await?;
+                Ok(tx.into_reader())
+            }
+        }
+    }
+
+    /// Runs `work` in one transaction and answers once it is committed and durable. What fails
+    /// leaves nothing.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Error::Commit`].
+    #[instrument(name = "db.transaction.run", level = "debug", skip_all)]
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.write(work).await,
+            Backend::Postgres(pool) => {
+                let (tx, _) = Tx::postgres(pool, postgres::BEGIN).await?;
+                finish(tx, work).await
+            }
+        }
+    }
+
+    /// As [`Db::write`], for what changes something of a project: it is there, and stays until the end.
+    ///
+    /// # Errors
+    /// [`Error::ProjectGone`] where it was deleted, and those of [`Db::write`].
+    pub async fn write_in<T, E, F>(&self, project: ProjectId, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        self.write_holding(Hold::Shared(project), work).await
+    }
+
+    /// As [`Db::write_in`], while nobody else writes into the project: to delete it.
+    ///
+    /// # Errors
+    /// Those of [`Db::write_in`].
+    pub async fn write_alone_in<T, E, F>(&self, project: ProjectId, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        self.write_holding(Hold::Alone(project), work).await
+    }
+
+    #[instrument(name = "db.transaction.run", level = "debug", skip_all)]
+    async fn write_holding<T, E, F>(&self, hold: Hold, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => {
+                let checked = writer.write(move |tx| {
+                    Box::pin(async move {
+                        if !hold::is_living(tx, hold.project()).await? {
+                            return Err(Error::ProjectGone.into());
+                        }
+                        work(tx).await
+                    })
+                });
+                checked.await
+            }
+            Backend::Postgres(pool) => {
+                let begin = format!("{}{}", postgres::BEGIN, hold.statements());
+                let (tx, rows) = Tx::postgres(pool, &begin).await?;
+                let living = rows.last().and_then(|row| row.try_get("living").ok());
+                if living.is_none_or(|living: i64| living == 0) {
+                    // Where it fails the connection is closed, and that undoes it too.
+                    let _ = tx.end("rollback").await;
+                    return Err(Error::ProjectGone.into());
+                }
+                finish(tx, work).await
+            }
+        }
+    }
+
+    /// Connections in use and idle, for metrics.
+    pub fn pool_size(&self) -> (u32, usize) {
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => (readers.size(), readers.num_idle()),
+            Backend::Postgres(pool) => (pool.size(), pool.num_idle()),
+        }
+    }
+
+    /// Finishes what waits and closes all connections.
+    pub async fn close(&self) {
+        match &self.backend {
+            Backend::Sqlite { writer, readers } => {
+                writer.stop().await;
+                readers.close().await;
+            }
+            Backend::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Runs `work` in a transaction on PostgreSQL to its end.
+async fn finish<T, E, F>(mut tx: Tx, work: F) -> Result<T, E>
+where
+    E: From<Error>,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
+{
+    match work(&mut tx).await {
+        Ok(done) => {
+            let committed = tx.end("commit").await;
+            committed.map_err(|error| Error::Commit(Arc::new(error)))?;
+            Ok(done)
+        }
+        Err(error) => {
+            // Where it fails the connection is closed, and that undoes it too.
+            let _ = tx.end("rollback").await;
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Opens PostgreSQL: a pool whose connections notice a server that is gone, and bounds of time for each session and
+//! transaction.
+
+use std::time::Duration;
+
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+
+use crate::error::{Error, Result};
+use crate::schema;
+
+/// Connections of one process.
+const CONNECTIONS: u32 = 16;
+/// How long a connection is idle before it is asked whether its server is still there.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long a statement waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a connection to PostgreSQL is set to. Not by options of the start, which poolers refuse. Statements
+/// are short: compiling one, or planning it anew for each `limit`, takes about as long as running it, and each
+/// is written for one plan. A client that is gone, or a server's host, is noticed within half a minute.
+const SESSION: &str = "set jit = off; set plan_cache_mode = force_generic_plan;
+    set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '30s';
+    set client_connection_check_interval = '2s';
+    set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
+    set tcp_user_timeout = '30s'";
+/// The same bounds for one transaction, on whichever connection a pooler runs it: locks are never held for
+/// long by a process that is gone.
+pub(super) const BEGIN: &str = "begin isolation level read committed;
+    set local statement_timeout = '30s'; set local lock_timeout = '10s';
+    set local idle_in_transaction_session_timeout = '30s'; set local client_connection_check_interval = '2s'";
+/// One view for as long as a reader needs it: a statement may take any time, the reader may not rest long.
+pub(super) const SNAPSHOT: &str = "begin isolation level repeatable read read only;
+    set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '10min'";
+
+/// A pool for the server, with the schema up to date.
+pub(super) async fn open(url: &str) -> Result<PgPool> {
+    let options = options(url)?;
+    let shown = format!("at {}:{}", options.get_host(), options.get_port());
+    migrate(&options).await.map_err(|error| match error {
+        Error::Statement(_, error) => Error::Open(shown.clone(), error),
+        error => error,
+    })?;
+    Ok(PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| Box::pin(is_usable(connection, rest)))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // Where this fails, the first statement fails too, and replaces the connection.
+                if let Err(error) = connection.execute(SESSION).await {
+                    tracing::debug!(%error, "a connection to PostgreSQL could not be set up");
+                }
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options))
+}
+
+/// Whether a connection may be used. One that was returned a moment ago was checked then; should its server have
+/// gone since, the first statement is run again on a new connection.
+async fn is_usable(
+    connection: &mut PgConnection,
+    rest: PoolConnectionMetadata,
+) -> Result<bool, sqlx::Error> {
+    if rest.idle_for >= IDLE {
+        connection.ping().await?;
+    }
+    Ok(true)
+}
+
+/// How to connect to a server. Poolers refuse start parameters that they do not know.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url
+        .parse()
+        .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
+    Ok(options.extra_float_digits(None).disable_statement_logging())
+}
+
+/// Brings the schema up to date, one process at a time. The lock belongs to a transaction, not to a session,
+/// which a pooler may give to others.
+async fn migrate(options: &PgConnectOptions) -> Result<()> {
+    let failed = |error| Error::Statement("migrate", error);
+    let mut turn = options.connect().await.map_err(failed)?;
+    let mut held = turn.begin().await.map_err(failed)?;
+    sqlx::raw_sql("select pg_advisory_xact_lock(7100)")
+        .execute(&mut *held)
+        .await
+        .map_err(failed)?;
+    let mut connection = options.connect().await.map_err(failed)?;
+    schema::migrate(&schema::POSTGRES, &mut connection).await?;
+    connection.close().await.map_err(failed)?;
+    held.commit().await.map_err(failed)?;
+    turn.close().await.map_err(failed)
+}

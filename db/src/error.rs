@@ -1,0 +1,117 @@
+//! What can go wrong below the stores.
+
+use std::sync::Arc;
+
+use sqlx::migrate::MigrateError;
+
+/// What can go wrong below the stores.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be opened.
+    #[error("cannot open the database {0}")]
+    Open(String, #[source] sqlx::Error),
+    /// The server does not answer, or refuses connections: every request meets that until it is back.
+    #[error("cannot reach the database at {0}")]
+    Unreachable(String, #[source] sqlx::Error),
+    /// The file can be read and not written.
+    #[error(
+        "cannot write the database {0}: let its user be the one who runs this, as with `chown --reference=FOLDER {0}*`"
+    )]
+    ReadOnly(String, #[source] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] MigrateError),
+    /// A statement failed, or no connection was to be had.
+    #[error("cannot run the statement {0:?}")]
+    Statement(&'static str, #[source] sqlx::Error),
+    /// A pooler in front of PostgreSQL gave the connection's prepared statements to others.
+    #[error(
+        "the pooler in front of PostgreSQL loses prepared statements: set pool_mode = session, or, for \
+         pool_mode = transaction, use PgBouncer 1.21 or newer with max_prepared_statements = 200"
+    )]
+    Pooler(#[source] sqlx::Error),
+    /// A unique value is taken.
+    #[error("the value is taken already")]
+    Duplicate(#[source] sqlx::Error),
+    /// A row holds what no version of this program writes.
+    #[error("the database holds an invalid {table}.{column}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// What a job passed over, because its rows hold what no version of this program writes.
+    #[error("{count} rows cannot be understood and were passed over, such as: {first}")]
+    PassedOver {
+        /// How many.
+        count: u64,
+        /// One of them, and what is wrong.
+        first: String,
+    },
+    /// No part of a project's room had enough for a push beside others.
+    #[error("the project is near its limit: the transaction must run alone")]
+    Crowded,
+    /// The project of the transaction was deleted.
+    #[error("the project does not exist any more")]
+    ProjectGone,
+    /// The upload was taken over, or is over.
+    #[error("the upload is another's now, or over")]
+    UploadGone,
+    /// Others changed the same row each time it was looked at.
+    #[error("{0} is busy: try again")]
+    Contended(&'static str),
+    /// The commit failed; nothing of the transaction is there.
+    #[error("cannot commit: {0}")]
+    Commit(Arc<sqlx::Error>),
+    /// The writer has stopped, because the process is ending or a statement panicked.
+    #[error("the database writer is gone")]
+    WriterGone,
+}
+
+impl Error {
+    /// Whether the transaction met others and may be run again: deadlocks, locks that did not come in
+    /// time, serialization failures, and rows that were deleted while others came to refer to them.
+    pub fn is_collision(&self) -> bool {
+        let error = match self {
+            Self::Contended(_) => return true,
+            Self::Statement(_, error) | Self::Duplicate(error) => error,
+            Self::Commit(error) => &**error,
+            _ => return false,
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| ["40P01", "40001", "55P03", "23503"].contains(&&*code))
+    }
+}
+
+/// Whether an error, or one behind it, is that the database's server is gone, or went in the middle. Whoever watches
+/// the database says so once; requests need not say it each.
+pub fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref())
+        .any(|error| {
+            matches!(
+                error,
+                Error::Unreachable(..) | Error::Statement(_, sqlx::Error::Io(_))
+            )
+        })
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contention_is_a_collision_and_no_damage() {
+        assert!(Error::Contended("the blob").is_collision());
+        let damage = Error::Corrupt {
+            table: "blob",
+            column: "size",
+        };
+        assert!(!damage.is_collision());
+        assert!(!Error::WriterGone.is_collision());
+    }
+}

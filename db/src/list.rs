@@ -1,0 +1,333 @@
+//! Lists: the fields that narrow and sort them, and the one builder of their statements.
+
+use model::Timestamp;
+
+use crate::error::Result;
+use crate::sql::{Query, Reader, Reading, Row, Value, json_list};
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Rows to skip.
+    pub offset: i64,
+    /// Rows to return; `None` for all.
+    pub limit: Option<i64>,
+}
+
+impl Page {
+    /// All rows.
+    pub const ALL: Self = Self {
+        offset: 0,
+        limit: None,
+    };
+}
+
+/// A field that a list can be narrowed and sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in the REST API.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether the list can be sorted by it.
+    pub sortable: bool,
+    /// The column, or an expression of the list's tables.
+    column: &'static str,
+    /// Whether no two rows have the same value.
+    unique: bool,
+}
+
+/// What a field holds, which decides what can be asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text: is, contains, any of.
+    Text,
+    /// A number: is.
+    Int,
+    /// A flag: is.
+    Flag,
+    /// A time: within.
+    Time,
+}
+
+impl Field {
+    pub(crate) const fn new(name: &'static str, kind: Kind, column: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            sortable: true,
+            column,
+            unique: false,
+        }
+    }
+
+    pub(crate) const fn unique(self) -> Self {
+        Self {
+            unique: true,
+            ..self
+        }
+    }
+
+    pub(crate) const fn unsorted(self) -> Self {
+        Self {
+            sortable: false,
+            ..self
+        }
+    }
+}
+
+/// What is asked of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// It is this text.
+    Is(String),
+    /// It holds this text, in any case.
+    Contains(String),
+    /// It is one of these texts.
+    AnyOf(Vec<String>),
+    /// It is this number.
+    Number(i64),
+    /// It is set, or it is not.
+    Flag(bool),
+    /// It is not before the first and not after the second time.
+    Within(Timestamp, Timestamp),
+}
+
+/// The direction of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Lowest first.
+    Up,
+    /// Highest first.
+    Down,
+}
+
+/// Which rows of a list are asked for, and in which order.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// All of these must hold.
+    pub tests: Vec<(Field, Test)>,
+    /// The order; `None` for the list's own.
+    pub order: Option<(Field, Direction)>,
+    /// The part.
+    pub page: Page,
+}
+
+impl Selection {
+    /// Everything, in the list's own order.
+    pub const fn all() -> Self {
+        Self {
+            tests: Vec::new(),
+            order: None,
+            page: Page::ALL,
+        }
+    }
+
+    /// Narrows it, unless something is asked of the field already.
+    #[must_use]
+    pub fn or(self, field: Field, test: Option<Test>) -> Self {
+        match test {
+            Some(test) if self.tests.iter().all(|(asked, _)| *asked != field) => {
+                self.with(field, test)
+            }
+            _ => self,
+        }
+    }
+
+    /// Narrows it.
+    #[must_use]
+    pub fn with(mut self, field: Field, test: Test) -> Self {
+        self.tests.push((field, test));
+        self
+    }
+}
+
+/// A list's tables.
+pub(crate) struct Source {
+    /// Names the statement in spans.
+    pub(crate) name: &'static str,
+    /// The select list.
+    pub(crate) columns: &'static str,
+    /// Tables and joins.
+    pub(crate) from: &'static str,
+    /// The column that identifies a row.
+    pub(crate) id: &'static str,
+    /// The field that rows are sorted by unless another is asked for.
+    pub(crate) order: Field,
+}
+
+/// A page of a list, and how many rows the whole has: two statements, whatever the page.
+pub(crate) async fn list<T>(
+    reader: &mut Reader,
+    source: &Source,
+    mut conditions: Conditions,
+    selection: &Selection,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<(Vec<T>, i64)> {
+    for (field, test) in &selection.tests {
+        conditions.test(reader.is_postgres(), field, test);
+    }
+    let Source {
+        name,
+        columns,
+        from,
+        id,
+        order,
+    } = source;
+    let clause = conditions.clause();
+    let by = order_by(selection.order.unwrap_or((*order, Direction::Up)), id);
+    let (limit, offset) = (conditions.values.len() + 1, conditions.values.len() + 2);
+    // The page is chosen first: what the select list counts, it counts for the page alone.
+    let page = format!(
+        "select {columns} from {from} where {id} in (select {id} from {from} {clause}
+             order by {by} limit ${limit} offset ${offset}) order by {by}"
+    );
+    let count = format!("select count(*) as total from {from} {clause}");
+    let query = conditions.bind(reader.query_built(name, page));
+    let query = query
+        .bind(selection.page.limit.unwrap_or(i64::MAX))
+        .bind(selection.page.offset);
+    let rows = query.all().await?;
+    let total = conditions
+        .bind(reader.query_built(name, count))
+        .one()
+        .await?;
+    Ok((
+        rows.iter().map(read).collect::<Result<_>>()?,
+        total.get("list", "total")?,
+    ))
+}
+
+fn order_by((field, direction): (Field, Direction), id: &str) -> String {
+    let suffix = match direction {
+        Direction::Up => "",
+        Direction::Down => " desc",
+    };
+    if field.unique {
+        format!("{}{suffix}", field.column)
+    } else {
+        format!("{}{suffix}, {id}{suffix}", field.column)
+    }
+}
+
+/// Conditions of a statement, with the values that they bind from `$1` on.
+#[derive(Default)]
+pub(crate) struct Conditions {
+    texts: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    /// Adds a condition without values.
+    #[must_use]
+    pub(crate) fn and(mut self, condition: &str) -> Self {
+        self.texts.push(condition.to_owned());
+        self
+    }
+
+    /// Adds a condition in which each `$` stands for `value`.
+    #[must_use]
+    pub(crate) fn and_value(mut self, condition: &str, value: impl Into<Value>) -> Self {
+        self.push(condition, value);
+        self
+    }
+
+    /// Adds a condition in which the first `$` stands for the first value, and so on.
+    #[must_use]
+    pub(crate) fn and_values(
+        mut self,
+        condition: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Self {
+        let mut text = String::new();
+        let mut parts = condition.split('$');
+        text.push_str(parts.next().unwrap_or_default());
+        for (part, value) in parts.zip(values) {
+            text.push_str(&self.place(value));
+            text.push_str(part);
+        }
+        self.texts.push(text);
+        self
+    }
+
+    /// Adds the condition that a column has one of some values.
+    #[must_use]
+    pub(crate) fn and_any(mut self, column: &str, values: &[i64]) -> Self {
+        let text = match values {
+            [] => "1 = 0".to_owned(),
+            [one] => format!("{column} = {}", self.place((*one).into())),
+            many => {
+                let places: Vec<String> =
+                    many.iter().map(|one| self.place((*one).into())).collect();
+                format!("{column} in ({})", places.join(", "))
+            }
+        };
+        self.texts.push(text);
+        self
+    }
+
+    /// Binds a value; its place in the statement.
+    fn place(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    fn push(&mut self, condition: &str, value: impl Into<Value>) {
+        let place = self.place(value.into());
+        self.texts.push(condition.replace('$', &place));
+    }
+
+    fn test(&mut self, postgres: bool, field: &Field, test: &Test) {
+        let column = field.column;
+        match test {
+            Test::Is(text) => self.push(&format!("{column} = $"), text.as_str()),
+            Test::Contains(text) => {
+                let like = format!("lower({column}) like lower($) escape '\\'");
+                self.push(&like, containing(text));
+            }
+            Test::AnyOf(texts) => {
+                let any = if postgres {
+                    format!(
+                        "{column} = any (array(select json_array_elements_text(cast($ as json))))"
+                    )
+                } else {
+                    format!("{column} in (select value from json_each($))")
+                };
+                self.push(&any, json_list(texts));
+            }
+            Test::Number(number) => self.push(&format!("{column} = $"), *number),
+            Test::Flag(flag) => self.push(&format!("{column} = $"), *flag),
+            Test::Within(from, until) => {
+                self.push(&format!("{column} >= $"), *from);
+                self.push(&format!("{column} <= $"), *until);
+            }
+        }
+    }
+
+    /// `where …`, or nothing.
+    pub(crate) fn clause(&self) -> String {
+        match self.texts.as_slice() {
+            [] => String::new(),
+            texts => format!("where {}", texts.join(" and ")),
+        }
+    }
+
+    /// Binds the values.
+    pub(crate) fn bind<'c>(&self, query: Query<'c, Reading>) -> Query<'c, Reading> {
+        self.values.iter().cloned().fold(query, Query::bind)
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+}
+
+/// Escapes a text for `like … escape '\'`, to be found anywhere in a column.
+pub(crate) fn containing(text: &str) -> String {
+    let escaped = text
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    format!("%{escaped}%")
+}

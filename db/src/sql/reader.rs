@@ -1,0 +1,158 @@
+//! Connections: [`Reader`] to read with, and [`Tx`], a transaction that can write as well.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqlSafeStr, Sqlite, Transaction};
+
+use super::connection::Connection;
+use super::pooled::Pooled;
+use super::query::{Query, Reading, Writing};
+use crate::error::{Error, Result};
+use crate::touch::Touch;
+
+/// A connection to read with. Nothing that takes one can write.
+pub struct Reader {
+    connection: Connection,
+}
+
+/// A transaction. It reads whatever a [`Reader`] does.
+pub struct Tx {
+    reader: Reader,
+    /// Cached things that the transaction changes.
+    touched: Vec<Touch>,
+}
+
+impl Reader {
+    pub(crate) fn sqlite(connection: PoolConnection<Sqlite>) -> Self {
+        Self {
+            connection: Connection::SqliteReader(connection),
+        }
+    }
+
+    /// A view of one moment.
+    pub(crate) fn sqlite_snapshot(transaction: Transaction<'static, Sqlite>) -> Self {
+        Self {
+            connection: Connection::SqliteSnapshot(transaction),
+        }
+    }
+
+    pub(crate) async fn postgres(pool: &PgPool) -> Result<Self> {
+        Ok(Self {
+            connection: Connection::Postgres(Pooled::acquire(pool).await?),
+        })
+    }
+
+    /// A statement that both databases understand.
+    pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, Reading> {
+        Query::new(self.connection.dialect(), sql, sql.into_sql_str())
+    }
+
+    /// A statement of which each database has its own text.
+    pub(crate) fn query_either(
+        &mut self,
+        sqlite: &'static str,
+        postgres: &'static str,
+    ) -> Query<'_, Reading> {
+        let sql = if self.is_postgres() { postgres } else { sqlite };
+        self.query(sql)
+    }
+
+    /// A statement put together from constant parts; values are bound as in all others.
+    pub(crate) fn query_built(&mut self, name: &'static str, sql: String) -> Query<'_, Reading> {
+        Query::new(
+            self.connection.dialect(),
+            name,
+            AssertSqlSafe(sql).into_sql_str(),
+        )
+    }
+
+    /// Whether other transactions run beside this one.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.connection.is_postgres()
+    }
+}
+
+impl Deref for Tx {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+}
+
+impl Tx {
+    pub(crate) fn sqlite(connection: SqliteConnection) -> Self {
+        Self::new(Connection::SqliteWriter(connection))
+    }
+
+    /// Begins a transaction with the statements of `begin`; the rows that they return.
+    pub(crate) async fn postgres(pool: &PgPool, begin: &str) -> Result<(Self, Vec<PgRow>)> {
+        let mut pooled = Pooled::acquire(pool).await?;
+        let begun = pooled.control(begin).await;
+        let rows = begun.map_err(|error| Error::Statement("begin", error))?;
+        Ok((Self::new(Connection::Postgres(pooled)), rows))
+    }
+
+    fn new(connection: Connection) -> Self {
+        Self {
+            reader: Reader { connection },
+            touched: Vec::new(),
+        }
+    }
+
+    /// Ends a transaction on PostgreSQL with `commit` or `rollback`.
+    pub(crate) async fn end(mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        if let Connection::Postgres(pooled) = &mut self.reader.connection {
+            pooled.control(sql).await?;
+            pooled.busy = false;
+        }
+        Ok(())
+    }
+
+    /// To read with only, from here on.
+    pub(crate) fn into_reader(self) -> Reader {
+        self.reader
+    }
+
+    /// Says that the transaction changes something that caches hold.
+    pub(crate) fn touch(&mut self, touch: Touch) {
+        self.touched.push(touch);
+    }
+
+    pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// As [`Reader::query`], for a statement that may write or lock.
+    pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, Writing> {
+        Query::new(self.reader.connection.dialect(), sql, sql.into_sql_str())
+    }
+
+    /// As [`Reader::query_either`], for a statement that may write or lock.
+    pub(crate) fn query_either(
+        &mut self,
+        sqlite: &'static str,
+        postgres: &'static str,
+    ) -> Query<'_, Writing> {
+        let sql = if self.is_postgres() { postgres } else { sqlite };
+        self.query(sql)
+    }
+
+    /// As [`Reader::query_built`], for a statement that may write or lock.
+    pub(crate) fn query_built(&mut self, name: &'static str, sql: String) -> Query<'_, Writing> {
+        Query::new(
+            self.reader.connection.dialect(),
+            name,
+            AssertSqlSafe(sql).into_sql_str(),
+        )
+    }
+}

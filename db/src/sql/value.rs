@@ -1,0 +1,56 @@
+//! Values that statements bind.
+
+use model::{AccountId, BlobId, Digest, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp};
+
+/// A value to be bound.
+#[derive(Clone)]
+pub(crate) enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! values {
+    ($($from:ty => |$x:ident| $value:expr;)*) => {$(
+        impl From<$from> for Value {
+            fn from($x: $from) -> Self { $value }
+        }
+    )*};
+}
+values! {
+    i64 => |x| Self::Int(Some(x));
+    u64 => |x| Self::Int(Some(x as i64));
+    Option<i64> => |x| Self::Int(x);
+    bool => |x| Self::Int(Some(i64::from(x)));
+    &str => |x| Self::Text(Some(x.to_owned()));
+    String => |x| Self::Text(Some(x));
+    Option<&str> => |x| Self::Text(x.map(str::to_owned));
+    Option<String> => |x| Self::Text(x);
+    &[u8] => |x| Self::Bytes(Some(x.to_vec()));
+    Option<&[u8]> => |x| Self::Bytes(x.map(<[u8]>::to_vec));
+    Timestamp => |x| Self::Int(Some(x.0));
+    AccountId => |x| Self::Int(Some(x.0));
+    ProjectId => |x| Self::Int(Some(x.0));
+    RepositoryId => |x| Self::Int(Some(x.0));
+    ManifestId => |x| Self::Int(Some(x.0));
+    BlobId => |x| Self::Int(Some(x.0));
+    MemberId => |x| Self::Int(Some(x.0));
+    &Digest => |x| Self::Bytes(Some(x.to_bytes()));
+    Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
+}
+
+/// Values as one JSON array, which either database takes apart.
+pub(crate) fn json_list<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> String {
+    let values: Vec<T> = values.into_iter().collect();
+    serde_json::to_string(&values).unwrap_or_default()
+}
+
+/// Digests as one JSON array of their bytes in hex.
+pub(crate) fn json_digests<'d>(digests: impl IntoIterator<Item = &'d Digest>) -> String {
+    json_list(digests.into_iter().map(hex_of))
+}
+
+/// The bytes of a digest in hex, for a statement that takes JSON apart.
+pub(crate) fn hex_of(digest: &Digest) -> String {
+    hex::encode(digest.to_bytes())
+}

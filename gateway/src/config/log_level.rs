@@ -1,0 +1,60 @@
+//! The level of the log as settings write it.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// The filter of a level, or of several with targets.
+///
+/// # Errors
+/// What is wrong, and the form.
+pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is no level: write error, warn, info, debug, trace or off, or a filter such as \
+             \"info,gantry_db=debug\""
+        )
+    };
+    // A word that is no level would be taken for the name of a target, whose every event is logged.
+    for directive in text.split(',') {
+        let word = directive.trim();
+        let is_level = !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+        if !is_level && !word.contains('=') {
+            return Err(wrong());
+        }
+    }
+    let filter: EnvFilter = text.parse().map_err(|_| wrong())?;
+    // Pingora logs every failed handshake, and every start and stop, for itself; the pool every connection that a
+    // database's end takes with it, which `health::watch` says once.
+    let own = [
+        "pingora_core=off",
+        "pingora_runtime=off",
+        "sqlx_core::pool=error",
+        "sqlx::pool=error",
+    ];
+    Ok(own
+        .into_iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_level_is_a_level_or_a_filter_of_targets() {
+        for text in [
+            "info",
+            "WARN",
+            "off",
+            "info,gantry_db=debug",
+            "gantry=trace, warn",
+        ] {
+            assert!(filter(text).is_ok(), "{text}");
+        }
+        for text in ["verbose", "", "info,verbose", "gantry_db=loud", "info,"] {
+            let error = filter(text).unwrap_err();
+            assert!(error.contains("gantry_db=debug"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The end of a request: its metrics, and its line of the access log.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use tracing::Span;
+
+use crate::access_log::Entry;
+use crate::app::App;
+use crate::route::{RouteName, route_name};
+use crate::wire::Served;
+
+/// What is logged and counted as the status of a request that its client gave up before it was answered.
+const GIVEN_UP: u16 = 499;
+
+/// All that is known of a request. Where it is dropped before there was an answer, the client gave up.
+pub(crate) struct Finish {
+    pub(crate) began: Instant,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+    pub(crate) route: RouteName,
+    /// None before there is an answer.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) address: IpAddr,
+    /// The account that the request was made with.
+    pub(crate) account: Option<Arc<str>>,
+    pub(crate) id: HeaderValue,
+    pub(crate) app: Arc<App>,
+    /// Ends with the answer's last byte.
+    pub(crate) _served: Served,
+    /// Ends then too.
+    pub(crate) span: Span,
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.route = route_name(&self.method, self.uri.path());
+            self.record();
+            self.end(0, false);
+        }
+    }
+}
+
+impl Finish {
+    /// There is an answer, which is on its way from now on.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.record();
+    }
+
+    fn record(&self) {
+        self.span.record("http.route", self.route.as_str());
+        self.span.record("http.response.status_code", self.status());
+    }
+
+    fn status(&self) -> u16 {
+        match self.status {
+            Some(status) => status.as_u16(),
+            None if std::thread::panicking() => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            None => GIVEN_UP,
+        }
+    }
+
+    /// The last byte is out, or will never be.
+    pub(crate) fn end(&self, sent: u64, cut: bool) {
+        let took = self.began.elapsed();
+        self.app
+            .metrics
+            .request(self.route, &self.method, self.status(), took, sent);
+        if let Some(log) = &self.app.access_log {
+            log.line(&Entry {
+                at: self.app.clock.now(),
+                method: &self.method,
+                path: self.uri.path(),
+                version: self.version,
+                address: self.address,
+                account: self.account.as_deref(),
+                id: &self.id,
+                status: self.status(),
+                took,
+                sent,
+                cut,
+            });
+        }
+    }
+}

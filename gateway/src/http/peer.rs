@@ -1,0 +1,48 @@
+//! The connection that a request came on: the client's address, and the listener that it reached.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::app::App;
+use crate::http::forwarded;
+use crate::http::response_body::Free;
+use crate::wire::WireState;
+
+/// What a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// The registry, its REST API and its token service.
+    Public,
+    /// Metrics and health.
+    Metrics,
+    /// A redirect to HTTPS.
+    Redirect,
+}
+
+/// A connection, as far as its requests need to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// What is going on on the connection.
+    pub(crate) wire: Arc<WireState>,
+    /// Where it comes from, a PROXY header considered.
+    pub(crate) address: IpAddr,
+    /// What its small answers may take.
+    pub(crate) free: Free,
+    /// Whether that is a balancer whose X-Forwarded-For is believed.
+    pub(crate) trusted: bool,
+    /// What it reached.
+    pub(crate) listener: Listener,
+}
+
+impl Peer {
+    /// The address that a request comes from.
+    pub(crate) fn client(&self, app: &App, headers: &HeaderMap) -> IpAddr {
+        if self.trusted {
+            forwarded::client_address(self.address, headers, |address| app.trusts(address))
+        } else {
+            self.address
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Passes requests to the REST API, and records those that it refused.
+
+use model::{Event, Operation, Subject};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::MatchedPath;
+use http::{Request, Response, StatusCode};
+use policy::Caller;
+use storage::budget::Holder;
+use tower::ServiceExt as _;
+
+use crate::app::App;
+use crate::http::request_body::{RequestBody, Short};
+use crate::http::response_body::Body;
+
+/// Hands a request to the REST API.
+pub(super) async fn answer(
+    app: &Arc<App>,
+    address: IpAddr,
+    request: Request<RequestBody>,
+) -> Response<Body> {
+    let mut request = request.map(|body| short_body(app, address, body));
+    request
+        .extensions_mut()
+        .insert(admin_api::ClientAddress(address));
+    match app.admin.clone().oneshot(request).await {
+        Ok(response) => {
+            record_refusal(app, &response);
+            response.map(Body::boxed)
+        }
+        Err(never) => match never {},
+    }
+}
+
+/// A body that is read whole, within its bounds, when its first bytes are asked for.
+fn short_body(app: &Arc<App>, address: IpAddr, body: RequestBody) -> axum::body::Body {
+    let app = app.clone();
+    let read = async move {
+        let short = Short {
+            limit: admin_api::LARGEST_BODY,
+            memory: app.registry.memory().short(),
+            holder: Holder::at(address),
+            time: app.config.limits.short_body_time(),
+        };
+        body.collect(short).await
+    };
+    axum::body::Body::from_stream(futures_util::stream::once(read))
+}
+
+/// What a signed-in caller was refused by the REST API is recorded in the audit log, by route.
+fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
+    let caller = response.extensions().get::<Caller>();
+    let Some(caller) = caller.filter(|caller| caller.account().is_some()) else {
+        return;
+    };
+    if response.status() != StatusCode::FORBIDDEN {
+        return;
+    }
+    let route = response.extensions().get::<MatchedPath>();
+    let route = route.map_or("", MatchedPath::as_str);
+    let (now, subject) = (app.clock.now(), Subject::Route(route.to_owned()));
+    let event = Event::new(now, caller.origin(), Operation::Refuse, subject).refused();
+    app.audit.record_refusal(route, event);
+}

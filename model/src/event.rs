@@ -1,0 +1,374 @@
+//! What the history holds: one event for each change, and for logins, pulls and refusals. `db` writes them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::{Digest, Principal, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// Who did it, and from where.
+    pub origin: Origin,
+    /// What was done, or refused.
+    pub operation: Operation,
+    /// What it was done to.
+    pub subject: Subject,
+    /// Whether it was done.
+    pub outcome: Outcome,
+    /// How often it happened: pulls and logins that are alike within a second are one event, refusals within a minute.
+    pub times: i64,
+    /// What else is worth knowing; nothing that is secret.
+    pub detail: String,
+}
+
+/// Who does something, and from where.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Who.
+    pub principal: Principal,
+    /// The address that they call from; `None` for the machine itself.
+    pub address: Option<IpAddr>,
+}
+
+/// Whether something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It was refused.
+    Refused,
+}
+
+impl Event {
+    /// Something that is done once.
+    pub const fn new(
+        at: Timestamp,
+        origin: Origin,
+        operation: Operation,
+        subject: Subject,
+    ) -> Self {
+        Self {
+            at,
+            origin,
+            operation,
+            subject,
+            outcome: Outcome::Done,
+            times: 1,
+            detail: String::new(),
+        }
+    }
+
+    /// The same as something that is refused.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        Self {
+            outcome: Outcome::Refused,
+            ..self
+        }
+    }
+
+    /// The same with something else that is worth knowing.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self {
+            detail: detail.into(),
+            ..self
+        }
+    }
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $kind:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $kind {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name in the history and on the wire.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    /// What is done. The names are Harbor's, but for `refuse`.
+    Operation {
+        /// Something new is there.
+        Create = "create",
+        /// Something is changed.
+        Update = "update",
+        /// Something is gone.
+        Delete = "delete",
+        /// Content is read.
+        Pull = "pull",
+        /// Content was to be pushed, and was refused; what is pushed is created.
+        Push = "push",
+        /// Somebody signs in.
+        Login = "login",
+        /// The REST API refuses something.
+        Refuse = "refuse",
+    }
+}
+
+names! {
+    /// The kinds of things that something is done to. The names are Harbor's where it has such a thing.
+    ResourceType {
+        /// A project.
+        Project = "project",
+        /// A membership of a project.
+        Member = "member",
+        /// An account.
+        User = "user",
+        /// A repository.
+        Repository = "repository",
+        /// A manifest, by tag or digest.
+        Artifact = "artifact",
+        /// A tag alone.
+        Tag = "tag",
+        /// A blob, or the blobs of a repository.
+        Blob = "blob",
+        /// A route of the REST API.
+        Api = "api",
+        /// Something that is set for the whole installation.
+        Configuration = "configuration",
+        /// A certificate.
+        Certificate = "certificate",
+        /// What another registry stored.
+        Import = "import",
+        /// The blob store.
+        Storage = "storage",
+        /// What is sealed with the master key.
+        Secrets = "secrets",
+    }
+}
+
+/// A text that names no operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such operation")]
+pub struct UnknownOperation;
+
+impl FromStr for Operation {
+    type Err = UnknownOperation;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOperation> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|operation| operation.name() == text)
+            .ok_or(UnknownOperation)
+    }
+}
+
+/// What something is done to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A project.
+    Project {
+        /// Its id.
+        id: ProjectId,
+        /// Its name.
+        name: ProjectName,
+    },
+    /// A membership.
+    Member {
+        /// The project.
+        project: ProjectId,
+        /// The member's name.
+        name: String,
+    },
+    /// An account, by its name or by what was given for one.
+    User(String),
+    /// A repository.
+    Repository {
+        /// Its project, where there is one that the caller may know of.
+        project: Option<ProjectId>,
+        /// Its name.
+        name: RepositoryName,
+    },
+    /// A manifest.
+    Artifact {
+        /// The project.
+        project: ProjectId,
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag that it was named by, where it was named by one.
+        tag: Option<Tag>,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A tag alone.
+    Tag {
+        /// The project.
+        project: ProjectId,
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
+    },
+    /// A blob.
+    Blob {
+        /// The project.
+        project: ProjectId,
+        /// The repository.
+        repository: RepositoryName,
+        /// Its digest; `None` for any blobs of the repository.
+        digest: Option<Digest>,
+    },
+    /// A route of the REST API, by its template.
+    Route(String),
+    /// Something of the whole installation.
+    Installation(ResourceType, String),
+}
+
+impl Subject {
+    /// What kind of thing it is.
+    pub const fn resource_type(&self) -> ResourceType {
+        match self {
+            Self::Project { .. } => ResourceType::Project,
+            Self::Member { .. } => ResourceType::Member,
+            Self::User(_) => ResourceType::User,
+            Self::Repository { .. } => ResourceType::Repository,
+            Self::Artifact { .. } => ResourceType::Artifact,
+            Self::Tag { .. } => ResourceType::Tag,
+            Self::Blob { .. } => ResourceType::Blob,
+            Self::Route(_) => ResourceType::Api,
+            Self::Installation(kind, _) => *kind,
+        }
+    }
+
+    /// The project that it belongs to.
+    pub const fn project(&self) -> Option<ProjectId> {
+        match self {
+            Self::Project { id: project, .. }
+            | Self::Member { project, .. }
+            | Self::Artifact { project, .. }
+            | Self::Tag { project, .. }
+            | Self::Blob { project, .. } => Some(*project),
+            Self::Repository { project, .. } => *project,
+            Self::User(_) | Self::Route(_) | Self::Installation(..) => None,
+        }
+    }
+
+    /// The repository that it is, or lies in.
+    pub const fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Repository {
+                name: repository, ..
+            }
+            | Self::Artifact { repository, .. }
+            | Self::Tag { repository, .. }
+            | Self::Blob { repository, .. } => Some(repository),
+            Self::Project { .. }
+            | Self::Member { .. }
+            | Self::User(_)
+            | Self::Route(_)
+            | Self::Installation(..) => None,
+        }
+    }
+
+    /// The tag that it is, or was named by.
+    pub const fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Artifact { tag, .. } => tag.as_ref(),
+            Self::Tag { tag, .. } => Some(tag),
+            _ => None,
+        }
+    }
+
+    /// The digest of its content.
+    pub const fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Artifact { digest, .. } => Some(digest),
+            Self::Blob { digest, .. } => digest.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// The name of the resource: `team/app:v1`, `team/app@sha256:…`, `team`, `ann`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project { name, .. } => name.fmt(f),
+            Self::Member { name, .. }
+            | Self::User(name)
+            | Self::Route(name)
+            | Self::Installation(_, name) => f.write_str(name),
+            Self::Repository { name, .. } => name.fmt(f),
+            Self::Artifact {
+                repository,
+                tag: Some(tag),
+                ..
+            }
+            | Self::Tag {
+                repository, tag, ..
+            } => write!(f, "{repository}:{tag}"),
+            Self::Artifact {
+                repository, digest, ..
+            }
+            | Self::Blob {
+                repository,
+                digest: Some(digest),
+                ..
+            } => write!(f, "{repository}@{digest}"),
+            Self::Blob { repository, .. } => repository.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Algorithm;
+
+    #[test]
+    fn a_subject_is_named_as_clients_name_it() {
+        let project = ProjectId(1);
+        let repository: RepositoryName = "team/app".parse().unwrap();
+        let digest = Digest::of(Algorithm::Sha256, b"");
+        let artifact = |tag: Option<&str>| Subject::Artifact {
+            project,
+            repository: repository.clone(),
+            tag: tag.map(|tag| tag.parse().unwrap()),
+            digest,
+        };
+        assert_eq!(artifact(Some("v1")).to_string(), "team/app:v1");
+        let by_digest = artifact(None);
+        assert_eq!(by_digest.to_string(), format!("team/app@{digest}"));
+        assert_eq!(by_digest.project(), Some(project));
+        let blobs = Subject::Blob {
+            project,
+            repository: repository.clone(),
+            digest: None,
+        };
+        assert_eq!(blobs.to_string(), "team/app");
+        assert_eq!(blobs.resource_type().name(), "blob");
+    }
+
+    #[test]
+    fn an_operation_is_read_by_its_name() {
+        for operation in Operation::ALL {
+            assert_eq!(operation.name().parse(), Ok(*operation));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,20}") {
+            let _ = text.parse::<Operation>();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The installation as a whole: what it begins with, and changes that lie outside the database.
+
+use db::Db;
+use db::account;
+use model::{AccountId, Event, Operation, ProjectName, ResourceType, Subject, Timestamp};
+use policy::{CreateProjectPermit, SystemPermit};
+
+use crate::password::{NewPassword, PasswordHasher};
+use crate::project::{self, NewProject};
+use crate::{Error, Result};
+
+/// The built-in administrator's name.
+const ADMIN: &str = "admin";
+
+/// Makes the built-in administrator and the first project, which is public. Of several processes that begin, one does;
+/// whether it was this one.
+///
+/// # Errors
+/// [`Error::Password`], and when the database cannot be written.
+pub async fn begin(
+    db: &Db,
+    hasher: &PasswordHasher,
+    (permit, create): (&SystemPermit, &CreateProjectPermit),
+    (password, library): (&NewPassword, ProjectName),
+    now: Timestamp,
+) -> Result<bool> {
+    let admin = account::NewAccount {
+        name: ADMIN.to_owned(),
+        email: None,
+        realname: "system admin".to_owned(),
+        comment: "admin user".to_owned(),
+        password_hash: Some(hasher.hash(password).await?),
+        sysadmin: true,
+    };
+    let event = crate::account::event(now, permit.caller().origin(), Operation::Create, ADMIN);
+    let (create, library) = (create.clone(), NewProject::named(library, true));
+    db.write(move |tx| {
+        Box::pin(async move {
+            if !account::create_admin(tx, &admin, now).await? {
+                return Ok(false);
+            }
+            tx.record(&event).await?;
+            project::create_in(tx, &create, &library, now).await?;
+            Ok(true)
+        })
+    })
+    .await
+}
+
+/// Whether the installation has begun.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn has_begun(db: &Db) -> Result<bool> {
+    let mut tx = db.reader().await?;
+    Ok(account::by_id(&mut tx, AccountId::ADMIN).await?.is_some())
+}
+
+/// Records a change that lies outside the database, or is made in many transactions: a new certificate, an import.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn record(
+    db: &Db,
+    permit: &SystemPermit,
+    operation: Operation,
+    (kind, name): (ResourceType, &str),
+    detail: String,
+    now: Timestamp,
+) -> Result<()> {
+    let subject = Subject::Installation(kind, name.to_owned());
+    let event = Event::new(now, permit.caller().origin(), operation, subject).with_detail(detail);
+    db.write(move |tx| Box::pin(async move { Ok::<_, Error>(tx.record(&event).await?) }))
+        .await
+}

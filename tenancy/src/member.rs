@@ -1,0 +1,110 @@
+//! Members of projects and their roles.
+
+use db::member::{self, Member};
+use db::{Db, Reader, account};
+use model::{AccountId, Event, MemberId, Operation, Origin, ProjectId, Subject, Timestamp};
+use policy::{ProjectPermit, Role};
+
+use crate::{Error, Result};
+
+/// Makes an account a member.
+///
+/// # Errors
+/// [`Error::UserUnknown`], [`Error::MemberExists`], [`Error::ProjectGone`].
+pub async fn grant(
+    db: &Db,
+    permit: &ProjectPermit,
+    id: AccountId,
+    role: Role,
+    now: Timestamp,
+) -> Result<MemberId> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_in(project, move |tx| {
+        Box::pin(async move {
+            let account = account::by_id(tx, id)
+                .await?
+                .ok_or(Error::UserUnknown(id))?;
+            let name = account.name;
+            let member =
+                member::add(tx, project, id, role, now)
+                    .await
+                    .map_err(|error| match error {
+                        db::Error::Duplicate(_) => Error::MemberExists(name.clone()),
+                        other => other.into(),
+                    })?;
+            tx.record(&event(
+                now,
+                origin,
+                Operation::Create,
+                (project, name),
+                role,
+            ))
+            .await?;
+            Ok(member)
+        })
+    })
+    .await
+}
+
+/// Changes a member's role.
+///
+/// # Errors
+/// [`Error::MemberUnknown`], [`Error::ProjectGone`].
+pub async fn change(
+    db: &Db,
+    permit: &ProjectPermit,
+    id: MemberId,
+    role: Role,
+    now: Timestamp,
+) -> Result<()> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_in(project, move |tx| {
+        Box::pin(async move {
+            let member = find(tx, project, id).await?;
+            member::set_role(tx, &member, role).await?;
+            let named = (project, member.name);
+            Ok(tx
+                .record(&event(now, origin, Operation::Update, named, role))
+                .await?)
+        })
+    })
+    .await
+}
+
+/// Ends a membership.
+///
+/// # Errors
+/// [`Error::MemberUnknown`], [`Error::ProjectGone`].
+pub async fn revoke(db: &Db, permit: &ProjectPermit, id: MemberId, now: Timestamp) -> Result<()> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_in(project, move |tx| {
+        Box::pin(async move {
+            let member = find(tx, project, id).await?;
+            member::remove(tx, &member).await?;
+            let named = (project, member.name);
+            Ok(tx
+                .record(&event(now, origin, Operation::Delete, named, member.role))
+                .await?)
+        })
+    })
+    .await
+}
+
+async fn find(reader: &mut Reader, project: ProjectId, id: MemberId) -> Result<Member> {
+    let member = member::get(reader, project, id).await?;
+    member.ok_or(Error::MemberUnknown {
+        project,
+        member: id,
+    })
+}
+
+fn event(
+    now: Timestamp,
+    origin: Origin,
+    operation: Operation,
+    (project, name): (ProjectId, String),
+    role: Role,
+) -> Event {
+    let subject = Subject::Member { project, name };
+    Event::new(now, origin, operation, subject).with_detail(role.name())
+}

@@ -1,0 +1,185 @@
+//! Projects: making, changing and deleting them.
+
+use db::{Db, Tx, project, untagged};
+use model::{
+    Event, Operation, Origin, ProjectId, ProjectName, ProjectSetting, StorageLimit, Subject,
+    Timestamp,
+};
+use policy::{CreateProjectPermit, ProjectPermit};
+
+use crate::{Error, Result};
+
+/// A project to be made.
+#[derive(Clone, Debug)]
+pub struct NewProject {
+    /// Its name.
+    pub name: ProjectName,
+    /// Whether everyone may pull from it.
+    pub public: bool,
+    /// How much it may hold.
+    pub limit: StorageLimit,
+    /// Its settings.
+    pub settings: Vec<ProjectSetting>,
+}
+
+impl NewProject {
+    /// A project without a limit and without settings.
+    pub const fn named(name: ProjectName, public: bool) -> Self {
+        Self {
+            name,
+            public,
+            limit: StorageLimit::UNLIMITED,
+            settings: Vec::new(),
+        }
+    }
+}
+
+/// Makes a project; its owner becomes its first project admin.
+///
+/// # Errors
+/// [`Error::ProjectExists`].
+pub async fn create(
+    db: &Db,
+    permit: &CreateProjectPermit,
+    new: NewProject,
+    now: Timestamp,
+) -> Result<ProjectId> {
+    let permit = permit.clone();
+    db.write(move |tx| Box::pin(async move { create_in(tx, &permit, &new, now).await }))
+        .await
+}
+
+/// As [`create`], within a transaction that makes more than the project.
+pub(crate) async fn create_in(
+    tx: &mut Tx,
+    permit: &CreateProjectPermit,
+    new: &NewProject,
+    now: Timestamp,
+) -> Result<ProjectId> {
+    let (owner, limit) = (permit.owner(), new.limit.bytes());
+    let id = project::create(tx, &new.name, owner, new.public, limit, now)
+        .await
+        .map_err(|error| match error {
+            db::Error::Duplicate(_) => Error::ProjectExists(new.name.clone()),
+            other => other.into(),
+        })?;
+    for setting in &new.settings {
+        project::set_metadata(tx, id, setting.name(), setting.value()).await?;
+    }
+    let origin = permit.caller().origin();
+    let event = event(now, origin, Operation::Create, (id, &new.name));
+    tx.record(&event.with_detail(format!("public={}", new.public)))
+        .await?;
+    Ok(id)
+}
+
+/// What is changed of a project; all else stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Whether everyone may pull from it.
+    pub public: Option<bool>,
+    /// Settings.
+    pub settings: Vec<ProjectSetting>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.public.is_none() && self.settings.is_empty()
+    }
+
+    /// Names and values, for the history.
+    fn describe(&self) -> String {
+        let public = self.public.map(|public| format!("public={public}"));
+        let settings = self.settings.iter();
+        let settings = settings.map(|setting| format!("{}={}", setting.name(), setting.value()));
+        let all: Vec<String> = public.into_iter().chain(settings).collect();
+        all.join(" ")
+    }
+}
+
+/// Changes a project. Where nothing is to be changed, nothing happened.
+///
+/// # Errors
+/// [`Error::ProjectGone`].
+pub async fn update(
+    db: &Db,
+    permit: &ProjectPermit,
+    changes: Changes,
+    now: Timestamp,
+) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let (project, origin) = (permit.project().clone(), permit.caller().origin());
+    db.write_in(project.id, move |tx| {
+        Box::pin(async move {
+            if let Some(public) = changes.public {
+                project::set_public(tx, &project, public, now).await?;
+            }
+            for setting in &changes.settings {
+                project::set_metadata(tx, project.id, setting.name(), setting.value()).await?;
+            }
+            let named = (project.id, &project.name);
+            let event = event(now, origin, Operation::Update, named);
+            Ok(tx.record(&event.with_detail(changes.describe())).await?)
+        })
+    })
+    .await
+}
+
+/// Deletes a project that holds no artifacts: its name becomes free.
+///
+/// # Errors
+/// [`Error::ProjectHoldsArtifacts`], [`Error::ProjectGone`].
+pub async fn delete(db: &Db, permit: &ProjectPermit, now: Timestamp) -> Result<()> {
+    let (project, origin) = (permit.project().clone(), permit.caller().origin());
+    db.write_alone_in(project.id, move |tx| {
+        Box::pin(async move {
+            if !project::delete(tx, &project, now).await? {
+                return Err(Error::ProjectHoldsArtifacts(project.name));
+            }
+            let named = (project.id, &project.name);
+            Ok(tx
+                .record(&event(now, origin, Operation::Delete, named))
+                .await?)
+        })
+    })
+    .await
+}
+
+/// Sets how many seconds a manifest stays without a tag; `None` keeps such for ever.
+///
+/// # Errors
+/// [`Error::ProjectGone`].
+pub async fn set_untagged(
+    db: &Db,
+    permit: &ProjectPermit,
+    delete_after: Option<i64>,
+    now: Timestamp,
+) -> Result<()> {
+    let (project, origin) = (permit.project().clone(), permit.caller().origin());
+    let detail = match delete_after {
+        Some(secs) => format!("untagged manifests are deleted after {secs} s"),
+        None => "untagged manifests are kept".to_owned(),
+    };
+    db.write_in(project.id, move |tx| {
+        Box::pin(async move {
+            untagged::set_policy(tx, project.id, delete_after).await?;
+            let named = (project.id, &project.name);
+            let event = event(now, origin, Operation::Update, named);
+            Ok(tx.record(&event.with_detail(detail)).await?)
+        })
+    })
+    .await
+}
+
+/// What happens to a project.
+pub(crate) fn event(
+    now: Timestamp,
+    origin: Origin,
+    operation: Operation,
+    (id, name): (ProjectId, &ProjectName),
+) -> Event {
+    let name = name.clone();
+    Event::new(now, origin, operation, Subject::Project { id, name })
+}
