@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::binary::Binary;
 use crate::cmd::succeed;
-use crate::gantry::Binary;
 use crate::postgres::{Durability, Postgres};
 use crate::scratch::Scratch;
 use crate::seaweed::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Seaweed};

@@ -1,7 +1,6 @@
 //! The server under test: the built binary with a data folder of its own, or several of them on shared
 //! storage.
 
-pub mod binary;
 mod replicas;
 mod server;
 
@@ -10,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::backing::Backing;
+pub use crate::binary::Binary;
+use crate::binary::forget_settings;
 use crate::cmd::succeed;
 use crate::netns::Namespace;
 use crate::port::loopback;
@@ -17,7 +18,6 @@ use crate::postgres::Durability;
 use crate::scratch::files_below;
 use crate::target::Target;
 use crate::topology::Topology;
-pub use binary::Binary;
 use replicas::{Around, Place};
 pub use server::Server;
 use server::{is_error, is_panic};
@@ -71,7 +71,7 @@ impl Gantry {
             Topology::Files => {
                 let settings = owned(&[("GANTRY_SERVER__NAMES", host)]);
                 let mut command = namespace.command(binary.path());
-                binary::forget_settings(&mut command);
+                forget_settings(&mut command);
                 let metrics = format!("{host}:9443");
                 Self::alone(command, data, &public, metrics, &settings)
             }

@@ -19,6 +19,7 @@
 
 pub mod backing;
 pub mod balancer;
+pub mod binary;
 #[cfg(feature = "client")]
 pub mod bulk;
 pub mod cmd;

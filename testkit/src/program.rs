@@ -4,8 +4,7 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-use crate::cmd::Cmd;
+use std::process::Command;
 
 const MORE_FOLDERS: [&str; 4] = ["/usr/local/go/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
 
@@ -30,8 +29,8 @@ pub fn path() -> String {
 
 /// Whether this process runs as root.
 pub fn is_root() -> bool {
-    let id = Cmd::new("id").arg("-u").text();
-    id.is_ok_and(|id| id.trim() == "0")
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }
 
 fn executable(path: &Path) -> Option<PathBuf> {

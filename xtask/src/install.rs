@@ -36,6 +36,17 @@ pub(crate) const BUILD: [Need; 3] = [
     need("make", "build-essential", "runs what cmake lays out"),
 ];
 
+// What several commands need.
+pub(crate) const OPENSSL: Need = need("openssl", "openssl", "makes certificates and random layers");
+pub(crate) const CURL: Need = need("curl", "curl", "asks the server's API");
+pub(crate) const DOCKER: Need = need("dockerd", "docker.io", "docker and ctr, as clients");
+pub(crate) const POSTGRES: Need = need(
+    "/usr/lib/postgresql/15/bin/postgres",
+    "postgresql-15",
+    "the store tests and the replicas run on it",
+);
+pub(crate) const HAPROXY: Need = need("haproxy", "haproxy", "is the balancer before replicas");
+
 /// Whether missing parts may be installed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {

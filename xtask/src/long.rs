@@ -2,8 +2,7 @@
 
 use testkit::{seaweed, workspace};
 
-use crate::install::{self, Mode, Need, need};
-use crate::test::{CURL, DOCKER, HAPROXY, OPENSSL, POSTGRES};
+use crate::install::{self, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tools::SEAWEEDFS;
 
 /// A program of the workspace.

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::install::{self, BUILD, Mode, Need, need};
+use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
 use crate::{clients, conformance, docker_demo, long, metrics_lint, run};
@@ -241,17 +241,7 @@ fn short(command: &str, setting: &Setting) -> Vec<String> {
     words.chain(options).collect()
 }
 
-pub(crate) const OPENSSL: Need = need("openssl", "openssl", "makes certificates and random layers");
-
 const IP: Need = need("ip", "iproute2", "makes network namespaces");
-pub(crate) const CURL: Need = need("curl", "curl", "asks the server's API");
-pub(crate) const DOCKER: Need = need("dockerd", "docker.io", "docker and ctr, as clients");
-pub(crate) const POSTGRES: Need = need(
-    "/usr/lib/postgresql/15/bin/postgres",
-    "postgresql-15",
-    "the store tests and the replicas run on it",
-);
-pub(crate) const HAPROXY: Need = need("haproxy", "haproxy", "is the balancer before replicas");
 const SKOPEO: Need = need("skopeo", "skopeo", "a client of the matrix");
 const PODMAN: Need = need("podman", "podman", "a client of the matrix");
 const BUILDAH: Need = need("buildah", "buildah", "a client of the matrix");

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::install::{Mode, Need, need};
+use crate::install::{CURL, Mode, Need, need};
 use testkit::cmd::Cmd;
 use testkit::program;
 use testkit::scratch::{Scratch, make_folder};
@@ -216,7 +216,6 @@ impl Tool {
     }
 }
 
-const CURL: Need = need("curl", "curl", "asks the server's API");
 const CERTIFICATES: Need = need(
     "update-ca-certificates",
     "ca-certificates",

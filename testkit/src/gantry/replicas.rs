@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::binary::Binary;
 use super::server::Server;
 use crate::backing::Backing;
 use crate::balancer::Balancer;
+use crate::binary::Binary;
 use crate::netns::Namespace;
 use crate::port::{lasting_port, loopback};
 use crate::postgres::Durability;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::binary::Binary;
+use crate::binary::Binary;
 use crate::cmd::last_lines;
 use crate::daemon::{Daemon, copy};
 use crate::port::loopback;

@@ -41,6 +41,39 @@ impl Server {
         Project::create(self, Visibility::Public).await
     }
 
+    /// The client of a user that [`Self::create_user`] made.
+    pub fn as_user(&self, name: &str) -> Client {
+        self.as_user_with(name, PASSWORD)
+    }
+
+    /// Pushes and pulls an image: whatever a test did before, this has to work.
+    pub async fn still_serves(&self) {
+        let project = Project::create(self, Visibility::Private).await;
+        let repository = project.repository("still-serves");
+        let image = super::image::image(&repository);
+        let admin = self.admin();
+        admin.push_image(&repository, "latest", &image).await;
+        let pulled = admin
+            .get(&format!("/v2/{repository}/manifests/latest"))
+            .await
+            .expect(200);
+        assert_eq!(
+            pulled.body, image.manifest,
+            "the manifest came back changed"
+        );
+        let layer = admin
+            .get(&format!(
+                "/v2/{repository}/blobs/{}",
+                image.layers[0].digest
+            ))
+            .await
+            .expect(200);
+        assert_eq!(
+            layer.body, image.layers[0].bytes,
+            "the layer came back changed"
+        );
+    }
+
     /// A person whom no project knows.
     pub async fn stranger(&self) -> Client {
         let name = fresh("user");

@@ -121,11 +121,6 @@ impl Server {
         self.as_user_with("admin", ADMIN_PASSWORD)
     }
 
-    /// The client of a user that [`Self::create_user`] made.
-    pub fn as_user(&self, name: &str) -> Client {
-        self.as_user_with(name, super::PASSWORD)
-    }
-
     pub fn as_user_with(&self, name: &str, password: &str) -> Client {
         let credential = Credential::Basic {
             user: name.to_owned(),
@@ -375,34 +370,6 @@ impl Server {
             .expect("it runs");
         process.kill().expect("the process can be killed");
         process.wait().expect("the process can be waited for");
-    }
-
-    /// Pushes and pulls an image: whatever a test did before, this has to work.
-    pub async fn still_serves(&self) {
-        let project = super::Project::create(self, super::project::Visibility::Private).await;
-        let repository = project.repository("still-serves");
-        let image = super::image(&repository);
-        let admin = self.admin();
-        admin.push_image(&repository, "latest", &image).await;
-        let pulled = admin
-            .get(&format!("/v2/{repository}/manifests/latest"))
-            .await
-            .expect(200);
-        assert_eq!(
-            pulled.body, image.manifest,
-            "the manifest came back changed"
-        );
-        let layer = admin
-            .get(&format!(
-                "/v2/{repository}/blobs/{}",
-                image.layers[0].digest
-            ))
-            .await
-            .expect(200);
-        assert_eq!(
-            layer.body, image.layers[0].bytes,
-            "the layer came back changed"
-        );
     }
 
     /// Starts a successor, which takes the listeners over, and waits until the process before it has ended.

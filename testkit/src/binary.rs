@@ -30,7 +30,7 @@ impl Binary {
     }
 
     /// Where a server with this data folder writes its log.
-    pub(super) fn log(&self, data: &Path) -> PathBuf {
+    pub(crate) fn log(&self, data: &Path) -> PathBuf {
         let beside = || PathBuf::from(format!("{}.log", data.display()));
         self.log.clone().unwrap_or_else(beside)
     }
