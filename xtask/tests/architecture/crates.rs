@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::metadata::{packages, text};
 
 /// All crates, from the top of the house down.
-const ORDER: [&str; 15] = [
+pub(crate) const ORDER: [&str; 15] = [
     "gantry-model",
     "gantry-policy",
     "gantry-storage",
