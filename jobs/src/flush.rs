@@ -1,8 +1,37 @@
 //! Writes the pulls, logins and refusals of the last second, and records the store's leftovers.
 
+use std::time::Duration;
+
+use db::audit::recorder::Recorder;
 use db::garbage::{self, Garbage};
+use registry::Registry;
 
 use crate::{Jobs, Result};
+
+/// How long whoever was writing has to let go of what is counted.
+const LET_GO: Duration = Duration::from_millis(200);
+
+/// Logs what is lost with the process, and why it cannot be written.
+pub async fn tell_unwritten(registry: &Registry, audit: &Recorder, cause: &str) {
+    let counting = async { (registry.pulls().unwritten().await, audit.unwritten().await) };
+    let Ok((pulls, entries)) = tokio::time::timeout(LET_GO, counting).await else {
+        tracing::error!(cause, "the last pulls, logins and refusals are not written");
+        return;
+    };
+    if pulls + entries > 0 {
+        tracing::error!(
+            pulls,
+            entries,
+            cause,
+            "the last pulls, logins and refusals are not written"
+        );
+    } else {
+        tracing::warn!(
+            cause,
+            "the process ends without its last work on the database"
+        );
+    }
+}
 
 impl Jobs {
     /// Writes the records waiting in memory.

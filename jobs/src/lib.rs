@@ -185,10 +185,13 @@ impl Jobs {
         };
         tokio::join!(tasks.join_all(), flush);
         if let Err(error) = self.flush_last().await {
-            tracing::error!(%error, "the last audit entries cannot be written");
+            flush::tell_unwritten(&self.registry, &self.audit, &causes(&error)).await;
         }
         if let Err(error) = self.step_down().await {
-            tracing::warn!(%error, "other replicas wait for this one's work until its leases end");
+            tracing::warn!(
+                cause = causes(&error),
+                "other replicas wait for this one's work until its leases end"
+            );
         }
     }
 
