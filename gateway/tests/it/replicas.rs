@@ -73,7 +73,7 @@ async fn a_locked_table_holds_the_end_of_a_process_for_ten_seconds_at_most() {
         let lines = log.lines().filter(|line| line.contains(" ERROR "));
         let lines: Vec<&str> = lines.collect();
         assert_eq!(lines.len(), 1, "{log}");
-        for part in ["are not written", "entries=1", "is a table locked"] {
+        for part in ["are not written", "entries=", "is a table locked"] {
             assert!(lines[0].contains(part), "no {part} in {lines:?}");
         }
     };
