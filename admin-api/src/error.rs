@@ -126,6 +126,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Migrate(_)
         | db::Error::Statement(..)
         | db::Error::Contended(_)
+        | db::Error::Busy(_)
         | db::Error::Commit(_)
         | db::Error::Pooler(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,

@@ -10,6 +10,7 @@ use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SupportedCipherSuite};
+use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::server::ServerCertificate;
@@ -18,35 +19,47 @@ use crate::server::ServerCertificate;
 const KEPT_SESSIONS: usize = 1024;
 
 /// The certificate that the next handshake presents.
-pub struct HotCertificate(ArcSwap<ServerCertificate>);
+pub struct HotCertificate {
+    current: ArcSwap<ServerCertificate>,
+    replaced: watch::Sender<()>,
+}
 
 impl HotCertificate {
     /// Starts with `certificate`.
     pub fn new(certificate: ServerCertificate) -> Arc<Self> {
-        Arc::new(Self(ArcSwap::from_pointee(certificate)))
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(certificate),
+            replaced: watch::Sender::new(()),
+        })
     }
 
     /// Presents `certificate` from the next handshake on; open connections are not affected.
     pub fn replace(&self, certificate: ServerCertificate) {
-        self.0.store(Arc::new(certificate));
+        self.current.store(Arc::new(certificate));
+        self.replaced.send_replace(());
+    }
+
+    /// Tells of each certificate that is presented from now on.
+    pub fn replacements(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
     }
 
     /// The certificate presented now.
     pub fn current(&self) -> Arc<ServerCertificate> {
-        self.0.load_full()
+        self.current.load_full()
     }
 }
 
 impl ResolvesServerCert for HotCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(self.0.load().certified_key()))
+        Some(Arc::clone(self.current.load().certified_key()))
     }
 }
 
 impl fmt::Debug for HotCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("HotCertificate")
-            .field(&self.0.load())
+            .field(&self.current.load())
             .finish()
     }
 }

@@ -236,9 +236,12 @@ mod tests {
     async fn a_new_pair_is_presented_at_the_next_tick() {
         let bench = Bench::new();
         bench.tick().await.unwrap();
+        let replaced = bench.hot.replacements();
         write_pair(bench.folder.path(), &bench.issue()).unwrap();
+        assert!(!replaced.has_changed().unwrap());
         assert_eq!(bench.tick().await.unwrap(), Reloaded::Replaced);
         assert_eq!(bench.name(), "b.example");
+        assert!(replaced.has_changed().unwrap(), "whoever watches is told");
     }
 
     #[tokio::test]

@@ -164,6 +164,18 @@ pub async fn is_empty(reader: &mut Reader) -> Result<bool> {
     Ok(row.await?.get::<i64>("account", "total")? == 0)
 }
 
+/// Whether this transaction is the only restore. SQLite writes one transaction at a time anyway.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn take_turn(tx: &mut Tx) -> Result<bool> {
+    if !tx.is_postgres() {
+        return Ok(true);
+    }
+    let sql = "select cast(pg_try_advisory_xact_lock(7104) as int)::bigint as taken";
+    tx.query(sql).one().await?.get("lock", "taken")
+}
+
 /// Puts rows into a table: a JSON array of arrays.
 ///
 /// # Errors

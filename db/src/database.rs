@@ -77,6 +77,11 @@ impl Db {
         }
     }
 
+    /// The number of the newest migration that this program knows.
+    pub fn newest_schema() -> i64 {
+        schema::newest()
+    }
+
     /// What was read before and still holds.
     pub fn caches(&self) -> &Caches {
         &self.caches

@@ -67,6 +67,9 @@ pub enum Error {
     /// The commit failed; nothing of the transaction is there.
     #[error("cannot commit: {0}")]
     Commit(Arc<sqlx::Error>),
+    /// Another process holds SQLite's one lock for writing for longer than is waited for.
+    #[error("another process is writing to the database: try again when it has ended")]
+    Busy(#[source] sqlx::Error),
     /// The writer has stopped, because the process is ending or a statement panicked.
     #[error("the database writer is gone")]
     WriterGone,
@@ -98,6 +101,13 @@ pub fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
                 Error::Unreachable(..) | Error::Statement(_, sqlx::Error::Io(_))
             )
         })
+}
+
+/// SQLite's code of an error, without what extends it.
+pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.and_then(|code| code.parse::<i32>().ok());
+    code.map(|code| code & 0xff)
 }
 
 /// Result of this crate.

@@ -71,6 +71,15 @@ pub(crate) async fn list<C: Migrate>(
     Ok(all.collect())
 }
 
+/// The number of the newest migration of the program, the same for both databases.
+pub(crate) fn newest() -> i64 {
+    SQLITE
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or_default()
+}
+
 /// Versions of the migrations that a database has.
 async fn applied<C: Migrate>(connection: &mut C) -> Result<Vec<i64>> {
     connection

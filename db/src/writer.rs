@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
 use crate::cache::Caches;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sqlite_code};
 use crate::sql::Tx;
 use crate::touch::Touch;
 
@@ -33,7 +33,8 @@ enum Job {
     Stop,
 }
 
-type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Finished> + Send>;
+/// A transaction to run, or to be answered with why none could begin.
+type Work = Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, Finished> + Send>;
 
 /// A transaction that ran: whether it wants to be committed, and how to answer it.
 struct Finished {
@@ -90,7 +91,10 @@ impl Writer {
         let span = Span::current();
         let run: Work = Box::new(move |tx| {
             Box::pin(async move {
-                let result = work(tx).instrument(span).await;
+                let result = match tx {
+                    Ok(tx) => work(tx).instrument(span).await,
+                    Err(error) => Err(error.into()),
+                };
                 let keep = result.is_ok();
                 let answer: Answer = Box::new(move |committed| {
                     let result = match committed {
@@ -156,10 +160,10 @@ impl Task {
     /// Runs a batch; `false` when a stop was asked for.
     async fn batch(&mut self, first: Work) -> bool {
         if let Err(error) = self.begin().await {
-            // Dropping the work drops its answer channel: the caller sees `WriterGone`.
-            tracing::warn!(%error, "cannot begin a database transaction");
             // Should one be open that could not be rolled back before.
             let _ = self.statement("rollback").await;
+            let refused = first(Err(not_begun(error))).await;
+            (refused.answer)(Ok(()));
             return true;
         }
         let mut kept = Vec::new();
@@ -221,7 +225,9 @@ impl Task {
         if !first && let Err(error) = self.statement("savepoint work").await {
             return Ran::Broken(None, error);
         }
-        let finished = AssertUnwindSafe(work(&mut self.tx)).catch_unwind().await;
+        let finished = AssertUnwindSafe(work(Ok(&mut self.tx)))
+            .catch_unwind()
+            .await;
         let touched = self.tx.take_touched();
         let keep = finished.as_ref().is_ok_and(|finished| finished.keep);
         let ended = match (keep, first) {
@@ -275,9 +281,20 @@ impl Task {
     }
 }
 
+/// Why no transaction could begin: SQLITE_BUSY and its extended codes mean that another process holds the lock.
+fn not_begun(error: Error) -> Error {
+    const BUSY: i32 = 5;
+    match error {
+        Error::Statement(_, error) if sqlite_code(&error) == Some(BUSY) => Error::Busy(error),
+        error => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::future::BoxFuture;
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, Executor as _};
     use tokio::sync::oneshot;
 
     use crate::{Db, Error, Location, Result, Tx};
@@ -296,6 +313,19 @@ mod tests {
     async fn is_there(db: &Db, name: &'static str) -> bool {
         let mut tx = db.reader().await.unwrap();
         crate::setting::get(&mut tx, name).await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn whoever_cannot_begin_is_told_that_another_process_writes() {
+        let (folder, db) = opened().await;
+        let file = folder.path().join("gantry.db");
+        let options = SqliteConnectOptions::new().filename(file);
+        let mut other = options.connect().await.unwrap();
+        other.execute("begin immediate").await.unwrap();
+        let met = db.write(|tx| Box::pin(put(tx, "beside"))).await;
+        assert!(matches!(met, Err(Error::Busy(_))), "{met:?}");
+        other.execute("rollback").await.unwrap();
+        db.write(|tx| Box::pin(put(tx, "after"))).await.unwrap();
     }
 
     /// Does what SQLite does by itself when a disk is full: ends the transaction that others share.

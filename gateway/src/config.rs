@@ -23,7 +23,7 @@ use crate::pace::Least;
 
 pub(crate) use check::Invalid;
 pub(crate) use database_url::DatabaseUrl;
-pub(crate) use load::load;
+pub(crate) use load::{ConfigError, load};
 
 /// All settings.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

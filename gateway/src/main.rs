@@ -7,6 +7,7 @@ mod certificate;
 mod cli;
 mod config;
 mod connection;
+mod data_lock;
 mod descriptors;
 mod folder;
 mod hand_over;

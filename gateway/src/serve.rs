@@ -4,8 +4,6 @@
 //! account is made, and its password is printed only once all listeners are served. Whatever fails before ends the
 //! process with one line and leaves no process without a listener.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +37,7 @@ use crate::bootstrap;
 use crate::certificate;
 use crate::config::{Backend, Config, Pulls};
 use crate::connection::{Connections, Open};
+use crate::data_lock;
 use crate::descriptors;
 use crate::folder;
 use crate::hand_over::{Predecessor, Socket, Successor};
@@ -101,9 +100,12 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     }
     log_start(&config, start);
     let (lock, bound) = match start {
-        Start::Fresh => (Some(lock(&config.server.data)?), listen::bind(&config)?),
+        Start::Fresh => (
+            Some(data_lock::take(&config.server.data)?),
+            listen::bind(&config)?,
+        ),
         Start::TakeOver => {
-            wait_for_lock(&config.server.data)?;
+            data_lock::wait(&config.server.data)?;
             (None, listen::bind_new(&config)?)
         }
     };
@@ -142,6 +144,8 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     });
     runtime.block_on(tasks.finish(&app));
     tracing::info!("stopped");
+    // What is stuck in a system call is not waited for.
+    runtime.shutdown_background();
     drop(lock);
     Ok(())
 }
@@ -212,46 +216,6 @@ async fn announce(
         tracing::warn!(%error, "the old process was gone when this one began to serve");
     }
     welcome::print(&app.config, password.as_ref());
-}
-
-/// One process per data folder, so that what an earlier one left can be told.
-fn lock(folder: &Path) -> anyhow::Result<File> {
-    let file = lock_file(folder)?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(|| {
-        format!(
-            "another gantry serves from {}: stop it, or take over with `gantry serve --take-over`",
-            folder.display()
-        )
-    })?;
-    Ok(file)
-}
-
-/// Waits in the background until the process before has ended, and keeps its lock until this one
-/// ends.
-fn wait_for_lock(folder: &Path) -> anyhow::Result<()> {
-    let file = lock_file(folder)?;
-    let free = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
-    anyhow::ensure!(
-        free.is_err(),
-        "no gantry serves from {}, so there is nothing to take over: start without --take-over",
-        folder.display()
-    );
-    let wait = move || {
-        if let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
-            tracing::error!(%error, "cannot take the lock of the data folder");
-        }
-        // Never given back while the process lives.
-        std::mem::forget(file);
-    };
-    std::thread::Builder::new()
-        .name("lock".to_owned())
-        .spawn(wait)?;
-    Ok(())
-}
-
-fn lock_file(folder: &Path) -> anyhow::Result<File> {
-    let path = folder.join("gantry.lock");
-    File::create(&path).with_context(|| format!("cannot create {}", path.display()))
 }
 
 struct Opened {

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certs::FileReloader;
+use certs::{FileReloader, Reloaded, expiry_warning};
 use db::Db;
 use jobs::Jobs;
+use jobs::failures::causes;
 use jobs::sweep::Leftovers;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::sync::OnceCell;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::telemetry::Telemetry;
 
+/// How long the end may take after the last request, without sending the last spans, which takes at most three seconds
+/// more: ten in all, whatever the database and the store do.
+const LAST_WORK: Duration = Duration::from_secs(7);
 /// How long a look at the database has for an answer while the process ends.
-const LAST_ANSWER: Duration = Duration::from_secs(3);
-/// Looks that fail in a row before the database counts as gone.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
+/// Looks that are refused in a row before the database counts as gone.
 const LAST_LOOKS: u32 = 3;
 /// What is between two of them.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -29,6 +34,8 @@ pub(crate) struct Tasks {
     pub(crate) cancel: CancellationToken,
     running: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
     telemetry: Telemetry,
+    /// Set once all is written, or given up.
+    finished: Arc<OnceCell<()>>,
 }
 
 impl Tasks {
@@ -43,7 +50,7 @@ impl Tasks {
         let mut running = vec![
             runtime.spawn(jobs.run(leftovers, cancel.clone())),
             runtime.spawn(reloader.clone().run(cancel.clone())),
-            runtime.spawn(reload_on_hangup(reloader, cancel.clone())),
+            runtime.spawn(reload_on_hangup(app.clone(), reloader, cancel.clone())),
         ];
         if let Some(log) = &app.access_log {
             running.push(runtime.spawn(log.clone().run(cancel.clone())));
@@ -52,6 +59,7 @@ impl Tasks {
             cancel,
             running: Arc::new(parking_lot::Mutex::new(running)),
             telemetry,
+            finished: Arc::default(),
         }
     }
 
@@ -59,14 +67,34 @@ impl Tasks {
         self.running.lock().push(runtime.spawn(task));
     }
 
-    /// Ends all tasks, waits for each, closes the database, and sends the last spans. A database that is gone is not
-    /// waited for.
+    /// Ends all tasks, waits for each, closes the database, and sends the last spans, all within [`LAST_WORK`] and a
+    /// little. What is not written by then is given up, at once where the database is gone.
     pub(crate) async fn finish(&self, app: &App) {
-        tokio::select! {
-            () = self.write_rest(app) => app.db.close().await,
-            () = is_gone(&app.db) => {
-                tracing::error!("the database does not answer: buffered records are not written");
-            }
+        // Both the end of the last connection and the end of the server's grace time lead here.
+        self.finished.get_or_init(|| self.end(app)).await;
+    }
+
+    async fn end(&self, app: &App) {
+        let tasks: Vec<AbortHandle> = self
+            .running
+            .lock()
+            .iter()
+            .map(|t| t.abort_handle())
+            .collect();
+        let last = LastLook::default();
+        let written = async {
+            self.write_rest(app).await;
+            app.db.close().await;
+        };
+        let given_up = tokio::select! {
+            () = written => false,
+            () = is_gone(&app.db, &last) => true,
+            () = tokio::time::sleep(LAST_WORK) => true,
+        };
+        if given_up {
+            // So that none of them says the same again.
+            tasks.iter().for_each(AbortHandle::abort);
+            jobs::flush::tell_unwritten(&app.registry, &app.audit, &last.cause()).await;
         }
         let telemetry = self.telemetry.clone();
         // One that panics takes no data with it.
@@ -86,33 +114,69 @@ impl Tasks {
     }
 }
 
-/// Waits until a database on a server does not answer. Each attempt to write to it would take seconds then.
-async fn is_gone(db: &Db) {
+/// What came of the last look at the database while the process ends.
+#[derive(Default)]
+struct LastLook(parking_lot::Mutex<Option<String>>);
+
+impl LastLook {
+    fn found(&self, wrong: Option<String>) {
+        *self.0.lock() = wrong;
+    }
+
+    /// Why the last work was not done.
+    fn cause(&self) -> String {
+        let wrong = self.0.lock().clone();
+        wrong.unwrap_or_else(|| {
+            format!(
+                "it was not done within {} s: is a table locked, or the disk or the store slow?",
+                LAST_WORK.as_secs()
+            )
+        })
+    }
+}
+
+/// Waits until a database on a server cannot be reached. One that does not answer may yet, and has [`LAST_WORK`].
+async fn is_gone(db: &Db, last: &LastLook) {
     if !db.is_shared() {
         return std::future::pending().await;
     }
-    let mut failed = 0;
-    while failed < LAST_LOOKS {
-        failed = match tokio::time::timeout(LAST_ANSWER, db.ping()).await {
-            Ok(Ok(())) => 0,
-            _ => failed + 1,
+    let mut refused = 0;
+    while refused < LAST_LOOKS {
+        let look = tokio::time::timeout(LAST_ANSWER, db.ping()).await;
+        refused = if matches!(look, Ok(Err(_))) {
+            refused + 1
+        } else {
+            0
         };
+        last.found(match look {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(causes(&error)),
+            Err(_) => Some("the database does not answer".to_owned()),
+        });
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 
-/// Reloads the certificate on SIGHUP.
-async fn reload_on_hangup(reloader: Arc<FileReloader>, cancel: CancellationToken) {
+/// Reloads the certificate on SIGHUP, and says if it ends soon, be it a new one or not.
+async fn reload_on_hangup(app: Arc<App>, reloader: Arc<FileReloader>, cancel: CancellationToken) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         return;
     };
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = hangups.recv() => match reloader.reload_now().await {
-                Ok(reloaded) => tracing::info!(?reloaded, "certificate checked on SIGHUP"),
-                Err(error) => tracing::warn!(%error, "the certificate was not reloaded"),
-            },
+    while let Some(Some(())) = cancel.run_until_cancelled(hangups.recv()).await {
+        let reloaded = match reloader.reload_now().await {
+            Ok(reloaded) => reloaded,
+            Err(error) => {
+                tracing::warn!(%error, "the certificate was not reloaded");
+                continue;
+            }
+        };
+        tracing::info!(?reloaded, "certificate checked on SIGHUP");
+        // Of a new one, the watch says so.
+        if reloaded == Reloaded::Unchanged
+            && let Some(warning) =
+                expiry_warning(&app.certificate.current(), app.clock.now().date_time())
+        {
+            tracing::warn!("{warning}");
         }
     }
 }

@@ -173,3 +173,18 @@ async fn respond(
     response.extensions_mut().insert(caller.clone());
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_is_left_out() {
+        let scopes = vec!["scope=registry:catalog:*"; 1_000].join("&");
+        let found = decode_parameters(&format!("{scopes}&service=harbor-registry"));
+        assert_eq!(found.len(), MOST_SCOPES + 1);
+        assert_eq!(found.last().expect("there are some").0, "service");
+        let others = vec!["client_id=docker"; 1_000].join("&");
+        assert_eq!(decode_parameters(&others).len(), query::MOST_PARAMETERS);
+    }
+}

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use db::backup::{self, TABLES, Table};
 use db::blob::StoredBlob;
 use db::{Db, Reader, Tx, setting};
-use model::{Algorithm, BlobId, Hasher, InstallationId};
+use model::{Algorithm, BlobId, Hasher};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use storage::BlobStore;
 
 use crate::check::{self, Depth};
+use crate::stores::{Binding, Origin};
 
 /// Errors of backup and restore.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,12 @@ pub enum Error {
     /// A database that is in use.
     #[error("the database is not empty: a backup is restored into a new one")]
     NotEmpty,
+    /// Another restore into the same database.
+    #[error("another restore into this database is running: wait until it has ended")]
+    Restoring,
+    /// The stores cannot be bound to the restored database.
+    #[error("cannot bind the store to the restored database")]
+    Bind(#[source] crate::Error),
     /// The leftover of an earlier attempt.
     #[error("{0} is there: remove it, unless another backup is writing it")]
     Unfinished(PathBuf),
@@ -68,9 +75,9 @@ struct Header {
 }
 
 impl Header {
-    /// Compares the backup's schema with the database's.
-    async fn check(&self, reader: &mut Reader) -> Result<()> {
-        let schema = backup::schema(reader).await?;
+    /// Compares the backup's schema with this program's.
+    fn check(&self) -> Result<()> {
+        let schema = Db::newest_schema();
         if self.schema == schema {
             return Ok(());
         }
@@ -261,7 +268,7 @@ impl Backup {
     /// Reads the files and verifies their hashes.
     ///
     /// # Errors
-    /// [`Error::File`] or [`Error::Damaged`].
+    /// [`Error::File`] or [`Error::Damaged`]; [`Error::Schema`] if the program has another schema version.
     pub fn open(folder: &Path) -> Result<Self> {
         let mut sums = Lines::open(folder.join(SUMS))?;
         let (mut database, mut digests) = (None, None);
@@ -281,20 +288,20 @@ impl Backup {
         };
         compare(&folder.join(DATABASE), &id)?;
         compare(&folder.join(DIGESTS), &digests)?;
-        Ok(Self {
+        let backup = Self {
             folder: folder.to_owned(),
             id,
-        })
+        };
+        backup.rows()?.header()?.check()?;
+        Ok(backup)
     }
 
     /// What the backup would meet in a database.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`] if it has other content, [`Error::Schema`] if its schema has another version.
+    /// [`Error::NotEmpty`] if it has other content.
     pub async fn target(&self, db: &Db) -> Result<Target> {
         let mut tx = db.reader().await?;
-        let header = self.rows()?.header()?;
-        header.check(&mut tx).await?;
         if backup::is_empty(&mut tx).await? {
             return Ok(Target::Empty);
         }
@@ -316,14 +323,25 @@ impl Backup {
         decoded.map_err(|_| Error::Damaged(self.folder.join(DATABASE), "a setting".to_owned()))
     }
 
-    /// The installation in the backup; `None` if it never had a store.
+    /// The installation in the backup and the store of its new blobs; `None` if it never had a store.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn installation(&self) -> Result<Option<InstallationId>> {
-        self.find("store_identity", ["installation_id"], |[id]| {
-            id.parse().ok()
-        })
+    pub fn origin(&self) -> Result<Option<Origin>> {
+        let columns = ["installation_id", "store_id", "state"];
+        let stores_in = |state: &str| {
+            self.find("store_identity", columns, |[installation, store, found]| {
+                let (installation, store) = (installation.parse().ok()?, store.parse().ok()?);
+                (found == state || state.is_empty()).then_some(Origin {
+                    installation,
+                    store,
+                })
+            })
+        };
+        match stores_in("current")? {
+            None => stores_in(""),
+            current => Ok(current),
+        }
     }
 
     /// The first result of `pick` over a table's rows; it gets the texts of some columns.
@@ -381,16 +399,21 @@ impl Backup {
         Ok((blobs, wrong))
     }
 
-    /// Restores the backup into an empty database, completely or not at all; returns the number of rows.
+    /// Restores the backup into an empty database, and binds the stores to it, completely or not at all; returns the
+    /// number of rows.
     ///
     /// # Errors
-    /// When the backup is of another schema, or the database is not empty or fails.
-    pub async fn restore(&self, db: &Db) -> Result<u64> {
+    /// When the database is not empty or fails, another restore is writing to it, or a store cannot be bound.
+    pub async fn restore(&self, db: &Db, stores: Binding) -> Result<u64> {
         let (lines, id) = (self.rows()?, self.id.clone());
         db.write(move |tx| {
             Box::pin(async move {
+                if !backup::take_turn(tx).await? {
+                    return Err(Error::Restoring);
+                }
                 let rows = read_database(tx, lines).await?;
                 setting::put(tx, RESTORED, id.as_bytes()).await?;
+                stores.write(tx).await.map_err(Error::Bind)?;
                 Ok(rows)
             })
         })
@@ -449,7 +472,7 @@ async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
     if !backup::is_empty(tx).await? {
         return Err(Error::NotEmpty);
     }
-    lines.header()?.check(tx).await?;
+    lines.header()?.check()?;
     let mut table: Option<Table> = None;
     let (mut rows, mut waiting) = (0, String::new());
     while let Some(line) = lines.next()? {
@@ -536,5 +559,60 @@ impl Lines {
 
     fn damaged(&self, what: &str) -> Error {
         Error::Damaged(self.path.clone(), what.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use db::Location;
+    use model::Timestamp;
+    use policy::{Caller, permit};
+    use storage::Files;
+
+    use super::*;
+    use crate::stores::{Place, Stores};
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+    async fn database(file: PathBuf) -> Db {
+        Db::open(&Location::Sqlite(file)).await.unwrap()
+    }
+
+    async fn has_setting(db: &Db) -> bool {
+        let mut reader = db.reader().await.unwrap();
+        setting::get(&mut reader, "kept").await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn rows_and_the_store_are_restored_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let db = database(at("old.db")).await;
+        let put = db.write(|tx| Box::pin(async move { setting::put(tx, "kept", b"x").await }));
+        put.await.unwrap();
+        backup(&db, &at("backup")).await.unwrap();
+        let read = Backup::open(&at("backup")).unwrap();
+        let store = Files::open(&at("blobs")).unwrap();
+        let stores = Stores {
+            current: Place {
+                store: Arc::new(store),
+                name: "a store".to_owned(),
+            },
+            leaving: None,
+        };
+        let permit = permit::permit_system(&Caller::command_line()).unwrap();
+        let identity = at("blobs").join(storage::identity::KEY);
+        // A folder in its place: root may write where permissions forbid it.
+        std::fs::create_dir(&identity).unwrap();
+        let new = database(at("new.db")).await;
+        let binding = Binding::claimed(&stores, &permit, NOW).await;
+        let failed = read.restore(&new, binding).await;
+        assert!(matches!(failed, Err(Error::Bind(_))), "{failed:?}");
+        assert!(!has_setting(&new).await, "rows without a store");
+        std::fs::remove_dir(&identity).unwrap();
+        let binding = Binding::claimed(&stores, &permit, NOW).await;
+        read.restore(&new, binding).await.unwrap();
+        assert!(has_setting(&new).await);
+        crate::stores::verify(&new, &stores).await.unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use db::blob::StoredBlob;
 use db::{Db, blob};
-use model::{BlobId, Timestamp};
+use model::{BlobId, Digest, Timestamp};
 use storage::BlobStore;
 use storage::content::{self, Foreign};
 
@@ -24,6 +24,8 @@ pub struct Report {
     pub found: u64,
     /// Problems found; empty if there are none.
     pub findings: Vec<String>,
+    /// The first blob that was marked as lost.
+    pub lost: Option<Digest>,
     /// Foreign objects in the store, which are left alone.
     pub foreign: Foreign,
 }
@@ -163,6 +165,7 @@ impl Check<'_> {
         for (blob, finding) in lost {
             // Unless it was deleted or pushed again while this ran.
             if mark_lost(self.db, blob, self.now).await? {
+                self.report.lost.get_or_insert(blob.digest);
                 self.report.findings.push(finding);
             }
         }

@@ -66,12 +66,16 @@ impl Run {
     }
 }
 
-/// An error with its causes, on one line.
+/// An error with its causes, on one line. What an error says of its cause itself, as those of libraries do, is not said
+/// again.
 pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
         cause = error.source();
     }
     text
@@ -95,6 +99,23 @@ mod tests {
         let report = failures.succeeded(at(131)).unwrap();
         assert_eq!((report.failures, report.seconds), (27, 131));
         assert_eq!(failures.succeeded(at(132)), None);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open the database")]
+    struct Outer(#[source] Repeating);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("wrong configuration: {0}")]
+    struct Repeating(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = Outer(Repeating(std::io::Error::other("no such host")));
+        assert_eq!(
+            causes(&error),
+            "cannot open the database: wrong configuration: no such host"
+        );
     }
 
     #[test]

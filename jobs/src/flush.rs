@@ -12,6 +12,31 @@ use registry::Registry;
 use crate::Result;
 use crate::local::Local;
 
+/// How long whoever was writing has to let go of what is counted.
+const LET_GO: Duration = Duration::from_millis(200);
+
+/// Logs what is lost with the process, and why it cannot be written.
+pub async fn tell_unwritten(registry: &Registry, audit: &Recorder, cause: &str) {
+    let counting = async { (registry.pulls().unwritten().await, audit.unwritten().await) };
+    let Ok((pulls, entries)) = tokio::time::timeout(LET_GO, counting).await else {
+        tracing::error!(cause, "the last pulls, logins and refusals are not written");
+        return;
+    };
+    if pulls + entries > 0 {
+        tracing::error!(
+            pulls,
+            entries,
+            cause,
+            "the last pulls, logins and refusals are not written"
+        );
+    } else {
+        tracing::warn!(
+            cause,
+            "the process ends without its last work on the database"
+        );
+    }
+}
+
 /// Writes the records that this process collects in memory.
 pub(crate) struct Flush {
     pub(crate) db: Db,

@@ -158,7 +158,7 @@ impl Jobs {
         };
         tokio::join!(tasks.join_all(), at_once);
         if let Err(error) = flush.flush_last().await {
-            tracing::error!(%error, "the last audit entries cannot be written");
+            flush::tell_unwritten(&self.registry, &self.audit, &causes(&error)).await;
         }
     }
 

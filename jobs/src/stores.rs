@@ -13,17 +13,21 @@
 //! **Moving.** The store in `moving_from` must be known. The new one is claimed in the same way, and the old one
 //! becomes `leaving`; a completed move makes it `left`. While a store is `leaving`, no process starts without it.
 
-use std::fmt;
+mod binding;
+
 use std::sync::Arc;
 
 use db::store_identity::{self, KnownStore, State};
 use db::{Db, Tx};
 use futures_util::future::BoxFuture;
-use model::{Clock, Event, InstallationId, Operation, ResourceType, StoreId, Subject, Timestamp};
+use model::{Clock, InstallationId, StoreId, Timestamp};
 use policy::SystemPermit;
 use storage::health::{self, Health, Probe};
+use storage::identity::KEY;
 use storage::{BlobStore, Existing, Identity, Moving, content};
 
+pub use self::binding::{Binding, Origin};
+use crate::failures::causes;
 use crate::{Error, Result};
 
 /// A store and its display name.
@@ -61,12 +65,14 @@ impl Stores {
 
 /// Why a database and a store do not belong together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place} and the database do not belong together: {why}")]
+#[error("{place} and the database do not belong together: {}", .why.text(.claim))]
 pub struct Mismatch {
     /// The store.
     pub place: String,
-    /// What is wrong, and what to do.
+    /// What is wrong.
     pub why: Reason,
+    /// What to do if both belong together all the same.
+    claim: &'static str,
 }
 
 /// Why a database and a store do not match.
@@ -96,50 +102,54 @@ pub enum Reason {
     MoveUnfinished(StoreId),
     /// The database does not know the store in `moving_from`.
     UnknownSource,
+    /// The store's identity is there and cannot be understood, and why.
+    Unreadable(String),
 }
 
 /// Advice for operators who know that both belong together.
 const CLAIM: &str = "if you are sure that they belong together, run `gantry storage claim`";
+/// The same at a restore, where there is no database yet.
+const RESTORE: &str = "if you are sure that they belong together, restore with --claim: the store is then bound to \
+                       the restored database, and objects that are not in it are deleted";
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Reason {
+    /// What is wrong, and what to do.
+    fn text(&self, claim: &str) -> String {
         match self {
-            Self::NothingYet => f.write_str(
+            Self::NothingYet => {
                 "both are new: no server was started with them yet. Run `gantry serve` first, or correct [database] \
-                 and [storage]",
-            ),
-            Self::DatabaseIsNew => write!(
-                f,
+                 and [storage]"
+                    .to_owned()
+            }
+            Self::DatabaseIsNew => format!(
                 "the database is new, but the store was used by another one, and what is in it would be deleted. Was \
                  the database lost or moved, or is [database] url or [server] data wrong? Correct that or restore a \
-                 backup; {CLAIM}"
+                 backup; {claim}"
             ),
-            Self::StoreIsNew(expected) => write!(
-                f,
-                "the database's blobs are in store {expected}, but there is no {} there. Is the folder not \
+            Self::StoreIsNew(expected) => format!(
+                "the database's blobs are in store {expected}, but there is no {KEY} there. Is the folder not \
                  mounted, or [storage] wrong? To move blobs, name the old store in [storage] moving_from and restart the server \
-                 with that first; {CLAIM}",
-                storage::identity::KEY
+                 with that first; {claim}"
             ),
-            Self::OtherInstallation { found, expected } => write!(
-                f,
+            Self::OtherInstallation { found, expected } => format!(
                 "the store belongs to installation {found}, the database to {expected}. Is [storage] or [database] \
-                 url wrong? Otherwise {CLAIM}"
+                 url wrong? Otherwise {claim}"
             ),
-            Self::OtherStore { found, expected } => write!(
-                f,
+            Self::OtherStore { found, expected } => format!(
                 "this is store {found}, but new blobs go to store {expected}. Did [storage] change, or was it not \
-                 changed here? Otherwise {CLAIM}"
+                 changed here? Otherwise {claim}"
             ),
-            Self::MoveUnfinished(leaving) => write!(
-                f,
+            Self::MoveUnfinished(leaving) => format!(
                 "blobs may still be in store {leaving}: name it in [storage] moving_from until `gantry storage move` \
                  has finished. If it is lost, run `gantry storage claim`"
             ),
-            Self::UnknownSource => write!(
-                f,
+            Self::UnknownSource => format!(
                 "[storage] moving_from names it, but it holds no blobs of this database. Set moving_from to none, or \
-                 correct [storage]; {CLAIM}"
+                 correct [storage]; {claim}"
+            ),
+            Self::Unreadable(cause) => format!(
+                "the store's {KEY} cannot be understood ({cause}). Was it cut short, or did a newer version of Gantry \
+                 write it? Put the file back from a copy of the store, or use that version; {claim}"
             ),
         }
     }
@@ -258,17 +268,8 @@ pub async fn unnamed(db: &Db, store: &dyn BlobStore, most: u64) -> Result<Unname
 /// Keys to look up at a time.
 const LOOKED_UP: usize = 500;
 
-/// The result of a claim.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// The new ID of the installation.
-    pub installation: InstallationId,
-    /// Its stores.
-    pub stores: Vec<StoreId>,
-}
-
-/// Binds the stores to the database, whatever their identities; from then on they refuse other databases. `entry` is
-/// written in the same transaction.
+/// Binds the stores to the database, whatever their identities; from then on they refuse other databases. Returns them
+/// as the database knows them now.
 ///
 /// # Errors
 /// When a store cannot be written, or the database.
@@ -277,100 +278,12 @@ pub async fn claim(
     stores: &Stores,
     permit: &SystemPermit,
     now: Timestamp,
-) -> Result<Claimed> {
-    let installation = InstallationId::new(auth::random());
-    let mut rows = Vec::new();
-    for (place, state) in stores.places().zip([State::Current, State::Leaving]) {
-        // One that cannot be read is replaced too.
-        let found = place.store.identity().await.ok().flatten();
-        let store = found.map_or_else(|| StoreId::new(auth::random()), |found| found.store);
-        rows.push(KnownStore {
-            store,
-            installation,
-            state,
-            claimed_at: now,
-        });
-    }
-    let claimed = Claimed {
-        installation,
-        stores: rows.iter().map(|row| row.store).collect(),
-    };
-    let places: Vec<Place> = stores.places().cloned().collect();
-    let subject = Subject::Installation(ResourceType::Storage, "claim".to_owned());
-    let origin = permit.caller().origin();
-    let event = Event::new(now, origin, Operation::Update, subject);
-    let written = db.write(move |tx| {
-        Box::pin(async move {
-            store_identity::hold(tx).await?;
-            for (place, row) in places.iter().zip(&rows) {
-                let identity = identity(row);
-                let put = place.store.put_identity(&identity, Existing::Replaced);
-                put.await?;
-            }
-            store_identity::replace(tx, &rows).await?;
-            tx.record(&event).await?;
-            Ok::<_, Error>(())
-        })
-    });
+) -> Result<Vec<KnownStore>> {
+    let binding = Binding::claimed(stores, permit, now).await;
+    let claimed = binding.rows().to_vec();
+    let written = db.write(move |tx| Box::pin(async move { binding.write(tx).await }));
     written.await?;
     Ok(claimed)
-}
-
-/// The first store that belongs to another installation: its name, and that installation.
-///
-/// # Errors
-/// When a store fails.
-pub async fn foreign(
-    stores: &Stores,
-    installation: InstallationId,
-) -> Result<Option<(&str, InstallationId)>> {
-    for place in stores.places() {
-        if let Some(found) = place.store.identity().await?
-            && found.installation != installation
-        {
-            return Ok(Some((place.name.as_str(), found.installation)));
-        }
-    }
-    Ok(None)
-}
-
-/// Binds a restored database to the stores in the settings, where the blobs were found. A backup may be older than a
-/// move, and a lost store may have been created anew.
-///
-/// # Errors
-/// [`Error::Mismatch`] if a store belongs to another installation; when a store or the database fails.
-pub async fn follow_restore(db: &Db, stores: &Stores, now: Timestamp) -> Result<()> {
-    let known = known(db).await?;
-    let Some(installation) = known.first().map(|row| row.installation) else {
-        return Ok(());
-    };
-    if let Some((place, found)) = foreign(stores, installation).await? {
-        return Err(Error::Mismatch(Mismatch {
-            place: place.to_owned(),
-            why: Reason::OtherInstallation {
-                found,
-                expected: installation,
-            },
-        }));
-    }
-    let mut rows = Vec::new();
-    for (place, state) in stores.places().zip([State::Current, State::Leaving]) {
-        let anew = Identity::new(installation, StoreId::new(auth::random()), now.to_string());
-        let stands = place.store.put_identity(&anew, Existing::Kept).await?;
-        rows.push(KnownStore {
-            store: stands.store,
-            installation,
-            state,
-            claimed_at: now,
-        });
-    }
-    let replaced = db.write(move |tx| {
-        Box::pin(async move {
-            store_identity::hold(tx).await?;
-            store_identity::replace(tx, &rows).await
-        })
-    });
-    Ok(replaced.await?)
 }
 
 /// Records that nothing is left in the old store.
@@ -397,6 +310,7 @@ fn mismatch(place: &Place, why: Reason) -> Error {
     Error::Mismatch(Mismatch {
         place: place.name.clone(),
         why,
+        claim: CLAIM,
     })
 }
 
@@ -415,9 +329,18 @@ fn identity(row: &KnownStore) -> Identity {
     Identity::new(row.installation, row.store, row.claimed_at.to_string())
 }
 
+/// The identity that a store has, if any.
+async fn look(place: &Place) -> Result<Option<Identity>> {
+    let found = place.store.identity().await;
+    found.map_err(|error| match error.unreadable_identity() {
+        Some(cause) => mismatch(place, Reason::Unreadable(causes(cause))),
+        None => error.into(),
+    })
+}
+
 /// The identity of a store that belongs to the installation.
 async fn identity_of(place: &Place, known: &[KnownStore]) -> Result<Identity> {
-    let found = place.store.identity().await?;
+    let found = look(place).await?;
     let why = match (found, known.first()) {
         (None, None) if !content::holds_objects(&*place.store).await? => Reason::NothingYet,
         (_, None) => Reason::DatabaseIsNew,
@@ -438,7 +361,7 @@ async fn identity_of(place: &Place, known: &[KnownStore]) -> Result<Identity> {
 
 /// The identity of the old store.
 async fn source_identity(place: &Place, known: &[KnownStore]) -> Result<Identity> {
-    let found = place.store.identity().await?;
+    let found = look(place).await?;
     let is_source = |found: &Identity| {
         known.iter().any(|row| {
             let identity = (row.installation, row.store);
@@ -452,7 +375,7 @@ async fn source_identity(place: &Place, known: &[KnownStore]) -> Result<Identity
 
 /// True if the current store needs an identity and may get one.
 async fn needs_claim(known: &[KnownStore], stores: &Stores) -> Result<bool> {
-    let found = stores.current.store.identity().await?;
+    let found = look(&stores.current).await?;
     let claiming = in_state(known, State::Claiming);
     if let Some(found) = found {
         // The store was written, but the database does not know it.

@@ -109,6 +109,14 @@ impl Default for PullLog {
 }
 
 impl PullLog {
+    /// How many different pulls are not written yet.
+    pub async fn unwritten(&self) -> usize {
+        let batches = self.batches.lock().await;
+        let taken: usize = batches.iter().map(|batch| batch.pulls.len()).sum();
+        let waiting: usize = self.shards.iter().map(|shard| shard.lock().len()).sum();
+        taken + waiting
+    }
+
     fn count(&self, pull: Pull, times: i64) -> Result<()> {
         let shard = self.hasher.hash_one(&pull) as usize % SHARDS;
         let mut shard = self.shards[shard].lock();

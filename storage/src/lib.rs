@@ -100,6 +100,20 @@ pub enum Error {
 /// The cause of an error of a store on the network.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+impl Error {
+    /// Why an identity that was read cannot be understood, if that is what failed.
+    pub fn unreadable_identity(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Failed { key, source, .. }
+                if key == identity::KEY && source.kind() == std::io::ErrorKind::InvalidData =>
+            {
+                Some(source)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -149,6 +149,13 @@ impl Recorder {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// How many events are not written yet, refusals that are still being counted not included.
+    pub async fn unwritten(&self) -> usize {
+        let batches = self.batches.lock().await;
+        let taken: usize = batches.iter().map(|batch| batch.events.len()).sum();
+        taken + self.waiting.lock().len()
+    }
+
     /// Writes all that waits, but for refusals that are still being counted at `now`, under an id that no other
     /// process uses. What cannot be written stays.
     ///

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions as _, Executor as _};
 
 use super::Backend;
 use crate::cache::Caches;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sqlite_code};
 use crate::schema;
 use crate::writer::Writer;
 
@@ -58,7 +58,5 @@ pub(super) async fn open(path: &Path) -> Result<(Backend, Arc<Caches>)> {
 /// Whether SQLite may not write its file: SQLITE_READONLY and its extended codes.
 fn is_read_only(error: &sqlx::Error) -> bool {
     const READ_ONLY: i32 = 8;
-    let code = error.as_database_error().and_then(|error| error.code());
-    let code = code.and_then(|code| code.parse::<i32>().ok());
-    code.is_some_and(|code| code & 0xff == READ_ONLY)
+    sqlite_code(error) == Some(READ_ONLY)
 }

@@ -3,18 +3,21 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use auth::secret::MasterKey;
 use clap::Args;
 use db::{Db, Location};
 use jobs::backup::{self, Target};
 use jobs::check::Depth;
-use jobs::stores::Stores;
+use jobs::stores::{Binding, Stores};
 use model::{Clock as _, SystemClock};
 
 use super::local::{self, Local};
 use super::out::line;
+use super::storage;
 use crate::bootstrap;
 use crate::config::Config;
+use crate::data_lock;
 use crate::folder;
 use crate::stores;
 
@@ -35,7 +38,7 @@ pub(super) struct Restore {
     #[arg(long)]
     without_blobs: bool,
     /// Bind the store to the restored database, as `gantry storage claim` does: needed if the store was claimed after
-    /// the backup was made.
+    /// the backup was made, or has objects but no identity. Objects that are not in the backup are deleted then.
     #[arg(long)]
     claim: bool,
 }
@@ -60,34 +63,89 @@ impl Backup {
 }
 
 impl Restore {
-    /// Checks everything first, so that a refusal leaves the database unchanged. Can be run again.
+    /// Looks at everything first, then writes: what is refused leaves database and store as they were. Can be run
+    /// again.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
         folder::refuse_root(&config.server.data)?;
         let location = config.database();
-        if let Location::Sqlite(_) = location {
-            folder::make(&config.server.data)?;
-        }
         let backup = backup::Backup::open(&self.folder)?;
         // Not created here: only the key that the backup was made with decrypts it.
         let master = MasterKey::load(&config.master_key())?;
         bootstrap::check_master_key(&master, backup.setting(bootstrap::CA)?.as_deref())?;
-        let db = Db::open(&location).await?;
-        let done = self.restore(&config, &backup, &db).await;
-        db.close().await;
-        done.map(|()| ExitCode::SUCCESS)
+        let _lock = match location {
+            Location::Postgres(_) => None,
+            // A server may still write to a database that was moved from here.
+            Location::Sqlite(_) => {
+                folder::make(&config.server.data)?;
+                Some(data_lock::take_for_restore(&config.server.data)?)
+            }
+        };
+        match target(&location, &backup).await? {
+            Target::Empty => self.restore(&config, &location, &backup).await,
+            Target::Restored => self.compare(&config, &location, &backup).await,
+        }
     }
 
     async fn restore(
         &self,
         config: &Config,
+        location: &Location,
         backup: &backup::Backup,
-        db: &Db,
-    ) -> anyhow::Result<()> {
-        let target = backup.target(db).await?;
+    ) -> anyhow::Result<ExitCode> {
         let stores = stores::open(config).await?;
-        if target == Target::Empty && !self.claim {
-            refuse_foreign(backup, &stores).await?;
+        let now = SystemClock.now();
+        let binding = if self.claim {
+            Binding::claimed(&stores, &local::system()?, now).await
+        } else {
+            let looked_at = Binding::of_backup(&stores, backup.origin()?, now).await;
+            looked_at.context(NOTHING)?
+        };
+        let found = self.look(backup, &stores).await?;
+        let db = Db::open(location).await?;
+        let done = self.write(&db, backup, &stores, binding).await;
+        db.close().await;
+        done?;
+        found.tell();
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn write(
+        &self,
+        db: &Db,
+        backup: &backup::Backup,
+        stores: &Stores,
+        binding: Binding,
+    ) -> anyhow::Result<()> {
+        let rows = backup.restore(db, binding).await.context(NOTHING)?;
+        line(&format!("{rows} rows restored"));
+        if self.claim {
+            line("the store is now bound to the restored database");
+            line(&storage::unnamed(db, stores).await?);
         }
+        Ok(())
+    }
+
+    /// Compares what an earlier run restored, and writes nothing: the installation may have gone on since.
+    async fn compare(
+        &self,
+        config: &Config,
+        location: &Location,
+        backup: &backup::Backup,
+    ) -> anyhow::Result<ExitCode> {
+        line("this backup was already restored: nothing was changed");
+        anyhow::ensure!(
+            !self.claim,
+            "--claim is for a restore into an empty database: to bind the store to this one, run `gantry storage claim`"
+        );
+        let db = Db::open(location).await?;
+        let stores = stores::verified(config, &db).await;
+        db.close().await;
+        self.look(backup, &stores?).await?.tell();
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Looks for every blob that the backup names, and prints those that are missing or damaged.
+    async fn look(&self, backup: &backup::Backup, stores: &Stores) -> anyhow::Result<Found> {
         let depth = if self.rehash {
             Depth::Bytes
         } else {
@@ -96,49 +154,50 @@ impl Restore {
         let (blobs, wrong) = backup.look(&stores.joined(), depth, line).await?;
         anyhow::ensure!(
             wrong == 0 || self.without_blobs,
-            "{wrong} of {blobs} blobs are missing or damaged; nothing was restored. Restore their objects and run this again, \
+            "{wrong} of {blobs} blobs are missing or damaged; {NOTHING}. Restore their objects and run this again, \
              or restore without them (--without-blobs)"
         );
-        match target {
-            Target::Empty => {
-                let rows = backup.restore(db).await?;
-                line(&format!("{rows} rows restored"));
-            }
-            Target::Restored => line("this backup was already restored: nothing was changed"),
-        }
-        self.tie(db, &stores).await?;
-        line(&format!("{blobs} blobs named"));
-        line(&match wrong {
-            0 => "all of them are present".to_owned(),
-            wrong => format!("{wrong} of them are missing or damaged"),
-        });
-        Ok(())
-    }
-
-    /// Binds the restored database to the stores in the settings.
-    async fn tie(&self, db: &Db, stores: &Stores) -> anyhow::Result<()> {
-        let now = SystemClock.now();
-        if self.claim {
-            jobs::stores::claim(db, stores, &local::system()?, now).await?;
-            line("the store is now bound to the restored database");
-        } else {
-            jobs::stores::follow_restore(db, stores, now).await?;
-        }
-        Ok(())
+        Ok(Found { blobs, wrong })
     }
 }
 
-/// Refuses a store that was claimed since the backup was made, or is another installation's.
-async fn refuse_foreign(backup: &backup::Backup, stores: &Stores) -> anyhow::Result<()> {
-    let Some(expected) = backup.installation()? else {
-        return Ok(());
-    };
-    if let Some((place, found)) = jobs::stores::foreign(stores, expected).await? {
-        anyhow::bail!(
-            "{place} belongs to installation {found}, the backup to {expected}; nothing was restored. Is [storage] wrong, \
-             or is this another installation's backup? If the store was claimed after the backup was made, restore \
-             with --claim: it then belongs to the restored database, and objects that are not in it are deleted"
-        );
+/// What every refusal says.
+const NOTHING: &str = "nothing was restored";
+
+/// The blobs that a backup names.
+struct Found {
+    blobs: u64,
+    wrong: u64,
+}
+
+impl Found {
+    fn tell(&self) {
+        line(&format!("{} blobs named", self.blobs));
+        line(&match self.wrong {
+            0 => "all of them are present".to_owned(),
+            wrong => format!("{wrong} of them are missing or damaged"),
+        });
     }
-    Ok(())
+}
+
+/// What the backup would meet. A database that is not there is not created for that, and an older one not migrated.
+async fn target(location: &Location, backup: &backup::Backup) -> anyhow::Result<Target> {
+    if let Location::Sqlite(path) = location
+        && !path.exists()
+    {
+        return Ok(Target::Empty);
+    }
+    let migrations = Db::migrations(location).await?;
+    let applied = migrations.iter().filter(|known| known.applied).count();
+    if applied == 0 {
+        return Ok(Target::Empty);
+    }
+    anyhow::ensure!(
+        applied == migrations.len(),
+        "the database has an older schema, so it is not empty: a backup is restored into a new one"
+    );
+    let db = Db::open(location).await?;
+    let target = backup.target(&db).await;
+    db.close().await;
+    Ok(target?)
 }

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 
+use jobs::failures::causes;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::config::Invalid;
+use crate::config::{ConfigError, Invalid};
 
 /// The state of standard output.
 enum State {
@@ -78,9 +79,12 @@ pub(super) fn error(error: &anyhow::Error) {
 }
 
 fn reasons(error: &anyhow::Error) -> Vec<String> {
+    if let Some(ConfigError::Unknown(lines)) = error.downcast_ref() {
+        return lines.clone();
+    }
     match error.downcast_ref::<Invalid>() {
         Some(invalid) => invalid.lines().to_vec(),
-        None => vec![format!("{error:#}")],
+        None => vec![causes(error.as_ref())],
     }
 }
 
@@ -139,6 +143,13 @@ mod tests {
             "\\u{9b}31m \\u{202e}txt.exe"
         );
         assert_eq!(escape("Zoë 山田 \\ \"q\""), "Zoë 山田 \\ \"q\"");
+    }
+
+    #[test]
+    fn each_key_that_is_unknown_has_a_line_of_its_own() {
+        let unknown = ["a: unknown key b", "a: unknown key c"].map(str::to_owned);
+        let error = ConfigError::Unknown(unknown.to_vec()).into();
+        assert_eq!(reasons(&error), unknown);
     }
 
     #[test]

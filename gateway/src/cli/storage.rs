@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use db::{blob, gc, project, quota};
+use db::store_identity::KnownStore;
+use db::{Db, blob, gc, project, quota};
 use jobs::check::{Depth, Pace};
 use jobs::import::Options;
 use jobs::moving::{Moved, Old};
+use jobs::stores::Stores;
 use model::{Clock, Digest, Operation, ProjectName, ResourceType, SystemClock};
 use policy::{Caller, ProjectCreation, permit};
 use tenancy::installation;
@@ -133,8 +135,38 @@ impl Check {
         print(
             "blobs whose object is missing or damaged are marked as lost: the next push of such a blob restores it",
         );
+        if let Some(lost) = report.lost {
+            print(&format!(
+                "from a file with the blob's bytes, this pushes it: {}",
+                push_of(local, &lost).await?
+            ));
+        }
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// A command that pushes a blob alone. Clients that push images may leave it out, since the manifest is there.
+async fn push_of(local: &Local, digest: &Digest) -> anyhow::Result<String> {
+    let mut tx = local.db.reader().await?;
+    let keepers = match blob::live(&mut tx, digest).await? {
+        Some(stored) => gc::keepers(&mut tx, stored.id, 1).await?,
+        None => Vec::new(),
+    };
+    let repository = keepers.first().map(|keeper| keeper.repository.to_string());
+    let config = &local.config;
+    let ca = if config.tls.certificate.is_empty() {
+        format!(
+            "--cacert {} ",
+            config.server.data.join("certs/ca.crt").display()
+        )
+    } else {
+        String::new()
+    };
+    Ok(format!(
+        "curl {ca}-u USER --data-binary @FILE 'https://{}/v2/{}/blobs/uploads/?digest={digest}'",
+        config.external_host(),
+        repository.as_deref().unwrap_or("REPOSITORY"),
+    ))
 }
 
 /// Maximum number of repositories listed for a blob.
@@ -246,8 +278,18 @@ async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Maximum number of objects counted before a claim.
+/// Maximum number of objects counted at a claim.
 const COUNTED: u64 = 100_000;
+
+/// What becomes of objects that the database does not name.
+pub(super) async fn unnamed(db: &Db, stores: &Stores) -> anyhow::Result<String> {
+    let found = jobs::stores::unnamed(db, &*stores.joined(), COUNTED).await?;
+    let of = if found.is_all { "" } else { "the first " };
+    Ok(format!(
+        "of {of}{} objects, {} are not in the database and will be deleted",
+        found.objects, found.unnamed
+    ))
+}
 
 async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
     let stores = stores::open(&local.config).await?;
@@ -258,19 +300,18 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
         }
         Err(error) => print(&format!("{:#}", anyhow::Error::from(error))),
     }
-    let found = jobs::stores::unnamed(&local.db, &*stores.joined(), COUNTED).await?;
-    let of = if found.is_all { "" } else { "the first " };
-    print(&format!(
-        "of {of}{} objects, {} are not in the database and will be deleted",
-        found.objects, found.unnamed
-    ));
+    print(&unnamed(&local.db, &stores).await?);
     if !yes && !is_confirmed()? {
         print("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
     let claimed = jobs::stores::claim(&local.db, &stores, &local::system()?, local.now()).await?;
-    for store in &claimed.stores {
-        let installation = claimed.installation;
+    for KnownStore {
+        store,
+        installation,
+        ..
+    } in &claimed
+    {
         print(&format!(
             "store {store} belongs to installation {installation}"
         ));

@@ -233,9 +233,12 @@ impl Check {
     fn database(&mut self, config: &Config) {
         let url = &config.database.url;
         if let Err(error) = config.database().check() {
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
             let why = format!(
-                "{url} cannot be used: write postgres://USER:PASSWORD@HOST/NAME: {}",
-                causes(&error)
+                "{url} cannot be used, since {cause}: write postgres://USER:PASSWORD@HOST/NAME"
             );
             self.wrong("[database] url", why);
         }

@@ -17,16 +17,9 @@ pub(crate) enum ConfigError {
     /// The file is no TOML.
     #[error("{0} is not valid TOML: {1}")]
     Syntax(PathBuf, String),
-    /// A key that does not exist.
-    #[error("{origin}: unknown key {key}{}", .suggestion.as_ref().map(|s| format!("; did you mean {s}?")).unwrap_or_default())]
-    UnknownKey {
-        /// Where it stands.
-        origin: String,
-        /// The key.
-        key: String,
-        /// The nearest key that exists.
-        suggestion: Option<String>,
-    },
+    /// Keys that do not exist: a line each, with the nearest that does.
+    #[error("{}", .0.join("\n"))]
+    Unknown(Vec<String>),
     /// A value of the wrong kind.
     #[error("{0}")]
     Value(String),
@@ -52,6 +45,7 @@ pub(crate) fn load(
     let known = Table::try_from(Config::default())
         .map_err(|error| ConfigError::Value(error.to_string()))?;
     let mut merged = known.clone();
+    let mut wrong = Wrong::default();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read(path.to_owned(), error))?;
@@ -59,8 +53,8 @@ pub(crate) fn load(
             ConfigError::Syntax(path.to_owned(), error.to_string())
         })?;
         let origin = path.display().to_string();
-        merge(&mut merged, table, &known, &origin)?;
-        parse(&merged, &origin)?;
+        merge(&mut merged, table, &known, (&origin, &mut wrong));
+        wrong.look(&merged, &origin);
     }
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
@@ -73,12 +67,53 @@ pub(crate) fn load(
         let path = name[PREFIX.len()..].to_lowercase();
         let keys: Vec<&str> = path.split("__").collect();
         if keys.len() < 2 {
-            return Err(unknown_variable(name, &known));
+            wrong.unknown.push(unknown_variable(name, &known));
+            continue;
         }
-        set(&mut merged, &known, &keys, value, name)?;
-        parse(&merged, name)?;
+        match set(&mut merged, &known, &keys, value, name) {
+            Ok(()) => wrong.look(&merged, name),
+            Err(NotSet::Unknown(line)) => wrong.unknown.push(line),
+            Err(NotSet::Value(error)) => wrong.value(error),
+        }
     }
+    wrong.none()?;
     parse(&merged, "the settings")
+}
+
+/// What is wrong with the settings.
+#[derive(Default)]
+struct Wrong {
+    /// Keys that do not exist, a line each.
+    unknown: Vec<String>,
+    /// The first value that cannot be read.
+    first: Option<ConfigError>,
+}
+
+impl Wrong {
+    fn value(&mut self, error: ConfigError) {
+        self.first.get_or_insert(error);
+    }
+
+    /// Reads the values, whose last change came from `origin`.
+    fn look(&mut self, merged: &Table, origin: &str) {
+        if self.first.is_none() {
+            self.first = parse(merged, origin).err();
+        }
+    }
+
+    fn none(self) -> Result<(), ConfigError> {
+        if !self.unknown.is_empty() {
+            return Err(ConfigError::Unknown(self.unknown));
+        }
+        self.first.map_or(Ok(()), Err)
+    }
+}
+
+/// Why a key is not set.
+enum NotSet {
+    /// It does not exist: the line that says so.
+    Unknown(String),
+    Value(ConfigError),
 }
 
 /// The settings in a table, whose last change came from `origin`.
@@ -129,7 +164,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
 }
 
 /// A variable without the two underscores that come between section and key.
-fn unknown_variable(name: &str, known: &Table) -> ConfigError {
+fn unknown_variable(name: &str, known: &Table) -> String {
     let flat = |text: &str| text.trim_start_matches(PREFIX).replace("__", "_");
     let candidates = variables(known, PREFIX).into_iter();
     let near = candidates
@@ -146,7 +181,7 @@ fn unknown_variable(name: &str, known: &Table) -> ConfigError {
         Some((_, variable)) => format!("did you mean {variable}?"),
         None => "settings are GANTRY_SECTION__KEY, with two underscores".to_owned(),
     };
-    ConfigError::Value(format!("{name}: there is no such setting; {hint}"))
+    format!("{name}: there is no such setting; {hint}")
 }
 
 /// The variables of all keys below a table.
@@ -161,23 +196,31 @@ fn variables(table: &Table, prefix: &str) -> Vec<String> {
     all.collect()
 }
 
-fn merge(into: &mut Table, from: Table, known: &Table, origin: &str) -> Result<(), ConfigError> {
+fn merge(into: &mut Table, from: Table, known: &Table, (origin, wrong): (&str, &mut Wrong)) {
     for (section, values) in from {
         let Some(Value::Table(keys)) = known.get(&section) else {
-            return Err(unknown(
-                origin,
-                &section,
-                section.clone(),
-                known.keys().cloned(),
-            ));
+            wrong.unknown.push(unknown(origin, &[], &section, known));
+            continue;
         };
         let (Value::Table(values), Some(Value::Table(into))) = (values, into.get_mut(&section))
         else {
-            return Err(no_section(origin, &section));
+            wrong.value(no_section(origin, &section));
+            continue;
         };
-        merge_section(into, values, keys, (origin, &section))?;
+        let mut at = At {
+            origin,
+            all: known,
+            path: vec![section],
+        };
+        merge_section(into, values, keys, (&mut at, wrong));
     }
-    Ok(())
+}
+
+/// A section of a file.
+struct At<'a> {
+    origin: &'a str,
+    all: &'a Table,
+    path: Vec<String>,
 }
 
 fn no_section(origin: &str, section: &str) -> ConfigError {
@@ -189,62 +232,69 @@ fn merge_section(
     into: &mut Table,
     from: Table,
     known: &Table,
-    (origin, section): (&str, &str),
-) -> Result<(), ConfigError> {
+    (at, wrong): (&mut At<'_>, &mut Wrong),
+) {
     for (key, value) in from {
         let Some(default) = known.get(&key) else {
-            return Err(unknown_key(origin, section, &key, known));
+            let path: Vec<&str> = at.path.iter().map(String::as_str).collect();
+            wrong.unknown.push(unknown(at.origin, &path, &key, at.all));
+            continue;
         };
         let value = match (default, value) {
             (Value::Table(known), Value::Table(values)) => {
                 if let Some(Value::Table(into)) = into.get_mut(&key) {
-                    merge_section(into, values, known, (origin, &format!("{section}.{key}")))?;
+                    at.path.push(key);
+                    merge_section(into, values, known, (at, wrong));
+                    at.path.pop();
                 }
                 continue;
             }
-            (Value::Table(_), _) => return Err(no_section(origin, &format!("{section}.{key}"))),
+            (Value::Table(_), _) => {
+                let section = format!("{}.{key}", at.path.join("."));
+                wrong.value(no_section(at.origin, &section));
+                continue;
+            }
             // A whole number is written without a point.
             (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
             (_, value) => value,
         };
         into.insert(key, value);
     }
-    Ok(())
 }
 
 /// Sets one key from text, read as the kind that the key's default has.
 fn set(
     into: &mut Table,
-    known: &Table,
+    all: &Table,
     path: &[&str],
     text: &str,
     origin: &str,
-) -> Result<(), ConfigError> {
-    let (Some(key), sections) = (path.last(), &path[..path.len().saturating_sub(1)]) else {
+) -> Result<(), NotSet> {
+    let Some((key, sections)) = path.split_last() else {
         return Ok(());
     };
-    let (mut into, mut known) = (into, known);
-    for section in sections {
+    let (mut into, mut known) = (into, all);
+    for (depth, section) in sections.iter().enumerate() {
         known = match known.get(*section) {
             Some(Value::Table(known)) => known,
             _ => {
-                return Err(unknown(
-                    origin,
-                    section,
-                    (*section).to_owned(),
-                    known.keys().cloned(),
-                ));
+                let line = unknown(origin, &sections[..depth], section, all);
+                return Err(NotSet::Unknown(line));
             }
         };
         into = match into.get_mut(*section) {
             Some(Value::Table(into)) => into,
-            _ => return Err(no_section(origin, section)),
+            _ => return Err(NotSet::Value(no_section(origin, section))),
         };
     }
     let Some(default) = known.get(*key) else {
-        return Err(unknown_key(origin, &sections.join("."), key, known));
+        return Err(NotSet::Unknown(unknown(origin, sections, key, all)));
     };
-    let wrong = |kind: &str| ConfigError::Value(format!("{origin}: {text:?} is not {kind}"));
+    let wrong = |kind: &str| {
+        NotSet::Value(ConfigError::Value(format!(
+            "{origin}: {text:?} is not {kind}"
+        )))
+    };
     let value = match default {
         Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a number"))?),
         Value::Float(_) => Value::Float(text.parse().map_err(|_| wrong("a number"))?),
@@ -263,30 +313,45 @@ fn set(
     Ok(())
 }
 
-fn unknown_key(origin: &str, section: &str, key: &str, keys: &Table) -> ConfigError {
-    unknown(
-        origin,
-        key,
-        format!("{section}.{key}"),
-        keys.keys().map(|key| key.to_owned()),
-    )
+/// How alike a key must be to be named.
+const NEAR: f64 = 0.6;
+/// How much more alike a key of another section must be than one of the same.
+const ELSEWHERE: f64 = 0.15;
+
+/// What is said of a key, or a section, that does not exist.
+fn unknown(origin: &str, sections: &[&str], key: &str, all: &Table) -> String {
+    let shown = [sections, &[key]].concat().join(".");
+    let own = sections.iter().try_fold(all, |table, section| {
+        table.get(*section).and_then(Value::as_table)
+    });
+    let own = own.into_iter().flat_map(Table::keys);
+    let own = own.map(|name| (likeness(key, name), name.clone()));
+    let elsewhere = keys(all, "").into_iter().map(|path| {
+        let (_, name) = path.rsplit_once('.').unwrap_or_default();
+        (likeness(key, name) - ELSEWHERE, path)
+    });
+    let near = own
+        .chain(elsewhere)
+        .filter(|(likeness, _)| *likeness > NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match near {
+        Some((_, near)) => format!("{origin}: unknown key {shown}; did you mean {near}?"),
+        None => format!("{origin}: unknown key {shown}"),
+    }
 }
 
-fn unknown(
-    origin: &str,
-    written: &str,
-    shown: String,
-    known: impl Iterator<Item = String>,
-) -> ConfigError {
-    let near = known
-        .map(|candidate| (strsim::jaro_winkler(written, &candidate), candidate))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    ConfigError::UnknownKey {
-        origin: origin.to_owned(),
-        key: shown,
-        suggestion: near.map(|(_, candidate)| candidate),
-    }
+/// From 0 to 1: alike at the beginning, or all along.
+fn likeness(written: &str, known: &str) -> f64 {
+    strsim::jaro_winkler(written, known).max(strsim::normalized_damerau_levenshtein(written, known))
+}
+
+/// All keys below a table, with their sections.
+fn keys(table: &Table, sections: &str) -> Vec<String> {
+    let all = table.iter().flat_map(|(key, value)| match value {
+        Value::Table(section) => keys(section, &format!("{sections}{key}.")),
+        _ => vec![format!("{sections}{key}")],
+    });
+    all.collect()
 }
 
 #[cfg(test)]
@@ -319,6 +384,42 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("did you mean server?"), "{error}");
+    }
+
+    #[test]
+    fn every_unknown_key_is_named_with_the_nearest_that_exists() {
+        let text = "
+            [server]
+            listn = 1
+            idle_secs = 4
+            [storge]
+            path = 1
+            [storage.s3]
+            bucke = 1
+            [limits]
+            max_connections = \"many\"
+            [gc]
+            zzz = 1";
+        let Err(ConfigError::Unknown(lines)) = from(
+            text,
+            &[("GANTRY_GC__GRACE", "1"), ("GANTRY_LOG__LEVEL", "loud")],
+        ) else {
+            panic!("they are refused");
+        };
+        for (key, near) in [
+            ("server.listn", "; did you mean listen?"),
+            ("server.idle_secs", "; did you mean limits.idle_secs?"),
+            ("storge", "; did you mean storage?"),
+            ("storage.s3.bucke", "; did you mean bucket?"),
+            ("limits.max_connections", "; did you mean connections?"),
+            ("gc.grace", "; did you mean grace_secs?"),
+            ("gc.zzz", ""),
+        ] {
+            let said = format!("unknown key {key}{near}");
+            let found = lines.iter().filter(|line| line.ends_with(&said));
+            assert_eq!(found.count(), 1, "{said}: {lines:#?}");
+        }
+        assert_eq!(lines.len(), 7, "{lines:#?}");
     }
 
     #[test]

@@ -22,8 +22,10 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
 const SKEW_WARNED_OF: Duration = Duration::from_secs(5);
 /// How far it may be off before the process is not ready.
 const LARGEST_SKEW: Duration = Duration::from_secs(30);
-/// How often the store and the certificate are looked at.
+/// How often the store is looked at.
 const STORE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the certificate is looked at, besides when it is replaced.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
 /// Every how many looks the store is written to as well: every ten minutes, and once at the start.
 const LOOKS_PER_WRITE: u64 = 60;
 /// How long the store has for an answer.
@@ -38,7 +40,11 @@ pub(crate) async fn run(
     cancel: CancellationToken,
 ) {
     let looking = async {
-        tokio::join!(watch_database(&app, &errors), watch_store(&app, &errors));
+        tokio::join!(
+            watch_database(&app, &errors),
+            watch_store(&app, &errors),
+            watch_certificate(&app)
+        );
     };
     cancel.run_until_cancelled(looking).await;
 }
@@ -101,11 +107,9 @@ async fn watch_store(app: &App, errors: &watch::Sender<ComponentErrors>) {
         Component::new("the blob store, asked to write,"),
     );
     let mut known = None;
-    let mut certificate = CertificateWarning::default();
     let mut ticks = every(STORE_INTERVAL);
     for look in 0_u64.. {
         ticks.tick().await;
-        certificate.look(app);
         let read = within(STORE_PATIENCE, store.identity()).await;
         let read = read.and_then(|found| is_same(&mut known, found));
         app.metrics.store_up.set(read.is_ok().into());
@@ -183,6 +187,19 @@ impl Component {
                     tracing::warn!(failures, seconds, cause, "{name} does not answer");
                 }
             }
+        }
+    }
+}
+
+async fn watch_certificate(app: &App) {
+    let mut warning = CertificateWarning::default();
+    let mut replacements = app.certificate.replacements();
+    let mut ticks = every(CERTIFICATE_INTERVAL);
+    loop {
+        warning.look(app);
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = replacements.changed() => {}
         }
     }
 }

@@ -107,6 +107,12 @@ async fn a_lost_blob_comes_back_with_the_next_push(server: &Server, blobs: &Path
         let finding = format!("blob {} (", stored.digest());
         assert!(printed.contains(&finding), "{printed}");
         assert!(printed.contains("the object is missing"), "{printed}");
+        let push = format!(
+            "/v2/{}/blobs/uploads/?digest={}'",
+            stored.repository,
+            stored.digest()
+        );
+        assert!(printed.contains(&push), "{printed}");
     }
     stored.is_missing(server).await;
     // Nothing new relies upon it.

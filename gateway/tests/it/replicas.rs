@@ -50,6 +50,37 @@ async fn guesses_at_one_replica_count_at_the_other() {
 }
 
 #[tokio::test]
+async fn a_locked_table_holds_the_end_of_a_process_for_ten_seconds_at_most() {
+    let replicas = Replicas::start().await;
+    let server = &replicas.first;
+    server.may_complain();
+    let locked = replicas
+        .sql("begin; lock table audit in access exclusive mode; select pg_sleep(15); commit");
+    let stopped = async {
+        eventually(5, "the table is locked", async || {
+            let held = "select count(*) from pg_locks where relation = 'audit'::regclass \
+                        and mode = 'AccessExclusiveLock' and granted \
+                        and database = (select oid from pg_database where datname = current_database())";
+            (replicas.sql(held).await == "1").then_some(())
+        })
+        .await;
+        // Recorded in memory, and not to be written any more.
+        let guesser = server.as_user_with("admin", "Wr0ngPassword").at(77);
+        guesser.get(LOGIN).await.expect(401);
+        server.ask_to_stop();
+        assert!(server.ended(11).await.success());
+        let log = server.log();
+        let lines = log.lines().filter(|line| line.contains(" ERROR "));
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        for part in ["are not written", "entries=", "is a table locked"] {
+            assert!(lines[0].contains(part), "no {part} in {lines:?}");
+        }
+    };
+    tokio::join!(locked, stopped);
+}
+
+#[tokio::test]
 async fn manifests_mean_the_same_on_postgres() {
     let replicas = Replicas::start().await;
     foreign::what_is_here_is_referred_to(&replicas.first).await;

@@ -98,6 +98,110 @@ async fn the_same_backup_may_be_restored_again() {
     serves(&server, &kept).await;
 }
 
+/// The identity of the server's store, as it stands there.
+fn identity(server: &Server) -> String {
+    let file = server.data().join("blobs/gantry-store.json");
+    fs::read_to_string(file).expect("the store has one")
+}
+
+#[tokio::test]
+async fn a_second_restore_changes_neither_database_nor_store() {
+    let (server, folder, kept) = lost().await;
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let before = identity(&server);
+    let (code, said) = restore(&server, &folder, &["--claim"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert!(said.contains("gantry storage claim"), "{said}");
+    assert_eq!(identity(&server), before);
+    // Settings that name another store.
+    let other = server.scratch().join("other");
+    let (path, folder) = (
+        other.to_str().expect("a path is text"),
+        folder.to_str().expect("a path is text"),
+    );
+    let elsewhere = [("GANTRY_STORAGE__PATH", path)];
+    let ended = server.cli_with(&["restore", folder], &elsewhere).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(!other.join("gantry-store.json").exists());
+    serves(&server, &kept).await;
+}
+
+#[tokio::test]
+async fn nothing_is_restored_below_a_running_server() {
+    let (server, folder, kept) = lost().await;
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    server.restart().await;
+    // Whoever opens the database meanwhile does not find it.
+    server.may_complain();
+    let away = server.scratch().join("away.db");
+    let file = server.data().join("gantry.db");
+    fs::rename(&file, &away).expect("the database can be moved");
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("stop the server"), "{said}");
+    assert!(!file.exists(), "a database was made");
+    fs::rename(&away, &file).expect("the database can be moved");
+    server.stop().await;
+    serves(&server, &kept).await;
+}
+
+#[tokio::test]
+async fn a_store_without_an_identity_is_taken_on_demand_alone() {
+    let (server, folder, kept) = lost().await;
+    let blobs = server.data().join("blobs");
+    fs::remove_file(blobs.join("gantry-store.json")).expect("it is there");
+    for more in [&[][..], &["--without-blobs"]] {
+        let (code, said) = restore(&server, &folder, more).await;
+        assert_eq!(code, Some(1), "{said}");
+        for part in [
+            "nothing was restored",
+            "there is no gantry-store.json there",
+            "--claim",
+        ] {
+            assert!(said.contains(part), "no {part} in: {said}");
+        }
+        assert!(!blobs.join("gantry-store.json").exists());
+        assert!(!server.data().join("gantry.db").exists());
+    }
+    let (code, said) = restore(&server, &folder, &["--claim"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("of 3 objects, 0 are not in"), "{said}");
+    serves(&server, &kept).await;
+}
+
+#[tokio::test]
+async fn an_identity_that_was_cut_short_is_named_with_the_way_out() {
+    let (server, folder, kept) = lost().await;
+    let file = server.data().join("blobs/gantry-store.json");
+    let whole = identity(&server);
+    fs::write(&file, &whole[..whole.len() / 2]).expect("it can be written");
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "nothing was restored",
+        "gantry-store.json cannot be understood",
+        "--claim",
+    ] {
+        assert!(said.contains(part), "no {part} in: {said}");
+    }
+    fs::write(&file, &whole).expect("it can be written");
+    let (code, said) = restore(&server, &folder, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    fs::write(&file, &whole[..whole.len() / 2]).expect("it can be written");
+    let said = server.is_refused().await;
+    for part in [
+        "gantry-store.json cannot be understood",
+        "gantry storage claim",
+    ] {
+        assert!(said.contains(part), "no {part} in: {said}");
+    }
+    server.cli_prints(&["storage", "claim", "--yes"]).await;
+    serves(&server, &kept).await;
+}
+
 #[tokio::test]
 async fn another_master_key_restores_nothing() {
     let (server, folder, kept) = lost().await;

@@ -163,19 +163,96 @@ async fn a_restored_database_follows_its_installation() {
     let installation = old.identity().await.unwrap().unwrap().installation;
     let later = Identity::new(installation, StoreId::new([9; 16]), String::new());
     new.put_identity(&later, Existing::Kept).await.unwrap();
+    let origin = Origin {
+        installation,
+        store: old.identity().await.unwrap().unwrap().store,
+    };
     for store in [&new, &Arc::new(Memory::default())] {
+        let before = store.identity().await.unwrap();
         assert!(start(&db, &only(store)).await.is_err());
-        follow_restore(&db, &only(store), NOW).await.unwrap();
+        let binding = Binding::of_backup(&only(store), Some(origin), NOW).await;
+        let found = store.identity().await.unwrap();
+        assert_eq!(found, before, "looking changes nothing");
+        bind(&db, binding.unwrap()).await.unwrap();
         start(&db, &only(store)).await.unwrap();
     }
     let (other_db, _other_folder) = database().await;
     let used = Arc::new(Memory::default());
-    start(&other_db, &only(&used)).await.unwrap();
-    let theirs = used.identity().await.unwrap().unwrap().installation;
-    let both = moving(&used, &old);
-    let found = foreign(&both, installation).await.unwrap();
-    assert_eq!(found, Some(("a store", theirs)));
-    assert_eq!(foreign(&only(&old), installation).await.unwrap(), None);
-    let found = follow_restore(&db, &only(&used), NOW).await;
-    assert!(matches!(found, Err(Error::Mismatch(_))), "{found:?}");
+    let theirs = start(&other_db, &only(&used)).await.unwrap().current;
+    let theirs = Reason::OtherInstallation {
+        found: theirs.installation,
+        expected: origin.installation,
+    };
+    for stores in [only(&used), moving(&used, &old), moving(&old, &used)] {
+        let found = Binding::of_backup(&stores, Some(origin), NOW).await;
+        assert_eq!(refusal(found), theirs);
+    }
+}
+
+fn refusal(found: Result<Binding>) -> Reason {
+    match found {
+        Err(Error::Mismatch(mismatch)) => {
+            assert!(mismatch.to_string().contains("--claim"), "{mismatch}");
+            mismatch.why
+        }
+        Err(error) => panic!("{error:?}"),
+        Ok(_) => panic!("it is accepted"),
+    }
+}
+
+/// Binds stores to a database at the end of a restore.
+async fn bind(db: &Db, binding: Binding) -> Result<()> {
+    db.write(move |tx| Box::pin(async move { binding.write(tx).await }))
+        .await
+}
+
+#[tokio::test]
+async fn a_restore_takes_no_store_with_objects_and_without_an_identity() {
+    let (db, _folder) = database().await;
+    let origin = Origin {
+        installation: InstallationId::new([1; 16]),
+        store: StoreId::new([2; 16]),
+    };
+    let store = Arc::new(Memory::default());
+    fill(&store).await;
+    let found = Binding::of_backup(&only(&store), Some(origin), NOW).await;
+    assert_eq!(refusal(found), Reason::StoreIsNew(origin.store));
+    let found = Binding::of_backup(&only(&store), None, NOW).await;
+    assert_eq!(refusal(found), Reason::DatabaseIsNew);
+    assert_eq!(store.identity().await.unwrap(), None, "nothing was written");
+    let permit = policy::permit::permit_system(&policy::Caller::command_line()).unwrap();
+    let claimed = Binding::claimed(&only(&store), &permit, NOW).await;
+    assert_eq!(store.identity().await.unwrap(), None, "nothing was written");
+    bind(&db, claimed).await.unwrap();
+    start(&db, &only(&store)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_identity_that_was_cut_short_is_named_with_the_way_out() {
+    let (db, _folder) = database().await;
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Stores {
+        current: Place {
+            store: Arc::new(storage::Files::open(folder.path()).unwrap()),
+            name: "a store".to_owned(),
+        },
+        leaving: None,
+    };
+    start(&db, &stores).await.unwrap();
+    std::fs::write(folder.path().join(KEY), "{\"format\": 1, \"inst").unwrap();
+    for found in [start(&db, &stores).await, verify(&db, &stores).await] {
+        let Err(Error::Mismatch(found)) = found else {
+            panic!("{found:?}");
+        };
+        assert!(matches!(found.why, Reason::Unreadable(_)), "{found:?}");
+        let said = found.to_string();
+        for part in ["a store", KEY, "EOF", "gantry storage claim"] {
+            assert!(said.contains(part), "no {part} in: {said}");
+        }
+    }
+    let found = Binding::of_backup(&stores, None, NOW).await;
+    assert!(matches!(refusal(found), Reason::Unreadable(_)));
+    let permit = policy::permit::permit_system(&policy::Caller::command_line()).unwrap();
+    claim(&db, &stores, &permit, NOW).await.unwrap();
+    start(&db, &stores).await.unwrap();
 }
