@@ -196,17 +196,8 @@ pub(super) fn number(value: f64) -> String {
         }
         return whole;
     }
-    let digits = if size >= 100.0 {
-        0
-    } else if size >= 10.0 {
-        1
-    } else if size >= 1.0 {
-        2
-    } else if size >= 0.1 {
-        3
-    } else {
-        4
-    };
+    let bounds = [100.0, 10.0, 1.0, 0.1];
+    let digits = bounds.iter().position(|bound| size >= *bound).unwrap_or(4);
     format!("{value:.digits$}")
 }
 

@@ -1,7 +1,5 @@
 //! What was measured: samples by case, server and round, their medians, and ratios between servers.
 
-use std::fmt::Write as _;
-
 use testkit::meter::Figures;
 
 /// One measurement.
@@ -111,22 +109,14 @@ impl Results {
 
     /// Every sample, one JSON object per line.
     pub(crate) fn json(&self) -> String {
-        let mut text = String::new();
-        for sample in &self.samples {
-            let figures: Vec<String> = sample
-                .figures
-                .iter()
-                .map(|(key, value)| format!("\"{key}\":{value}"))
-                .collect();
-            let _ = writeln!(
-                text,
-                "{{\"case\":\"{}\",\"server\":\"{}\",{}}}",
-                sample.case,
-                sample.server,
-                figures.join(",")
-            );
-        }
-        text
+        let line = |sample: &Sample| {
+            let mut line = serde_json::json!({ "case": sample.case, "server": sample.server });
+            for (key, value) in &sample.figures {
+                line[key] = (*value).into();
+            }
+            format!("{line}\n")
+        };
+        self.samples.iter().map(line).collect()
     }
 }
 

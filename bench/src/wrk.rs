@@ -69,21 +69,10 @@ fn wrk_figures(text: &str) -> Result<Figures, String> {
                 set("bytes", byte_count(bytes))
             }
             ["Non-2xx", ..] => return Err(format!("wrk met errors:\n{text}")),
-            [
-                "Socket",
-                "errors:",
-                "connect",
-                connect,
-                "read",
-                read,
-                "write",
-                write,
-                ..,
-            ] => {
-                if [connect, read, write]
-                    .iter()
-                    .any(|n| n.trim_end_matches(',') != "0")
-                {
+            // How many to connect, to read and to write; that it waited for long is none.
+            ["Socket", "errors:", counts @ ..] => {
+                let mut counts = counts.chunks(2).take(3).filter_map(|it| it.get(1));
+                if counts.any(|count| count.trim_end_matches(',') != "0") {
                     return Err(format!("wrk met errors:\n{text}"));
                 }
                 None

@@ -1,6 +1,6 @@
 //! A throw-away PostgreSQL server on loopback, as Debian packages it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ pub struct Postgres {
     scratch: Scratch,
     port: u16,
     durability: Durability,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// Whether what is committed has to survive the machine.
@@ -30,20 +31,37 @@ pub enum Durability {
 
 impl Postgres {
     pub fn start(durability: Durability) -> Result<Self, String> {
+        Self::with(durability, Vec::new())
+    }
+
+    /// Starts it with these variables, which its programs do not get: what faketime makes for a process of root,
+    /// another user cannot open.
+    pub fn with(
+        durability: Durability,
+        environment: Vec<(&'static str, String)>,
+    ) -> Result<Self, String> {
         let scratch = Scratch::new("postgres")?;
         let data = scratch.join("data");
         make_folder(&data)?;
-        let account = account();
-        if !account.is_empty() {
+        if is_root() {
             Cmd::new("chown").arg("postgres").arg(&data).run()?;
         }
-        initdb(&Path::new(PROGRAMS).join("initdb"), account, &data)?;
+        let initdb = Cmd::local("setpriv")
+            .words(&account())
+            .arg(format!("{PROGRAMS}/initdb"));
+        initdb
+            .arg("-D")
+            .arg(&data)
+            .words("-A trust -U postgres --no-sync -E UTF8 --locale=C.UTF-8")
+            .folder("/")
+            .run()?;
         let port = lasting_port()?;
         Ok(Self {
-            daemon: launch(&scratch, port, durability)?,
+            daemon: launch(&scratch, port, durability, &environment)?,
             scratch,
             port,
             durability,
+            environment,
         })
     }
 
@@ -66,6 +84,17 @@ impl Postgres {
         Ok(self.url_of(name))
     }
 
+    /// The same in place of one that may be there.
+    pub fn create_anew(&self, name: &str) -> Result<String, String> {
+        Cmd::local(Path::new(PROGRAMS).join("psql"))
+            .words("-qX -c")
+            .arg(format!("drop database if exists {name} with (force)"))
+            .arg(self.url())
+            .folder("/")
+            .run()?;
+        self.create_database(name)
+    }
+
     /// A crash: all processes end at once, as by `pg_ctl -m immediate stop`.
     pub fn stop_immediate(&mut self) -> Result<(), String> {
         self.daemon
@@ -75,7 +104,7 @@ impl Postgres {
 
     /// Starts it again, on the same folder and port.
     pub fn restart(&mut self) -> Result<(), String> {
-        self.daemon = launch(&self.scratch, self.port, self.durability)?;
+        self.daemon = launch(&self.scratch, self.port, self.durability, &self.environment)?;
         Ok(())
     }
 
@@ -90,13 +119,23 @@ impl Postgres {
 }
 
 /// Starts the server on its folder and waits until it takes connections.
-fn launch(scratch: &Scratch, port: u16, durability: Durability) -> Result<Daemon, String> {
-    let program = Path::new(PROGRAMS).join("postgres");
-    let mut words: Vec<PathBuf> = account().iter().map(PathBuf::from).collect();
-    words.push(program);
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
-    command.arg("-D").arg(scratch.join("data"));
+fn launch(
+    scratch: &Scratch,
+    port: u16,
+    durability: Durability,
+    environment: &[(&str, String)],
+) -> Result<Daemon, String> {
+    let mut command = Command::new("setpriv");
+    command.args(account().split(' ')).arg("env");
+    command.args(
+        environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
+    command
+        .arg(format!("{PROGRAMS}/postgres"))
+        .arg("-D")
+        .arg(scratch.join("data"));
     for setting in [
         format!("port={port}").as_str(),
         "listen_addresses=127.0.0.1",
@@ -120,30 +159,14 @@ pub const CONNECTIONS: usize = 300;
 /// Where Debian keeps the server's programs.
 pub const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 
-/// The server refuses to run as root. This replaces the process, so signals reach the server.
-const ACCOUNT: &[&str] = &[
-    "setpriv",
-    "--reuid=postgres",
-    "--regid=postgres",
-    "--clear-groups",
-];
-
-fn account() -> &'static [&'static str] {
-    if is_root() { ACCOUNT } else { &[] }
-}
-
-fn initdb(program: &Path, account: &[&str], data: &Path) -> Result<(), String> {
-    let mut words: Vec<PathBuf> = account.iter().map(PathBuf::from).collect();
-    words.push(program.to_owned());
-    let mut cmd = Cmd::local(&words[0]);
-    for word in &words[1..] {
-        cmd = cmd.arg(word);
-    }
-    cmd.arg("-D")
-        .arg(data)
-        .words("-A trust -U postgres --no-sync -E UTF8 --locale=C.UTF-8")
-        .folder("/")
-        .run()
+/// Words for setpriv: the server refuses to run as root, and ends when whoever started it does. This replaces the
+/// process, so signals reach the server.
+fn account() -> String {
+    let other = match is_root() {
+        true => " --reuid=postgres --regid=postgres --clear-groups",
+        false => "",
+    };
+    format!("--pdeathsig=QUIT{other}")
 }
 
 fn ready(port: u16) -> bool {

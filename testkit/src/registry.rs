@@ -512,19 +512,7 @@ impl Registry {
         manifest: &Manifest,
     ) -> Result<(), Failed> {
         let path = format!("/v2/{repository}/manifests/{reference}");
-        self.put_manifest(repository, &path, &manifest.bytes, OCI_MANIFEST)
-            .await
-    }
-
-    pub async fn put_manifest(
-        &self,
-        repository: &str,
-        path: &str,
-        bytes: &Bytes,
-        kind: &str,
-    ) -> Result<(), Failed> {
-        let mut call = Call::new(Method::PUT, path, repository).header("content-type", kind);
-        (call.body, call.size) = (Some(body(bytes.clone())), bytes.len() as u64);
+        let call = Call::put_manifest(&path, repository, manifest);
         self.send(call, &[201]).await.map(drop)
     }
 

@@ -69,30 +69,36 @@ struct Step {
     run: fn(&mut Tally, &Setting),
 }
 
+const fn step(
+    name: &'static str,
+    server: bool,
+    needs: &'static [Need],
+    tools: &'static [Tool],
+    run: fn(&mut Tally, &Setting),
+) -> Step {
+    Step {
+        name,
+        server,
+        needs,
+        tools,
+        run,
+    }
+}
+
 const STEPS: [Step; 12] = [
-    Step {
-        name: "fmt",
-        server: false,
-        needs: &[],
-        tools: &[],
-        run: |tally, _| cargo(tally, "fmt --all --check"),
-    },
-    Step {
-        name: "clippy",
-        server: false,
-        needs: &[],
-        tools: &[],
-        run: |tally, _| {
-            cargo(
-                tally,
-                "clippy --release --workspace --all-targets -- -D warnings",
-            );
-        },
-    },
-    Step {
-        name: "cargo-test",
-        server: true,
-        needs: &[
+    step("fmt", false, &[], &[], |tally, _| {
+        cargo(tally, "fmt --all --check")
+    }),
+    step("clippy", false, &[], &[], |tally, _| {
+        cargo(
+            tally,
+            "clippy --release --workspace --all-targets -- -D warnings",
+        );
+    }),
+    step(
+        "cargo-test",
+        true,
+        &[
             CURL,
             POSTGRES,
             HAPROXY,
@@ -105,22 +111,16 @@ const STEPS: [Step; 12] = [
             need("pgbouncer", "pgbouncer", "a pooler in front of PostgreSQL"),
             need("setpriv", "util-linux", "runs it as another user"),
         ],
-        tools: &[SEAWEEDFS],
-        run: cargo_test,
-    },
-    Step {
-        name: "run",
-        server: true,
-        needs: &[CURL],
-        tools: &[],
-        run: |tally, _| {
-            tally.check("cargo xtask run", run::check);
-        },
-    },
-    Step {
-        name: "docker",
-        server: true,
-        needs: &[
+        &[SEAWEEDFS],
+        cargo_test,
+    ),
+    step("run", true, &[CURL], &[], |tally, _| {
+        tally.check("cargo xtask run", run::check);
+    }),
+    step(
+        "docker",
+        true,
+        &[
             IP,
             CURL,
             DOCKER,
@@ -130,15 +130,15 @@ const STEPS: [Step; 12] = [
                 "makes the Debian that docker runs",
             ),
         ],
-        tools: &[],
-        run: |tally, setting| docker_demo::demonstrate(tally, &setting.binary),
-    },
-    Step {
-        name: "clients",
-        server: true,
-        needs: &CLIENTS,
-        tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
-        run: |tally, setting| {
+        &[],
+        |tally, setting| docker_demo::demonstrate(tally, &setting.binary),
+    ),
+    step(
+        "clients",
+        true,
+        &CLIENTS,
+        &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN],
+        |tally, setting| {
             let table = workspace::root().map(|root| root.join("docs/clients.md"));
             match table {
                 Ok(table) => clients::matrix(
@@ -151,62 +151,56 @@ const STEPS: [Step; 12] = [
                 Err(reason) => tally.fail("clients", reason),
             }
         },
-    },
-    Step {
-        name: "clients-replicas",
-        server: true,
-        needs: &CLIENTS_ON_REPLICAS,
-        tools: &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN, SEAWEEDFS],
-        run: |tally, setting| {
+    ),
+    step(
+        "clients-replicas",
+        true,
+        &CLIENTS_ON_REPLICAS,
+        &[HELM_3, HELM_4, CRANE, ORAS, REGCTL, COSIGN, SEAWEEDFS],
+        |tally, setting| {
             // A run of all steps has pushed 2 GiB already.
             let big = setting.big && setting.alone;
             clients::matrix(tally, &setting.binary, Topology::Replicas, big, None);
         },
-    },
-    Step {
-        name: "conformance",
-        server: true,
-        needs: &[CURL],
-        tools: &[CONFORMANCE],
-        run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Files),
-    },
-    Step {
-        name: "conformance-replicas",
-        server: true,
-        needs: &[CURL, POSTGRES, HAPROXY],
-        tools: &[CONFORMANCE, SEAWEEDFS],
-        run: |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
-    },
-    Step {
-        name: "metrics",
-        server: true,
-        needs: &[CURL, need("promtool", "prometheus", "judges the metrics")],
-        tools: &[],
-        run: |tally, setting| {
+    ),
+    step(
+        "conformance",
+        true,
+        &[CURL],
+        &[CONFORMANCE],
+        |tally, setting| conformance::conform(tally, &setting.binary, Topology::Files),
+    ),
+    step(
+        "conformance-replicas",
+        true,
+        &[CURL, POSTGRES, HAPROXY],
+        &[CONFORMANCE, SEAWEEDFS],
+        |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
+    ),
+    step(
+        "metrics",
+        true,
+        &[CURL, need("promtool", "prometheus", "judges the metrics")],
+        &[],
+        |tally, setting| {
             let lint = || metrics_lint::lint(&setting.binary);
             tally.check("promtool check metrics", lint);
         },
-    },
-    Step {
-        name: "soak",
-        server: true,
-        needs: &long::SOAK_NEEDS,
-        tools: &[SEAWEEDFS],
-        run: |tally, setting| {
+    ),
+    step(
+        "soak",
+        true,
+        &long::SOAK_NEEDS,
+        &[SEAWEEDFS],
+        |tally, setting| {
             tally.check("cargo xtask soak --short", || {
                 long::SOAK
                     .start(&short("", setting))
                     .map(|()| String::new())
             });
         },
-    },
-    Step {
-        name: "bench",
-        server: true,
-        needs: &long::BENCH_NEEDS,
-        tools: &[SEAWEEDFS],
-        run: benches,
-    },
+    ),
+    step("bench", true, &long::BENCH_NEEDS, &[SEAWEEDFS], benches),
 ];
 
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.

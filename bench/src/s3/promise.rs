@@ -51,12 +51,11 @@ taken round by round before the median. **CPU ratios decide**: rates depend on h
   driver with default part sizes.
 - **SeaweedFS alone**: our own client sends it a multipart upload as Gantry does: parts of 8 MiB, two at a time, signed but not hashed,
   without TLS. The CPU in its row is its own.
-- **Clients**: our own in Go (`testkit/load`), by TLS 1.3 with TLS_AES_128_GCM_SHA256; pulling large blobs takes 0.4 CPU s per GB of it,
-  where wrk takes 0.57. What is pulled was pulled once before, and its digest compared. wrk for GETs of manifests (2 threads, the same
+- **Clients**: our own (`bench/src/load`), by TLS 1.3 with TLS_AES_128_GCM_SHA256. What is pulled was pulled once before, and its digest compared. wrk for GETs of manifests (2 threads, the same
   cipher).
 - **5 GiB**: one PUT with the whole body; the time from when its last byte was written to the socket to the 201, so with the parts that
   are then still on their way. Of SeaweedFS alone, the time of its CompleteMultipartUpload and no more. At most 3 rounds.
-- **Replicas**: both forms are behind the same kind of balancer, and only the replicas named run. A session in PostgreSQL looks ten times a
+- **Replicas**: both forms are behind haproxy, and only the replicas named run. A session in PostgreSQL looks ten times a
   second at `pg_stat_activity` and `pg_locks` for anyone who waits for a lock.
 - **Autogroups** (`kernel.sched_autogroup_enabled`) give PostgreSQL, which has a session of its own, half of the machine and the two
   replicas with balancer and client the other: p99 of the replicas is seconds then, and they wait for each other's statements. Under

@@ -8,6 +8,7 @@ use testkit::meter::wait;
 use testkit::target::Target;
 
 use super::holdings::Holdings;
+use super::objects::different;
 
 pub(super) struct Census {
     names: Vec<String>,
@@ -73,21 +74,7 @@ impl Census {
 
     /// Fails where this is not what is expected of `whose`.
     pub(super) fn compare(&self, expected: &Self, whose: &str) -> Result<(), String> {
-        if self.lines == expected.lines {
-            return Ok(());
-        }
-        let first = |a: &Self, b: &Self| {
-            let mut only = a.lines.difference(&b.lines);
-            (only.next().cloned().unwrap_or_default(), only.count() + 1)
-        };
-        let (more, fewer) = (first(self, expected), first(expected, self));
-        Err(format!(
-            "{whose} serves {} things that were not to be expected, as {}; and not {}, as {}",
-            if more.0.is_empty() { 0 } else { more.1 },
-            more.0,
-            if fewer.0.is_empty() { 0 } else { fewer.1 },
-            fewer.0
-        ))
+        different(whose, &self.lines, &expected.lines)
     }
 
     fn count(&self, kind: &str) -> usize {

@@ -126,10 +126,9 @@ impl Holdings {
         let (manifest, kind) = self.manifest(&repository, first).await?;
         for number in tags.len()..count {
             let path = format!("/v2/{repository}/manifests/extra-{number}");
-            let put = self
-                .registry
-                .put_manifest(&repository, &path, &manifest.bytes, &kind);
-            put.await?;
+            let call = Call::put_manifest(&path, &repository, &manifest);
+            let call = call.header("content-type", &*kind);
+            self.registry.send(call, &[201]).await?;
         }
         Ok(())
     }

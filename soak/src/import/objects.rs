@@ -1,24 +1,26 @@
-//! The objects of a store, by key, with their sizes: the same as before, or what came and went.
+//! What came and what went, of the objects of a store or of what a registry serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Fails where objects came, went, or are not as long as they were.
+/// The objects of a store as lines.
+pub(super) fn lines(objects: &BTreeMap<String, u64>) -> BTreeSet<String> {
+    let line = |(key, size): (&String, &u64)| format!("{key} ({size} bytes)");
+    objects.iter().map(line).collect()
+}
+
+/// Fails where `whose` things are not those that are expected.
 pub(super) fn different(
-    now: &BTreeMap<String, u64>,
-    expected: &BTreeMap<String, u64>,
+    whose: &str,
+    now: &BTreeSet<String>,
+    expected: &BTreeSet<String>,
 ) -> Result<(), String> {
-    if now == expected {
+    let more: Vec<&String> = now.difference(expected).collect();
+    let fewer: Vec<&String> = expected.difference(now).collect();
+    if more.is_empty() && fewer.is_empty() {
         return Ok(());
     }
-    let only = |a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>| -> Vec<String> {
-        let missing = a.iter().filter(|(key, size)| b.get(*key) != Some(*size));
-        missing
-            .map(|(key, size)| format!("{key} ({size} bytes)"))
-            .collect()
-    };
-    let (more, fewer) = (only(now, expected), only(expected, now));
     Err(format!(
-        "{} objects are there that were not to be, as {:?}; {} are not that were, as {:?}",
+        "{whose}: {} things are there that were not to be, as {:?}; {} are not that were to be, as {:?}",
         more.len(),
         more.first(),
         fewer.len(),
@@ -28,23 +30,22 @@ pub(super) fn different(
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeMap, different};
+    use super::{different, lines};
 
     #[test]
     fn an_object_that_came_or_went_or_grew_makes_a_difference() {
-        let of = |list: &[(&str, u64)]| -> BTreeMap<String, u64> {
-            list.iter()
-                .map(|(key, size)| ((*key).to_owned(), *size))
-                .collect()
+        let of = |list: &[(&str, u64)]| {
+            let pairs = list.iter().map(|(key, size)| ((*key).to_owned(), *size));
+            lines(&pairs.collect())
         };
         let before = of(&[("a", 1), ("b", 2)]);
-        assert!(different(&before, &before).is_ok());
+        assert!(different("it", &before, &before).is_ok());
         for after in [
             of(&[("a", 1)]),
             of(&[("a", 1), ("b", 3)]),
             of(&[("a", 1), ("b", 2), ("c", 0)]),
         ] {
-            assert!(different(&after, &before).is_err());
+            assert!(different("it", &after, &before).is_err());
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Clients at one address that take all they can get and never move on, and a client at another address that has to be
 //! served beside them.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use testkit::content::Blob;
-use testkit::harness::raw::Raw;
+use testkit::harness::RawH2;
 use testkit::meter::{Figures, figures, parallel};
 use testkit::registry::{Call, Registry, Way};
 use testkit::target::Target;
@@ -39,6 +40,7 @@ pub(super) async fn run(target: &Target) -> Result<Figures, String> {
     let (alone, _) = serve(&other).await?;
     let crowd = Crowd {
         registry: slow,
+        ca: target.ca.clone(),
         blob: format!("/v2/{REPOSITORY}/blobs/{}", blob.digest),
         deadline: Instant::now() + SETTLING + PATIENCE,
     };
@@ -94,37 +96,25 @@ async fn serve(registry: &Registry) -> Result<(Duration, Duration), String> {
 /// All slow ones. Their work ends without an error when the server has ended them.
 struct Crowd {
     registry: Registry,
+    ca: PathBuf,
     blob: String,
     deadline: Instant,
 }
 
 impl Crowd {
-    async fn dial(&self, protocol: &str, receive: u32) -> Result<Raw, String> {
-        let line = self.registry.dial(protocol, receive).await;
-        line.map_err(|error| error.to_string())
-    }
-
-    /// Reads until the server has closed the connection.
-    async fn ended(&self, line: &mut Raw) -> Result<(), String> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        match line.ends_within(left).await {
-            true => Ok(()),
-            false => Err("the server kept the connection".to_owned()),
-        }
-    }
-
     /// Asks and does not read until the server must have cut the answer: what is left of it then is what the kernel
     /// had.
     async fn unread_answer(&self) -> Result<(), String> {
         let authorization = self.registry.authorization(REPOSITORY).await?;
-        let mut line = self.dial("http/1.1", UNREAD).await?;
+        let line = self.registry.dial("http/1.1", UNREAD).await;
+        let mut line = line.map_err(|error| error.to_string())?;
         let request = self.registry.head("GET", &self.blob, &authorization) + "\r\n";
         if line.write(request).await.is_err() {
             return Ok(());
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        sleep(left.saturating_sub(Duration::from_secs(5))).await;
-        self.ended(&mut line).await
+        sleep(self.left().saturating_sub(Duration::from_secs(5))).await;
+        // Until the server has closed the connection.
+        is_gone(line.ends_within(self.left()).await)
     }
 
     /// Uploads a byte per second.
@@ -145,7 +135,7 @@ impl Crowd {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.left();
         let answered = async { timeout(left, request.attempt()).await };
         tokio::select! {
             biased;
@@ -161,46 +151,32 @@ impl Crowd {
 
     /// Asks for many blobs on one HTTP/2 connection whose windows are closed.
     async fn closed_windows(&self) -> Result<(), String> {
-        let mut line = self.dial("h2", 64 << 10).await?;
-        let mut text = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        // SETTINGS_INITIAL_WINDOW_SIZE is 0; the server's settings are acknowledged.
-        frame(&mut text, 4, 0, 0, &[0, 4, 0, 0, 0, 0]);
-        frame(&mut text, 4, 1, 0, &[]);
-        let block = self.fields();
-        for number in 0..STREAMS {
-            frame(&mut text, 1, 5, 2 * number + 1, &block);
-        }
-        line.write(text).await.map_err(|error| error.to_string())?;
-        self.ended(&mut line).await
-    }
-
-    /// A GET of the blob as literal header fields, neither indexed nor compressed (RFC 7541, section 6.2.2).
-    fn fields(&self) -> Vec<u8> {
-        let authority = format!("127.0.0.1:{}", self.registry.client.port());
-        let basic = self.registry.basic();
+        let port = self.registry.client.port();
+        let line = RawH2::closed(SLOW, port, &self.ca).await;
+        let mut line = line.map_err(|error| error.to_string())?;
+        let (authority, basic) = (format!("127.0.0.1:{port}"), self.registry.basic());
         let fields = [
             (":method", "GET"),
             (":scheme", "https"),
-            (":path", &self.blob),
+            (":path", &*self.blob),
             (":authority", &authority),
             ("authorization", &basic),
         ];
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            for text in [name, value] {
-                // One of 127 bytes and more would need another form.
-                block.push(u8::try_from(text.len()).expect("it is short"));
-                block.extend(text.as_bytes());
-            }
+        for number in 0..STREAMS {
+            let asked = line.begin(2 * number + 1, &fields, true).await;
+            asked.map_err(|error| error.to_string())?;
         }
-        block
+        is_gone(line.ends_within(self.left()).await)
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 }
 
-fn frame(into: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    into.extend(&(payload.len() as u32).to_be_bytes()[1..]);
-    into.extend([kind, flags]);
-    into.extend(stream.to_be_bytes());
-    into.extend(payload);
+fn is_gone(gone: bool) -> Result<(), String> {
+    match gone {
+        true => Ok(()),
+        false => Err("the server kept the connection".to_owned()),
+    }
 }

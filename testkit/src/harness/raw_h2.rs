@@ -47,11 +47,8 @@ impl Server {
     }
 
     async fn raw_h2_saying(&self, last: u8, settings: &[u8]) -> RawH2 {
-        let mut h2 = RawH2::without_preface_from(self, last).await;
-        for part in [PREFACE, settings, ACKNOWLEDGED] {
-            h2.write(part).await.expect("the server reads");
-        }
-        h2
+        let h2 = RawH2::without_preface_from(self, last).await;
+        h2.saying(settings).await.expect("the server reads")
     }
 }
 
@@ -78,6 +75,19 @@ impl RawH2 {
     async fn without_preface_from(server: &Server, last: u8) -> Self {
         let connected = Self::connect(last, server.port(), &server.authority_file()).await;
         connected.expect("the server accepts a connection")
+    }
+
+    /// A client from 127.0.0.`last` whose windows are closed.
+    pub async fn closed(last: u8, port: u16, authority: &Path) -> io::Result<Self> {
+        let h2 = Self::connect(last, port, authority).await?;
+        h2.saying(CLOSED_WINDOWS).await
+    }
+
+    async fn saying(mut self, settings: &[u8]) -> io::Result<Self> {
+        for part in [PREFACE, settings, ACKNOWLEDGED] {
+            self.write(part).await?;
+        }
+        Ok(self)
     }
 
     async fn connect(last: u8, port: u16, authority: &Path) -> io::Result<Self> {

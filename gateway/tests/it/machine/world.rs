@@ -136,7 +136,7 @@ impl World {
         settings.extend(self.stores.backing.clock().environment());
         if self.topology == Topology::Replicas {
             let postgres = self.stores.backing.postgres().await;
-            postgres.create_anew(&self.database);
+            let url = postgres.create_anew(&self.database);
             let key = self
                 .folder
                 .path()
@@ -145,7 +145,7 @@ impl World {
                 .into_owned();
             let made = Server::run(&["secret", "new", &key], &[]).await;
             assert!(made.status.success(), "{made:?}");
-            settings.push(("GANTRY_DATABASE__URL", postgres.url(&self.database)));
+            settings.push(("GANTRY_DATABASE__URL", url.expect("a database can be made")));
             settings.push(("GANTRY_SECRETS__MASTER_KEY_FILE", key));
             settings.extend(
                 self.stores
@@ -578,12 +578,11 @@ impl World {
                     remove(&self.servers[0].data().join(name));
                 }
             }
-            Topology::Replicas => self
-                .stores
-                .backing
-                .postgres()
-                .await
-                .create_anew(&self.database),
+            Topology::Replicas => {
+                let postgres = self.stores.backing.postgres().await;
+                let made = postgres.create_anew(&self.database);
+                made.expect("a database can be made");
+            }
         }
         let seen = self.command(&["restore", &self.backup_folder()]).await;
         for server in &self.servers {
