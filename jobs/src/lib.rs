@@ -5,7 +5,7 @@ pub mod backup;
 pub mod check;
 pub mod engine;
 pub mod failures;
-mod flush;
+pub mod flush;
 pub mod gc;
 pub mod import;
 mod local;
@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit_seal::AuditSeal;
 use crate::engine::{Engine, Queue, Stats};
+use crate::failures::causes;
 use crate::flush::Flush;
 use crate::gc::Gc;
 use crate::local::{ClockComparison, repeat};

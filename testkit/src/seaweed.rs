@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -29,22 +29,27 @@ pub struct Seaweed {
 impl Seaweed {
     /// Starts it, makes the bucket, and waits until objects can be stored.
     pub fn start() -> Result<Self, String> {
-        Self::with(Some(identities()))
+        Self::with(&program(), Some(identities()))
+    }
+
+    /// The same with a program that no variable names.
+    pub fn start_program(program: &OsStr) -> Result<Self, String> {
+        Self::with(program, Some(identities()))
     }
 
     /// The same without any identity: everybody may do everything, with whatever signature.
     pub fn open() -> Result<Self, String> {
-        Self::with(None)
+        Self::with(&program(), None)
     }
 
-    fn with(identities: Option<String>) -> Result<Self, String> {
+    fn with(program: &OsStr, identities: Option<String>) -> Result<Self, String> {
         let scratch = Scratch::new("seaweed")?;
         if let Some(identities) = identities {
             write(&scratch.join("s3.json"), identities)?;
         }
         scratch.folder("data")?;
         let ports = Ports::choose()?;
-        let daemon = launch(&scratch, &ports)?;
+        let daemon = launch(program, &scratch, &ports)?;
         let mut made = Self {
             daemon,
             scratch,
@@ -189,7 +194,7 @@ fn program() -> OsString {
 /// The variable that names it.
 pub const PROGRAM: &str = "GANTRY_TEST_WEED";
 
-fn launch(scratch: &Scratch, ports: &Ports) -> Result<Daemon, String> {
+fn launch(program: &OsStr, scratch: &Scratch, ports: &Ports) -> Result<Daemon, String> {
     // It ends when whoever started it does.
     let mut command = Command::new("setpriv");
     command.arg("--pdeathsig=KILL").arg(program());
