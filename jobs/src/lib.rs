@@ -154,7 +154,7 @@ impl Jobs {
             "purge",
             AtEnd::BreakOff(cancel.clone()),
             self.clone(),
-            async |jobs: &Self| jobs.purge_repositories().await,
+            async |jobs: &Self| jobs.purge().await,
         ));
         tasks.spawn(every(
             second * 5,

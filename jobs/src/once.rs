@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_millis(200);
 
 impl Jobs {
-    /// Ends expired uploads, removes the content of deleted repositories, deletes untagged manifests that are due, and
-    /// collects garbage, whether collection is paused or not. Returns false if another process is collecting.
+    /// Ends expired uploads, deletes untagged manifests that are due, removes what hangs on deleted manifests and
+    /// repositories, and collects garbage, whether collection is paused or not. Returns false if another process is collecting.
     ///
     /// # Errors
     /// When the database or the store fails; the rest is collected next time.
@@ -30,12 +30,11 @@ impl Jobs {
             }
         }
         self.expire_uploads().await?;
-        // Whether or not another process is doing it too.
-        self.registry.purge_repositories().await?;
         // Rows that cannot be read do not keep the rest from being collected.
-        let looked = self.delete_untagged_now().await;
+        let untagged = self.delete_untagged_now().await;
+        let purged = self.purge_now().await;
         self.collect_unbounded().await?;
-        looked.map(|()| true)
+        untagged.and(purged).map(|()| true)
     }
 
     async fn lead_within(&self, lease: &'static str, patience: Duration) -> Result<bool> {
