@@ -5,16 +5,13 @@
 //! on the project: it either ends before, and its content is deleted too, or begins after, and creates a new
 //! repository.
 //!
-//! [`Registry::purge`] removes the content afterwards. Only that function changes the content of a deleted repository,
+//! [`crate::Registry::purge`] removes the content afterwards. Only that function changes the content of a deleted repository,
 //! apart from garbage collection, which removes links when they are due.
 
 use db::Db;
 use db::repository;
 use model::{Event, Operation, RepositoryName, Subject, Timestamp};
 use policy::ProjectPermit;
-
-#[cfg(doc)]
-use crate::Registry;
 
 /// Deletes a repository. Returns false if there was none.
 ///
