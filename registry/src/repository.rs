@@ -5,7 +5,7 @@
 //! on the project: it either ends before, and its content is deleted too, or begins after, and creates a new
 //! repository.
 //!
-//! [`crate::Registry::purge`] removes the content afterwards. Only that function changes the content of a deleted repository,
+//! [`crate::Registry::purge`] removes the content afterwards. Only that changes the content of a deleted repository,
 //! apart from garbage collection, which removes links when they are due.
 
 use db::Db;
