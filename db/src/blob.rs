@@ -512,34 +512,32 @@ pub async fn renew(
     Ok(renewed == 1)
 }
 
-/// Renews the leases of what manifests name, which are about to go.
+/// Renews the leases of what manifests named that go: digests as JSON, in hex.
 ///
 /// # Errors
 /// When the statement fails.
 pub(crate) async fn renew_named(
     tx: &mut Tx,
     (id, name): (RepositoryId, &RepositoryName),
-    manifests: &str,
+    digests: &str,
     lease_until: Timestamp,
 ) -> Result<()> {
     let rows = tx
         .query_either(
             "update repository_blob set lease_until = max(lease_until, $3), review_at = max(lease_until, $3)
              where repository_id = $1 and blob_id in
-             (select b.id from manifest_reference c join blob b on b.digest = c.digest
-              where c.manifest_id in (select value from json_each($2)) and c.kind <> 'manifest')
+             (select b.id from json_each($2) j cross join blob b on b.digest = unhex(j.value))
              returning (select digest from blob b where b.id = blob_id) as digest",
             // In one order, so that two deletions never wait for each other, nor a push, which holds the key alone.
             "with named as (select l.blob_id, b.digest from repository_blob l join blob b on b.id = l.blob_id
-                            where l.repository_id = $1 and b.digest = any (array(select digest from manifest_reference
-                             where manifest_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
-                             and kind <> 'manifest'))
+                            where l.repository_id = $1
+                            and b.digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex')))
                             order by l.blob_id for no key update of l)
              update repository_blob l set lease_until = greatest(l.lease_until, $3), review_at = greatest(l.lease_until, $3)
              from named where l.repository_id = $1 and l.blob_id = named.blob_id returning named.digest",
         )
         .bind(id)
-        .bind(manifests)
+        .bind(digests)
         .bind(lease_until)
         .all()
         .await?;

@@ -92,14 +92,6 @@ impl Db {
         matches!(self.backend, Backend::Postgres(_))
     }
 
-    /// How many transactions were asked for of SQLite's one writer; nothing where writers do not wait for each other.
-    pub fn writes_asked_for(&self) -> Option<u64> {
-        match &self.backend {
-            Backend::Sqlite { writer, .. } => Some(writer.asked()),
-            Backend::Postgres(_) => None,
-        }
-    }
-
     /// A connection to read with. Statements see what was committed before each of them.
     ///
     /// # Errors

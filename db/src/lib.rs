@@ -36,6 +36,7 @@ mod sql;
 pub mod stat;
 pub mod store_identity;
 pub mod tag;
+pub mod tombstone;
 mod touch;
 pub mod untagged;
 pub mod upload;

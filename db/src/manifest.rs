@@ -11,8 +11,8 @@ use moka::sync::Cache;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::blob;
 pub use crate::content::{Going, StoredManifest};
+pub use crate::tombstone::{When, delete};
 use crate::touch::Touch;
 
 use crate::content::Place;
@@ -20,7 +20,7 @@ use crate::database::Db;
 use crate::error::{Error, Result};
 use crate::quota::{self, OverLimit};
 use crate::sql::{Reader, Row, Tx, hex_of, json_digests};
-use crate::tag;
+use crate::{tag, tombstone};
 
 /// The manifest that a reference names in a repository. Where no other process writes, all of that is cached;
 /// else one statement says what is there, and only the bytes are.
@@ -56,7 +56,7 @@ async fn find_row(
         Reference::Tag(tag) => reader
             .query(
                 "select m.id, m.digest from tag t join repository r on r.id = t.repository_id
-                 join manifest m on m.id = t.manifest_id
+                 join manifest m on m.id = t.manifest_id and m.deleted_at is null
                  where r.name = $1 and r.deleted_at is null and t.name = $2",
             )
             .bind(repository.as_str())
@@ -64,7 +64,7 @@ async fn find_row(
         Reference::Digest(digest) => reader
             .query(
                 "select m.id, m.digest from manifest m join repository r on r.id = m.repository_id
-                 where r.name = $1 and r.deleted_at is null and m.digest = $2",
+                 where r.name = $1 and r.deleted_at is null and m.digest = $2 and m.deleted_at is null",
             )
             .bind(repository.as_str())
             .bind(digest),
@@ -137,7 +137,7 @@ async fn read_through(
         .query(
             "select m.media_type, p.payload from manifest m join repository r on r.id = m.repository_id
              join manifest_payload p on p.manifest_id = m.id
-             where r.name = $1 and r.deleted_at is null and m.digest = $2",
+             where r.name = $1 and r.deleted_at is null and m.digest = $2 and m.deleted_at is null",
         )
         .bind(repository.as_str())
         .bind(digest)
@@ -159,7 +159,7 @@ pub async fn id(
     digest: &Digest,
 ) -> Result<Option<ManifestId>> {
     let row = reader
-        .query("select id from manifest where repository_id = $1 and digest = $2")
+        .query("select id from manifest where repository_id = $1 and digest = $2 and deleted_at is null")
         .bind(repository)
         .bind(digest)
         .optional()
@@ -174,8 +174,8 @@ pub async fn id(
 pub async fn hold(tx: &mut Tx, repository: RepositoryId, digest: &Digest) -> Result<Option<Going>> {
     let row = tx
         .query_either(
-            "select id from manifest where repository_id = $1 and digest = $2",
-            "select id from manifest where repository_id = $1 and digest = $2 for update",
+            "select id from manifest where repository_id = $1 and digest = $2 and deleted_at is null",
+            "select id from manifest where repository_id = $1 and digest = $2 and deleted_at is null for update",
         )
         .bind(repository)
         .bind(digest)
@@ -254,9 +254,9 @@ pub async fn find_children(
         .await?;
     let manifests = tx
         .query_either(
-            "select id, digest, size from manifest where repository_id = $1
+            "select id, digest, size from manifest where repository_id = $1 and deleted_at is null
              and digest in (select unhex(value) from json_each($2))",
-            "select id, digest, size from manifest where repository_id = $1
+            "select id, digest, size from manifest where repository_id = $1 and deleted_at is null
              and digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex'))) order by id for key share",
         )
         .bind(repository)
@@ -324,7 +324,11 @@ pub async fn store(
     now: Timestamp,
 ) -> Result<Result<ManifestId, OverLimit>> {
     let name = at.name;
-    let inserted = insert(tx, at.repository, digest, (manifest, payload), now).await?;
+    let mut inserted = insert(tx, at.repository, digest, (manifest, payload), now).await?;
+    if inserted.is_none() && manifest.subject.is_some() {
+        tombstone::bury_if_doomed(tx, at, digest, now).await?;
+        inserted = insert(tx, at.repository, digest, (manifest, payload), now).await?;
+    }
     let Some(id) = inserted else {
         return restart_untagged_time(tx, at.repository, digest)
             .await
@@ -345,11 +349,11 @@ async fn insert(
     now: Timestamp,
 ) -> Result<Option<ManifestId>> {
     const ROW: &str = "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id";
+         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) where deleted_at is null do nothing returning id";
     const PAYLOAD: &str = "insert into manifest_payload (manifest_id, payload) values ($1, $2)";
     const BOTH: &str = "with made as (
              insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) do nothing returning id)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) where deleted_at is null do nothing returning id)
          insert into manifest_payload (manifest_id, payload) select id, $9 from made returning manifest_id as id";
     let postgres = tx.is_postgres();
     let row = tx
@@ -381,7 +385,7 @@ async fn restart_untagged_time(
     digest: &Digest,
 ) -> Result<ManifestId> {
     let row = tx
-        .query("update manifest set untagged_at = null where repository_id = $1 and digest = $2 returning id")
+        .query("update manifest set untagged_at = null where repository_id = $1 and digest = $2 and deleted_at is null returning id")
         .bind(repository)
         .bind(digest)
         .optional()
@@ -439,7 +443,7 @@ async fn store_references(
     Ok(())
 }
 
-/// An index of the repository that lists the manifest, if there is one.
+/// A living index of the repository that lists the manifest, if there is one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -447,309 +451,12 @@ pub async fn parent(reader: &mut Reader, manifest: ManifestId) -> Result<Option<
     let row = reader
         .query(
             "select m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
-             where c.child_id = $1 limit 1",
+             where c.child_id = $1 and m.deleted_at is null limit 1",
         )
         .bind(manifest)
         .optional()
         .await?;
     row.map(|row| row.get("manifest", "digest")).transpose()
-}
-
-/// The way from a manifest that is deleted to what goes next: a referrer, a referrer of that one, and so on. Kept
-/// from one transaction to the next, so that none has to go all of it again.
-#[derive(Clone, Debug, Default)]
-pub struct Way(Vec<Going>);
-
-/// What one transaction may still do, so that others need not wait for long.
-struct Room {
-    /// Tags and manifests that it looks at or removes.
-    rows: i64,
-    /// References of those manifests.
-    references: i64,
-}
-
-impl Room {
-    fn of(rows: i64) -> Self {
-        Self {
-            rows,
-            references: REFERENCES,
-        }
-    }
-
-    const fn is_left(&self) -> bool {
-        self.rows > 0 && self.references > 0
-    }
-
-    /// As many of the leaves as there is room for, but one at least.
-    fn take(&self, leaves: &[Referrer]) -> Vec<Going> {
-        let mut references = 0;
-        let fitting = leaves.iter().enumerate().take_while(|(number, leaf)| {
-            references += leaf.references;
-            *number == 0 || references <= self.references
-        });
-        fitting.map(|(_, leaf)| leaf.manifest).collect()
-    }
-}
-
-/// References that one transaction removes, but for those of its last manifest.
-const REFERENCES: i64 = 1_000;
-
-/// Removes a manifest, the tags that point at it, its untagged referrers, and theirs: at most `limit` rows in
-/// one transaction, those first that hang on others, so that whatever stops it, the rest can be deleted in the
-/// same way. Whether all is gone; where it is not, the next transaction goes on with `way`. What the manifests named
-/// is kept until `lease_until` at least.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn delete(
-    tx: &mut Tx,
-    at: Place<'_>,
-    manifest: Going,
-    Way(below): &mut Way,
-    lease_until: Timestamp,
-    limit: i64,
-) -> Result<bool> {
-    let mut room = Room::of(limit);
-    room.rows -= tag::delete_of(tx, at.name, manifest.id, limit).await?;
-    leave_what_stays(tx, at.repository, below).await?;
-    while room.is_left() {
-        let top = below.last().copied().unwrap_or(manifest);
-        let referrers = untagged_referrers(tx, at.repository, &top.digest, room.rows).await?;
-        if let Some(inner) = referrers.iter().find(|referrer| referrer.has_referrers) {
-            below.push(inner.manifest);
-            room.rows -= 1;
-        } else if !referrers.is_empty() {
-            let leaves = room.take(&referrers);
-            remove_untagged(tx, at, &leaves, lease_until, &mut room).await?;
-        } else if below.pop().is_some() {
-            remove_untagged(tx, at, &[top], lease_until, &mut room).await?;
-        } else {
-            remove(tx, at, &[manifest], lease_until).await?;
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Removes those of the manifests that were neither tagged nor listed meanwhile.
-async fn remove_untagged(
-    tx: &mut Tx,
-    at: Place<'_>,
-    manifests: &[Going],
-    lease_until: Timestamp,
-    room: &mut Room,
-) -> Result<()> {
-    let going = hold_untagged(tx, at.repository, manifests).await?;
-    room.references -= remove(tx, at, &going, lease_until).await?;
-    // Of the others nothing is left to do, but they were looked at.
-    room.rows -= manifests.len() as i64;
-    Ok(())
-}
-
-/// Shortens the way to what still goes: what was tagged or listed since the transaction before stays, and with it
-/// what hangs on it.
-async fn leave_what_stays(
-    reader: &mut Reader,
-    repository: RepositoryId,
-    below: &mut Vec<Going>,
-) -> Result<()> {
-    if below.is_empty() {
-        return Ok(());
-    }
-    let untagged = still_untagged(reader, repository, below).await?;
-    let both = below.iter().zip(&untagged);
-    let going = both.take_while(|(before, now)| before == now).count();
-    below.truncate(going);
-    Ok(())
-}
-
-fn ids(manifests: &[Going]) -> String {
-    let ids: Vec<i64> = manifests.iter().map(|manifest| manifest.id.0).collect();
-    serde_json::to_string(&ids).unwrap_or_default()
-}
-
-/// Removes manifests without tags, and gives the project their bytes back. What they kept is kept no longer
-/// for their sake: its time without a tag begins now. How many references they had.
-async fn remove(
-    tx: &mut Tx,
-    at: Place<'_>,
-    manifests: &[Going],
-    lease_until: Timestamp,
-) -> Result<i64> {
-    if manifests.is_empty() {
-        return Ok(0);
-    }
-    let ids = ids(manifests);
-    blob::renew_named(tx, (at.repository, at.name), &ids, lease_until).await?;
-    forget_untagged_time(tx, at.repository, manifests, &ids).await?;
-    let references = tx
-        .query_either(
-            "delete from manifest_reference where manifest_id in (select value from json_each($1))",
-            "delete from manifest_reference
-             where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
-        )
-        .bind(ids.as_str())
-        .execute()
-        .await?;
-    let rows = tx
-        .query_either(
-            "delete from manifest where id in (select value from json_each($1))
-             returning size",
-            "delete from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-             returning size",
-        )
-        .bind(ids)
-        .all()
-        .await?;
-    let mut bytes = 0;
-    for row in &rows {
-        bytes += row.get::<i64>("manifest", "size")?;
-    }
-    for manifest in manifests {
-        tx.touch(Touch::Manifest(at.name.clone(), manifest.digest));
-    }
-    quota::refund(tx, at.project, bytes).await?;
-    Ok(references as i64)
-}
-
-/// The children and referrers of manifests that go count the time without a tag from the next look.
-async fn forget_untagged_time(
-    tx: &mut Tx,
-    repository: RepositoryId,
-    manifests: &[Going],
-    ids: &str,
-) -> Result<()> {
-    tx.query_either(
-        "update manifest set untagged_at = null where untagged_at is not null and (id in
-             (select child_id from manifest_reference where manifest_id in (select value from json_each($2)))
-         or (repository_id = $1 and subject in (select unhex(value) from json_each($3))))",
-        "update manifest set untagged_at = null where id = any (array(
-             select id from manifest where untagged_at is not null and id = any (array(
-                 select child_id from manifest_reference where child_id is not null
-                 and manifest_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
-                 union all
-                 select id from manifest where repository_id = $1 and subject is not null
-                 and subject = any (array(select decode(json_array_elements_text(cast($3 as json)), 'hex')))))
-             order by id for update))",
-    )
-    .bind(repository)
-    .bind(ids)
-    .bind(json_digests(manifests.iter().map(|manifest| &manifest.digest)))
-    .execute()
-    .await?;
-    Ok(())
-}
-
-/// An untagged manifest whose subject goes.
-struct Referrer {
-    manifest: Going,
-    /// Whether others hang on it in the same way.
-    has_referrers: bool,
-    /// How many references it has.
-    references: i64,
-}
-
-macro_rules! hangs_on_its_subject {
-    ($manifest:literal) => {
-        concat!(
-            "not exists (select 1 from tag t where t.manifest_id = ",
-            $manifest,
-            ".id) and not exists (select 1 from manifest_reference c where c.child_id = ",
-            $manifest,
-            ".id)"
-        )
-    };
-}
-
-/// Untagged referrers of a subject that no index lists: they go when it goes.
-async fn untagged_referrers(
-    reader: &mut Reader,
-    repository: RepositoryId,
-    subject: &Digest,
-    limit: i64,
-) -> Result<Vec<Referrer>> {
-    let rows = reader
-        .query(concat!(
-            "select m.id, m.digest, cast(case when exists (select 1 from manifest n
-                 where n.repository_id = m.repository_id and n.subject = m.digest and ",
-            hangs_on_its_subject!("n"),
-            ") then 1 else 0 end as bigint) as has_referrers,
-             (select coalesce(max(c.position) + 1, 0) from manifest_reference c where c.manifest_id = m.id) as refers
-             from manifest m where m.repository_id = $1 and m.subject = $2 and ",
-            hangs_on_its_subject!("m"),
-            " order by m.id limit $3"
-        ))
-        .bind(repository)
-        .bind(subject)
-        .bind(limit)
-        .all()
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Referrer {
-                manifest: Going {
-                    id: row.get("manifest", "id")?,
-                    digest: row.get("manifest", "digest")?,
-                },
-                has_referrers: row.get("manifest", "has_referrers")?,
-                references: row.get("manifest_reference", "refers")?,
-            })
-        })
-        .collect()
-}
-
-/// Those that still have no tag and no parent once they are held: nobody tags or lists them until the
-/// transaction ends.
-async fn hold_untagged(
-    tx: &mut Tx,
-    repository: RepositoryId,
-    manifests: &[Going],
-) -> Result<Vec<Going>> {
-    if !tx.is_postgres() || manifests.is_empty() {
-        // The one writer holds everything.
-        return Ok(manifests.to_vec());
-    }
-    tx.query(
-        "select id from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-         order by id for update",
-    )
-    .bind(ids(manifests))
-    .all()
-    .await?;
-    // A statement of its own: it sees what was committed before the rows were held.
-    still_untagged(tx, repository, manifests).await
-}
-
-/// Those of the manifests that are there and have no tag and no parent, in the same order.
-async fn still_untagged(
-    reader: &mut Reader,
-    repository: RepositoryId,
-    manifests: &[Going],
-) -> Result<Vec<Going>> {
-    let rows = reader
-        .query_either(
-            concat!(
-                "select m.id, m.digest from json_each($2) j cross join manifest m on m.id = j.value
-                 where m.repository_id = $1 and ",
-                hangs_on_its_subject!("m")
-            ),
-            concat!(
-                "select m.id, m.digest from manifest m where m.repository_id = $1
-                 and m.id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint))) and ",
-                hangs_on_its_subject!("m")
-            ),
-        )
-        .bind(repository)
-        .bind(ids(manifests))
-        .all()
-        .await?;
-    let there: HashMap<i64, Digest> = rows
-        .iter()
-        .map(|row| Ok((row.get("manifest", "id")?, row.get("manifest", "digest")?)))
-        .collect::<Result<_>>()?;
-    // Ids of manifests that are gone may be given to others.
-    let is_there = |going: &&Going| there.get(&going.id.0) == Some(&going.digest);
-    Ok(manifests.iter().filter(is_there).copied().collect())
 }
 
 /// Bytes of annotations that come with their descriptor; larger ones are fetched one by one.
@@ -785,9 +492,9 @@ pub async fn referrers(
             "select m.id, m.digest, m.media_type, m.artifact_type, m.size,
                  case when octet_length(m.annotations) <= $6 then m.annotations end as annotations,
                  (select count(*) from manifest
-                     where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2) as total
+                     where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2 and deleted_at is null) as total
              from manifest m
-             where m.repository_id = (select id from repository where name = $1 and deleted_at is null) and m.subject = $2 and m.id > $3 and ($4 is null or m.artifact_type = $4)
+             where m.repository_id = (select id from repository where name = $1 and deleted_at is null) and m.subject = $2 and m.deleted_at is null and m.id > $3 and ($4 is null or m.artifact_type = $4)
              order by m.id limit $5",
         )
         .bind(repository.as_str())
@@ -870,55 +577,11 @@ async fn count_referrers(
     let row = reader
         .query(
             "select count(*) as total from manifest
-             where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2",
+             where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2 and deleted_at is null",
         )
         .bind(repository.as_str())
         .bind(subject)
         .one()
         .await?;
     row.get("manifest", "total")
-}
-
-/// Removes manifests of a repository that is deleted and has no tags, at most `limit`, and fewer where they refer to
-/// more than that. How many.
-///
-/// # Errors
-/// When a statement fails.
-pub(crate) async fn purge(
-    tx: &mut Tx,
-    at: Place<'_>,
-    lease_until: Timestamp,
-    limit: i64,
-) -> Result<usize> {
-    let rows = tx
-        .query(
-            "select m.id, m.digest, (select count(*) from manifest_reference c where c.manifest_id = m.id) as refers
-             from manifest m where m.repository_id = $1 order by m.digest limit $2",
-        )
-        .bind(at.repository)
-        .bind(limit)
-        .all()
-        .await?;
-    let (mut going, mut refers) = (Vec::new(), 0);
-    for row in &rows {
-        refers += row.get::<i64>("manifest_reference", "refers")?;
-        if refers > limit && !going.is_empty() {
-            break;
-        }
-        going.push(Going {
-            id: row.get("manifest", "id")?,
-            digest: row.get("manifest", "digest")?,
-        });
-    }
-    // What lists them goes as well, now or later.
-    tx.query_either(
-        "delete from manifest_reference where child_id in (select value from json_each($1))",
-        "delete from manifest_reference
-         where child_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
-    )
-    .bind(ids(&going))
-    .execute()
-    .await?;
-    remove(tx, at, &going, lease_until).await?;
-    Ok(going.len())
 }

@@ -281,7 +281,7 @@ pub async fn stored_bytes(reader: &mut Reader, id: ProjectId) -> Result<i64> {
                 join blob b on b.id = rb.blob_id
                 where r.project_id = $1) held), 0)
              + coalesce((select sum(m.size) from repository r
-                join manifest m on m.repository_id = r.id where r.project_id = $1), 0)
+                join manifest m on m.repository_id = r.id where r.project_id = $1 and m.deleted_at is null), 0)
              as bigint) as total",
         )
         .bind(id)
@@ -344,7 +344,7 @@ pub async fn holds_artifacts(reader: &mut Reader, id: ProjectId) -> Result<bool>
     let row = reader
         .query(
             "select m.id from repository r join manifest m on m.repository_id = r.id
-             where r.project_id = $1 and r.deleted_at is null limit 1",
+             where r.project_id = $1 and r.deleted_at is null and m.deleted_at is null limit 1",
         )
         .bind(id)
         .optional()

@@ -2,12 +2,13 @@
 
 use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 
+use crate::broken::Walked;
 use crate::content::Place;
 use crate::error::{Error, Result};
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
-use crate::manifest;
 use crate::quota::Taking;
-use crate::sql::{Reader, Tx, json_list, row};
+use crate::sql::{Reader, Row, Tx, json_list, row};
+use crate::tombstone::{self, Part, Removal, Room};
 use crate::touch::Touch;
 
 /// The repository's id, made where it is absent, in a transaction that holds its project.
@@ -124,7 +125,8 @@ pub async fn catalog(
             reader
                 .query(
                     "select r.name from repository r where r.name > $1 and r.deleted_at is null
-                 and exists (select 1 from tag t where t.repository_id = r.id)
+                 and exists (select 1 from tag t join manifest m on m.id = t.manifest_id
+                     where t.repository_id = r.id and m.deleted_at is null limit 1 offset 0)
                  order by r.name limit $2",
                 )
                 .bind(last)
@@ -144,7 +146,8 @@ pub async fn catalog(
                  cross join lateral (
                      select r.name from repository r
                      where r.project_id = p.id and r.deleted_at is null and r.name > greatest($1, p.prefix) and r.name < p.beyond
-                     and exists (select 1 from tag t where t.repository_id = r.id) order by r.name limit $3) r
+                     and exists (select 1 from tag t join manifest m on m.id = t.manifest_id
+                     where t.repository_id = r.id and m.deleted_at is null limit 1 offset 0) order by r.name limit $3) r
                  order by p.prefix, r.name limit $3",
             )
             .bind(last)
@@ -186,7 +189,8 @@ async fn catalog_of(
         let rows = reader
             .query(
                 "select r.name from repository r where r.project_id = $1 and r.deleted_at is null and r.name > $2
-                 and exists (select 1 from tag t where t.repository_id = r.id) order by r.name limit $3",
+                 and exists (select 1 from tag t join manifest m on m.id = t.manifest_id
+                     where t.repository_id = r.id and m.deleted_at is null limit 1 offset 0) order by r.name limit $3",
             )
             .bind(project.get::<ProjectId>("project", "id")?)
             .bind(last)
@@ -219,9 +223,10 @@ row! {
     computed {
         /// How many artifacts a list of them shows: those with a tag and those that no index lists, but none that belongs
         /// to another as its subject says.
-        pub artifacts: i64 = "(select count(*) from manifest m where m.repository_id = r.id and m.subject is null
+        pub artifacts: i64 = "(select count(*) from manifest m where m.repository_id = r.id and m.subject is null and m.deleted_at is null
              and (exists (select 1 from tag t where t.manifest_id = m.id)
-                  or not exists (select 1 from manifest_reference c where c.child_id = m.id)))",
+                  or not exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
+                      where c.child_id = m.id and p.deleted_at is null)))",
         /// How often a manifest was pulled.
         pub pulls: i64 = "coalesce(s.pulls, 0)",
     }
@@ -365,7 +370,11 @@ row! {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn deleted(reader: &mut Reader, after: RepositoryId, limit: i64) -> Result<Vec<Deleted>> {
+pub async fn deleted(
+    reader: &mut Reader,
+    after: RepositoryId,
+    limit: i64,
+) -> Result<Walked<Deleted, RepositoryId>> {
     let rows = reader
         .query(concat!(
             "select ",
@@ -379,19 +388,13 @@ pub async fn deleted(reader: &mut Reader, after: RepositoryId, limit: i64) -> Re
         .bind(limit)
         .all()
         .await?;
-    let readable = rows.iter().filter_map(|row| match Deleted::read(row) {
-        Ok(deleted) => Some(deleted),
-        Err(error) => {
-            tracing::error!(%error, "a deleted repository cannot be read and is left as it is");
-            None
-        }
-    });
-    Ok(readable.collect())
+    let id = |row: &Row| row.get("repository", "id");
+    Walked::read(&rows, id, Deleted::read)
 }
 
 /// Removes a part of what a deleted repository holds: at most `limit` tags, or manifests that refer to about as much;
 /// at last the repository itself, unless the garbage collection has still to remove links of it. Blobs that were named
-/// are kept until `lease_until` at least. Whether something is left to be removed.
+/// are kept until `lease_until` at least.
 ///
 /// # Errors
 /// When a statement fails.
@@ -400,7 +403,7 @@ pub async fn purge(
     repository: &Deleted,
     lease_until: Timestamp,
     limit: i64,
-) -> Result<bool> {
+) -> Result<Part> {
     for part in [
         "delete from tag where repository_id = $1 and name in
              (select name from tag where repository_id = $1 order by name limit $2)",
@@ -408,8 +411,9 @@ pub async fn purge(
              (select id from tag_history where repository_id = $1 order by name, id limit $2)",
     ] {
         let query = tx.query(part).bind(repository.id).bind(limit);
-        if query.execute().await? > 0 {
-            return Ok(true);
+        let rows = query.execute().await?;
+        if rows > 0 {
+            return Ok(Part::of(rows as i64));
         }
     }
     let place = Place {
@@ -418,15 +422,39 @@ pub async fn purge(
         name: &repository.name,
         taking: Taking::Shared,
     };
-    if manifest::purge(tx, place, lease_until, limit).await? > 0 {
-        return Ok(true);
+    let manifests = hold_manifests(tx, repository.id, limit).await?;
+    if !manifests.is_empty() {
+        let mut room = Room::of(limit);
+        tombstone::remove(tx, place, &manifests, lease_until, &mut room).await?;
+        return Ok(Part::of(manifests.len() as i64));
     }
     tx.query(
         "delete from repository where id = $1 and deleted_at is not null
-         and not exists (select 1 from repository_blob l where l.repository_id = $1)",
+         and not exists (select 1 from repository_blob l where l.repository_id = $1)
+         and not exists (select 1 from manifest m where m.repository_id = $1)",
     )
     .bind(repository.id)
     .execute()
     .await?;
-    Ok(false)
+    Ok(Part::NOTHING)
+}
+
+/// Manifests of a deleted repository that nobody else holds.
+async fn hold_manifests(tx: &mut Tx, repository: RepositoryId, limit: i64) -> Result<Vec<Removal>> {
+    let rows = tx
+        .query_either(
+            "select id, size from manifest where repository_id = $1 order by id limit $2",
+            "select id, size from manifest where repository_id = $1 order by id limit $2 for update skip locked",
+        )
+        .bind(repository)
+        .bind(limit)
+        .all()
+        .await?;
+    let removal = |row: &Row| {
+        Ok(Removal {
+            id: row.get("manifest", "id")?,
+            size: row.get("manifest", "size")?,
+        })
+    };
+    rows.iter().map(removal).collect()
 }

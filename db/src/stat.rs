@@ -79,12 +79,14 @@ const TAGS: (&str, &str) = (
     "insert into tag_stat (tag_id, pulls, pulled_at)
      select t.id, sum(j.value ->> 'times'), $2 from json_each($1) j
      cross join repository r on r.name = j.value ->> 'repository' and r.deleted_at is null
-     cross join tag t on t.repository_id = r.id and t.name = j.value ->> 'tag' group by t.id order by t.id
+     cross join tag t on t.repository_id = r.id and t.name = j.value ->> 'tag'
+     cross join manifest m on m.id = t.manifest_id and m.deleted_at is null group by t.id order by t.id
      on conflict (tag_id) do update set pulls = pulls + excluded.pulls, pulled_at = max(pulled_at, excluded.pulled_at)",
     "insert into tag_stat (tag_id, pulls, pulled_at)
      select t.id, sum(j.times), $2 from json_to_recordset(cast($1 as json)) as j (repository text, tag text, times bigint)
      join repository r on r.name = j.repository collate \"C\" and r.deleted_at is null
-     join tag t on t.repository_id = r.id and t.name = j.tag collate \"C\" group by t.id order by t.id
+     join tag t on t.repository_id = r.id and t.name = j.tag collate \"C\"
+     join manifest m on m.id = t.manifest_id and m.deleted_at is null group by t.id order by t.id
      on conflict (tag_id) do update set pulls = tag_stat.pulls + excluded.pulls,
          pulled_at = greatest(tag_stat.pulled_at, excluded.pulled_at)",
 );
@@ -93,12 +95,14 @@ const MANIFESTS: (&str, &str) = (
     "insert into manifest_stat (manifest_id, pulls, pulled_at)
      select m.id, sum(j.value ->> 'times'), $2 from json_each($1) j
      cross join repository r on r.name = j.value ->> 'repository' and r.deleted_at is null
-     cross join manifest m on m.repository_id = r.id and m.digest = unhex(j.value ->> 'digest') group by m.id order by m.id
+     cross join manifest m on m.repository_id = r.id and m.digest = unhex(j.value ->> 'digest')
+         and m.deleted_at is null group by m.id order by m.id
      on conflict (manifest_id) do update set pulls = pulls + excluded.pulls, pulled_at = max(pulled_at, excluded.pulled_at)",
     "insert into manifest_stat (manifest_id, pulls, pulled_at)
      select m.id, sum(j.times), $2 from json_to_recordset(cast($1 as json)) as j (repository text, digest text, times bigint)
      join repository r on r.name = j.repository collate \"C\" and r.deleted_at is null
-     join manifest m on m.repository_id = r.id and m.digest = decode(j.digest, 'hex') group by m.id order by m.id
+     join manifest m on m.repository_id = r.id and m.digest = decode(j.digest, 'hex')
+         and m.deleted_at is null group by m.id order by m.id
      on conflict (manifest_id) do update set pulls = manifest_stat.pulls + excluded.pulls,
          pulled_at = greatest(manifest_stat.pulled_at, excluded.pulled_at)",
 );
@@ -137,7 +141,7 @@ pub async fn of_manifest(
         .query(
             "select s.pulls, s.pulled_at from repository r join manifest m on m.repository_id = r.id
              join manifest_stat s on s.manifest_id = m.id
-             where r.name = $1 and r.deleted_at is null and m.digest = $2",
+             where r.name = $1 and r.deleted_at is null and m.digest = $2 and m.deleted_at is null",
         )
         .bind(repository.as_str())
         .bind(digest)

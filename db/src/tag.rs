@@ -1,4 +1,4 @@
-//! Tags.
+//! Tags. One that points at a deleted manifest does not exist: it waits to be purged, or to be pushed again.
 
 use model::{AccountId, Digest, ManifestId, RepositoryId, RepositoryName, Tag, Timestamp};
 
@@ -27,7 +27,7 @@ async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Dige
     let mut reader = db.reader().await?;
     let row = reader
         .query(
-            "select m.digest from tag t join manifest m on m.id = t.manifest_id
+            "select m.digest from tag t join manifest m on m.id = t.manifest_id and m.deleted_at is null
              join repository r on r.id = t.repository_id where r.name = $1 and r.deleted_at is null and t.name = $2",
         )
         .bind(repository.as_str())
@@ -40,7 +40,7 @@ async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Dige
     Ok(Some(digest))
 }
 
-/// Points a tag at a manifest. The time without a tag of that one, and of the one that the tag leaves, begins anew
+/// Points a tag at a manifest; one that pointed at a deleted manifest is a new one. The time without a tag of that one, and of the one that the tag leaves, begins anew
 /// when it is next seen without.
 ///
 /// # Errors
@@ -55,7 +55,9 @@ pub async fn set(
 ) -> Result<()> {
     // One round trip. What was pushed is not an import's any more.
     tx.query_either(
-        "update manifest set untagged_at = null where untagged_at is not null
+        "delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
+             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null);
+         update manifest set untagged_at = null where untagged_at is not null
          and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2));
          insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
          on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
@@ -68,7 +70,9 @@ pub async fn set(
              and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) returning id),
          recorded as (insert into tag_history (repository_id, name, digest, account_id, at)
              select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is distinct from (
-                 select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1))
+                 select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)),
+         forgotten as (delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
+             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null))
          insert into tag (repository_id, name, manifest_id, pushed_at)
          select $1, $2, $3, $4 from (select count(*) from begun) counted
          on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
@@ -138,13 +142,21 @@ pub async fn import(
     to: Going,
     now: Timestamp,
 ) -> Result<bool> {
+    tx.query(
+        "delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
+             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null)",
+    )
+    .bind(id)
+    .bind(tag.as_str())
+    .execute()
+    .await?;
     let set = tx
         .query(
             "insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest) values ($1, $2, $3, $4, $5)
              on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
                  pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
-             where tag.manifest_id <> excluded.manifest_id and exists (
-                 select 1 from manifest m where m.id = tag.manifest_id and m.digest = tag.imported_digest)",
+             where tag.manifest_id <> excluded.manifest_id and exists (select 1 from manifest m
+                 where m.id = tag.manifest_id and (m.digest = tag.imported_digest or m.deleted_at is not null))",
         )
         .bind(id)
         .bind(tag.as_str())
@@ -214,37 +226,11 @@ pub async fn delete(
     restart_untagged_time(tx, manifest).await?;
     // A statement of its own: a push that the first one waited for may have made the manifest.
     let row = tx
-        .query("select digest from manifest where id = $1")
+        .query("select digest from manifest where id = $1 and deleted_at is null")
         .bind(manifest)
-        .one()
+        .optional()
         .await?;
-    row.get("manifest", "digest").map(Some)
-}
-
-/// Takes tags of a manifest away, at most `limit`; how many.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn delete_of(
-    tx: &mut Tx,
-    name: &RepositoryName,
-    manifest: ManifestId,
-    limit: i64,
-) -> Result<i64> {
-    let gone = tx
-        .query(
-            // Looked at again where a push had the tag: it may point elsewhere by now.
-            "delete from tag where manifest_id = $1
-             and id in (select id from tag where manifest_id = $1 order by name limit $2) returning name",
-        )
-        .bind(manifest)
-        .bind(limit)
-        .all()
-        .await?;
-    for row in &gone {
-        tx.touch(Touch::Tag(name.clone(), row.get("tag", "name")?));
-    }
-    Ok(gone.len() as i64)
+    row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
 /// Names of a repository's tags after `last`, bytewise sorted, at most `limit`.
@@ -259,8 +245,9 @@ pub async fn list(
 ) -> Result<Vec<String>> {
     let rows = reader
         .query(
-            "select name from tag where repository_id = (select id from repository where name = $1 and deleted_at is null)
-             and name > $2 order by name limit $3",
+            "select t.name from tag t where t.repository_id = (select id from repository where name = $1 and deleted_at is null)
+             and t.name > $2 and exists (select 1 from manifest m where m.id = t.manifest_id and m.deleted_at is null)
+             order by t.name limit $3",
         )
         .bind(repository.as_str())
         .bind(last.unwrap_or_default())

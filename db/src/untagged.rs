@@ -77,12 +77,14 @@ pub async fn repositories(
     })
 }
 
-/// That neither a tag, an index nor a living subject keeps the manifest `m`.
+/// That neither a tag, an index nor a living subject keeps the living manifest `m`. What a deleted index listed is kept
+/// until that is purged, when its time begins.
 macro_rules! nothing_keeps {
     () => {
-        "not exists (select 1 from tag t where t.manifest_id = m.id)
+        "m.deleted_at is null and not exists (select 1 from tag t where t.manifest_id = m.id)
          and not exists (select 1 from manifest_reference c where c.child_id = m.id)
-         and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject)"
+         and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject
+             and s.deleted_at is null)"
     };
 }
 

@@ -3,7 +3,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -23,8 +22,6 @@ use crate::touch::Touch;
 #[derive(Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
-    /// Transactions that were asked for.
-    asked: Arc<AtomicU64>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -74,7 +71,6 @@ impl Writer {
         };
         Self {
             jobs,
-            asked: Arc::default(),
             task: Arc::new(Mutex::new(Some(tokio::spawn(task.run())))),
         }
     }
@@ -85,7 +81,6 @@ impl Writer {
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        self.asked.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         // The writer's statements belong to whoever waits for them.
         let span = Span::current();
@@ -112,11 +107,6 @@ impl Writer {
             .await
             .map_err(|_| Error::WriterGone)?;
         answered.await.map_err(|_| Error::WriterGone)?
-    }
-
-    /// How many transactions were asked for.
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
     }
 
     /// Lets what waits finish, then ends the task.

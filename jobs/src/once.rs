@@ -30,8 +30,8 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Ends expired uploads, removes the content of deleted repositories, deletes untagged manifests that are due, and
-    /// collects garbage, whether collection is paused or not. Servers stop collecting meanwhile. Returns false if another
+    /// Ends expired uploads, deletes untagged manifests that are due, removes what hangs on deleted manifests and
+    /// repositories, and collects garbage, whether collection is paused or not. Servers stop collecting meanwhile. Returns false if another
     /// command is collecting.
     ///
     /// # Errors
@@ -47,12 +47,12 @@ impl Pass {
             return Ok(false);
         };
         upload_expiry::expire(&self.registry).await?;
-        // Whether or not another process is doing it too.
-        self.registry.purge_repositories().await?;
         // Rows that cannot be read do not keep the rest from being collected.
         let looked = untagged.run(self.untagged().clean()).await;
+        // Whether or not another process is doing it too.
+        let purged = purge::purge(&self.registry).await;
         gc.run(self.gc().collect_unbounded()).await?;
-        looked.map(|_| true)
+        looked.and(purged.map(Some)).map(|_| true)
     }
 
     fn untagged(&self) -> UntaggedCleaning {

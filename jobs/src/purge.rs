@@ -1,16 +1,19 @@
-//! Removes the content of deleted repositories.
+//! Removes what hangs on deleted manifests and repositories.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::{Db, repository};
-use model::RepositoryId;
+use db::{Db, repository, tombstone};
+use model::{ManifestId, RepositoryId};
 use registry::Registry;
 
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};
 
-/// Purges deleted repositories.
+/// How long one round takes.
+const SPELL: Duration = Duration::from_secs(3);
+
+/// Purges deleted manifests and repositories.
 pub(crate) struct Purge {
     /// The database.
     pub(crate) db: Db,
@@ -24,8 +27,7 @@ impl Job for Purge {
     type Payload = ();
 
     async fn run(&self, (): (), _: &mut Context) -> Outcome {
-        let purged = self.registry.purge_repositories().await;
-        purged.map_err(Into::into).into()
+        purge(&self.registry).await.into()
     }
 }
 
@@ -33,8 +35,18 @@ impl Standing for Purge {
     const EVERY: Duration = Duration::from_secs(1);
 
     async fn is_wanted(&self) -> Result<bool> {
-        let mut tx = self.db.reader().await?;
-        let first = repository::deleted(&mut tx, RepositoryId(0), 1).await?;
-        Ok(!first.is_empty())
+        let mut reader = self.db.reader().await?;
+        let manifests = tombstone::list(&mut reader, ManifestId(0), 1).await?;
+        if manifests.last.is_some() {
+            return Ok(true);
+        }
+        let repositories = repository::deleted(&mut reader, RepositoryId(0), 1).await?;
+        Ok(repositories.last.is_some())
     }
+}
+
+/// Removes all of it, round by round.
+pub(crate) async fn purge(registry: &Registry) -> Result<()> {
+    while registry.purge(SPELL).await? {}
+    Ok(())
 }

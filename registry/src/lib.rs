@@ -8,6 +8,7 @@ mod error;
 pub mod manifest;
 pub mod memory;
 pub mod pull_log;
+mod purge;
 pub mod referrers;
 pub mod repository;
 pub mod size;

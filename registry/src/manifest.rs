@@ -1,11 +1,10 @@
 //! Manifests: push, pull, delete. A push is one transaction.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::Place;
-use db::manifest::{Found, StoredManifest, Way};
+use db::manifest::{Found, StoredManifest, When};
 use db::{manifest, repository, tag};
 use model::{Algorithm, Digest, Event, Manifest, Operation, Reference, RepositoryId, Subject, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
@@ -167,17 +166,7 @@ impl Registry {
     ) -> Result<()> {
         match reference {
             Reference::Tag(tag) => self.delete_tag(permit, tag).await,
-            // In one transaction, unless it has very many tags and referrers.
-            Reference::Digest(digest) => {
-                let mut way = Way::default();
-                loop {
-                    let before = self.db.writes_asked_for();
-                    let rest = self.delete_some(permit, digest, way).await?;
-                    let Some(on) = rest else { return Ok(()) };
-                    way = on;
-                    self.give_way(before).await;
-                }
-            }
+            Reference::Digest(digest) => self.delete_digest(permit, digest).await,
         }
     }
 
@@ -202,16 +191,10 @@ impl Registry {
         deleted.await
     }
 
-    /// Deletes a manifest, or part of what depends on it, and returns where to continue.
-    async fn delete_some(
-        &self,
-        permit: &DeletePermit,
-        digest: &Digest,
-        way: Way,
-    ) -> Result<Option<Way>> {
+    /// Deletes a manifest in one short transaction. What is left of what depends on it is purged later.
+    async fn delete_digest(&self, permit: &DeletePermit, digest: &Digest) -> Result<()> {
         let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
-        let lease = self.clock.now().plus(self.limits.grace);
-        let rows = self.rows_at_once();
+        let (when, rows) = (self.deleting_now(), self.rows_at_once());
         let subject = Subject::Artifact {
             project,
             repository: name.clone(),
@@ -220,7 +203,7 @@ impl Registry {
         };
         let event = self.event(permit.caller(), Operation::Delete, subject);
         let deleted = self.charging(project, move |taking, tx| {
-            let (name, event, mut way) = (name.clone(), event.clone(), way.clone());
+            let (name, event) = (name.clone(), event.clone());
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
@@ -239,34 +222,24 @@ impl Registry {
                     name: &name,
                     taking,
                 };
-                if !manifest::delete(tx, at, manifest, &mut way, lease, rows).await? {
-                    return Ok(Some(way));
-                }
-                tx.record(&event).await?;
-                Ok(None)
+                manifest::delete(tx, at, manifest.id, when, rows).await?;
+                Ok(tx.record(&event).await?)
             })
         });
         deleted.await
     }
-}
 
-/// The pause for other writers after each part of a deletion.
-const PAUSE: Duration = Duration::from_millis(30);
-
-impl Registry {
-    /// Maximum number of tags and manifests deleted per transaction. On SQLite, all other writers wait for it.
-    pub(crate) fn rows_at_once(&self) -> i64 {
-        if self.db.is_shared() { 100 } else { 20 }
+    pub(crate) fn deleting_now(&self) -> When {
+        let now = self.clock.now();
+        When {
+            now,
+            lease_until: now.plus(self.limits.grace),
+        }
     }
 
-    /// Lets other writers run between two parts of a deletion, on a database with one writer and if any asked since
-    /// `before`.
-    pub(crate) async fn give_way(&self, before: Option<u64>) {
-        let asked = self.db.writes_asked_for().zip(before);
-        // One of them was the part itself.
-        if asked.is_some_and(|(now, before)| now > before + 1) {
-            tokio::time::sleep(PAUSE).await;
-        }
+    /// Tags and manifests to remove per transaction. On SQLite, all other writers wait for it.
+    pub(crate) fn rows_at_once(&self) -> i64 {
+        if self.db.is_shared() { 100 } else { 30 }
     }
 }
 

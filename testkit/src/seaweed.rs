@@ -24,6 +24,7 @@ pub struct Seaweed {
     daemon: Daemon,
     scratch: Scratch,
     ports: Ports,
+    program: OsString,
 }
 
 impl Seaweed {
@@ -54,6 +55,7 @@ impl Seaweed {
             daemon,
             scratch,
             ports,
+            program: program.to_owned(),
         };
         made.wait_until_ready(|s3| s3.put(&format!("/{BUCKET}"), None))?;
         made.wait_until_ready(|s3| s3.put(&format!("/{MARKER_BUCKET}"), None))?;
@@ -107,7 +109,7 @@ impl Seaweed {
     /// Starts it again, on the same folder and ports. Returns when what was
     /// stored can be read and more be stored, which may take half a minute.
     pub fn restart(&mut self) -> Result<(), String> {
-        self.daemon = launch(&self.scratch, &self.ports)?;
+        self.daemon = launch(&self.program, &self.scratch, &self.ports)?;
         self.wait_until_ready(|s3| s3.get(MARKER))?;
         self.wait_until_ready(|s3| s3.put(MARKER, Some("ready")))
     }
@@ -197,7 +199,7 @@ pub const PROGRAM: &str = "GANTRY_TEST_WEED";
 fn launch(program: &OsStr, scratch: &Scratch, ports: &Ports) -> Result<Daemon, String> {
     // It ends when whoever started it does.
     let mut command = Command::new("setpriv");
-    command.arg("--pdeathsig=KILL").arg(program());
+    command.arg("--pdeathsig=KILL").arg(program);
     let file = |option: &str, name: &str| format!("-{option}={}", scratch.join(name).display());
     command
         .args(["-logtostderr=true", "server", "-filer", "-s3"])

@@ -159,9 +159,16 @@ create table manifest (
     -- When it was first seen without a tag in a project that does not keep such; null where something keeps it.
     untagged_at integer,
     created_at integer not null,
-    unique (repository_id, digest)
+    -- What hangs on a deleted one is removed in parts, and its row last.
+    deleted_at integer,
+    -- Of a deleted one: the newest referrer that has still to be looked at.
+    last_referrer integer
 );
-create index manifest_subject on manifest (repository_id, subject, id) where subject is not null;
+create unique index manifest_digest on manifest (repository_id, digest) where deleted_at is null;
+create index manifest_repository on manifest (repository_id, id);
+create index manifest_subject on manifest (repository_id, subject, id) where subject is not null and deleted_at is null;
+create index manifest_deleted on manifest (id) where deleted_at is not null;
+create index manifest_deleted_digest on manifest (repository_id, digest) where deleted_at is not null;
 
 -- Apart from what is looked up, since it is large.
 create table manifest_payload (

@@ -1,5 +1,6 @@
 //! What nothing refers to, and what a project may hold.
 
+use super::deletion::when;
 use super::*;
 
 pub(crate) fn committed(committed: blob::Committed) -> blob::StoredBlob {
@@ -136,17 +137,7 @@ async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
                 let repo = repository::id(tx, &name).await?.unwrap();
                 let going = manifest::hold(tx, repo, &manifest_digest).await?.unwrap();
                 let at_place = place(project, repo, &name);
-                assert!(
-                    manifest::delete(
-                        tx,
-                        at_place,
-                        going,
-                        &mut manifest::Way::default(),
-                        at(100),
-                        10
-                    )
-                    .await?
-                );
+                manifest::delete(tx, at_place, going.id, when(at(100)), 10).await?;
                 Ok::<_, Error>(())
             })
         })
@@ -422,7 +413,7 @@ async fn a_foreign_layer_is_named_whether_it_came_before_or_after() {
                 assert_eq!(keepers[0].manifests, [manifest_digest]);
                 // The manifest goes: both stay for a lease, then go.
                 let going = manifest::hold(tx, repo, &manifest_digest).await?.unwrap();
-                assert!(manifest::delete(tx, at_repo, going, &mut manifest::Way::default(), at(20), 10).await?);
+                manifest::delete(tx, at_repo, going.id, when(at(20)), 10).await?;
                 let early = gc::review(tx, at(19), Duration::ZERO, 100).await?;
                 assert_eq!(early.looked_at, 0);
                 let late = gc::review(tx, at(20), Duration::ZERO, 100).await?;

@@ -1,8 +1,8 @@
 //! What is deleted, made anew, and deleted while others use it.
 
 use futures_util::future::BoxFuture;
-use gantry_db::manifest::Way;
-use gantry_db::untagged;
+use gantry_db::manifest::When;
+use gantry_db::{tombstone, untagged};
 use model::{ManifestId, RepositoryId};
 
 use super::collecting::push;
@@ -11,6 +11,32 @@ use super::*;
 
 fn name() -> RepositoryName {
     "team/app".parse().unwrap()
+}
+
+/// A deletion that keeps blobs no longer than until then.
+pub(crate) fn when(lease_until: Timestamp) -> When {
+    When {
+        now: NOW,
+        lease_until,
+    }
+}
+
+/// Purges the deleted manifests of a repository; in how many parts.
+pub(crate) async fn purge_all(
+    tx: &mut Tx,
+    at: blob::Place<'_>,
+    limit: i64,
+) -> Result<usize, Error> {
+    let mut parts = 0;
+    loop {
+        let deleted = tombstone::list(tx, ManifestId(0), 100).await?.found;
+        if deleted.is_empty() {
+            return Ok(parts);
+        }
+        let ids: Vec<ManifestId> = deleted.iter().map(|deleted| deleted.id).collect();
+        tombstone::purge(tx, at, &ids, when(NOW), limit).await?;
+        parts += 1;
+    }
 }
 
 async fn delete_project(db: &Db, project: ProjectId) -> Result<bool, Error> {
@@ -228,22 +254,18 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
             Box::pin(async move {
                 let repo = repository::id(tx, &name()).await?.unwrap();
                 let going = manifest::hold(tx, repo, &digest).await?.unwrap();
-                manifest::delete(
-                    tx,
-                    place(project, repo, &name()),
-                    going,
-                    &mut Way::default(),
-                    NOW,
-                    10,
-                )
-                .await
+                let app = name();
+                let at = place(project, repo, &app);
+                manifest::delete(tx, at, going.id, when(NOW), 10).await?;
+                assert_eq!(purge_all(tx, at, 10).await?, 0);
+                Ok::<_, Error>(())
             })
         });
         deleted.await
     };
     let (tag, deleted) = tokio::join!(tag, delete);
     tag.unwrap();
-    assert!(deleted.unwrap());
+    deleted.unwrap();
     let kept = "kept".parse().unwrap();
     let found = tag::resolve(&db, &name(), &kept).await.unwrap();
     assert!(found.is_some(), "the tag and its manifest are there");
@@ -307,9 +329,9 @@ async fn a_tag_that_moves_away_while_its_manifest_goes_stays() {
         Box::pin(async move {
             let old = Digest::of(Algorithm::Sha256, &payload("old", None));
             let going = manifest::hold(tx, repo, &old).await?.unwrap();
-            let (app, mut way) = (name(), Way::default());
+            let app = name();
             let at = place(project, repo, &app);
-            assert!(manifest::delete(tx, at, going, &mut way, NOW, 10).await?);
+            manifest::delete(tx, at, going.id, when(NOW), 10).await?;
             Ok(())
         })
     })
@@ -356,9 +378,9 @@ async fn a_pull_that_meets_a_deletion_is_counted_when_run_again() {
         Box::pin(async move {
             let repo = repository::id(tx, &name()).await?.unwrap();
             let going = manifest::hold(tx, repo, &digest).await?.unwrap();
-            let (app, mut way) = (name(), Way::default());
+            let app = name();
             let at = place(project, repo, &app);
-            assert!(manifest::delete(tx, at, going, &mut way, NOW, 10).await?);
+            manifest::delete(tx, at, going.id, when(NOW), 10).await?;
             deleted.send(()).unwrap();
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok::<_, Error>(())
@@ -412,7 +434,10 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 let going = manifest::hold(tx, repo, &index).await?.unwrap();
                 let app = name();
                 let at = place(project, repo, &app);
-                assert!(manifest::delete(tx, at, going, &mut Way::default(), month, 10).await?);
+                manifest::delete(tx, at, going.id, when(month), 0).await?;
+                untagged::note(tx, &[late], month).await?;
+                assert!(!untagged::hold(tx, late, month).await?, "the index keeps it until it is purged");
+                assert_eq!(purge_all(tx, at, 10).await?, 1);
                 assert!(!untagged::hold(tx, late, month).await?, "its time begins anew");
                 untagged::note(tx, &[late], month).await?;
                 assert!(untagged::hold(tx, late, month).await?);
@@ -425,22 +450,16 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
     .await;
 }
 
-/// Deletes a manifest; the transactions that it would take.
+/// Deletes a manifest; in how many parts.
 async fn delete_in_parts(
     tx: &mut Tx,
     at: blob::Place<'_>,
     digest: &Digest,
     limit: i64,
 ) -> Result<usize, Error> {
-    let (mut way, mut parts) = (Way::default(), 1);
-    loop {
-        let going = manifest::hold(tx, at.repository, digest).await?;
-        let going = going.expect("the subject goes last");
-        if manifest::delete(tx, at, going, &mut way, NOW, limit).await? {
-            return Ok(parts);
-        }
-        parts += 1;
-    }
+    let going = manifest::hold(tx, at.repository, digest).await?.unwrap();
+    manifest::delete(tx, at, going.id, when(NOW), limit).await?;
+    Ok(1 + purge_all(tx, at, limit).await?)
 }
 
 /// Pushes manifests of which each has the one before as its subject.
@@ -466,7 +485,10 @@ async fn a_long_chain_of_referrers_is_gone_down_once() {
                 let app = name();
                 let at = place(project, repo, &app);
                 let parts = delete_in_parts(tx, at, &chain[0].1, 10).await?;
-                assert_eq!(parts, 6, "29 steps down and 31 manifests, 10 at a time");
+                assert_eq!(
+                    parts, 7,
+                    "30 are looked at once and 31 removed, 10 at a time"
+                );
                 assert!(untagged::list(tx, repo, &[], 10).await?.found.is_empty());
                 Ok::<_, Error>(())
             })
@@ -488,16 +510,15 @@ async fn what_hangs_on_a_referrer_that_was_tagged_between_two_parts_stays() {
                 let app = name();
                 let at = place(project, repo, &app);
                 let going = manifest::hold(tx, repo, &chain[0].1).await?.unwrap();
-                let mut way = Way::default();
-                assert!(!manifest::delete(tx, at, going, &mut way, NOW, 4).await?);
+                manifest::delete(tx, at, going.id, when(NOW), 2).await?;
                 let kept = "kept".parse().unwrap();
-                tag::set(tx, (repo, &app), &kept, chain[2].0, None, NOW).await?;
-                assert!(manifest::delete(tx, at, going, &mut way, NOW, 4).await?);
+                tag::set(tx, (repo, &app), &kept, chain[3].0, None, NOW).await?;
+                purge_all(tx, at, 4).await?;
                 let mut left = Vec::new();
                 for (_, digest) in &chain {
                     left.push(manifest::id(tx, repo, digest).await?.is_some());
                 }
-                assert_eq!(left, [false, false, true, true, true, true, true]);
+                assert_eq!(left, [false, false, false, true, true, true, true]);
                 Ok::<_, Error>(())
             })
         })
@@ -539,10 +560,7 @@ async fn referrers_with_many_references_are_deleted_in_parts() {
                 let app = name();
                 let at = place(project, repo, &app);
                 let parts = delete_in_parts(tx, at, &digest, 100).await?;
-                assert_eq!(
-                    parts, 3,
-                    "5 times 601 references, at most two of these at a time"
-                );
+                assert_eq!(parts, 4, "3,006 references, 1,000 at a time");
                 Ok::<_, Error>(())
             })
         })
@@ -553,7 +571,7 @@ async fn referrers_with_many_references_are_deleted_in_parts() {
 }
 
 #[tokio::test]
-async fn much_is_deleted_in_parts_and_those_first_that_hang_on_others() {
+async fn what_hangs_on_a_deleted_manifest_is_removed_in_parts() {
     on_both("parts", async |db| {
         let (_, project) = team(&db).await;
         db.write(move |tx| {
@@ -572,8 +590,8 @@ async fn much_is_deleted_in_parts_and_those_first_that_hang_on_others() {
                 let app = name();
                 let at = place(project, repo, &app);
                 let parts = delete_in_parts(tx, at, &digest, 3).await?;
-                let why = "7 tags, a step down, 7 referrers and the subject, 3 at a time";
-                assert_eq!(parts, 6, "{why}");
+                let why = "7 tags, 7 referrers looked at, 8 manifests removed, 3 at a time";
+                assert_eq!(parts, 8, "{why}");
                 let left = untagged::list(tx, repo, &[], 10).await?;
                 assert_eq!(left.found, []);
                 let config = Digest::of(Algorithm::Sha256, b"{}");

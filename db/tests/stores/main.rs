@@ -12,6 +12,7 @@ mod jobs;
 mod login_failure;
 mod pooler;
 mod repositories;
+mod tombstones;
 mod transactions;
 mod untagged_manifests;
 
@@ -483,13 +484,8 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 let repo = repository::published(tx, &gone_name).await?.unwrap();
                 let going = manifest::hold(tx, repo, &digest).await?.unwrap();
                 let at = place(project, repo, &gone_name);
-                assert!(
-                    !manifest::delete(tx, at, going, &mut manifest::Way::default(), NOW, 1).await?,
-                    "the tag first"
-                );
-                assert!(
-                    manifest::delete(tx, at, going, &mut manifest::Way::default(), NOW, 1).await?
-                );
+                manifest::delete(tx, at, going.id, deletion::when(NOW), 1).await?;
+                assert_eq!(deletion::purge_all(tx, at, 10).await?, 1);
                 let stored = blob::hold_alone(tx, &config).await?.unwrap();
                 assert!(blob::unlink(tx, at, &stored, NOW).await?);
                 assert!(!blob::unlink(tx, at, &stored, NOW).await?);

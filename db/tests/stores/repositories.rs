@@ -46,13 +46,13 @@ async fn purge(db: &Db, limit: i64) -> usize {
         .unwrap();
     drop(tx);
     let mut parts = 0;
-    for repository in deleted {
+    for repository in deleted.found {
         loop {
             let part = repository.clone();
             let left = db.write(move |tx| {
                 Box::pin(async move { repository::purge(tx, &part, NOW, limit).await })
             });
-            if !left.await.unwrap() {
+            if !left.await.unwrap().left {
                 break;
             }
             parts += 1;
@@ -134,7 +134,7 @@ async fn a_deleted_repository_is_not_found_and_goes_in_parts() {
         assert_eq!(purge(&db, 3).await, 0);
         let mut tx = db.reader().await.unwrap();
         let left = repository::deleted(&mut tx, RepositoryId(0), 100).await;
-        assert_eq!(left.unwrap(), []);
+        assert_eq!(left.unwrap().found, []);
     })
     .await;
 }

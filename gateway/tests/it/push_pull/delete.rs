@@ -68,6 +68,43 @@ async fn deleting_a_digest_takes_its_tags_along() {
 }
 
 #[tokio::test]
+async fn a_manifest_with_many_tags_is_gone_at_once_and_can_be_pushed_again() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("many");
+    let admin = server.admin();
+    let image = image("many tags");
+    admin.push_image(&repository, "first", &image).await;
+    let path = |reference: &str| format!("/v2/{repository}/manifests/{reference}");
+    let tags: Vec<String> = (0..90).map(|number| format!("tag=v{number}")).collect();
+    admin
+        .put(&format!("{}?{}", path(&image.digest), tags.join("&")))
+        .content_type(&image.media_type)
+        .body(image.manifest.clone())
+        .await
+        .expect(201);
+    admin.get(&path("v7")).await.expect(200);
+    admin.delete(&path(&image.digest)).await.expect(202);
+    for reference in ["v7", "v89", image.digest.as_str()] {
+        let gone = admin.get(&path(reference)).await;
+        gone.expect_error(404, "MANIFEST_UNKNOWN");
+        let gone = admin.delete(&path(reference)).await;
+        gone.expect_error(404, "MANIFEST_UNKNOWN");
+    }
+    let listed = async || {
+        let list = admin.get(&format!("/v2/{repository}/tags/list")).await;
+        list.expect(200).json()["tags"].clone()
+    };
+    assert_eq!(listed().await, json!([]));
+    admin
+        .push_manifest(&repository, "v7", &image.media_type, image.manifest.clone())
+        .await
+        .expect(201);
+    assert_eq!(listed().await, json!(["v7"]));
+    let again = admin.get(&path("v7")).await.expect(200);
+    assert_eq!(again.body, image.manifest);
+}
+
+#[tokio::test]
 async fn a_child_of_an_index_stays_until_the_index_goes() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("child");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::SERVER;
-use crate::harness::{Client, Image, image, media};
+use crate::harness::{Client, Image, eventually, image, media};
 
 const SIGNATURE: &str = "application/vnd.example.signature";
 const BILL: &str = "application/vnd.example.sbom";
@@ -319,4 +319,39 @@ async fn untagged_referrers_go_with_their_subject() {
         .get(&format!("/v2/{repository}/manifests/{}", tagged.digest))
         .await
         .expect(200);
+}
+
+#[tokio::test]
+async fn many_referrers_go_after_their_subject() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("many");
+    let admin = server.admin();
+    let subject = image("many referrers");
+    admin.push_image(&repository, "latest", &subject).await;
+    let mut attached = Vec::new();
+    for number in 0..45 {
+        let seed = format!("one of many {number}");
+        attached.push(push_about(&admin, &repository, &subject, &seed, BILL).await);
+    }
+    admin
+        .delete(&format!("/v2/{repository}/manifests/{}", subject.digest))
+        .await
+        .expect(202);
+    let later = push_about(&admin, &repository, &subject, "a later one", BILL).await;
+    eventually(20, "they are gone", async || {
+        for referrer in &attached {
+            let path = format!("/v2/{repository}/manifests/{}", referrer.digest);
+            if admin.get(&path).await.status != 404 {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    let listed = referrers(&admin, &repository, &subject.digest, "").await;
+    let listed: Vec<&str> = listed
+        .iter()
+        .filter_map(|it| it["digest"].as_str())
+        .collect();
+    assert_eq!(listed, [later.digest.as_str()]);
 }

@@ -1,0 +1,559 @@
+//! Deleted manifests, and how what hangs on them is removed.
+//!
+//! A manifest goes in one short transaction: it gets a tombstone (`deleted_at`), and from the commit on it cannot be
+//! found, its name is free, and its bytes are given back. A tag that points at it does not exist: a push takes the row
+//! over. Its tags, untagged referrers, references and row are removed by [`purge`] in parts of bounded size. The
+//! transaction that deletes does the first part, so that a manifest on which little hangs is gone at once. Nothing
+//! else has to happen for the deletion to be right, whoever dies when.
+//!
+//! **Referrers.** Those that were there when their subject got its tombstone go with it, unless a tag or a living index
+//! keeps them; `last_referrer` is the newest of them, and moves down as they are looked at, each once. What is pushed
+//! later has a greater id and stays. One that still waits to be looked at and is pushed again would be lost, so that
+//! push gives the old row its tombstone and makes a new one ([`bury_if_doomed`]). Where the subject is pushed again, the
+//! referrers that were not looked at hang on the new one and stay.
+//!
+//! **Beside others.** Who deletes holds the row (`for update`) before it looks for an index that lists the manifest; a
+//! push of an index holds what it lists (`for key share`). So the deletion sees the index and is refused, or the push
+//! finds nothing. A push that tags a manifest writes its row first, so that it comes before the tombstone, and its tag
+//! goes too, or makes a new row. Referrers are held before it is asked what keeps them, for the same reason. A purge
+//! passes over rows that others hold: another purge, or a count of pulls; the next walk finds them.
+//!
+//! **Blobs and children** are kept by references of deleted manifests until the purge removes these: it then renews the
+//! leases of the blobs, and begins the time without a tag of the children anew. No living manifest lists a deleted one.
+
+use std::collections::HashSet;
+
+use model::{Digest, ManifestId, ProjectId, RepositoryId, RepositoryName, Tag, Timestamp};
+
+use crate::blob;
+use crate::broken::Walked;
+use crate::content::Place;
+use crate::error::Result;
+use crate::quota;
+use crate::sql::{Reader, Row, Tx, json_list};
+use crate::touch::Touch;
+
+/// The moment of a deletion.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    /// Now.
+    pub now: Timestamp,
+    /// Until when blobs are kept at least that the manifests named.
+    pub lease_until: Timestamp,
+}
+
+/// Deletes a living manifest that is held, and removes at most `limit` rows of what hangs on it; [`purge`] removes the
+/// rest.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn delete(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifest: ManifestId,
+    when: When,
+    limit: i64,
+) -> Result<()> {
+    bury(tx, at, &[manifest.0], when.now).await?;
+    if purge(tx, at, &[manifest], when, limit).await?.left {
+        // Tags that are left may be cached.
+        tx.touch(Touch::Everything);
+    }
+    Ok(())
+}
+
+/// A manifest with a tombstone.
+struct Tombstone {
+    id: i64,
+    digest: Digest,
+    size: i64,
+    last_referrer: Option<i64>,
+}
+
+impl Tombstone {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.get("manifest", "id")?,
+            digest: row.get("manifest", "digest")?,
+            size: row.get("manifest", "size")?,
+            last_referrer: row.get("manifest", "last_referrer")?,
+        })
+    }
+
+    fn removal(&self) -> Removal {
+        Removal {
+            id: self.id,
+            size: self.size,
+        }
+    }
+}
+
+/// Gives living manifests that are held their tombstones, and the project their bytes back.
+async fn bury(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifests: &[i64],
+    now: Timestamp,
+) -> Result<Vec<Tombstone>> {
+    if manifests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = tx
+        .query_either(
+            "update manifest as m set deleted_at = $2, untagged_at = null, last_referrer =
+                 (select max(n.id) from manifest n
+                  where n.repository_id = m.repository_id and n.subject = m.digest and n.deleted_at is null)
+             where id in (select value from json_each($1)) and deleted_at is null
+             returning id, digest, size, last_referrer",
+            "update manifest as m set deleted_at = $2, untagged_at = null, last_referrer =
+                 (select max(n.id) from manifest n
+                  where n.repository_id = m.repository_id and n.subject = m.digest and n.deleted_at is null)
+             where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+             and deleted_at is null returning id, digest, size, last_referrer",
+        )
+        .bind(json_list(manifests))
+        .bind(now)
+        .all()
+        .await?;
+    let buried: Vec<Tombstone> = rows.iter().map(Tombstone::read).collect::<Result<_>>()?;
+    for tombstone in &buried {
+        tx.touch(Touch::Manifest(at.name.clone(), tombstone.digest));
+    }
+    quota::refund(tx, at.project, buried.iter().map(|it| it.size).sum()).await?;
+    Ok(buried)
+}
+
+/// What one transaction may still do, so that others need not wait for long.
+pub(crate) struct Room {
+    /// Tags and manifests that it looks at or removes.
+    rows: i64,
+    /// References that it removes.
+    references: i64,
+    /// Bytes of the manifests that it removes, but for those of the last one.
+    bytes: i64,
+}
+
+const REFERENCES: i64 = 1_000;
+const BYTES: i64 = 2 << 20;
+
+impl Room {
+    pub(crate) const fn of(rows: i64) -> Self {
+        Self {
+            rows,
+            references: REFERENCES,
+            bytes: BYTES,
+        }
+    }
+
+    pub(crate) const fn is_left(&self) -> bool {
+        self.rows > 0 && self.references > 0 && self.bytes > 0
+    }
+
+    /// As many of the manifests as there is room for.
+    fn take<'a>(&mut self, manifests: &'a [Removal]) -> &'a [Removal] {
+        let mut fitting = 0;
+        while fitting < manifests.len() && self.is_left() {
+            self.rows -= 1;
+            self.bytes -= manifests[fitting].size;
+            fitting += 1;
+        }
+        &manifests[..fitting]
+    }
+}
+
+/// What one part of a purge did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Tags and manifests that were looked at or removed.
+    pub rows: i64,
+    /// Whether there may be more to do.
+    pub left: bool,
+}
+
+impl Part {
+    /// Nothing was there to be done.
+    pub const NOTHING: Self = Self {
+        rows: 0,
+        left: false,
+    };
+
+    pub(crate) const fn of(rows: i64) -> Self {
+        Self {
+            rows,
+            left: rows > 0,
+        }
+    }
+}
+
+/// Removes a part of what hangs on deleted manifests of one repository, and at last their rows: at most `limit` tags
+/// and manifests. Referrers that go with them get tombstones of their own.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn purge(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifests: &[ManifestId],
+    when: When,
+    limit: i64,
+) -> Result<Part> {
+    let mut room = Room::of(limit);
+    let mut going = hold(tx, at.repository, manifests).await?;
+    delete_tags(tx, at.name, &going, &mut room).await?;
+    let mut next = 0;
+    while room.is_left() && next < going.len() {
+        let buried = bury_referrers(tx, at, &going[next], when.now, &mut room).await?;
+        going.extend(buried);
+        next += 1;
+    }
+    if room.is_left() {
+        let removals: Vec<Removal> = going.iter().map(Tombstone::removal).collect();
+        remove(tx, at, &removals, when.lease_until, &mut room).await?;
+    }
+    Ok(Part {
+        rows: limit - room.rows,
+        left: !room.is_left(),
+    })
+}
+
+/// Those of the deleted manifests that are there and that nobody else holds.
+async fn hold(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    manifests: &[ManifestId],
+) -> Result<Vec<Tombstone>> {
+    let rows = tx
+        .query_either(
+            "select m.id, m.digest, m.size, m.last_referrer from json_each($2) j cross join manifest m on m.id = j.value
+             where m.repository_id = $1 and m.deleted_at is not null order by m.id",
+            "select id, digest, size, last_referrer from manifest
+             where id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))
+             and repository_id = $1 and deleted_at is not null order by id for update skip locked",
+        )
+        .bind(repository)
+        .bind(json_list(manifests.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    rows.iter().map(Tombstone::read).collect()
+}
+
+/// Takes tags of deleted manifests away, but for those that a push is taking over.
+async fn delete_tags(
+    tx: &mut Tx,
+    name: &RepositoryName,
+    manifests: &[Tombstone],
+    room: &mut Room,
+) -> Result<()> {
+    let gone = tx
+        .query_either(
+            "delete from tag where id in (
+                 select id from tag where manifest_id in (select value from json_each($1)) limit $2) returning name",
+            // The manifests are held before this statement sees what points at them.
+            "with gone as (
+                 select id from tag
+                 where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+                 limit $2 for update skip locked)
+             delete from tag using gone where tag.id = gone.id returning tag.name",
+        )
+        .bind(ids(manifests))
+        .bind(room.rows)
+        .all()
+        .await?;
+    for row in &gone {
+        let touched = match row.get::<Tag>("tag", "name") {
+            Ok(tag) => Touch::Tag(name.clone(), tag),
+            // Whatever it is called, it goes.
+            Err(_) => Touch::Everything,
+        };
+        tx.touch(touched);
+    }
+    room.rows -= gone.len() as i64;
+    Ok(())
+}
+
+fn ids(manifests: &[Tombstone]) -> String {
+    json_list(manifests.iter().map(|manifest| manifest.id))
+}
+
+/// Looks at the next referrers of a deleted manifest, and gives those their tombstones that nothing else keeps.
+async fn bury_referrers(
+    tx: &mut Tx,
+    at: Place<'_>,
+    subject: &Tombstone,
+    now: Timestamp,
+    room: &mut Room,
+) -> Result<Vec<Tombstone>> {
+    let Some(last) = subject.last_referrer else {
+        return Ok(Vec::new());
+    };
+    let rows = tx
+        .query(
+            "select m.id from manifest m
+             where m.repository_id = $1 and m.subject = $2 and m.deleted_at is null and m.id <= $3
+             and not exists (select 1 from manifest s where s.repository_id = $1 and s.digest = $2 and s.deleted_at is null)
+             order by m.id desc limit $4",
+        )
+        .bind(at.repository)
+        .bind(&subject.digest)
+        .bind(last)
+        .bind(room.rows)
+        .all()
+        .await?;
+    let looked_at: Vec<i64> = rows
+        .iter()
+        .map(|row| row.get("manifest", "id"))
+        .collect::<Result<_>>()?;
+    let hanging = hold_hanging(tx, &looked_at).await?;
+    restart_untagged_time(tx, &json_list(&looked_at)).await?;
+    let buried = bury(tx, at, &hanging, now).await?;
+    let is_full = looked_at.len() as i64 >= room.rows;
+    let next = looked_at.last().filter(|_| is_full).map(|id| id - 1);
+    tx.query("update manifest set last_referrer = $2 where id = $1")
+        .bind(subject.id)
+        .bind(next)
+        .execute()
+        .await?;
+    room.rows -= looked_at.len().max(1) as i64;
+    Ok(buried)
+}
+
+macro_rules! hangs_on_its_subject {
+    () => {
+        "m.deleted_at is null and not exists (select 1 from tag t where t.manifest_id = m.id)
+         and not exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
+             where c.child_id = m.id and p.deleted_at is null)"
+    };
+}
+
+/// Those of the referrers that have no tag and no living parent once they are held: nobody tags or lists them until
+/// the transaction ends.
+async fn hold_hanging(tx: &mut Tx, referrers: &[i64]) -> Result<Vec<i64>> {
+    if referrers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let referrers = json_list(referrers);
+    if tx.is_postgres() {
+        tx.query(
+            "select id from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+             order by id for update",
+        )
+        .bind(referrers.as_str())
+        .all()
+        .await?;
+    }
+    // A statement of its own: it sees what was committed before the rows were held.
+    let rows = tx
+        .query_either(
+            concat!(
+                "select m.id from json_each($1) j cross join manifest m on m.id = j.value where ",
+                hangs_on_its_subject!()
+            ),
+            concat!(
+                "select m.id from manifest m
+                 where m.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and ",
+                hangs_on_its_subject!()
+            ),
+        )
+        .bind(referrers)
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("manifest", "id")).collect()
+}
+
+/// Gives a living manifest that is pushed again its tombstone where it would go with a subject that was deleted: what
+/// is pushed is new.
+///
+/// # Errors
+/// When a statement fails.
+pub(crate) async fn bury_if_doomed(
+    tx: &mut Tx,
+    at: Place<'_>,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<()> {
+    let doomed = tx
+        .query(
+            "select m.id from manifest m where m.repository_id = $1 and m.digest = $2 and m.deleted_at is null
+             and exists (select 1 from manifest s where s.repository_id = $1 and s.digest = m.subject
+                 and s.deleted_at is not null and s.last_referrer >= m.id)
+             and not exists (select 1 from manifest s where s.repository_id = $1 and s.digest = m.subject
+                 and s.deleted_at is null)",
+        )
+        .bind(at.repository)
+        .bind(digest)
+        .optional()
+        .await?;
+    let Some(row) = doomed else { return Ok(()) };
+    let hanging = hold_hanging(tx, &[row.get("manifest", "id")?]).await?;
+    bury(tx, at, &hanging, now).await?;
+    Ok(())
+}
+
+/// A manifest whose row is to be removed, of a repository or with a tombstone.
+#[derive(Clone, Copy)]
+pub(crate) struct Removal {
+    pub(crate) id: i64,
+    pub(crate) size: i64,
+}
+
+/// Removes manifests that cannot be found any more and have no tags: first their references, then their rows, as far as
+/// there is room.
+pub(crate) async fn remove(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifests: &[Removal],
+    lease_until: Timestamp,
+    room: &mut Room,
+) -> Result<()> {
+    let fitting = room.take(manifests);
+    let ids = json_list(fitting.iter().map(|manifest| manifest.id));
+    delete_listings(tx, &ids, room).await?;
+    if room.references > 0 {
+        delete_references(tx, at, &ids, lease_until, room).await?;
+    }
+    if room.references > 0 {
+        delete_rows(tx, at.project, &ids).await?;
+    }
+    if fitting.len() < manifests.len() {
+        room.rows = 0;
+    }
+    Ok(())
+}
+
+/// Removes references of indexes that list the manifests: these go as well, now or later.
+async fn delete_listings(tx: &mut Tx, ids: &str, room: &mut Room) -> Result<()> {
+    let gone = tx
+        .query_either(
+            "delete from manifest_reference where (manifest_id, position) in (
+                 select manifest_id, position from manifest_reference
+                 where child_id in (select value from json_each($1)) limit $2)",
+            "delete from manifest_reference where (manifest_id, position) in (
+                 select manifest_id, position from manifest_reference
+                 where child_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) limit $2)",
+        )
+        .bind(ids)
+        .bind(room.references)
+        .execute()
+        .await?;
+    room.references -= gone as i64;
+    Ok(())
+}
+
+/// Removes references of the manifests. What they kept is kept no longer for their sake.
+async fn delete_references(
+    tx: &mut Tx,
+    at: Place<'_>,
+    ids: &str,
+    lease_until: Timestamp,
+    room: &mut Room,
+) -> Result<()> {
+    let gone = tx
+        .query_either(
+            "delete from manifest_reference where (manifest_id, position) in (
+                 select manifest_id, position from manifest_reference
+                 where manifest_id in (select value from json_each($1)) limit $2)
+             returning kind = 'manifest' as lists, child_id, lower(hex(digest)) as named",
+            "delete from manifest_reference where (manifest_id, position) in (
+                 select manifest_id, position from manifest_reference
+                 where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) limit $2)
+             returning cast(case when kind = 'manifest' then 1 else 0 end as bigint) as lists, child_id, encode(digest, 'hex') as named",
+        )
+        .bind(ids)
+        .bind(room.references)
+        .all()
+        .await?;
+    let (mut children, mut blobs) = (HashSet::new(), HashSet::new());
+    for row in &gone {
+        if row.get("manifest_reference", "lists")? {
+            children.extend(row.get::<Option<i64>>("manifest_reference", "child_id")?);
+        } else {
+            blobs.insert(row.get::<String>("manifest_reference", "named")?);
+        }
+    }
+    restart_untagged_time(tx, &json_list(children)).await?;
+    let blobs = serde_json::to_string(&blobs).unwrap_or_default();
+    blob::renew_named(tx, (at.repository, at.name), &blobs, lease_until).await?;
+    room.references -= gone.len() as i64;
+    Ok(())
+}
+
+/// The time without a tag of manifests begins anew when they are next seen without.
+async fn restart_untagged_time(tx: &mut Tx, ids: &str) -> Result<()> {
+    tx.query_either(
+        "update manifest set untagged_at = null where untagged_at is not null and id in (select value from json_each($1))",
+        "update manifest set untagged_at = null where id = any (array(
+             select id from manifest
+             where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+             and untagged_at is not null order by id for update))",
+    )
+    .bind(ids)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Removes rows without tags and references. The bytes of those with a tombstone were given back with it.
+async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
+    let rows = tx
+        .query_either(
+            "delete from manifest where id in (select value from json_each($1))
+             returning case when deleted_at is null then size else 0 end as size",
+            "delete from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+             returning case when deleted_at is null then size else 0 end as size",
+        )
+        .bind(ids)
+        .all()
+        .await?;
+    let mut bytes = 0;
+    for row in &rows {
+        bytes += row.get::<i64>("manifest", "size")?;
+    }
+    quota::refund(tx, project, bytes).await
+}
+
+/// A deleted manifest, and where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Its row.
+    pub id: ManifestId,
+    /// Its project, which may be deleted as well.
+    pub project: ProjectId,
+    /// Its repository, which may be deleted as well.
+    pub repository: RepositoryId,
+    /// The repository's name.
+    pub name: RepositoryName,
+}
+
+/// Deleted manifests with rows after `after`, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn list(
+    reader: &mut Reader,
+    after: ManifestId,
+    limit: i64,
+) -> Result<Walked<Deleted, ManifestId>> {
+    let rows = reader
+        .query_either(
+            // Or SQLite would walk all manifests.
+            "select m.id, r.project_id, m.repository_id, r.name from manifest m indexed by manifest_deleted
+             cross join repository r on r.id = m.repository_id
+             where m.deleted_at is not null and m.id > $1 order by m.id limit $2",
+            "select m.id, r.project_id, m.repository_id, r.name from manifest m
+             join repository r on r.id = m.repository_id
+             where m.deleted_at is not null and m.id > $1 order by m.id limit $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .all()
+        .await?;
+    let id = |row: &Row| row.get("manifest", "id");
+    Walked::read(&rows, id, |row| {
+        Ok(Deleted {
+            id: row.get("manifest", "id")?,
+            project: row.get("repository", "project_id")?,
+            repository: row.get("manifest", "repository_id")?,
+            name: row.get("repository", "name")?,
+        })
+    })
+}
