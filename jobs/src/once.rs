@@ -9,6 +9,7 @@ use registry::Registry;
 
 use crate::engine::{Held, Job, Manner, Queue};
 use crate::gc::{Gc, Progress, Settings};
+use crate::purge;
 use crate::untagged::UntaggedCleaning;
 use crate::{Result, upload_expiry};
 

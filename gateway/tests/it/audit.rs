@@ -481,7 +481,9 @@ async fn two_exchanged_entries_are_found() {
 async fn an_inserted_entry_is_found() {
     let server = sealed().await;
     let insert = "delete from audit where id = (select min(id) + 2 from audit);
-        insert into audit select min(id) + 2, at, account_id, account_name, address, operation, resource_type,
+        insert into audit (id, at, account_id, account_name, address, operation, resource_type, resource, project_id,
+            success, times, detail)
+        select min(id) + 2, at, account_id, account_name, address, operation, resource_type,
             'forged', project_id, success, times, detail from audit";
     server.sql(insert).await;
     is_found(&server).await;
