@@ -391,7 +391,11 @@ impl Identity {
     ) -> Result<Vec<&'static str>, Error> {
         let standing = binding::standing(&self.db, caller, &name.project(), Age::Now).await?;
         let held = standing.map(|standing| standing.on_repository(caller));
-        Ok(held.unwrap_or_default().iter().map(Action::name).collect())
+        let held = held.unwrap_or_default();
+        // In the order in which clients write them.
+        let actions = [Action::Pull, Action::Push, Action::Delete];
+        let actions = actions.into_iter().filter(|action| held.contains(*action));
+        Ok(actions.map(Action::name).collect())
     }
 }
 

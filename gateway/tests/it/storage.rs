@@ -342,7 +342,7 @@ async fn a_new_database_is_refused_on_a_store_that_was_used() {
     server.is_refused().await;
     let claimed = server.cli_prints(&["storage", "claim", "--yes"]).await;
     assert!(
-        claimed.contains("3 objects") && claimed.contains("but 3, which will be deleted"),
+        claimed.contains("of 3 objects, 3 are not in the database and will be deleted"),
         "{claimed}"
     );
     server.restart().await;

@@ -9,10 +9,12 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::context::Context;
 use super::retry::Retry;
 use super::stats::KindStats;
+
 use crate::failures::Failures;
 use crate::{Error, Result};
 
@@ -133,7 +135,9 @@ impl Kind {
 
     /// True if there is work now. If the check fails, the run will fail too, and report the error.
     pub(super) async fn look(&self) -> bool {
-        self.code.is_wanted().await.unwrap_or(true)
+        let span = tracing::debug_span!("job.look", job.name = self.name);
+        let looked = self.code.is_wanted().instrument(span).await;
+        looked.unwrap_or(true)
     }
 
     pub(super) async fn run(&self, payload: &str, context: &mut Context) -> Outcome {

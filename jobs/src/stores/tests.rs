@@ -6,6 +6,8 @@ use tempfile::TempDir;
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+/// The identity's name at the root of a store.
+const IDENTITY: &str = "gantry-store.json";
 const KEY: &str = "472222/09090909abababababababababababababababab";
 
 async fn database() -> (Db, TempDir) {
@@ -239,14 +241,14 @@ async fn an_identity_that_was_cut_short_is_named_with_the_way_out() {
         leaving: None,
     };
     start(&db, &stores).await.unwrap();
-    std::fs::write(folder.path().join(KEY), "{\"format\": 1, \"inst").unwrap();
+    std::fs::write(folder.path().join(IDENTITY), "{\"format\": 1, \"inst").unwrap();
     for found in [start(&db, &stores).await, verify(&db, &stores).await] {
         let Err(Error::Mismatch(found)) = found else {
             panic!("{found:?}");
         };
         assert!(matches!(found.why, Reason::Unreadable(_)), "{found:?}");
         let said = found.to_string();
-        for part in ["a store", KEY, "EOF", "gantry storage claim"] {
+        for part in ["a store", IDENTITY, "EOF", "gantry storage claim"] {
             assert!(said.contains(part), "no {part} in: {said}");
         }
     }
