@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use auth::secret::MasterKey;
 use clap::Args;
 use db::{Db, Location};
-use jobs::backup::{self, Target};
-use jobs::check::Depth;
+use jobs::maintenance::backup::{self, Target};
+use jobs::maintenance::check::Depth;
 use jobs::stores::Stores;
 use model::{Clock as _, SystemClock};
 
