@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tracing::instrument;
 
 use super::context::Context;
 use super::retry::Retry;
@@ -132,6 +133,7 @@ impl Kind {
     }
 
     /// True if there is work now. If the check fails, the run will fail too, and report the error.
+    #[instrument(name = "job.work.look", level = "debug", skip_all, fields(job.name = self.name))]
     pub(super) async fn look(&self) -> bool {
         self.code.is_wanted().await.unwrap_or(true)
     }
