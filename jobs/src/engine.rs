@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::instrument;
 
 pub use self::context::Context;
 pub use self::kind::{Job, Outcome, Standing};
@@ -123,6 +124,7 @@ impl Engine {
     }
 
     /// Takes due jobs.
+    #[instrument(name = "job.queue.poll", level = "debug", skip_all)]
     async fn poll(&mut self) -> Result<()> {
         if !self.is_prepared {
             self.prepare().await?;

@@ -1,16 +1,13 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
 pub mod audit_seal;
-pub mod backup;
-pub mod check;
 pub mod engine;
 pub mod failures;
 pub mod flush;
 pub mod gc;
-pub mod import;
 mod local;
 mod login_failures;
-pub mod moving;
+pub mod maintenance;
 pub mod once;
 mod prune;
 mod purge;

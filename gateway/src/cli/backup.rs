@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use auth::secret::MasterKey;
 use clap::Args;
 use db::{Db, Location};
-use jobs::backup::{self, Target};
-use jobs::check::Depth;
+use jobs::maintenance::backup::{self, Target};
+use jobs::maintenance::check::Depth;
 use jobs::stores::{Binding, Stores};
 use model::{Clock as _, SystemClock};
 

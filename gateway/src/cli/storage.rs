@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use db::store_identity::KnownStore;
 use db::{Db, blob, gc, project, quota};
-use jobs::check::{Depth, Pace};
-use jobs::import::Options;
-use jobs::moving::{Moved, Old};
+use jobs::maintenance::check::{Depth, Pace};
+use jobs::maintenance::import::Options;
+use jobs::maintenance::moving::{Moved, Old};
 use jobs::stores::Stores;
 use model::{Clock, Digest, Operation, ProjectName, ResourceType, SystemClock};
 use policy::{Caller, ProjectCreation, permit};
@@ -107,7 +107,8 @@ impl Check {
             blobs: self.blobs_per_second,
             bytes: self.mib_per_second << 20,
         };
-        let report = jobs::check::check(&local.db, &stores, depth, pace, local.now()).await?;
+        let report =
+            jobs::maintenance::check::check(&local.db, &stores, depth, pace, local.now()).await?;
         for finding in &report.findings {
             print(finding);
         }
@@ -213,7 +214,8 @@ async fn import(
         grace: Duration::from_secs(local.config.gc.grace_secs),
     };
     let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
-    let done = jobs::import::import(&local.db, &store, &permit, &options, local.now()).await?;
+    let done = jobs::maintenance::import::import(&local.db, &store, &permit, &options, local.now())
+        .await?;
     for warning in &done.warnings {
         print(&format!("kept as it is {warning}"));
     }
@@ -247,7 +249,8 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
         print(&format!("{done} blobs done, {bytes} bytes copied"));
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let moved = jobs::moving::move_all(&local.db, &stores, old, &clock, progress).await?;
+    let moved =
+        jobs::maintenance::moving::move_all(&local.db, &stores, old, &clock, progress).await?;
     for failed in &moved.failed {
         print(failed);
     }
@@ -273,7 +276,8 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {
-    let adopted = jobs::import::adopt(&local.db, &local::system()?, local.now()).await?;
+    let adopted =
+        jobs::maintenance::import::adopt(&local.db, &local::system()?, local.now()).await?;
     print(&format!("{adopted} objects adopted"));
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::instrument;
 
 use super::context::Context;
 use super::retry::Retry;
@@ -134,10 +134,9 @@ impl Kind {
     }
 
     /// True if there is work now. If the check fails, the run will fail too, and report the error.
+    #[instrument(name = "job.work.look", level = "debug", skip_all, fields(job.name = self.name))]
     pub(super) async fn look(&self) -> bool {
-        let span = tracing::debug_span!("job.look", job.name = self.name);
-        let looked = self.code.is_wanted().instrument(span).await;
-        looked.unwrap_or(true)
+        self.code.is_wanted().await.unwrap_or(true)
     }
 
     pub(super) async fn run(&self, payload: &str, context: &mut Context) -> Outcome {

@@ -1,6 +1,7 @@
 //! The queue as one process uses it: each step is a transaction, and uses the database's clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use db::fence::Fence;
 use db::job::{self, Claim, Claimed, Due, Ending, Renewed, Runs, State};
@@ -8,7 +9,7 @@ use db::job_log::{self, Level, Line};
 use db::schedule::{self, NewSchedule};
 use db::{Db, clock};
 use model::Clock;
-use std::time::Duration;
+use tracing::instrument;
 
 use crate::Result;
 
@@ -150,6 +151,7 @@ impl Queue {
         Ok(fired.await?)
     }
 
+    #[instrument(name = "job.lease.renew", level = "debug", skip_all)]
     pub(super) async fn renew(
         &self,
         fence: Fence,
@@ -171,6 +173,7 @@ impl Queue {
     }
 
     /// Ends a run; returns false if another process has taken the job.
+    #[instrument(name = "job.lease.end", level = "debug", skip_all)]
     pub(super) async fn end(&self, fence: Fence, end: End, lines: Vec<Line>) -> Result<bool> {
         let clock = self.clock.clone();
         let ended = self.db.write(move |tx| {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use storage::BlobStore;
 
-use crate::check::{self, Depth};
+use crate::maintenance::check::{self, Depth};
 use crate::stores::{Binding, Origin};
 
 /// Errors of backup and restore.
