@@ -5,6 +5,7 @@
 mod seed;
 
 use std::thread;
+use std::time::Instant;
 
 use super::Plan;
 use super::beside::clients;
@@ -115,15 +116,22 @@ impl Run<'_> {
         let (seen, took) = thread::scope(|scope| {
             let target = &collection.gantry.target;
             let gone: Vec<deletion::Doomed> = doomed.iter().map(Doomed::gone).collect();
-            let deleting = scope.spawn(move || wait(deletion::delete(target, REPOSITORY, &gone)));
+            let place = &self.place;
+            let deleting = scope.spawn(move || {
+                let began = Instant::now();
+                wait(deletion::delete(target, REPOSITORY, &gone))?;
+                // What hangs on them is removed after the answers.
+                place.wait_until_gone()?;
+                let all = began.elapsed().as_secs_f64();
+                Ok::<_, String>(vec![all / gone.len() as f64; gone.len()])
+            });
             let seen = clients(collection, REPOSITORY, self.plan.window);
             (seen, deleting.join())
         });
         let took = took.map_err(|_| "the deleting thread panicked")??;
         deleted.windows.push(seen?);
-        self.place.expect(&[])?;
         let (topology, kind) = (stage.topology, deleted.kind.name());
-        eprintln!("  {topology}: DELETE of a {kind} took {took:.2?} s");
+        eprintln!("  {topology}: {kind}: gone {took:.2?} s after DELETE");
         deleted.took.extend(took);
         Ok(())
     }

@@ -178,13 +178,13 @@ fn deletions(text: &mut String, plan: &Plan, deletion: &Deletion) {
     for deleted in &deletion.kinds {
         let _ = writeln!(
             text,
-            "DELETE of a {} took {} s, {} in a window.",
+            "All of a {} was gone {} s after DELETE, {} in a window.",
             deleted.kind.name(),
             shown(deleted.took.iter().copied()),
             deleted.each
         );
     }
-    text.push_str("Each answered 202, and nothing of it was left.\n");
+    text.push_str("Each answered 202 and was not found from then on, and in the end nothing of it was left.\n");
 }
 
 fn shown(values: impl Iterator<Item = f64>) -> String {

@@ -1,4 +1,4 @@
-//! Manifests are deleted one after the other, each is timed, and then nothing of them answers.
+//! Manifests are deleted one after the other, each is timed, and then they do not answer, nor soon what hung on them.
 
 use std::time::{Duration, Instant};
 
@@ -39,15 +39,36 @@ pub(crate) async fn delete(
     Ok(took)
 }
 
-/// Asks for the manifest, for what was to go with it, and for its referrers.
+/// Asks for the manifest, which is gone at once, and for what goes with it.
 async fn expect_gone(registry: &Registry, repository: &str, doomed: &Doomed) -> Result<(), Failed> {
     let digest = &doomed.digest;
-    for reference in doomed.others.iter().chain([digest]) {
+    let path = format!("/v2/{repository}/manifests/{digest}");
+    let gone = registry
+        .send(Call::get(&path, repository).manifest(), &[404])
+        .await;
+    gone.map_err(|error| format!("{digest} was deleted, and 404 was expected: {error}"))?;
+    let end = Instant::now() + LONGEST;
+    while let Err(left) = expect_rest_gone(registry, repository, doomed).await {
+        if Instant::now() > end {
+            return Err(left);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+/// Asks for what was to go with the manifest, and for its referrers.
+async fn expect_rest_gone(
+    registry: &Registry,
+    repository: &str,
+    doomed: &Doomed,
+) -> Result<(), Failed> {
+    let digest = &doomed.digest;
+    for reference in &doomed.others {
         let path = format!("/v2/{repository}/manifests/{reference}");
-        let gone = registry
+        registry
             .send(Call::get(&path, repository).manifest(), &[404])
-            .await;
-        gone.map_err(|error| format!("{digest} was deleted, and 404 was expected: {error}"))?;
+            .await?;
     }
     let path = format!("/v2/{repository}/referrers/{digest}");
     let index = registry

@@ -1,12 +1,20 @@
 //! Rows of a subject with many referrers, or of a manifest with many tags, as pushes would have left them: each
 //! referrer has a layer of its own, all share one config. Their objects are not there.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::load::deletion;
 use crate::scale::seed::{
     CONFIG, FIRST_ID, LAYER, MANIFEST, THEN, bytes, digest, digest_of, in_dialect, padded_key,
     series, stored,
 };
 use crate::stage::Stage;
+
+/// How long what was deleted may take to be gone.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(500);
 
 /// What hangs on a manifest.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,6 +168,18 @@ impl<'a> Place<'a> {
         Err(format!(
             "manifests and tags: {rows:?}, expected {expected:?}"
         ))
+    }
+
+    /// Waits until nothing is left of what was deleted.
+    pub(super) fn wait_until_gone(&self) -> Result<(), String> {
+        let end = Instant::now() + LONGEST;
+        loop {
+            match self.expect(&[]) {
+                Err(left) if Instant::now() > end => return Err(left),
+                Err(_) => thread::sleep(POLL),
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// What earlier rounds left to do is done, so that all windows begin alike.
