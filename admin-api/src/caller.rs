@@ -1,5 +1,5 @@
-//! The caller of a request and its permissions. `auth` checks credentials and `policy` permissions; this module turns
-//! their refusals into this API's errors.
+//! The caller of a request. `auth` checks credentials; this module turns its refusals into this API's errors. What callers
+//! may do stands in `allowed`.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -9,12 +9,9 @@ use axum::extract::FromRequestParts;
 use db::Age;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use model::AccountId;
-use policy::{
-    AccountPermit, Caller, CreateProjectPermit, ProjectCreation, Refusal, SignedIn, SystemPermit,
-    permit,
-};
+use policy::Caller;
 
+use crate::input::Input;
 use crate::{AdminState, ClientAddress, Error};
 
 /// The caller of a request. As in Harbor, wrong credentials do not end a request: it continues as anonymous.
@@ -24,25 +21,31 @@ impl FromRequestParts<Arc<AdminState>> for By {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        let asked = parts.extensions.get::<Asked>();
+        if let Some(caller) = asked.and_then(Asked::get) {
+            return Ok(Self(caller));
+        }
         let ClientAddress(address) = *parts.extensions.get().ok_or(Error::NoAddress)?;
         let caller = match basic(parts) {
             Some(header) => identify(app, header, address).await?,
             None => Caller::anonymous(address),
         };
-        if let Some(asked) = parts.extensions.get::<Asked>() {
+        if let Some(asked) = asked {
             asked.set(&caller);
         }
         Ok(Self(caller))
     }
 }
 
-/// Passes a handler's caller on to the response.
+impl Input for By {}
+
+/// The caller of a request, once it is known: for other extractors, and for the response.
 #[derive(Clone, Default)]
 pub(crate) struct Asked(Arc<OnceLock<Caller>>);
 
 impl Asked {
     fn set(&self, caller: &Caller) {
-        // A second extraction from the same request finds the same caller.
+        // It is asked for once only.
         let _ = self.0.set(caller.clone());
     }
 
@@ -84,50 +87,5 @@ pub(crate) fn unidentified(error: identity::Error) -> Error {
         | identity::Error::Void
         // Nothing is issued here.
         | identity::Error::Issue(_) => Error::NotSignedIn,
-    }
-}
-
-/// Checks that the caller may administer the system.
-pub(crate) fn permit_system(caller: &Caller) -> Result<SystemPermit, Error> {
-    permit::permit_system(caller).map_err(|refusal| {
-        refused(
-            refusal,
-            "forbidden: this needs the rights of a system administrator",
-        )
-    })
-}
-
-/// Checks that the caller may read or change this account.
-pub(crate) fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPermit, Error> {
-    permit::permit_account(caller, account).map_err(|refusal| {
-        refused(
-            refusal,
-            "forbidden: the account of another needs the rights of a system administrator",
-        )
-    })
-}
-
-/// Checks that the caller is signed in.
-pub(crate) fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Error> {
-    Ok(permit::permit_signed_in(caller)?)
-}
-
-/// Checks that the caller may create projects, according to the setting.
-pub(crate) fn permit_create_project(
-    caller: &Caller,
-    creation: ProjectCreation,
-) -> Result<CreateProjectPermit, Error> {
-    permit::permit_create_project(caller, creation).map_err(|refusal| {
-        refused(
-            refusal,
-            "forbidden: only system administrators create projects here ([projects] creation)",
-        )
-    })
-}
-
-fn refused(refusal: Refusal, message: &str) -> Error {
-    match refusal {
-        Refusal::NotSignedIn => Error::NotSignedIn,
-        Refusal::NotPermitted | Refusal::TokenTooNarrow => Error::Forbidden(message.to_owned()),
     }
 }

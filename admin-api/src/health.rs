@@ -4,8 +4,10 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::App;
+use crate::allowed::Everyone;
 
 /// Which dependencies of the registry fail, without details, which anyone could read here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,13 +23,13 @@ pub struct ComponentErrors {
 }
 
 /// The answer of `GET /health`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
     components: Vec<Component>,
     status: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Component {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
@@ -46,8 +48,12 @@ const NAMES: [&str; 7] = [
     "registryctl",
 ];
 
-/// `GET /health`: always 200.
-pub(crate) async fn health(State(app): App) -> Json<Health> {
+/// Says which components are healthy; always 200.
+#[utoipa::path(
+    get, path = "/api/v2.0/health", operation_id = "getHealth", tag = "health",
+    responses((status = 200, description = "All components.", body = Health))
+)]
+pub(crate) async fn health(_: Everyone, State(app): App) -> Json<Health> {
     let errors = *app.component_errors.borrow();
     let store = errors.store.or(errors.store_writing);
     let component = |name| {

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Error;
+use crate::input::Input;
 use crate::param::nul;
 
 /// Maximum size of a body, in bytes.
@@ -41,6 +42,8 @@ impl Permit for SystemPermit {}
 impl Permit for AccountPermit {}
 impl Permit for CreateProjectPermit {}
 impl<R: On, A: To> Permit for ProjectPermit<R, A> {}
+
+impl<T> Input for Unread<T> {}
 
 impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
     type Rejection = Infallible;

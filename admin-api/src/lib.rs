@@ -1,12 +1,16 @@
 //! REST for administrators, in the wire format of Harbor's API v2.0: one module per resource. Push and pull are in
 //! `registry`; listeners and middleware are in the gateway.
 
+mod allowed;
 mod caller;
+mod declaration;
 mod error;
 mod health;
+mod input;
 mod json;
 mod listing;
 mod member;
+mod openapi;
 mod page;
 mod param;
 mod ping;
@@ -28,10 +32,13 @@ use model::Clock;
 use policy::ProjectCreation;
 use tokio::sync::watch;
 
+pub use crate::allowed::Everyone;
+pub use crate::declaration::{At, Declarations, Guarded, Needs, Permission, Route};
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
+pub use crate::input::Input;
 pub use crate::json::LARGEST_BODY;
-pub use crate::route::{Needs, ROUTES, Route, router};
+pub use crate::route::{router, routes};
 
 /// Everything that handlers need.
 pub struct AdminState {

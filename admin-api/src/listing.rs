@@ -1,5 +1,7 @@
 //! Requests for lists, and their responses with count, links and warnings.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -8,11 +10,15 @@ use http::header::{LINK, WARNING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
+use utoipa::openapi::Type;
+use utoipa::openapi::path::Parameter;
 
-use crate::Error;
+use crate::caller::By;
+use crate::input::{Input, in_query};
 use crate::page::Paging;
 use crate::param::Params;
 use crate::query::Query;
+use crate::{AdminState, Error};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -26,11 +32,36 @@ pub(crate) struct Listing {
     pub(crate) query: Query,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Listing {
+impl Input for Listing {
+    fn parameters() -> Vec<Parameter> {
+        vec![
+            in_query("page", Type::Integer, "The page, from 1."),
+            in_query(
+                "page_size",
+                Type::Integer,
+                "Rows of a page: 10 by default, at most 100; 0 or less for all rows.",
+            ),
+            in_query(
+                "q",
+                Type::String,
+                "Conditions `k=v`, `k=~v`, `k=[a~b]` and `k={a b}`, separated by commas.",
+            ),
+            in_query(
+                "sort",
+                Type::String,
+                "Fields to sort by, separated by commas; with `-` in front, in descending order.",
+            ),
+        ]
+    }
+}
+
+impl FromRequestParts<Arc<AdminState>> for Listing {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let params = Params::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        // First, so that a list that is malformed is logged with its caller as well.
+        By::from_request_parts(parts, app).await?;
+        let params = Params::from_request_parts(parts, app).await?;
         Ok(Self {
             path: parts.uri.path().to_owned(),
             paging: Paging::parse(&params)?,

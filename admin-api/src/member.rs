@@ -9,17 +9,22 @@ use db::member::{self, Member};
 use model::{AccountId, MemberId, ProjectId};
 use policy::Role;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Error;
 
 /// A membership in the API.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectMember)]
 pub(crate) struct View {
+    #[schema(value_type = i64)]
     entity_id: AccountId,
     entity_name: String,
     /// `u` for users, `g` for groups.
     entity_type: &'static str,
+    #[schema(value_type = i64)]
     id: MemberId,
+    #[schema(value_type = i64)]
     project_id: ProjectId,
     role_id: i64,
     role_name: &'static str,

@@ -1,12 +1,17 @@
 //! Parameters in path, query string and headers, with Harbor's messages for malformed ones.
 
+use std::marker::PhantomData;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
 use http::request::Parts;
 use model::{AccountId, MemberId, ProjectId, ProjectName, RepositoryName};
 use percent_encoding::percent_decode_str;
+use utoipa::openapi::Type;
+use utoipa::openapi::path::Parameter;
 
 use crate::Error;
+use crate::input::{Input, in_header, in_path, in_query, required};
 
 /// The pairs of a query string, decoded.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +69,8 @@ impl Params {
         others
     }
 }
+
+impl Input for Params {}
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Error;
@@ -137,6 +144,41 @@ pub(crate) fn header_flag(headers: &HeaderMap, name: &str) -> bool {
     value.is_some_and(truthy)
 }
 
+/// A text that the query string must hold.
+pub(crate) struct Required<N> {
+    /// The text.
+    pub(crate) text: String,
+    named: PhantomData<fn() -> N>,
+}
+
+/// A parameter of the query string.
+pub(crate) trait Named {
+    /// Its name.
+    const NAME: &'static str;
+    /// What it is.
+    const DESCRIPTION: &'static str;
+}
+
+impl<N: Named> Input for Required<N> {
+    fn parameters() -> Vec<Parameter> {
+        let parameter = in_query(N::NAME, Type::String, N::DESCRIPTION);
+        vec![required(parameter)]
+    }
+}
+
+impl<N: Named, S: Send + Sync> FromRequestParts<S> for Required<N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = Params::from_request_parts(parts, state).await?;
+        let text = params.required(N::NAME)?.to_owned();
+        Ok(Self {
+            text,
+            named: PhantomData,
+        })
+    }
+}
+
 /// A project in a path: all digits are an ID, unless `X-Is-Resource-Name` says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProjectRef {
@@ -176,6 +218,16 @@ impl std::fmt::Display for ProjectRef {
 /// Name of the path parameter for a project.
 const PROJECT: &str = "project_name_or_id";
 
+impl Input for ProjectRef {
+    fn parameters() -> Vec<Parameter> {
+        let is_name = "True if digits are a name, not an ID.";
+        vec![
+            in_path(PROJECT, Type::String, "The project's ID or name."),
+            in_header("X-Is-Resource-Name", Type::Boolean, is_name),
+        ]
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for ProjectRef {
     type Rejection = Error;
 
@@ -191,6 +243,18 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectRef {
 /// A project in a path that accepts names only.
 pub(crate) struct ProjectByName(pub(crate) ProjectRef);
 
+impl Input for ProjectByName {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("project_name", Type::String, "The project's name.")]
+    }
+}
+
+impl From<ProjectByName> for ProjectRef {
+    fn from(ProjectByName(named): ProjectByName) -> Self {
+        named
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for ProjectByName {
     type Rejection = Error;
 
@@ -203,7 +267,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectByName {
 
 /// The repository in a path: its project, and its name without the project.
 pub(crate) struct RepositoryRef {
-    pub(crate) project: ProjectRef,
+    project: ProjectRef,
     rest: String,
 }
 
@@ -226,6 +290,14 @@ impl RepositoryRef {
     }
 }
 
+/// The project's name is a parameter of whoever finds the project.
+impl Input for RepositoryRef {
+    fn parameters() -> Vec<Parameter> {
+        let name = "The repository's name without its project, with slashes encoded once or twice.";
+        vec![in_path("repository_name", Type::String, name)]
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for RepositoryRef {
     type Rejection = Error;
 
@@ -241,6 +313,12 @@ impl<S: Send + Sync> FromRequestParts<S> for RepositoryRef {
 /// The account in a path.
 pub(crate) struct UserRef(pub(crate) AccountId);
 
+impl Input for UserRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("user_id", Type::Integer, "The account's ID.")]
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for UserRef {
     type Rejection = Error;
 
@@ -254,6 +332,12 @@ impl<S: Send + Sync> FromRequestParts<S> for UserRef {
 /// The membership in a path.
 pub(crate) struct MemberRef(pub(crate) MemberId);
 
+impl Input for MemberRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("mid", Type::Integer, "The membership's ID.")]
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for MemberRef {
     type Rejection = Error;
 
@@ -266,6 +350,12 @@ impl<S: Send + Sync> FromRequestParts<S> for MemberRef {
 
 /// The project setting in a path.
 pub(crate) struct MetadataName(pub(crate) String);
+
+impl Input for MetadataName {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("meta_name", Type::String, "The setting's name.")]
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for MetadataName {
     type Rejection = Error;

@@ -2,19 +2,30 @@
 
 use axum::Json;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// `GET /ping`
-pub(crate) async fn ping() -> ([(http::HeaderName, &'static str); 1], &'static str) {
+use crate::allowed::Everyone;
+
+/// Answers `Pong`.
+#[utoipa::path(
+    get, path = "/api/v2.0/ping", operation_id = "getPing", tag = "ping",
+    responses((status = 200, description = "`Pong`.", body = String))
+)]
+pub(crate) async fn ping(_: Everyone) -> ([(http::HeaderName, &'static str); 1], &'static str) {
     ([(http::header::CONTENT_TYPE, "text/plain")], "Pong")
 }
 
 /// The answer of `GET /api/version`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Version {
     version: &'static str,
 }
 
-/// `GET /api/version`: the version of the API, for clients that determine its path this way.
-pub(crate) async fn version() -> Json<Version> {
+/// Returns the version of the API, for clients that find its path by it.
+#[utoipa::path(
+    get, path = "/api/version", operation_id = "getVersion", tag = "ping",
+    responses((status = 200, description = "The version.", body = Version))
+)]
+pub(crate) async fn version(_: Everyone) -> Json<Version> {
     Json(Version { version: "v2.0" })
 }

@@ -10,19 +10,15 @@ pub(crate) mod update;
 
 use std::collections::BTreeMap;
 
-use db::project::{self, Project};
-use db::{Db, Reader, binding};
+use db::project::Project;
 use model::{AccountId, ProjectId};
-use policy::on::On;
-use policy::to::To;
-use policy::{Caller, ProjectPermit, Refusal, Role, Roles, permit};
+use policy::{Role, Roles};
 use serde::Serialize;
-
-use crate::Error;
-use crate::param::ProjectRef;
+use utoipa::ToSchema;
 
 /// A project in the API.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Project)]
 pub(crate) struct View {
     creation_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,22 +28,27 @@ pub(crate) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<BTreeMap<String, String>>,
     name: String,
+    #[schema(value_type = i64)]
     owner_id: AccountId,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner_name: Option<String>,
+    #[schema(value_type = i64)]
     project_id: ProjectId,
     repo_count: i64,
     update_time: String,
 }
 
 /// The project's own exceptions from vulnerability rules: none can be added yet.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Allowlist {
     creation_time: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     id: Option<ProjectId>,
+    #[schema(value_type = Option<Vec<Object>>)]
     items: Option<[(); 0]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     project_id: Option<ProjectId>,
     update_time: &'static str,
 }
@@ -104,43 +105,4 @@ impl View {
 fn with_public(public: bool, mut settings: BTreeMap<String, String>) -> BTreeMap<String, String> {
     settings.insert("public".to_owned(), public.to_string());
     settings
-}
-
-/// The project in a path, if the caller may do what the permit is for.
-pub(crate) async fn permitted<R: On, A: To>(
-    db: &Db,
-    caller: &Caller,
-    named: &ProjectRef,
-) -> Result<(ProjectPermit<R, A>, Project), Error> {
-    let mut reader = db.reader().await?;
-    let found = find(&mut reader, named).await?;
-    let standing = match &found {
-        Some(project) => Some(binding::standing_in(&mut reader, caller, project.facts()).await?),
-        None => None,
-    };
-    let permit = permit::permit_project(caller, standing.as_ref())
-        .map_err(|refusal| refused(caller, named, refusal))?;
-    let project = found.ok_or_else(|| missing(named))?;
-    Ok((permit, project))
-}
-
-async fn find(reader: &mut Reader, named: &ProjectRef) -> Result<Option<Project>, db::Error> {
-    match named {
-        ProjectRef::Id(id) => project::by_id(reader, *id).await,
-        ProjectRef::Name(name) => project::by_name(reader, name).await,
-        ProjectRef::Nothing(_) => Ok(None),
-    }
-}
-
-/// A system administrator is refused only if the project does not exist, and may know that.
-fn refused(caller: &Caller, named: &ProjectRef, refusal: Refusal) -> Error {
-    if caller.is_sysadmin() {
-        missing(named)
-    } else {
-        refusal.into()
-    }
-}
-
-fn missing(named: &ProjectRef) -> Error {
-    Error::NotFound(format!("project {named} not found"))
 }

@@ -8,20 +8,27 @@ use db::project::{self, Project, Viewer};
 use db::{Reader, quota};
 use http::request::Parts;
 use model::{AccountId, ProjectId, StorageLimit};
+use policy::SystemPermit;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::Type;
+use utoipa::openapi::path::Parameter;
 
-use crate::caller::{By, permit_system};
+use crate::allowed::Granted;
 use crate::error::Rendered;
+use crate::input::{Input, in_path};
 use crate::json::{BodyOf, Unread};
 use crate::listing::Listing;
 use crate::param::int_param;
 use crate::{App, Error};
 
 /// A quota as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Quota)]
 pub(crate) struct View {
     creation_time: String,
     hard: Storage,
+    #[schema(value_type = i64)]
     id: ProjectId,
     #[serde(rename = "ref")]
     reference: Reference,
@@ -30,23 +37,23 @@ pub(crate) struct View {
 }
 
 /// The project.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Reference {
+    #[schema(value_type = i64)]
     id: ProjectId,
     name: String,
     owner_name: String,
 }
 
 /// Bytes.
-#[derive(Clone, Copy, Deserialize, Serialize)]
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
     pub(crate) storage: i64,
 }
 
 /// The body of `PUT /quotas/{id}`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct QuotaRequest {
     hard: Option<Storage>,
 }
@@ -57,6 +64,12 @@ impl BodyOf for QuotaRequest {
 
 /// The quota in a path.
 pub(crate) struct QuotaRef(ProjectId);
+
+impl Input for QuotaRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("id", Type::Integer, "The project's ID.")]
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for QuotaRef {
     type Rejection = Error;
@@ -95,13 +108,17 @@ impl View {
 
 const NEWEST_FIRST: (Field, Direction) = (project::CREATED, Direction::Down);
 
-/// `GET /quotas`
+/// Lists the quotas of all projects.
+#[utoipa::path(
+    get, path = "/api/v2.0/quotas", operation_id = "listQuotas", tag = "quota",
+    params(("reference_id" = Option<i64>, Query, description = "The project's ID.")),
+    responses((status = 200, description = "A page of quotas.", body = Vec<View>))
+)]
 pub(crate) async fn list(
-    State(app): App,
-    By(caller): By,
     mut listing: Listing,
+    Granted(_): Granted<SystemPermit>,
+    State(app): App,
 ) -> Result<Response, Error> {
-    permit_system(&caller)?;
     let of_project = listing.params.int("reference_id")?.map(Test::Number);
     let mut selection = listing
         .select(&[project::CREATED])?
@@ -119,9 +136,16 @@ pub(crate) async fn list(
     Ok(listing.answer(&views, total))
 }
 
-/// `GET /quotas/{id}`
-pub(crate) async fn get(State(app): App, QuotaRef(id): QuotaRef, By(caller): By) -> Rendered<View> {
-    permit_system(&caller)?;
+/// Returns the quota of a project, whose ID it has.
+#[utoipa::path(
+    get, path = "/api/v2.0/quotas/{id}", operation_id = "getQuota", tag = "quota",
+    responses((status = 200, description = "The quota.", body = View))
+)]
+pub(crate) async fn get(
+    QuotaRef(id): QuotaRef,
+    Granted(_): Granted<SystemPermit>,
+    State(app): App,
+) -> Rendered<View> {
     let mut tx = app.db.reader().await?;
     let project = find(&mut tx, id).await?;
     let used = quota::used(&mut tx, id).await?;
@@ -133,14 +157,18 @@ async fn find(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
     found.ok_or_else(|| Error::NotFound(format!("quota {} not found", id.0)))
 }
 
-/// `PUT /quotas/{id}`: may be lower than the current usage.
+/// Sets what a project may hold, which may be less than it holds.
+#[utoipa::path(
+    put, path = "/api/v2.0/quotas/{id}", operation_id = "updateQuota", tag = "quota",
+    request_body = QuotaRequest,
+    responses((status = 200, description = "Changed."))
+)]
 pub(crate) async fn update(
-    State(app): App,
     QuotaRef(id): QuotaRef,
-    By(caller): By,
+    Granted(permit): Granted<SystemPermit>,
+    State(app): App,
     body: Unread<QuotaRequest>,
 ) -> Result<(), Error> {
-    let permit = permit_system(&caller)?;
     let body = body.read(&permit).await?;
     let hard = body.hard.ok_or_else(|| {
         Error::BadRequest("hard: must contain exactly storage, a number of bytes".to_owned())

@@ -7,14 +7,18 @@ pub(crate) mod list;
 use db::repository::Repository;
 use model::{ProjectId, RepositoryId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A repository in the API.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Repository)]
 pub(crate) struct View {
     artifact_count: i64,
     creation_time: String,
+    #[schema(value_type = i64)]
     id: RepositoryId,
     name: String,
+    #[schema(value_type = i64)]
     project_id: ProjectId,
     pull_count: i64,
     update_time: String,

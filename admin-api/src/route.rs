@@ -1,124 +1,82 @@
-//! The routes of the API: one table, from which the router is built, with the permission that each needs.
+//! The routes of the API, as their handlers declare them, and what all of them share.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing;
+use axum::{Extension, Router};
 use http::Uri;
 use http::header::ACCEPT;
-use policy::{Action, Resource};
 use tower::util::MapRequest;
+use utoipa_axum::routes;
 
 use crate::caller::Asked;
+use crate::declaration::{Declarations, Route};
+use crate::openapi::Document;
 use crate::{
-    AdminState, Error, health, member, ping, project, quota, repository, systeminfo, user,
+    AdminState, Error, health, member, openapi, ping, project, quota, repository, systeminfo, user,
 };
 
-/// The permission that a route requires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// None: the route serves everyone, though some may see more than others.
-    Nobody,
-    /// An account.
-    SignedIn,
-    /// System administrator rights.
-    System,
-    /// The account in the path, or system administrator rights.
-    Account,
-    /// An action on a resource of the project in the path.
-    Project(Resource, Action),
-}
-
-/// A route and its required permission.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
-    /// `GET`, `POST`, …
-    pub method: &'static str,
-    /// The path, with parameters in braces.
-    pub path: &'static str,
-    /// The required permission.
-    pub needs: Needs,
-}
-
-/// Builds both the public table and the router from one table, so that they cannot differ.
-macro_rules! routes {
-    ($($method:ident $path:literal, $needs:expr => $handler:path;)*) => {
-        /// All routes.
-        pub const ROUTES: &[Route] = &[$(Route {
-            method: method_name(stringify!($method)),
-            path: $path,
-            needs: $needs,
-        }),*];
-
-        fn routed() -> Router<Arc<AdminState>> {
-            Router::new()$(
-                .route($path, routing::$method($handler))
-            )*
-        }
+/// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
+macro_rules! declare {
+    ($($($part:ident)::+,)*) => {
+        Declarations::default()$(.with(routes!($($part)::+), $($part)::+))*
     };
 }
 
-const fn method_name(function: &str) -> &'static str {
-    match function.as_bytes() {
-        b"get" => "GET",
-        b"head" => "HEAD",
-        b"post" => "POST",
-        b"put" => "PUT",
-        b"delete" => "DELETE",
-        _ => panic!("a method that no route uses so far"),
+fn declarations() -> Declarations {
+    declare! {
+        ping::version,
+        openapi::document,
+        ping::ping,
+        health::health,
+        systeminfo::general,
+        systeminfo::volumes,
+        systeminfo::certificate,
+
+        user::list::list,
+        user::create::create,
+        user::list::search,
+        user::get::current,
+        user::permission::list,
+        user::get::get,
+        user::update::update,
+        user::delete::delete,
+        user::password::set,
+        user::sysadmin::set,
+
+        project::get::head,
+        project::list::list,
+        project::create::create,
+        project::get::get,
+        project::update::update,
+        project::delete::delete,
+        project::delete::deletable,
+        project::summary::summary,
+        project::metadata::list,
+        project::metadata::get,
+
+        repository::list::list,
+        repository::get::get,
+        repository::delete::delete,
+
+        quota::list,
+        quota::get,
+        quota::update,
+
+        member::get::list,
+        member::create::create,
+        member::get::get,
+        member::update::update,
+        member::update::remove,
     }
 }
 
-use Action::{Create, Delete, List, Read, Update};
-use Needs::{Account, Nobody, Project, SignedIn, System};
-use Resource::{Member, Metadata};
-
-routes! {
-    get "/api/version", Nobody => ping::version;
-    get "/api/v2.0/ping", Nobody => ping::ping;
-    get "/api/v2.0/health", Nobody => health::health;
-    get "/api/v2.0/systeminfo", Nobody => systeminfo::general;
-    get "/api/v2.0/systeminfo/volumes", System => systeminfo::volumes;
-    get "/api/v2.0/systeminfo/getcert", Nobody => systeminfo::certificate;
-
-    get "/api/v2.0/users", System => user::list::list;
-    post "/api/v2.0/users", System => user::create::create;
-    get "/api/v2.0/users/search", SignedIn => user::list::search;
-    get "/api/v2.0/users/current", SignedIn => user::get::current;
-    get "/api/v2.0/users/current/permissions", SignedIn => user::permission::list;
-    get "/api/v2.0/users/{user_id}", Account => user::get::get;
-    put "/api/v2.0/users/{user_id}", Account => user::update::update;
-    delete "/api/v2.0/users/{user_id}", System => user::delete::delete;
-    put "/api/v2.0/users/{user_id}/password", Account => user::password::set;
-    put "/api/v2.0/users/{user_id}/sysadmin", System => user::sysadmin::set;
-
-    head "/api/v2.0/projects", SignedIn => project::get::head;
-    get "/api/v2.0/projects", Nobody => project::list::list;
-    post "/api/v2.0/projects", SignedIn => project::create::create;
-    get "/api/v2.0/projects/{project_name_or_id}", Project(Resource::Project, Read) => project::get::get;
-    put "/api/v2.0/projects/{project_name_or_id}", Project(Resource::Project, Update) => project::update::update;
-    delete "/api/v2.0/projects/{project_name_or_id}", Project(Resource::Project, Delete) => project::delete::delete;
-    get "/api/v2.0/projects/{project_name_or_id}/_deletable", Project(Resource::Project, Delete) => project::delete::deletable;
-    get "/api/v2.0/projects/{project_name_or_id}/summary", Project(Resource::Project, Read) => project::summary::summary;
-    get "/api/v2.0/projects/{project_name_or_id}/metadatas", Project(Metadata, List) => project::metadata::list;
-    get "/api/v2.0/projects/{project_name_or_id}/metadatas/{meta_name}", Project(Metadata, Read) => project::metadata::get;
-
-    get "/api/v2.0/projects/{project_name}/repositories", Project(Resource::Repository, List) => repository::list::list;
-    get "/api/v2.0/projects/{project_name}/repositories/{repository_name}", Project(Resource::Repository, Read) => repository::get::get;
-    delete "/api/v2.0/projects/{project_name}/repositories/{repository_name}", Project(Resource::Repository, Delete) => repository::delete::delete;
-
-    get "/api/v2.0/quotas", System => quota::list;
-    get "/api/v2.0/quotas/{id}", System => quota::get;
-    put "/api/v2.0/quotas/{id}", System => quota::update;
-
-    get "/api/v2.0/projects/{project_name_or_id}/members", Project(Member, List) => member::get::list;
-    post "/api/v2.0/projects/{project_name_or_id}/members", Project(Member, Create) => member::create::create;
-    get "/api/v2.0/projects/{project_name_or_id}/members/{mid}", Project(Member, Read) => member::get::get;
-    put "/api/v2.0/projects/{project_name_or_id}/members/{mid}", Project(Member, Update) => member::update::update;
-    delete "/api/v2.0/projects/{project_name_or_id}/members/{mid}", Project(Member, Delete) => member::update::remove;
+/// All routes, in the order of their declaration.
+pub fn routes() -> &'static [Route] {
+    static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| declarations().routes().to_vec());
+    &ROUTES
 }
 
 /// The API, for paths below `/api`, with [`crate::ClientAddress`] in the extensions of each request.
@@ -126,7 +84,10 @@ routes! {
 /// Extensions of the response carry what the gateway logs: the route's [`MatchedPath`], and the [`policy::Caller`] if
 /// the route extracted it.
 pub fn router(state: Arc<AdminState>) -> Router {
-    let routes = routed()
+    let (routes, declared) = declarations().split();
+    let document = Document::new(declared, &state.info.version);
+    let routes = routes
+        .layer(Extension(document))
         .layer(from_fn(negotiate))
         .layer(from_fn(tell))
         .method_not_allowed_fallback(wrong_method)
@@ -170,7 +131,7 @@ async fn not_found(uri: Uri) -> Error {
 }
 
 async fn wrong_method(path: MatchedPath, request: Request) -> Error {
-    let methods = ROUTES.iter().filter(|route| route.path == path.as_str());
+    let methods = routes().iter().filter(|route| route.path == path.as_str());
     let allowed: Vec<_> = methods.map(|route| route.method).collect();
     Error::MethodNotAllowed {
         method: request.method().to_string(),
@@ -213,46 +174,56 @@ mod tests {
 
     use super::*;
 
-    /// The beginning of a route's "needs" cell in docs/api.md; the cell may say more.
-    fn needs(route: &Route) -> String {
-        match route.needs {
-            Nobody => "nothing".to_owned(),
-            SignedIn => "an account".to_owned(),
-            System => "system administrator".to_owned(),
-            Account => "that account".to_owned(),
-            Project(resource, action) => format!("`{}` {}", resource.name(), action.name()),
-        }
-    }
-
-    /// Method, path and needs of the rows below `| route | needs |`.
-    fn documented(text: &str) -> Vec<(String, String, String)> {
-        let table = text.lines().skip_while(|line| *line != "| route | needs |");
-        let rows = table.skip(2).take_while(|line| line.starts_with('|'));
-        let routes = rows.flat_map(|row| {
-            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-            let route = cells[1].replace(['`', ','], "");
-            let mut words: Vec<String> = route.split(' ').map(str::to_owned).collect();
-            let path = words.pop().unwrap_or_default();
-            let path = path.split('?').next().unwrap_or_default().to_owned();
-            let needs = cells[2].to_owned();
-            let row = move |method| (method, path.clone(), needs.clone());
-            words.into_iter().map(row).collect::<Vec<_>>()
+    /// The table of docs/api.md that is made of the declarations.
+    fn table() -> String {
+        let rows = routes().iter().map(|route| {
+            let Route {
+                method,
+                path,
+                needs,
+                description,
+            } = route;
+            format!("| `{method} {path}` | {needs} | {description} |\n")
         });
-        routes.collect()
+        rows.collect()
     }
 
     #[test]
-    fn the_documentation_has_every_route_with_what_it_needs_and_none_else() {
+    fn the_documentation_has_every_route_as_it_is_declared() {
+        const HEAD: &str = "| route | needs | |\n|---|---|---|\n";
         let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
-        let text = std::fs::read_to_string(folder.join("../docs/api.md")).unwrap();
-        let documented = documented(&text);
-        assert_eq!(documented.len(), ROUTES.len());
-        for route in ROUTES {
-            let found = documented
-                .iter()
-                .find(|(method, path, _)| method == route.method && path == route.path);
-            let (_, _, said) = found.unwrap_or_else(|| panic!("{route:?} is not documented"));
-            assert!(said.starts_with(&needs(route)), "{route:?}: {said}");
+        let file = folder.join("../docs/api.md");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (before, rest) = text.split_once(HEAD).unwrap();
+        let (documented, after) = rest.split_once("\n\n").unwrap();
+        let declared = table();
+        if std::env::var_os("GANTRY_WRITE_DOCS").is_some() {
+            let written = format!("{before}{HEAD}{declared}\n{after}");
+            std::fs::write(&file, written).unwrap();
+            return;
+        }
+        assert!(
+            documented == declared.trim_end(),
+            "docs/api.md is not what the handlers declare: run this with GANTRY_WRITE_DOCS=1"
+        );
+    }
+
+    #[test]
+    fn every_path_is_declared_with_its_own_parameters() {
+        let (_, document) = declarations().split();
+        let document = serde_json::to_value(&document).unwrap();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let mut named: Vec<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
+            named.sort_unstable();
+            for (method, operation) in item.as_object().unwrap() {
+                let parameters = operation["parameters"].as_array().unwrap().iter();
+                let in_path = parameters.filter(|parameter| parameter["in"] == "path");
+                let mut read: Vec<&str> = in_path
+                    .map(|parameter| parameter["name"].as_str().unwrap())
+                    .collect();
+                read.sort_unstable();
+                assert_eq!(read, named, "{method} {path}");
+            }
         }
     }
 }

@@ -4,15 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use policy::ProjectCreation;
+use policy::{ProjectCreation, SystemPermit};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::caller::{By, permit_system};
+use crate::allowed::{Everyone, Granted};
+use crate::caller::By;
 use crate::error::Rendered;
 use crate::{AdminState, App, Error};
 
 /// The response of `GET /systeminfo`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct GeneralInfo {
     auth_mode: &'static str,
     banner_message: &'static str,
@@ -24,7 +26,7 @@ pub(crate) struct GeneralInfo {
 }
 
 /// Fields shown only to signed-in callers.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Details {
     current_time: String,
     external_url: String,
@@ -37,8 +39,12 @@ struct Details {
     registry_url: String,
 }
 
-/// `GET /systeminfo`
-pub(crate) async fn general(State(app): App, By(caller): By) -> Json<GeneralInfo> {
+/// Describes the installation; an account sees more.
+#[utoipa::path(
+    get, path = "/api/v2.0/systeminfo", operation_id = "getSystemInfo", tag = "systeminfo",
+    responses((status = 200, description = "Settings for user interfaces.", body = GeneralInfo))
+)]
+pub(crate) async fn general(_: Everyone, State(app): App, By(caller): By) -> Json<GeneralInfo> {
     Json(GeneralInfo {
         auth_mode: "db_auth",
         banner_message: "",
@@ -68,21 +74,27 @@ fn details(app: &AdminState) -> Details {
 }
 
 /// The response of `GET /systeminfo/volumes`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Volumes {
     storage: [Volume; 1],
 }
 
 /// Bytes of a file system.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Volume {
     free: u64,
     total: u64,
 }
 
-/// `GET /systeminfo/volumes`: the space on the data folder's file system.
-pub(crate) async fn volumes(State(app): App, By(caller): By) -> Rendered<Volumes> {
-    permit_system(&caller)?;
+/// Returns the space on the data folder's file system.
+#[utoipa::path(
+    get, path = "/api/v2.0/systeminfo/volumes", operation_id = "getVolumes", tag = "systeminfo",
+    responses((status = 200, description = "Bytes.", body = Volumes))
+)]
+pub(crate) async fn volumes(
+    Granted(_): Granted<SystemPermit>,
+    State(app): App,
+) -> Rendered<Volumes> {
     let folder = app.info.data_folder.clone();
     let stat = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder))
         .await
@@ -95,8 +107,12 @@ pub(crate) async fn volumes(State(app): App, By(caller): By) -> Rendered<Volumes
     Ok(Json(Volumes { storage: [volume] }))
 }
 
-/// `GET /systeminfo/getcert`: the certificate that clients need to trust.
-pub(crate) async fn certificate(State(app): App) -> Result<Response, Error> {
+/// Returns the certificate that clients need to trust; 404 with a certificate of your own.
+#[utoipa::path(
+    get, path = "/api/v2.0/systeminfo/getcert", operation_id = "getCert", tag = "systeminfo",
+    responses((status = 200, description = "PEM.", body = String))
+)]
+pub(crate) async fn certificate(_: Everyone, State(app): App) -> Result<Response, Error> {
     let pem = app
         .info
         .ca_pem

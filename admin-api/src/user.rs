@@ -13,11 +13,12 @@ use db::Db;
 use db::account::{self, Account};
 use model::AccountId;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Error;
 
 /// An account in the API.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct User {
     admin_role_in_auth: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -29,6 +30,7 @@ pub(crate) struct User {
     realname: String,
     sysadmin_flag: bool,
     update_time: String,
+    #[schema(value_type = i64)]
     user_id: AccountId,
     username: String,
 }

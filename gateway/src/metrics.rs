@@ -204,10 +204,10 @@ impl Metrics {
             .try_for_each(|collector| self.registry.register(collector))
     }
 
-    /// Counts a request that is over.
+    /// Counts a request that is over. The label is its route's template; routes of the REST API have one each.
     pub(crate) fn request(
         &self,
-        route: RouteName,
+        (route, label): (RouteName, &str),
         method: &Method,
         status: u16,
         took: Duration,
@@ -218,16 +218,21 @@ impl Metrics {
             .position(|known| known == method)
             .unwrap_or(METHODS.len());
         let class_at = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
-        let at = (route as usize * (METHODS.len() + 1) + method_at) * CLASSES.len() + class_at;
-        let counter = self.handles[at].get_or_init(|| {
+        let by_label = || {
             let method = METHODS.get(method_at).map_or("other", Method::as_str);
-            self.requests
-                .with_label_values(&[route.as_str(), method, CLASSES[class_at]])
-        });
-        counter.inc();
-        let histogram = self.histograms[route as usize]
-            .get_or_init(|| self.durations.with_label_values(&[route.as_str()]));
-        histogram.observe(took.as_secs_f64());
+            let labels = [label, method, CLASSES[class_at]];
+            self.requests.with_label_values(&labels)
+        };
+        let by_route = || self.durations.with_label_values(&[label]);
+        if route == RouteName::Api {
+            by_label().inc();
+            by_route().observe(took.as_secs_f64());
+        } else {
+            let at = (route as usize * (METHODS.len() + 1) + method_at) * CLASSES.len() + class_at;
+            self.handles[at].get_or_init(by_label).inc();
+            let histogram = self.histograms[route as usize].get_or_init(by_route);
+            histogram.observe(took.as_secs_f64());
+        }
         self.sent.inc_by(sent);
     }
 

@@ -64,6 +64,7 @@ pub(crate) async fn serve(
         uri,
         version,
         route: RouteName::Other,
+        template: None,
         status: None,
         address,
         account: None,
@@ -95,6 +96,7 @@ pub(crate) async fn serve(
             None => Box::pin(with_memory(&app, address, bytes, response)).await,
         };
     }
+    finish.template = response.extensions().get().cloned();
     finish.answered(response.status());
     finish.account = response.extensions().get().and_then(account_name);
     let closes = version < Version::HTTP_2 && peer.wire.ends_with(response.status());

@@ -10,32 +10,28 @@ use model::AccountId;
 use policy::{on, to};
 use serde::Deserialize;
 use tenancy::member;
+use utoipa::ToSchema;
 
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::json::{BodyOf, Unread};
 use crate::member::check_role;
-use crate::param::ProjectRef;
-use crate::project::permitted;
 use crate::{App, Error};
 
 /// The body of `POST …/members`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct AddMember {
     role_id: Option<i64>,
     member_user: Option<UserEntity>,
     member_group: Option<UserGroup>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 struct UserEntity {
     user_id: Option<i64>,
     username: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 struct UserGroup {
     id: Option<i64>,
     group_name: Option<String>,
@@ -52,15 +48,18 @@ enum Entity {
     Name(String),
 }
 
-/// `POST …/members`
+/// Makes a user a member of a project.
+#[utoipa::path(
+    post, path = "/api/v2.0/projects/{project_name_or_id}/members", operation_id = "createProjectMember", tag = "member",
+    request_body = AddMember,
+    responses((status = 201, description = "Created; `Location` leads there."))
+)]
 pub(crate) async fn create(
+    Allowed { permit, .. }: Allowed<on::Member, to::Create>,
     State(app): App,
-    named: ProjectRef,
-    By(caller): By,
     uri: Uri,
     body: Unread<AddMember>,
 ) -> Result<impl IntoResponse, Error> {
-    let (permit, _) = permitted::<on::Member, to::Create>(&app.db, &caller, &named).await?;
     let body = body.read(&permit).await?;
     let (role_id, entity) = (body.role_id, entity(body)?);
     let account = find(&mut app.db.reader().await?, &entity).await?;

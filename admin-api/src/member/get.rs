@@ -7,34 +7,38 @@ use db::list::{Selection, Test};
 use db::member;
 use policy::{on, to};
 
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::error::Rendered;
 use crate::listing::Listing;
 use crate::member::{View, find};
-use crate::param::{MemberRef, ProjectRef};
-use crate::project::permitted;
+use crate::param::MemberRef;
 use crate::{App, Error};
 
-/// `GET …/members/{mid}`
+/// Returns a member.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name_or_id}/members/{mid}", operation_id = "getProjectMember", tag = "member",
+    responses((status = 200, description = "The member.", body = View))
+)]
 pub(crate) async fn get(
-    State(app): App,
-    named: ProjectRef,
     MemberRef(id): MemberRef,
-    By(caller): By,
+    Allowed { permit, .. }: Allowed<on::Member, to::Read>,
+    State(app): App,
 ) -> Rendered<View> {
-    let (permit, _) = permitted::<on::Member, to::Read>(&app.db, &caller, &named).await?;
     let member = find(&mut app.db.reader().await?, permit.project().id, id).await?;
     Ok(Json(member.into()))
 }
 
-/// `GET …/members`: sorted by name; `entityname` matches exactly.
+/// Lists a project's members.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name_or_id}/members", operation_id = "listProjectMembers", tag = "member",
+    params(("entityname" = Option<String>, Query, description = "The exact name.")),
+    responses((status = 200, description = "A page of members.", body = Vec<View>))
+)]
 pub(crate) async fn list(
-    State(app): App,
-    named: ProjectRef,
-    By(caller): By,
     listing: Listing,
+    Allowed { permit, .. }: Allowed<on::Member, to::List>,
+    State(app): App,
 ) -> Result<Response, Error> {
-    let (permit, _) = permitted::<on::Member, to::List>(&app.db, &caller, &named).await?;
     let name = listing.params.text("entityname")?.map(str::to_owned);
     let selection = Selection {
         page: listing.rows(),

@@ -4,17 +4,16 @@ use axum::extract::State;
 use policy::{on, to};
 use serde::Deserialize;
 use tenancy::member;
+use utoipa::ToSchema;
 
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::json::{BodyOf, Unread};
 use crate::member::check_role;
-use crate::param::{MemberRef, ProjectRef};
-use crate::project::permitted;
+use crate::param::MemberRef;
 use crate::{App, Error};
 
 /// The body of `PUT …/members/{mid}`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct RoleRequest {
     role_id: Option<i64>,
 }
@@ -23,28 +22,33 @@ impl BodyOf for RoleRequest {
     const NAME: &'static str = "role";
 }
 
-/// `PUT …/members/{mid}`
+/// Changes a member's role.
+#[utoipa::path(
+    put, path = "/api/v2.0/projects/{project_name_or_id}/members/{mid}", operation_id = "updateProjectMember", tag = "member",
+    request_body = RoleRequest,
+    responses((status = 200, description = "Changed."))
+)]
 pub(crate) async fn update(
-    State(app): App,
-    named: ProjectRef,
     MemberRef(id): MemberRef,
-    By(caller): By,
+    Allowed { permit, .. }: Allowed<on::Member, to::Update>,
+    State(app): App,
     body: Unread<RoleRequest>,
 ) -> Result<(), Error> {
-    let (permit, _) = permitted::<on::Member, to::Update>(&app.db, &caller, &named).await?;
     let body = body.read(&permit).await?;
     let role = check_role(body.role_id)?;
     Ok(member::change(&app.db, &permit, id, role, app.clock.now()).await?)
 }
 
-/// `DELETE …/members/{mid}`: 200 also if there is no such member.
+/// Ends a membership; 200 also if there is no such member.
+#[utoipa::path(
+    delete, path = "/api/v2.0/projects/{project_name_or_id}/members/{mid}", operation_id = "deleteProjectMember", tag = "member",
+    responses((status = 200, description = "Ended."))
+)]
 pub(crate) async fn remove(
-    State(app): App,
-    named: ProjectRef,
     MemberRef(id): MemberRef,
-    By(caller): By,
+    Allowed { permit, .. }: Allowed<on::Member, to::Delete>,
+    State(app): App,
 ) -> Result<(), Error> {
-    let (permit, _) = permitted::<on::Member, to::Delete>(&app.db, &caller, &named).await?;
     match member::revoke(&app.db, &permit, id, app.clock.now()).await {
         Err(tenancy::Error::MemberUnknown { .. }) => Ok(()),
         revoked => Ok(revoked?),

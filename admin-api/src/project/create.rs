@@ -5,19 +5,19 @@ use axum::response::IntoResponse;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode, Uri};
 use model::{ProjectName, StorageLimit};
-use policy::Caller;
+use policy::{Caller, CreateProjectPermit};
 use serde::Deserialize;
 use tenancy::project::{self, NewProject};
+use utoipa::ToSchema;
 
-use crate::caller::{By, permit_create_project};
+use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
 use crate::param::header_flag;
 use crate::project::metadata::Metadata;
 use crate::{App, Error};
 
 /// The body of `POST` and `PUT /projects`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct ProjectRequest {
     project_name: Option<String>,
     public: Option<bool>,
@@ -28,8 +28,7 @@ pub(crate) struct ProjectRequest {
 }
 
 /// The part of a project's exceptions from vulnerability rules that is checked.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct AllowlistRequest {
     pub(crate) project_id: Option<i64>,
 }
@@ -52,18 +51,27 @@ impl ProjectRequest {
     }
 }
 
-/// `POST /projects`: whoever makes a project becomes its first admin.
+/// Creates a project, whose first admin is the caller; with `[projects] creation = "admins"` for system administrators
+/// only.
+#[utoipa::path(
+    post, path = "/api/v2.0/projects", operation_id = "createProject", tag = "project",
+    params((
+        "X-Resource-Name-In-Location" = Option<bool>, Header,
+        description = "True for the project's name in `Location`.",
+    )),
+    request_body = ProjectRequest,
+    responses((status = 201, description = "Created; `Location` leads there."))
+)]
 pub(crate) async fn create(
+    Granted(permit): Granted<CreateProjectPermit>,
     State(app): App,
-    By(caller): By,
     uri: Uri,
     headers: HeaderMap,
     body: Unread<ProjectRequest>,
 ) -> Result<impl IntoResponse, Error> {
-    let permit = permit_create_project(&caller, app.project_creation)?;
     let body = body.read(&permit).await?;
     body.check_schema()?;
-    let new = check(&caller, body)?;
+    let new = check(permit.caller(), body)?;
     let name = new.name.clone();
     let id = project::create(&app.db, &permit, new, app.clock.now()).await?;
     let parent = uri.path().trim_end_matches('/');

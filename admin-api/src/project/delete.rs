@@ -5,18 +5,17 @@ use axum::extract::State;
 use db::project;
 use policy::{on, to};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::error::Rendered;
-use crate::param::ProjectRef;
-use crate::project::permitted;
 use crate::{App, Error};
 
 /// Why a project is not deleted.
 pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
 
 /// The response of `GET …/_deletable`: one of the two.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Deletable {
     #[serde(skip_serializing_if = "Option::is_none")]
     deletable: Option<bool>,
@@ -24,13 +23,15 @@ pub(crate) struct Deletable {
     message: Option<&'static str>,
 }
 
-/// `GET /projects/{project_name_or_id}/_deletable`
+/// Says whether the project can be deleted.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name_or_id}/_deletable", operation_id = "getProjectDeletable", tag = "project",
+    responses((status = 200, description = "Whether, and why not.", body = Deletable))
+)]
 pub(crate) async fn deletable(
+    Allowed { project, .. }: Allowed<on::Project, to::Delete>,
     State(app): App,
-    named: ProjectRef,
-    By(caller): By,
 ) -> Rendered<Deletable> {
-    let (_, project) = permitted::<on::Project, to::Delete>(&app.db, &caller, &named).await?;
     let mut tx = app.db.reader().await?;
     let empty = !project::holds_artifacts(&mut tx, project.id).await?;
     Ok(Json(Deletable {
@@ -39,12 +40,14 @@ pub(crate) async fn deletable(
     }))
 }
 
-/// `DELETE /projects/{project_name_or_id}`: the name becomes free.
+/// Deletes a project: its name becomes free. 412 while there are repositories.
+#[utoipa::path(
+    delete, path = "/api/v2.0/projects/{project_name_or_id}", operation_id = "deleteProject", tag = "project",
+    responses((status = 200, description = "Deleted."))
+)]
 pub(crate) async fn delete(
+    Allowed { permit, .. }: Allowed<on::Project, to::Delete>,
     State(app): App,
-    named: ProjectRef,
-    By(caller): By,
 ) -> Result<(), Error> {
-    let (permit, _) = permitted::<on::Project, to::Delete>(&app.db, &caller, &named).await?;
     Ok(tenancy::project::delete(&app.db, &permit, app.clock.now()).await?)
 }

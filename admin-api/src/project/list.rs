@@ -10,16 +10,28 @@ use db::{Reader, binding};
 use model::ProjectId;
 use policy::{Caller, Roles};
 
+use crate::allowed::Everyone;
 use crate::caller::By;
 use crate::listing::Listing;
 use crate::project::View;
 use crate::{App, Error};
 
-/// `GET /projects`: public projects for everyone, one's own, and all for system administrators.
+/// Lists the projects that the caller may see: public ones, one's own, and all for system administrators.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects", operation_id = "listProjects", tag = "project",
+    params(
+        ("name" = Option<String>, Query, description = "Part of the name."),
+        ("owner" = Option<String>, Query, description = "The owner's name."),
+        ("public" = Option<bool>, Query, description = "True for public projects, false for private ones."),
+        ("with_detail" = Option<bool>, Query, description = "False for a short form; true by default."),
+    ),
+    responses((status = 200, description = "A page of projects.", body = Vec<View>))
+)]
 pub(crate) async fn list(
-    State(app): App,
+    _: Everyone,
     By(caller): By,
     mut listing: Listing,
+    State(app): App,
 ) -> Result<Response, Error> {
     let selection = select(&mut listing)?;
     let mut reader = app.db.reader().await?;

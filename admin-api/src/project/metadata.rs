@@ -9,16 +9,16 @@ use model::{ProjectSetting, Severity};
 use policy::{on, to};
 use serde::Deserialize;
 use tenancy::project::Changes;
+use utoipa::ToSchema;
 
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::error::Rendered;
-use crate::param::{MetadataName, ProjectRef};
-use crate::project::{permitted, with_public};
+use crate::param::MetadataName;
+use crate::project::with_public;
 use crate::{App, Error};
 
 /// Settings in a request. Those of proxy caches are dropped, as in Harbor.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct Metadata {
     pub(crate) public: Option<String>,
     enable_content_trust: Option<String>,
@@ -88,28 +88,30 @@ fn check_severity(value: &str) -> Result<Severity, Error> {
     })
 }
 
-/// `GET /projects/{project_name_or_id}/metadatas`
+/// Returns a project's settings.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name_or_id}/metadatas", operation_id = "listProjectMetadatas", tag = "project",
+    responses((status = 200, description = "Values by name.", body = BTreeMap<String, String>))
+)]
 pub(crate) async fn list(
+    Allowed { project, .. }: Allowed<on::Metadata, to::List>,
     State(app): App,
-    named: ProjectRef,
-    By(caller): By,
 ) -> Rendered<BTreeMap<String, String>> {
-    let (permit, project) = permitted::<on::Metadata, to::List>(&app.db, &caller, &named).await?;
-    let id = permit.project().id;
-    let settings = project::metadata(&mut app.db.reader().await?, id).await?;
+    let settings = project::metadata(&mut app.db.reader().await?, project.id).await?;
     Ok(Json(with_public(project.public, settings)))
 }
 
-/// `GET /projects/{project_name_or_id}/metadatas/{meta_name}`: `{}` if there is none.
+/// Returns one setting of a project; `{}` if there is none.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name_or_id}/metadatas/{meta_name}", operation_id = "getProjectMetadata", tag = "project",
+    responses((status = 200, description = "The value by its name.", body = BTreeMap<String, String>))
+)]
 pub(crate) async fn get(
-    State(app): App,
-    named: ProjectRef,
     MetadataName(name): MetadataName,
-    By(caller): By,
+    Allowed { project, .. }: Allowed<on::Metadata, to::Read>,
+    State(app): App,
 ) -> Rendered<BTreeMap<String, String>> {
-    let (permit, project) = permitted::<on::Metadata, to::Read>(&app.db, &caller, &named).await?;
-    let id = permit.project().id;
-    let settings = project::metadata(&mut app.db.reader().await?, id).await?;
+    let settings = project::metadata(&mut app.db.reader().await?, project.id).await?;
     let mut settings = with_public(project.public, settings);
     settings.retain(|known, _| *known == name);
     Ok(Json(settings))

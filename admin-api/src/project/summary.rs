@@ -6,15 +6,14 @@ use db::project::Project;
 use db::{Reader, member};
 use policy::{Action, Resource, Role, on, to};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::App;
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::error::Rendered;
-use crate::param::ProjectRef;
-use crate::project::permitted;
 
 /// The response of `GET …/summary`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Summary {
     #[serde(skip_serializing_if = "is_zero")]
     developer_count: i64,
@@ -31,14 +30,16 @@ pub(crate) struct Summary {
     repo_count: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectQuota)]
 struct Quota {
     hard: Storage,
     used: Storage,
 }
 
 /// Bytes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectStorage)]
 struct Storage {
     storage: i64,
 }
@@ -47,16 +48,20 @@ fn is_zero(count: &i64) -> bool {
     *count == 0
 }
 
-/// `GET /projects/{project_name_or_id}/summary`
+/// Returns counts and quota of a project, as far as the caller may see them.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name_or_id}/summary", operation_id = "getProjectSummary", tag = "project",
+    responses((status = 200, description = "The numbers.", body = Summary))
+)]
 pub(crate) async fn summary(
+    Allowed {
+        permit, project, ..
+    }: Allowed<on::Project, to::Read>,
     State(app): App,
-    named: ProjectRef,
-    By(caller): By,
 ) -> Rendered<Summary> {
-    let (permit, project) = permitted::<on::Project, to::Read>(&app.db, &caller, &named).await?;
     let mut reader = app.db.reader().await?;
     let may = |resource: Resource, action| {
-        let allowed = permit.standing().allowed(&caller, resource);
+        let allowed = permit.standing().allowed(permit.caller(), resource);
         allowed.contains(action)
     };
     let quota = match may(Resource::Quota, Action::Read) {

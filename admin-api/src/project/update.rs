@@ -4,21 +4,24 @@ use axum::extract::State;
 use db::project;
 use policy::{on, to};
 
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::json::Unread;
-use crate::param::ProjectRef;
 use crate::project::create::ProjectRequest;
-use crate::project::permitted;
 use crate::{App, Error};
 
-/// `PUT /projects/{project_name_or_id}`: absent settings stay unchanged.
+/// Changes a project's settings; absent ones stay unchanged.
+#[utoipa::path(
+    put, path = "/api/v2.0/projects/{project_name_or_id}", operation_id = "updateProject", tag = "project",
+    request_body = ProjectRequest,
+    responses((status = 200, description = "Changed."))
+)]
 pub(crate) async fn update(
+    Allowed {
+        permit, project, ..
+    }: Allowed<on::Project, to::Update>,
     State(app): App,
-    named: ProjectRef,
-    By(caller): By,
     body: Unread<ProjectRequest>,
 ) -> Result<(), Error> {
-    let (permit, project) = permitted::<on::Project, to::Update>(&app.db, &caller, &named).await?;
     let body = body.read(&permit).await?;
     body.check_schema()?;
     check_allowlist(&body, permit.project().id.0)?;

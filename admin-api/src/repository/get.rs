@@ -6,15 +6,21 @@ use db::repository;
 use policy::{on, to};
 
 use crate::App;
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::error::Rendered;
-use crate::param::RepositoryRef;
-use crate::project::permitted;
+use crate::param::{ProjectByName, RepositoryRef};
 use crate::repository::View;
 
-/// `GET /projects/{project_name}/repositories/{repository_name}`
-pub(crate) async fn get(State(app): App, named: RepositoryRef, By(caller): By) -> Rendered<View> {
-    permitted::<on::Repository, to::Read>(&app.db, &caller, &named.project).await?;
+/// Returns a repository.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}", operation_id = "getRepository", tag = "repository",
+    responses((status = 200, description = "The repository.", body = View))
+)]
+pub(crate) async fn get(
+    named: RepositoryRef,
+    _: Allowed<on::Repository, to::Read, ProjectByName>,
+    State(app): App,
+) -> Rendered<View> {
     let name = named.name()?;
     let found = repository::by_name(&mut app.db.reader().await?, &name).await?;
     Ok(Json(found.ok_or_else(|| named.missing())?.into()))

@@ -6,23 +6,24 @@ use db::list::{Direction, Field};
 use db::repository;
 use policy::{on, to};
 
-use crate::caller::By;
+use crate::allowed::Allowed;
 use crate::listing::Listing;
 use crate::param::ProjectByName;
-use crate::project::permitted;
 use crate::repository::View;
 use crate::{App, Error};
 
 const NEWEST_FIRST: (Field, Direction) = (repository::CREATED, Direction::Down);
 
-/// `GET /projects/{project_name}/repositories`: newest first by default.
+/// Lists a project's repositories, newest first by default.
+#[utoipa::path(
+    get, path = "/api/v2.0/projects/{project_name}/repositories", operation_id = "listRepositories", tag = "repository",
+    responses((status = 200, description = "A page of repositories.", body = Vec<View>))
+)]
 pub(crate) async fn list(
-    State(app): App,
-    ProjectByName(named): ProjectByName,
-    By(caller): By,
     mut listing: Listing,
+    Allowed { permit, .. }: Allowed<on::Repository, to::List, ProjectByName>,
+    State(app): App,
 ) -> Result<Response, Error> {
-    let (permit, _) = permitted::<on::Repository, to::List>(&app.db, &caller, &named).await?;
     let mut selection = listing.select(&repository::FIELDS)?;
     selection.order = selection.order.or(Some(NEWEST_FIRST));
     let mut reader = app.db.reader().await?;

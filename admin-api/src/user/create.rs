@@ -5,16 +5,17 @@ use axum::response::IntoResponse;
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 use model::Profile;
+use policy::SystemPermit;
 use serde::Deserialize;
 use tenancy::account::{self, NewAccount};
+use utoipa::ToSchema;
 
-use crate::caller::{By, permit_system};
+use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
 use crate::{App, Error};
 
 /// The body of `POST /users`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct CreateUser {
     username: Option<String>,
     password: Option<String>,
@@ -27,14 +28,18 @@ impl BodyOf for CreateUser {
     const NAME: &'static str = "userReq";
 }
 
-/// `POST /users`
+/// Creates a user.
+#[utoipa::path(
+    post, path = "/api/v2.0/users", operation_id = "createUser", tag = "user",
+    request_body = CreateUser,
+    responses((status = 201, description = "Created; `Location` leads there."))
+)]
 pub(crate) async fn create(
+    Granted(permit): Granted<SystemPermit>,
     State(app): App,
-    By(caller): By,
     uri: Uri,
     body: Unread<CreateUser>,
 ) -> Result<impl IntoResponse, Error> {
-    let permit = permit_system(&caller)?;
     let body = body.read(&permit).await?;
     check_lengths(&body)?;
     let new = check(body)?;

@@ -1,18 +1,22 @@
 //! Deleting accounts.
 
 use axum::extract::State;
+use policy::SystemPermit;
 use tenancy::account;
 
-use crate::caller::{By, permit_system};
+use crate::allowed::Granted;
 use crate::param::UserRef;
 use crate::{App, Error};
 
-/// `DELETE /users/{user_id}`: not oneself, not the built-in administrator, and not the last system administrator.
+/// Deletes a user: not oneself, not the built-in administrator, and not the last system administrator.
+#[utoipa::path(
+    delete, path = "/api/v2.0/users/{user_id}", operation_id = "deleteUser", tag = "user",
+    responses((status = 200, description = "Deleted."))
+)]
 pub(crate) async fn delete(
-    State(app): App,
     UserRef(id): UserRef,
-    By(caller): By,
+    Granted(permit): Granted<SystemPermit>,
+    State(app): App,
 ) -> Result<(), Error> {
-    let permit = permit_system(&caller)?;
     Ok(account::delete(&app.db, &permit, id, app.clock.now()).await?)
 }

@@ -2,21 +2,30 @@
 
 use axum::Json;
 use axum::extract::State;
+use policy::{AccountPermit, SignedIn};
 
 use crate::App;
-use crate::caller::{By, permit_account, permit_signed_in};
+use crate::allowed::Granted;
 use crate::error::Rendered;
-use crate::param::UserRef;
 use crate::user::{User, find};
 
-/// `GET /users/{user_id}`
-pub(crate) async fn get(State(app): App, UserRef(id): UserRef, By(caller): By) -> Rendered<User> {
-    let permit = permit_account(&caller, id)?;
+/// Returns a user.
+#[utoipa::path(
+    get, path = "/api/v2.0/users/{user_id}", operation_id = "getUser", tag = "user",
+    responses((status = 200, description = "The user.", body = User))
+)]
+pub(crate) async fn get(
+    Granted(permit): Granted<AccountPermit>,
+    State(app): App,
+) -> Rendered<User> {
     Ok(Json(find(&app.db, permit.account()).await?.into()))
 }
 
-/// `GET /users/current`
-pub(crate) async fn current(State(app): App, By(caller): By) -> Rendered<User> {
-    let permit = permit_signed_in(&caller)?;
+/// Returns the caller's own user.
+#[utoipa::path(
+    get, path = "/api/v2.0/users/current", operation_id = "getCurrentUserInfo", tag = "user",
+    responses((status = 200, description = "The user.", body = User))
+)]
+pub(crate) async fn current(Granted(permit): Granted<SignedIn>, State(app): App) -> Rendered<User> {
     Ok(Json(find(&app.db, permit.account()).await?.into()))
 }

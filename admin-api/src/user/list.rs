@@ -5,21 +5,31 @@ use axum::response::Response;
 use db::account::{self, Account, Scope};
 use db::list::{Selection, Test};
 use model::AccountId;
+use policy::{SignedIn, SystemPermit};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::caller::{By, permit_signed_in, permit_system};
+use crate::allowed::Granted;
 use crate::listing::Listing;
+use crate::param::{Named, Required};
 use crate::user::User;
 use crate::{App, Error};
 
-/// `GET /users`: all except the built-in administrator.
+/// Lists all users except the built-in administrator.
+#[utoipa::path(
+    get, path = "/api/v2.0/users", operation_id = "listUsers", tag = "user",
+    params(
+        ("username" = Option<String>, Query, description = "Part of the name."),
+        ("email" = Option<String>, Query, description = "Part of the mail address."),
+    ),
+    responses((status = 200, description = "A page of users.", body = Vec<User>))
+)]
 pub(crate) async fn list(
-    State(app): App,
-    By(caller): By,
     mut listing: Listing,
+    Granted(_): Granted<SystemPermit>,
+    State(app): App,
 ) -> Result<Response, Error> {
     let selection = select(&mut listing)?;
-    permit_system(&caller)?;
     let mut reader = app.db.reader().await?;
     let (accounts, total) = account::list(&mut reader, Scope::Made, &selection).await?;
     let users: Vec<User> = accounts.into_iter().map(User::from).collect();
@@ -37,22 +47,34 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
 }
 
 /// An account in the search for signed-in callers.
-#[derive(Serialize)]
-struct Found {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Found {
+    #[schema(value_type = i64)]
     user_id: AccountId,
     username: String,
 }
 
-/// `GET /users/search`: shortest names first.
+/// `username`, in a search.
+pub(crate) enum UserName {}
+
+impl Named for UserName {
+    const NAME: &'static str = "username";
+    const DESCRIPTION: &'static str = "Part of the name.";
+}
+
+/// Finds users by a part of their name, shortest names first.
+#[utoipa::path(
+    get, path = "/api/v2.0/users/search", operation_id = "searchUsers", tag = "user",
+    responses((status = 200, description = "A page of names.", body = Vec<Found>))
+)]
 pub(crate) async fn search(
-    State(app): App,
-    By(caller): By,
     listing: Listing,
+    part: Required<UserName>,
+    Granted(_): Granted<SignedIn>,
+    State(app): App,
 ) -> Result<Response, Error> {
-    let text = listing.params.required("username")?;
-    permit_signed_in(&caller)?;
     let mut reader = app.db.reader().await?;
-    let (found, total) = account::search(&mut reader, text, listing.rows()).await?;
+    let (found, total) = account::search(&mut reader, &part.text, listing.rows()).await?;
     let render = |account: Account| Found {
         user_id: account.id,
         username: account.name,

@@ -7,19 +7,20 @@ use axum::Extension;
 use axum::extract::State;
 use db::Age;
 use db::account::Account;
+use policy::AccountPermit;
 use serde::Deserialize;
 use tenancy::account;
 use tenancy::password::NewPassword;
+use utoipa::ToSchema;
 
-use crate::caller::{By, permit_account, unidentified};
+use crate::allowed::Granted;
+use crate::caller::unidentified;
 use crate::json::{BodyOf, Unread};
-use crate::param::UserRef;
 use crate::user::find;
 use crate::{AdminState, App, ClientAddress, Error};
 
 /// The body of `PUT /users/{user_id}/password`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct Passwords {
     old_password: Option<String>,
     new_password: Option<String>,
@@ -29,15 +30,19 @@ impl BodyOf for Passwords {
     const NAME: &'static str = "password";
 }
 
-/// `PUT /users/{user_id}/password`: revokes all existing tokens.
+/// Sets a password: one's own with the old one, that of another as a system administrator. A wrong old password counts as
+/// a failed login. Tokens issued before are revoked.
+#[utoipa::path(
+    put, path = "/api/v2.0/users/{user_id}/password", operation_id = "updateUserPassword", tag = "user",
+    request_body = Passwords,
+    responses((status = 200, description = "Changed."))
+)]
 pub(crate) async fn set(
-    State(app): App,
-    UserRef(id): UserRef,
-    By(caller): By,
+    Granted(permit): Granted<AccountPermit>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
+    State(app): App,
     body: Unread<Passwords>,
 ) -> Result<(), Error> {
-    let permit = permit_account(&caller, id)?;
     let body = body.read(&permit).await?;
     let new = NewPassword::try_from(body.new_password.unwrap_or_default())?;
     let account = find(&app.db, permit.account()).await?;

@@ -4,28 +4,38 @@ use axum::Json;
 use axum::extract::State;
 use db::{binding, project};
 use model::ProjectId;
-use policy::{Action, Caller, Resource, Role, Standing, table};
+use policy::{Action, Caller, Resource, Role, SignedIn, Standing, table};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::App;
-use crate::caller::{By, permit_signed_in};
+use crate::allowed::Granted;
+use crate::caller::By;
 use crate::error::Rendered;
 use crate::param::Params;
 
 /// A permission of the caller.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Permission {
     action: &'static str,
     resource: String,
 }
 
-/// `GET /users/current/permissions`: the caller's permissions in the project `scope`; `[]` for any other scope.
+/// Lists what the caller may do in the project `scope`; nothing for any other scope.
+#[utoipa::path(
+    get, path = "/api/v2.0/users/current/permissions", operation_id = "getCurrentUserPermissions", tag = "user",
+    params(
+        ("scope" = Option<String>, Query, description = "`/project/ID`, or a resource below it."),
+        ("relative" = Option<bool>, Query, description = "True for resources relative to the scope."),
+    ),
+    responses((status = 200, description = "The permissions.", body = Vec<Permission>))
+)]
 pub(crate) async fn list(
-    State(app): App,
     By(caller): By,
     params: Params,
+    Granted(_): Granted<SignedIn>,
+    State(app): App,
 ) -> Rendered<Vec<Permission>> {
-    permit_signed_in(&caller)?;
     let scope = params.get("scope").unwrap_or_default();
     let relative = params.flag("relative").unwrap_or(false);
     let Some(id) = project_of(scope) else {

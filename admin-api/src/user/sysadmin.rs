@@ -1,17 +1,18 @@
 //! Granting and revoking system administrator rights.
 
 use axum::extract::State;
+use policy::SystemPermit;
 use serde::Deserialize;
 use tenancy::account;
+use utoipa::ToSchema;
 
-use crate::caller::{By, permit_system};
+use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
 use crate::param::UserRef;
 use crate::{App, Error};
 
 /// The body of `PUT /users/{user_id}/sysadmin`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct SysadminFlag {
     sysadmin_flag: Option<bool>,
 }
@@ -20,14 +21,18 @@ impl BodyOf for SysadminFlag {
     const NAME: &'static str = "sysadmin_flag";
 }
 
-/// `PUT /users/{user_id}/sysadmin`: the last system administrator cannot be demoted.
+/// Gives or takes the right to do everything; 412 for the last system administrator.
+#[utoipa::path(
+    put, path = "/api/v2.0/users/{user_id}/sysadmin", operation_id = "setUserSysAdmin", tag = "user",
+    request_body = SysadminFlag,
+    responses((status = 200, description = "Changed."))
+)]
 pub(crate) async fn set(
-    State(app): App,
     UserRef(id): UserRef,
-    By(caller): By,
+    Granted(permit): Granted<SystemPermit>,
+    State(app): App,
     body: Unread<SysadminFlag>,
 ) -> Result<(), Error> {
-    let permit = permit_system(&caller)?;
     let body = body.read(&permit).await?;
     let sysadmin = body.sysadmin_flag.ok_or_else(|| {
         Error::BadRequest("sysadmin_flag in body is required: true or false".to_owned())

@@ -1,17 +1,17 @@
 //! Changing mail address, name and comment of an account.
 
 use axum::extract::State;
+use policy::AccountPermit;
 use serde::Deserialize;
 use tenancy::account;
+use utoipa::ToSchema;
 
-use crate::caller::{By, permit_account};
+use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
-use crate::param::UserRef;
 use crate::{App, Error};
 
 /// The body of `PUT /users/{user_id}`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct Profile {
     email: Option<String>,
     realname: Option<String>,
@@ -22,14 +22,17 @@ impl BodyOf for Profile {
     const NAME: &'static str = "profile";
 }
 
-/// `PUT /users/{user_id}`: two accounts can share a mail address only if one of them sets it itself.
+/// Sets mail address, name and comment. A mail address that another user has is 409 for a system administrator only.
+#[utoipa::path(
+    put, path = "/api/v2.0/users/{user_id}", operation_id = "updateUserProfile", tag = "user",
+    request_body = Profile,
+    responses((status = 200, description = "Changed."))
+)]
 pub(crate) async fn update(
+    Granted(permit): Granted<AccountPermit>,
     State(app): App,
-    UserRef(id): UserRef,
-    By(caller): By,
     body: Unread<Profile>,
 ) -> Result<(), Error> {
-    let permit = permit_account(&caller, id)?;
     let body = body.read(&permit).await?;
     let profile = model::Profile::new(
         body.email.unwrap_or_default(),

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod exchange;
+mod harbor;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use db::blob::Place;
 use db::quota::Taking;
 use db::{Db, Location, audit, manifest, member, project, repository};
 use gantry_admin_api::{
-    AdminState, ClientAddress, ComponentErrors, Error, Needs, ROUTES, Route, SystemInfo, router,
+    AdminState, ClientAddress, ComponentErrors, Error, Needs, Route, SystemInfo, router, routes,
 };
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
@@ -228,7 +229,7 @@ fn refused(status: StatusCode) -> bool {
 async fn every_route_is_there_and_asks_for_what_the_table_says() {
     let api = Api::with_people().await;
     let project = api.project("secret").await;
-    for route in ROUTES {
+    for route in routes() {
         let anonymous = try_route(&api, route, project, "anonymous").await;
         let stranger = try_route(&api, route, project, "carol").await;
         let sysadmin = try_route(&api, route, ProjectId(1), "admin").await;
@@ -248,7 +249,7 @@ async fn every_route_is_there_and_asks_for_what_the_table_says() {
 async fn every_role_may_do_in_its_project_what_the_permission_table_says() {
     let api = Api::with_people().await;
     for (count, role) in Role::ALL.into_iter().enumerate() {
-        for (number, route) in ROUTES.iter().enumerate() {
+        for (number, route) in routes().iter().enumerate() {
             let Needs::Project(resource, action) = route.needs else {
                 continue;
             };

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::extract::MatchedPath;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tracing::Span;
 
@@ -22,6 +23,8 @@ pub(crate) struct Finish {
     pub(crate) uri: Uri,
     pub(crate) version: Version,
     pub(crate) route: RouteName,
+    /// The template of a route of the REST API.
+    pub(crate) template: Option<MatchedPath>,
     /// None before there is an answer.
     pub(crate) status: Option<StatusCode>,
     pub(crate) address: IpAddr,
@@ -53,8 +56,14 @@ impl Finish {
     }
 
     fn record(&self) {
-        self.span.record("http.route", self.route.as_str());
+        self.span.record("http.route", self.label());
         self.span.record("http.response.status_code", self.status());
+    }
+
+    /// The template of the request's route.
+    fn label(&self) -> &str {
+        let template = self.template.as_ref().map(MatchedPath::as_str);
+        template.unwrap_or(self.route.as_str())
     }
 
     fn status(&self) -> u16 {
@@ -68,9 +77,13 @@ impl Finish {
     /// The last byte is out, or will never be.
     pub(crate) fn end(&self, sent: u64, cut: bool) {
         let took = self.began.elapsed();
-        self.app
-            .metrics
-            .request(self.route, &self.method, self.status(), took, sent);
+        self.app.metrics.request(
+            (self.route, self.label()),
+            &self.method,
+            self.status(),
+            took,
+            sent,
+        );
         if let Some(log) = &self.app.access_log {
             log.line(&Entry {
                 at: self.app.clock.now(),

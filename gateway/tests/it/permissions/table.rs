@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use admin_api::{Needs, Route};
 use serde_json::json;
 
 use super::SERVER;
@@ -40,6 +41,7 @@ enum Action {
     DeleteRepository,
     ReadSummary,
     ReadMetadata,
+    ListMetadata,
     ListMembers,
     GetMember,
     AddMember,
@@ -55,6 +57,9 @@ enum Action {
     SetOtherPassword,
     SetSysadmin,
     ListQuotas,
+    GetQuota,
+    SetQuota,
+    ReadVolumes,
 }
 
 const CALLERS: [&str; 8] = [
@@ -66,6 +71,27 @@ const CALLERS: [&str; 8] = [
     "maintainer",
     "projectAdmin",
     "admin",
+];
+
+/// The roles of those callers that have one.
+const ROLES: [policy::Role; 5] = [
+    policy::Role::LimitedGuest,
+    policy::Role::Guest,
+    policy::Role::Developer,
+    policy::Role::Maintainer,
+    policy::Role::ProjectAdmin,
+];
+
+/// Routes of the REST API that no table has, because they serve everyone, or each account with what is its own.
+const OPEN: [&str; 8] = [
+    "GET /api/version",
+    "GET /api/openapi.json",
+    "GET /api/v2.0/ping",
+    "GET /api/v2.0/health",
+    "GET /api/v2.0/systeminfo",
+    "GET /api/v2.0/systeminfo/getcert",
+    "GET /api/v2.0/users/current",
+    "GET /api/v2.0/users/current/permissions",
 ];
 
 /// In every table: the status that each of [`CALLERS`] gets.
@@ -109,6 +135,7 @@ const PRIVATE_REST: &Table = &[
     (DeleteRepository, [401,  403,    403,    403,    403,    200,    200,    200]),
     (ReadSummary,    [401,    403,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
+    (ListMetadata,   [401,    403,    403,    403,    403,    403,    403,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
     (GetMember,      [401,    403,    403,    200,    200,    200,    200,    200]),
     (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
@@ -124,6 +151,9 @@ const PRIVATE_REST: &Table = &[
     (SetOtherPassword,[401,   403,    403,    403,    403,    403,    403,    200]),
     (SetSysadmin,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (ListQuotas,     [401,    403,    403,    403,    403,    403,    403,    200]),
+    (GetQuota,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (SetQuota,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadVolumes,    [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -364,6 +394,7 @@ impl<'s> World<'s> {
             }
             ReadSummary => caller.get(&format!("{rest}/summary")).await,
             ReadMetadata => caller.get(&format!("{rest}/metadatas/public")).await,
+            ListMetadata => caller.get(&format!("{rest}/metadatas")).await,
             ListMembers => caller.get(&format!("{rest}/members")).await,
             GetMember => {
                 caller
@@ -427,6 +458,12 @@ impl<'s> World<'s> {
                     .await
             }
             ListQuotas => caller.get("/api/v2.0/quotas").await,
+            GetQuota => caller.get(&self.quota().await).await,
+            SetQuota => {
+                let unlimited = json!({ "hard": { "storage": -1 } });
+                caller.put(&self.quota().await).json(&unlimited).await
+            }
+            ReadVolumes => caller.get("/api/v2.0/systeminfo/volumes").await,
         }
     }
 
@@ -445,6 +482,13 @@ impl<'s> World<'s> {
                 .await
                 .location(),
         }
+    }
+
+    /// The path of the project's quota, which has the project's id.
+    async fn quota(&self) -> String {
+        let path = format!("/api/v2.0/projects/{}", self.project.name);
+        let project = self.server.admin().get(&path).await.expect(200).json();
+        format!("/api/v2.0/quotas/{}", project["project_id"])
     }
 
     /// A member to be looked at, changed or removed; gives the member's id.
@@ -503,6 +547,86 @@ async fn in_a_private_project_roles_decide_over_rest() {
         .await
         .check(PRIVATE_REST)
         .await;
+}
+
+/// The route of the REST API that an action uses; none for those of the registry API.
+fn route_of(action: Action) -> Option<String> {
+    let project = "/projects/{project_name_or_id}";
+    let repository = "/projects/{project_name}/repositories";
+    let route = match action {
+        PullManifest | HeadManifest | PullBlob | HeadBlob | ListTags | ListReferrers
+        | StartUpload | SendChunk | CancelUpload | PushManifest | MountFromThere
+        | MountIntoThere | DeleteTag | DeleteManifest | DeleteBlob | FindInCatalog => return None,
+        GetProject => format!("GET {project}"),
+        HeadProject => "HEAD /projects".to_owned(),
+        FindInProjects => "GET /projects".to_owned(),
+        UpdateProject => format!("PUT {project}"),
+        DeleteProject => format!("DELETE {project}"),
+        AskDeletable => format!("GET {project}/_deletable"),
+        ListRepositories => format!("GET {repository}"),
+        GetRepository => format!("GET {repository}/{{repository_name}}"),
+        DeleteRepository => format!("DELETE {repository}/{{repository_name}}"),
+        ReadSummary => format!("GET {project}/summary"),
+        ReadMetadata => format!("GET {project}/metadatas/{{meta_name}}"),
+        ListMetadata => format!("GET {project}/metadatas"),
+        ListMembers => format!("GET {project}/members"),
+        GetMember => format!("GET {project}/members/{{mid}}"),
+        AddMember => format!("POST {project}/members"),
+        UpdateMember => format!("PUT {project}/members/{{mid}}"),
+        RemoveMember => format!("DELETE {project}/members/{{mid}}"),
+        CreateProject => "POST /projects".to_owned(),
+        ListUsers => "GET /users".to_owned(),
+        CreateUser => "POST /users".to_owned(),
+        GetOtherUser => "GET /users/{user_id}".to_owned(),
+        DeleteUser => "DELETE /users/{user_id}".to_owned(),
+        SearchUsers => "GET /users/search".to_owned(),
+        UpdateOtherUser => "PUT /users/{user_id}".to_owned(),
+        SetOtherPassword => "PUT /users/{user_id}/password".to_owned(),
+        SetSysadmin => "PUT /users/{user_id}/sysadmin".to_owned(),
+        ListQuotas => "GET /quotas".to_owned(),
+        GetQuota => "GET /quotas/{id}".to_owned(),
+        SetQuota => "PUT /quotas/{id}".to_owned(),
+        ReadVolumes => "GET /systeminfo/volumes".to_owned(),
+    };
+    Some(route.replacen(' ', " /api/v2.0", 1))
+}
+
+/// Which of [`CALLERS`] have what a route needs, in a private project.
+fn may(needs: Needs) -> [bool; 8] {
+    let mut may = [false; 8];
+    may[7] = true;
+    match needs {
+        Needs::Nobody => may = [true; 8],
+        Needs::SignedIn => may[1..].fill(true),
+        Needs::System | Needs::Account => {}
+        Needs::Project(resource, action) => {
+            for (may, role) in may[2..].iter_mut().zip(ROLES) {
+                *may = policy::table::allowed(role, resource).contains(action);
+            }
+        }
+    }
+    may
+}
+
+#[test]
+fn the_table_is_what_the_handlers_declare_and_has_every_route() {
+    for (action, statuses) in PRIVATE_REST {
+        let Some(route) = route_of(*action) else {
+            continue;
+        };
+        let name = |declared: &&Route| format!("{} {}", declared.method, declared.path) == route;
+        let declared = admin_api::routes().iter().find(name);
+        let declared = declared.unwrap_or_else(|| panic!("{route} is not declared"));
+        let served = statuses.map(|status| status != 401 && status != 403);
+        assert_eq!(served, may(declared.needs), "{action:?}: {route}");
+    }
+    for declared in admin_api::routes() {
+        let route = format!("{} {}", declared.method, declared.path);
+        let mut actions = PRIVATE_REST.iter().map(|(action, _)| *action);
+        let is_known = OPEN.contains(&&*route)
+            || actions.any(|action| route_of(action) == Some(route.clone()));
+        assert!(is_known, "{route} is in no table");
+    }
 }
 
 #[tokio::test]

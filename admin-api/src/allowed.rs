@@ -1,0 +1,218 @@
+//! Whose requests a handler serves: an argument that yields the permit, and without which no handler is declared. Whoever
+//! may not is answered before the body is read.
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use db::project::{self, Project};
+use db::{Db, Reader, binding};
+use http::request::Parts;
+use policy::on::On;
+use policy::to::To;
+use policy::{
+    AccountPermit, Caller, CreateProjectPermit, ProjectPermit, Refusal, SignedIn, SystemPermit,
+    permit,
+};
+use utoipa::openapi::path::Parameter;
+
+use crate::caller::By;
+use crate::declaration::{Needs, Permission};
+use crate::input::Input;
+use crate::param::{ProjectRef, UserRef};
+use crate::{AdminState, Error};
+
+/// The route serves everyone.
+#[derive(Clone, Copy, Debug)]
+pub struct Everyone;
+
+impl Input for Everyone {}
+
+impl Permission for Everyone {
+    const NEEDS: Needs = Needs::Nobody;
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Everyone {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
+
+/// The caller may do an action on a resource of the project in the path, which is named as `N` says.
+pub(crate) struct Allowed<R, A, N = ProjectRef> {
+    /// What shows that.
+    pub(crate) permit: ProjectPermit<R, A>,
+    /// The project.
+    pub(crate) project: Project,
+    named: PhantomData<fn() -> N>,
+}
+
+impl<R: On, A: To, N: Input> Input for Allowed<R, A, N> {
+    fn parameters() -> Vec<Parameter> {
+        N::parameters()
+    }
+}
+
+impl<R: On, A: To, N: Input> Permission for Allowed<R, A, N> {
+    const NEEDS: Needs = Needs::Project(R::RESOURCE, A::ACTION);
+}
+
+impl<R, A, N> FromRequestParts<Arc<AdminState>> for Allowed<R, A, N>
+where
+    R: On,
+    A: To,
+    N: FromRequestParts<Arc<AdminState>, Rejection = Error> + Into<ProjectRef> + Send,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        let named: ProjectRef = N::from_request_parts(parts, app).await?.into();
+        let By(caller) = By::from_request_parts(parts, app).await?;
+        let (permit, project) = permitted(&app.db, &caller, &named).await?;
+        Ok(Self {
+            permit,
+            project,
+            named: PhantomData,
+        })
+    }
+}
+
+/// The named project, if the caller may do what the permit is for.
+pub(crate) async fn permitted<R: On, A: To>(
+    db: &Db,
+    caller: &Caller,
+    named: &ProjectRef,
+) -> Result<(ProjectPermit<R, A>, Project), Error> {
+    let mut reader = db.reader().await?;
+    let found = find(&mut reader, named).await?;
+    let standing = match &found {
+        Some(project) => Some(binding::standing_in(&mut reader, caller, project.facts()).await?),
+        None => None,
+    };
+    let permit = permit::permit_project(caller, standing.as_ref())
+        .map_err(|refusal| refused(caller, named, refusal))?;
+    let project = found.ok_or_else(|| missing(named))?;
+    Ok((permit, project))
+}
+
+async fn find(reader: &mut Reader, named: &ProjectRef) -> Result<Option<Project>, db::Error> {
+    match named {
+        ProjectRef::Id(id) => project::by_id(reader, *id).await,
+        ProjectRef::Name(name) => project::by_name(reader, name).await,
+        ProjectRef::Nothing(_) => Ok(None),
+    }
+}
+
+/// A system administrator is refused only if the project does not exist, and may know that.
+fn refused(caller: &Caller, named: &ProjectRef, refusal: Refusal) -> Error {
+    if caller.is_sysadmin() {
+        missing(named)
+    } else {
+        refusal.into()
+    }
+}
+
+fn missing(named: &ProjectRef) -> Error {
+    Error::NotFound(format!("project {named} not found"))
+}
+
+/// The caller holds a permit that is of no project.
+pub(crate) struct Granted<P>(pub(crate) P);
+
+/// A permit that is of no project.
+pub(crate) trait Grant: Sized + Send {
+    /// What the caller needs for it.
+    const NEEDS: Needs;
+
+    /// The parameters that name what it is for.
+    fn parameters() -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    /// Takes the permit, if the caller may have it.
+    fn take(
+        parts: &mut Parts,
+        app: &Arc<AdminState>,
+    ) -> impl Future<Output = Result<Self, Error>> + Send;
+}
+
+impl<P: Grant> Input for Granted<P> {
+    fn parameters() -> Vec<Parameter> {
+        P::parameters()
+    }
+}
+
+impl<P: Grant> Permission for Granted<P> {
+    const NEEDS: Needs = P::NEEDS;
+}
+
+impl<P: Grant> FromRequestParts<Arc<AdminState>> for Granted<P> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        P::take(parts, app).await.map(Self)
+    }
+}
+
+impl Grant for SignedIn {
+    const NEEDS: Needs = Needs::SignedIn;
+
+    async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        let By(caller) = By::from_request_parts(parts, app).await?;
+        Ok(permit::permit_signed_in(&caller)?)
+    }
+}
+
+impl Grant for SystemPermit {
+    const NEEDS: Needs = Needs::System;
+
+    async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        let By(caller) = By::from_request_parts(parts, app).await?;
+        permit::permit_system(&caller).map_err(|refusal| {
+            let message = "forbidden: this needs the rights of a system administrator";
+            forbidden(refusal, message)
+        })
+    }
+}
+
+/// For the account in the path.
+impl Grant for AccountPermit {
+    const NEEDS: Needs = Needs::Account;
+
+    fn parameters() -> Vec<Parameter> {
+        UserRef::parameters()
+    }
+
+    async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        let UserRef(account) = UserRef::from_request_parts(parts, app).await?;
+        let By(caller) = By::from_request_parts(parts, app).await?;
+        permit::permit_account(&caller, account).map_err(|refusal| {
+            let message =
+                "forbidden: the account of another needs the rights of a system administrator";
+            forbidden(refusal, message)
+        })
+    }
+}
+
+impl Grant for CreateProjectPermit {
+    const NEEDS: Needs = Needs::SignedIn;
+
+    async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        let By(caller) = By::from_request_parts(parts, app).await?;
+        permit::permit_create_project(&caller, app.project_creation).map_err(|refusal| {
+            let message =
+                "forbidden: only system administrators create projects here ([projects] creation)";
+            forbidden(refusal, message)
+        })
+    }
+}
+
+fn forbidden(refusal: Refusal, message: &str) -> Error {
+    match refusal {
+        Refusal::NotSignedIn => Error::NotSignedIn,
+        Refusal::NotPermitted | Refusal::TokenTooNarrow => Error::Forbidden(message.to_owned()),
+    }
+}

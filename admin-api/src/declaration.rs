@@ -1,0 +1,235 @@
+//! Declarations of routes. utoipa's attribute on a handler says its method, its path, its bodies and its answers; the
+//! handler's signature says whose requests it serves and which parameters it reads. Router, permission table,
+//! documentation and metric labels come from these declarations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use policy::{Action, Resource};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::{OpenApi, RefOr, Response};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use crate::AdminState;
+use crate::input::Input;
+
+/// What a caller needs for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: the route serves everyone, though some may see more than others.
+    Nobody,
+    /// An account.
+    SignedIn,
+    /// The rights of a system administrator.
+    System,
+    /// The account in the path, or a system administrator.
+    Account,
+    /// An action on a resource of the project in the path.
+    Project(Resource, Action),
+}
+
+impl fmt::Display for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("nothing"),
+            Self::SignedIn => f.write_str("an account"),
+            Self::System => f.write_str("system administrator"),
+            Self::Account => f.write_str("that account, or system administrator"),
+            Self::Project(resource, action) => {
+                write!(f, "`{}` {}", resource.name(), action.name())
+            }
+        }
+    }
+}
+
+/// An extractor that lets a request through only if its caller has what is needed.
+pub trait Permission: Input {
+    /// What the caller needs.
+    const NEEDS: Needs;
+}
+
+/// Stands for the place of the permission in a handler's signature.
+#[derive(Debug)]
+pub enum At<const POSITION: usize> {}
+
+/// A handler that asks for exactly one permission. Without one it cannot be declared:
+///
+/// ```
+/// use gantry_admin_api::{Declarations, Everyone};
+///
+/// /// Answers everyone.
+/// #[utoipa::path(get, path = "/api/v2.0/example", responses((status = 200)))]
+/// async fn open(_: Everyone) {}
+///
+/// let declared = Declarations::default().with(utoipa_axum::routes!(open), open);
+/// assert_eq!(declared.routes()[0].path, "/api/v2.0/example");
+/// ```
+///
+/// ```compile_fail,E0277
+/// use gantry_admin_api::{Declarations, Everyone};
+///
+/// /// Answers everyone.
+/// #[utoipa::path(get, path = "/api/v2.0/example", responses((status = 200)))]
+/// async fn open() {}
+///
+/// let declared = Declarations::default().with(utoipa_axum::routes!(open), open);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the handler `{Self}` does not ask for exactly one permission",
+    note = "take `Allowed<R, A>`, `Granted<P>` or `Everyone` as an argument, and others that are `Input`"
+)]
+pub trait Guarded<Inputs, Position> {
+    /// What its callers need.
+    const NEEDS: Needs;
+
+    /// The parameters that its arguments read.
+    fn parameters() -> Vec<Parameter>;
+}
+
+/// A handler whose arguments are `before`, the permission, and `after`.
+macro_rules! guarded {
+    ($($position:literal: ($($before:ident)*) ($($after:ident)*);)*) => {$(
+        impl<F, Answer, $($before,)* P, $($after,)*>
+            Guarded<($($before,)* P, $($after,)*), At<$position>> for F
+        where
+            F: Fn($($before,)* P, $($after,)*) -> Answer,
+            P: Permission,
+            $($before: Input,)*
+            $($after: Input,)*
+        {
+            const NEEDS: Needs = P::NEEDS;
+
+            fn parameters() -> Vec<Parameter> {
+                let parameters = [$($before::parameters(),)* P::parameters(), $($after::parameters(),)*];
+                parameters.into_iter().flatten().collect()
+            }
+        }
+    )*};
+}
+
+guarded! {
+    0: () ();
+    0: () (A);
+    0: () (A B);
+    0: () (A B C);
+    0: () (A B C D);
+    0: () (A B C D E);
+    1: (A) ();
+    1: (A) (B);
+    1: (A) (B C);
+    1: (A) (B C D);
+    1: (A) (B C D E);
+    2: (A B) ();
+    2: (A B) (C);
+    2: (A B) (C D);
+    3: (A B C) ();
+    3: (A B C) (D);
+}
+
+/// A route and what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// The path, with parameters in braces.
+    pub path: String,
+    /// What the caller needs.
+    pub needs: Needs,
+    /// What it does, in a sentence or a few.
+    pub description: String,
+}
+
+/// Routes that are declared.
+pub struct Declarations {
+    router: OpenApiRouter<Arc<AdminState>>,
+    routes: Vec<Route>,
+}
+
+impl Default for Declarations {
+    fn default() -> Self {
+        Self {
+            router: OpenApiRouter::new(),
+            routes: Vec::new(),
+        }
+    }
+}
+
+impl Declarations {
+    /// Declares what `utoipa_axum::routes!` says of a handler, which is given a second time for its signature.
+    #[must_use]
+    pub fn with<H, I, P>(
+        mut self,
+        (schemas, mut paths, router): UtoipaMethodRouter<Arc<AdminState>>,
+        _: H,
+    ) -> Self
+    where
+        H: Guarded<I, P>,
+    {
+        for (path, item) in &mut paths.paths {
+            for (method, operation) in operations(item) {
+                document(operation, H::NEEDS, H::parameters());
+                self.routes.push(Route {
+                    method,
+                    path: path.clone(),
+                    needs: H::NEEDS,
+                    description: described(operation),
+                });
+            }
+        }
+        self.router = self.router.routes((schemas, paths, router));
+        self
+    }
+
+    /// All routes, in the order of their declaration.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The router, and what it serves as an OpenAPI document.
+    pub(crate) fn split(self) -> (Router<Arc<AdminState>>, OpenApi) {
+        self.router.split_for_parts()
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let all = [
+        ("GET", &mut item.get),
+        ("HEAD", &mut item.head),
+        ("POST", &mut item.post),
+        ("PUT", &mut item.put),
+        ("PATCH", &mut item.patch),
+        ("DELETE", &mut item.delete),
+    ];
+    let declared = all.into_iter();
+    declared.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Adds what a handler's signature says.
+fn document(operation: &mut Operation, needs: Needs, parameters: Vec<Parameter>) {
+    let declared = operation.parameters.get_or_insert_default();
+    declared.splice(0..0, parameters.into_iter().map(RefOr::T));
+    let refusals: &[(&str, &str)] = match needs {
+        Needs::Nobody => &[],
+        Needs::SignedIn => &[("401", "The caller is not signed in.")],
+        Needs::System | Needs::Account | Needs::Project(..) => &[
+            ("401", "The caller is not signed in."),
+            ("403", "The caller may not do it."),
+        ],
+    };
+    for (status, description) in refusals {
+        let answers = &mut operation.responses.responses;
+        let refusal = RefOr::T(Response::new(*description));
+        answers.entry((*status).to_owned()).or_insert(refusal);
+    }
+    let extensions = operation.extensions.get_or_insert_default();
+    extensions.insert("x-needs".to_owned(), needs.to_string().into());
+}
+
+/// What the comment on a handler says.
+fn described(operation: &Operation) -> String {
+    let texts = [&operation.summary, &operation.description];
+    let texts = texts.into_iter().flatten().map(|text| text.trim());
+    let lines = texts.flat_map(str::lines).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}

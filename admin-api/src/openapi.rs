@@ -1,0 +1,43 @@
+//! What the API serves, as an OpenAPI document of its declarations.
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use utoipa::openapi::{InfoBuilder, License, OpenApi};
+
+use crate::allowed::Everyone;
+use crate::input::Input;
+
+/// The document, as it is sent.
+#[derive(Clone)]
+pub(crate) struct Document(Bytes);
+
+impl Document {
+    /// The document of what is declared, with the version of this installation.
+    pub(crate) fn new(mut declared: OpenApi, version: &str) -> Self {
+        declared.info = InfoBuilder::new()
+            .title("Gantry")
+            .description(Some("The part of Harbor's API v2.0 that Gantry serves."))
+            .version(version)
+            .license(Some(License::new("Apache-2.0")))
+            .build();
+        let json = serde_json::to_vec(&declared);
+        Self(json.unwrap_or_default().into())
+    }
+}
+
+impl Input for Extension<Document> {}
+
+/// Returns this API as an OpenAPI 3.1 document.
+#[utoipa::path(
+    get, path = "/api/openapi.json", operation_id = "getOpenApi", tag = "openapi",
+    responses((status = 200, description = "The document.", content_type = "application/json"))
+)]
+pub(crate) async fn document(
+    _: Everyone,
+    Extension(Document(json)): Extension<Document>,
+) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json; charset=utf-8")];
+    (headers, json).into_response()
+}

@@ -1,0 +1,194 @@
+//! The API beside Harbor's: each operation has Harbor's parameters, and no others. What differs is explained here.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Api, text};
+
+/// Harbor's operations with their parameters, one a line.
+const HARBOR: &str = include_str!("harbor-operations.txt");
+/// The path of Harbor's API.
+const BASE: &str = "/api/v2.0";
+
+/// Operations that Harbor's document does not have, and why they are here.
+const MORE_OPERATIONS: &[(&str, &str)] = &[
+    (
+        "GET /api/version",
+        "Harbor serves it too, outside of its API v2.0",
+    ),
+    ("GET /api/openapi.json", "this document"),
+];
+
+/// Parameters that differ: operation, or `*` for all; parameter, with its place; why.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    (
+        "*",
+        "header:X-Request-Id",
+        "the gateway takes it from every request, also outside of this API",
+    ),
+    (
+        "GET /projects/{project_name_or_id}/members",
+        "query:q",
+        "every list takes it",
+    ),
+    (
+        "GET /projects/{project_name_or_id}/members",
+        "query:sort",
+        "every list takes it",
+    ),
+    ("GET /users/search", "query:q", "every list takes it"),
+    ("GET /users/search", "query:sort", "every list takes it"),
+    ("GET /quotas", "query:q", "every list takes it"),
+    (
+        "GET /quotas",
+        "query:reference",
+        "there are no quotas but those of projects",
+    ),
+    (
+        "GET /quotas",
+        "query:reference_id",
+        "a project's ID is a number",
+    ),
+    (
+        "GET /users",
+        "query:username",
+        "Harbor takes it, though its document does not say so",
+    ),
+    (
+        "GET /users",
+        "query:email",
+        "Harbor takes it, though its document does not say so",
+    ),
+];
+
+/// By parameter (`query:sort`): its type, with `!` if it is required.
+type Parameters = BTreeMap<String, String>;
+
+/// Operations of Harbor by method and path.
+fn harbor() -> BTreeMap<String, Parameters> {
+    let lines = HARBOR.lines().filter(|line| !line.starts_with('#'));
+    let operations = lines.map(|line| {
+        let mut words = line.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        let parameters = words.skip(1).map(|parameter| {
+            let (name, kind) = parameter.rsplit_once(':').unwrap();
+            match name.strip_prefix("body:") {
+                Some(_) => ("body".to_owned(), "object".to_owned()),
+                None => (name.to_owned(), kind.to_owned()),
+            }
+        });
+        let operation = format!("{method} {}", path.trim_end_matches('/'));
+        (operation, parameters.collect())
+    });
+    operations.collect()
+}
+
+/// Operations of this API by method and path; those of the part that is Harbor's without what their paths begin with.
+fn gantry(document: &Value) -> BTreeMap<String, Parameters> {
+    let mut operations = BTreeMap::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let path = path.strip_prefix(BASE).unwrap_or(path);
+            let name = format!("{} {path}", method.to_uppercase());
+            operations.insert(name, parameters(operation));
+        }
+    }
+    operations
+}
+
+fn parameters(operation: &Value) -> Parameters {
+    let declared = operation["parameters"].as_array().into_iter().flatten();
+    let mut parameters: Parameters = declared
+        .map(|parameter| {
+            let word = |key: &str| parameter[key].as_str().unwrap();
+            let required = if parameter["required"] == true {
+                "!"
+            } else {
+                ""
+            };
+            let kind = kind(&parameter["schema"]["type"]);
+            let name = format!("{}:{}", word("in"), word("name"));
+            (name, format!("{kind}{required}"))
+        })
+        .collect();
+    if operation["requestBody"].is_object() {
+        parameters.insert("body".to_owned(), "object".to_owned());
+    }
+    parameters
+}
+
+/// The type of a schema, which may be null as well.
+fn kind(schema: &Value) -> &str {
+    match schema {
+        Value::Array(kinds) => {
+            let mut kinds = kinds.iter().filter_map(Value::as_str);
+            kinds.find(|kind| *kind != "null").unwrap()
+        }
+        kind => kind.as_str().unwrap(),
+    }
+}
+
+/// What differs between the parameters of an operation.
+fn differences(name: &str, ours: &Parameters, theirs: &Parameters) -> Vec<String> {
+    let is_explained = |parameter: &str| {
+        DIFFERENCES
+            .iter()
+            .any(|(of, which, _)| (*of == "*" || *of == name) && *which == parameter)
+    };
+    let all = ours.keys().chain(theirs.keys());
+    let differing = all.filter(|parameter| ours.get(*parameter) != theirs.get(*parameter));
+    let unexplained = differing.filter(|parameter| !is_explained(parameter));
+    unexplained
+        .map(|parameter| {
+            let (ours, theirs) = (ours.get(parameter), theirs.get(parameter));
+            format!("{name} {parameter}: {ours:?}, Harbor {theirs:?}")
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_operation_has_the_parameters_of_harbors_or_says_why_not() {
+    let api = Api::start().await;
+    let answer = api.ask("GET", "/api/openapi.json", "anonymous", "").await;
+    let document: Value = serde_json::from_str(&text(answer).await).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let harbor = harbor();
+    let mut wrong = Vec::new();
+    for (name, ours) in gantry(&document) {
+        match harbor.get(&name) {
+            Some(theirs) => wrong.extend(differences(&name, &ours, theirs)),
+            None if MORE_OPERATIONS.iter().any(|(more, _)| *more == name) => {}
+            None => wrong.push(format!("{name} is no operation of Harbor's")),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn what_is_explained_does_differ() {
+    let api = Api::start().await;
+    let answer = api.ask("GET", "/api/openapi.json", "anonymous", "").await;
+    let document: Value = serde_json::from_str(&text(answer).await).unwrap();
+    let (ours, theirs) = (gantry(&document), harbor());
+    for (name, parameter, why) in DIFFERENCES.iter().filter(|(name, ..)| *name != "*") {
+        let (ours, theirs) = (ours[*name].get(*parameter), theirs[*name].get(*parameter));
+        assert_ne!(ours, theirs, "{name} {parameter}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn operations_have_ids_of_their_own() {
+    let api = Api::start().await;
+    let answer = api.ask("GET", "/api/openapi.json", "anonymous", "").await;
+    let document: Value = serde_json::from_str(&text(answer).await).unwrap();
+    let items = document["paths"].as_object().unwrap().values();
+    let operations = items.flat_map(|item| item.as_object().unwrap().values());
+    let mut ids: Vec<&str> = operations
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+}
