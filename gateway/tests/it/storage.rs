@@ -227,12 +227,15 @@ async fn a_backup_is_restored_beside_its_blobs() {
     let again = server.cli(&["backup", folder]).await;
     assert!(!again.status.success(), "nothing is written over");
     admin.push_image("library/later", "v1", &later).await;
-    for reason in ["is running on", "not empty"] {
+    let restore_refused = async |reason: &str| {
         let refused = server.cli(&["restore", folder]).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && said.contains(reason), "{said}");
-        server.stop().await;
-    }
+        let fits = !refused.status.success() && said.contains(reason);
+        assert!(fits, "{said}");
+    };
+    restore_refused("is running on").await;
+    server.stop().await;
+    restore_refused("not empty").await;
     for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
         let _ = fs::remove_file(server.data().join(name));
     }
