@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::cmd::Cmd;
@@ -24,38 +25,31 @@ pub struct Seaweed {
     daemon: Daemon,
     scratch: Scratch,
     ports: Ports,
-    program: OsString,
 }
 
 impl Seaweed {
     /// Starts it, makes the bucket, and waits until objects can be stored.
     pub fn start() -> Result<Self, String> {
-        Self::with(&program(), Some(identities()))
-    }
-
-    /// The same with a program that no variable names.
-    pub fn start_program(program: &OsStr) -> Result<Self, String> {
-        Self::with(program, Some(identities()))
+        Self::with(Some(identities()))
     }
 
     /// The same without any identity: everybody may do everything, with whatever signature.
     pub fn open() -> Result<Self, String> {
-        Self::with(&program(), None)
+        Self::with(None)
     }
 
-    fn with(program: &OsStr, identities: Option<String>) -> Result<Self, String> {
+    fn with(identities: Option<String>) -> Result<Self, String> {
         let scratch = Scratch::new("seaweed")?;
         if let Some(identities) = identities {
             write(&scratch.join("s3.json"), identities)?;
         }
         scratch.folder("data")?;
         let ports = Ports::choose()?;
-        let daemon = launch(program, &scratch, &ports)?;
+        let daemon = launch(&scratch, &ports)?;
         let mut made = Self {
             daemon,
             scratch,
             ports,
-            program: program.to_owned(),
         };
         made.wait_until_ready(|s3| s3.put(&format!("/{BUCKET}"), None))?;
         made.wait_until_ready(|s3| s3.put(&format!("/{MARKER_BUCKET}"), None))?;
@@ -109,7 +103,7 @@ impl Seaweed {
     /// Starts it again, on the same folder and ports. Returns when what was
     /// stored can be read and more be stored, which may take half a minute.
     pub fn restart(&mut self) -> Result<(), String> {
-        self.daemon = launch(&self.program, &self.scratch, &self.ports)?;
+        self.daemon = launch(&self.scratch, &self.ports)?;
         self.wait_until_ready(|s3| s3.get(MARKER))?;
         self.wait_until_ready(|s3| s3.put(MARKER, Some("ready")))
     }
@@ -188,18 +182,27 @@ impl Ports {
     }
 }
 
-/// Where SeaweedFS is: `cargo xtask` says it.
+static PLACE: OnceLock<OsString> = OnceLock::new();
+
+/// Says where SeaweedFS is, to this process.
+pub fn is_at(program: impl Into<OsString>) {
+    // The first word counts: all say the same.
+    let _ = PLACE.set(program.into());
+}
+
+/// Where SeaweedFS is: `cargo xtask` says it, to itself and to others.
 fn program() -> OsString {
-    env::var_os(PROGRAM).unwrap_or_else(|| "weed".into())
+    let said = PLACE.get().cloned().or_else(|| env::var_os(PROGRAM));
+    said.unwrap_or_else(|| "weed".into())
 }
 
 /// The variable that names it.
 pub const PROGRAM: &str = "GANTRY_TEST_WEED";
 
-fn launch(program: &OsStr, scratch: &Scratch, ports: &Ports) -> Result<Daemon, String> {
+fn launch(scratch: &Scratch, ports: &Ports) -> Result<Daemon, String> {
     // It ends when whoever started it does.
     let mut command = Command::new("setpriv");
-    command.arg("--pdeathsig=KILL").arg(program);
+    command.arg("--pdeathsig=KILL").arg(program());
     let file = |option: &str, name: &str| format!("-{option}={}", scratch.join(name).display());
     command
         .args(["-logtostderr=true", "server", "-filer", "-s3"])

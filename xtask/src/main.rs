@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => ("", &[][..]),
     };
+    testkit::seaweed::is_at(tools::SEAWEEDFS.path());
     let done = match command {
         "run" => run::run(rest),
         "test" => test::test(rest),

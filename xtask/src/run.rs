@@ -2,6 +2,7 @@
 
 use std::env;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::install::{self, BUILD, Mode};
@@ -38,10 +39,19 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     Err(format!("cannot start {}: {error}", binary.display()))
 }
 
+/// The program of this process, or what cargo built in its place since it began.
+fn own_program() -> Result<PathBuf, String> {
+    let own = env::current_exe().map_err(|error| format!("cannot find xtask itself: {error}"))?;
+    let replaced = own
+        .to_str()
+        .and_then(|path| path.strip_suffix(" (deleted)"));
+    Ok(replaced.map_or_else(|| own.clone(), PathBuf::from))
+}
+
 /// The test of this command: it starts a server that answers, on a data folder that did not exist, and
 /// that ends when asked to.
 pub(crate) fn check() -> Result<String, String> {
-    let own = env::current_exe().map_err(|error| format!("cannot find xtask itself: {error}"))?;
+    let own = own_program()?;
     // Not part of the time that the start may take.
     workspace::cargo("build --release -p gantry").show()?;
     let scratch = Scratch::new("run")?;

@@ -336,7 +336,7 @@ fn cargo(tally: &mut Tally, words: &str) {
 fn cargo_test(tally: &mut Tally, setting: &Setting) {
     tally.check("cargo test --release --workspace", || {
         let postgres = Postgres::start(Durability::Fast)?;
-        let seaweed = Seaweed::start_program(SEAWEEDFS.path().as_os_str())?;
+        let seaweed = Seaweed::start()?;
         workspace::cargo("test --release --workspace --no-fail-fast")
             .env("GANTRY_BIN", setting.binary.path())
             .env("GANTRY_TEST_POSTGRES", postgres.url())
