@@ -492,13 +492,16 @@ async fn restart_untagged_time(tx: &mut Tx, ids: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes rows without tags and references. The bytes of those with a tombstone were given back with it.
+/// Removes rows without references. One keeps its row while a tag that a push is taking over points at it: the next walk
+/// finds it. The bytes of those with a tombstone were given back with it.
 async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
     let rows = tx
         .query_either(
             "delete from manifest where id in (select value from json_each($1))
+             and not exists (select 1 from tag t where t.manifest_id = manifest.id)
              returning case when deleted_at is null then size else 0 end as size",
             "delete from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+             and not exists (select 1 from tag t where t.manifest_id = manifest.id)
              returning case when deleted_at is null then size else 0 end as size",
         )
         .bind(ids)
