@@ -119,7 +119,7 @@ fn push_referrers(
         } else {
             "lower(hex(substr(digest, 2)))"
         },
-        subject = seed::in_dialect(stage, &seed::stored(&format!("'{subject}'")))
+        subject = seed::in_dialect(stage, &seed::literal(&subject))
     ))?;
     let pair = |row: &str| {
         let (id, digest) = row.split_once(' ')?;

@@ -87,23 +87,47 @@ pub(crate) fn fill(stage: &Stage<'_>, size: Size) -> Result<(), String> {
     Ok(())
 }
 
-/// Statements with what the databases write differently put in: `{bytes}` is the type of bytes, `{hex:` and `:hex}`
-/// stand around a text of hex that becomes bytes.
+/// Statements with what the databases write differently put in: `{bytes}` is the type of bytes; `{hex:` and `:hex}`
+/// stand around a text whose bytes become hex, `{stored:` and `:stored}` around one whose bytes are the hash of a stored
+/// digest, `{literal:` and `:literal}` around hex that becomes bytes.
 pub(crate) fn in_dialect(stage: &Stage<'_>, statements: &str) -> String {
-    let (bytes, before, after) = if stage.is_postgres() {
-        ("bytea", "decode(", ", 'hex')")
+    let dialect = if stage.is_postgres() {
+        &POSTGRES_DIALECT
     } else {
-        ("blob", "unhex(", ")")
+        &SQLITE_DIALECT
     };
-    statements
-        .replace("{bytes}", bytes)
-        .replace("{hex:", before)
-        .replace(":hex}", after)
+    let put_in = |text: String, (mark, own): &(&str, &str)| text.replace(mark, own);
+    dialect.iter().fold(statements.to_owned(), put_in)
 }
 
-/// A SHA-256 digest in its text form, as it is stored.
-pub(crate) fn stored(digest: &str) -> String {
-    format!("{{hex:'01' || substr({digest}, 8):hex}}")
+const SQLITE_DIALECT: [(&str, &str); 7] = [
+    ("{bytes}", "blob"),
+    ("{hex:", "lower(hex("),
+    (":hex}", "))"),
+    ("{stored:", "cast(x'01' || "),
+    (":stored}", " as blob)"),
+    ("{literal:", "x'"),
+    (":literal}", "'"),
+];
+const POSTGRES_DIALECT: [(&str, &str); 7] = [
+    ("{bytes}", "bytea"),
+    ("{hex:", "encode(convert_to("),
+    (":hex}", ", 'UTF8'), 'hex')"),
+    ("{stored:", "('\\x01'::bytea || convert_to("),
+    (":stored}", ", 'UTF8'))"),
+    ("{literal:", "'\\x"),
+    (":literal}", "'::bytea"),
+];
+
+/// The digest of [`digest`] as it is stored.
+pub(crate) fn stored(number: &str, kind: char) -> String {
+    format!("{{stored:{}:stored}}", hash(number, kind))
+}
+
+/// A digest that is known as it is stored.
+pub(crate) fn literal(digest: &str) -> String {
+    let hash = digest.strip_prefix("sha256:").unwrap_or(digest);
+    format!("{{literal:01{hash}:literal}}")
 }
 
 /// References of rows to rows hold by construction, and are not looked up one by one.
@@ -161,7 +185,7 @@ fn blobs(size: Size) -> String {
          insert into repository_blob (repository_id, blob_id, lease_until, review_at)
          select {FIRST_ID} + {repository}, {FIRST_ID} + value, {THEN}, null from {series};",
         repository = repository_of(size),
-        digest = stored(&digest("value", 'b')),
+        digest = stored("value", 'b'),
         key = padded_key("value"),
         bytes = bytes("value"),
     )
@@ -186,7 +210,7 @@ fn manifests(size: Size) -> String {
          from {series};
          insert into manifest_payload (manifest_id, payload) select {FIRST_ID} + value, {payload} from {series};",
         repository = repository_of(size),
-        digest = stored(&digest("value", 'a')),
+        digest = stored("value", 'a'),
         series = series(size.tags()),
     )
 }
@@ -199,7 +223,7 @@ fn references(size: Size) -> String {
              case when position = 0 then '{CONFIG}' else '{LAYER}' end
          from {series} cross join (select 0 as position union select 1) positions;",
         repository = repository_of(size),
-        digest = stored(&digest(&blob, 'b')),
+        digest = stored(&blob, 'b'),
         bytes = bytes(&blob),
         series = series(size.tags()),
     )
@@ -275,21 +299,28 @@ pub(crate) fn padded_key(number: &str) -> String {
     format!("'{zeros}' || {}", padded(number, 10))
 }
 
-/// A digest that is one in form: different for each number and kind, and in no order, as real ones are.
-pub(crate) fn digest(number: &str, kind: char) -> String {
-    let rest = kind.to_string().repeat(45);
+/// The 32 bytes of a hash, which are text: different for each number and kind, and in no order, as real ones are.
+fn hash(number: &str, kind: char) -> String {
+    let middle = kind.to_string().repeat(13);
     format!(
-        "'sha256:' || {} || '{rest}' || {}",
+        "({} || '{middle}' || {})",
         padded(&format!("({number} * 618033989) % 1000000000"), 9),
         padded(number, 10)
     )
 }
 
+/// A digest that is one in form.
+pub(crate) fn digest(number: &str, kind: char) -> String {
+    format!("'sha256:' || {{hex:{}:hex}}", hash(number, kind))
+}
+
 /// The same of a number that is known.
 pub(crate) fn digest_of(number: u64, kind: char) -> String {
-    let rest = kind.to_string().repeat(45);
+    let middle = kind.to_string().repeat(13);
     let mixed = number * 618_033_989 % 1_000_000_000;
-    format!("sha256:{mixed:09}{rest}{number:010}")
+    let hash = format!("{mixed:09}{middle}{number:010}");
+    let hex: String = hash.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 /// Bytes of a blob by its number.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::load::deletion;
 use crate::scale::seed::{
-    CONFIG, FIRST_ID, LAYER, MANIFEST, THEN, bytes, digest, digest_of, in_dialect, padded_key,
-    series, stored,
+    CONFIG, FIRST_ID, LAYER, MANIFEST, THEN, bytes, digest, digest_of, in_dialect, literal,
+    padded_key, series, stored,
 };
 use crate::stage::Stage;
 
@@ -208,7 +208,7 @@ impl Rows<'_> {
              select {digest}, '480000/' || {key}, {bytes}, 1, {THEN} from {series};
              insert into repository_blob (repository_id, blob_id, lease_until, review_at)
              select {repository}, id, {THEN}, null from blob where {ours};",
-            digest = stored(&digest(&number, BLOBS)),
+            digest = stored(&number, BLOBS),
             key = padded_key(&number),
             bytes = bytes(&number),
             series = series(self.doomed.blobs()),
@@ -224,7 +224,7 @@ impl Rows<'_> {
 
     /// The manifest that is deleted.
     fn image(&self) -> String {
-        let digest = stored(&format!("'{}'", self.digest()));
+        let digest = literal(&self.digest());
         let payload = self.payload(CONFIG, "''");
         format!(
             "{MANIFEST_COLUMNS}
@@ -239,14 +239,14 @@ impl Rows<'_> {
     /// After the subject, whose size they state.
     fn referrers(&self) -> String {
         let (repository, subject) = (self.repository, self.digest());
-        let stored_subject = stored(&format!("'{subject}'"));
+        let stored_subject = literal(&subject);
         let size = format!(
             "(select size from manifest where repository_id = {repository} and digest = {stored_subject})"
         );
         let names_it = format!(
             "',\"subject\":{{\"mediaType\":\"{MANIFEST}\",\"digest\":\"{subject}\",\"size\":' || {size} || '}}'"
         );
-        let digest = stored(&digest(&self.numbered("value"), SUBJECTS));
+        let digest = stored(&self.numbered("value"), SUBJECTS);
         let payload = self.payload(SIGNATURE, &names_it);
         let series = format!(
             "{} where value > 0",
@@ -299,8 +299,8 @@ impl Rows<'_> {
              cross join manifest m cross join blob b
              where m.repository_id = {repository} and m.digest = {manifest} and b.digest = {blob};",
             series = series(manifests),
-            manifest = stored(&digest(&self.numbered("value"), self.doomed.kind.letter())),
-            blob = stored(&digest(&self.blob_at("position"), BLOBS)),
+            manifest = stored(&self.numbered("value"), self.doomed.kind.letter()),
+            blob = stored(&self.blob_at("position"), BLOBS),
         )
     }
 
@@ -312,7 +312,7 @@ impl Rows<'_> {
              where value > 0 and m.repository_id = {repository} and m.digest = {digest};",
             name = padded_key(&self.numbered("value")),
             series = series(self.doomed.count + 1),
-            digest = stored(&format!("'{}'", self.digest())),
+            digest = literal(&self.digest()),
         )
     }
 
