@@ -42,9 +42,9 @@ pub struct StoredManifest {
     pub payload: Bytes,
 }
 
-/// A manifest that is deleted.
+/// A manifest that a transaction holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Going {
+pub struct HeldManifest {
     /// Its row.
     pub id: ManifestId,
     /// Its digest.

@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-pub use crate::content::{Going, StoredManifest};
+pub use crate::content::{HeldManifest, StoredManifest};
 pub use crate::tombstone::{When, delete};
 use crate::touch::Touch;
 
@@ -171,7 +171,11 @@ pub async fn id(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn hold(tx: &mut Tx, repository: RepositoryId, digest: &Digest) -> Result<Option<Going>> {
+pub async fn hold(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<HeldManifest>> {
     let row = tx
         .query_either(
             "select id from manifest where repository_id = $1 and digest = $2 and deleted_at is null",
@@ -182,7 +186,7 @@ pub async fn hold(tx: &mut Tx, repository: RepositoryId, digest: &Digest) -> Res
         .optional()
         .await?;
     let id = row.map(|row| row.get("manifest", "id")).transpose()?;
-    Ok(id.map(|id| Going {
+    Ok(id.map(|id| HeldManifest {
         id: ManifestId(id),
         digest: *digest,
     }))

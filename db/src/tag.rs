@@ -2,7 +2,7 @@
 
 use model::{AccountId, Digest, ManifestId, RepositoryId, RepositoryName, Tag, Timestamp};
 
-use crate::content::Going;
+use crate::content::HeldManifest;
 use crate::database::Db;
 use crate::error::Result;
 use crate::sql::{Reader, Row, Tx};
@@ -139,7 +139,7 @@ pub async fn import(
     tx: &mut Tx,
     (id, name): (RepositoryId, &RepositoryName),
     tag: &Tag,
-    to: Going,
+    to: HeldManifest,
     now: Timestamp,
 ) -> Result<bool> {
     tx.query(

@@ -17,26 +17,13 @@ use crate::metadata::{packages, text};
 use circle::circles;
 use source::Source;
 
-/// Crates that may have circles for now, and why. A crate whose circles are gone has to leave this list.
-const EXCEPTIONS: [(&str, &str); 0] = [];
-
 #[test]
 fn modules_of_a_crate_depend_on_one_another_in_one_direction() {
     let mut failures = Vec::new();
     for package in packages() {
         let name = text(&package, "name");
-        let found: Vec<String> = roots(&package)
-            .flat_map(circles_of)
-            .map(|circle| format!("{name}: {circle}"))
-            .collect();
-        let exception = EXCEPTIONS.iter().find(|(excepted, _)| *excepted == name);
-        match exception {
-            None => failures.extend(found),
-            Some((_, why)) if found.is_empty() => failures.push(format!(
-                "{name} has no circles any more: take it off the list of exceptions ({why})"
-            )),
-            Some(_) => {}
-        }
+        let found = roots(&package).flat_map(circles_of);
+        failures.extend(found.map(|circle| format!("{name}: {circle}")));
     }
     assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n\n"));
 }
