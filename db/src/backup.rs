@@ -207,11 +207,20 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
         .await
 }
 
-/// Lets new rows of a table have ids of their own. SQLite sees to that by itself.
+/// Lets new rows of a table have ids of their own. SQLite sees to that by itself. Ids of manifests that were gone
+/// already are given out again, so that no tombstone may wait for them.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
+    if table.table == "manifest" {
+        tx.query(
+            "update manifest set last_referrer = (select max(id) from manifest)
+             where last_referrer > (select max(id) from manifest)",
+        )
+        .execute()
+        .await?;
+    }
     let numbered = |column: &Column| column.name == "id" && column.kind == Kind::Int;
     if !tx.is_postgres() || !table.columns.iter().any(numbered) {
         return Ok(());

@@ -40,7 +40,7 @@ async fn fill(db: &Db) -> ProjectId {
     project
 }
 
-async fn copy(from: &Db, to: &Db) {
+pub(crate) async fn copy(from: &Db, to: &Db) {
     let mut tx = from.snapshot().await.unwrap();
     for name in TABLES {
         let table = backup::describe(&mut tx, name).await.unwrap();

@@ -478,3 +478,41 @@ async fn a_purge_passes_over_what_another_holds() {
     assert_eq!((first, second), (2, 0), "the tag and the manifest");
     db.close().await;
 }
+
+#[tokio::test]
+async fn a_restored_tombstone_does_not_wait_for_ids_that_are_given_out_again() {
+    on_both("restored_tombstone", async |db| {
+        let (_, project) = team(&db).await;
+        let subject = payload("subject", None);
+        let deleted = subject.clone();
+        db.write(move |tx| {
+            Box::pin(async move {
+                push(tx, project, &deleted, None).await?;
+                let last = referrer("last", &deleted);
+                push(tx, project, &last, None).await?;
+                delete(tx, project, &deleted, 0).await?;
+                delete(tx, project, &last, 10).await
+            })
+        })
+        .await
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let restored = Location::Sqlite(folder.path().join("restored"));
+        let restored = Db::open(&restored).await.unwrap();
+        super::backup::copy(&db, &restored).await;
+        restored
+            .write(move |tx| {
+                Box::pin(async move {
+                    let later = referrer("later", &subject);
+                    push(tx, project, &later, None).await?;
+                    purge(tx, project).await?;
+                    assert!(row(tx, &later).await?.is_some(), "pushed after the restore");
+                    Ok::<_, Error>(())
+                })
+            })
+            .await
+            .unwrap();
+        restored.close().await;
+    })
+    .await;
+}
