@@ -200,7 +200,13 @@ const STEPS: [Step; 12] = [
             });
         },
     ),
-    step("bench", true, &long::BENCH_NEEDS, &[SEAWEEDFS], benches),
+    step(
+        "bench",
+        true,
+        &long::BENCH_NEEDS,
+        &long::BENCH_TOOLS,
+        benches,
+    ),
 ];
 
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.
