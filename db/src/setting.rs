@@ -3,6 +3,9 @@
 use crate::error::Result;
 use crate::sql::{Reader, Tx};
 
+/// The key that signs tokens, sealed by the master key.
+pub const TOKEN_KEY: &str = "token-key";
+
 /// The value of a setting.
 ///
 /// # Errors

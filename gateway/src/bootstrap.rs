@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use auth::secret::MasterKey;
 use auth::token::{TokenKey, TokenKeys};
 use certs::Authority;
-use db::{Db, setting};
+use db::Db;
+use db::setting::{self, TOKEN_KEY};
 use model::{Event, Operation, ProjectName, ResourceType, Subject, SystemTask, Timestamp};
 use policy::{Caller, ProjectCreation, SystemPermit, permit};
 use tenancy::installation;
@@ -17,7 +18,6 @@ use crate::config::Config;
 
 /// The setting that holds the private CA.
 pub(crate) const CA: &str = "ca";
-const TOKEN_KEY: &str = "token-key";
 /// Settings that are sealed with the master key.
 const SEALED: [&str; 2] = [CA, TOKEN_KEY];
 

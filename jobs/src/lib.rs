@@ -74,6 +74,9 @@ pub enum Error {
     /// The lease of a command's work was lost to another process, or could not be renewed.
     #[error("the lease of the work was lost: run it again")]
     LeaseLost,
+    /// A command's work was cancelled.
+    #[error("job {0} was cancelled")]
+    Cancelled(JobId),
     /// A job that cannot be retried.
     #[error("job {0} is running, done or unknown, or another job like it is queued or running")]
     NotRetried(JobId),

@@ -343,6 +343,8 @@ create table job (
 );
 create unique index job_dedup on job (kind, dedup_key) where state in ('queued', 'running');
 create index job_due on job (kind, priority, due_at) where state = 'queued';
+-- Jobs queued by a clock that was ahead, see db::job.
+create index job_ahead on job (coalesce(finished_at, created_at)) where state = 'queued';
 create index job_held on job (kind) where state = 'running';
 create index job_finished on job (finished_at) where state in ('done', 'failed', 'cancelled');
 
@@ -368,7 +370,8 @@ create table schedule (
     -- Six fields: second, minute, hour, day of month, month, day of week.
     cron text not null,
     next_at integer not null,
-    changed_at integer not null,
+    -- When next_at was computed.
+    computed_at integer not null,
     unique (kind, subject)
 );
 create index schedule_next on schedule (next_at);

@@ -409,6 +409,23 @@ async fn a_command_gets_a_standing_job_from_the_server_that_runs_it() {
 }
 
 #[tokio::test]
+async fn the_work_of_a_command_is_cancelled() {
+    let world = World::new().await;
+    let queue = Queue::of_command(world.db.clone(), world.clock.clone());
+    let taken = Held::take(&queue, "counting", Duration::ZERO, Manner::Waiting).await;
+    let held = taken.unwrap().unwrap();
+    let id = held.claimed.fence.job;
+    let asked = world.db.write(move |tx| Box::pin(job::cancel(tx, id, NOW)));
+    assert_eq!(asked.await.unwrap(), job::Cancelled::Asked);
+    let ended = held.run(std::future::pending::<Result<()>>()).await;
+    assert!(
+        matches!(ended, Err(Error::Cancelled(job)) if job == id),
+        "{ended:?}"
+    );
+    assert_eq!(world.standing("counting").await.state, State::Queued);
+}
+
+#[tokio::test]
 async fn a_schedule_adds_jobs() {
     let world = World::new().await;
     let (engine, _) = world.engine("a");

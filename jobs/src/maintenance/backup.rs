@@ -400,7 +400,7 @@ impl Backup {
     }
 
     /// Restores the backup into an empty database, and binds the stores to it, completely or not at all; returns the
-    /// number of rows.
+    /// number of rows. Tokens that were issued before are no longer valid.
     ///
     /// # Errors
     /// When the database is not empty or fails, another restore is writing to it, or a store cannot be bound.
@@ -413,6 +413,8 @@ impl Backup {
                 }
                 let rows = read_database(tx, lines).await?;
                 setting::put(tx, RESTORED, id.as_bytes()).await?;
+                // Ids that were given out since the backup will be given out again: tokens must not outlive it.
+                setting::delete(tx, setting::TOKEN_KEY).await?;
                 stores.write(tx).await.map_err(Error::Bind)?;
                 Ok(rows)
             })
