@@ -1,0 +1,72 @@
+/** Projects with their settings, members and quotas. */
+import { send } from '../client';
+import { type Listing, listing, type Page } from './list';
+import type { Member, Metadata, Project, Quota, Summary } from './types';
+
+const PROJECTS = '/api/v2.0/projects';
+/** Says that digits in a path are a project's name, not its id. */
+const BY_NAME = { 'X-Is-Resource-Name': 'true' };
+
+const at = (name: string) => `${PROJECTS}/${encodeURIComponent(name)}`;
+
+export async function listProjects(of: Listing, signal: AbortSignal): Promise<Page<Project>> {
+  const { body, total } = await send<Project[]>('GET', PROJECTS, { query: listing(of), signal });
+  return { rows: body, total };
+}
+
+export async function getProject(name: string): Promise<Project> {
+  return (await send<Project>('GET', at(name), { headers: BY_NAME })).body;
+}
+
+/** Makes a project; the limit (bytes, -1 for none) counts only from a system administrator. */
+export async function createProject(name: string, open: boolean, limit?: number): Promise<void> {
+  const json = { project_name: name, metadata: { public: String(open) }, storage_limit: limit };
+  await send('POST', PROJECTS, { json });
+}
+
+export async function updateProject(name: string, metadata: Metadata): Promise<void> {
+  await send('PUT', at(name), { json: { metadata }, headers: BY_NAME });
+}
+
+export async function deleteProject(name: string): Promise<void> {
+  await send('DELETE', at(name), { headers: BY_NAME });
+}
+
+export async function projectSummary(name: string, signal: AbortSignal): Promise<Summary> {
+  return (await send<Summary>('GET', `${at(name)}/summary`, { headers: BY_NAME, signal })).body;
+}
+
+/** Whether a project can be deleted; if not, why. */
+export async function deletable(name: string, signal: AbortSignal): Promise<{ deletable?: boolean | null }> {
+  const options = { headers: BY_NAME, signal };
+  return (await send<{ deletable?: boolean }>('GET', `${at(name)}/_deletable`, options)).body;
+}
+
+export async function listMembers(name: string, of: Listing, signal: AbortSignal): Promise<Page<Member>> {
+  const options = { query: listing(of), headers: BY_NAME, signal };
+  const { body, total } = await send<Member[]>('GET', `${at(name)}/members`, options);
+  return { rows: body, total };
+}
+
+export async function addMember(name: string, user: string, role: number): Promise<void> {
+  const json = { role_id: role, member_user: { username: user } };
+  await send('POST', `${at(name)}/members`, { json, headers: BY_NAME });
+}
+
+export async function setRole(name: string, member: number, role: number): Promise<void> {
+  await send('PUT', `${at(name)}/members/${member}`, { json: { role_id: role }, headers: BY_NAME });
+}
+
+export async function removeMember(name: string, member: number): Promise<void> {
+  await send('DELETE', `${at(name)}/members/${member}`, { headers: BY_NAME });
+}
+
+export async function listQuotas(of: Listing, signal: AbortSignal): Promise<Page<Quota>> {
+  const { body, total } = await send<Quota[]>('GET', '/api/v2.0/quotas', { query: listing(of), signal });
+  return { rows: body, total };
+}
+
+/** Sets how many bytes a project may hold; -1 for no limit. */
+export async function setQuota(id: number, limit: number): Promise<void> {
+  await send('PUT', `/api/v2.0/quotas/${id}`, { json: { hard: { storage: limit } } });
+}

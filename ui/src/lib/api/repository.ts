@@ -1,0 +1,32 @@
+/** Repositories of a project. */
+import { send } from '../client';
+import { type Listing, listing, type Page } from './list';
+import type { Repository } from './types';
+
+const of = (project: string) => `/api/v2.0/projects/${encodeURIComponent(project)}/repositories`;
+
+/** Slashes in a repository's name are encoded twice, so that no proxy takes them for the path's own. */
+const at = (project: string, name: string) =>
+  `${of(project)}/${encodeURIComponent(encodeURIComponent(name))}`;
+
+export async function listRepositories(
+  project: string,
+  page: Listing,
+  signal: AbortSignal,
+): Promise<Page<Repository>> {
+  const { body, total } = await send<Repository[]>('GET', of(project), { query: listing(page), signal });
+  return { rows: body, total };
+}
+
+export async function getRepository(project: string, name: string, signal: AbortSignal): Promise<Repository> {
+  return (await send<Repository>('GET', at(project, name), { signal })).body;
+}
+
+export async function deleteRepository(project: string, name: string): Promise<void> {
+  await send('DELETE', at(project, name));
+}
+
+/** A repository's name without its project's. */
+export function shortName(full: string): string {
+  return full.slice(full.indexOf('/') + 1);
+}

@@ -1,0 +1,76 @@
+/** Numbers, sizes and times as the reader's language writes them. */
+import { locale } from '../i18n/index.svelte';
+
+const KINDS = ['byte', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+const NBSP = '\u00a0';
+
+/** 1,284,907 */
+export function number(value: number): string {
+  return new Intl.NumberFormat(locale()).format(value);
+}
+
+/** 64% */
+export function percent(share: number): string {
+  return new Intl.NumberFormat(locale(), { style: 'percent', maximumFractionDigits: 0 }).format(share);
+}
+
+/** 184 MiB: binary units, at most three digits. */
+export function bytes(value: number): string {
+  let size = value;
+  let at = 0;
+  while (size >= 1000 && at < KINDS.length - 1) {
+    size /= 1024;
+    at += 1;
+  }
+  const digits = at === 0 || size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  const text = new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(size);
+  return `${text}${NBSP}${at === 0 ? 'B' : KINDS[at]}`;
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ['second', 60],
+  ['minute', 60],
+  ['hour', 24],
+  ['day', 7],
+  ['week', 4.35],
+  ['month', 12],
+];
+
+/** 3m ago; over a year, the date. */
+export function ago(time: string, now = Date.now()): string {
+  const then = Date.parse(time);
+  let amount = (then - now) / 1000;
+  if (Math.abs(amount) < 1) amount = amount < 0 ? -1 : 1;
+  for (const [unit, size] of STEPS) {
+    if (Math.abs(amount) < size) {
+      const style = { style: 'narrow', numeric: 'always' } as const;
+      return new Intl.RelativeTimeFormat(locale(), style).format(Math.trunc(amount), unit);
+    }
+    amount /= size;
+  }
+  return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium' }).format(then);
+}
+
+/** 22 Nov 2026, 09:14:05 UTC */
+export function moment(time: string): string {
+  return new Intl.DateTimeFormat(locale(), {
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    timeZoneName: 'short',
+  }).format(Date.parse(time));
+}
+
+/** Up to two letters for an avatar. */
+export function initials(name: string): string {
+  const words = name.split(/[\s._@-]+/).filter(Boolean);
+  const han = /^\p{Script=Han}/u.test(name);
+  const letters =
+    han || words.length < 2
+      ? [...(words[0] ?? '')].slice(0, han ? 1 : 2)
+      : words.slice(0, 2).map((word) => [...word][0]);
+  return letters.join('').toUpperCase();
+}

@@ -1,0 +1,67 @@
+/** What the reader chose, kept in this browser: theme, density, language, rows of a page, the navigation's width. */
+export type Theme = 'light' | 'dark' | 'system';
+export type Density = 'comfortable' | 'compact';
+
+interface Saved {
+  theme: Theme;
+  density: Density;
+  language?: string;
+  pageSize: number;
+  narrowNavigation: boolean;
+  /** The name for the next sign-in, if it is to be remembered. */
+  userName?: string;
+  /** Projects opened last, newest first. */
+  recent: string[];
+}
+
+const KEY = 'gantry';
+export const PAGE_SIZES = [15, 25, 50, 100];
+
+function read(): Saved {
+  const standard: Saved = {
+    theme: 'system',
+    density: 'comfortable',
+    pageSize: 25,
+    narrowNavigation: false,
+    recent: [],
+  };
+  try {
+    return { ...standard, ...(JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Saved>) };
+  } catch {
+    return standard;
+  }
+}
+
+export const preference = $state<Saved>(read());
+
+/** Changes preferences, keeps them and applies theme and density. */
+export function prefer(change: Partial<Saved>): void {
+  Object.assign(preference, change);
+  try {
+    localStorage.setItem(KEY, JSON.stringify(preference));
+  } catch {
+    // Storage is off: the choice lasts until the page is left.
+  }
+  apply();
+}
+
+/** Shows the chosen theme and density. */
+export function apply(): void {
+  const { dataset } = document.documentElement;
+  if (preference.theme === 'system') delete dataset.theme;
+  else dataset.theme = preference.theme;
+  if (preference.density === 'compact') dataset.density = 'compact';
+  else delete dataset.density;
+}
+
+/** Whether the page is dark now. */
+export function isDark(): boolean {
+  if (preference.theme !== 'system') return preference.theme === 'dark';
+  return matchMedia('(prefers-color-scheme: dark)').matches;
+}
+
+/** Puts a project at the head of those opened last. */
+export function remember(project: string): void {
+  const others = preference.recent.filter((name) => name !== project);
+  prefer({ recent: [project, ...others].slice(0, 8) });
+}

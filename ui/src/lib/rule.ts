@@ -1,0 +1,27 @@
+/** The server's rules on names and passwords, checked before it is asked. */
+
+/** Which rule a password breaks first. */
+export type Weakness = 'length' | 'lower' | 'upper' | 'digit';
+
+export function weakness(password: string): Weakness | undefined {
+  const length = [...password].length;
+  if (length < 8 || length > 128) return 'length';
+  if (!/\p{Lowercase}/u.test(password)) return 'lower';
+  if (!/\p{Uppercase}/u.test(password)) return 'upper';
+  return /[0-9]/.test(password) ? undefined : 'digit';
+}
+
+/** Whether a project may have this name: lower case, digits, single `.`, `_` and `-` between them. */
+export function isProjectName(name: string): boolean {
+  return name.length <= 255 && /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name);
+}
+
+/** Whether an account may have this name. */
+export function isUserName(name: string): boolean {
+  return name.length > 0 && new TextEncoder().encode(name).length <= 255 && !/[,"~#%$]/.test(name);
+}
+
+/** Whether a text looks like a mail address. */
+export function isEmail(text: string): boolean {
+  return /^[^\s@]+@[^\s@]+$/.test(text);
+}

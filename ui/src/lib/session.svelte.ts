@@ -1,0 +1,122 @@
+/** Who the reader is: the account, what the installation says to it, and what happens when the session ends. */
+import { signIn as postSignIn, signOut as getSignOut } from './api/session';
+import { systemInfo } from './api/system';
+import type { SystemInfo, User } from './api/types';
+import { currentUser } from './api/user';
+import { ApiError, isCsrf, onLostSession } from './client';
+import { go, router } from './router.svelte';
+
+/** How often a visible page looks whether its session still is, in milliseconds. */
+const PULSE = 60_000;
+
+export const session = $state<{
+  /** Unset until the first answer. */
+  info?: SystemInfo;
+  user?: User;
+  /** The session ended: a dialog asks to sign in again. */
+  expired: boolean;
+}>({ expired: false });
+
+let waiting: ((signedIn: boolean) => void)[] = [];
+
+/** Why a sign-in did not work. */
+export type Refusal = 'wrong' | 'throttled' | 'cookies' | 'elsewhere' | 'down' | 'other';
+
+/** Learns who the reader is. Anonymous readers cost one request, and none that fails. */
+export async function start(): Promise<void> {
+  const info = await systemInfo();
+  session.user = isAccount(info) ? await currentUser() : undefined;
+  session.info = info;
+  onLostSession(lost);
+}
+
+/** Only an account is told the version. */
+function isAccount(info: SystemInfo): boolean {
+  return Boolean(info.harbor_version);
+}
+
+/** Watches for the end of the session while the page is seen, without keeping it alive. */
+export function watchSession(): void {
+  const look = () => {
+    if (document.visibilityState === 'visible' && session.user && !session.expired) void lost();
+  };
+  setInterval(look, PULSE);
+  document.addEventListener('visibilitychange', look);
+}
+
+/** Asks the server whether there still is a session; if not, waits for a new sign-in. */
+async function lost(error?: ApiError): Promise<boolean> {
+  if (!session.user) return false;
+  try {
+    const info = await systemInfo({ background: true });
+    if (isAccount(info)) return false;
+  } catch {
+    return false;
+  }
+  session.expired = true;
+  if (!error) return false;
+  return new Promise((resolve) => waiting.push(resolve));
+}
+
+/** Signs in; what went wrong, if anything. */
+export async function signIn(
+  principal: string,
+  password: string,
+): Promise<{ refusal: Refusal; wait?: number } | undefined> {
+  try {
+    await postSignIn(principal, password);
+    const info = await systemInfo();
+    if (!isAccount(info)) return { refusal: 'cookies' };
+    const user = await currentUser();
+    if (session.expired && session.user && session.user.user_id !== user.user_id) location.reload();
+    Object.assign(session, { info, user });
+    settle(true);
+    return undefined;
+  } catch (error) {
+    return refusalOf(error);
+  }
+}
+
+function refusalOf(error: unknown): { refusal: Refusal; wait?: number } {
+  if (!(error instanceof ApiError)) throw error;
+  if (error.status === 0 || error.status === 503) return { refusal: 'down', wait: error.retryAfter };
+  if (error.status === 429) return { refusal: 'throttled', wait: error.retryAfter };
+  if (error.status === 401) return { refusal: 'wrong' };
+  if (isCsrf(error)) return { refusal: 'cookies' };
+  return { refusal: error.status === 403 ? 'elsewhere' : 'other' };
+}
+
+/** Gives up on signing in again: the page stays as it is, the requests that waited fail. */
+export function stayOut(): void {
+  settle(false);
+}
+
+function settle(signedIn: boolean): void {
+  session.expired = false;
+  for (const resolve of waiting) resolve(signedIn);
+  waiting = [];
+}
+
+/** Ends the session and goes to the page of signing in. */
+export async function signOut(): Promise<void> {
+  await getSignOut();
+  session.user = undefined;
+  session.info = await systemInfo();
+  await go('/ui/login');
+}
+
+/** The page of signing in, which leads back here. */
+export function loginAddress(): string {
+  return `/ui/login?redirect_url=${encodeURIComponent(router.address)}`;
+}
+
+/** Whether the reader may do everything. */
+export function isSysadmin(): boolean {
+  return session.user?.sysadmin_flag ?? false;
+}
+
+/** Whether the reader may make projects. */
+export function mayCreateProject(): boolean {
+  if (!session.user) return false;
+  return isSysadmin() || session.info?.project_creation_restriction !== 'adminonly';
+}

@@ -1,0 +1,28 @@
+/** Starts the page: language and session first, then what is seen. */
+import { mount } from 'svelte';
+import App from './App.svelte';
+import { choose, speak } from './i18n/index.svelte';
+import { watchNetwork } from './lib/connection.svelte';
+import { apply, preference } from './lib/preference.svelte';
+import { startRouter } from './lib/router.svelte';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/layout.css';
+import './styles/shell.css';
+import './styles/control.css';
+import './styles/overlay.css';
+import './styles/tabs.css';
+import './styles/chip.css';
+import './styles/table.css';
+import './styles/meter.css';
+import './styles/code.css';
+import './styles/feedback.css';
+import './styles/own.css';
+import './styles/narrow.css';
+import './styles/utility.css';
+
+apply();
+startRouter();
+watchNetwork();
+await speak(choose(navigator.languages, preference.language));
+mount(App, { target: document.body });

@@ -1,0 +1,55 @@
+/** All pages: their addresses, who may open them, and where their code is. */
+import type { Component } from 'svelte';
+import { match, type Params } from '../lib/path';
+
+export interface Route {
+  pattern: string;
+  /** `account`: signed in; `sysadmin`: system administrators. */
+  who?: 'account' | 'sysadmin';
+  /** For pages of a project: what the reader must be allowed to do there. */
+  needs?: string;
+  /** Without header and navigation. */
+  bare?: boolean;
+  /** The page takes `params`, if it takes anything. */
+  load: () => Promise<{ default: Component<never> }>;
+}
+
+const PROJECT = '/projects/:project';
+
+export const ROUTES: Route[] = [
+  { pattern: '/', load: () => import('./home/Page.svelte') },
+  { pattern: '/login', bare: true, load: () => import('./login/Page.svelte') },
+  { pattern: '/projects', load: () => import('./projects/Page.svelte') },
+  { pattern: PROJECT, needs: 'repository:list', load: () => import('./repositories/Page.svelte') },
+  {
+    pattern: `${PROJECT}/repositories`,
+    needs: 'repository:list',
+    load: () => import('./repositories/Page.svelte'),
+  },
+  {
+    pattern: `${PROJECT}/repositories/*repository/-/info`,
+    needs: 'repository:read',
+    load: () => import('./repository/Page.svelte'),
+  },
+  { pattern: `${PROJECT}/summary`, needs: '.:read', load: () => import('./summary/Page.svelte') },
+  { pattern: `${PROJECT}/members`, needs: 'member:list', load: () => import('./members/Page.svelte') },
+  {
+    pattern: `${PROJECT}/settings`,
+    needs: 'metadata:read',
+    load: () => import('./project-settings/Page.svelte'),
+  },
+  { pattern: '/me/:tab', who: 'account', load: () => import('./me/Page.svelte') },
+  { pattern: '/admin/health', who: 'sysadmin', load: () => import('./health/Page.svelte') },
+  { pattern: '/admin/users', who: 'sysadmin', load: () => import('./users/Page.svelte') },
+  { pattern: '/admin/quotas', who: 'sysadmin', load: () => import('./quotas/Page.svelte') },
+  { pattern: '/about', load: () => import('./about/Page.svelte') },
+];
+
+/** The page at a path below `/ui`, with the parameters in it. */
+export function find(path: string): { route: Route; params: Params } | undefined {
+  for (const route of ROUTES) {
+    const params = match(route.pattern, path);
+    if (params) return { route, params };
+  }
+  return undefined;
+}

@@ -1,0 +1,121 @@
+// A browser on the pages, and what must be true of every page in it.
+import { readFileSync, mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { ADMIN, PASSWORD } from './registry.js';
+
+/** Where the pages are: the server itself, or `npm run preview` in front of it. */
+export const PAGES = process.env.UI_URL ?? 'http://127.0.0.1:4173';
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const OUT = fileURLToPath(new URL('../out/', import.meta.url));
+mkdirSync(OUT, { recursive: true });
+
+export const launch = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--force-color-profile=srgb'],
+  });
+
+const KEY = /^(?:[a-z]+[A-Z]?[A-Za-z]*\.)+[a-zA-Z]+$/;
+
+/** Opens a context as an account (`undefined` for nobody), with what the page says and fails collected in `faults`. */
+export async function visit(browser, { as, theme = 'light', language = 'en', width = 1280 } = {}) {
+  const context = await browser.newContext({
+    viewport: { width, height: width < 500 ? 740 : 800 },
+    colorScheme: theme,
+    locale: 'en-GB',
+    timezoneId: 'UTC',
+    hasTouch: width < 500,
+    reducedMotion: 'reduce',
+    ignoreHTTPSErrors: true,
+    bypassCSP: false,
+  });
+  await context.addInitScript((chosen) => {
+    if (!localStorage.getItem('gantry')) localStorage.setItem('gantry', JSON.stringify({ language: chosen }));
+  }, language);
+  const page = await context.newPage();
+  const faults = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type()))
+      faults.push(`console: ${message.text()} ${message.location().url}`);
+  });
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  page.on('requestfailed', (request) => {
+    const reason = request.failure()?.errorText;
+    // A request that a newer one made needless is aborted by the page itself.
+    if (reason !== 'net::ERR_ABORTED') faults.push(`failed: ${request.url()} ${reason}`);
+  });
+  page.on('response', (answer) => {
+    if (answer.status() >= 400)
+      faults.push(`status: ${answer.status()} ${answer.request().method()} ${answer.url()}`);
+  });
+  if (as) await enter(context, page, as);
+  return { context, page, faults };
+}
+
+/** Credentials of an account of the seed. */
+export const credentials = (as) => (as === 'admin' ? ADMIN : [as, PASSWORD]);
+
+/** Signs in. Registries without sessions get the password with every request instead. */
+async function enter(context, page, as) {
+  const [name, password] = credentials(as);
+  if (process.env.UI_SESSION === 'off') {
+    await context.setExtraHTTPHeaders({
+      authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
+    });
+    return;
+  }
+  await page.goto(`${PAGES}/ui/login`);
+  await page.fill('[name=principal]', name);
+  await page.fill('[name=password]', password);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.app');
+}
+
+/** Opens a path and waits until nothing loads any more. */
+export async function open(page, path) {
+  await page.goto(`${PAGES}${path}`);
+  await settled(page);
+}
+
+/** Waits until a page stands still. */
+export async function settled(page) {
+  await page.waitForSelector('h1');
+  await page.waitForLoadState('networkidle');
+  await page.waitForTimeout(50);
+}
+
+/** What every page must keep: no axe violation, no key in place of a text, no sideways scroll, one h1. */
+export async function violations(page) {
+  const faults = [];
+  await page.evaluate(AXE);
+  const results = await page.evaluate(() =>
+    globalThis.axe.run(document, {
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+    }),
+  );
+  for (const { id, nodes } of results.violations) {
+    for (const node of nodes)
+      faults.push(`axe ${id}: ${node.target.join(' ')} ${node.failureSummary?.split('\n')[1] ?? ''}`);
+  }
+  const texts = await page.evaluate(() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) found.push(walker.currentNode.textContent.trim());
+    return found;
+  });
+  for (const text of texts)
+    if (KEY.test(text) && !/\.(example|json|crt|io)$/.test(text)) faults.push(`key: ${text}`);
+  const size = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    innerWidth,
+    document.querySelectorAll('h1').length,
+  ]);
+  if (size[0] > size[1]) faults.push(`scrolls sideways: ${size[0]} > ${size[1]}`);
+  if (size[2] !== 1) faults.push(`${size[2]} h1`);
+  return faults;
+}
+
+/** Keeps a picture in `tests/out`. */
+export const shoot = (page, name) => page.screenshot({ path: `${OUT}${name}.png`, animations: 'disabled' });

@@ -1,0 +1,64 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+
+/** The registry that `npm run dev` and `npm run preview` pass requests on to. */
+const registry = process.env.GANTRY_URL ?? 'https://127.0.0.1:8443';
+
+/** For development only: `NAME:PASSWORD` sent with every request, instead of a session. */
+const basic = process.env.GANTRY_BASIC;
+
+const forward = {
+  target: registry,
+  secure: false,
+  headers: basic ? { authorization: `Basic ${btoa(basic)}` } : undefined,
+};
+
+/** What the server sends with the built files. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "manifest-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  'trusted-types svelte-trusted-html',
+].join('; ');
+
+/** A page's file is named for its folder. */
+function nameOf(module: string, name: string): string {
+  return /routes\/([\w-]+)\/Page\.svelte$/.exec(module)?.[1] ?? name;
+}
+
+export default defineConfig({
+  base: '/ui/',
+  plugins: [svelte()],
+  build: {
+    outDir: process.env.UI_DIST ?? '../ui-dist',
+    emptyOutDir: true,
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    chunkSizeWarningLimit: 200,
+    rolldownOptions: {
+      output: {
+        // A page is one file; all that pages share is another.
+        codeSplitting: {
+          groups: [{ name: 'core', test: /src\/(kit|lib|shell)\/|node_modules|i18n\/index|styles\// }],
+        },
+        chunkFileNames: (chunk) => `assets/${nameOf(chunk.facadeModuleId ?? '', chunk.name)}-[hash].js`,
+      },
+    },
+  },
+  server: { proxy: { '^/(api|c)/': forward } },
+  preview: {
+    proxy: { '^/(api|c)/': forward },
+    headers: { 'Content-Security-Policy': policy, 'X-Content-Type-Options': 'nosniff' },
+  },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});
