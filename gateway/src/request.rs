@@ -28,7 +28,7 @@ use crate::http::response_body::Body;
 use crate::oci_error::OciError;
 use crate::route::{self, RouteName, span_name};
 use crate::telemetry::continue_trace;
-use crate::{health, oci, token};
+use crate::{health, oci, token, ui};
 
 /// Answers a request. Never fails: what goes wrong is an answer.
 pub(crate) async fn serve(
@@ -164,6 +164,7 @@ async fn public(
             drop(path);
             Box::pin(rest::answer(app, address, request)).await
         }
+        RouteName::Ui => ui::answer(&path, &request),
         _ => not_found(&path),
     };
     (name, response)

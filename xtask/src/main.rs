@@ -19,6 +19,7 @@ mod run;
 mod tally;
 mod test;
 mod tools;
+mod ui;
 
 use std::env;
 use std::process::ExitCode;
@@ -58,7 +59,7 @@ cargo xtask full [--no-install] [--list] [--only TEXT]   all of them in their lo
 
 --no-install   install nothing: where a part is missing, print the line that installs it and fail
 --only STEP    one of fmt, clippy, cargo-test, run, docker, clients, clients-replicas, conformance,
-               conformance-replicas, metrics, soak or bench
+               conformance-replicas, metrics, ui, soak or bench
 --no-big       leave out the layers of 2 GiB, for a quick look (clients-replicas has them with --only)
 
 GANTRY_CACHE      where tools stay between runs (~/.cache/gantry)

@@ -32,3 +32,4 @@ mod storage;
 mod successor;
 mod tls;
 mod token;
+mod ui;
