@@ -50,7 +50,7 @@ impl Registry {
         permit: &PullPermit,
         reference: &Reference,
     ) -> Result<Arc<StoredManifest>> {
-        match manifest::find(&self.db, permit.repository(), reference).await? {
+        match manifest::find(&self.db, permit.project(), permit.repository(), reference).await? {
             Some(found) => Ok(found),
             // Boxed, so that the future of a pull stays small.
             None => Err(Box::pin(self.not_found(permit, reference)).await?),

@@ -18,7 +18,12 @@ pub(crate) fn check(tally: &mut Tally, binary: &Binary) {
         Ok(folder) => folder,
         Err(reason) => return tally.fail("ui", reason),
     };
-    let npm = |words: &str| Cmd::new("npm").words(words).folder(folder.join("ui")).limit_secs(900);
+    let npm = |words: &str| {
+        Cmd::new("npm")
+            .words(words)
+            .folder(folder.join("ui"))
+            .limit_secs(900)
+    };
     let installed = tally.check("npm ci", || {
         npm("ci --silent").run().map(|()| String::new())
     });

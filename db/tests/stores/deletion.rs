@@ -71,7 +71,12 @@ async fn what_a_deleted_project_held_is_collected_and_not_found_in_its_successor
         let new = make_project(&db, ann).await;
         assert_ne!(old, new);
         let digest = Digest::of(Algorithm::Sha256, b"x");
-        assert!(blob::linked(&db, &name(), &digest).await.unwrap().is_none());
+        assert!(
+            blob::linked(&db, new, &name(), &digest)
+                .await
+                .unwrap()
+                .is_none()
+        );
         let late = db
             .write_in(old, |tx| Box::pin(setting::put(tx, "late", b"x")))
             .await;

@@ -403,7 +403,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
             .unwrap();
         assert_eq!(stored.payload, payload);
         assert_eq!(
-            blob::linked(&db, &name, &config)
+            blob::linked(&db, project, &name, &config)
                 .await
                 .unwrap()
                 .unwrap()
@@ -501,7 +501,12 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 .unwrap()
                 .is_none()
         );
-        assert!(blob::linked(&db, &name, &config).await.unwrap().is_none());
+        assert!(
+            blob::linked(&db, project, &name, &config)
+                .await
+                .unwrap()
+                .is_none()
+        );
     })
     .await;
 }

@@ -222,7 +222,7 @@ async fn a_backup_is_restored_beside_its_blobs() {
     admin.push_image("library/kept", "v1", &kept).await;
     let folder = server.scratch().join("backup");
     let folder = folder.to_str().expect("a path is text");
-    let done = server.cli_prints(&["backup", folder]).await;
+    let done = server.cli_prints(&["backup", &format!("{folder}/")]).await;
     assert!(done.contains("3 blobs named"), "{done}");
     let again = server.cli(&["backup", folder]).await;
     assert!(!again.status.success(), "nothing is written over");

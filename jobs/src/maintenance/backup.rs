@@ -109,6 +109,8 @@ pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
     if folder.exists() {
         return Err(Error::Exists(folder.to_owned()));
     }
+    // Without a slash at its end.
+    let folder: &Path = &folder.components().collect::<PathBuf>();
     let mut partial = folder.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
