@@ -7,10 +7,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use db::audit::recorder::Recorder;
-use db::{Age, Db, account, binding};
+use db::{Age, Db, binding, user};
 use model::{
-    AccountId, Clock, Event, Network, Operation, Origin, Principal, RepositoryName, Subject,
-    Timestamp,
+    Clock, Event, Network, Operation, Origin, Principal, RepositoryName, Subject, Timestamp,
 };
 use policy::{Action, Authority, Caller, Presented};
 use tenancy::password::{Applicant, PasswordError, PasswordHasher};
@@ -158,13 +157,13 @@ impl Identity {
             .tokens
             .verify(&self.keys, token, now)
             .map_err(Error::Token)?;
-        let account = AccountId(verified.claims().uid);
-        let authority = if account.0 == 0 {
-            Arc::default()
-        } else {
-            let generation = Some(verified.claims().generation);
-            let bound = binding::authority(&self.db, account, generation, age).await?;
-            bound.ok_or(Error::Void)?
+        let authority = match verified.claims().principal {
+            None => Arc::default(),
+            Some(principal) => {
+                let generation = Some(verified.claims().generation);
+                let bound = binding::authority(&self.db, principal, generation, age).await?;
+                bound.ok_or(Error::Void)?
+            }
         };
         Ok(Caller {
             authority,
@@ -174,16 +173,16 @@ impl Identity {
         })
     }
 
-    /// The caller with its account's current bindings; `None` if it is no longer valid.
+    /// The caller with its principal's current bindings; `None` if it is no longer valid.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn again(&self, caller: &Caller) -> Result<Option<Caller>, Error> {
-        let Some(account) = caller.account() else {
+        let Some(principal) = caller.id() else {
             return Ok(Some(caller.clone()));
         };
         let generation = Some(caller.authority.generation);
-        let bound = binding::authority(&self.db, account, generation, Age::Now).await?;
+        let bound = binding::authority(&self.db, principal, generation, Age::Now).await?;
         Ok(bound.map(|authority| Caller {
             authority,
             ..caller.clone()
@@ -249,8 +248,8 @@ impl Identity {
         verified: Verified,
         age: Age,
     ) -> Result<Option<Arc<Authority>>, Error> {
-        let account = AccountId(verified.account);
-        Ok(binding::authority(&self.db, account, Some(verified.generation), age).await?)
+        let generation = Some(verified.generation);
+        Ok(binding::authority(&self.db, verified.principal, generation, age).await?)
     }
 
     #[instrument(name = "auth.password.verify", level = "debug", skip_all)]
@@ -280,10 +279,8 @@ impl Identity {
         }
         let slot = self.hasher.slot(applicant).await?;
         self.allowed(name, address)?;
-        let account = self.account(name).await?;
-        let stored = account
-            .as_ref()
-            .and_then(|account| account.password_hash.as_deref());
+        let user = self.user(name).await?;
+        let stored = user.as_ref().and_then(|user| user.password_hash.as_deref());
         let tried = Tried {
             throttle: self.throttle.clone(),
             audit: self.audit.clone(),
@@ -297,10 +294,10 @@ impl Identity {
             (right, attempt)
         });
         let (right, _attempt) = counted.await?;
-        let account = account.filter(|_| right).ok_or(Error::WrongCredentials)?;
+        let user = user.filter(|_| right).ok_or(Error::WrongCredentials)?;
         let verified = Verified {
-            account: account.id.0,
-            generation: account.generation,
+            principal: user.principal_id,
+            generation: user.generation,
         };
         let authority = self
             .still_bound(verified, Age::Now)
@@ -310,13 +307,13 @@ impl Identity {
         Ok(authority)
     }
 
-    /// The account of this name. No name has NUL in it, and PostgreSQL would refuse the query.
-    async fn account(&self, name: &str) -> Result<Option<account::Account>, Error> {
+    /// The user of this name. No name has NUL in it, and PostgreSQL would refuse the query.
+    async fn user(&self, name: &str) -> Result<Option<user::User>, Error> {
         if name.contains('\0') {
             return Ok(None);
         }
         let mut tx = self.db.reader().await?;
-        Ok(account::by_name(&mut tx, name).await?)
+        Ok(user::by_name(&mut tx, name).await?)
     }
 
     /// How long to wait before a password may be tried.
@@ -343,11 +340,11 @@ impl Identity {
         for scope in scopes {
             access.push(self.held(caller, scope).await?);
         }
-        let holder = match caller.account() {
+        let holder = match caller.id() {
             None => Holder::anonymous(),
-            Some(account) => Holder {
+            Some(principal) => Holder {
                 name: caller.name().to_owned(),
-                account: account.0,
+                principal: Some(principal),
                 generation: caller.authority.generation,
             },
         };
@@ -370,8 +367,8 @@ impl Identity {
                 Ok(name) => self.held_on(caller, &name).await?,
                 Err(_) => Vec::new(),
             },
-            // What the catalog shows is cut to what the account may see.
-            ("registry", "catalog") if caller.account().is_some() => vec![EVERYTHING],
+            // What the catalog shows is cut to what the caller may see.
+            ("registry", "catalog") if caller.is_signed_in() => vec![EVERYTHING],
             _ => Vec::new(),
         };
         let asked = |action: &str| scope.actions().iter().any(|asked| asked == action);

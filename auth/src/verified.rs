@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use model::PrincipalId;
 use moka::sync::Cache;
 
 const LARGEST: u64 = 10_000;
@@ -16,12 +17,12 @@ pub struct VerifiedCredentials {
     entries: Cache<[u8; 32], Verified>,
 }
 
-/// The account of verified credentials.
+/// The principal of verified credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    /// The account's id.
-    pub account: i64,
-    /// The account's generation when its password was verified; once that has changed, the entry is void.
+    /// The principal's id.
+    pub principal: PrincipalId,
+    /// The principal's generation when its password was verified; once that has changed, the entry is void.
     pub generation: i64,
 }
 
@@ -36,7 +37,6 @@ impl VerifiedCredentials {
         let entries = Cache::builder()
             .max_capacity(LARGEST)
             .time_to_live(LIFETIME)
-            .support_invalidation_closures()
             .build();
         Self {
             key: key.expect("the system gives random bytes"),
@@ -44,10 +44,9 @@ impl VerifiedCredentials {
         }
     }
 
-    /// The account of these credentials, if they were verified within the last minute.
+    /// The principal of these credentials, if they were verified within the last minute.
     ///
-    /// The caller compares the generation with the account's current one: a password that was verified while it was
-    /// being changed may have been added after [`VerifiedCredentials::forget_account`].
+    /// The caller compares the generation with the present one: the password may have changed since.
     pub fn get(&self, name: &str, password: &str) -> Option<Verified> {
         self.entries.get(&self.key(name, password))
     }
@@ -55,13 +54,6 @@ impl VerifiedCredentials {
     /// Caches these credentials as those of `verified`, as read before the password was checked.
     pub fn put(&self, name: &str, password: &str, verified: Verified) {
         self.entries.insert(self.key(name, password), verified);
-    }
-
-    /// Removes all credentials of an account, as when its password changes or it is deleted.
-    pub fn forget_account(&self, account: i64) {
-        self.entries
-            .invalidate_entries_if(move |_, verified| verified.account == account)
-            .expect("the cache is built with support for this");
     }
 
     /// The cache key of these credentials; only this process can compute it.
@@ -97,11 +89,7 @@ mod tests {
     use super::*;
 
     const ALICE: Verified = Verified {
-        account: 7,
-        generation: 1,
-    };
-    const BOB: Verified = Verified {
-        account: 8,
+        principal: PrincipalId(7),
         generation: 1,
     };
 
@@ -118,31 +106,6 @@ mod tests {
         ] {
             assert_eq!(known.get(name, password), None);
         }
-    }
-
-    #[test]
-    fn a_forgotten_account_is_unknown_under_every_password_and_others_stay() {
-        let known = VerifiedCredentials::new();
-        known.put("alice", "secret", ALICE);
-        known.put("alice@example", "secret", ALICE);
-        known.put("bob", "secret", BOB);
-        known.forget_account(ALICE.account);
-        assert_eq!(known.get("alice", "secret"), None);
-        assert_eq!(known.get("alice@example", "secret"), None);
-        assert_eq!(known.get("bob", "secret"), Some(BOB));
-    }
-
-    #[test]
-    fn a_forgotten_account_can_be_known_again() {
-        let known = VerifiedCredentials::new();
-        known.put("alice", "old", ALICE);
-        known.forget_account(ALICE.account);
-        let renewed = Verified {
-            generation: 2,
-            ..ALICE
-        };
-        known.put("alice", "new", renewed);
-        assert_eq!(known.get("alice", "new"), Some(renewed));
     }
 
     #[test]
