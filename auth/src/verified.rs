@@ -12,18 +12,18 @@ const LARGEST: u64 = 10_000;
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// A bounded cache of verified names and passwords; it stores only a hash under a key that exists only in this process.
-pub struct VerifiedCredentials {
+pub(crate) struct VerifiedCredentials {
     key: hmac::Key,
     entries: Cache<[u8; 32], Verified>,
 }
 
 /// The principal of verified credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// The principal's id.
-    pub principal: PrincipalId,
+    pub(crate) principal: PrincipalId,
     /// The principal's generation when its password was verified; once that has changed, the entry is void.
-    pub generation: i64,
+    pub(crate) generation: i64,
 }
 
 impl VerifiedCredentials {
@@ -32,7 +32,7 @@ impl VerifiedCredentials {
     /// # Panics
     ///
     /// When the system gives no random bytes.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &aws_lc_rs::rand::SystemRandom::new());
         let entries = Cache::builder()
             .max_capacity(LARGEST)
@@ -47,17 +47,17 @@ impl VerifiedCredentials {
     /// The principal of these credentials, if they were verified within the last minute.
     ///
     /// The caller compares the generation with the present one: the password may have changed since.
-    pub fn get(&self, name: &str, password: &str) -> Option<Verified> {
+    pub(crate) fn get(&self, name: &str, password: &str) -> Option<Verified> {
         self.entries.get(&self.key(name, password))
     }
 
     /// Caches these credentials as those of `verified`, as read before the password was checked.
-    pub fn put(&self, name: &str, password: &str, verified: Verified) {
+    pub(crate) fn put(&self, name: &str, password: &str, verified: Verified) {
         self.entries.insert(self.key(name, password), verified);
     }
 
     /// The cache key of these credentials; only this process can compute it.
-    pub fn key(&self, name: &str, password: &str) -> [u8; 32] {
+    pub(crate) fn key(&self, name: &str, password: &str) -> [u8; 32] {
         let mut hash = hmac::Context::with_key(&self.key);
         // the length keeps `ab` + `c` apart from `a` + `bc`
         hash.update(&name.len().to_le_bytes());

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::identity::Error;
+use auth::Error;
 use auth::scope::{MOST_SCOPES, Scope, parse_scopes};
 use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};

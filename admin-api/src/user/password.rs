@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use auth::identity;
 use axum::Extension;
 use axum::extract::State;
 use db::Age;
@@ -72,7 +71,7 @@ async fn check_old(app: &AdminState, address: IpAddr, user: &User, old: &str) ->
         .await
     {
         Ok(_) => Ok(()),
-        Err(identity::Error::WrongCredentials) => {
+        Err(auth::Error::WrongCredentials) => {
             Err(Error::Forbidden("Current password is incorrect".to_owned()))
         }
         Err(other) => Err(unidentified(other)),
