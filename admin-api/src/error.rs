@@ -7,7 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use model::account::{InvalidProfile, InvalidUserName};
+use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde_json::json;
 use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
@@ -228,7 +228,10 @@ impl From<tenancy::Error> for Error {
             E::MemberExists(_) => {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
-            E::ProjectGone | E::UserUnknown(_) | E::MemberUnknown { .. } => Self::NotFound(text),
+            E::ProjectGone
+            | E::UserUnknown(_)
+            | E::PrincipalUnknown(_)
+            | E::MemberUnknown { .. } => Self::NotFound(text),
             E::Password(error) => error.into(),
             E::Database(error) => error.into(),
         }

@@ -39,7 +39,7 @@ struct Details {
     registry_url: String,
 }
 
-/// Describes the installation; an account sees more.
+/// Describes the installation; who is signed in sees more.
 #[utoipa::path(
     get, path = "/api/v2.0/systeminfo", operation_id = "getSystemInfo", tag = "systeminfo",
     responses((status = 200, description = "Settings for user interfaces.", body = GeneralInfo))
@@ -51,7 +51,7 @@ pub(crate) async fn general(_: Everyone, State(app): App, By(caller): By) -> Jso
         oidc_provider_name: "",
         primary_auth_mode: false,
         self_registration: false,
-        details: caller.account().map(|_| details(&app)),
+        details: caller.is_signed_in().then(|| details(&app)),
     })
 }
 

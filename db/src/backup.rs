@@ -7,10 +7,11 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 26] = [
+pub const TABLES: [&str; 27] = [
     "setting",
     "store_identity",
-    "account",
+    "principal",
+    "user_account",
     "project",
     "project_metadata",
     "project_usage",
@@ -160,8 +161,10 @@ pub async fn rows<E: From<Error>>(
 /// # Errors
 /// When the statement fails.
 pub async fn is_empty(reader: &mut Reader) -> Result<bool> {
-    let row = reader.query("select count(*) as total from account").one();
-    Ok(row.await?.get::<i64>("account", "total")? == 0)
+    let row = reader
+        .query("select count(*) as total from principal")
+        .one();
+    Ok(row.await?.get::<i64>("principal", "total")? == 0)
 }
 
 /// Whether this transaction is the only restore. SQLite writes one transaction at a time anyway.

@@ -342,7 +342,7 @@ impl Default for Auth {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Projects {
-    /// Who may create projects: `everyone` with an account, or `admins`, the system administrators. Default:
+    /// Who may create projects: `everyone` who is signed in, or `admins`, the system administrators. Default:
     /// `everyone`.
     pub(crate) creation: Creation,
 }
@@ -351,7 +351,7 @@ pub(crate) struct Projects {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Creation {
-    /// Every account.
+    /// Every user.
     #[default]
     Everyone,
     /// System administrators.

@@ -196,7 +196,7 @@ impl Call<'_> {
 
     /// `GET /v2/`: whether the credentials are good.
     fn base(&self) -> Answer {
-        if self.caller.account().is_none() {
+        if !self.caller.is_signed_in() {
             return Err(self.challenged(None, "access the registry"));
         }
         Ok(json(StatusCode::OK, &serde_json::json!({})))

@@ -34,7 +34,7 @@ pub(crate) enum OciError {
         action: &'static str,
     },
     /// Who calls could not be found out.
-    Identity(auth::identity::Error, Challenge),
+    Identity(auth::Error, Challenge),
     /// The registry could not.
     Registry(Error),
 }
@@ -181,8 +181,8 @@ fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Res
     response
 }
 
-fn identity(error: &auth::identity::Error, mut challenge: Challenge) -> Response<Body> {
-    use auth::identity::Error as E;
+fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
+    use auth::Error as E;
     match error {
         E::Malformed | E::WrongCredentials => {
             let mut response =
@@ -372,7 +372,7 @@ mod tests {
             scope: None,
             error: None,
         };
-        let logins = auth::identity::Error::Password(PasswordError::Busy);
+        let logins = auth::Error::Password(PasswordError::Busy);
         for (full, seconds) in [
             (OciError::Identity(logins, challenge), "2"),
             (OciError::Registry(Error::Busy), "1"),

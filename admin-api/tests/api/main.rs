@@ -16,10 +16,10 @@ use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use db::account::{self, NewAccount};
 use db::audit::recorder::Recorder;
 use db::blob::Place;
 use db::quota::Taking;
+use db::user::{self, NewUser};
 use db::{Db, Location, audit, manifest, member, project, repository};
 use gantry_admin_api::{
     AdminState, ClientAddress, ComponentErrors, Error, Needs, Route, SystemInfo, router, routes,
@@ -127,7 +127,7 @@ impl Api {
         self.db
             .write(move |tx| {
                 Box::pin(async move {
-                    let alice = account::by_name(tx, "alice").await?.unwrap().id;
+                    let alice = user::by_name(tx, "alice").await?.unwrap().id;
                     project::create(tx, &name, alice, false, -1, NOW).await
                 })
             })
@@ -142,7 +142,7 @@ impl Api {
         let line = |entry: &audit::Entry| {
             format!(
                 "{} {} {} {}",
-                entry.account_name, entry.operation, entry.resource_type, entry.resource
+                entry.principal_name, entry.operation, entry.resource_type, entry.resource
             )
         };
         entries.iter().map(line).collect()
@@ -152,7 +152,7 @@ impl Api {
 async fn make_admin(db: &Db, hash: String) {
     db.write(move |tx| {
         Box::pin(async move {
-            let admin = NewAccount {
+            let admin = NewUser {
                 name: "admin".into(),
                 email: None,
                 realname: "system admin".into(),
@@ -160,9 +160,9 @@ async fn make_admin(db: &Db, hash: String) {
                 password_hash: Some(hash),
                 sysadmin: true,
             };
-            account::create_admin(tx, &admin, NOW).await?;
+            user::create_admin(tx, &admin, NOW).await?;
             let library = "library".parse().unwrap();
-            project::create(tx, &library, model::AccountId::ADMIN, true, -1, NOW).await
+            project::create(tx, &library, model::UserId::ADMIN, true, -1, NOW).await
         })
     })
     .await
@@ -266,7 +266,7 @@ async fn every_role_may_do_in_its_project_what_the_permission_table_says() {
 async fn join(db: &Db, project: ProjectId, role: Role) {
     db.write(move |tx| {
         Box::pin(async move {
-            let bob = account::by_name(tx, "bob").await?.unwrap().id;
+            let bob = user::by_name(tx, "bob").await?.unwrap().principal_id;
             member::add(tx, project, bob, role, NOW).await
         })
     })

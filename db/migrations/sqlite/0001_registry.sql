@@ -16,28 +16,36 @@ create table store_identity (
 ) without rowid;
 create unique index store_identity_claiming on store_identity (state) where state in ('claiming', 'current');
 
-create table account (
+-- Whoever acts or holds a role, whatever it is: members, uploads, tags and the history name one of these. What a
+-- kind has besides stands in a table of its own, whose ids are what clients see.
+create table principal (
     id integer not null primary key autoincrement,
+    kind text not null,
     name text not null,
+    -- Rises whenever tokens made before must no longer be valid.
+    generation integer not null,
+    deleted_at integer
+);
+create unique index principal_user on principal (name) where kind = 'user' and deleted_at is null;
+
+create table user_account (
+    id integer not null primary key autoincrement,
+    principal_id integer not null unique references principal (id),
     email text,
     realname text not null,
     comment text not null,
     password_hash text,
     sysadmin integer not null,
-    -- Rises whenever tokens made before must no longer be valid.
-    generation integer not null,
     created_at integer not null,
-    updated_at integer not null,
-    deleted_at integer
+    updated_at integer not null
 );
-create unique index account_name on account (name) where deleted_at is null;
--- Not unique: changing one's own address must not tell that another account has it.
-create index account_email on account (email);
+-- Not unique: changing one's own address must not tell that another user has it.
+create index user_account_email on user_account (email);
 
 create table project (
     id integer not null primary key autoincrement,
     name text not null,
-    owner_id integer not null references account (id),
+    owner_id integer not null references user_account (id),
     public integer not null,
     -- Bytes; -1 for no limit.
     storage_limit integer not null,
@@ -76,12 +84,12 @@ create index project_refund_project on project_refund (project_id);
 create table member (
     id integer not null primary key autoincrement,
     project_id integer not null references project (id),
-    account_id integer not null references account (id),
+    principal_id integer not null references principal (id),
     role integer not null,
     created_at integer not null,
-    unique (project_id, account_id)
+    unique (project_id, principal_id)
 );
-create index member_account on member (account_id);
+create index member_principal on member (principal_id);
 
 create table repository (
     id integer not null primary key autoincrement,
@@ -218,7 +226,7 @@ create table tag_history (
     name text not null,
     digest blob not null,
     -- Who set it; null for the command line.
-    account_id integer,
+    principal_id integer,
     at integer not null
 );
 create index tag_history_name on tag_history (repository_id, name, id);
@@ -233,7 +241,8 @@ create table upload (
     id text not null primary key,
     repository text not null,
     project_id integer not null references project (id),
-    account_id integer not null,
+    -- Who began it; null for the machine itself.
+    principal_id integer,
     object_key text,
     size integer not null,
     hash_state blob,
@@ -258,8 +267,8 @@ create index upload_project on upload (project_id) where state = 'open';
 create table audit (
     id integer not null primary key autoincrement,
     at integer not null,
-    account_id integer,
-    account_name text not null,
+    principal_id integer,
+    principal_name text not null,
     address text not null,
     operation text not null,
     resource_type text not null,
@@ -275,7 +284,7 @@ create table audit (
 -- What the log is searched by: each index ends with time and id, in which order the log is listed.
 create index audit_at on audit (at, id);
 create index audit_project on audit (project_id, at, id) where project_id is not null;
-create index audit_account on audit (account_name, at, id);
+create index audit_principal on audit (principal_name, at, id);
 create index audit_repository on audit (repository, at, id) where repository is not null;
 create index audit_tag on audit (tag, at, id) where tag is not null;
 create index audit_operation on audit (operation, at, id);

@@ -19,15 +19,12 @@ pub(crate) fn header_size(uri: &Uri, headers: &HeaderMap) -> usize {
 }
 
 /// The `Authorization` header as text; two of them, or one that is no text, are malformed.
-pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::identity::Error> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value
-            .to_str()
-            .map(Some)
-            .map_err(|_| auth::identity::Error::Malformed),
-        (Some(_), Some(_)) => Err(auth::identity::Error::Malformed),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| auth::Error::Malformed),
+        (Some(_), Some(_)) => Err(auth::Error::Malformed),
     }
 }
 

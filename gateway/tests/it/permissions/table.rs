@@ -82,7 +82,7 @@ const ROLES: [policy::Role; 5] = [
     policy::Role::ProjectAdmin,
 ];
 
-/// Routes of the REST API that no table has, because they serve everyone, or each account with what is its own.
+/// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
 const OPEN: [&str; 8] = [
     "GET /api/version",
     "GET /api/openapi.json",
@@ -598,7 +598,7 @@ fn may(needs: Needs) -> [bool; 8] {
     match needs {
         Needs::Nobody => may = [true; 8],
         Needs::SignedIn => may[1..].fill(true),
-        Needs::System | Needs::Account => {}
+        Needs::System | Needs::User => {}
         Needs::Project(resource, action) => {
             for (may, role) in may[2..].iter_mut().zip(ROLES) {
                 *may = policy::table::allowed(role, resource).contains(action);

@@ -1,16 +1,16 @@
-//! Local accounts: making, changing and deleting them.
+//! Users: making, changing and deleting them.
 
-use db::account::{self, Account};
+use db::user::{self, User};
 use db::{Db, Reader, Tx};
-use model::{AccountId, Event, Operation, Origin, Profile, Subject, Timestamp, UserName};
-use policy::{AccountPermit, SystemPermit};
+use model::{Event, Operation, Origin, Profile, Subject, Timestamp, UserId, UserName};
+use policy::{SystemPermit, UserPermit};
 
 use crate::password::{NewPassword, PasswordHasher};
 use crate::{Error, Result};
 
-/// An account to be made.
+/// A user to be made.
 #[derive(Clone, Debug)]
-pub struct NewAccount {
+pub struct NewUser {
     /// The name to sign in with.
     pub name: UserName,
     /// Mail address, name and comment.
@@ -21,7 +21,7 @@ pub struct NewAccount {
     pub sysadmin: bool,
 }
 
-/// Makes an account.
+/// Makes a user.
 ///
 /// # Errors
 /// [`Error::UserExists`], [`Error::Password`].
@@ -29,10 +29,10 @@ pub async fn create(
     db: &Db,
     hasher: &PasswordHasher,
     permit: &SystemPermit,
-    new: NewAccount,
+    new: NewUser,
     now: Timestamp,
-) -> Result<AccountId> {
-    let row = account::NewAccount {
+) -> Result<UserId> {
+    let row = user::NewUser {
         name: new.name.to_string(),
         email: Some(new.profile.email().to_owned()),
         realname: new.profile.realname().to_owned(),
@@ -49,8 +49,8 @@ pub async fn create(
         Box::pin(async move {
             let email = new.profile.email();
             refuse_taken_email(tx, (&row.name, email), None).await?;
-            let made = account::create(tx, &row, now).await;
-            let id = made.map_err(|error| match error {
+            let made = user::create(tx, &row, now).await;
+            let (id, _) = made.map_err(|error| match error {
                 db::Error::Duplicate(_) => taken(&row.name, email),
                 other => other.into(),
             })?;
@@ -61,28 +61,28 @@ pub async fn create(
     .await
 }
 
-/// Changes mail address, name and comment. Two accounts may have one mail address only where one of them says so itself:
+/// Changes mail address, name and comment. Two users may have one mail address only where one of them says so itself:
 /// refusing it would tell ordinary callers whose addresses are known here, and system administrators may list all.
 ///
 /// # Errors
 /// [`Error::UserUnknown`], [`Error::UserExists`].
 pub async fn update_profile(
     db: &Db,
-    permit: &AccountPermit,
+    permit: &UserPermit,
     profile: Profile,
     now: Timestamp,
 ) -> Result<()> {
-    let (id, origin) = (permit.account(), permit.caller().origin());
+    let (id, origin) = (permit.user(), permit.caller().origin());
     let may_list_all = permit.caller().is_sysadmin();
     db.write(move |tx| {
         Box::pin(async move {
-            let name = find(tx, id).await?.name;
+            let user = find(tx, id).await?;
             let changed = (profile.email(), profile.realname(), profile.comment());
             if may_list_all {
-                refuse_taken_email(tx, (&name, changed.0), Some(id)).await?;
+                refuse_taken_email(tx, (&user.name, changed.0), Some(id)).await?;
             }
-            account::set_profile(tx, id, changed, now).await?;
-            let event = event(now, origin, Operation::Update, &name);
+            user::set_profile(tx, &user, changed, now).await?;
+            let event = event(now, origin, Operation::Update, &user.name);
             Ok(tx.record(&event.with_detail("profile")).await?)
         })
     })
@@ -96,17 +96,17 @@ pub async fn update_profile(
 pub async fn set_password(
     db: &Db,
     hasher: &PasswordHasher,
-    permit: &AccountPermit,
+    permit: &UserPermit,
     password: &NewPassword,
     now: Timestamp,
 ) -> Result<()> {
-    let (id, origin) = (permit.account(), permit.caller().origin());
+    let (id, origin) = (permit.user(), permit.caller().origin());
     let hash = hasher.hash(password).await?;
     db.write(move |tx| {
         Box::pin(async move {
-            let name = find(tx, id).await?.name;
-            account::set_password(tx, id, &hash, now).await?;
-            let event = event(now, origin, Operation::Update, &name);
+            let user = find(tx, id).await?;
+            user::set_password(tx, &user, &hash, now).await?;
+            let event = event(now, origin, Operation::Update, &user.name);
             Ok(tx.record(&event.with_detail("password")).await?)
         })
     })
@@ -120,19 +120,19 @@ pub async fn set_password(
 pub async fn set_sysadmin(
     db: &Db,
     permit: &SystemPermit,
-    id: AccountId,
+    id: UserId,
     sysadmin: bool,
     now: Timestamp,
 ) -> Result<()> {
     let origin = permit.caller().origin();
     db.write(move |tx| {
         Box::pin(async move {
-            let account = find(tx, id).await?;
+            let user = find(tx, id).await?;
             if !sysadmin {
-                keep_a_sysadmin(tx, &account).await?;
+                keep_a_sysadmin(tx, &user).await?;
             }
-            account::set_sysadmin(tx, id, sysadmin, now).await?;
-            let event = event(now, origin, Operation::Update, &account.name);
+            user::set_sysadmin(tx, &user, sysadmin, now).await?;
+            let event = event(now, origin, Operation::Update, &user.name);
             Ok(tx
                 .record(&event.with_detail(sysadmin_flag(sysadmin)))
                 .await?)
@@ -141,52 +141,50 @@ pub async fn set_sysadmin(
     .await
 }
 
-/// Deletes an account: its name becomes free, and its memberships go. Nobody deletes their own account, the built-in
+/// Deletes a user: its name becomes free, and its memberships go. Nobody deletes themselves, the built-in
 /// administrator, or the last system administrator.
 ///
 /// # Errors
 /// [`Error::UserUndeletable`], [`Error::UserUnknown`], [`Error::LastSysadmin`].
-pub async fn delete(db: &Db, permit: &SystemPermit, id: AccountId, now: Timestamp) -> Result<()> {
-    if id == AccountId::ADMIN || permit.caller().account() == Some(id) {
+pub async fn delete(db: &Db, permit: &SystemPermit, id: UserId, now: Timestamp) -> Result<()> {
+    if id == UserId::ADMIN || permit.caller().user() == Some(id) {
         return Err(Error::UserUndeletable(id));
     }
     let origin = permit.caller().origin();
     db.write(move |tx| {
         Box::pin(async move {
-            let account = find(tx, id).await?;
-            keep_a_sysadmin(tx, &account).await?;
-            account::delete(tx, id, now).await?;
-            let event = event(now, origin, Operation::Delete, &account.name);
+            let user = find(tx, id).await?;
+            keep_a_sysadmin(tx, &user).await?;
+            user::delete(tx, &user, now).await?;
+            let event = event(now, origin, Operation::Delete, &user.name);
             Ok(tx.record(&event).await?)
         })
     })
     .await
 }
 
-async fn find(reader: &mut Reader, id: AccountId) -> Result<Account> {
-    account::by_id(reader, id)
-        .await?
-        .ok_or(Error::UserUnknown(id))
+async fn find(reader: &mut Reader, id: UserId) -> Result<User> {
+    user::by_id(reader, id).await?.ok_or(Error::UserUnknown(id))
 }
 
-/// Refuses to take the rights of a system administrator, or the account, from the last one.
-async fn keep_a_sysadmin(tx: &mut Tx, account: &Account) -> Result<()> {
-    if account::is_last_sysadmin(tx, account.id).await? {
+/// Refuses to take the rights of a system administrator, or the user, from the last one.
+async fn keep_a_sysadmin(tx: &mut Tx, user: &User) -> Result<()> {
+    if user::is_last_sysadmin(tx, user.id).await? {
         return Err(Error::LastSysadmin {
-            id: account.id,
-            name: account.name.clone(),
+            id: user.id,
+            name: user.name.clone(),
         });
     }
     Ok(())
 }
 
-/// Refuses a mail address that an account other than `id` has.
+/// Refuses a mail address that a user other than `id` has.
 async fn refuse_taken_email(
     tx: &mut Tx,
     (name, email): (&str, &str),
-    id: Option<AccountId>,
+    id: Option<UserId>,
 ) -> Result<()> {
-    if account::is_email_taken(tx, email, id).await? {
+    if user::is_email_taken(tx, email, id).await? {
         return Err(taken(name, email));
     }
     Ok(())
@@ -203,7 +201,7 @@ fn sysadmin_flag(sysadmin: bool) -> String {
     format!("sysadmin_flag {sysadmin}")
 }
 
-/// What happens to an account.
+/// What happens to a user.
 pub(crate) fn event(now: Timestamp, origin: Origin, operation: Operation, name: &str) -> Event {
     Event::new(now, origin, operation, Subject::User(name.to_owned()))
 }

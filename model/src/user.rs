@@ -1,4 +1,4 @@
-//! What local accounts are made with: the name to sign in with, and what its owner says of themselves.
+//! What users are made with: the name to sign in with, and what its owner says of themselves.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ pub enum InvalidUserName {
     Reserved,
 }
 
-/// Mail address, name and comment of an account.
+/// Mail address, name and comment of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     email: String,
