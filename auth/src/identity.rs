@@ -14,6 +14,7 @@ use model::{
 };
 use policy::{Action, Authority, Caller, Presented};
 use tenancy::password::{Applicant, PasswordError, PasswordHasher};
+use tenancy::setting::Settings;
 use tracing::instrument;
 
 use crate::attempts::Attempts;
@@ -71,7 +72,7 @@ pub struct Identity {
     tokens: VerifiedTokens,
     throttle: Arc<LoginThrottle>,
     attempts: Attempts,
-    token_secs: u32,
+    settings: Arc<Settings>,
 }
 
 /// An issued token.
@@ -94,7 +95,7 @@ impl Identity {
         clock: Arc<dyn Clock>,
         audit: Arc<Recorder>,
         keys: TokenKeys,
-        token_secs: u32,
+        settings: Arc<Settings>,
     ) -> Self {
         Self {
             db,
@@ -106,7 +107,7 @@ impl Identity {
             tokens: VerifiedTokens::new(),
             throttle: Arc::default(),
             attempts: Attempts::default(),
-            token_secs,
+            settings,
         }
     }
 
@@ -353,11 +354,12 @@ impl Identity {
         };
         let issued_at = self.clock.now();
         let id = crate::random_hex::<8>();
-        let mut claims = Claims::new(holder, id, issued_at.date_time(), self.token_secs);
+        let lifetime = self.settings.current().token_secs();
+        let mut claims = Claims::new(holder, id, issued_at.date_time(), lifetime);
         claims.grant(access)?;
         Ok(Issued {
             token: self.keys.issue(&claims)?,
-            expires_in: self.token_secs,
+            expires_in: lifetime,
             issued_at,
             scope: claims.scope(),
         })

@@ -1,10 +1,9 @@
-//! Authentication: passwords, secrets, registry tokens and the throttle on guessing. `policy` decides what a caller may
+//! Authentication: credentials, registry tokens and the throttle on guessing. `policy` decides what a caller may
 //! do; routes and status codes are in the gateway.
 
 mod attempts;
 pub mod identity;
 pub mod scope;
-pub mod secret;
 pub mod throttle;
 pub mod token;
 pub mod verified;

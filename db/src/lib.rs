@@ -20,6 +20,7 @@ mod event;
 pub mod fence;
 pub mod garbage;
 pub mod gc;
+pub mod installation;
 pub mod job;
 pub mod job_log;
 pub mod list;

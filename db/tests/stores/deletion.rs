@@ -73,7 +73,7 @@ async fn what_a_deleted_project_held_is_collected_and_not_found_in_its_successor
         let digest = Digest::of(Algorithm::Sha256, b"x");
         assert!(blob::linked(&db, &name(), &digest).await.unwrap().is_none());
         let late = db
-            .write_in(old, |tx| Box::pin(setting::put(tx, "late", b"x")))
+            .write_in(old, |tx| Box::pin(installation::put(tx, "late", b"x")))
             .await;
         assert!(matches!(late, Err(Error::ProjectGone)), "{late:?}");
         db.write_in(new, move |tx| {
