@@ -201,9 +201,10 @@ impl Grant for CreateProjectPermit {
 
     async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         let By(caller) = By::from_request_parts(parts, app).await?;
-        permit::permit_create_project(&caller, app.project_creation).map_err(|refusal| {
+        let creation = app.settings.current().project_creation_restriction;
+        permit::permit_create_project(&caller, creation).map_err(|refusal| {
             let message =
-                "forbidden: only system administrators create projects here ([projects] creation)";
+                "forbidden: only system administrators create projects here (project_creation_restriction)";
             forbidden(refusal, message)
         })
     }

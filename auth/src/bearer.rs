@@ -6,6 +6,7 @@ use std::sync::Arc;
 use db::{Age, Db, binding};
 use model::{Clock, RepositoryName, Timestamp};
 use policy::{Action, Caller, Presented};
+use tenancy::setting::Settings;
 use tracing::instrument;
 
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ pub(crate) struct Bearer {
     clock: Arc<dyn Clock>,
     keys: TokenKeys,
     verified: VerifiedTokens,
-    token_secs: u32,
+    settings: Arc<Settings>,
 }
 
 /// An issued token.
@@ -38,13 +39,18 @@ pub struct Issued {
 }
 
 impl Bearer {
-    pub(crate) fn new(db: Db, clock: Arc<dyn Clock>, keys: TokenKeys, token_secs: u32) -> Self {
+    pub(crate) fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        keys: TokenKeys,
+        settings: Arc<Settings>,
+    ) -> Self {
         Self {
             db,
             clock,
             keys,
             verified: VerifiedTokens::new(),
-            token_secs,
+            settings,
         }
     }
 
@@ -86,11 +92,12 @@ impl Bearer {
         }
         let issued_at = self.clock.now();
         let id = crate::random_hex::<8>();
-        let mut claims = Claims::new(holder(caller), id, issued_at.date_time(), self.token_secs);
+        let lifetime = self.settings.current().token_secs();
+        let mut claims = Claims::new(holder(caller), id, issued_at.date_time(), lifetime);
         claims.grant(access)?;
         Ok(Issued {
             token: self.keys.issue(&claims)?,
-            expires_in: self.token_secs,
+            expires_in: lifetime,
             issued_at,
             scope: claims.scope(),
         })

@@ -8,6 +8,7 @@ use db::{Age, Db, binding};
 use model::Clock;
 use policy::{Caller, Presented};
 use tenancy::password::PasswordHasher;
+use tenancy::setting::Settings;
 
 use crate::basic::Basic;
 use crate::bearer::{Bearer, Issued};
@@ -30,13 +31,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity service over the users in `db`. Tokens are valid for `token_secs`.
+    /// An identity service over the users in `db`. Tokens are valid for as long as the settings say.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
         audit: Arc<Recorder>,
         keys: TokenKeys,
-        token_secs: u32,
+        settings: Arc<Settings>,
     ) -> Self {
         let hasher = Arc::new(PasswordHasher::new());
         let counter = Counter {
@@ -47,7 +48,7 @@ impl Identity {
         let local = Local::new(db.clone(), hasher.clone());
         Self {
             passwords: Passwords::new(db.clone(), counter, vec![Box::new(local)]),
-            bearer: Bearer::new(db.clone(), clock.clone(), keys, token_secs),
+            bearer: Bearer::new(db.clone(), clock.clone(), keys, settings),
             db,
             clock,
             audit,

@@ -1,4 +1,4 @@
-//! Authentication: passwords, secrets, registry tokens and the throttle on guessing. `policy` decides what a caller may
+//! Authentication: credentials, registry tokens and the throttle on guessing. `policy` decides what a caller may
 //! do; routes and status codes are in the gateway.
 
 mod attempts;
@@ -9,7 +9,6 @@ pub mod identity;
 mod login;
 mod password;
 pub mod scope;
-pub mod secret;
 mod source;
 pub mod throttle;
 pub mod token;

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 27] = [
+pub const TABLES: [&str; 28] = [
+    "installation",
     "setting",
     "store_identity",
     "principal",
@@ -38,7 +39,12 @@ pub const TABLES: [&str; 27] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 3] = ["login_failure", "written_batch", "_sqlx_migrations"];
+pub const LEFT_OUT: [&str; 4] = [
+    "setting_version",
+    "login_failure",
+    "written_batch",
+    "_sqlx_migrations",
+];
 
 /// A table, as it stands before its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

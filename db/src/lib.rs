@@ -19,6 +19,7 @@ mod event;
 pub mod fence;
 pub mod garbage;
 pub mod gc;
+pub mod installation;
 pub mod job;
 pub mod job_log;
 pub mod list;

@@ -10,6 +10,7 @@ use policy::Presented;
 use registry::{BodyError, Error};
 use serde_json::{Value, json};
 use tenancy::password::{BUSY_RETRY, PasswordError};
+use tenancy::setting::READ_ONLY;
 
 use crate::http::answer::{envelope, json as json_answer};
 use crate::http::query::TooManyParameters;
@@ -33,6 +34,8 @@ pub(crate) enum OciError {
         repository: Option<String>,
         action: &'static str,
     },
+    /// Nothing is written now.
+    ReadOnly,
     /// Who calls could not be found out.
     Identity(auth::Error, Challenge),
     /// The registry could not.
@@ -118,6 +121,7 @@ impl OciError {
                 repository,
                 action,
             } => refused(&challenge, repository.as_deref(), action),
+            Self::ReadOnly => envelope(StatusCode::FORBIDDEN, "DENIED", READ_ONLY),
             Self::Identity(error, challenge) => identity(&error, challenge),
             Self::Registry(error) => registry(&error),
         }

@@ -3,6 +3,8 @@
 use model::{MemberId, PrincipalId, ProjectId, ProjectName, UserId};
 
 use crate::password::PasswordError;
+use crate::secret::SecretError;
+use crate::setting::InvalidSetting;
 
 /// Why a change is not made.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,14 @@ pub enum Error {
         /// The member.
         member: MemberId,
     },
+    /// A setting is not changed.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    /// A secret among the settings could not be sealed or opened.
+    #[error(
+        "cannot seal or open a secret among the settings: is the master key the one of this database?"
+    )]
+    Secret(#[from] SecretError),
     /// The password could not be hashed.
     #[error("cannot hash the password")]
     Password(#[from] PasswordError),

@@ -2,7 +2,7 @@
 
 use db::Db;
 use db::user;
-use model::{Event, Operation, ProjectName, ResourceType, Subject, Timestamp, UserId};
+use model::{Event, Operation, ResourceType, Subject, Timestamp, UserId};
 use policy::{CreateProjectPermit, SystemPermit};
 
 use crate::password::{NewPassword, PasswordHasher};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// The built-in administrator's name.
 const ADMIN: &str = "admin";
 
-/// Makes the built-in administrator and the first project, which is public. Of several processes that begin, one does;
+/// Makes the built-in administrator and the first project. Of several processes that begin, one does;
 /// whether it was this one.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ pub async fn begin(
     db: &Db,
     hasher: &PasswordHasher,
     (permit, create): (&SystemPermit, &CreateProjectPermit),
-    (password, library): (&NewPassword, ProjectName),
+    (password, library): (&NewPassword, NewProject),
     now: Timestamp,
 ) -> Result<bool> {
     let admin = user::NewUser {
@@ -33,7 +33,7 @@ pub async fn begin(
         sysadmin: true,
     };
     let event = crate::user::event(now, permit.caller().origin(), Operation::Create, ADMIN);
-    let (create, library) = (create.clone(), NewProject::named(library, true));
+    let create = create.clone();
     db.write(move |tx| {
         Box::pin(async move {
             if !user::create_admin(tx, &admin, now).await? {

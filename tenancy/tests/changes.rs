@@ -56,7 +56,8 @@ impl Installation {
             &permit::permit_system(&caller).unwrap(),
             &may_create(&caller),
         );
-        let first = (&password(), "library".parse().unwrap());
+        let library = NewProject::named("library".parse().unwrap(), true, StorageLimit::UNLIMITED);
+        let first = (&password(), library);
         let begun = installation::begin(&self.db, &self.hasher, permits, first, NOW);
         begun.await.unwrap()
     }
@@ -116,9 +117,12 @@ async fn a_project_and_its_members_live_and_end() {
     let installation = Installation::begin().await;
     let (db, permit) = (&installation.db, may_create(&Caller::command_line()));
     let new = || NewProject {
-        limit: StorageLimit::try_from(1 << 20).unwrap(),
         settings: vec![ProjectSetting::AutoScan(true)],
-        ..NewProject::named("team".parse().unwrap(), false)
+        ..NewProject::named(
+            "team".parse().unwrap(),
+            false,
+            StorageLimit::try_from(1 << 20).unwrap(),
+        )
     };
     projects::create(db, &permit, new(), NOW).await.unwrap();
     let again = projects::create(db, &permit, new(), NOW).await;

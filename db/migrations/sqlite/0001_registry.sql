@@ -1,10 +1,25 @@
 -- Times are microseconds since 1970, flags are 0 and 1, digests are a byte for the algorithm (1: sha256, 2: sha512) and the hash.
 -- What is deleted keeps its name and gets a tombstone (deleted_at): names are unique among the living, and ids,
 -- never names, tie rows together.
-create table setting (
+
+-- What is made once, and marks: keys, the CA.
+create table installation (
     name text not null primary key,
     value blob not null
 ) without rowid;
+
+-- Settings that were changed, by their names in /configurations: JSON, or in hex what the master key sealed.
+create table setting (
+    name text not null primary key,
+    value text not null
+) without rowid;
+
+-- Goes up with each change of settings. Processes look at it to know when to read them.
+create table setting_version (
+    id integer not null primary key check (id = 1),
+    version integer not null
+);
+insert into setting_version (id, version) values (1, 0);
 
 -- The blob stores of this installation; each carries the same ids in gantry-store.json at its root. One store
 -- at a time is being claimed, and one is current.

@@ -78,7 +78,7 @@ async fn what_a_deleted_project_held_is_collected_and_not_found_in_its_successor
                 .is_none()
         );
         let late = db
-            .write_in(old, |tx| Box::pin(setting::put(tx, "late", b"x")))
+            .write_in(old, |tx| Box::pin(installation::put(tx, "late", b"x")))
             .await;
         assert!(matches!(late, Err(Error::ProjectGone)), "{late:?}");
         db.write_in(new, move |tx| {

@@ -220,7 +220,7 @@ async fn a_lease_that_ran_out_is_ended_and_its_holder_fenced_off() {
 }
 
 async fn write(db: &Db) -> Result<(), Error> {
-    db.write(|tx| Box::pin(setting::put(tx, "written", b"x")))
+    db.write(|tx| Box::pin(installation::put(tx, "written", b"x")))
         .await
 }
 
@@ -243,7 +243,7 @@ async fn a_transaction_of_a_job_ends_before_the_job_is_anothers() {
     let other = db.clone();
     let step = db.write(move |tx| {
         Box::pin(async move {
-            setting::put(tx, "step", b"x").await?;
+            installation::put(tx, "step", b"x").await?;
             let taken = other.write(move |tx| Box::pin(job::end_lapsed(tx, late)));
             assert_eq!(taken.await?, [], "its holder is in a transaction");
             let renewed = other.write(move |tx| Box::pin(job::renew(tx, fence, None, NOW)));

@@ -21,8 +21,8 @@ use std::time::Duration;
 use collecting::{committed, place};
 use gantry_db::list::{Page, Selection, Test};
 use gantry_db::{
-    Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, manifest, member, project,
-    quota, repository, setting, stat, tag, upload, user,
+    Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, installation, manifest,
+    member, project, quota, repository, stat, tag, upload, user,
 };
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
@@ -106,11 +106,11 @@ async fn part_ids(tx: &mut Tx) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_setting_is_made_once() {
-    on_both("setting", async |db| {
+async fn a_value_of_the_installation_is_made_once() {
+    on_both("installation", async |db| {
         for value in [b"first", b"later"] {
             let kept = db
-                .write(|tx| Box::pin(setting::put_if_absent(tx, "key", value)))
+                .write(|tx| Box::pin(installation::put_if_absent(tx, "key", value)))
                 .await
                 .unwrap();
             assert_eq!(kept, b"first");
@@ -255,19 +255,19 @@ async fn connections_that_the_server_ended_a_moment_ago_fail_nothing() {
         assert!(ended >= 2, "{ended} ended");
     };
     end().await;
-    db.write(|tx| Box::pin(setting::put(tx, "written", b"x")))
+    db.write(|tx| Box::pin(installation::put(tx, "written", b"x")))
         .await
         .unwrap();
     end().await;
     let mut tx = db.reader().await.unwrap();
-    let read = setting::get(&mut tx, "written").await.unwrap();
+    let read = installation::get(&mut tx, "written").await.unwrap();
     assert_eq!(read.as_deref(), Some(&b"x"[..]));
     drop(tx);
     end().await;
     let mut held = db.reader().await.unwrap();
-    setting::get(&mut held, "written").await.unwrap();
+    installation::get(&mut held, "written").await.unwrap();
     end().await;
-    assert!(setting::get(&mut held, "written").await.is_err());
+    assert!(installation::get(&mut held, "written").await.is_err());
     drop(held);
     db.close().await;
 }
@@ -625,7 +625,7 @@ async fn a_failed_transaction_leaves_nothing_and_spares_its_neighbours() {
         let work = |fails: bool, name: &'static str| {
             db.write(move |tx| {
                 Box::pin(async move {
-                    setting::put(tx, name, b"x").await?;
+                    installation::put(tx, name, b"x").await?;
                     if fails {
                         Err(Error::WriterGone)
                     } else {
@@ -637,8 +637,8 @@ async fn a_failed_transaction_leaves_nothing_and_spares_its_neighbours() {
         let (good, bad) = tokio::join!(work(false, "good"), work(true, "bad"));
         assert!(good.is_ok() && bad.is_err());
         let mut tx = db.reader().await.unwrap();
-        assert!(setting::get(&mut tx, "good").await.unwrap().is_some());
-        assert!(setting::get(&mut tx, "bad").await.unwrap().is_none());
+        assert!(installation::get(&mut tx, "good").await.unwrap().is_some());
+        assert!(installation::get(&mut tx, "bad").await.unwrap().is_none());
     })
     .await;
 }

@@ -119,7 +119,8 @@ pub(super) async fn permit<R: On, A: To>(
 
 async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Result<()> {
     let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
-    let new = NewProject::named(name.clone(), public);
+    let limit = local.settings().await?.current().new_project_limit();
+    let new = NewProject::named(name.clone(), public, limit);
     let id = tenancy::project::create(&local.db, &permit, new, local.now()).await?;
     line(&format!("project {name} has id {id}"));
     Ok(())

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use db::fence;
 use db::job::{self, LEASE, NewJob, Priority, Shown, State};
 use db::job_log::{self, Level};
-use db::{Db, Location, setting};
+use db::{Db, Location, installation};
 use model::{Clock as _, JobId, ManualClock, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -209,14 +209,14 @@ impl Standing for Counting {
 }
 
 async fn count(tx: &mut db::Tx) -> db::Result<()> {
-    let before = setting::get(tx, "count").await?;
+    let before = installation::get(tx, "count").await?;
     let count = before.map_or(0, |bytes| bytes[0]);
-    setting::put(tx, "count", &[count + 1]).await
+    installation::put(tx, "count", &[count + 1]).await
 }
 
 async fn counted(db: &Db) -> u8 {
     let mut tx = db.reader().await.unwrap();
-    let count = setting::get(&mut tx, "count").await.unwrap();
+    let count = installation::get(&mut tx, "count").await.unwrap();
     count.map_or(0, |bytes| bytes[0])
 }
 

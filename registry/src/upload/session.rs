@@ -1,11 +1,11 @@
 //! Session IDs: they are signed and contain the whole state of a session without bytes, so that starting one writes
 //! nothing.
 
-use auth::secret::{MasterKey, equal};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{Algorithm, Timestamp};
 use policy::PushPermit;
+use tenancy::secret::{MasterKey, equal};
 
 /// Random bytes, time, algorithm.
 const PAYLOAD: usize = 16 + 8 + 1;

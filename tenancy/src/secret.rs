@@ -1,5 +1,5 @@
 //! The master key, keys derived from it, and text that must not be printed. Account passwords are hashed in `password`;
-//! token keys are in `token` and are encrypted here for storage.
+//! token keys are in `auth::token` and are encrypted here for storage.
 
 use std::fmt;
 use std::fs::File;
