@@ -148,6 +148,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Pooler(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
         db::Error::ProjectGone
+        | db::Error::OwnerGone
         | db::Error::UploadGone
         | db::Error::Duplicate(_)
         | db::Error::Corrupt { .. }

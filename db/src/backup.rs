@@ -181,7 +181,7 @@ pub async fn take_turn(tx: &mut Tx) -> Result<bool> {
     if !tx.is_postgres() {
         return Ok(true);
     }
-    let sql = "select cast(pg_try_advisory_xact_lock(7104) as int)::bigint as taken";
+    let sql = "select cast(pg_try_advisory_xact_lock(7106) as int)::bigint as taken";
     tx.query(sql).one().await?.get("lock", "taken")
 }
 

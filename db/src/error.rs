@@ -52,6 +52,9 @@ pub enum Error {
     /// No part of a project's room had enough for a push beside others.
     #[error("the project is near its limit: the transaction must run alone")]
     Crowded,
+    /// The user who would own a project was deleted.
+    #[error("the owner does not exist any more")]
+    OwnerGone,
     /// The project of the transaction was deleted.
     #[error("the project does not exist any more")]
     ProjectGone,

@@ -22,7 +22,7 @@ use collecting::{committed, place};
 use gantry_db::list::{Page, Selection, Test};
 use gantry_db::{
     Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, installation, manifest,
-    member, project, quota, repository, stat, tag, upload, user,
+    member, principal, project, quota, repository, stat, tag, upload, user,
 };
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
@@ -748,6 +748,57 @@ async fn what_several_projects_hold_is_told_at_once() {
         assert_eq!((used[&team], used[&other]), (120, 7));
         let none = quota::used_by(&mut tx, &[]).await.unwrap();
         assert!(none.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_who_goes_leaves_no_membership_and_no_project_behind() {
+    on_both("holding", async |db| {
+        let (ann, team) = team(&db).await;
+        let principal = ann.principal_id;
+        db.write(move |tx| {
+            Box::pin(async move {
+                assert_eq!(
+                    principal::hold(tx, principal).await?.as_deref(),
+                    Some("ann")
+                );
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        let (begun, begin) = tokio::sync::oneshot::channel::<()>();
+        let other = db.write(move |tx| {
+            Box::pin(async move {
+                // On SQLite writers come one after the other anyway.
+                begun.send(()).unwrap();
+                let name = "other".parse().unwrap();
+                let made = project::create(tx, &name, ann.id, false, -1, NOW).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                made
+            })
+        });
+        let gone = ann.clone();
+        let deleted = async {
+            begin.await.unwrap();
+            db.write(move |tx| Box::pin(async move { user::delete(tx, &gone, NOW).await }))
+                .await
+        };
+        let (made, deleted) = tokio::join!(other, deleted);
+        deleted.unwrap();
+        let mut tx = db.reader().await.unwrap();
+        for project in [team, made.unwrap()] {
+            assert_eq!(member::count_by_role(&mut tx, project).await.unwrap(), []);
+        }
+        drop(tx);
+        let late = db.write(move |tx| {
+            Box::pin(async move {
+                assert_eq!(principal::hold(tx, principal).await?, None);
+                project::create(tx, &"late".parse().unwrap(), ann.id, false, -1, NOW).await
+            })
+        });
+        assert!(matches!(late.await, Err(Error::OwnerGone)));
     })
     .await;
 }
