@@ -109,6 +109,7 @@ test('an account from its making to its end', async () => {
   await page.getByLabel('Filter by user name').fill(name);
   await page.waitForURL(/q=person/);
   await settled(page);
+  await page.locator('tbody tr').nth(1).waitFor({ state: 'detached' });
   assert.equal(await page.locator('tbody tr').count(), 1);
   const more = page.getByRole('button', { name: `More actions for ${name}` });
   await more.click();
@@ -171,7 +172,7 @@ test('the keyboard alone finds a repository and comes back', async () => {
   await page.keyboard.press('/');
   await page.keyboard.type('lint');
   await page.waitForURL(/q=lint/);
-  await settled(page);
+  await page.locator('tbody tr').nth(1).waitFor({ state: 'detached' });
   assert.deepEqual(await page.locator('.row-link').allTextContents(), ['tools/lint']);
   await page.locator('.row-link').focus();
   await page.keyboard.press('Enter');
@@ -230,7 +231,7 @@ test('in the pseudo-language nothing is left in English', async () => {
     await open(page, path);
     const plain = await page.evaluate(() => {
       const data =
-        'td, tbody th, dd, code, pre, .badge-data, .avatar, .menu-label, .stat-value, kbd, option, .chip, .nav-switch, .list, .crumbs a, .page-meta, .num, time, .brand';
+        'td, tbody th, dd, code, pre, .badge-data, .avatar, .menu-label, .stat-value, kbd, option, .chip, .nav-switch, .list, .crumbs a, .page-meta, .page-title .small, .num, time, .brand';
       const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
       const found = [];
       while (walker.nextNode()) {
