@@ -12,8 +12,7 @@ use http::request::Parts;
 use policy::on::On;
 use policy::to::To;
 use policy::{
-    AccountPermit, Caller, CreateProjectPermit, ProjectPermit, Refusal, SignedIn, SystemPermit,
-    permit,
+    Caller, CreateProjectPermit, ProjectPermit, Refusal, SignedIn, SystemPermit, UserPermit, permit,
 };
 use utoipa::openapi::path::Parameter;
 
@@ -178,18 +177,18 @@ impl Grant for SystemPermit {
     }
 }
 
-/// For the account in the path.
-impl Grant for AccountPermit {
-    const NEEDS: Needs = Needs::Account;
+/// For the user in the path.
+impl Grant for UserPermit {
+    const NEEDS: Needs = Needs::User;
 
     fn parameters() -> Vec<Parameter> {
         UserRef::parameters()
     }
 
     async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
-        let UserRef(account) = UserRef::from_request_parts(parts, app).await?;
+        let UserRef(user) = UserRef::from_request_parts(parts, app).await?;
         let By(caller) = By::from_request_parts(parts, app).await?;
-        permit::permit_account(&caller, account).map_err(|refusal| {
+        permit::permit_user(&caller, user).map_err(|refusal| {
             let message =
                 "forbidden: the account of another needs the rights of a system administrator";
             forbidden(refusal, message)
@@ -202,9 +201,10 @@ impl Grant for CreateProjectPermit {
 
     async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         let By(caller) = By::from_request_parts(parts, app).await?;
-        permit::permit_create_project(&caller, app.project_creation).map_err(|refusal| {
+        let creation = app.settings.current().project_creation_restriction;
+        permit::permit_create_project(&caller, creation).map_err(|refusal| {
             let message =
-                "forbidden: only system administrators create projects here ([projects] creation)";
+                "forbidden: only system administrators create projects here (project_creation_restriction)";
             forbidden(refusal, message)
         })
     }

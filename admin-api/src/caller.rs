@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use auth::identity;
 use axum::extract::FromRequestParts;
 use db::Age;
 use http::header::AUTHORIZATION;
@@ -66,26 +65,26 @@ async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Cal
     match app.identity.caller(Some(header), address, Age::Now).await {
         Ok(caller) => Ok(caller),
         Err(
-            identity::Error::Malformed
-            | identity::Error::WrongCredentials
-            | identity::Error::Token(_)
-            | identity::Error::Void,
+            auth::Error::Malformed
+            | auth::Error::WrongCredentials
+            | auth::Error::Token(_)
+            | auth::Error::Void,
         ) => Ok(Caller::anonymous(address)),
         Err(other) => Err(unidentified(other)),
     }
 }
 
 /// The error if the caller could not be identified.
-pub(crate) fn unidentified(error: identity::Error) -> Error {
+pub(crate) fn unidentified(error: auth::Error) -> Error {
     match error {
-        identity::Error::Throttled { retry_after } => Error::Throttled { retry_after },
-        identity::Error::Database(error) => error.into(),
-        identity::Error::Password(error) => Error::Password(error),
-        identity::Error::Malformed
-        | identity::Error::WrongCredentials
-        | identity::Error::Token(_)
-        | identity::Error::Void
+        auth::Error::Throttled { retry_after } => Error::Throttled { retry_after },
+        auth::Error::Database(error) => error.into(),
+        auth::Error::Password(error) => Error::Password(error),
+        auth::Error::Malformed
+        | auth::Error::WrongCredentials
+        | auth::Error::Token(_)
+        | auth::Error::Void
         // Nothing is issued here.
-        | identity::Error::Issue(_) => Error::NotSignedIn,
+        | auth::Error::Issue(_) => Error::NotSignedIn,
     }
 }

@@ -19,12 +19,12 @@ use crate::input::Input;
 pub enum Needs {
     /// Nothing: the route serves everyone, though some may see more than others.
     Nobody,
-    /// An account.
+    /// Whoever is signed in.
     SignedIn,
     /// The rights of a system administrator.
     System,
-    /// The account in the path, or a system administrator.
-    Account,
+    /// The user in the path, or a system administrator.
+    User,
     /// An action on a resource of the project in the path.
     Project(Resource, Action),
 }
@@ -35,7 +35,7 @@ impl fmt::Display for Needs {
             Self::Nobody => f.write_str("nothing"),
             Self::SignedIn => f.write_str("an account"),
             Self::System => f.write_str("system administrator"),
-            Self::Account => f.write_str("that account, or system administrator"),
+            Self::User => f.write_str("that user, or system administrator"),
             Self::Project(resource, action) => {
                 write!(f, "`{}` {}", resource.name(), action.name())
             }
@@ -212,7 +212,7 @@ fn document(operation: &mut Operation, needs: Needs, parameters: Vec<Parameter>)
     let refusals: &[(&str, &str)] = match needs {
         Needs::Nobody => &[],
         Needs::SignedIn => &[("401", "The caller is not signed in.")],
-        Needs::System | Needs::Account | Needs::Project(..) => &[
+        Needs::System | Needs::User | Needs::Project(..) => &[
             ("401", "The caller is not signed in."),
             ("403", "The caller may not do it."),
         ],

@@ -7,10 +7,12 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use model::account::{InvalidProfile, InvalidUserName};
+use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde_json::json;
 use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
+use tenancy::secret::SecretError;
+use tenancy::setting::{InvalidSetting, READ_ONLY};
 
 /// Why a project is not deleted.
 pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
@@ -30,6 +32,9 @@ pub enum Error {
     /// The caller lacks permission; the text says which.
     #[error("{0}")]
     Forbidden(String),
+    /// Nothing is written now.
+    #[error("{READ_ONLY}")]
+    ReadOnly,
     /// There is no such resource.
     #[error("{0}")]
     NotFound(String),
@@ -65,6 +70,9 @@ pub enum Error {
     /// The database cannot be read or written.
     #[error("the database did not serve the request")]
     Database(#[source] db::Error),
+    /// A secret could not be sealed or opened.
+    #[error("cannot seal or open a secret")]
+    Secret(#[from] SecretError),
     /// A password could not be hashed or checked.
     #[error("cannot check or hash the password now")]
     Password(#[from] PasswordError),
@@ -88,7 +96,7 @@ impl Error {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -99,9 +107,18 @@ impl Error {
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Database(error) => database_status(error),
             Self::Password(PasswordError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Password(_) | Self::Volume(_) | Self::NoAddress | Self::Interrupted(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Secret(_)
+            | Self::Password(_)
+            | Self::Volume(_)
+            | Self::NoAddress
+            | Self::Interrupted(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn code(&self, status: StatusCode) -> &'static str {
+        match self {
+            Self::ReadOnly => "DENIED",
+            _ => code(status),
         }
     }
 
@@ -172,7 +189,7 @@ impl IntoResponse for Error {
         } else if status.is_server_error() && !is_refusal {
             tracing::error!(error = chain(&self), "an API request failed");
         }
-        let body = json!({"errors": [{"code": code(status), "message": message}]});
+        let body = json!({"errors": [{"code": self.code(status), "message": message}]});
         let mut response = (status, format!("{body}\n")).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -228,9 +245,27 @@ impl From<tenancy::Error> for Error {
             E::MemberExists(_) => {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
-            E::ProjectGone | E::UserUnknown(_) | E::MemberUnknown { .. } => Self::NotFound(text),
+            E::ProjectGone
+            | E::UserUnknown(_)
+            | E::PrincipalUnknown(_)
+            | E::MemberUnknown { .. } => Self::NotFound(text),
+            E::Setting(invalid) => invalid.into(),
+            E::Secret(error) => error.into(),
             E::Password(error) => error.into(),
             E::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidSetting> for Error {
+    fn from(invalid: InvalidSetting) -> Self {
+        let text = invalid.to_string();
+        match invalid {
+            InvalidSetting::WrongKind { .. } => Self::Validation(text),
+            InvalidSetting::Fixed { .. } => Self::Forbidden(text),
+            InvalidSetting::Unknown { .. }
+            | InvalidSetting::BadValue { .. }
+            | InvalidSetting::Unchangeable { .. } => Self::BadRequest(text),
         }
     }
 }

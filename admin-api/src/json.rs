@@ -11,7 +11,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::LengthLimitError;
 use policy::on::On;
 use policy::to::To;
-use policy::{AccountPermit, CreateProjectPermit, ProjectPermit, SystemPermit};
+use policy::{CreateProjectPermit, ProjectPermit, SystemPermit, UserPermit};
 use registry::BodyError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub(crate) struct Unread<T> {
 pub(crate) trait Permit: Sync {}
 
 impl Permit for SystemPermit {}
-impl Permit for AccountPermit {}
+impl Permit for UserPermit {}
 impl Permit for CreateProjectPermit {}
 impl<R: On, A: To> Permit for ProjectPermit<R, A> {}
 

@@ -3,6 +3,7 @@
 
 mod allowed;
 mod caller;
+mod configuration;
 mod declaration;
 mod error;
 mod health;
@@ -17,6 +18,7 @@ mod ping;
 mod project;
 mod query;
 mod quota;
+mod read_only;
 mod repository;
 mod route;
 mod systeminfo;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use auth::identity::Identity;
 use db::Db;
 use model::Clock;
-use policy::ProjectCreation;
+use tenancy::setting::Settings;
 use tokio::sync::watch;
 
 pub use crate::allowed::Everyone;
@@ -48,8 +50,8 @@ pub struct AdminState {
     pub identity: Arc<Identity>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Who may create projects.
-    pub project_creation: ProjectCreation,
+    /// Settings that administrators change.
+    pub settings: Arc<Settings>,
     /// What `systeminfo` reports about this installation.
     pub info: SystemInfo,
     /// Problems of database, store and clock, as of a few seconds ago.

@@ -6,7 +6,7 @@ pub(crate) mod update;
 
 use db::Reader;
 use db::member::{self, Member};
-use model::{AccountId, MemberId, ProjectId};
+use model::{MemberId, ProjectId, UserId};
 use policy::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use crate::Error;
 #[schema(as = ProjectMember)]
 pub(crate) struct View {
     #[schema(value_type = i64)]
-    entity_id: AccountId,
+    entity_id: UserId,
     entity_name: String,
     /// `u` for users, `g` for groups.
     entity_type: &'static str,
@@ -33,7 +33,7 @@ pub(crate) struct View {
 impl From<Member> for View {
     fn from(member: Member) -> Self {
         Self {
-            entity_id: member.account,
+            entity_id: member.user_id,
             entity_name: member.name,
             entity_type: "u",
             id: member.id,

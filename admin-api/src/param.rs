@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
 use http::request::Parts;
-use model::{AccountId, MemberId, ProjectId, ProjectName, RepositoryName};
+use model::{MemberId, ProjectId, ProjectName, RepositoryName, UserId};
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::Type;
 use utoipa::openapi::path::Parameter;
@@ -310,12 +310,12 @@ impl<S: Send + Sync> FromRequestParts<S> for RepositoryRef {
     }
 }
 
-/// The account in a path.
-pub(crate) struct UserRef(pub(crate) AccountId);
+/// The user in a path.
+pub(crate) struct UserRef(pub(crate) UserId);
 
 impl Input for UserRef {
     fn parameters() -> Vec<Parameter> {
-        vec![in_path("user_id", Type::Integer, "The account's ID.")]
+        vec![in_path("user_id", Type::Integer, "The user's ID.")]
     }
 }
 
@@ -325,7 +325,7 @@ impl<S: Send + Sync> FromRequestParts<S> for UserRef {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         int_param(parts, state, "user_id")
             .await
-            .map(|id| Self(AccountId(id)))
+            .map(|id| Self(UserId(id)))
     }
 }
 

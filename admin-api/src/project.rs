@@ -11,7 +11,7 @@ pub(crate) mod update;
 use std::collections::BTreeMap;
 
 use db::project::Project;
-use model::{AccountId, ProjectId};
+use model::{ProjectId, UserId};
 use policy::{Role, Roles};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,7 +29,7 @@ pub(crate) struct View {
     metadata: Option<BTreeMap<String, String>>,
     name: String,
     #[schema(value_type = i64)]
-    owner_id: AccountId,
+    owner_id: UserId,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner_name: Option<String>,
     #[schema(value_type = i64)]

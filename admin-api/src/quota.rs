@@ -7,7 +7,7 @@ use db::list::{Direction, Field, Test};
 use db::project::{self, Project, Viewer};
 use db::{Reader, quota};
 use http::request::Parts;
-use model::{AccountId, ProjectId, StorageLimit};
+use model::{ProjectId, StorageLimit, UserId};
 use policy::SystemPermit;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -86,7 +86,7 @@ impl View {
     fn new(project: &Project, used: i64) -> Self {
         // Harbor shows no owner name for projects of the first administrator, who also owns Gantry's first project.
         let owner_name = match project.owner {
-            AccountId::ADMIN => String::new(),
+            UserId::ADMIN => String::new(),
             _ => project.owner_name.clone(),
         };
         Self {

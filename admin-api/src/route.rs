@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::{Extension, Router};
 use http::Uri;
@@ -15,7 +15,8 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, health, member, openapi, ping, project, quota, repository, systeminfo, user,
+    AdminState, Error, configuration, health, member, openapi, ping, project, quota, read_only,
+    repository, systeminfo, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -61,6 +62,9 @@ fn declarations() -> Declarations {
         repository::get::get,
         repository::delete::delete,
 
+        configuration::list,
+        configuration::update,
+
         quota::list,
         quota::get,
         quota::update,
@@ -89,6 +93,8 @@ pub fn router(state: Arc<AdminState>) -> Router {
     let routes = routes
         .layer(Extension(document))
         .layer(from_fn(negotiate))
+        // Before the body is read and the caller is known, whom it would not help.
+        .layer(from_fn_with_state(state.clone(), read_only::refuse_writing))
         .layer(from_fn(tell))
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found)

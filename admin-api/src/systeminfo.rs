@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use policy::{ProjectCreation, SystemPermit};
 use serde::Serialize;
+use tenancy::setting::Values;
 use utoipa::ToSchema;
 
 use crate::allowed::{Everyone, Granted};
@@ -16,8 +17,8 @@ use crate::{AdminState, App, Error};
 /// The response of `GET /systeminfo`.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GeneralInfo {
-    auth_mode: &'static str,
-    banner_message: &'static str,
+    auth_mode: String,
+    banner_message: String,
     oidc_provider_name: &'static str,
     primary_auth_mode: bool,
     self_registration: bool,
@@ -39,35 +40,36 @@ struct Details {
     registry_url: String,
 }
 
-/// Describes the installation; an account sees more.
+/// Describes the installation; who is signed in sees more.
 #[utoipa::path(
     get, path = "/api/v2.0/systeminfo", operation_id = "getSystemInfo", tag = "systeminfo",
     responses((status = 200, description = "Settings for user interfaces.", body = GeneralInfo))
 )]
 pub(crate) async fn general(_: Everyone, State(app): App, By(caller): By) -> Json<GeneralInfo> {
+    let settings = app.settings.current();
     Json(GeneralInfo {
-        auth_mode: "db_auth",
-        banner_message: "",
+        auth_mode: settings.auth_mode.clone(),
+        banner_message: settings.banner_message.clone(),
         oidc_provider_name: "",
-        primary_auth_mode: false,
-        self_registration: false,
-        details: caller.account().map(|_| details(&app)),
+        primary_auth_mode: settings.primary_auth_mode,
+        self_registration: settings.self_registration,
+        details: caller.is_signed_in().then(|| details(&app, &settings)),
     })
 }
 
-fn details(app: &AdminState) -> Details {
+fn details(app: &AdminState, settings: &Values) -> Details {
     let info = &app.info;
     Details {
         current_time: app.clock.now().to_string(),
         external_url: format!("https://{}", info.external_host),
         harbor_version: info.version.clone(),
         has_ca_root: info.ca_pem.is_some(),
-        notification_enable: false,
-        project_creation_restriction: match app.project_creation {
+        notification_enable: settings.notification_enable,
+        project_creation_restriction: match settings.project_creation_restriction {
             ProjectCreation::Everyone => "everyone",
             ProjectCreation::Admins => "adminonly",
         },
-        read_only: false,
+        read_only: settings.read_only,
         registry_storage_provider_name: info.storage_provider,
         registry_url: info.external_host.clone(),
     }

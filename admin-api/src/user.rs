@@ -1,4 +1,4 @@
-//! Local accounts.
+//! Users.
 
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -10,14 +10,14 @@ pub(crate) mod sysadmin;
 pub(crate) mod update;
 
 use db::Db;
-use db::account::{self, Account};
-use model::AccountId;
+use db::user;
+use model::UserId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Error;
 
-/// An account in the API.
+/// A user in the API.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct User {
     admin_role_in_auth: bool,
@@ -31,28 +31,28 @@ pub(crate) struct User {
     sysadmin_flag: bool,
     update_time: String,
     #[schema(value_type = i64)]
-    user_id: AccountId,
+    user_id: UserId,
     username: String,
 }
 
-impl From<Account> for User {
-    fn from(account: Account) -> Self {
+impl From<user::User> for User {
+    fn from(user: user::User) -> Self {
         Self {
             admin_role_in_auth: false,
-            comment: account.comment,
-            creation_time: account.created_at.to_string(),
-            email: account.email.filter(|email| !email.is_empty()),
-            realname: account.realname,
-            sysadmin_flag: account.sysadmin,
-            update_time: account.updated_at.to_string(),
-            user_id: account.id,
-            username: account.name,
+            comment: user.comment,
+            creation_time: user.created_at.to_string(),
+            email: user.email.filter(|email| !email.is_empty()),
+            realname: user.realname,
+            sysadmin_flag: user.sysadmin,
+            update_time: user.updated_at.to_string(),
+            user_id: user.id,
+            username: user.name,
         }
     }
 }
 
-/// The account with an id.
-async fn find(db: &Db, id: AccountId) -> Result<Account, Error> {
-    let account = account::by_id(&mut db.reader().await?, id).await?;
-    account.ok_or_else(|| Error::NotFound(format!("user {id} not found")))
+/// The user with an id.
+async fn find(db: &Db, id: UserId) -> Result<user::User, Error> {
+    let user = user::by_id(&mut db.reader().await?, id).await?;
+    user.ok_or_else(|| Error::NotFound(format!("user {id} not found")))
 }

@@ -1,13 +1,21 @@
-//! Authentication: passwords, secrets, registry tokens and the throttle on guessing. `policy` decides what a caller may
+//! Authentication: credentials, registry tokens and the throttle on guessing. `policy` decides what a caller may
 //! do; routes and status codes are in the gateway.
 
 mod attempts;
+mod basic;
+mod bearer;
+mod error;
 pub mod identity;
+mod login;
+mod password;
 pub mod scope;
-pub mod secret;
+mod source;
 pub mod throttle;
 pub mod token;
-pub mod verified;
+mod verified;
+
+pub use bearer::Issued;
+pub use error::{Error, Result};
 
 /// Random bytes in hex, twice `N` characters, for names that nobody may guess.
 ///

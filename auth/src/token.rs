@@ -1,4 +1,4 @@
-//! Registry tokens: ES256 JWTs that name an account and what is granted to it for a limited time. The caller decides
+//! Registry tokens: ES256 JWTs that name a principal and what is granted to it for a limited time. The caller decides
 //! which actions a token contains; `policy` decides which of them still hold at use.
 //!
 //! Signing and checking use aws-lc-rs directly: jsonwebtoken parses the key again for each signature, checks times
@@ -10,6 +10,7 @@ mod verified;
 pub use key::{TokenKey, TokenKeyError, TokenKeys};
 pub use verified::{VerifiedToken, VerifiedTokens};
 
+use model::PrincipalId;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -36,7 +37,7 @@ const AROUND_CLAIMS: usize = 256;
 pub struct Claims {
     /// The issuer: [`ISSUER`].
     pub iss: String,
-    /// The account's name; empty for an anonymous caller.
+    /// The principal's name; empty for an anonymous caller.
     pub sub: String,
     /// The audience: [`AUDIENCE`].
     pub aud: String,
@@ -50,9 +51,10 @@ pub struct Claims {
     pub jti: String,
     /// What was granted.
     pub access: Vec<Access>,
-    /// The account's id; 0 for an anonymous caller.
-    pub uid: i64,
-    /// The account's generation at issue; once that has changed, the token is void.
+    /// The principal's id; absent for an anonymous caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<PrincipalId>,
+    /// The principal's generation at issue; once that has changed, the token is void.
     #[serde(rename = "gen")]
     pub generation: i64,
 }
@@ -69,14 +71,14 @@ pub struct Access {
     pub actions: Vec<String>,
 }
 
-/// The account to which a token is issued.
+/// The principal to which a token is issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The account's name; empty for an anonymous caller.
+    /// The principal's name; empty for an anonymous caller.
     pub name: String,
-    /// The account's id; 0 for an anonymous caller.
-    pub account: i64,
-    /// The account's current generation.
+    /// The principal's id; `None` for an anonymous caller.
+    pub principal: Option<PrincipalId>,
+    /// The principal's current generation.
     pub generation: i64,
 }
 
@@ -85,7 +87,7 @@ impl Holder {
     pub fn anonymous() -> Self {
         Self {
             name: String::new(),
-            account: 0,
+            principal: None,
             generation: 0,
         }
     }
@@ -104,7 +106,7 @@ impl Claims {
             iat: now,
             jti: id,
             access: Vec::new(),
-            uid: holder.account,
+            principal: holder.principal,
             generation: holder.generation,
         }
     }

@@ -5,24 +5,25 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use model::PrincipalId;
 use moka::sync::Cache;
 
 const LARGEST: u64 = 10_000;
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// A bounded cache of verified names and passwords; it stores only a hash under a key that exists only in this process.
-pub struct VerifiedCredentials {
+pub(crate) struct VerifiedCredentials {
     key: hmac::Key,
     entries: Cache<[u8; 32], Verified>,
 }
 
-/// The account of verified credentials.
+/// The principal of verified credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
-    /// The account's id.
-    pub account: i64,
-    /// The account's generation when its password was verified; once that has changed, the entry is void.
-    pub generation: i64,
+pub(crate) struct Verified {
+    /// The principal's id.
+    pub(crate) principal: PrincipalId,
+    /// The principal's generation when its password was verified; once that has changed, the entry is void.
+    pub(crate) generation: i64,
 }
 
 impl VerifiedCredentials {
@@ -31,12 +32,11 @@ impl VerifiedCredentials {
     /// # Panics
     ///
     /// When the system gives no random bytes.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &aws_lc_rs::rand::SystemRandom::new());
         let entries = Cache::builder()
             .max_capacity(LARGEST)
             .time_to_live(LIFETIME)
-            .support_invalidation_closures()
             .build();
         Self {
             key: key.expect("the system gives random bytes"),
@@ -44,28 +44,20 @@ impl VerifiedCredentials {
         }
     }
 
-    /// The account of these credentials, if they were verified within the last minute.
+    /// The principal of these credentials, if they were verified within the last minute.
     ///
-    /// The caller compares the generation with the account's current one: a password that was verified while it was
-    /// being changed may have been added after [`VerifiedCredentials::forget_account`].
-    pub fn get(&self, name: &str, password: &str) -> Option<Verified> {
+    /// The caller compares the generation with the present one: the password may have changed since.
+    pub(crate) fn get(&self, name: &str, password: &str) -> Option<Verified> {
         self.entries.get(&self.key(name, password))
     }
 
     /// Caches these credentials as those of `verified`, as read before the password was checked.
-    pub fn put(&self, name: &str, password: &str, verified: Verified) {
+    pub(crate) fn put(&self, name: &str, password: &str, verified: Verified) {
         self.entries.insert(self.key(name, password), verified);
     }
 
-    /// Removes all credentials of an account, as when its password changes or it is deleted.
-    pub fn forget_account(&self, account: i64) {
-        self.entries
-            .invalidate_entries_if(move |_, verified| verified.account == account)
-            .expect("the cache is built with support for this");
-    }
-
     /// The cache key of these credentials; only this process can compute it.
-    pub fn key(&self, name: &str, password: &str) -> [u8; 32] {
+    pub(crate) fn key(&self, name: &str, password: &str) -> [u8; 32] {
         let mut hash = hmac::Context::with_key(&self.key);
         // the length keeps `ab` + `c` apart from `a` + `bc`
         hash.update(&name.len().to_le_bytes());
@@ -97,11 +89,7 @@ mod tests {
     use super::*;
 
     const ALICE: Verified = Verified {
-        account: 7,
-        generation: 1,
-    };
-    const BOB: Verified = Verified {
-        account: 8,
+        principal: PrincipalId(7),
         generation: 1,
     };
 
@@ -118,31 +106,6 @@ mod tests {
         ] {
             assert_eq!(known.get(name, password), None);
         }
-    }
-
-    #[test]
-    fn a_forgotten_account_is_unknown_under_every_password_and_others_stay() {
-        let known = VerifiedCredentials::new();
-        known.put("alice", "secret", ALICE);
-        known.put("alice@example", "secret", ALICE);
-        known.put("bob", "secret", BOB);
-        known.forget_account(ALICE.account);
-        assert_eq!(known.get("alice", "secret"), None);
-        assert_eq!(known.get("alice@example", "secret"), None);
-        assert_eq!(known.get("bob", "secret"), Some(BOB));
-    }
-
-    #[test]
-    fn a_forgotten_account_can_be_known_again() {
-        let known = VerifiedCredentials::new();
-        known.put("alice", "old", ALICE);
-        known.forget_account(ALICE.account);
-        let renewed = Verified {
-            generation: 2,
-            ..ALICE
-        };
-        known.put("alice", "new", renewed);
-        assert_eq!(known.get("alice", "new"), Some(renewed));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: Server with its default settings, on files and SQLite, beside nginx and
-//! docker-registry. How each case is measured stands in `files/`.
+//! distribution. How each case is measured stands in `files/`.
 
 mod account;
 mod promise;
@@ -172,7 +172,7 @@ impl Run<'_> {
         Ok(Trio {
             gantry: Server::start(&self.binary, &self.folder.join("gantry-data"))?,
             nginx: Peer::nginx(&self.certificate, folder, root)?,
-            registry: Peer::docker_registry(&self.certificate, folder, Kept::Files(&data))?,
+            registry: Peer::distribution(&self.certificate, folder, Kept::Files(&data))?,
         })
     }
 

@@ -101,7 +101,7 @@ impl Results {
         servers.sort_by_key(|server| match *server {
             gantry if gantry.starts_with("gantry") => 0,
             "nginx" => 1,
-            "docker-registry" => 2,
+            "distribution" => 2,
             _ => 3,
         });
         servers

@@ -1,4 +1,4 @@
-//! `cargo xtask bench s3`: Gantry on PostgreSQL and S3 storage, beside docker-registry on the same S3
+//! `cargo xtask bench s3`: Gantry on PostgreSQL and S3 storage, beside distribution on the same S3
 //! server and that server alone. How each case is measured stands in `s3/`.
 
 mod bulk;

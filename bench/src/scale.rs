@@ -97,8 +97,8 @@ fn add_member(stage: &Stage<'_>, gantry: &Server, size: Size) -> Result<(), Stri
     let projects = member_of(size).map(|number| format!("'{}'", seed::project(number)));
     // A limited guest: the least that a member may be.
     stage.sql(&format!(
-        "insert into member (project_id, account_id, role, created_at)
-         select p.id, a.id, 5, {} from project p, account a where p.name in ({}) and a.name = '{name}';",
+        "insert into member (project_id, principal_id, role, created_at)
+         select p.id, a.id, 5, {} from project p, principal a where p.name in ({}) and a.name = '{name}';",
         seed::THEN,
         projects.join(", ")
     ))?;

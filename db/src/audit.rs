@@ -18,10 +18,10 @@ row! {
         pub id: i64 = e.id,
         /// Microseconds since 1970.
         pub at: i64 = e.at,
-        /// Account id.
-        pub account_id: Option<i64> = e.account_id,
+        /// The id of whoever did it.
+        pub principal_id: Option<i64> = e.principal_id,
         /// The name that was used.
-        pub account_name: String = e.account_name,
+        pub principal_name: String = e.principal_name,
         /// The address that it came from.
         pub address: String = e.address,
         /// What was done.
@@ -69,7 +69,7 @@ pub async fn walk(reader: &mut Reader, after: i64, limit: i64) -> Result<Vec<Ent
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// The name of whoever did it.
-    pub account: Option<String>,
+    pub principal: Option<String>,
     /// The project that they belong to.
     pub project: Option<ProjectName>,
     /// The repository, or what is in it.
@@ -101,8 +101,8 @@ impl Filter {
     /// wherever it lies.
     async fn conditions(&self, reader: &mut Reader) -> Result<Conditions> {
         let mut all = Conditions::default();
-        if let Some(name) = &self.account {
-            all = all.and_value("e.account_name = $", name.as_str());
+        if let Some(name) = &self.principal {
+            all = all.and_value("e.principal_name = $", name.as_str());
         }
         if let Some(name) = &self.project {
             all = all.and_any("e.project_id", &projects(reader, name).await?);

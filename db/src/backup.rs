@@ -7,10 +7,12 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 26] = [
+pub const TABLES: [&str; 28] = [
+    "installation",
     "setting",
     "store_identity",
-    "account",
+    "principal",
+    "user_account",
     "project",
     "project_metadata",
     "project_usage",
@@ -37,7 +39,12 @@ pub const TABLES: [&str; 26] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 3] = ["login_failure", "written_batch", "_sqlx_migrations"];
+pub const LEFT_OUT: [&str; 4] = [
+    "setting_version",
+    "login_failure",
+    "written_batch",
+    "_sqlx_migrations",
+];
 
 /// A table, as it stands before its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,8 +167,10 @@ pub async fn rows<E: From<Error>>(
 /// # Errors
 /// When the statement fails.
 pub async fn is_empty(reader: &mut Reader) -> Result<bool> {
-    let row = reader.query("select count(*) as total from account").one();
-    Ok(row.await?.get::<i64>("account", "total")? == 0)
+    let row = reader
+        .query("select count(*) as total from principal")
+        .one();
+    Ok(row.await?.get::<i64>("principal", "total")? == 0)
 }
 
 /// Whether this transaction is the only restore. SQLite writes one transaction at a time anyway.

@@ -1,10 +1,10 @@
-//! What callers are bound to: their rights by themselves, and their roles in a project. A request asks for one account
+//! What callers are bound to: their rights by themselves, and their roles in a project. A request asks for one principal
 //! and one project; only lists ask for more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::{AccountId, Principal, ProjectId, ProjectName};
+use model::{Principal, PrincipalId, ProjectId, ProjectName};
 use policy::{Authority, Caller, ProjectFacts, Role, Roles, Standing};
 
 use crate::cache::Age;
@@ -12,19 +12,19 @@ use crate::database::Db;
 use crate::error::Result;
 use crate::sql::{Reader, Row, json_list};
 
-/// What an account is by itself, through the cache; `None` where there is no such account (any more), or its generation
+/// What a principal is by itself, through the cache; `None` where there is none such (any more), or its generation
 /// is not the expected one.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn authority(
     db: &Db,
-    id: AccountId,
+    id: PrincipalId,
     generation: Option<i64>,
     age: Age,
 ) -> Result<Option<Arc<Authority>>> {
     // One of another generation may be older than the token: what is true now decides.
-    let cached = db.caches().accounts.get_of(&id, age);
+    let cached = db.caches().principals.get_of(&id, age);
     if let Some(authority) = cached.filter(|authority| fits(authority, generation)) {
         return Ok(Some(authority));
     }
@@ -34,30 +34,32 @@ pub async fn authority(
 /// Reads what the cache does not have, and puts it there.
 async fn read_authority(
     db: &Db,
-    id: AccountId,
+    id: PrincipalId,
     generation: Option<i64>,
 ) -> Result<Option<Arc<Authority>>> {
-    let read_at = db.caches().accounts.before_read();
+    let read_at = db.caches().principals.before_read();
     let mut reader = db.reader().await?;
-    let account = reader
+    let row = reader
         .query(
-            "select name, sysadmin, generation from account where id = $1 and deleted_at is null",
+            "select u.id, p.name, u.sysadmin, p.generation from principal p
+             join user_account u on u.principal_id = p.id where p.id = $1 and p.deleted_at is null",
         )
         .bind(id)
         .optional()
         .await?;
-    let Some(account) = account else {
+    let Some(row) = row else {
         return Ok(None);
     };
     let authority = Arc::new(Authority {
         principal: Principal::User {
             id,
-            name: account.get::<String>("account", "name")?.into(),
+            user: row.get("user_account", "id")?,
+            name: row.get::<String>("principal", "name")?.into(),
         },
-        sysadmin: account.get("account", "sysadmin")?,
-        generation: account.get("account", "generation")?,
+        sysadmin: row.get("user_account", "sysadmin")?,
+        generation: row.get("principal", "generation")?,
     });
-    db.caches().accounts.put(read_at, id, authority.clone());
+    db.caches().principals.put(read_at, id, authority.clone());
     Ok(fits(&authority, generation).then_some(authority))
 }
 
@@ -79,9 +81,9 @@ pub async fn standing(
     match caches.projects.get_of(name, age) {
         Some(None) => return Ok(None),
         Some(Some(project)) => {
-            let roles = match caller.account() {
+            let roles = match caller.id() {
                 None => Some(Roles::NONE),
-                Some(account) => caches.bindings.get_of(&(account, project.id), age),
+                Some(principal) => caches.bindings.get_of(&(principal, project.id), age),
             };
             if let Some(roles) = roles {
                 return Ok(Some(Standing { project, roles }));
@@ -89,13 +91,13 @@ pub async fn standing(
         }
         None => {}
     }
-    Box::pin(read_standing(db, caller.account(), name)).await
+    Box::pin(read_standing(db, caller.id(), name)).await
 }
 
 /// Reads what the caches do not have, and puts it there.
 async fn read_standing(
     db: &Db,
-    account: Option<AccountId>,
+    principal: Option<PrincipalId>,
     name: &ProjectName,
 ) -> Result<Option<Standing>> {
     let caches = db.caches();
@@ -105,11 +107,11 @@ async fn read_standing(
     let rows = reader
         .query(
             "select p.id, p.public, p.storage_limit, m.role from project p
-             left join member m on m.project_id = p.id and m.account_id = $2
+             left join member m on m.project_id = p.id and m.principal_id = $2
              where p.name = $1 and p.deleted_at is null",
         )
         .bind(name.as_str())
-        .bind(account.map(|id| id.0))
+        .bind(principal)
         .all()
         .await?;
     let project = rows.first().map(|row| facts(row, name)).transpose()?;
@@ -121,10 +123,10 @@ async fn read_standing(
     let roles = rows.iter().map(|row| row.get("member", "role"));
     let roles: Vec<Option<Role>> = roles.collect::<Result<_>>()?;
     let roles: Roles = roles.into_iter().flatten().collect();
-    if let Some(account) = account {
+    if let Some(principal) = principal {
         caches
             .bindings
-            .put(roles_read_at, (account, project.id), roles);
+            .put(roles_read_at, (principal, project.id), roles);
     }
     Ok(Some(Standing { project, roles }))
 }
@@ -147,10 +149,10 @@ pub async fn standing_in(
     caller: &Caller,
     project: ProjectFacts,
 ) -> Result<Standing> {
-    let roles = match caller.account() {
+    let roles = match caller.id() {
         None => Roles::NONE,
-        Some(account) => {
-            let held = roles_in(reader, account, &[project.id]).await?;
+        Some(principal) => {
+            let held = roles_in(reader, principal, &[project.id]).await?;
             held.get(&project.id).copied().unwrap_or_default()
         }
     };
@@ -158,23 +160,23 @@ pub async fn standing_in(
     Ok(Standing { project, roles })
 }
 
-/// An account's roles in several projects; those in which it has none are left out.
+/// A principal's roles in several projects; those in which it has none are left out.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn roles_in(
     reader: &mut Reader,
-    account: AccountId,
+    principal: PrincipalId,
     projects: &[ProjectId],
 ) -> Result<HashMap<ProjectId, Roles>> {
     let rows = reader
         .query_either(
             "select project_id, role from member
-             where account_id = $1 and project_id in (select value from json_each($2))",
-            "select project_id, role from member where account_id = $1 and project_id = any
+             where principal_id = $1 and project_id in (select value from json_each($2))",
+            "select project_id, role from member where principal_id = $1 and project_id = any
                  (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))",
         )
-        .bind(account)
+        .bind(principal)
         .bind(json_list(projects.iter().map(|id| id.0)))
         .all()
         .await?;
@@ -186,14 +188,14 @@ pub async fn roles_in(
     Ok(held)
 }
 
-/// All projects that an account has a role in.
+/// All projects that a principal has a role in.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn projects_of(reader: &mut Reader, account: AccountId) -> Result<Vec<ProjectId>> {
+pub async fn projects_of(reader: &mut Reader, principal: PrincipalId) -> Result<Vec<ProjectId>> {
     let rows = reader
-        .query("select distinct project_id from member where account_id = $1")
-        .bind(account)
+        .query("select distinct project_id from member where principal_id = $1")
+        .bind(principal)
         .all()
         .await?;
     rows.iter()

@@ -19,20 +19,23 @@ use crate::quota::{self, OverLimit, Taking};
 use crate::sql::{Reader, Row, Tx};
 use crate::touch::Touch;
 
-/// The blob that a repository links under a digest, through the cache.
+/// The blob that a repository of a project links under a digest, through the cache. The project is compared, since a
+/// permit may be of one that was deleted a moment ago and made anew by somebody else.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn linked(
     db: &Db,
+    project: ProjectId,
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Option<Arc<LinkedBlob>>> {
     let key = (repository.clone(), *digest);
-    if let Some(blob) = db.caches().blobs.get(&key) {
-        return Ok(Some(blob));
-    }
-    Box::pin(read_through(db, key)).await
+    let found = match db.caches().blobs.get(&key) {
+        Some(blob) => Some(blob),
+        None => Box::pin(read_through(db, key)).await?,
+    };
+    Ok(found.filter(|blob| blob.project == project))
 }
 
 /// Reads what the cache does not have, and puts it there.
@@ -44,7 +47,7 @@ async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<A
         .query(concat!(
             "select ",
             blob_columns!(),
-            ", l.lease_until from blob
+            ", l.lease_until, r.project_id from blob
              join repository_blob l on l.blob_id = blob.id join repository r on r.id = l.repository_id
              where r.name = $1 and r.deleted_at is null and blob.digest = $2 and blob.lost_at is null"
         ))
@@ -54,6 +57,7 @@ async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<A
         .await?;
     let Some(row) = row else { return Ok(None) };
     let blob = Arc::new(LinkedBlob {
+        project: row.get("repository", "project_id")?,
         blob: StoredBlob::read(&row)?,
         lease_until: row.get("repository_blob", "lease_until")?,
     });
@@ -611,7 +615,7 @@ pub async fn unlink(tx: &mut Tx, at: Place<'_>, blob: &StoredBlob, due: Timestam
     Ok(true)
 }
 
-/// A manifest of the repository that names the blob, if there is one.
+/// A living manifest of the repository that names the blob, if there is one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -623,7 +627,7 @@ pub async fn named_by(
     let row = reader
         .query(
             "select m.digest from manifest_reference c join manifest m on m.id = c.manifest_id
-             where c.repository_id = $1 and c.digest = $2 and c.kind <> 'manifest' limit 1",
+             where c.repository_id = $1 and c.digest = $2 and c.kind <> 'manifest' and m.deleted_at is null limit 1",
         )
         .bind(repository)
         .bind(digest)

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AccountId, Digest, ManifestId, ProjectId, ProjectName, RepositoryName, Tag};
+use model::{Digest, ManifestId, PrincipalId, ProjectId, ProjectName, RepositoryName, Tag};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use policy::{Authority, ProjectFacts, Roles};
@@ -31,10 +31,10 @@ const MOMENTS: Duration = Duration::from_secs(1);
 pub struct Caches {
     /// Projects by name; that there is none is kept as well, so that time does not tell a hidden one.
     pub projects: Cached<ProjectName, Option<Arc<ProjectFacts>>>,
-    /// What accounts are by themselves.
-    pub accounts: Cached<AccountId, Arc<Authority>>,
-    /// Roles of accounts in projects; that there is none is kept as well.
-    pub bindings: Cached<(AccountId, ProjectId), Roles>,
+    /// What principals are by themselves.
+    pub principals: Cached<PrincipalId, Arc<Authority>>,
+    /// Roles of principals in projects; that there is none is kept as well.
+    pub bindings: Cached<(PrincipalId, ProjectId), Roles>,
     /// What a tag points at.
     pub tags: Cached<(RepositoryName, Tag), Digest>,
     /// Manifests of a repository.
@@ -66,7 +66,7 @@ impl Caches {
     pub(crate) fn alone() -> Self {
         Self {
             projects: Cached::new(Some(Cache::new(ENTRIES))),
-            accounts: Cached::new(Some(Cache::new(ENTRIES))),
+            principals: Cached::new(Some(Cache::new(ENTRIES))),
             bindings: Cached::new(Some(Cache::new(ENTRIES))),
             tags: Cached::new(Some(Cache::new(ENTRIES))),
             manifests: Cached::new(Some(manifests())),
@@ -79,7 +79,7 @@ impl Caches {
     pub(crate) fn shared() -> Self {
         Self {
             projects: Cached::recent(),
-            accounts: Cached::recent(),
+            principals: Cached::recent(),
             bindings: Cached::recent(),
             tags: Cached::new(None),
             manifests: Cached::new(None),
@@ -93,8 +93,8 @@ impl Caches {
         for touch in touched {
             match touch {
                 Touch::Project(name) => self.projects.forget(name),
-                Touch::Account(account) => self.accounts.forget(account),
-                Touch::Member(account, project) => self.bindings.forget(&(*account, *project)),
+                Touch::Principal(principal) => self.principals.forget(principal),
+                Touch::Member(principal, project) => self.bindings.forget(&(*principal, *project)),
                 Touch::Tag(repository, tag) => self.tags.forget(&(repository.clone(), tag.clone())),
                 Touch::Manifest(repository, digest) => {
                     self.manifests.forget(&(repository.clone(), *digest));
@@ -110,7 +110,7 @@ impl Caches {
 
     fn forget_everything(&self) {
         self.projects.forget_all();
-        self.accounts.forget_all();
+        self.principals.forget_all();
         self.bindings.forget_all();
         self.tags.forget_all();
         self.manifests.forget_all();
@@ -122,7 +122,7 @@ impl Caches {
         let rows = self.rows.as_ref().map_or(0, Cache::entry_count);
         [
             ("projects", self.projects.len()),
-            ("accounts", self.accounts.len()),
+            ("principals", self.principals.len()),
             ("bindings", self.bindings.len()),
             ("tags", self.tags.len()),
             ("manifests", self.manifests.len() + rows),

@@ -25,6 +25,8 @@ row! {
 /// A blob that a repository links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkedBlob {
+    /// The project of the repository.
+    pub project: ProjectId,
     /// The blob.
     pub blob: StoredBlob,
     /// Until when the link is kept even if nothing refers to it.

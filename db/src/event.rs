@@ -29,18 +29,18 @@ impl Tx {
         }
         let rows: Vec<EventRow<'_>> = events.iter().map(EventRow::of).collect();
         self.query_either(
-            "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id,
+            "insert into audit (at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
                  repository, tag, digest, success, times, detail)
-             select value ->> 'at', value ->> 'account_id', value ->> 'account_name', value ->> 'address', value ->> 'operation',
+             select value ->> 'at', value ->> 'principal_id', value ->> 'principal_name', value ->> 'address', value ->> 'operation',
                     value ->> 'resource_type', value ->> 'resource', value ->> 'project_id',
                     value ->> 'repository', value ->> 'tag', unhex(value ->> 'digest'), value ->> 'success', value ->> 'times',
                     value ->> 'detail' from json_each($1) order by key",
-            "insert into audit (at, account_id, account_name, address, operation, resource_type, resource, project_id,
+            "insert into audit (at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
                  repository, tag, digest, success, times, detail)
-             select at, account_id, account_name, address, operation, resource_type, resource, project_id,
+             select at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
                     repository, tag, decode(digest, 'hex'), success, times, detail
              from json_to_recordset(cast($1 as json)) as e
-                  (at bigint, account_id bigint, account_name text, address text, operation text, resource_type text, resource text,
+                  (at bigint, principal_id bigint, principal_name text, address text, operation text, resource_type text, resource text,
                    project_id bigint, repository text, tag text, digest text, success bigint, times bigint, detail text)",
         )
         .bind(serde_json::to_string(&rows).unwrap_or_default())
@@ -64,8 +64,8 @@ impl Tx {
 #[derive(Serialize)]
 struct EventRow<'a> {
     at: i64,
-    account_id: Option<i64>,
-    account_name: Cow<'a, str>,
+    principal_id: Option<i64>,
+    principal_name: Cow<'a, str>,
     address: String,
     operation: &'static str,
     resource_type: &'static str,
@@ -85,8 +85,8 @@ impl<'a> EventRow<'a> {
         let address = origin.address.map(|address| address.to_string());
         Self {
             at: event.at.0,
-            account_id: origin.principal.account().map(|id| id.0),
-            account_name: storable(origin.principal.name().into()),
+            principal_id: origin.principal.id().map(|id| id.0),
+            principal_name: storable(origin.principal.name().into()),
             address: address.unwrap_or_default(),
             operation: event.operation.name(),
             resource_type: event.subject.resource_type().name(),

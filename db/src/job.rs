@@ -10,6 +10,9 @@
 //! renewals and its ending. If a crash leaves a step in doubt, the step is either committed or not, and steps are written
 //! so that repeating them changes nothing.
 //!
+//! **Clocks.** A job that was queued, or a schedule that was computed, in the future was so by a clock that was ahead:
+//! the job is due at once, and the schedule is computed anew.
+//!
 //! **Limits.** At most so many jobs of a kind run at a time on all replicas. Claims are made one after the other (an
 //! advisory lock), so the count is exact.
 //!
@@ -161,7 +164,7 @@ pub struct Runs {
 pub struct Due {
     /// Kinds and priorities of queued jobs.
     pub queued: Vec<(String, Priority)>,
-    /// True if a lease has expired.
+    /// True if a lease has expired, or a clock that was ahead queued a job.
     pub lapsed: bool,
     /// True if a schedule is due.
     pub scheduled: bool,
@@ -184,14 +187,18 @@ pub async fn due(reader: &mut Reader, runs: &[Runs], now: Timestamp) -> Result<D
                   and j.state = 'queued' and j.due_at <= $2 and j.payload_version <= w.value ->> 1)
              union all select '', -1 where exists
                  (select 1 from job where state = 'running' and (lease_until < $2 or lease_until > $3))
-             union all select '', -2 where exists (select 1 from schedule where next_at <= $2)",
+             union all select '', -1 where exists
+                 (select 1 from job where state = 'queued' and coalesce(finished_at, created_at) > $3)
+             union all select '', -2 where exists (select 1 from schedule where next_at <= $2 or computed_at > $3)",
             "select w.value ->> 0 as kind, cast(w.value ->> 2 as bigint) as priority
              from json_array_elements(cast($1 as json)) as w (value) where exists
                  (select 1 from job j where j.kind = w.value ->> 0 and j.priority = cast(w.value ->> 2 as bigint)
                   and j.state = 'queued' and j.due_at <= $2 and j.payload_version <= cast(w.value ->> 1 as bigint))
              union all select '', -1 where exists
                  (select 1 from job where state = 'running' and (lease_until < $2 or lease_until > $3))
-             union all select '', -2 where exists (select 1 from schedule where next_at <= $2)",
+             union all select '', -1 where exists
+                 (select 1 from job where state = 'queued' and coalesce(finished_at, created_at) > $3)
+             union all select '', -2 where exists (select 1 from schedule where next_at <= $2 or computed_at > $3)",
         )
         .bind(serde_json::to_string(&wanted).unwrap_or_default())
         .bind(now)
@@ -210,8 +217,8 @@ pub async fn due(reader: &mut Reader, runs: &[Runs], now: Timestamp) -> Result<D
     Ok(due)
 }
 
-/// The latest plausible end of a lease: one beyond was taken by a wrong clock.
-const fn latest_end(now: Timestamp) -> Timestamp {
+/// The latest plausible end of a lease: one beyond was taken by a clock that was ahead.
+pub(crate) const fn latest_end(now: Timestamp) -> Timestamp {
     now.plus(LEASE).plus(LEASE)
 }
 
@@ -336,17 +343,18 @@ pub async fn take_standing(
     row.as_ref().map(read_claimed).transpose()
 }
 
-/// Asks the holder of a standing job to stop.
+/// Asks the [server](SERVER) that holds a standing job to stop.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn ask_to_stop(tx: &mut Tx, kind: &str, now: Timestamp) -> Result<()> {
     tx.query(
         "update job set cancel_at = $2
-         where kind = $1 and standing = 1 and state = 'running' and cancel_at is null",
+         where kind = $1 and standing = 1 and state = 'running' and cancel_at is null and holder like $3 || '%'",
     )
     .bind(kind)
     .bind(now)
+    .bind(SERVER)
     .execute()
     .await?;
     Ok(())
@@ -360,8 +368,8 @@ macro_rules! lapse {
     };
 }
 
-/// Ends expired leases: the jobs are queued again, and further writes of their holders fail. Returns the jobs with their
-/// holders.
+/// Ends expired leases: the jobs are queued again, and further writes of their holders fail. Jobs that a clock that was
+/// ahead has queued become due. Returns the jobs that were running, with their holders.
 ///
 /// # Errors
 /// When the statement fails.
@@ -376,6 +384,15 @@ pub async fn end_lapsed(tx: &mut Tx, now: Timestamp) -> Result<Vec<(JobId, Strin
         .bind(latest_end(now))
         .all()
         .await?;
+    tx.query(
+        "update job set due_at = $1, finished_at = case when finished_at > $1 then $1 else finished_at end,
+             created_at = case when created_at > $1 then $1 else created_at end
+         where state = 'queued' and coalesce(finished_at, created_at) > $2",
+    )
+    .bind(now)
+    .bind(latest_end(now))
+    .execute()
+    .await?;
     rows.iter().map(read_held).collect()
 }
 

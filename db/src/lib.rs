@@ -5,7 +5,6 @@
 #[macro_use]
 mod content;
 
-pub mod account;
 pub mod audit;
 pub mod backup;
 mod batch;
@@ -20,12 +19,14 @@ mod event;
 pub mod fence;
 pub mod garbage;
 pub mod gc;
+pub mod installation;
 pub mod job;
 pub mod job_log;
 pub mod list;
 pub mod login_failure;
 pub mod manifest;
 pub mod member;
+pub mod principal;
 pub mod project;
 pub mod quota;
 pub mod repository;
@@ -40,6 +41,7 @@ pub mod tombstone;
 mod touch;
 pub mod untagged;
 pub mod upload;
+pub mod user;
 mod writer;
 
 pub use cache::{Age, Caches};

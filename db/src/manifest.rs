@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use model::manifest::{Child, ChildKind};
 use model::{
-    Descriptor, Digest, Manifest, ManifestId, Reference, RepositoryId, RepositoryName, Timestamp,
+    Descriptor, Digest, Manifest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryName,
+    Timestamp,
 };
 use moka::sync::Cache;
 use serde::Serialize;
@@ -22,18 +23,20 @@ use crate::quota::{self, OverLimit};
 use crate::sql::{Reader, Row, Tx, hex_of, json_digests};
 use crate::{tag, tombstone};
 
-/// The manifest that a reference names in a repository. Where no other process writes, all of that is cached;
-/// else one statement says what is there, and only the bytes are.
+/// The manifest that a reference names in a repository of a project. Where no other process writes, all of that is
+/// cached; else one statement says what is there, and only the bytes are. The project is compared, since a permit may
+/// be of one that was deleted a moment ago and made anew by somebody else.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn find(
     db: &Db,
+    project: ProjectId,
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<Arc<StoredManifest>>> {
     if let Some(rows) = &db.caches().rows {
-        return Box::pin(find_row(db, rows, repository, reference)).await;
+        return Box::pin(find_row(db, rows, (project, repository), reference)).await;
     }
     let digest = match reference {
         Reference::Digest(digest) => Some(*digest),
@@ -48,7 +51,7 @@ pub async fn find(
 async fn find_row(
     db: &Db,
     rows: &Cache<(ManifestId, Digest), Arc<StoredManifest>>,
-    repository: &RepositoryName,
+    (project, repository): (ProjectId, &RepositoryName),
     reference: &Reference,
 ) -> Result<Option<Arc<StoredManifest>>> {
     let mut reader = db.reader().await?;
@@ -57,17 +60,20 @@ async fn find_row(
             .query(
                 "select m.id, m.digest from tag t join repository r on r.id = t.repository_id
                  join manifest m on m.id = t.manifest_id and m.deleted_at is null
-                 where r.name = $1 and r.deleted_at is null and t.name = $2",
+                 where r.name = $1 and r.deleted_at is null and r.project_id = $3 and t.name = $2",
             )
             .bind(repository.as_str())
-            .bind(tag.as_str()),
+            .bind(tag.as_str())
+            .bind(project),
         Reference::Digest(digest) => reader
             .query(
                 "select m.id, m.digest from manifest m join repository r on r.id = m.repository_id
-                 where r.name = $1 and r.deleted_at is null and m.digest = $2 and m.deleted_at is null",
+                 where r.name = $1 and r.deleted_at is null and r.project_id = $3
+                 and m.digest = $2 and m.deleted_at is null",
             )
             .bind(repository.as_str())
-            .bind(digest),
+            .bind(digest)
+            .bind(project),
     };
     let Some(row) = query.optional().await? else {
         return Ok(None);

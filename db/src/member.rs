@@ -1,6 +1,6 @@
 //! Members of projects.
 
-use model::{AccountId, MemberId, ProjectId, Timestamp};
+use model::{MemberId, PrincipalId, ProjectId, Timestamp, UserId};
 use policy::Role;
 
 use crate::error::Result;
@@ -17,12 +17,16 @@ row! {
         pub id: MemberId = m.id,
         /// The project.
         pub project: ProjectId = m.project_id,
-        /// The account.
-        pub account: AccountId = m.account_id,
-        /// The account's name.
-        pub name: String = a.name,
+        /// Whose it is.
+        pub principal: PrincipalId = m.principal_id,
+        /// The name of whoever it is.
+        pub name: String = p.name,
         /// The role held.
         pub role: Role = m.role,
+    }
+    computed {
+        /// The user that it is.
+        pub user_id: UserId = "u.id",
     }
 }
 
@@ -31,34 +35,51 @@ macro_rules! select {
         concat!(
             "select ",
             member_columns!(),
-            " from member m join account a on a.id = m.account_id where m.project_id = $1 "
+            " from member m join principal p on p.id = m.principal_id join user_account u on u.principal_id = p.id where m.project_id = $1 "
         )
     };
 }
 
-/// Makes an account a member.
+/// Makes a principal a member.
 ///
 /// # Errors
 /// [`crate::Error::Duplicate`] where it is one already.
 pub async fn add(
     tx: &mut Tx,
     project: ProjectId,
-    account: AccountId,
+    principal: PrincipalId,
     role: Role,
     now: Timestamp,
 ) -> Result<MemberId> {
     let row = tx
         .query(
-            "insert into member (project_id, account_id, role, created_at) values ($1, $2, $3, $4) returning id",
+            "insert into member (project_id, principal_id, role, created_at) values ($1, $2, $3, $4) returning id",
         )
         .bind(project)
-        .bind(account)
+        .bind(principal)
         .bind(role.id())
         .bind(now)
         .one()
         .await?;
-    tx.touch(Touch::Member(account, project));
+    tx.touch(Touch::Member(principal, project));
     row.get("member", "id")
+}
+
+/// Makes the user who owns a project its first project admin.
+pub(crate) async fn add_owner(
+    tx: &mut Tx,
+    project: ProjectId,
+    owner: UserId,
+    now: Timestamp,
+) -> Result<()> {
+    let row = tx
+        .query("select principal_id from user_account where id = $1")
+        .bind(owner)
+        .one()
+        .await?;
+    let principal = row.get("user_account", "principal_id")?;
+    add(tx, project, principal, Role::ProjectAdmin, now).await?;
+    Ok(())
 }
 
 /// A membership of a project.
@@ -75,31 +96,31 @@ pub async fn get(reader: &mut Reader, project: ProjectId, id: MemberId) -> Resul
     row.as_ref().map(Member::read).transpose()
 }
 
-/// An account's membership of a project.
+/// A principal's membership of a project.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn of_account(
+pub async fn of_principal(
     reader: &mut Reader,
     project: ProjectId,
-    account: AccountId,
+    principal: PrincipalId,
 ) -> Result<Option<Member>> {
     let row = reader
-        .query(concat!(select!(), "and m.account_id = $2"))
+        .query(concat!(select!(), "and m.principal_id = $2"))
         .bind(project)
-        .bind(account)
+        .bind(principal)
         .optional()
         .await?;
     row.as_ref().map(Member::read).transpose()
 }
 
 /// The member's name.
-pub const NAME: Field = Field::new("entity_name", Kind::Text, "a.name").unique();
+pub const NAME: Field = Field::new("entity_name", Kind::Text, "p.name");
 
 const SOURCE: Source = Source {
     name: "member.list",
     columns: member_columns!(),
-    from: "member m join account a on a.id = m.account_id",
+    from: "member m join principal p on p.id = m.principal_id join user_account u on u.principal_id = p.id",
     id: "m.id",
     order: NAME,
 };
@@ -142,7 +163,7 @@ pub async fn set_role(tx: &mut Tx, member: &Member, role: Role) -> Result<()> {
         .bind(role.id())
         .execute()
         .await?;
-    tx.touch(Touch::Member(member.account, member.project));
+    tx.touch(Touch::Member(member.principal, member.project));
     Ok(())
 }
 
@@ -155,6 +176,6 @@ pub async fn remove(tx: &mut Tx, member: &Member) -> Result<()> {
         .bind(member.id)
         .execute()
         .await?;
-    tx.touch(Touch::Member(member.account, member.project));
+    tx.touch(Touch::Member(member.principal, member.project));
     Ok(())
 }

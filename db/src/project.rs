@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::{AccountId, ProjectId, ProjectName, Timestamp};
-use policy::{ProjectFacts, Role};
+use model::{PrincipalId, ProjectId, ProjectName, Timestamp, UserId};
+use policy::ProjectFacts;
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
@@ -21,7 +21,7 @@ row! {
         /// Its name.
         pub name: ProjectName = p.name,
         /// Who made it.
-        pub owner: AccountId = p.owner_id,
+        pub owner: UserId = p.owner_id,
         /// Whether everyone may pull from it.
         pub public: bool = p.public,
         /// Most bytes that it may hold; -1 for no limit.
@@ -33,7 +33,7 @@ row! {
     }
     computed {
         /// The maker's name.
-        pub owner_name: String = "a.name",
+        pub owner_name: String = "o.name",
         /// How many repositories it shows.
         pub repositories: i64 = "(select count(*) from repository r where r.project_id = p.id and r.published = 1 and r.deleted_at is null)",
     }
@@ -51,14 +51,15 @@ impl Project {
     }
 }
 
-const FROM: &str = "project p join account a on a.id = p.owner_id";
+const FROM: &str =
+    "project p join user_account u on u.id = p.owner_id join principal o on o.id = u.principal_id";
 
 macro_rules! select {
     () => {
         concat!(
             "select ",
             project_columns!(),
-            " from project p join account a on a.id = p.owner_id where p.deleted_at is null "
+            " from project p join user_account u on u.id = p.owner_id join principal o on o.id = u.principal_id where p.deleted_at is null "
         )
     };
 }
@@ -70,7 +71,7 @@ macro_rules! select {
 pub async fn create(
     tx: &mut Tx,
     name: &ProjectName,
-    owner: AccountId,
+    owner: UserId,
     public: bool,
     storage_limit: i64,
     now: Timestamp,
@@ -89,7 +90,7 @@ pub async fn create(
         .await?;
     let id = row.get("project", "id")?;
     quota::create(tx, id, storage_limit).await?;
-    member::add(tx, id, owner, Role::ProjectAdmin, now).await?;
+    member::add_owner(tx, id, owner, now).await?;
     tx.touch(Touch::Project(name.clone()));
     Ok(id)
 }
@@ -127,7 +128,7 @@ pub const PUBLIC: Field = Field::new("public", Kind::Flag, "p.public").unsorted(
 /// Id.
 pub const ID: Field = Field::new("project_id", Kind::Int, "p.id").unique();
 /// The owner's name.
-pub const OWNER_NAME: Field = Field::new("owner_name", Kind::Text, "a.name").unsorted();
+pub const OWNER_NAME: Field = Field::new("owner_name", Kind::Text, "o.name").unsorted();
 
 /// When it was made.
 pub const CREATED: Field = Field::new("creation_time", Kind::Time, "p.created_at");
@@ -158,8 +159,8 @@ pub enum Viewer {
     Administrator,
     /// Nobody who is signed in: public projects only.
     Anonymous,
-    /// An account: those it is a member of, and public ones.
-    Account(AccountId),
+    /// Whoever is signed in: those it is a member of, and public ones.
+    Principal(PrincipalId),
 }
 
 /// Projects that the viewer may see, and how many there are in all.
@@ -175,9 +176,9 @@ pub async fn list(
     let visible = match viewer {
         Viewer::Administrator => living,
         Viewer::Anonymous => living.and("p.public = 1"),
-        Viewer::Account(id) => living.and_value(
+        Viewer::Principal(id) => living.and_value(
             "(p.public = 1 or exists
-                 (select 1 from member m where m.project_id = p.id and m.account_id = $))",
+                 (select 1 from member m where m.project_id = p.id and m.principal_id = $))",
             id,
         ),
     };

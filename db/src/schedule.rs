@@ -33,10 +33,10 @@ pub async fn set(tx: &mut Tx, new: &NewSchedule, now: Timestamp) -> Result<()> {
         return remove(tx, &new.kind, &new.subject).await;
     };
     tx.query(
-        "insert into schedule (kind, subject, payload_version, payload, cron, next_at, changed_at)
+        "insert into schedule (kind, subject, payload_version, payload, cron, next_at, computed_at)
          values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (kind, subject) do update set payload_version = excluded.payload_version,
-             payload = excluded.payload, cron = excluded.cron, next_at = excluded.next_at, changed_at = excluded.changed_at
+             payload = excluded.payload, cron = excluded.cron, next_at = excluded.next_at, computed_at = excluded.computed_at
          where schedule.cron <> excluded.cron or schedule.payload <> excluded.payload
              or schedule.payload_version <> excluded.payload_version or schedule.next_at > excluded.next_at",
     )
@@ -70,7 +70,7 @@ const BATCH: i64 = 100;
 /// How long a schedule that cannot be read is set aside.
 const ASIDE: Duration = Duration::from_secs(24 * 3_600);
 
-/// Adds the jobs of due schedules, and sets their next times. No job is added while the previous one is queued or
+/// Adds the jobs of due schedules, and sets their next times, also of those computed by a clock that was ahead. No job is added while the previous one is queued or
 /// running.
 ///
 /// # Errors
@@ -78,20 +78,23 @@ const ASIDE: Duration = Duration::from_secs(24 * 3_600);
 pub async fn fire(tx: &mut Tx, now: Timestamp) -> Result<()> {
     let rows = tx
         .query_either(
-            "select id, kind, subject, payload_version, payload, cron from schedule
-             where next_at <= $1 order by next_at, id limit $2",
-            "select id, kind, subject, payload_version, payload, cron from schedule
-             where next_at <= $1 order by next_at, id limit $2 for update skip locked",
+            "select id, kind, subject, payload_version, payload, cron, next_at from schedule
+             where next_at <= $1 or computed_at > $3 order by next_at, id limit $2",
+            "select id, kind, subject, payload_version, payload, cron, next_at from schedule
+             where next_at <= $1 or computed_at > $3 order by next_at, id limit $2 for update skip locked",
         )
         .bind(now)
         .bind(BATCH)
+        .bind(job::latest_end(now))
         .all()
         .await?;
     for row in &rows {
         let id = row.get::<i64>("schedule", "id")?;
         let next = match read(row, now) {
             Ok((new, cron)) => {
-                job::add(tx, &new, now).await?;
+                if row.get::<Timestamp>("schedule", "next_at")? <= now {
+                    job::add(tx, &new, now).await?;
+                }
                 // It had a next time before; never is the end of time.
                 cron.next_after(now).unwrap_or(Timestamp(i64::MAX))
             }
@@ -100,9 +103,10 @@ pub async fn fire(tx: &mut Tx, now: Timestamp) -> Result<()> {
                 now.plus(ASIDE)
             }
         };
-        tx.query("update schedule set next_at = $2 where id = $1")
+        tx.query("update schedule set next_at = $2, computed_at = $3 where id = $1")
             .bind(id)
             .bind(next)
+            .bind(now)
             .execute()
             .await?;
     }

@@ -1,57 +1,83 @@
-//! Values of the installation that are made once: keys, the CA, the instance's id.
+//! Settings that administrators changed, as text. What they mean, and what holds where nothing was changed, is
+//! `tenancy::setting`'s.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
-/// The value of a setting.
+/// A setting that was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its name.
+    pub name: String,
+    /// Its value: JSON, or hex of what was sealed.
+    pub value: String,
+}
+
+/// A number that goes up with each change.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn get(reader: &mut Reader, name: &str) -> Result<Option<Vec<u8>>> {
-    let row = reader
-        .query("select value from setting where name = $1")
-        .bind(name)
-        .optional()
-        .await?;
-    row.map(|row| row.get("setting", "value")).transpose()
+pub async fn version(reader: &mut Reader) -> Result<i64> {
+    let row = reader.query("select version from setting_version where id = 1");
+    row.one().await?.get("setting_version", "version")
 }
 
-/// Stores a value unless there is one, and returns the one that now stands: of several processes
-/// that make a key at once, all use the first one's.
+/// The same number, which nobody else raises until the end of the transaction.
 ///
 /// # Errors
-/// When a statement fails.
-pub async fn put_if_absent(tx: &mut Tx, name: &str, value: &[u8]) -> Result<Vec<u8>> {
-    tx.query("insert into setting (name, value) values ($1, $2) on conflict (name) do nothing")
-        .bind(name)
-        .bind(value)
+/// When the statement fails.
+pub async fn lock(tx: &mut Tx) -> Result<i64> {
+    let row = tx.query_either(
+        "select version from setting_version where id = 1",
+        "select version from setting_version where id = 1 for update",
+    );
+    row.one().await?.get("setting_version", "version")
+}
+
+/// Raises the number.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn raise(tx: &mut Tx) -> Result<()> {
+    tx.query("update setting_version set version = version + 1 where id = 1")
         .execute()
         .await?;
-    let row = tx
-        .query("select value from setting where name = $1")
-        .bind(name)
-        .one()
-        .await?;
-    row.get("setting", "value")
+    Ok(())
+}
+
+/// All settings that were changed, by name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn all(reader: &mut Reader) -> Result<Vec<Changed>> {
+    let rows = reader.query("select name, value from setting order by name");
+    let rows = rows.all().await?;
+    let rows = rows.iter().map(|row| {
+        Ok(Changed {
+            name: row.get("setting", "name")?,
+            value: row.get("setting", "value")?,
+        })
+    });
+    rows.collect()
 }
 
 /// Stores a value in place of the one that stands.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn put(tx: &mut Tx, name: &str, value: &[u8]) -> Result<()> {
+pub async fn put(tx: &mut Tx, changed: &Changed) -> Result<()> {
     tx.query(
         "insert into setting (name, value) values ($1, $2)
          on conflict (name) do update set value = excluded.value",
     )
-    .bind(name)
-    .bind(value)
+    .bind(&*changed.name)
+    .bind(&*changed.value)
     .execute()
     .await?;
     Ok(())
 }
 
-/// Deletes a value; one that is not there is no error.
+/// Forgets a value; one that is not there is no error.
 ///
 /// # Errors
 /// When the statement fails.
@@ -61,4 +87,12 @@ pub async fn delete(tx: &mut Tx, name: &str) -> Result<()> {
         .execute()
         .await?;
     Ok(())
+}
+
+/// A value that no version of this program writes.
+pub const fn corrupt() -> Error {
+    Error::Corrupt {
+        table: "setting",
+        column: "value",
+    }
 }

@@ -60,37 +60,32 @@ pub async fn all(reader: &mut Reader) -> Result<Vec<KnownStore>> {
     rows.iter().map(KnownStore::read).collect()
 }
 
-/// As [`all`], and nobody else changes them until the transaction ends.
+/// As [`all`], and nobody else adds or changes one until the transaction ends.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn hold(tx: &mut Tx) -> Result<Vec<KnownStore>> {
     if tx.is_postgres() {
-        tx.query("select store_id from store_identity order by store_id for update")
-            .all()
+        tx.query("lock table store_identity in share row exclusive mode")
+            .execute()
             .await?;
     }
     all(tx).await
 }
 
-/// Adds a store that is to be given its identity. `false` where another process adds one at the same time:
-/// only one store is claimed at once.
+/// Adds a store, held by [`hold`]: only one is claimed at once, and one current.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn begin(tx: &mut Tx, store: &KnownStore) -> Result<bool> {
-    let added = tx
-        .query(
-            "insert into store_identity (store_id, installation_id, state, claimed_at) values ($1, $2, $3, $4)
-             on conflict do nothing",
-        )
+pub async fn add(tx: &mut Tx, store: &KnownStore) -> Result<()> {
+    tx.query("insert into store_identity (store_id, installation_id, state, claimed_at) values ($1, $2, $3, $4)")
         .bind(store.store.to_string())
         .bind(store.installation.to_string())
-        .bind(State::Claiming)
+        .bind(store.state)
         .bind(store.claimed_at)
         .execute()
         .await?;
-    Ok(added == 1)
+    Ok(())
 }
 
 /// Gives a store another state.
@@ -121,8 +116,7 @@ pub async fn set_state(tx: &mut Tx, store: StoreId, state: State, now: Timestamp
 pub async fn replace(tx: &mut Tx, stores: &[KnownStore]) -> Result<()> {
     tx.query("delete from store_identity").execute().await?;
     for store in stores {
-        begin(tx, store).await?;
-        set_state(tx, store.store, store.state, store.claimed_at).await?;
+        add(tx, store).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Tags. One that points at a deleted manifest does not exist: it waits to be purged, or to be pushed again.
 
-use model::{AccountId, Digest, ManifestId, RepositoryId, RepositoryName, Tag, Timestamp};
+use model::{Digest, ManifestId, PrincipalId, RepositoryId, RepositoryName, Tag, Timestamp};
 
 use crate::content::HeldManifest;
 use crate::database::Db;
@@ -50,7 +50,7 @@ pub async fn set(
     (id, name): (RepositoryId, &RepositoryName),
     tag: &Tag,
     to: ManifestId,
-    by: Option<AccountId>,
+    by: Option<PrincipalId>,
     now: Timestamp,
 ) -> Result<()> {
     // One round trip. What was pushed is not an import's any more.
@@ -62,13 +62,13 @@ pub async fn set(
          insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
          on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
              pushed_at = excluded.pushed_at, imported_digest = null;
-         insert into tag_history (repository_id, name, digest, account_id, at)
+         insert into tag_history (repository_id, name, digest, principal_id, at)
          select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is not (
              select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)",
         // The manifests come first, as for all who take both.
         "with begun as (update manifest set untagged_at = null where untagged_at is not null
              and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) returning id),
-         recorded as (insert into tag_history (repository_id, name, digest, account_id, at)
+         recorded as (insert into tag_history (repository_id, name, digest, principal_id, at)
              select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is distinct from (
                  select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)),
          forgotten as (delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
@@ -82,7 +82,7 @@ pub async fn set(
     .bind(tag.as_str())
     .bind(to)
     .bind(now)
-    .bind(by.map(|id| id.0))
+    .bind(by)
     .execute()
     .await?;
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
@@ -97,7 +97,7 @@ pub struct Pointed {
     /// When it was set.
     pub at: Timestamp,
     /// Who set it.
-    pub by: Option<AccountId>,
+    pub by: Option<PrincipalId>,
 }
 
 /// What a tag pointed at, newest first, at most `limit`.
@@ -112,7 +112,7 @@ pub async fn history(
 ) -> Result<Vec<Pointed>> {
     let rows = reader
         .query(
-            "select digest, at, account_id from tag_history where repository_id = $1 and name = $2
+            "select digest, at, principal_id from tag_history where repository_id = $1 and name = $2
              order by id desc limit $3",
         )
         .bind(repository)
@@ -124,7 +124,7 @@ pub async fn history(
         Ok(Pointed {
             digest: row.get("tag_history", "digest")?,
             at: row.get("tag_history", "at")?,
-            by: row.get("tag_history", "account_id")?,
+            by: row.get("tag_history", "principal_id")?,
         })
     };
     rows.iter().map(read).collect()

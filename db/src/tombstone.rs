@@ -303,9 +303,16 @@ async fn bury_referrers(
         .iter()
         .map(|row| row.get("manifest", "id"))
         .collect::<Result<_>>()?;
-    let hanging = hold_hanging(tx, &looked_at).await?;
+    let mut buried: Vec<Tombstone> = Vec::new();
+    loop {
+        // An index among them that goes keeps those no longer that it lists.
+        let hanging = hold_hanging(tx, &looked_at).await?;
+        if hanging.is_empty() {
+            break;
+        }
+        buried.extend(bury(tx, at, &hanging, now).await?);
+    }
     restart_untagged_time(tx, &json_list(&looked_at)).await?;
-    let buried = bury(tx, at, &hanging, now).await?;
     let is_full = looked_at.len() as i64 >= room.rows;
     let next = looked_at.last().filter(|_| is_full).map(|id| id - 1);
     tx.query("update manifest set last_referrer = $2 where id = $1")

@@ -1,16 +1,16 @@
 //! What a transaction changes that caches hold.
 
-use model::{AccountId, Digest, ProjectId, ProjectName, RepositoryName, Tag};
+use model::{Digest, PrincipalId, ProjectId, ProjectName, RepositoryName, Tag};
 
 /// Something cached that a transaction changed.
 #[derive(Clone, Debug)]
 pub(crate) enum Touch {
     /// A project appeared, changed or went.
     Project(ProjectName),
-    /// An account's name, rights or generation changed.
-    Account(AccountId),
-    /// An account's role in a project changed.
-    Member(AccountId, ProjectId),
+    /// A principal's name, rights or generation changed.
+    Principal(PrincipalId),
+    /// A principal's role in a project changed.
+    Member(PrincipalId, ProjectId),
     /// A tag moved or went.
     Tag(RepositoryName, Tag),
     /// A manifest went or came.

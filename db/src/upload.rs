@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{AccountId, ProjectId, RepositoryName, Timestamp};
+use model::{PrincipalId, ProjectId, RepositoryName, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::garbage::{self, Garbage};
@@ -19,8 +19,8 @@ row! {
         pub id: String = upload.id,
         /// The repository that it uploads into.
         pub repository: RepositoryName = upload.repository,
-        /// Who began it; 0 for nobody.
-        pub account: AccountId = upload.account_id,
+        /// Who began it; `None` for the machine itself.
+        pub principal: Option<PrincipalId> = upload.principal_id,
         /// Where its bytes go; `None` where it never had any.
         pub key: Option<String> = upload.object_key,
         /// How many bytes are durable.
@@ -120,8 +120,8 @@ pub struct Owner {
     pub repository: RepositoryName,
     /// Its project.
     pub project: ProjectId,
-    /// Who began the session; 0 for nobody.
-    pub account: AccountId,
+    /// Who began the session; `None` for the machine itself.
+    pub principal: Option<PrincipalId>,
     /// The process that writes it.
     pub process: String,
 }
@@ -140,13 +140,13 @@ pub async fn begin(
 ) -> Result<bool> {
     let made = tx
         .query(
-            "insert into upload (id, repository, account_id, object_key, size, hash_state, reserved, epoch, process, rehash, state,
+            "insert into upload (id, repository, principal_id, object_key, size, hash_state, reserved, epoch, process, rehash, state,
                                  started_at, expires_at, store_state, project_id)
              values ($1, $2, $3, $4, $5, $6, 0, 1, $11, 0, 'open', $7, $8, $9, $10) on conflict (id) do nothing",
         )
         .bind(id)
         .bind(owner.repository.as_str())
-        .bind(owner.account)
+        .bind(owner.principal)
         .bind(key)
         .bind(durable.size)
         .bind(durable.hash_state.as_deref())
@@ -361,13 +361,13 @@ async fn leave_mark(
 ) -> Result<Cancelled> {
     let made = tx
         .query(
-            "insert into upload (id, repository, project_id, account_id, size, reserved, epoch, process, rehash, state, started_at, expires_at)
+            "insert into upload (id, repository, project_id, principal_id, size, reserved, epoch, process, rehash, state, started_at, expires_at)
              values ($1, $2, $3, $4, 0, 0, 1, $7, 0, 'closed', $5, $6) on conflict (id) do nothing",
         )
         .bind(id)
         .bind(owner.repository.as_str())
         .bind(owner.project)
-        .bind(owner.account)
+        .bind(owner.principal)
         .bind(now)
         .bind(expires_at)
         .bind(owner.process.as_str())

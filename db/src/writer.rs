@@ -297,12 +297,15 @@ mod tests {
     }
 
     async fn put(tx: &mut Tx, name: &'static str) -> Result<()> {
-        crate::setting::put(tx, name, b"x").await
+        crate::installation::put(tx, name, b"x").await
     }
 
     async fn is_there(db: &Db, name: &'static str) -> bool {
         let mut tx = db.reader().await.unwrap();
-        crate::setting::get(&mut tx, name).await.unwrap().is_some()
+        crate::installation::get(&mut tx, name)
+            .await
+            .unwrap()
+            .is_some()
     }
 
     #[tokio::test]

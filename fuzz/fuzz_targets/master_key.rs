@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use gantry_auth::secret::MasterKey;
+use gantry_tenancy::secret::MasterKey;
 use libfuzzer_sys::fuzz_target;
 
 static KEY: LazyLock<MasterKey> =

@@ -31,8 +31,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) path: &'a str,
     pub(crate) version: Version,
     pub(crate) address: IpAddr,
-    /// The account that the request was made with.
-    pub(crate) account: Option<&'a str>,
+    /// The name that the request was made with.
+    pub(crate) principal: Option<&'a str>,
     pub(crate) id: &'a HeaderValue,
     pub(crate) status: u16,
     pub(crate) took: Duration,
@@ -83,7 +83,7 @@ impl AccessLog {
             method,
             version,
             address,
-            account,
+            principal,
             status,
             took,
             sent,
@@ -105,19 +105,19 @@ impl AccessLog {
         let _ = match self.format {
             LogFormat::Human => {
                 let cut = if cut { " cut" } else { "" };
-                let account = account.map_or("-".into(), readable);
+                let principal = principal.map_or("-".into(), readable);
                 writeln!(
                     text,
-                    "{printed}.{millis:03}Z {address} {account} {method} {path} {version:?} {status} {sent} B {took}.{micros:03} ms {id}{cut}"
+                    "{printed}.{millis:03}Z {address} {principal} {method} {path} {version:?} {status} {sent} B {took}.{micros:03} ms {id}{cut}"
                 )
             }
             LogFormat::Json => {
                 let path = serde_json::Value::from(path);
-                let account = serde_json::Value::from(account);
+                let principal = serde_json::Value::from(principal);
                 let id = serde_json::Value::from(id);
                 writeln!(
                     text,
-                    r#"{{"timestamp":"{printed}.{millis:03}Z","client.address":"{address}","account.name":{account},"http.request.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
+                    r#"{{"timestamp":"{printed}.{millis:03}Z","client.address":"{address}","principal.name":{principal},"http.request.method":"{method}","http.path":{path},"http.version":"{version:?}","http.status":{status},"sent_bytes":{sent},"elapsed_ms":{took}.{micros:03},"request.id":{id},"cut":{cut}}}"#
                 )
             }
         };

@@ -13,6 +13,7 @@ use db::clock::DatabaseClock;
 use model::Clock;
 use registry::Registry;
 use storage::budget::Budget;
+use tenancy::setting::Settings;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +28,7 @@ pub(crate) struct App {
     /// HOST or HOST:PORT of the external URL, where there is one.
     pub(crate) external_host: Option<String>,
     pub(crate) db: Db,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) audit: Arc<Recorder>,

@@ -4,21 +4,22 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use auth::secret::MasterKey;
 use auth::token::{TokenKey, TokenKeys};
 use certs::Authority;
-use db::{Db, setting};
-use model::{Event, Operation, ProjectName, ResourceType, Subject, SystemTask, Timestamp};
+use db::Db;
+use db::installation::{self, TOKEN_KEY};
+use model::{Event, Operation, ResourceType, Subject, SystemTask, Timestamp};
 use policy::{Caller, ProjectCreation, SystemPermit, permit};
-use tenancy::installation;
 use tenancy::password::{NewPassword, PasswordHasher};
+use tenancy::project::NewProject;
+use tenancy::secret::MasterKey;
+use tenancy::setting::{self, Settings};
 
 use crate::config::Config;
 
-/// The setting that holds the private CA.
+/// The name by which the database keeps the private CA.
 pub(crate) const CA: &str = "ca";
-const TOKEN_KEY: &str = "token-key";
-/// Settings that are sealed with the master key.
+/// What is sealed with the master key.
 const SEALED: [&str; 2] = [CA, TOKEN_KEY];
 
 /// The master key. Beside SQLite it is made at the first start; beside PostgreSQL it must be given, since all replicas
@@ -51,7 +52,7 @@ pub(crate) async fn master_key(config: &Config, db: &Db) -> anyhow::Result<Arc<M
 pub(crate) async fn has_sealed(db: &Db) -> anyhow::Result<bool> {
     let mut tx = db.reader().await?;
     for name in SEALED {
-        if setting::get(&mut tx, name).await?.is_some() {
+        if installation::get(&mut tx, name).await?.is_some() {
             return Ok(true);
         }
     }
@@ -72,8 +73,9 @@ pub(crate) async fn forget_sealed(
     let deleted = db.write(move |tx| {
         Box::pin(async move {
             for name in SEALED {
-                setting::delete(tx, name).await?;
+                installation::delete(tx, name).await?;
             }
+            setting::forget_secrets(tx).await?;
             tx.record(&event).await
         })
     });
@@ -89,14 +91,14 @@ async fn secret(
     make: impl FnOnce() -> anyhow::Result<String>,
 ) -> anyhow::Result<String> {
     let mut tx = db.reader().await?;
-    let stored = setting::get(&mut tx, name).await?;
+    let stored = installation::get(&mut tx, name).await?;
     drop(tx);
     let sealed = match stored {
         Some(sealed) => sealed,
         None => {
-            let sealed = master.seal("setting", make()?.as_bytes(), name.as_bytes())?;
+            let sealed = master.seal("installation", make()?.as_bytes(), name.as_bytes())?;
             db.write(move |tx| {
-                Box::pin(async move { setting::put_if_absent(tx, name, &sealed).await })
+                Box::pin(async move { installation::put_if_absent(tx, name, &sealed).await })
             })
             .await?
         }
@@ -105,7 +107,7 @@ async fn secret(
 }
 
 fn open_secret(master: &MasterKey, name: &str, sealed: &[u8]) -> anyhow::Result<String> {
-    let opened = master.open("setting", sealed, name.as_bytes());
+    let opened = master.open("installation", sealed, name.as_bytes());
     let opened = opened.map_err(|error| {
         anyhow::anyhow!(
             "{error}: is [secrets] master_key_file the one that this database was made with?"
@@ -126,7 +128,7 @@ pub(crate) fn check_master_key(master: &MasterKey, sealed: Option<&[u8]>) -> any
 /// When it does not, or the database cannot be read.
 pub(crate) async fn verify_master_key(db: &Db, master: &MasterKey) -> anyhow::Result<()> {
     let mut tx = db.reader().await?;
-    let sealed = setting::get(&mut tx, CA).await?;
+    let sealed = installation::get(&mut tx, CA).await?;
     sealed.map_or(Ok(()), |sealed| check_master_key(master, Some(&sealed)))
 }
 
@@ -160,23 +162,25 @@ pub(crate) async fn token_keys(db: &Db, master: &MasterKey) -> anyhow::Result<To
 /// made here and has to be printed.
 pub(crate) async fn administrator(
     db: &Db,
-    config: &Config,
+    (config, settings): (&Config, &Settings),
     hasher: &PasswordHasher,
     now: Timestamp,
 ) -> anyhow::Result<Option<NewPassword>> {
-    if installation::has_begun(db).await? {
+    if tenancy::installation::has_begun(db).await? {
         return Ok(None);
     }
     let (password, made) = match config.admin_password().map_err(anyhow::Error::msg)? {
         Some(password) => (password, false),
         None => (generated_password().try_into()?, true),
     };
-    let library: ProjectName = "library".parse().context("the name of the first project")?;
+    let library = "library".parse().context("the name of the first project")?;
+    let library = NewProject::named(library, true, settings.current().new_project_limit());
     let caller = Caller::system(SystemTask::FirstStart);
     let system = permit::permit_system(&caller)?;
     let create = permit::permit_create_project(&caller, ProjectCreation::Admins)?;
     let permits = (&system, &create);
-    let first = installation::begin(db, hasher, permits, (&password, library), now).await?;
+    let first =
+        tenancy::installation::begin(db, hasher, permits, (&password, library), now).await?;
     Ok((first && made).then_some(password))
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod cert;
+mod config;
 mod db;
 mod gc;
 mod job;
@@ -22,7 +23,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use model::{Clock as _, SystemClock};
 
 use self::out::line as print;
 use crate::serve::{Start, serve};
@@ -52,9 +52,9 @@ struct Common {
 enum Command {
     /// Run the registry.
     Serve(Serve),
-    /// Check or show the settings.
+    /// Check or show the configuration file's settings, or list and change those that are in the database.
     #[command(subcommand)]
-    Config(ConfigCommand),
+    Config(config::Command),
     /// Manage local users.
     #[command(subcommand)]
     User(user::Command),
@@ -107,14 +107,6 @@ struct Serve {
     take_over: bool,
 }
 
-#[derive(Subcommand)]
-enum ConfigCommand {
-    /// Check all settings and the files that they name, as `serve` does first, and print all errors.
-    Check,
-    /// Print the settings in effect, without secrets.
-    Show,
-}
-
 /// Runs the command line.
 pub(crate) fn run() -> ExitCode {
     let code = match Cli::try_parse() {
@@ -162,17 +154,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             serve(config, start)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Config(ConfigCommand::Check) => {
-            for warning in config.check(SystemClock.now())? {
-                print(&format!("warning: {warning}"));
-            }
-            print("the settings are valid");
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Config(ConfigCommand::Show) => {
-            out::block(&toml::to_string(&config)?);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Config(command) => command.run(config),
         Command::User(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),

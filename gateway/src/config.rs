@@ -18,6 +18,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use storage::s3;
+use tenancy::setting::Fixed;
 
 use crate::pace::Least;
 
@@ -38,10 +39,10 @@ pub(crate) struct Config {
     pub(crate) uploads: Uploads,
     pub(crate) gc: Gc,
     pub(crate) audit: Audit,
-    pub(crate) auth: Auth,
-    pub(crate) projects: Projects,
     pub(crate) log: Log,
     pub(crate) tracing: Tracing,
+    /// Settings of `/api/v2.0/configurations` that cannot be changed there, by their names. Default: none.
+    pub(crate) settings: Fixed,
 }
 
 /// Where and how to listen.
@@ -322,49 +323,6 @@ pub(crate) enum Pulls {
     Coalesced,
     /// One entry each.
     Each,
-}
-
-/// Tokens.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Auth {
-    /// Lifetime of a registry token, in seconds. Default: 1800.
-    pub(crate) token_secs: u32,
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self { token_secs: 1_800 }
-    }
-}
-
-/// Projects.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Projects {
-    /// Who may create projects: `everyone` with an account, or `admins`, the system administrators. Default:
-    /// `everyone`.
-    pub(crate) creation: Creation,
-}
-
-/// Who may create projects.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Creation {
-    /// Every account.
-    #[default]
-    Everyone,
-    /// System administrators.
-    Admins,
-}
-
-impl From<Creation> for policy::ProjectCreation {
-    fn from(creation: Creation) -> Self {
-        match creation {
-            Creation::Everyone => Self::Everyone,
-            Creation::Admins => Self::Admins,
-        }
-    }
 }
 
 /// Logs, on standard error; the access log goes to standard output.

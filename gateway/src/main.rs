@@ -28,6 +28,7 @@ mod stores;
 mod tasks;
 mod telemetry;
 mod token;
+mod ui;
 mod welcome;
 mod wire;
 

@@ -101,7 +101,10 @@ async fn operate(
         headers: parts.headers,
         query,
     };
-    let answer = call.answer(route, body).await;
+    let answer = match call.refuse_writing() {
+        Ok(()) => call.answer(route, body).await,
+        Err(refused) => Err(refused),
+    };
     let mut response = answer.unwrap_or_else(OciError::response);
     response.extensions_mut().insert(call.caller);
     Ok(response)
@@ -168,6 +171,15 @@ fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<S
 }
 
 impl Call<'_> {
+    /// Refuses whatever writes while the `read_only` setting is on.
+    fn refuse_writing(&self) -> Result<(), OciError> {
+        let reads = self.method == Method::GET || self.method == Method::HEAD;
+        if !reads && self.app.settings.current().read_only {
+            return Err(OciError::ReadOnly);
+        }
+        Ok(())
+    }
+
     /// Pulls are short; whatever else would make every request's future as large as its own is boxed.
     async fn answer(&self, route: Route, body: RequestBody) -> Answer {
         match route {
@@ -196,7 +208,7 @@ impl Call<'_> {
 
     /// `GET /v2/`: whether the credentials are good.
     fn base(&self) -> Answer {
-        if self.caller.account().is_none() {
+        if !self.caller.is_signed_in() {
             return Err(self.challenged(None, "access the registry"));
         }
         Ok(json(StatusCode::OK, &serde_json::json!({})))

@@ -10,6 +10,7 @@ use policy::Presented;
 use registry::{BodyError, Error};
 use serde_json::{Value, json};
 use tenancy::password::{BUSY_RETRY, PasswordError};
+use tenancy::setting::READ_ONLY;
 
 use crate::http::answer::{envelope, json as json_answer};
 use crate::http::query::TooManyParameters;
@@ -33,8 +34,10 @@ pub(crate) enum OciError {
         repository: Option<String>,
         action: &'static str,
     },
+    /// Nothing is written now.
+    ReadOnly,
     /// Who calls could not be found out.
-    Identity(auth::identity::Error, Challenge),
+    Identity(auth::Error, Challenge),
     /// The registry could not.
     Registry(Error),
 }
@@ -118,6 +121,7 @@ impl OciError {
                 repository,
                 action,
             } => refused(&challenge, repository.as_deref(), action),
+            Self::ReadOnly => envelope(StatusCode::FORBIDDEN, "DENIED", READ_ONLY),
             Self::Identity(error, challenge) => identity(&error, challenge),
             Self::Registry(error) => registry(&error),
         }
@@ -181,8 +185,8 @@ fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Res
     response
 }
 
-fn identity(error: &auth::identity::Error, mut challenge: Challenge) -> Response<Body> {
-    use auth::identity::Error as E;
+fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
+    use auth::Error as E;
     match error {
         E::Malformed | E::WrongCredentials => {
             let mut response =
@@ -372,7 +376,7 @@ mod tests {
             scope: None,
             error: None,
         };
-        let logins = auth::identity::Error::Password(PasswordError::Busy);
+        let logins = auth::Error::Password(PasswordError::Busy);
         for (full, seconds) in [
             (OciError::Identity(logins, challenge), "2"),
             (OciError::Registry(Error::Busy), "1"),

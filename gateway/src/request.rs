@@ -28,7 +28,7 @@ use crate::http::response_body::Body;
 use crate::oci_error::OciError;
 use crate::route::{self, RouteName, span_name};
 use crate::telemetry::continue_trace;
-use crate::{health, oci, token};
+use crate::{health, oci, token, ui};
 
 /// Answers a request. Never fails: what goes wrong is an answer.
 pub(crate) async fn serve(
@@ -67,7 +67,7 @@ pub(crate) async fn serve(
         template: None,
         status: None,
         address,
-        account: None,
+        principal: None,
         id,
         app: app.clone(),
         _served: served,
@@ -98,7 +98,7 @@ pub(crate) async fn serve(
     }
     finish.template = response.extensions().get().cloned();
     finish.answered(response.status());
-    finish.account = response.extensions().get().and_then(account_name);
+    finish.principal = response.extensions().get().and_then(principal_name);
     let closes = version < Version::HTTP_2 && peer.wire.ends_with(response.status());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, finish.id.clone());
@@ -164,13 +164,14 @@ async fn public(
             drop(path);
             Box::pin(rest::answer(app, address, request)).await
         }
+        RouteName::Ui => ui::answer(&path, &request),
         _ => not_found(&path),
     };
     (name, response)
 }
 
-/// The name of the account that a request was made with, for the access log.
-fn account_name(caller: &Caller) -> Option<Arc<str>> {
+/// The name that a request was made with, for the access log.
+fn principal_name(caller: &Caller) -> Option<Arc<str>> {
     match caller.principal() {
         Principal::User { name, .. } => Some(name.clone()),
         _ => None,

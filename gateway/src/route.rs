@@ -23,12 +23,13 @@ pub(crate) enum RouteName {
     Health,
     Metrics,
     Api,
+    Ui,
     Redirect,
     Other,
 }
 
 impl RouteName {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Base,
         Self::Catalog,
         Self::Manifest,
@@ -42,6 +43,7 @@ impl RouteName {
         Self::Health,
         Self::Metrics,
         Self::Api,
+        Self::Ui,
         Self::Redirect,
         Self::Other,
     ];
@@ -62,6 +64,7 @@ impl RouteName {
             Self::Health => "/healthz",
             Self::Metrics => "/metrics",
             Self::Api => "/api",
+            Self::Ui => "/ui",
             Self::Redirect => "redirect",
             Self::Other => "other",
         }
@@ -74,6 +77,7 @@ impl RouteName {
             "/service/jwks" | "/.well-known/jwks.json" => Self::Jwks,
             "/healthz" | "/readyz" => Self::Health,
             _ if path.starts_with("/api") => Self::Api,
+            _ if path.starts_with(UI) || portal(path).is_some() => Self::Ui,
             _ => Self::Other,
         }
     }
@@ -93,10 +97,27 @@ impl RouteName {
             Self::Health => "health",
             Self::Metrics => "metrics",
             Self::Api => "api",
+            Self::Ui => "ui",
             Self::Redirect => "redirect",
             Self::Other => "other",
         }
     }
+}
+
+/// Where the pages of the web UI are.
+pub(crate) const UI: &str = "/ui/";
+
+/// Where the web UI has what a path of Harbor's portal led to.
+pub(crate) fn portal(path: &str) -> Option<Cow<'static, str>> {
+    Some(match path {
+        "/" | "/ui" | "/harbor" => Cow::Borrowed(UI),
+        "/account/sign-in" => Cow::Borrowed("/ui/login"),
+        "/oidc-onboard" => Cow::Borrowed("/ui/onboard"),
+        "/devcenter-api-2.0" => Cow::Borrowed("/ui/api"),
+        "/license" => Cow::Borrowed("/ui/license"),
+        // The UI asks for the names of the projects that Harbor's paths number.
+        _ => Cow::Owned(format!("/ui/harbor/{}", path.strip_prefix("/harbor/")?)),
+    })
 }
 
 /// A place in the registry API.

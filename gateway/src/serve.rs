@@ -25,6 +25,7 @@ use registry::{Limits, Registry};
 use storage::BlobStore;
 use storage::budget::{Budget, Terms};
 use tenancy::password::{NewPassword, PasswordHasher};
+use tenancy::setting::Settings;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -233,9 +234,14 @@ impl Opened {
     /// Makes the first administrator where there is none; the password, where it has to be printed.
     async fn administrator(&self) -> anyhow::Result<Option<NewPassword>> {
         let App {
-            db, config, clock, ..
+            db,
+            config,
+            settings,
+            clock,
+            ..
         } = &*self.app;
-        bootstrap::administrator(db, config, &PasswordHasher::new(), clock.now()).await
+        let (hasher, now) = (PasswordHasher::new(), clock.now());
+        bootstrap::administrator(db, (config, settings), &hasher, now).await
     }
 }
 
@@ -248,6 +254,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     // Before anything is made in the database: it may be the wrong one.
     let (stores, _) = stores::attach(&config, &db, &*clock).await?;
     let master = bootstrap::master_key(&config, &db).await?;
+    let settings = Settings::open(db.clone(), master.clone(), config.settings.clone()).await?;
     let now = clock.now();
     let authority = bootstrap::authority(&db, &master, now).await?;
     let files = certificate::prepare(&config, &authority, now)?;
@@ -259,7 +266,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         clock.clone(),
         audit.clone(),
         keys,
-        config.auth.token_secs,
+        settings.clone(),
     ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
     let progress = Arc::new(jobs::gc::Progress::default());
@@ -269,7 +276,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         external_host: has_external_url.then(|| config.external_host()),
         admin: admin(
             &config,
-            (&db, &identity, &clock),
+            (&db, &identity, &settings, &clock),
             authority.certificate_pem(),
             component_errors.clone(),
         ),
@@ -288,6 +295,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         drain: TaskTracker::new(),
         draining: false.into(),
         db: db.clone(),
+        settings: settings.clone(),
         registry: registry.clone(),
         identity: identity.clone(),
         audit: audit.clone(),
@@ -306,6 +314,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         master,
         clock,
         shared_clock,
+        settings,
         gc,
         progress,
         stats,
@@ -339,7 +348,7 @@ pub(crate) fn registry(
     config: &Config,
     db: &Db,
     clock: &Arc<dyn Clock>,
-    master: &Arc<auth::secret::MasterKey>,
+    master: &Arc<tenancy::secret::MasterKey>,
     store: Arc<dyn BlobStore>,
 ) -> Registry {
     let limits = Limits {
@@ -354,7 +363,7 @@ pub(crate) fn registry(
 
 fn admin(
     config: &Config,
-    (db, identity, clock): (&Db, &Arc<Identity>, &Arc<dyn Clock>),
+    (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
     ca: &str,
     component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {
@@ -372,7 +381,7 @@ fn admin(
         db: db.clone(),
         identity: identity.clone(),
         clock: clock.clone(),
-        project_creation: config.projects.creation.into(),
+        settings: settings.clone(),
         info,
         component_errors,
     }))

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::identity::Error;
+use auth::Error;
 use auth::scope::{MOST_SCOPES, Scope, parse_scopes};
 use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -137,7 +137,7 @@ async fn respond(
     scopes: &[Scope],
     challenge: Challenge,
 ) -> Result<Response<Body>, OciError> {
-    if caller.account().is_none() && scopes.is_empty() {
+    if !caller.is_signed_in() && scopes.is_empty() {
         // This is what makes `docker login` without a user fail.
         let mut response = envelope(
             StatusCode::UNAUTHORIZED,
@@ -150,13 +150,13 @@ async fn respond(
         );
         return Ok(response);
     }
-    if caller.presented == Presented::Token && caller.account().is_some() {
+    if caller.presented == Presented::Token && caller.is_signed_in() {
         // A token must not buy a longer one.
         return Err(OciError::Identity(Error::WrongCredentials, challenge));
     }
     let issued = app.identity.issue(caller, scopes).await;
     let issued = issued.map_err(|error| OciError::Identity(error, challenge))?;
-    if caller.account().is_some() {
+    if caller.is_signed_in() {
         app.identity.record_login(caller);
     }
     let body = json!({

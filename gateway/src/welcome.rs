@@ -26,7 +26,8 @@ fn ca_file(config: &Config) -> Option<String> {
 
 fn human(config: &Config, password: Option<&NewPassword>) -> String {
     let (version, host) = (env!("CARGO_PKG_VERSION"), config.external_host());
-    let mut text = format!("Gantry {version} serves https://{host}\n");
+    let mut text =
+        format!("Gantry {version} serves https://{host}\n\n  Web UI: https://{host}/ui/\n");
     // Writing to a string cannot fail.
     if let Some(password) = password {
         let _ = write!(
@@ -64,6 +65,7 @@ fn human(config: &Config, password: Option<&NewPassword>) -> String {
 fn json(config: &Config, password: Option<&NewPassword>) -> String {
     let mut line = serde_json::json!({
         "message": format!("Gantry {} serves", env!("CARGO_PKG_VERSION")),
+        "ui.url": format!("https://{}/ui/", config.external_host()),
         "registry.url": format!("https://{}", config.external_host()),
         "registry.ca_file": ca_file(config),
     });

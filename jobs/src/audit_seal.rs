@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::secret::MasterKey;
 use db::Db;
 use db::audit::chain;
 use model::Clock;
 use parking_lot::Mutex;
+use tenancy::secret::MasterKey;
 
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use db::garbage::{self, Garbage};
 use db::gc::{self, Reviewed};
 use db::job_log::Level;
-use db::{Db, quota, setting};
+use db::{Db, installation, quota};
 use model::{Clock, Event, Operation, ResourceType, Subject, Timestamp};
 use policy::SystemPermit;
 use registry::Registry;
@@ -71,7 +71,7 @@ impl Progress {
     }
 }
 
-/// The setting that holds the [`Control`].
+/// The name by which the database keeps the [`Control`].
 const CONTROL: &str = "gc-control";
 /// Links to review per transaction.
 const LINKS: i64 = 250;
@@ -94,7 +94,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 /// When the database cannot be read.
 pub async fn control(db: &Db) -> Result<Control> {
     let mut tx = db.reader().await?;
-    let stored = setting::get(&mut tx, CONTROL).await?;
+    let stored = installation::get(&mut tx, CONTROL).await?;
     // A setting that cannot be read may have been meant to pause it.
     let stopped = Control {
         paused: true,
@@ -122,7 +122,7 @@ pub async fn steer(
     let event = Event::new(now, origin, Operation::Update, subject).with_detail(json.clone());
     db.write(move |tx| {
         Box::pin(async move {
-            setting::put(tx, CONTROL, json.as_bytes()).await?;
+            installation::put(tx, CONTROL, json.as_bytes()).await?;
             tx.record(&event).await
         })
     })

@@ -11,6 +11,7 @@ pub mod maintenance;
 pub mod once;
 mod prune;
 mod purge;
+mod settings;
 pub mod stores;
 pub mod sweep;
 mod untagged;
@@ -19,13 +20,14 @@ mod upload_expiry;
 use std::sync::Arc;
 
 use auth::identity::Identity;
-use auth::secret::MasterKey;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
 use db::quota::OverLimit;
 use db::{Db, job};
 use model::{Clock, JobId, RepositoryName};
 use registry::Registry;
+use tenancy::secret::MasterKey;
+use tenancy::setting::Settings;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,7 @@ use crate::local::{ClockComparison, repeat};
 use crate::login_failures::LoginFailures;
 use crate::prune::Prune;
 use crate::purge::Purge;
+use crate::settings::SettingChanges;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
 use crate::upload_expiry::UploadExpiry;
@@ -59,9 +62,9 @@ pub enum Error {
     /// An import exceeds its project's quota.
     #[error("{0} does not fit into its project: {1:?}")]
     OverLimit(RepositoryName, OverLimit),
-    /// A project that an import needs.
-    #[error("the project cannot be made")]
-    Project(#[from] tenancy::Error),
+    /// A project that an import needs, or the settings.
+    #[error("the job cannot use projects or settings")]
+    Tenancy(#[from] tenancy::Error),
     /// The registry.
     #[error("the job cannot use the registry")]
     Registry(#[from] registry::Error),
@@ -74,6 +77,9 @@ pub enum Error {
     /// The lease of a command's work was lost to another process, or could not be renewed.
     #[error("the lease of the work was lost: run it again")]
     LeaseLost,
+    /// A command's work was cancelled.
+    #[error("job {0} was cancelled")]
+    Cancelled(JobId),
     /// A job that cannot be retried.
     #[error("job {0} is running, done or unknown, or another job like it is queued or running")]
     NotRetried(JobId),
@@ -113,6 +119,8 @@ pub struct Jobs {
     pub clock: Arc<dyn Clock>,
     /// The same clock, to be synchronized with the database's.
     pub shared_clock: Arc<DatabaseClock>,
+    /// Settings that administrators change.
+    pub settings: Arc<Settings>,
     /// Settings of garbage collection.
     pub gc: gc::Settings,
     /// Totals of garbage collection.
@@ -148,6 +156,8 @@ impl Jobs {
         tasks.spawn(repeat(flush.clone(), cancel.clone()));
         tasks.spawn(repeat(Arc::new(self.login_failures()), cancel.clone()));
         tasks.spawn(repeat(Arc::new(self.clock_comparison()), cancel.clone()));
+        let settings = SettingChanges(self.settings.clone());
+        tasks.spawn(repeat(Arc::new(settings), cancel.clone()));
         // At once, however long the jobs take to end: the process may be killed before that.
         let at_once = async {
             cancel.cancelled().await;

@@ -7,8 +7,8 @@
 //! **Claiming.** A new database and an empty store are bound in two transactions. The first adds the store in the state
 //! `claiming`. The second locks that row, writes the identity to the store and makes the store `current`. After a crash
 //! between them, or within the second, the next start continues with the same IDs. If two replicas start at once on one
-//! database, the later one waits for the row, then finds the store `current` and compares. If its settings name another
-//! folder, it finds no identity there, and refuses.
+//! database, claims are made one after the other: the later one waits, adds nothing where the current store has changed
+//! since it looked, and compares. If its settings name another folder, it finds no identity there, and refuses.
 //!
 //! **Moving.** The store in `moving_from` must be known. The new one is claimed in the same way, and the old one
 //! becomes `leaving`; a completed move makes it `left`. While a store is `leaving`, no process starts without it.
@@ -393,22 +393,30 @@ async fn needs_claim(known: &[KnownStore], stores: &Stores) -> Result<bool> {
     }
 }
 
-/// Gives an empty store an identity and makes it the current one, unless another process did so meanwhile.
-async fn claim_empty(db: &Db, known: &[KnownStore], place: &Place, now: Timestamp) -> Result<()> {
-    let installation = known.first().map_or_else(
-        || InstallationId::new(auth::random()),
-        |row| row.installation,
-    );
-    let row = KnownStore {
-        store: StoreId::new(auth::random()),
-        installation,
-        state: State::Claiming,
-        claimed_at: now,
-    };
+/// Gives an empty store an identity and makes it the current one, unless another process did so since `looked_at`.
+async fn claim_empty(
+    db: &Db,
+    looked_at: &[KnownStore],
+    place: &Place,
+    now: Timestamp,
+) -> Result<()> {
+    let current = |known: &[KnownStore]| in_state(known, State::Current).map(|row| row.store);
+    let before = current(looked_at);
     let begun = db.write(move |tx| {
         Box::pin(async move {
-            // One started by another process, or an earlier start, is just as good.
-            store_identity::begin(tx, &row).await
+            let known = store_identity::hold(tx).await?;
+            // A claim that another process began, or an earlier start, is just as good.
+            if in_state(&known, State::Claiming).is_none() && current(&known) == before {
+                let new = || InstallationId::new(auth::random());
+                let row = KnownStore {
+                    store: StoreId::new(auth::random()),
+                    installation: known.first().map_or_else(new, |row| row.installation),
+                    state: State::Claiming,
+                    claimed_at: now,
+                };
+                store_identity::add(tx, &row).await?;
+            }
+            Ok::<_, db::Error>(())
         })
     });
     begun.await?;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::garbage::{self, Garbage};
-use db::{Db, blob, setting};
+use db::{Db, blob, installation};
 use model::Clock;
 use registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ const BATCH: usize = 500;
 const CLOSED_AFTER: i64 = 2;
 /// How long the sweep at the start waits for another sweep.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The setting that holds the first unswept hour.
+/// The name by which the database keeps the first unswept hour.
 const MARK: &str = "sweep-mark";
 
 /// Hours with the keys found in each.
@@ -88,7 +88,7 @@ impl Sweep {
         }
         if stored != Some(next) {
             let mark = self.db.write(move |tx| {
-                Box::pin(async move { setting::put(tx, MARK, &next.to_be_bytes()).await })
+                Box::pin(async move { installation::put(tx, MARK, &next.to_be_bytes()).await })
             });
             mark.await?;
         }
@@ -153,7 +153,7 @@ impl Sweep {
     /// The first unswept hour, if any hour was swept.
     async fn mark(&self) -> Result<Option<i64>> {
         let mut tx = self.db.reader().await?;
-        let mark = setting::get(&mut tx, MARK).await?;
+        let mark = installation::get(&mut tx, MARK).await?;
         Ok(mark
             .and_then(|mark| mark.try_into().ok())
             .map(i64::from_be_bytes))

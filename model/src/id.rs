@@ -26,8 +26,10 @@ macro_rules! ids {
 ids! {
     /// Id of a project.
     ProjectId;
-    /// Id of a local account.
-    AccountId;
+    /// Id of a principal, whatever kind it is.
+    PrincipalId;
+    /// Id of a user among users, as clients see it.
+    UserId;
     /// Id of a project membership.
     MemberId;
     /// Id of a repository.
@@ -40,7 +42,7 @@ ids! {
     JobId;
 }
 
-impl AccountId {
+impl UserId {
     /// The built-in administrator, id 1 as in Harbor.
     pub const ADMIN: Self = Self(1);
 }

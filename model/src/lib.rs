@@ -1,7 +1,6 @@
 //! Names, digests, references, ids, manifests and schedules: parsing and printing, no I/O. What these values mean to a
 //! push or a pull is in `registry`.
 
-pub mod account;
 pub mod clock;
 pub mod cron;
 pub mod digest;
@@ -17,15 +16,15 @@ pub mod range;
 pub mod reference;
 pub mod storage_limit;
 pub mod tag;
+pub mod user;
 
-pub use account::{Profile, UserName};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
-    AccountId, BlobId, InstallationId, JobId, ManifestId, MemberId, ProjectId, RepositoryId,
-    StoreId,
+    BlobId, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId,
+    StoreId, UserId,
 };
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
@@ -37,3 +36,4 @@ pub use range::{ByteRanges, ContentRange};
 pub use reference::Reference;
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
+pub use user::{Profile, UserName};

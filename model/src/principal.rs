@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::AccountId;
+use crate::{PrincipalId, UserId};
 
-/// Who acts. Robots and workloads join with what they sign in with.
+/// Who acts. Those that have an id can hold roles, whatever kind they are; each kind has an id of its own besides, which
+/// clients see. Robots and workloads join with what they sign in with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Principal {
     /// Whoever is not signed in.
@@ -12,11 +13,13 @@ pub enum Principal {
     Anonymous,
     /// Whoever gave this name and did not prove that it is theirs: a failed login.
     Claimed(Arc<str>),
-    /// A local account.
+    /// A person.
     User {
-        /// Its id.
-        id: AccountId,
-        /// Its name.
+        /// Its id among principals.
+        id: PrincipalId,
+        /// Its id among users.
+        user: UserId,
+        /// The name to sign in with.
         name: Arc<str>,
     },
     /// Gantry itself, at one of its own tasks.
@@ -46,10 +49,18 @@ impl Principal {
         }
     }
 
-    /// The local account, where it is one.
-    pub const fn account(&self) -> Option<AccountId> {
+    /// The id, of whoever can sign in.
+    pub const fn id(&self) -> Option<PrincipalId> {
         match self {
             Self::User { id, .. } => Some(*id),
+            Self::Anonymous | Self::Claimed(_) | Self::System(_) | Self::CommandLine => None,
+        }
+    }
+
+    /// The user, where it is one.
+    pub const fn user(&self) -> Option<UserId> {
+        match self {
+            Self::User { user, .. } => Some(*user),
             Self::Anonymous | Self::Claimed(_) | Self::System(_) | Self::CommandLine => None,
         }
     }

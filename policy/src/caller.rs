@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{AccountId, Origin, Principal, RepositoryName, SystemTask};
+use model::{Origin, Principal, PrincipalId, RepositoryName, SystemTask, UserId};
 
 use crate::{Action, Actions};
 
@@ -16,7 +16,7 @@ pub struct Authority {
     pub principal: Principal,
     /// True if it may do everything.
     pub sysadmin: bool,
-    /// An account's generation: tokens of an older one are no longer valid.
+    /// The principal's generation: tokens of an older one are no longer valid.
     pub generation: i64,
 }
 
@@ -115,9 +115,19 @@ impl Caller {
         self.authority.sysadmin
     }
 
-    /// The account, if any.
-    pub fn account(&self) -> Option<AccountId> {
-        self.principal().account()
+    /// The principal's id, if the caller is signed in.
+    pub fn id(&self) -> Option<PrincipalId> {
+        self.principal().id()
+    }
+
+    /// The user, if the caller is one.
+    pub fn user(&self) -> Option<UserId> {
+        self.principal().user()
+    }
+
+    /// True if the caller proved who they are.
+    pub fn is_signed_in(&self) -> bool {
+        self.id().is_some()
     }
 
     /// The name for logs and audit: `anonymous` for anonymous callers.

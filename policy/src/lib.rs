@@ -13,8 +13,8 @@ pub mod to;
 pub use action::{Action, Actions};
 pub use caller::{Authority, Caller, Grant, Grants, Presented};
 pub use permit::{
-    AccountPermit, CatalogPermit, CreateProjectPermit, DeletePermit, ProjectCreation,
-    ProjectPermit, PullPermit, PushPermit, Refusal, SignedIn, SystemPermit,
+    CatalogPermit, CreateProjectPermit, DeletePermit, ProjectCreation, ProjectPermit, PullPermit,
+    PushPermit, Refusal, SignedIn, SystemPermit, UserPermit,
 };
 pub use role::{Role, Roles};
 pub use standing::{ProjectFacts, Standing};

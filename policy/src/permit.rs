@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use model::{AccountId, Principal, ProjectId, RepositoryName};
+use model::{Principal, PrincipalId, ProjectId, RepositoryName, UserId};
 
 use crate::on::On;
 use crate::to::To;
@@ -95,38 +95,32 @@ impl<R: On, A: To> ProjectPermit<R, A> {
 /// Proof that the caller is signed in, and no more.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    account: AccountId,
     caller: Caller,
 }
 
 impl SignedIn {
-    /// The caller's own account.
-    pub fn account(&self) -> AccountId {
-        self.account
-    }
-
     /// Who holds the permit.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 }
 
-/// Permission to read and change one account: the caller's own, or any for a system administrator.
+/// Permission to read and change one user: the caller's own, or any for a system administrator.
 #[derive(Clone, Debug)]
-pub struct AccountPermit {
-    account: AccountId,
+pub struct UserPermit {
+    user: UserId,
     caller: Caller,
 }
 
-impl AccountPermit {
-    /// The account that the permit covers.
-    pub fn account(&self) -> AccountId {
-        self.account
+impl UserPermit {
+    /// The user that the permit covers.
+    pub fn user(&self) -> UserId {
+        self.user
     }
 
-    /// True if it is the caller's own account.
+    /// True if it is the caller.
     pub fn is_own(&self) -> bool {
-        self.caller.account() == Some(self.account)
+        self.caller.user() == Some(self.user)
     }
 
     /// Who holds the permit.
@@ -151,7 +145,7 @@ impl SystemPermit {
 /// Who may create projects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProjectCreation {
-    /// Every account.
+    /// Every user.
     #[default]
     Everyone,
     /// System administrators.
@@ -161,13 +155,13 @@ pub enum ProjectCreation {
 /// Permission to create projects, which the caller will own.
 #[derive(Clone, Debug)]
 pub struct CreateProjectPermit {
-    owner: AccountId,
+    owner: UserId,
     caller: Caller,
 }
 
 impl CreateProjectPermit {
-    /// The account that will own the project.
-    pub fn owner(&self) -> AccountId {
+    /// The user who will own the project.
+    pub fn owner(&self) -> UserId {
         self.owner
     }
 
@@ -182,8 +176,8 @@ impl CreateProjectPermit {
 pub enum CatalogPermit {
     /// All.
     Everything,
-    /// Those of public projects and of projects in which this account has a role.
-    Visible(AccountId),
+    /// Those of public projects and of projects in which this principal has a role.
+    Visible(PrincipalId),
 }
 
 /// Checks that the caller may pull from `repository`. `standing` is the caller's in the project of its name, if there is
@@ -283,21 +277,22 @@ pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
 /// # Errors
 /// Refused for callers who are not signed in.
 pub fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Refusal> {
-    let account = caller.account().ok_or(Refusal::NotSignedIn)?;
-    Ok(SignedIn {
-        account,
-        caller: caller.clone(),
-    })
+    if caller.is_signed_in() {
+        return Ok(SignedIn {
+            caller: caller.clone(),
+        });
+    }
+    Err(Refusal::NotSignedIn)
 }
 
-/// Checks that the caller may read or change an account: its own, or any for a system administrator.
+/// Checks that the caller may read or change a user: its own, or any for a system administrator.
 ///
 /// # Errors
 /// Refused for everyone else.
-pub fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPermit, Refusal> {
-    if caller.account() == Some(account) || caller.is_sysadmin() {
-        return Ok(AccountPermit {
-            account,
+pub fn permit_user(caller: &Caller, user: UserId) -> Result<UserPermit, Refusal> {
+    if caller.user() == Some(user) || caller.is_sysadmin() {
+        return Ok(UserPermit {
+            user,
             caller: caller.clone(),
         });
     }
@@ -307,14 +302,14 @@ pub fn permit_account(caller: &Caller, account: AccountId) -> Result<AccountPerm
 /// Checks that the caller may create projects, according to the setting.
 ///
 /// # Errors
-/// Refused for callers who are not signed in, and for ordinary accounts if only system administrators may.
+/// Refused for callers who are not signed in, and for ordinary users if only system administrators may.
 pub fn permit_create_project(
     caller: &Caller,
     creation: ProjectCreation,
 ) -> Result<CreateProjectPermit, Refusal> {
     let owner = match caller.principal() {
-        Principal::User { id, .. } => *id,
-        Principal::System(_) | Principal::CommandLine => AccountId::ADMIN,
+        Principal::User { user, .. } => *user,
+        Principal::System(_) | Principal::CommandLine => UserId::ADMIN,
         Principal::Anonymous | Principal::Claimed(_) => return Err(Refusal::NotSignedIn),
     };
     if creation == ProjectCreation::Admins && !caller.is_sysadmin() {
@@ -331,13 +326,13 @@ pub fn permit_create_project(
 /// # Errors
 /// Refused for callers who are not signed in, and for tokens without `registry:catalog:*`.
 pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
-    match caller.account() {
+    match caller.id() {
         None => Err(Refusal::NotSignedIn),
         Some(_) if caller.grants.as_ref().is_some_and(|grants| !grants.catalog) => {
             Err(Refusal::TokenTooNarrow)
         }
         Some(_) if caller.is_sysadmin() => Ok(CatalogPermit::Everything),
-        Some(account) => Ok(CatalogPermit::Visible(account)),
+        Some(principal) => Ok(CatalogPermit::Visible(principal)),
     }
 }
 
@@ -361,7 +356,7 @@ fn check<'s>(
 }
 
 fn refusal(caller: &Caller) -> Refusal {
-    if caller.account().is_some() {
+    if caller.is_signed_in() {
         Refusal::NotPermitted
     } else {
         Refusal::NotSignedIn
@@ -380,10 +375,11 @@ mod tests {
 
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    fn account(sysadmin: bool) -> Caller {
+    fn user(sysadmin: bool) -> Caller {
         let authority = Authority {
             principal: Principal::User {
-                id: AccountId(7),
+                id: PrincipalId(17),
+                user: UserId(7),
                 name: "ann".into(),
             },
             sysadmin,
@@ -398,11 +394,11 @@ mod tests {
     }
 
     fn ann() -> Caller {
-        account(false)
+        user(false)
     }
 
     fn sysadmin() -> Caller {
-        account(true)
+        user(true)
     }
 
     fn standing(public: bool, roles: &[Role]) -> Standing {
@@ -459,16 +455,16 @@ mod tests {
     }
 
     #[test]
-    fn an_account_permit_is_for_that_account_alone() {
+    fn a_user_permit_is_for_that_user_alone() {
         let caller = ann();
-        let own = permit_account(&caller, AccountId(7)).unwrap();
-        assert_eq!((own.account(), own.is_own()), (AccountId(7), true));
+        let own = permit_user(&caller, UserId(7)).unwrap();
+        assert_eq!((own.user(), own.is_own()), (UserId(7), true));
         assert_eq!(
-            permit_account(&caller, AccountId(8)).unwrap_err(),
+            permit_user(&caller, UserId(8)).unwrap_err(),
             Refusal::NotPermitted
         );
-        let other = permit_account(&sysadmin(), AccountId(8)).unwrap();
-        assert_eq!((other.account(), other.is_own()), (AccountId(8), false));
+        let other = permit_user(&sysadmin(), UserId(8)).unwrap();
+        assert_eq!((other.user(), other.is_own()), (UserId(8), false));
     }
 
     #[test]
@@ -481,7 +477,7 @@ mod tests {
                 Refusal::NotSignedIn
             );
             let permit = permit_create_project(&sysadmin(), creation).unwrap();
-            assert_eq!(permit.owner(), AccountId(7));
+            assert_eq!(permit.owner(), UserId(7));
         }
         let caller = ann();
         assert!(permit_create_project(&caller, Everyone).is_ok());
@@ -498,9 +494,9 @@ mod tests {
             Caller::system(SystemTask::FirstStart),
         ] {
             assert!(permit_system(&caller).is_ok());
-            assert!(permit_account(&caller, AccountId(8)).is_ok());
+            assert!(permit_user(&caller, UserId(8)).is_ok());
             let permit = permit_create_project(&caller, ProjectCreation::Admins).unwrap();
-            assert_eq!(permit.owner(), AccountId::ADMIN);
+            assert_eq!(permit.owner(), UserId::ADMIN);
             assert_eq!(caller.origin().address, None);
         }
     }

@@ -84,7 +84,7 @@ impl Registry {
     /// # Errors
     /// [`Error::BlobUnknown`] if it links none.
     pub async fn stat_blob(&self, permit: &PullPermit, digest: &Digest) -> Result<Arc<LinkedBlob>> {
-        let found = blob::linked(&self.db, permit.repository(), digest).await?;
+        let found = blob::linked(&self.db, permit.project(), permit.repository(), digest).await?;
         found.ok_or(Error::BlobUnknown(*digest))
     }
 
@@ -257,7 +257,9 @@ impl Registry {
         source: &PullPermit,
         digest: &Digest,
     ) -> Result<bool> {
-        let Some(found) = blob::linked(&self.db, source.repository(), digest).await? else {
+        let Some(found) =
+            blob::linked(&self.db, source.project(), source.repository(), digest).await?
+        else {
             return Ok(false);
         };
         let (project, name) = (permit.project(), permit.repository().clone());
@@ -322,14 +324,16 @@ impl Registry {
                 let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
                 // Locked first, so that no manifest that names it can be pushed meanwhile.
                 let stored = blob::hold_alone(tx, &digest).await?.ok_or_else(unknown)?;
-                if blob::lost_since(tx, stored.id).await?.is_some() {
-                    blob::release_references(tx, id, stored.id).await?;
-                } else if let Some(manifest) = blob::named_by(tx, id, &digest).await? {
+                if blob::lost_since(tx, stored.id).await?.is_none()
+                    && let Some(manifest) = blob::named_by(tx, id, &digest).await?
+                {
                     return Err(Error::BlobInUse {
                         blob: digest,
                         manifest,
                     });
                 }
+                // Deleted manifests may name it, and those that lost it.
+                blob::release_references(tx, id, stored.id).await?;
                 let at = Place {
                     project,
                     repository: id,

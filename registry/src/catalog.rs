@@ -39,8 +39,8 @@ impl Registry {
         let mut reader = self.db.reader().await?;
         let projects = match permit {
             CatalogPermit::Everything => None,
-            CatalogPermit::Visible(account) => {
-                Some(binding::projects_of(&mut reader, *account).await?)
+            CatalogPermit::Visible(principal) => {
+                Some(binding::projects_of(&mut reader, *principal).await?)
             }
         };
         let visible = projects

@@ -19,7 +19,6 @@ pub mod upload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::secret::MasterKey;
 use bytes::Bytes;
 use db::quota::{self, Taking};
 use db::{Db, Tx};
@@ -29,6 +28,7 @@ use moka::sync::Cache;
 use policy::Caller;
 use storage::BlobStore;
 use storage::key::Process;
+use tenancy::secret::MasterKey;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Body, BodyError};

@@ -50,7 +50,7 @@ impl Registry {
         permit: &PullPermit,
         reference: &Reference,
     ) -> Result<Arc<StoredManifest>> {
-        match manifest::find(&self.db, permit.repository(), reference).await? {
+        match manifest::find(&self.db, permit.project(), permit.repository(), reference).await? {
             Some(found) => Ok(found),
             // Boxed, so that the future of a pull stays small.
             None => Err(Box::pin(self.not_found(permit, reference)).await?),
@@ -123,7 +123,7 @@ impl Registry {
         };
         let (parsed, payload) = (Arc::new(parsed), new.payload);
         let (tags, events): (Arc<[Tag]>, Arc<[Event]>) = (tags.into(), events.into());
-        let by = permit.caller().account();
+        let by = permit.caller().id();
         let stored = self.charging(project, move |taking, tx| {
             let (parsed, payload) = (parsed.clone(), payload.clone());
             let (name, tags, events) = (name.clone(), tags.clone(), events.clone());

@@ -34,7 +34,7 @@ pub struct BodyMemory {
 /// The holder for a caller's requests.
 pub fn holder(caller: &Caller) -> Holder {
     Holder {
-        account: caller.account(),
+        principal: caller.id(),
         source: caller.address.map(Into::into),
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use db::blob::StoredBlob;
 use db::quota;
 use db::upload::{self, Cancelled, Owner, State, Upload};
-use model::{AccountId, Algorithm, ContentRange, Digest, Hasher, Timestamp};
+use model::{Algorithm, ContentRange, Digest, Hasher, Timestamp};
 use policy::PushPermit;
 use storage::{Checkpoint, key};
 use tracing::{Instrument as _, instrument};
@@ -259,7 +259,7 @@ impl Registry {
         Owner {
             repository: permit.repository().clone(),
             project: permit.project(),
-            account: permit.caller().account().unwrap_or(AccountId(0)),
+            principal: permit.caller().id(),
             process: self.process.to_string(),
         }
     }

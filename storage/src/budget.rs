@@ -1,10 +1,10 @@
 //! A limited resource, such as memory, that clients share. Requests for a share wait in a queue.
 //!
-//! **Shares.** A holder is an address (an IPv6 /64) and, if signed in, an account; both limits apply. After each grant,
+//! **Shares.** A holder is an address (an IPv6 /64) and, if signed in, a principal; both limits apply. After each grant,
 //! no address holds more than [`OF_SOURCE`] times what is left free. A single greedy address thus ends at two thirds of
-//! the whole, and a newcomer always finds the rest; two end at two fifths each. An account over all its addresses holds
-//! at most [`OF_ACCOUNT`] times what is left free, four fifths of the whole: more than one address may hold, so that
-//! stalled transfers at one address do not block the account elsewhere.
+//! the whole, and a newcomer always finds the rest; two end at two fifths each. A principal over all its addresses holds
+//! at most [`OF_PRINCIPAL`] times what is left free, four fifths of the whole: more than one address may hold, so that
+//! stalled transfers at one address do not block the principal elsewhere.
 //!
 //! **Order.** Requests are served in the order of arrival. A holder that already has its share is skipped. A request of
 //! a holder that holds nothing, for which too little is free, blocks those behind it, so that many small requests do
@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::AccountId;
+use model::PrincipalId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// Maximum share of a source, as a multiple of what is left free.
 const OF_SOURCE: usize = 2;
-/// Maximum share of an account, as a multiple of what is left free.
-const OF_ACCOUNT: usize = 4;
+/// Maximum share of a principal, as a multiple of what is left free.
+const OF_PRINCIPAL: usize = 4;
 /// Default limit of waiting requests per source; more are refused at once.
 const QUEUE: usize = 512;
 
@@ -47,8 +47,8 @@ impl From<IpAddr> for Source {
 pub struct Holder {
     /// The source of the request; `None` for Gantry itself, and for a balancer that forwards for many clients.
     pub source: Option<Source>,
-    /// The account, if signed in.
-    pub account: Option<AccountId>,
+    /// Who it is, if signed in.
+    pub principal: Option<PrincipalId>,
 }
 
 impl Holder {
@@ -56,20 +56,20 @@ impl Holder {
     pub fn at(address: IpAddr) -> Self {
         Self {
             source: Some(address.into()),
-            account: None,
+            principal: None,
         }
     }
 
     fn keys(self) -> impl Iterator<Item = Key> {
         let source = self.source.map(Key::Source);
-        source.into_iter().chain(self.account.map(Key::Account))
+        source.into_iter().chain(self.principal.map(Key::Principal))
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Source(Source),
-    Account(AccountId),
+    Principal(PrincipalId),
 }
 
 impl Key {
@@ -77,7 +77,7 @@ impl Key {
     fn share(self, left: usize) -> usize {
         match self {
             Self::Source(_) => OF_SOURCE * left,
-            Self::Account(_) => OF_ACCOUNT * left,
+            Self::Principal(_) => OF_PRINCIPAL * left,
         }
     }
 }
@@ -444,10 +444,10 @@ mod tests {
     }
 
     #[test]
-    fn an_account_has_more_than_one_address_and_not_all() {
+    fn a_principal_has_more_than_one_address_and_not_all() {
         let budget = Budget::new(90);
         let at = |last: u8| Holder {
-            account: Some(AccountId(7)),
+            principal: Some(PrincipalId(7)),
             ..holder(last)
         };
         let places: Vec<_> = (1..=90)

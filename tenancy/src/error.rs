@@ -1,8 +1,10 @@
 //! Why a change is not made: one variant for each thing that a caller can tell apart.
 
-use model::{AccountId, MemberId, ProjectId, ProjectName};
+use model::{MemberId, PrincipalId, ProjectId, ProjectName, UserId};
 
 use crate::password::PasswordError;
+use crate::secret::SecretError;
+use crate::setting::InvalidSetting;
 
 /// Why a change is not made.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +18,7 @@ pub enum Error {
     /// A project with artifacts is not deleted.
     #[error("project {0} holds artifacts")]
     ProjectHoldsArtifacts(ProjectName),
-    /// Another account has the name or the mail address.
+    /// Another user has the name or the mail address.
     #[error("another user has the name {name} or the mail address {email}")]
     UserExists {
         /// The name.
@@ -24,21 +26,24 @@ pub enum Error {
         /// The mail address.
         email: String,
     },
-    /// There is no account with the id.
+    /// There is no user with the id.
     #[error("user {0} not found")]
-    UserUnknown(AccountId),
+    UserUnknown(UserId),
+    /// There is no principal with the id (any more).
+    #[error("principal {0} not found")]
+    PrincipalUnknown(PrincipalId),
     /// The built-in administrator, and whoever asks, is not deleted.
     #[error("user {0} cannot be deleted")]
-    UserUndeletable(AccountId),
+    UserUndeletable(UserId),
     /// The last system administrator stays one.
     #[error("{name} is the last system administrator: make another user one first")]
     LastSysadmin {
         /// Its id.
-        id: AccountId,
+        id: UserId,
         /// Its name.
         name: String,
     },
-    /// The account is a member of the project already.
+    /// Whoever it is is a member of the project already.
     #[error("{0} is a member of the project already")]
     MemberExists(String),
     /// The project has no such member.
@@ -49,6 +54,14 @@ pub enum Error {
         /// The member.
         member: MemberId,
     },
+    /// A setting is not changed.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    /// A secret among the settings could not be sealed or opened.
+    #[error(
+        "cannot seal or open a secret among the settings: is the master key the one of this database?"
+    )]
+    Secret(#[from] SecretError),
     /// The password could not be hashed.
     #[error("cannot hash the password")]
     Password(#[from] PasswordError),

@@ -1,8 +1,8 @@
 //! The installation as a whole: what it begins with, and changes that lie outside the database.
 
 use db::Db;
-use db::account;
-use model::{AccountId, Event, Operation, ProjectName, ResourceType, Subject, Timestamp};
+use db::user;
+use model::{Event, Operation, ResourceType, Subject, Timestamp, UserId};
 use policy::{CreateProjectPermit, SystemPermit};
 
 use crate::password::{NewPassword, PasswordHasher};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// The built-in administrator's name.
 const ADMIN: &str = "admin";
 
-/// Makes the built-in administrator and the first project, which is public. Of several processes that begin, one does;
+/// Makes the built-in administrator and the first project. Of several processes that begin, one does;
 /// whether it was this one.
 ///
 /// # Errors
@@ -21,10 +21,10 @@ pub async fn begin(
     db: &Db,
     hasher: &PasswordHasher,
     (permit, create): (&SystemPermit, &CreateProjectPermit),
-    (password, library): (&NewPassword, ProjectName),
+    (password, library): (&NewPassword, NewProject),
     now: Timestamp,
 ) -> Result<bool> {
-    let admin = account::NewAccount {
+    let admin = user::NewUser {
         name: ADMIN.to_owned(),
         email: None,
         realname: "system admin".to_owned(),
@@ -32,11 +32,11 @@ pub async fn begin(
         password_hash: Some(hasher.hash(password).await?),
         sysadmin: true,
     };
-    let event = crate::account::event(now, permit.caller().origin(), Operation::Create, ADMIN);
-    let (create, library) = (create.clone(), NewProject::named(library, true));
+    let event = crate::user::event(now, permit.caller().origin(), Operation::Create, ADMIN);
+    let create = create.clone();
     db.write(move |tx| {
         Box::pin(async move {
-            if !account::create_admin(tx, &admin, now).await? {
+            if !user::create_admin(tx, &admin, now).await? {
                 return Ok(false);
             }
             tx.record(&event).await?;
@@ -53,7 +53,7 @@ pub async fn begin(
 /// When the database cannot be read.
 pub async fn has_begun(db: &Db) -> Result<bool> {
     let mut tx = db.reader().await?;
-    Ok(account::by_id(&mut tx, AccountId::ADMIN).await?.is_some())
+    Ok(user::by_id(&mut tx, UserId::ADMIN).await?.is_some())
 }
 
 /// Records a change that lies outside the database, or is made in many transactions: a new certificate, an import.

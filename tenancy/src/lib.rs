@@ -1,13 +1,15 @@
-//! What administrators change: accounts, projects, members and quotas. A change is one function: one transaction, and
+//! What administrators change: users, projects, members, quotas and settings. A change is one function: one transaction, and
 //! one event. REST, command line, first start and import call the same ones. Who may call is shown by a permit; HTTP and
 //! command lines are unknown here.
 
-pub mod account;
 mod error;
 pub mod installation;
 pub mod member;
 pub mod password;
 pub mod project;
 pub mod quota;
+pub mod secret;
+pub mod setting;
+pub mod user;
 
 pub use error::{Error, Result};

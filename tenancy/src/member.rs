@@ -1,30 +1,28 @@
 //! Members of projects and their roles.
 
 use db::member::{self, Member};
-use db::{Db, Reader, account};
-use model::{AccountId, Event, MemberId, Operation, Origin, ProjectId, Subject, Timestamp};
+use db::{Db, Reader, principal};
+use model::{Event, MemberId, Operation, Origin, PrincipalId, ProjectId, Subject, Timestamp};
 use policy::{ProjectPermit, Role, on, to};
 
 use crate::{Error, Result};
 
-/// Makes an account a member.
+/// Makes a principal a member.
 ///
 /// # Errors
-/// [`Error::UserUnknown`], [`Error::MemberExists`], [`Error::ProjectGone`].
+/// [`Error::PrincipalUnknown`], [`Error::MemberExists`], [`Error::ProjectGone`].
 pub async fn grant(
     db: &Db,
     permit: &ProjectPermit<on::Member, to::Create>,
-    id: AccountId,
+    id: PrincipalId,
     role: Role,
     now: Timestamp,
 ) -> Result<MemberId> {
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_in(project, move |tx| {
         Box::pin(async move {
-            let account = account::by_id(tx, id)
-                .await?
-                .ok_or(Error::UserUnknown(id))?;
-            let name = account.name;
+            let name = principal::name(tx, id).await?;
+            let name = name.ok_or(Error::PrincipalUnknown(id))?;
             let member =
                 member::add(tx, project, id, role, now)
                     .await

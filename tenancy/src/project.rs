@@ -23,12 +23,12 @@ pub struct NewProject {
 }
 
 impl NewProject {
-    /// A project without a limit and without settings.
-    pub const fn named(name: ProjectName, public: bool) -> Self {
+    /// A project without settings.
+    pub const fn named(name: ProjectName, public: bool, limit: StorageLimit) -> Self {
         Self {
             name,
             public,
-            limit: StorageLimit::UNLIMITED,
+            limit,
             settings: Vec::new(),
         }
     }

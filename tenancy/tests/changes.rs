@@ -2,18 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use db::{Age, Db, Location, account, audit, binding};
-use gantry_tenancy::account::NewAccount;
+use db::{Age, Db, Location, audit, binding, user};
 use gantry_tenancy::password::{NewPassword, PasswordHasher};
 use gantry_tenancy::project::{Changes, NewProject};
+use gantry_tenancy::user::NewUser;
 use gantry_tenancy::{Error, installation, member, project as projects};
 use model::{
-    AccountId, Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask, Timestamp,
+    Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask, Timestamp, UserId,
 };
 use policy::on::On;
 use policy::to::To;
 use policy::{
-    AccountPermit, Caller, CreateProjectPermit, ProjectCreation, ProjectPermit, Role, SystemPermit,
+    Caller, CreateProjectPermit, ProjectCreation, ProjectPermit, Role, SystemPermit, UserPermit,
     permit,
 };
 
@@ -56,20 +56,21 @@ impl Installation {
             &permit::permit_system(&caller).unwrap(),
             &may_create(&caller),
         );
-        let first = (&password(), "library".parse().unwrap());
+        let library = NewProject::named("library".parse().unwrap(), true, StorageLimit::UNLIMITED);
+        let first = (&password(), library);
         let begun = installation::begin(&self.db, &self.hasher, permits, first, NOW);
         begun.await.unwrap()
     }
 
-    async fn person(&self, name: &str) -> Result<AccountId, Error> {
+    async fn person(&self, name: &str) -> Result<UserId, Error> {
         let email = format!("{name}@example.com");
-        let new = NewAccount {
+        let new = NewUser {
             name: name.parse().unwrap(),
             profile: Profile::new(email, name.to_owned(), String::new()).unwrap(),
             password: password(),
             sysadmin: false,
         };
-        gantry_tenancy::account::create(&self.db, &self.hasher, &system(), new, NOW).await
+        gantry_tenancy::user::create(&self.db, &self.hasher, &system(), new, NOW).await
     }
 
     async fn permit<R: On, A: To>(&self, name: &str) -> ProjectPermit<R, A> {
@@ -78,8 +79,8 @@ impl Installation {
         permit::permit_project(&caller, standing.unwrap().as_ref()).unwrap()
     }
 
-    fn of(&self, id: AccountId) -> AccountPermit {
-        permit::permit_account(&Caller::command_line(), id).unwrap()
+    fn of(&self, id: UserId) -> UserPermit {
+        permit::permit_user(&Caller::command_line(), id).unwrap()
     }
 
     /// The history after its first two events, as `who operation type resource: detail`.
@@ -89,7 +90,7 @@ impl Installation {
         let told = entries.into_iter().map(|entry| {
             format!(
                 "{} {} {} {}: {}",
-                entry.account_name,
+                entry.principal_name,
                 entry.operation,
                 entry.resource_type,
                 entry.resource,
@@ -116,9 +117,12 @@ async fn a_project_and_its_members_live_and_end() {
     let installation = Installation::begin().await;
     let (db, permit) = (&installation.db, may_create(&Caller::command_line()));
     let new = || NewProject {
-        limit: StorageLimit::try_from(1 << 20).unwrap(),
         settings: vec![ProjectSetting::AutoScan(true)],
-        ..NewProject::named("team".parse().unwrap(), false)
+        ..NewProject::named(
+            "team".parse().unwrap(),
+            false,
+            StorageLimit::try_from(1 << 20).unwrap(),
+        )
     };
     projects::create(db, &permit, new(), NOW).await.unwrap();
     let again = projects::create(db, &permit, new(), NOW).await;
@@ -134,10 +138,12 @@ async fn a_project_and_its_members_live_and_end() {
     projects::update(db, &update, nothing, NOW).await.unwrap();
 
     let ann = installation.person("ann").await.unwrap();
+    let ann = user::by_id(&mut db.reader().await.unwrap(), ann).await;
+    let ann = ann.unwrap().unwrap();
     let grant = installation.permit("team").await;
-    let id = member::grant(db, &grant, ann, Role::Guest, NOW).await;
+    let id = member::grant(db, &grant, ann.principal_id, Role::Guest, NOW).await;
     let id = id.unwrap();
-    let again = member::grant(db, &grant, ann, Role::Guest, NOW).await;
+    let again = member::grant(db, &grant, ann.principal_id, Role::Guest, NOW).await;
     assert!(matches!(again, Err(Error::MemberExists(_))));
     let change = installation.permit("team").await;
     let changed = member::change(db, &change, id, Role::Developer, NOW).await;
@@ -164,7 +170,7 @@ async fn a_project_and_its_members_live_and_end() {
 }
 
 #[tokio::test]
-async fn an_account_keeps_its_names_and_rights_apart_from_others() {
+async fn a_user_keeps_its_names_and_rights_apart_from_others() {
     let installation = Installation::begin().await;
     let db = &installation.db;
     let ann = installation.person("ann").await.unwrap();
@@ -174,7 +180,7 @@ async fn an_account_keeps_its_names_and_rights_apart_from_others() {
     let profile = |email: &str| Profile::new(email.into(), "A".into(), String::new()).unwrap();
     let bob = installation.person("bob").await.unwrap();
     let of_bob = installation.of(bob);
-    let update = gantry_tenancy::account::update_profile;
+    let update = gantry_tenancy::user::update_profile;
     let taken = update(db, &of_bob, profile("ann@example.com"), NOW).await;
     assert!(matches!(taken, Err(Error::UserExists { .. })));
     update(db, &of_bob, profile("b@example.com"), NOW)
@@ -182,20 +188,20 @@ async fn an_account_keeps_its_names_and_rights_apart_from_others() {
         .unwrap();
 
     let hasher = &installation.hasher;
-    let (set, new) = (gantry_tenancy::account::set_password, password());
+    let (set, new) = (gantry_tenancy::user::set_password, password());
     set(db, hasher, &of_bob, &new, NOW).await.unwrap();
-    let demoted = set_sysadmin(db, AccountId::ADMIN, false).await;
+    let demoted = set_sysadmin(db, UserId::ADMIN, false).await;
     assert!(matches!(demoted, Err(Error::LastSysadmin { .. })));
     set_sysadmin(db, ann, true).await.unwrap();
-    set_sysadmin(db, AccountId::ADMIN, false).await.unwrap();
-    let delete = async |id| gantry_tenancy::account::delete(db, &system(), id, NOW).await;
+    set_sysadmin(db, UserId::ADMIN, false).await.unwrap();
+    let delete = async |id| gantry_tenancy::user::delete(db, &system(), id, NOW).await;
     assert!(matches!(delete(ann).await, Err(Error::LastSysadmin { .. })));
-    let builtin = delete(AccountId::ADMIN).await;
+    let builtin = delete(UserId::ADMIN).await;
     assert!(matches!(builtin, Err(Error::UserUndeletable(_))));
     delete(bob).await.unwrap();
     assert!(matches!(delete(bob).await, Err(Error::UserUnknown(_))));
     let mut reader = db.reader().await.unwrap();
-    assert!(account::by_id(&mut reader, bob).await.unwrap().is_none());
+    assert!(user::by_id(&mut reader, bob).await.unwrap().is_none());
     let expected = [
         "command line create user ann: ",
         "command line create user bob: ",
@@ -208,6 +214,6 @@ async fn an_account_keeps_its_names_and_rights_apart_from_others() {
     assert_eq!(installation.history().await, expected);
 }
 
-async fn set_sysadmin(db: &Db, id: AccountId, sysadmin: bool) -> Result<(), Error> {
-    gantry_tenancy::account::set_sysadmin(db, &system(), id, sysadmin, NOW).await
+async fn set_sysadmin(db: &Db, id: UserId, sysadmin: bool) -> Result<(), Error> {
+    gantry_tenancy::user::set_sysadmin(db, &system(), id, sysadmin, NOW).await
 }

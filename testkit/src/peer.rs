@@ -1,5 +1,7 @@
-//! The peers: nginx with static files, and Debian's docker-registry; both over TLS, without accounts.
+//! The peers: nginx with static files, Debian's docker-registry and distribution 3.1; all over TLS, without accounts.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,7 +78,10 @@ impl Certificate {
     }
 }
 
-/// Where docker-registry keeps what it is given.
+/// The variable that names the program of distribution 3.1.
+pub const DISTRIBUTION: &str = "GANTRY_TEST_DISTRIBUTION";
+
+/// Where a registry keeps what it is given.
 #[derive(Clone, Copy)]
 pub enum Kept<'a> {
     Files(&'a Path),
@@ -127,9 +132,36 @@ impl Peer {
         Self::start("nginx", command, folder, port, certificate)
     }
 
-    /// docker-registry at its best: no accounts, no access log, blob descriptors cached in memory. It
-    /// streams what it serves, wherever it keeps it.
+    /// Debian's docker-registry.
     pub fn docker_registry(
+        certificate: &Certificate,
+        folder: &Path,
+        kept: Kept<'_>,
+    ) -> Result<Self, String> {
+        Self::registry(
+            "docker-registry",
+            "docker-registry".into(),
+            certificate,
+            folder,
+            kept,
+        )
+    }
+
+    /// distribution 3.1, where [`DISTRIBUTION`] says it is.
+    pub fn distribution(
+        certificate: &Certificate,
+        folder: &Path,
+        kept: Kept<'_>,
+    ) -> Result<Self, String> {
+        let program = env::var_os(DISTRIBUTION).unwrap_or_else(|| "registry".into());
+        Self::registry("distribution", program, certificate, folder, kept)
+    }
+
+    /// A registry at its best: no accounts, no access log, blob descriptors cached in memory. It streams what it
+    /// serves, wherever it keeps it.
+    fn registry(
+        name: &str,
+        program: OsString,
         certificate: &Certificate,
         folder: &Path,
         kept: Kept<'_>,
@@ -143,14 +175,16 @@ impl Peer {
             chain = certificate.chain.display(),
             key = certificate.key.display()
         );
-        let config = folder.join(format!("docker-registry-{port}.yml"));
+        let config = folder.join(format!("{name}-{port}.yml"));
         fs::write(&config, text).map_err(|e| e.to_string())?;
-        let mut command = Command::new("docker-registry");
+        let mut command = Command::new(program);
         command
             .arg("serve")
             .arg(&config)
+            // Its traces would go to a collector that is not there.
+            .env("OTEL_TRACES_EXPORTER", "none")
             .env_remove("AWS_CA_BUNDLE");
-        Self::start("docker-registry", command, folder, port, certificate)
+        Self::start(name, command, folder, port, certificate)
     }
 
     fn start(

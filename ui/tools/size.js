@@ -9,7 +9,8 @@ const BUDGET = { all: 250 * KB, first: 110 * KB, route: 15 * KB, language: 25 * 
 const dist = fileURLToPath(new URL('../../ui-dist/', import.meta.url));
 const sprite = new URL('../src/kit/Sprite.svelte', import.meta.url);
 const size = (path) => gzipSync(readFileSync(dist + path), { level: 9 }).length;
-const assets = readdirSync(`${dist}assets`).map((name) => ({ name, bytes: size(`assets/${name}`) }));
+const plain = readdirSync(`${dist}assets`).filter((name) => !/\.(br|gz)$/.test(name));
+const assets = plain.map((name) => ({ name, bytes: size(`assets/${name}`) }));
 const others = ['index.html', 'theme.js', 'favicon.svg'].map((name) => ({ name, bytes: size(name) }));
 const sum = (files) => files.reduce((total, { bytes }) => total + bytes, 0);
 

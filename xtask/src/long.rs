@@ -1,15 +1,17 @@
 //! `cargo xtask soak` and `cargo xtask bench`: programs of their own, started here when all they need is there.
 
-use testkit::{seaweed, workspace};
+use testkit::{peer, seaweed, workspace};
 
 use crate::install::{self, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
-use crate::tools::SEAWEEDFS;
+use crate::tools::{DISTRIBUTION, SEAWEEDFS, Tool};
 
 /// A program of the workspace.
 pub(crate) struct Long {
     package: &'static str,
     /// What all its forms need.
     needs: &'static [Need],
+    /// Programs that are not Debian's.
+    tools: &'static [Tool],
     /// What one form needs besides, which is named, or is one of all where none is.
     more: &'static [(&'static str, &'static [Need])],
 }
@@ -17,6 +19,7 @@ pub(crate) struct Long {
 pub(crate) const SOAK: Long = Long {
     package: "gantry-soak",
     needs: &SOAK_NEEDS,
+    tools: &[SEAWEEDFS],
     more: &[
         ("import", &[DOCKER, REGISTRY]),
         ("faults", &[STRACE]),
@@ -27,6 +30,7 @@ pub(crate) const SOAK: Long = Long {
 pub(crate) const BENCH: Long = Long {
     package: "gantry-bench",
     needs: &BENCH_NEEDS,
+    tools: &BENCH_TOOLS,
     more: &[],
 };
 
@@ -42,12 +46,13 @@ pub(crate) const SOAK_NEEDS: [Need; 8] = [
     need("python3", "python3", "cuts it off"),
 ];
 
-pub(crate) const BENCH_NEEDS: [Need; 9] = [
+pub(crate) const BENCH_TOOLS: [Tool; 2] = [SEAWEEDFS, DISTRIBUTION];
+
+pub(crate) const BENCH_NEEDS: [Need; 8] = [
     OPENSSL,
     CURL,
     POSTGRES,
     HAPROXY,
-    REGISTRY,
     need("psql", "postgresql-client-15", "makes many rows"),
     need("sqlite3", "sqlite3", "makes many rows"),
     need("wrk", "wrk", "loads the servers"),
@@ -59,7 +64,7 @@ const FAKETIME: Need = need("faketime", "faketime", "moves the servers' clock");
 const REGISTRY: Need = need(
     "docker-registry",
     "docker-registry",
-    "a server to compare with",
+    "the registry that is taken over",
 );
 
 impl Long {
@@ -68,6 +73,7 @@ impl Long {
         let named = |name: &str| args.iter().any(|arg| arg == name);
         let all = !self.more.iter().any(|(name, _)| named(name)) && !named("--short");
         let mut needs = self.needs.to_vec();
+        needs.extend(self.tools.iter().flat_map(Tool::needs));
         for (name, more) in self.more {
             if all || named(name) {
                 needs.extend_from_slice(more);
@@ -75,7 +81,9 @@ impl Long {
         }
         if !named("--help") {
             install::ensure(&needs, Mode::of(args))?;
-            SEAWEEDFS.ensure(Mode::of(args))?;
+            for tool in self.tools {
+                tool.ensure(Mode::of(args))?;
+            }
         }
         let args: Vec<String> = args
             .iter()
@@ -91,6 +99,7 @@ impl Long {
         args.iter()
             .fold(cmd.arg("--"), testkit::cmd::Cmd::arg)
             .env(seaweed::PROGRAM, SEAWEEDFS.path())
+            .env(peer::DISTRIBUTION, DISTRIBUTION.path())
             .limit_secs(LIMIT_SECS)
             .show()
     }

@@ -11,6 +11,7 @@ mod clients;
 mod conformance;
 mod docker_demo;
 mod fixture;
+mod full;
 mod install;
 mod long;
 mod metrics_lint;
@@ -18,6 +19,7 @@ mod run;
 mod tally;
 mod test;
 mod tools;
+mod ui;
 
 use std::env;
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let done = match command {
         "run" => run::run(rest),
         "test" => test::test(rest),
+        "full" => full::full(rest),
         "bench" => long::BENCH.run(rest),
         "soak" => long::SOAK.run(rest),
         _ => Err(USAGE.to_owned()),
@@ -51,10 +54,12 @@ const USAGE: &str = "\
 cargo xtask run [--no-install] [-- ARGUMENTS]   build gantry and start it; ARGUMENTS go to gantry
 cargo xtask test [--no-install] [--only STEP] [--no-big]   run the tests with real clients
 cargo xtask soak|bench [--no-install] [ARGUMENTS]   long tests, benchmarks; each takes --help
+cargo xtask full [--no-install] [--list] [--only TEXT]   all of them in their long form, in pieces of under two hours;
+                                                what passed on a commit is not run again on it
 
 --no-install   install nothing: where a part is missing, print the line that installs it and fail
 --only STEP    one of fmt, clippy, cargo-test, run, docker, clients, clients-replicas, conformance,
-               conformance-replicas, metrics, soak or bench
+               conformance-replicas, metrics, ui, soak or bench
 --no-big       leave out the layers of 2 GiB, for a quick look (clients-replicas has them with --only)
 
 GANTRY_CACHE      where tools stay between runs (~/.cache/gantry)

@@ -7,7 +7,7 @@ use std::thread;
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
-use crate::{clients, conformance, docker_demo, long, metrics_lint, run};
+use crate::{clients, conformance, docker_demo, long, metrics_lint, run, ui};
 use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
@@ -85,7 +85,7 @@ const fn step(
     }
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     step("fmt", false, &[], &[], |tally, _| {
         cargo(tally, "fmt --all --check")
     }),
@@ -188,6 +188,17 @@ const STEPS: [Step; 12] = [
         },
     ),
     step(
+        "ui",
+        true,
+        &[
+            CURL,
+            need("npm", "npm", "builds the web UI"),
+            need("chromium", "chromium", "shows its pages"),
+        ],
+        &[],
+        |tally, setting| ui::check(tally, &setting.binary),
+    ),
+    step(
         "soak",
         true,
         &long::SOAK_NEEDS,
@@ -200,7 +211,13 @@ const STEPS: [Step; 12] = [
             });
         },
     ),
-    step("bench", true, &long::BENCH_NEEDS, &[SEAWEEDFS], benches),
+    step(
+        "bench",
+        true,
+        &long::BENCH_NEEDS,
+        &long::BENCH_TOOLS,
+        benches,
+    ),
 ];
 
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.

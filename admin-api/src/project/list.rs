@@ -68,10 +68,10 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
 }
 
 fn viewer(caller: &Caller) -> Viewer {
-    match caller.account() {
+    match caller.id() {
         None => Viewer::Anonymous,
         Some(_) if caller.is_sysadmin() => Viewer::Administrator,
-        Some(account) => Viewer::Account(account),
+        Some(principal) => Viewer::Principal(principal),
     }
 }
 
@@ -81,8 +81,8 @@ async fn roles(
     caller: &Caller,
     ids: &[ProjectId],
 ) -> Result<HashMap<ProjectId, Roles>, db::Error> {
-    match caller.account() {
+    match caller.id() {
         None => Ok(HashMap::new()),
-        Some(account) => binding::roles_in(reader, account, ids).await,
+        Some(principal) => binding::roles_in(reader, principal, ids).await,
     }
 }

@@ -1,4 +1,4 @@
-//! Creating accounts.
+//! Creating users.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -7,7 +7,7 @@ use http::{StatusCode, Uri};
 use model::Profile;
 use policy::SystemPermit;
 use serde::Deserialize;
-use tenancy::account::{self, NewAccount};
+use tenancy::user::{self, NewUser};
 use utoipa::ToSchema;
 
 use crate::allowed::Granted;
@@ -44,7 +44,7 @@ pub(crate) async fn create(
     check_lengths(&body)?;
     let new = check(body)?;
     let (hasher, now) = (app.identity.hasher(), app.clock.now());
-    let id = account::create(&app.db, hasher, &permit, new, now).await?;
+    let id = user::create(&app.db, hasher, &permit, new, now).await?;
     let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
@@ -61,8 +61,8 @@ fn check_lengths(body: &CreateUser) -> Result<(), Error> {
     Ok(())
 }
 
-/// The account that a body asks for.
-fn check(body: CreateUser) -> Result<NewAccount, Error> {
+/// The user that a body asks for.
+fn check(body: CreateUser) -> Result<NewUser, Error> {
     let password = body.password.unwrap_or_default().try_into()?;
     let name = body.username.unwrap_or_default().parse()?;
     let profile = Profile::new(
@@ -70,7 +70,7 @@ fn check(body: CreateUser) -> Result<NewAccount, Error> {
         body.realname.unwrap_or_default(),
         body.comment.unwrap_or_default(),
     )?;
-    Ok(NewAccount {
+    Ok(NewUser {
         name,
         profile,
         password,

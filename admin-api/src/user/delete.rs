@@ -1,8 +1,8 @@
-//! Deleting accounts.
+//! Deleting users.
 
 use axum::extract::State;
 use policy::SystemPermit;
-use tenancy::account;
+use tenancy::user;
 
 use crate::allowed::Granted;
 use crate::param::UserRef;
@@ -18,5 +18,5 @@ pub(crate) async fn delete(
     Granted(permit): Granted<SystemPermit>,
     State(app): App,
 ) -> Result<(), Error> {
-    Ok(account::delete(&app.db, &permit, id, app.clock.now()).await?)
+    Ok(user::delete(&app.db, &permit, id, app.clock.now()).await?)
 }

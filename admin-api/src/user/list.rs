@@ -1,10 +1,10 @@
-//! Lists of accounts: all fields for system administrators, only names for other signed-in callers.
+//! Lists of users: all fields for system administrators, only names for other signed-in callers.
 
 use axum::extract::State;
 use axum::response::Response;
-use db::account::{self, Account, Scope};
 use db::list::{Selection, Test};
-use model::AccountId;
+use db::user::{self, Scope};
+use model::UserId;
 use policy::{SignedIn, SystemPermit};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,26 +31,26 @@ pub(crate) async fn list(
 ) -> Result<Response, Error> {
     let selection = select(&mut listing)?;
     let mut reader = app.db.reader().await?;
-    let (accounts, total) = account::list(&mut reader, Scope::Made, &selection).await?;
-    let users: Vec<User> = accounts.into_iter().map(User::from).collect();
+    let (users, total) = user::list(&mut reader, Scope::Made, &selection).await?;
+    let users: Vec<User> = users.into_iter().map(User::from).collect();
     Ok(listing.answer(&users, total))
 }
 
 /// The parameters `username` and `email` match substrings; `q` takes precedence.
 fn select(listing: &mut Listing) -> Result<Selection, Error> {
-    let mut selection = listing.select(&account::FIELDS)?;
-    for field in [account::NAME, account::EMAIL] {
+    let mut selection = listing.select(&user::FIELDS)?;
+    for field in [user::NAME, user::EMAIL] {
         let part = listing.params.text(field.name)?.map(str::to_owned);
         selection = selection.or(field, part.map(Test::Contains));
     }
     Ok(selection)
 }
 
-/// An account in the search for signed-in callers.
+/// A user in the search for signed-in callers.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Found {
     #[schema(value_type = i64)]
-    user_id: AccountId,
+    user_id: UserId,
     username: String,
 }
 
@@ -74,10 +74,10 @@ pub(crate) async fn search(
     State(app): App,
 ) -> Result<Response, Error> {
     let mut reader = app.db.reader().await?;
-    let (found, total) = account::search(&mut reader, &part.text, listing.rows()).await?;
-    let render = |account: Account| Found {
-        user_id: account.id,
-        username: account.name,
+    let (found, total) = user::search(&mut reader, &part.text, listing.rows()).await?;
+    let render = |user: user::User| Found {
+        user_id: user.id,
+        username: user.name,
     };
     let found: Vec<Found> = found.into_iter().map(render).collect();
     Ok(listing.answer(&found, total))

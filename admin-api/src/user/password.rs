@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 
-use auth::identity;
 use axum::Extension;
 use axum::extract::State;
 use db::Age;
-use db::account::Account;
-use policy::AccountPermit;
+use db::user::User;
+use policy::UserPermit;
 use serde::Deserialize;
-use tenancy::account;
 use tenancy::password::NewPassword;
+use tenancy::user;
 use utoipa::ToSchema;
 
 use crate::allowed::Granted;
@@ -38,20 +37,20 @@ impl BodyOf for Passwords {
     responses((status = 200, description = "Changed."))
 )]
 pub(crate) async fn set(
-    Granted(permit): Granted<AccountPermit>,
+    Granted(permit): Granted<UserPermit>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     State(app): App,
     body: Unread<Passwords>,
 ) -> Result<(), Error> {
     let body = body.read(&permit).await?;
     let new = NewPassword::try_from(body.new_password.unwrap_or_default())?;
-    let account = find(&app.db, permit.account()).await?;
+    let user = find(&app.db, permit.user()).await?;
     let same = if permit.is_own() {
         let old = body.old_password.unwrap_or_default();
-        check_old(&app, address, &account, &old).await?;
+        check_old(&app, address, &user, &old).await?;
         old == new.expose()
     } else {
-        let stored = account.password_hash.as_deref();
+        let stored = user.password_hash.as_deref();
         app.identity.hasher().verify(new.expose(), stored).await?
     };
     if same {
@@ -60,24 +59,19 @@ pub(crate) async fn set(
         ));
     }
     let (hasher, now) = (app.identity.hasher(), app.clock.now());
-    Ok(account::set_password(&app.db, hasher, &permit, &new, now).await?)
+    Ok(user::set_password(&app.db, hasher, &permit, &new, now).await?)
 }
 
 /// A wrong old password counts as a failed login, so that this route cannot be used to guess passwords.
-async fn check_old(
-    app: &AdminState,
-    address: IpAddr,
-    account: &Account,
-    old: &str,
-) -> Result<(), Error> {
-    let credentials = (account.name.as_str(), old);
+async fn check_old(app: &AdminState, address: IpAddr, user: &User, old: &str) -> Result<(), Error> {
+    let credentials = (user.name.as_str(), old);
     match app
         .identity
         .by_password(credentials, address, Age::Now)
         .await
     {
         Ok(_) => Ok(()),
-        Err(identity::Error::WrongCredentials) => {
+        Err(auth::Error::WrongCredentials) => {
             Err(Error::Forbidden("Current password is incorrect".to_owned()))
         }
         Err(other) => Err(unidentified(other)),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use policy::SystemPermit;
 use serde::Deserialize;
-use tenancy::account;
+use tenancy::user;
 use utoipa::ToSchema;
 
 use crate::allowed::Granted;
@@ -37,5 +37,5 @@ pub(crate) async fn set(
     let sysadmin = body.sysadmin_flag.ok_or_else(|| {
         Error::BadRequest("sysadmin_flag in body is required: true or false".to_owned())
     })?;
-    Ok(account::set_sysadmin(&app.db, &permit, id, sysadmin, app.clock.now()).await?)
+    Ok(user::set_sysadmin(&app.db, &permit, id, sysadmin, app.clock.now()).await?)
 }

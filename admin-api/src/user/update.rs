@@ -1,9 +1,9 @@
-//! Changing mail address, name and comment of an account.
+//! Changing mail address, name and comment of a user.
 
 use axum::extract::State;
-use policy::AccountPermit;
+use policy::UserPermit;
 use serde::Deserialize;
-use tenancy::account;
+use tenancy::user;
 use utoipa::ToSchema;
 
 use crate::allowed::Granted;
@@ -29,7 +29,7 @@ impl BodyOf for Profile {
     responses((status = 200, description = "Changed."))
 )]
 pub(crate) async fn update(
-    Granted(permit): Granted<AccountPermit>,
+    Granted(permit): Granted<UserPermit>,
     State(app): App,
     body: Unread<Profile>,
 ) -> Result<(), Error> {
@@ -39,5 +39,5 @@ pub(crate) async fn update(
         body.realname.unwrap_or_default(),
         body.comment.unwrap_or_default(),
     )?;
-    Ok(account::update_profile(&app.db, &permit, profile, app.clock.now()).await?)
+    Ok(user::update_profile(&app.db, &permit, profile, app.clock.now()).await?)
 }

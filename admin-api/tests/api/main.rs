@@ -16,10 +16,10 @@ use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use db::account::{self, NewAccount};
 use db::audit::recorder::Recorder;
 use db::blob::Place;
 use db::quota::Taking;
+use db::user::{self, NewUser};
 use db::{Db, Location, audit, manifest, member, project, repository};
 use gantry_admin_api::{
     AdminState, ClientAddress, ComponentErrors, Error, Needs, Route, SystemInfo, router, routes,
@@ -28,8 +28,10 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use model::{Algorithm, Digest, Manifest, ManualClock, ProjectId, ProjectName, Timestamp};
-use policy::{ProjectCreation, Role, table};
+use policy::{Role, table};
 use tenancy::password::NewPassword;
+use tenancy::secret::MasterKey;
+use tenancy::setting::{Fixed, Settings};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
@@ -48,17 +50,19 @@ struct Api {
 impl Api {
     /// A fresh installation, with the public project `library`.
     async fn start() -> Self {
-        Self::start_with(ProjectCreation::Everyone).await
+        Self::start_with(&[]).await
     }
 
-    async fn start_with(project_creation: ProjectCreation) -> Self {
+    /// The same with settings that are fixed.
+    async fn start_with(fixed: &[(&str, serde_json::Value)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("db"));
         let db = Db::open(&location).await.unwrap();
         let clock = Arc::new(ManualClock::at(NOW));
         let keys = TokenKeys::new(Arc::new(TokenKey::generate().unwrap()), Vec::new());
         let recorder = Arc::new(Recorder::default());
-        let identity = Identity::new(db.clone(), clock.clone(), recorder, keys, 1_800);
+        let settings = settings(&db, fixed).await;
+        let identity = Identity::new(db.clone(), clock.clone(), recorder, keys, settings.clone());
         let password = NewPassword::try_from(ADMIN.to_owned()).unwrap();
         let hash = identity.hasher().hash(&password).await.unwrap();
         let info = SystemInfo {
@@ -73,7 +77,7 @@ impl Api {
             db: db.clone(),
             identity: Arc::new(identity),
             clock: clock.clone(),
-            project_creation,
+            settings,
             info,
             component_errors,
         };
@@ -127,7 +131,7 @@ impl Api {
         self.db
             .write(move |tx| {
                 Box::pin(async move {
-                    let alice = account::by_name(tx, "alice").await?.unwrap().id;
+                    let alice = user::by_name(tx, "alice").await?.unwrap().id;
                     project::create(tx, &name, alice, false, -1, NOW).await
                 })
             })
@@ -142,17 +146,26 @@ impl Api {
         let line = |entry: &audit::Entry| {
             format!(
                 "{} {} {} {}",
-                entry.account_name, entry.operation, entry.resource_type, entry.resource
+                entry.principal_name, entry.operation, entry.resource_type, entry.resource
             )
         };
         entries.iter().map(line).collect()
     }
 }
 
+/// The settings of a database, with some that are fixed.
+async fn settings(db: &Db, fixed: &[(&str, serde_json::Value)]) -> Arc<Settings> {
+    let fixed = fixed.iter();
+    let fixed = fixed.map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let fixed = Fixed::new(fixed.collect()).unwrap();
+    let master = Arc::new(MasterKey::parse(&[b'a'; 64]).unwrap());
+    Settings::open(db.clone(), master, fixed).await.unwrap()
+}
+
 async fn make_admin(db: &Db, hash: String) {
     db.write(move |tx| {
         Box::pin(async move {
-            let admin = NewAccount {
+            let admin = NewUser {
                 name: "admin".into(),
                 email: None,
                 realname: "system admin".into(),
@@ -160,9 +173,9 @@ async fn make_admin(db: &Db, hash: String) {
                 password_hash: Some(hash),
                 sysadmin: true,
             };
-            account::create_admin(tx, &admin, NOW).await?;
+            user::create_admin(tx, &admin, NOW).await?;
             let library = "library".parse().unwrap();
-            project::create(tx, &library, model::AccountId::ADMIN, true, -1, NOW).await
+            project::create(tx, &library, model::UserId::ADMIN, true, -1, NOW).await
         })
     })
     .await
@@ -266,7 +279,7 @@ async fn every_role_may_do_in_its_project_what_the_permission_table_says() {
 async fn join(db: &Db, project: ProjectId, role: Role) {
     db.write(move |tx| {
         Box::pin(async move {
-            let bob = account::by_name(tx, "bob").await?.unwrap().id;
+            let bob = user::by_name(tx, "bob").await?.unwrap().principal_id;
             member::add(tx, project, bob, role, NOW).await
         })
     })
@@ -496,7 +509,8 @@ async fn nobody_learns_by_changing_the_own_mail_address_whose_others_are() {
 
 #[tokio::test]
 async fn where_only_administrators_create_projects_others_are_told_so() {
-    let api = Api::start_with(ProjectCreation::Admins).await;
+    let restricted = ("project_creation_restriction", "adminonly".into());
+    let api = Api::start_with(&[restricted]).await;
     let api = api.and_people().await;
     let body = r#"{"project_name":"team"}"#;
     let path = "/api/v2.0/projects";
@@ -504,7 +518,7 @@ async fn where_only_administrators_create_projects_others_are_told_so() {
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     let answer = api.ask("POST", path, "alice", body).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert!(text(answer).await.contains("[projects] creation"));
+    assert!(text(answer).await.contains("project_creation_restriction"));
     let answer = api.ask("POST", path, "admin", body).await;
     assert_eq!(answer.status(), StatusCode::CREATED);
     let answer = api.ask("GET", "/api/v2.0/systeminfo", "alice", "").await;

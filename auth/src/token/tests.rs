@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use model::PrincipalId;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use time::macros::datetime;
@@ -23,7 +24,7 @@ fn keys() -> TokenKeys {
 fn claims() -> Claims {
     let holder = Holder {
         name: "alice".to_owned(),
-        account: 7,
+        principal: Some(PrincipalId(7)),
         generation: 3,
     };
     let mut claims = Claims::new(holder, "0123456789abcdef".to_owned(), NOW, 1800);
@@ -91,7 +92,7 @@ proptest! {
         lengths in prop::collection::vec(1_usize..245, 0..200),
     ) {
         let keys = keys();
-        let holder = Holder { name, account: i64::MAX, generation: i64::MAX };
+        let holder = Holder { name, principal: Some(PrincipalId(i64::MAX)), generation: i64::MAX };
         let mut claims = Claims::new(holder, "0123456789abcdef".to_owned(), NOW, 1800);
         let asked = lengths.iter().map(|length| {
             repository(&format!("library/{}", "a".repeat(*length)), &["pull", "push", "delete"])
@@ -114,7 +115,7 @@ fn the_claims_have_the_names_that_clients_expect() {
         "iss": "harbor-token-issuer", "sub": "alice", "aud": "harbor-registry",
         "exp": now + 1800, "nbf": now, "iat": now, "jti": "0123456789abcdef",
         "access": [{"type": "repository", "name": "library/app", "actions": ["pull", "push"]}],
-        "uid": 7, "gen": 3,
+        "principal": 7, "gen": 3,
     });
     assert_eq!(value, expected);
 }
@@ -206,7 +207,7 @@ fn a_token_holds_from_its_beginning_to_its_end_with_a_minute_of_leeway() {
 fn an_unsigned_token_is_refused_however_none_is_spelt() {
     let keys = keys();
     for alg in ["none", "None", "nOnE"] {
-        let token = signed(&keys, &header(&keys, alg), &with("uid", 1));
+        let token = signed(&keys, &header(&keys, alg), &with("principal", 1));
         let (message, _) = token.rsplit_once('.').unwrap();
         assert_eq!(
             keys.verify(&format!("{message}."), NOW),
@@ -230,12 +231,12 @@ fn our_public_key_is_no_shared_secret() {
 #[test]
 fn a_signature_by_another_key_or_over_another_text_is_refused() {
     let (keys, other) = (keys(), keys());
-    let forged = signed(&other, &header(&keys, "ES256"), &with("uid", 1));
+    let forged = signed(&other, &header(&keys, "ES256"), &with("principal", 1));
     assert_eq!(keys.verify(&forged, NOW), Err(TokenError::BadSignature));
 
     let token = keys.issue(&claims()).unwrap();
     let parts: Vec<_> = token.split('.').collect();
-    let altered = URL_SAFE_NO_PAD.encode(with("uid", 1).to_string());
+    let altered = URL_SAFE_NO_PAD.encode(with("principal", 1).to_string());
     let altered = format!("{}.{altered}.{}", parts[0], parts[2]);
     assert_eq!(keys.verify(&altered, NOW), Err(TokenError::BadSignature));
     let zeros = URL_SAFE_NO_PAD.encode([0; 64]);

@@ -11,12 +11,12 @@ pub(super) fn goals(results: &Results) -> Vec<Goal> {
     vec![
         Goal::new("manifest GET: rate, × nginx", AtLeast(0.8), against("manifest", "nginx", "rate"), "×"),
         Goal::new("manifest GET: CPU per request, × nginx", AtMost(1.3), against("manifest", "nginx", "cpu_per_1000"), "×"),
-        Goal::new("manifest GET: rate, × docker-registry", AtLeast(20.0), against("manifest", "docker-registry", "rate"), "×"),
+        Goal::new("manifest GET: rate, × distribution", AtLeast(20.0), against("manifest", "distribution", "rate"), "×"),
         Goal::new("100 MiB blob GET: CPU per GB, × nginx", AtMost(0.6), against("blob-100m", "nginx", "cpu_per_gb"), "×"),
         Goal::new("100 MiB blob GET: throughput, × nginx", AtLeast(1.05), against("blob-100m", "nginx", "mb_per_s"), "×"),
-        Goal::new("1 GiB push on disk: CPU per GB, × docker-registry", AtMost(0.45), against("push-disk", "docker-registry", "cpu_per_gb"), "×"),
-        Goal::new("1 GiB push on disk: throughput, × docker-registry", AtLeast(1.4), against("push-disk", "docker-registry", "mb_per_s"), "×"),
-        Goal::new("1 GiB push on tmpfs: throughput, × docker-registry", AtLeast(2.5), against("push-tmpfs", "docker-registry", "mb_per_s"), "×"),
+        Goal::new("1 GiB push on disk: CPU per GB, × distribution", AtMost(0.45), against("push-disk", "distribution", "cpu_per_gb"), "×"),
+        Goal::new("1 GiB push on disk: throughput, × distribution", AtLeast(1.4), against("push-disk", "distribution", "mb_per_s"), "×"),
+        Goal::new("1 GiB push on tmpfs: throughput, × distribution", AtLeast(2.5), against("push-tmpfs", "distribution", "mb_per_s"), "×"),
         Goal::new("small image (POST, PUT): server CPU each", AtMost(4.0), own("small", "cpu_per_1000"), " ms"),
         Goal::new("tokens, cached credentials", AtLeast(10_000.0), own("token", "rate"), "/s"),
         Goal::new("docker login, cold password: p50", AtMost(150.0), own("login", "p50_ms"), " ms"),
@@ -27,7 +27,7 @@ pub(super) fn goals(results: &Results) -> Vec<Goal> {
 
 pub(super) const PREFACE: &str = "# Benchmarks
 
-Written by `cargo xtask bench`; do not edit. Gantry, nginx and Debian's docker-registry run on one machine, on loopback, over
+Written by `cargo xtask bench`; do not edit. Gantry, nginx and distribution 3.1 run on one machine, on loopback, over
 TLS, in alternating order: in each round every server is measured once, and who is first changes. Figures are medians over
 the rounds, with the smallest and largest in brackets. Ratios are taken round by round before the median, so that what
 disturbs a round disturbs both sides. **CPU ratios decide**: rates depend on how much of the machine the client takes.
@@ -41,7 +41,7 @@ beside garbage collection: [benchmarks-scale.md](benchmarks-scale.md).
   private project, requests with a Bearer token (`token` and `login`: Basic).
 - **nginx**: Debian's package, static files, as many workers as cores, access log on (buffered, 64 KiB), no limit of requests
   per connection. It checks no token, and hashes and records nothing.
-- **docker-registry**: Debian's package, at its best: no accounts, no access log, blob descriptors cached in memory. It
+- **distribution**: version 3.1.1 (`go install`), at its best: no accounts, no access log, blob descriptors cached in memory. It
   syncs the files that it writes.
 - **Clients**: wrk for GETs and tokens (2 threads), our own (`bench/src/load`) for pushes, images and logins. Random content; digests are
   computed before the clock starts, connections and tokens are there already. `sync` runs before each measurement that writes.

@@ -31,7 +31,7 @@ impl Run<'_> {
             ("gantry", &gantry.daemon, &gantry.target, of_gantry),
             ("nginx", &nginx.daemon, &nginx.target, of_nginx),
             (
-                "docker-registry",
+                "distribution",
                 &registry.daemon,
                 &registry.target,
                 of_registry,

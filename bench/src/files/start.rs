@@ -48,8 +48,8 @@ impl Run<'_> {
             }
             _ => {
                 let data = self.folder.join("registry-start");
-                let peer = Peer::docker_registry(&self.certificate, folder, Kept::Files(&data))?;
-                Ok(("docker-registry", peer.daemon, began.elapsed()))
+                let peer = Peer::distribution(&self.certificate, folder, Kept::Files(&data))?;
+                Ok(("distribution", peer.daemon, began.elapsed()))
             }
         }
     }

@@ -28,7 +28,7 @@ impl Run<'_> {
         let plan = [
             ("gantry", &gantry.daemon, &gantry.target, self.scale.images),
             (
-                "docker-registry",
+                "distribution",
                 &registry.daemon,
                 &registry.target,
                 self.scale.peer_images,
@@ -64,9 +64,9 @@ impl Run<'_> {
                     })?;
                 } else {
                     let (folder, kept) = (self.folder.path(), Kept::Files(data.path()));
-                    let peer = Peer::docker_registry(&self.certificate, folder, kept)?;
+                    let peer = Peer::distribution(&self.certificate, folder, kept)?;
                     let server = &peer.daemon;
-                    self.measure(case, "docker-registry", server, round, |processes| {
+                    self.measure(case, "distribution", server, round, |processes| {
                         let pushed = wait(bulk::push(&peer.target, processes, 1, 1, size));
                         pushed.map(|(figures, _)| figures)
                     })?;

@@ -11,7 +11,7 @@ use crate::request::{Request, Seed};
 use testkit::process::Processes;
 
 const GANTRY: &str = "gantry";
-const REGISTRY: &str = "docker-registry";
+const REGISTRY: &str = "distribution";
 const ALONE: &str = "SeaweedFS alone";
 
 /// Rounds of the 5 GiB push: each takes about a minute, and its figure is a time, not a ratio.

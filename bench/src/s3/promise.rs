@@ -17,13 +17,13 @@ pub(super) fn goals(results: &Results) -> Vec<Goal> {
         results.ratio(one, ("quota-cpu", "gantry, 200 projects"), figure)
     };
     vec![
-        Goal::new("push: throughput, × docker-registry", AtLeast(2.0), against("push", "docker-registry", "mb_per_s"), "×"),
+        Goal::new("push: throughput, × distribution", AtLeast(2.0), against("push", "distribution", "mb_per_s"), "×"),
         Goal::new("push: throughput, × SeaweedFS alone", AtLeast(0.7), against("push", "SeaweedFS alone", "mb_per_s"), "×"),
-        Goal::new("push: CPU per GB, × docker-registry", AtMost(0.3), against("push", "docker-registry", "cpu_per_gb"), "×"),
-        Goal::new("streamed pull: throughput, × docker-registry", AtLeast(1.2), against("pull", "docker-registry", "mb_per_s"), "×"),
-        Goal::new("streamed pull: CPU per GB, × docker-registry", AtMost(0.6), against("pull", "docker-registry", "cpu_per_gb"), "×"),
-        Goal::new("the same by 4 connections: throughput", AtLeast(1.2), against("pull-4", "docker-registry", "mb_per_s"), "×"),
-        Goal::new("the same by 4 connections: CPU per GB", AtMost(0.6), against("pull-4", "docker-registry", "cpu_per_gb"), "×"),
+        Goal::new("push: CPU per GB, × distribution", AtMost(0.3), against("push", "distribution", "cpu_per_gb"), "×"),
+        Goal::new("streamed pull: throughput, × distribution", AtLeast(1.2), against("pull", "distribution", "mb_per_s"), "×"),
+        Goal::new("streamed pull: CPU per GB, × distribution", AtMost(0.6), against("pull", "distribution", "cpu_per_gb"), "×"),
+        Goal::new("the same by 4 connections: throughput", AtLeast(1.2), against("pull-4", "distribution", "mb_per_s"), "×"),
+        Goal::new("the same by 4 connections: CPU per GB", AtMost(0.6), against("pull-4", "distribution", "cpu_per_gb"), "×"),
         Goal::new("5 GiB blob: from the last byte to 201", AtMost(300.0), own("commit", "commit_ms"), " ms"),
         Goal::new("manifest GET: CPU of 2 replicas per request, × 1 replica", AtMost(1.1), replicas("cpu_per_1000"), "×"),
         Goal::new("the same with PostgreSQL's CPU", AtMost(1.1), replicas("all_per_1000"), "×"),
@@ -37,7 +37,7 @@ pub(super) fn goals(results: &Results) -> Vec<Goal> {
 
 pub(super) const PREFACE: &str = "# Benchmarks on PostgreSQL and S3 storage
 
-Written by `cargo xtask bench s3`; do not edit. Gantry on PostgreSQL and SeaweedFS, Debian's docker-registry on the same
+Written by `cargo xtask bench s3`; do not edit. Gantry on PostgreSQL and SeaweedFS, distribution 3.1 on the same
 SeaweedFS, and SeaweedFS alone run on one machine, on loopback, in alternating order: in each round every server is measured
 once, and who is first changes. Figures are medians over the rounds, with the smallest and largest in brackets. Ratios are
 taken round by round before the median. **CPU ratios decide**: rates depend on how much of the machine the client and SeaweedFS take.
@@ -47,7 +47,7 @@ taken round by round before the median. **CPU ratios decide**: rates depend on h
   clock starts, connections and tokens are there already. `sync` runs before each measurement that writes.
 - **Gantry**: the release binary as `gantry serve` starts it, one process where nothing else is said; PostgreSQL 15 with fsync on;
   default settings, so audit, counters and access log on; a private project, requests with a Bearer token.
-- **docker-registry**: no accounts, no access log, blob descriptors cached in memory, redirects off, so that it streams too; its S3
+- **distribution**: version 3.1.1, no accounts, no access log, blob descriptors cached in memory, redirects off, so that it streams too; its S3
   driver with default part sizes.
 - **SeaweedFS alone**: our own client sends it a multipart upload as Gantry does: parts of 8 MiB, two at a time, signed but not hashed,
   without TLS. The CPU in its row is its own.

@@ -54,11 +54,11 @@ impl Stage {
         Ok(gantry)
     }
 
-    /// docker-registry on the bucket of a room.
+    /// distribution on the bucket of a room.
     pub(super) fn registry(&self, room: &Room<'_>) -> Result<Peer, String> {
         let endpoint = self.backing.seaweed().endpoint();
         let kept = Kept::Bucket(&endpoint, &room.bucket);
-        Peer::docker_registry(&self.certificate, self.folder.path(), kept)
+        Peer::distribution(&self.certificate, self.folder.path(), kept)
     }
 
     /// SeaweedFS itself, for a client that signs its requests.

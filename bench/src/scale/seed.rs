@@ -153,7 +153,7 @@ fn projects(size: Size) -> String {
          from {series};
          insert into project_usage (project_id, shard, used, room) select {FIRST_ID} + value, shard, 0, {UNLIMITED}
          from {series} cross join (select value as shard from {shards}) shards;
-         insert into member (project_id, account_id, role, created_at) select {FIRST_ID} + value, 1, 1, {THEN} from {series};",
+         insert into member (project_id, principal_id, role, created_at) select {FIRST_ID} + value, 1, 1, {THEN} from {series};",
         name = padded("value", 4),
         public = size.first_public(),
         series = series(size.projects()),

@@ -1,10 +1,25 @@
 -- Times are microseconds since 1970, flags are 0 and 1, digests are a byte for the algorithm (1: sha256, 2: sha512) and the hash.
 -- What is deleted keeps its name and gets a tombstone (deleted_at): names are unique among the living, and ids,
 -- never names, tie rows together.
-create table setting (
+
+-- What is made once, and marks: keys, the CA.
+create table installation (
     name text not null primary key,
     value blob not null
 ) without rowid;
+
+-- Settings that were changed, by their names in /configurations: JSON, or in hex what the master key sealed.
+create table setting (
+    name text not null primary key,
+    value text not null
+) without rowid;
+
+-- Goes up with each change of settings. Processes look at it to know when to read them.
+create table setting_version (
+    id integer not null primary key check (id = 1),
+    version integer not null
+);
+insert into setting_version (id, version) values (1, 0);
 
 -- The blob stores of this installation; each carries the same ids in gantry-store.json at its root. One store
 -- at a time is being claimed, and one is current.
@@ -16,28 +31,36 @@ create table store_identity (
 ) without rowid;
 create unique index store_identity_claiming on store_identity (state) where state in ('claiming', 'current');
 
-create table account (
+-- Whoever acts or holds a role, whatever it is: members, uploads, tags and the history name one of these. What a
+-- kind has besides stands in a table of its own, whose ids are what clients see.
+create table principal (
     id integer not null primary key autoincrement,
+    kind text not null,
     name text not null,
+    -- Rises whenever tokens made before must no longer be valid.
+    generation integer not null,
+    deleted_at integer
+);
+create unique index principal_user on principal (name) where kind = 'user' and deleted_at is null;
+
+create table user_account (
+    id integer not null primary key autoincrement,
+    principal_id integer not null unique references principal (id),
     email text,
     realname text not null,
     comment text not null,
     password_hash text,
     sysadmin integer not null,
-    -- Rises whenever tokens made before must no longer be valid.
-    generation integer not null,
     created_at integer not null,
-    updated_at integer not null,
-    deleted_at integer
+    updated_at integer not null
 );
-create unique index account_name on account (name) where deleted_at is null;
--- Not unique: changing one's own address must not tell that another account has it.
-create index account_email on account (email);
+-- Not unique: changing one's own address must not tell that another user has it.
+create index user_account_email on user_account (email);
 
 create table project (
     id integer not null primary key autoincrement,
     name text not null,
-    owner_id integer not null references account (id),
+    owner_id integer not null references user_account (id),
     public integer not null,
     -- Bytes; -1 for no limit.
     storage_limit integer not null,
@@ -76,12 +99,12 @@ create index project_refund_project on project_refund (project_id);
 create table member (
     id integer not null primary key autoincrement,
     project_id integer not null references project (id),
-    account_id integer not null references account (id),
+    principal_id integer not null references principal (id),
     role integer not null,
     created_at integer not null,
-    unique (project_id, account_id)
+    unique (project_id, principal_id)
 );
-create index member_account on member (account_id);
+create index member_principal on member (principal_id);
 
 create table repository (
     id integer not null primary key autoincrement,
@@ -218,7 +241,7 @@ create table tag_history (
     name text not null,
     digest blob not null,
     -- Who set it; null for the command line.
-    account_id integer,
+    principal_id integer,
     at integer not null
 );
 create index tag_history_name on tag_history (repository_id, name, id);
@@ -233,7 +256,8 @@ create table upload (
     id text not null primary key,
     repository text not null,
     project_id integer not null references project (id),
-    account_id integer not null,
+    -- Who began it; null for the machine itself.
+    principal_id integer,
     object_key text,
     size integer not null,
     hash_state blob,
@@ -258,8 +282,8 @@ create index upload_project on upload (project_id) where state = 'open';
 create table audit (
     id integer not null primary key autoincrement,
     at integer not null,
-    account_id integer,
-    account_name text not null,
+    principal_id integer,
+    principal_name text not null,
     address text not null,
     operation text not null,
     resource_type text not null,
@@ -275,7 +299,7 @@ create table audit (
 -- What the log is searched by: each index ends with time and id, in which order the log is listed.
 create index audit_at on audit (at, id);
 create index audit_project on audit (project_id, at, id) where project_id is not null;
-create index audit_account on audit (account_name, at, id);
+create index audit_principal on audit (principal_name, at, id);
 create index audit_repository on audit (repository, at, id) where repository is not null;
 create index audit_tag on audit (tag, at, id) where tag is not null;
 create index audit_operation on audit (operation, at, id);
@@ -343,6 +367,8 @@ create table job (
 );
 create unique index job_dedup on job (kind, dedup_key) where state in ('queued', 'running');
 create index job_due on job (kind, priority, due_at) where state = 'queued';
+-- Jobs queued by a clock that was ahead, see db::job.
+create index job_ahead on job (coalesce(finished_at, created_at)) where state = 'queued';
 create index job_held on job (kind) where state = 'running';
 create index job_finished on job (finished_at) where state in ('done', 'failed', 'cancelled');
 
@@ -368,7 +394,8 @@ create table schedule (
     -- Six fields: second, minute, hour, day of month, month, day of week.
     cron text not null,
     next_at integer not null,
-    changed_at integer not null,
+    -- When next_at was computed.
+    computed_at integer not null,
     unique (kind, subject)
 );
 create index schedule_next on schedule (next_at);

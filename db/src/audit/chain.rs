@@ -196,8 +196,8 @@ fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32] {
     for entry in entries {
         field(&entry.id.to_le_bytes());
         field(&entry.at.to_le_bytes());
-        field(&entry.account_id.unwrap_or(-1).to_le_bytes());
-        field(entry.account_name.as_bytes());
+        field(&entry.principal_id.unwrap_or(-1).to_le_bytes());
+        field(entry.principal_name.as_bytes());
         field(entry.address.as_bytes());
         field(entry.operation.as_bytes());
         field(entry.resource_type.as_bytes());

@@ -234,14 +234,15 @@ async fn write_batches(db: &Db, batches: &mut VecDeque<Batch>) -> Result<usize> 
 
 #[cfg(test)]
 mod tests {
-    use model::AccountId;
+    use model::{PrincipalId, UserId};
 
     use super::*;
 
-    fn refused(account: i64, operation: Operation, name: &str, at: i64) -> Event {
+    fn refused(user: i64, operation: Operation, name: &str, at: i64) -> Event {
         let origin = Origin {
             principal: Principal::User {
-                id: AccountId(account),
+                id: PrincipalId(user),
+                user: UserId(user),
                 name: "ann".into(),
             },
             address: Some([192, 0, 2, 1].into()),

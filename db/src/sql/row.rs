@@ -1,8 +1,8 @@
 //! Rows, and columns parsed into model types.
 
 use model::{
-    AccountId, BlobId, Cron, Digest, InstallationId, JobId, ManifestId, MemberId, ProjectId,
-    ProjectName, RepositoryId, RepositoryName, StoreId, Tag, Timestamp,
+    BlobId, Cron, Digest, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId,
+    ProjectName, RepositoryId, RepositoryName, StoreId, Tag, Timestamp, UserId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -73,7 +73,8 @@ stored! {
     bool: i64 => |x| Some(x != 0);
     u64: i64 => |x| x.try_into().ok();
     Timestamp: i64 => |x| Some(Self(x));
-    AccountId: i64 => |x| Some(Self(x));
+    PrincipalId: i64 => |x| Some(Self(x));
+    UserId: i64 => |x| Some(Self(x));
     ProjectId: i64 => |x| Some(Self(x));
     RepositoryId: i64 => |x| Some(Self(x));
     ManifestId: i64 => |x| Some(Self(x));

@@ -1,7 +1,8 @@
 //! Values that statements bind.
 
 use model::{
-    AccountId, BlobId, Digest, JobId, ManifestId, MemberId, ProjectId, RepositoryId, Timestamp,
+    BlobId, Digest, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId, Timestamp,
+    UserId,
 };
 
 /// A value to be bound.
@@ -32,7 +33,9 @@ values! {
     &[u8] => |x| Self::Bytes(Some(x.to_vec()));
     Option<&[u8]> => |x| Self::Bytes(x.map(<[u8]>::to_vec));
     Timestamp => |x| Self::Int(Some(x.0));
-    AccountId => |x| Self::Int(Some(x.0));
+    PrincipalId => |x| Self::Int(Some(x.0));
+    Option<PrincipalId> => |x| Self::Int(x.map(|id| id.0));
+    UserId => |x| Self::Int(Some(x.0));
     ProjectId => |x| Self::Int(Some(x.0));
     RepositoryId => |x| Self::Int(Some(x.0));
     ManifestId => |x| Self::Int(Some(x.0));

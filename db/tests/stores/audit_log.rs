@@ -148,7 +148,7 @@ async fn a_list_shows_what_fits_all_of_its_filter() {
         let all = audit::Filter::default;
         assert_eq!(list(all(), 3).await, [7, 6, 5]);
         let ann = || audit::Filter {
-            account: Some("ann".into()),
+            principal: Some("ann".into()),
             ..all()
         };
         assert_eq!(list(ann(), 9).await, [7, 4, 3, 1]);

@@ -29,7 +29,7 @@ async fn fill(db: &Db) -> ProjectId {
     let (_, project) = team(db).await;
     db.write(move |tx| {
         Box::pin(async move {
-            setting::put(tx, "bytes", &[0, 1, 0xff]).await?;
+            installation::put(tx, "bytes", &[0, 1, 0xff]).await?;
             let name: RepositoryName = "team/app".parse().unwrap();
             push(tx, project, &name, ("quote ' and \n line", 10), NOW).await?;
             tx.record(&audit_log::event("a \"text\"")).await
@@ -88,7 +88,7 @@ async fn a_database_goes_into_the_other_kind_and_back() {
     for db in [second, third] {
         let mut tx = db.reader().await.unwrap();
         assert!(!backup::is_empty(&mut tx).await.unwrap());
-        let stored = setting::get(&mut tx, "bytes").await.unwrap();
+        let stored = installation::get(&mut tx, "bytes").await.unwrap();
         assert_eq!(stored, Some(vec![0, 1, 0xff]));
         drop(tx);
         // New rows get ids that nobody has.

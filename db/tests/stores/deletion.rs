@@ -49,7 +49,7 @@ async fn delete_project(db: &Db, project: ProjectId) -> Result<bool, Error> {
     deleted.await
 }
 
-async fn make_project(db: &Db, owner: model::AccountId) -> ProjectId {
+async fn make_project(db: &Db, owner: model::UserId) -> ProjectId {
     let made = db.write(move |tx| {
         Box::pin(async move {
             project::create(tx, &"team".parse().unwrap(), owner, false, -1, NOW).await
@@ -68,12 +68,17 @@ async fn what_a_deleted_project_held_is_collected_and_not_found_in_its_successor
         .await
         .unwrap();
         assert!(delete_project(&db, old).await.unwrap());
-        let new = make_project(&db, ann).await;
+        let new = make_project(&db, ann.id).await;
         assert_ne!(old, new);
         let digest = Digest::of(Algorithm::Sha256, b"x");
-        assert!(blob::linked(&db, &name(), &digest).await.unwrap().is_none());
+        assert!(
+            blob::linked(&db, new, &name(), &digest)
+                .await
+                .unwrap()
+                .is_none()
+        );
         let late = db
-            .write_in(old, |tx| Box::pin(setting::put(tx, "late", b"x")))
+            .write_in(old, |tx| Box::pin(installation::put(tx, "late", b"x")))
             .await;
         assert!(matches!(late, Err(Error::ProjectGone)), "{late:?}");
         db.write_in(new, move |tx| {
@@ -105,7 +110,7 @@ async fn a_repository_of_a_deleted_project_is_never_another_ones() {
     on_both("owner", async |db| {
         let (ann, old) = team(&db).await;
         assert!(delete_project(&db, old).await.unwrap());
-        let new = make_project(&db, ann).await;
+        let new = make_project(&db, ann.id).await;
         db.write(move |tx| {
             Box::pin(async move {
                 repository::ensure(tx, new, &name(), NOW).await?;
@@ -130,7 +135,7 @@ async fn uploads_end_with_their_project() {
                 let owner = upload::Owner {
                     repository: name(),
                     project,
-                    account: ann,
+                    principal: Some(ann.principal_id),
                     process: "a".into(),
                 };
                 let five = upload::Durable {

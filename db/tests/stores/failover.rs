@@ -18,7 +18,11 @@ async fn an_id_that_was_given_out_again_serves_no_other_manifest() {
         .unwrap();
     let name: RepositoryName = "team/app".parse().unwrap();
     let latest = Reference::Tag("latest".parse().unwrap());
-    let find = async |reference: &Reference| manifest::find(&db, &name, reference).await.unwrap();
+    let find = async |reference: &Reference| {
+        manifest::find(&db, project, &name, reference)
+            .await
+            .unwrap()
+    };
     let before = find(&latest).await.unwrap();
     assert_eq!(find(&latest).await, Some(before.clone()), "from the cache");
     // The new server knows nothing of that push, and gave its row's id to the next one.
@@ -37,5 +41,13 @@ async fn an_id_that_was_given_out_again_serves_no_other_manifest() {
     let by_digest = find(&Reference::Digest(digest)).await.unwrap();
     assert_eq!(by_digest.payload, other);
     assert!(find(&Reference::Digest(before.digest)).await.is_none());
+    // A permit may be of a project that was made anew under its name.
+    let other = model::ProjectId(project.0 + 1);
+    assert!(
+        manifest::find(&db, other, &name, &latest)
+            .await
+            .unwrap()
+            .is_none()
+    );
     db.close().await;
 }

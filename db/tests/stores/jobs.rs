@@ -220,7 +220,7 @@ async fn a_lease_that_ran_out_is_ended_and_its_holder_fenced_off() {
 }
 
 async fn write(db: &Db) -> Result<(), Error> {
-    db.write(|tx| Box::pin(setting::put(tx, "written", b"x")))
+    db.write(|tx| Box::pin(installation::put(tx, "written", b"x")))
         .await
 }
 
@@ -243,7 +243,7 @@ async fn a_transaction_of_a_job_ends_before_the_job_is_anothers() {
     let other = db.clone();
     let step = db.write(move |tx| {
         Box::pin(async move {
-            setting::put(tx, "step", b"x").await?;
+            installation::put(tx, "step", b"x").await?;
             let taken = other.write(move |tx| Box::pin(job::end_lapsed(tx, late)));
             assert_eq!(taken.await?, [], "its holder is in a transaction");
             let renewed = other.write(move |tx| Box::pin(job::renew(tx, fence, None, NOW)));
@@ -279,6 +279,64 @@ async fn a_wrong_clock_holds_nothing_for_long() {
 }
 
 #[tokio::test]
+async fn nothing_waits_for_the_time_of_a_clock_that_was_ahead() {
+    on_both("job_ahead", async |db| {
+        db.write(|tx| {
+            Box::pin(async move {
+                let ahead = at(7_200);
+                job::ensure_standing(tx, &["scan"], NOW).await?;
+                let taken = job::take_standing(tx, "scan", "server a", ahead)
+                    .await?
+                    .unwrap();
+                let ended = Ending {
+                    state: State::Queued,
+                    due_at: Some(ahead.plus(LEASE)),
+                    ..done()
+                };
+                assert!(job::end(tx, taken.fence, &ended, ahead).await?);
+                let hourly = NewSchedule {
+                    kind: "hourly".to_owned(),
+                    subject: String::new(),
+                    payload_version: 1,
+                    payload: "null".to_owned(),
+                    cron: "0 0 * * * *".parse().unwrap(),
+                };
+                schedule::set(tx, &hourly, ahead).await?;
+                let found = job::due(tx, &[SCAN], NOW).await?;
+                assert!(
+                    found.lapsed && found.scheduled && found.queued.is_empty(),
+                    "{found:?}"
+                );
+                assert_eq!(job::end_lapsed(tx, NOW).await?, [], "nobody held it");
+                schedule::fire(tx, NOW).await?;
+                let found = job::due(tx, &[SCAN], NOW).await?;
+                assert!(!found.lapsed && !found.scheduled, "{found:?}");
+                assert_eq!(found.queued, [("scan".to_owned(), Priority::Normal)]);
+                assert!(
+                    job::list(tx, Some("hourly"), Shown::All, 1)
+                        .await?
+                        .is_empty(),
+                    "no time was missed"
+                );
+                assert!(job::due(tx, &[SCAN], at(3_601)).await?.scheduled);
+                // What waits by the right clock waits on.
+                let taken = claim_one(tx, "server a", NOW).await?.unwrap();
+                let ended = Ending {
+                    due_at: Some(ahead),
+                    ..ended
+                };
+                assert!(job::end(tx, taken.fence, &ended, NOW).await?);
+                assert!(!job::due(tx, &[SCAN], NOW).await?.lapsed);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_standing_job_is_always_there() {
     on_both("job_standing", async |db| {
         db.write(|tx| {
@@ -302,12 +360,15 @@ async fn a_standing_job_is_always_there() {
                 assert_eq!(state(tx, id).await?, State::Running, "a command holds it");
                 job::ask_to_stop(tx, "gc", NOW).await?;
                 let renewed = job::renew(tx, taken.fence, None, NOW).await?;
-                assert_eq!(renewed, Renewed::Cancelled);
+                assert_eq!(renewed, Renewed::Held, "only servers are asked to stop");
                 let late = NOW.plus(LEASE * 2);
                 let taken = job::take_standing(tx, "gc", "server b", late)
                     .await?
                     .unwrap();
                 assert_eq!(taken.attempts, 2);
+                job::ask_to_stop(tx, "gc", late).await?;
+                let renewed = job::renew(tx, taken.fence, None, late).await?;
+                assert_eq!(renewed, Renewed::Cancelled);
                 job::end_all(tx, late).await?;
                 assert_eq!(state(tx, id).await?, State::Queued, "servers are gone");
                 // Whatever a standing job waits for, a server that is alone does not.

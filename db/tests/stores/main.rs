@@ -21,11 +21,12 @@ use std::time::Duration;
 use collecting::{committed, place};
 use gantry_db::list::{Page, Selection, Test};
 use gantry_db::{
-    Age, Db, Error, Location, Tx, account, audit, binding, blob, garbage, gc, manifest, member,
-    project, quota, repository, setting, stat, tag, upload,
+    Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, installation, manifest,
+    member, project, quota, repository, stat, tag, upload, user,
 };
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
+    UserId,
 };
 use policy::{Caller, Presented, Role};
 
@@ -64,8 +65,8 @@ async fn fresh(url: &str, name: &str) -> String {
     format!("{server}/{database}")
 }
 
-fn ann() -> account::NewAccount {
-    account::NewAccount {
+fn ann() -> user::NewUser {
+    user::NewUser {
         name: "ann".into(),
         email: Some("ann@example.com".into()),
         realname: "Ann".into(),
@@ -75,21 +76,20 @@ fn ann() -> account::NewAccount {
     }
 }
 
-async fn team(db: &Db) -> (model::AccountId, model::ProjectId) {
+/// A project and the user who owns it.
+async fn team(db: &Db) -> (user::User, model::ProjectId) {
     db.write(|tx| {
         Box::pin(async move {
-            account::create_admin(
-                tx,
-                &account::NewAccount {
-                    name: "admin".into(),
-                    email: None,
-                    ..ann()
-                },
-                NOW,
-            )
-            .await?;
-            let ann = account::create(tx, &ann(), NOW).await?;
-            let id = project::create(tx, &"team".parse().unwrap(), ann, false, -1, NOW).await?;
+            let admin = user::NewUser {
+                name: "admin".into(),
+                email: None,
+                ..ann()
+            };
+            user::create_admin(tx, &admin, NOW).await?;
+            part_ids(tx).await?;
+            user::create(tx, &ann(), NOW).await?;
+            let ann = user::by_name(tx, "ann").await?.unwrap();
+            let id = project::create(tx, &"team".parse().unwrap(), ann.id, false, -1, NOW).await?;
             Ok::<_, Error>((ann, id))
         })
     })
@@ -97,12 +97,20 @@ async fn team(db: &Db) -> (model::AccountId, model::ProjectId) {
     .unwrap()
 }
 
+/// Gives the next principal an id that the next user does not have, as robots do.
+async fn part_ids(tx: &mut Tx) -> Result<(), Error> {
+    let table = gantry_db::backup::describe(tx, "principal").await?;
+    let gone = r#"[[1000, "user", "gone", 1, 1]]"#;
+    gantry_db::backup::put(tx, &table, gone).await?;
+    gantry_db::backup::count_on(tx, &table).await
+}
+
 #[tokio::test]
-async fn a_setting_is_made_once() {
-    on_both("setting", async |db| {
+async fn a_value_of_the_installation_is_made_once() {
+    on_both("installation", async |db| {
         for value in [b"first", b"later"] {
             let kept = db
-                .write(|tx| Box::pin(setting::put_if_absent(tx, "key", value)))
+                .write(|tx| Box::pin(installation::put_if_absent(tx, "key", value)))
                 .await
                 .unwrap();
             assert_eq!(kept, b"first");
@@ -112,28 +120,29 @@ async fn a_setting_is_made_once() {
 }
 
 #[tokio::test]
-async fn the_first_new_account_has_id_three() {
-    on_both("account", async |db| {
-        let (ann_id, _) = team(&db).await;
-        assert_eq!(ann_id.0, 3);
+async fn the_first_new_user_has_id_three() {
+    on_both("user", async |db| {
+        let (old, _) = team(&db).await;
+        assert_eq!((old.id.0, old.principal_id.0), (3, 1_001));
         let again = db
-            .write(|tx| Box::pin(async move { account::create(tx, &ann(), NOW).await }))
+            .write(|tx| Box::pin(async move { user::create(tx, &ann(), NOW).await }))
             .await;
         assert!(matches!(again, Err(Error::Duplicate(_))));
-        db.write(move |tx| Box::pin(account::delete(tx, ann_id, NOW)))
+        let gone = old.clone();
+        db.write(move |tx| Box::pin(async move { user::delete(tx, &gone, NOW).await }))
             .await
             .unwrap();
-        let fresh = db
-            .write(|tx| Box::pin(async move { account::create(tx, &ann(), NOW).await }))
+        let (fresh, _) = db
+            .write(|tx| Box::pin(async move { user::create(tx, &ann(), NOW).await }))
             .await
             .unwrap();
-        assert!(fresh > ann_id);
+        assert!(fresh > old.id);
         let mut tx = db.reader().await.unwrap();
-        let (listed, total) = account::list(&mut tx, account::Scope::Made, &Selection::all())
+        let (listed, total) = user::list(&mut tx, user::Scope::Made, &Selection::all())
             .await
             .unwrap();
         assert_eq!((listed.len(), total), (1, 1));
-        let (found, _) = account::search(&mut tx, "AN", Page::ALL).await.unwrap();
+        let (found, _) = user::search(&mut tx, "AN", Page::ALL).await.unwrap();
         assert_eq!((found[0].id, found.len()), (fresh, 1));
     })
     .await;
@@ -144,7 +153,7 @@ async fn bindings_follow_memberships() {
     on_both("binding", async |db| {
         let (ann, id) = team(&db).await;
         let authority = async |generation| {
-            let found = binding::authority(&db, ann, generation, Age::Now).await;
+            let found = binding::authority(&db, ann.principal_id, generation, Age::Now).await;
             found.unwrap()
         };
         assert!(authority(Some(2)).await.is_none());
@@ -172,9 +181,13 @@ async fn bindings_follow_memberships() {
         .unwrap();
         assert_eq!(roles().await, [Role::Guest]);
         let mut reader = db.reader().await.unwrap();
-        let held = binding::roles_in(&mut reader, ann, &[id]).await.unwrap();
+        let held = binding::roles_in(&mut reader, ann.principal_id, &[id])
+            .await
+            .unwrap();
         assert!(held[&id].contains(Role::Guest));
-        let projects = binding::projects_of(&mut reader, ann).await.unwrap();
+        let projects = binding::projects_of(&mut reader, ann.principal_id)
+            .await
+            .unwrap();
         assert_eq!(projects, [id]);
         drop(reader);
         db.write(move |tx| {
@@ -202,13 +215,16 @@ async fn a_token_newer_than_what_was_read_a_moment_ago_is_good() {
         Db::open(&shared).await.unwrap(),
     );
     let (ann, _) = team(&here).await;
+    let id = ann.principal_id;
     let bound = async |generation| {
-        let found = binding::authority(&here, ann, Some(generation), Age::Moments).await;
+        let found = binding::authority(&here, id, Some(generation), Age::Moments).await;
         found.unwrap().map(|authority| authority.generation)
     };
     assert_eq!(bound(1).await, Some(1));
     there
-        .write(move |tx| Box::pin(account::set_password(tx, ann, "another", NOW)))
+        .write(move |tx| {
+            Box::pin(async move { user::set_password(tx, &ann, "another", NOW).await })
+        })
         .await
         .unwrap();
     assert_eq!(bound(2).await, Some(2));
@@ -239,19 +255,19 @@ async fn connections_that_the_server_ended_a_moment_ago_fail_nothing() {
         assert!(ended >= 2, "{ended} ended");
     };
     end().await;
-    db.write(|tx| Box::pin(setting::put(tx, "written", b"x")))
+    db.write(|tx| Box::pin(installation::put(tx, "written", b"x")))
         .await
         .unwrap();
     end().await;
     let mut tx = db.reader().await.unwrap();
-    let read = setting::get(&mut tx, "written").await.unwrap();
+    let read = installation::get(&mut tx, "written").await.unwrap();
     assert_eq!(read.as_deref(), Some(&b"x"[..]));
     drop(tx);
     end().await;
     let mut held = db.reader().await.unwrap();
-    setting::get(&mut held, "written").await.unwrap();
+    installation::get(&mut held, "written").await.unwrap();
     end().await;
-    assert!(setting::get(&mut held, "written").await.is_err());
+    assert!(installation::get(&mut held, "written").await.is_err());
     drop(held);
     db.close().await;
 }
@@ -274,7 +290,7 @@ async fn projects_are_listed_to_those_who_may_see_them() {
             listed.unwrap().1
         };
         assert_eq!(list(project::Viewer::Anonymous).await, 0);
-        assert_eq!(list(project::Viewer::Account(ann)).await, 1);
+        assert_eq!(list(project::Viewer::Principal(ann.principal_id)).await, 1);
         assert_eq!(list(project::Viewer::Administrator).await, 1);
         let opened = facts.clone();
         db.write(move |tx| {
@@ -330,7 +346,7 @@ async fn a_catalog_goes_on_after_any_name() {
                 let mut ids = Vec::new();
                 for project in ["a", "ab", "a-b", "hidden"] {
                     let name = project.parse().unwrap();
-                    let id = project::create(tx, &name, ann, false, -1, NOW).await?;
+                    let id = project::create(tx, &name, ann.id, false, -1, NOW).await?;
                     for repository in ["y", "x/1", "x"] {
                         push_empty(tx, id, &format!("{project}/{repository}")).await?;
                     }
@@ -403,7 +419,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
             .unwrap();
         assert_eq!(stored.payload, payload);
         assert_eq!(
-            blob::linked(&db, &name, &config)
+            blob::linked(&db, project, &name, &config)
                 .await
                 .unwrap()
                 .unwrap()
@@ -501,7 +517,12 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 .unwrap()
                 .is_none()
         );
-        assert!(blob::linked(&db, &name, &config).await.unwrap().is_none());
+        assert!(
+            blob::linked(&db, project, &name, &config)
+                .await
+                .unwrap()
+                .is_none()
+        );
     })
     .await;
 }
@@ -516,7 +537,7 @@ async fn who_takes_an_upload_over_fences_the_one_before() {
                 let owner = upload::Owner {
                     repository: "team/app".parse().unwrap(),
                     project,
-                    account: ann,
+                    principal: Some(ann.principal_id),
                     process: "a".into(),
                 };
                 let nothing = upload::Durable::default();
@@ -604,7 +625,7 @@ async fn a_failed_transaction_leaves_nothing_and_spares_its_neighbours() {
         let work = |fails: bool, name: &'static str| {
             db.write(move |tx| {
                 Box::pin(async move {
-                    setting::put(tx, name, b"x").await?;
+                    installation::put(tx, name, b"x").await?;
                     if fails {
                         Err(Error::WriterGone)
                     } else {
@@ -616,8 +637,8 @@ async fn a_failed_transaction_leaves_nothing_and_spares_its_neighbours() {
         let (good, bad) = tokio::join!(work(false, "good"), work(true, "bad"));
         assert!(good.is_ok() && bad.is_err());
         let mut tx = db.reader().await.unwrap();
-        assert!(setting::get(&mut tx, "good").await.unwrap().is_some());
-        assert!(setting::get(&mut tx, "bad").await.unwrap().is_none());
+        assert!(installation::get(&mut tx, "good").await.unwrap().is_some());
+        assert!(installation::get(&mut tx, "bad").await.unwrap().is_none());
     })
     .await;
 }
@@ -627,13 +648,10 @@ async fn the_count_of_members_is_that_of_the_list() {
     on_both("members", async |db| {
         let (ann, team) = team(&db).await;
         db.write(move |tx| {
-            Box::pin(member::add(
-                tx,
-                team,
-                model::AccountId::ADMIN,
-                Role::Guest,
-                NOW,
-            ))
+            Box::pin(async move {
+                let admin = user::by_id(tx, UserId::ADMIN).await?.unwrap();
+                member::add(tx, team, admin.principal_id, Role::Guest, NOW).await
+            })
         })
         .await
         .unwrap();
@@ -648,8 +666,9 @@ async fn the_count_of_members_is_that_of_the_list() {
                 "{name:?}"
             );
         }
-        let member = member::of_account(&mut tx, team, ann).await.unwrap();
-        assert_eq!(member.map(|member| member.role), Some(Role::ProjectAdmin));
+        let member = member::of_principal(&mut tx, team, ann.principal_id).await;
+        let member = member.unwrap().unwrap();
+        assert_eq!((member.user_id, member.role), (ann.id, Role::ProjectAdmin));
     })
     .await;
 }
@@ -659,11 +678,11 @@ async fn the_built_in_administrator_is_listed_on_request() {
     on_both("builtin", async |db| {
         team(&db).await;
         let mut tx = db.reader().await.unwrap();
-        let scopes = [account::Scope::Made, account::Scope::All];
+        let scopes = [user::Scope::Made, user::Scope::All];
         for (scope, expected) in scopes.into_iter().zip([&["ann"][..], &["admin", "ann"]]) {
-            let listed = account::list(&mut tx, scope, &Selection::all()).await;
-            let (accounts, total) = listed.unwrap();
-            let names: Vec<&str> = accounts.iter().map(|account| &*account.name).collect();
+            let listed = user::list(&mut tx, scope, &Selection::all()).await;
+            let (users, total) = listed.unwrap();
+            let names: Vec<&str> = users.iter().map(|user| &*user.name).collect();
             assert_eq!((names, total), (expected.to_vec(), expected.len() as i64));
         }
     })
@@ -682,11 +701,11 @@ async fn lists_find_any_number_of_names() {
             others.chain([name.to_owned()]).collect::<Vec<_>>()
         };
         let mut tx = db.reader().await.unwrap();
-        let named = Selection::all().with(account::NAME, Test::AnyOf(names("ann")));
-        let listed = account::list(&mut tx, account::Scope::Made, &named).await;
-        let (accounts, total) = listed.unwrap();
-        let ids: Vec<_> = accounts.iter().map(|account| account.id).collect();
-        assert_eq!((ids, total), (vec![ann], 1));
+        let named = Selection::all().with(user::NAME, Test::AnyOf(names("ann")));
+        let listed = user::list(&mut tx, user::Scope::Made, &named).await;
+        let (users, total) = listed.unwrap();
+        let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+        assert_eq!((ids, total), (vec![ann.id], 1));
         let named = Selection::all().with(project::NAME, Test::AnyOf(names("team")));
         let listed = project::list(&mut tx, project::Viewer::Administrator, &named).await;
         let (projects, total) = listed.unwrap();
@@ -709,7 +728,7 @@ async fn what_several_projects_hold_is_told_at_once() {
         let other = db.write(move |tx| {
             Box::pin(async move {
                 let name = "other".parse().unwrap();
-                let other = project::create(tx, &name, ann, false, 1 << 20, NOW).await?;
+                let other = project::create(tx, &name, ann.id, false, 1 << 20, NOW).await?;
                 for (project, bytes) in [(team, 100), (team, 50), (other, 7)] {
                     let taking = quota::Taking::Shared;
                     quota::charge(tx, project, bytes, taking).await?.unwrap();

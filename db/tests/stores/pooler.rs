@@ -89,10 +89,10 @@ async fn use_through(mode: &str) -> Result<(), Error> {
         let db = db.clone();
         async move {
             let key: &'static str = ["a", "b", "c", "d"][number % 4];
-            db.write(move |tx| Box::pin(setting::put(tx, key, b"x")))
+            db.write(move |tx| Box::pin(installation::put(tx, key, b"x")))
                 .await?;
             let mut tx = db.reader().await?;
-            setting::get(&mut tx, key)
+            installation::get(&mut tx, key)
                 .await
                 .map(|value| assert!(value.is_some()))
         }

@@ -222,14 +222,22 @@ async fn what_a_tag_pointed_at_outlives_it() {
                 let later = |secs| NOW.plus(Duration::from_secs(secs));
                 let set = [(one, 0), (one, 1), (two, 2), (one, 3)];
                 for (manifest, secs) in set {
-                    tag::set(tx, (repo, &app), &v1, manifest, Some(ann), later(secs)).await?;
+                    tag::set(
+                        tx,
+                        (repo, &app),
+                        &v1,
+                        manifest,
+                        Some(ann.principal_id),
+                        later(secs),
+                    )
+                    .await?;
                 }
                 tag::delete(tx, (repo, &app), &v1).await?;
                 let digest = |bytes: &[u8]| Digest::of(Algorithm::Sha256, bytes);
                 let pointed = |bytes: &[u8], secs| tag::Pointed {
                     digest: digest(bytes),
                     at: later(secs),
-                    by: Some(ann),
+                    by: Some(ann.principal_id),
                 };
                 // The second time nothing moved.
                 let all = [pointed(&first, 3), pointed(&second, 2), pointed(&first, 0)];

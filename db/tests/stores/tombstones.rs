@@ -70,12 +70,14 @@ async fn row(tx: &mut Tx, bytes: &[u8]) -> Result<Option<ManifestId>, Error> {
 }
 
 /// What a tag or a digest finds, as it is pulled.
-async fn found(db: &Db, reference: &str) -> Option<Digest> {
+async fn found(db: &Db, project: ProjectId, reference: &str) -> Option<Digest> {
     let reference = match reference.parse() {
         Ok(digest) => Reference::Digest(digest),
         Err(_) => Reference::Tag(reference.parse().unwrap()),
     };
-    let found = manifest::find(db, &app(), &reference).await.unwrap();
+    let found = manifest::find(db, project, &app(), &reference)
+        .await
+        .unwrap();
     found.map(|found| found.digest)
 }
 
@@ -114,8 +116,8 @@ async fn nothing_of_a_deleted_manifest_is_found_before_it_is_purged() {
         .await
         .unwrap();
         let by_digest = digest(&bytes).to_string();
-        assert_eq!(found(&db, "v1").await, Some(digest(&bytes)));
-        assert_eq!(found(&db, &by_digest).await, Some(digest(&bytes)));
+        assert_eq!(found(&db, project, "v1").await, Some(digest(&bytes)));
+        assert_eq!(found(&db, project, &by_digest).await, Some(digest(&bytes)));
         db.write(move |tx| {
             Box::pin(async move {
                 delete(tx, project, &bytes, 0).await?;
@@ -144,7 +146,7 @@ async fn nothing_of_a_deleted_manifest_is_found_before_it_is_purged() {
         .await
         .unwrap();
         for reference in ["v1", "v2", &by_digest] {
-            assert_eq!(found(&db, reference).await, None, "{reference}");
+            assert_eq!(found(&db, project, reference).await, None, "{reference}");
         }
         db.write(move |tx| {
             Box::pin(async move {
@@ -175,7 +177,7 @@ async fn what_is_pushed_again_before_the_purge_is_new_and_stays() {
         })
         .await
         .unwrap();
-        assert_eq!(found(&db, "v1").await, Some(by_digest));
+        assert_eq!(found(&db, project, "v1").await, Some(by_digest));
         db.write(move |tx| {
             Box::pin(async move { delete(tx, project, &payload("image", None), 1).await })
         })
@@ -197,10 +199,13 @@ async fn what_is_pushed_again_before_the_purge_is_new_and_stays() {
                     .await
                     .unwrap();
             }
-            assert_eq!(found(&db, "v1").await, None);
-            assert_eq!(found(&db, "v2").await, Some(by_digest));
-            assert_eq!(found(&db, "v3").await, Some(other));
-            assert_eq!(found(&db, &by_digest.to_string()).await, Some(by_digest));
+            assert_eq!(found(&db, project, "v1").await, None);
+            assert_eq!(found(&db, project, "v2").await, Some(by_digest));
+            assert_eq!(found(&db, project, "v3").await, Some(other));
+            assert_eq!(
+                found(&db, project, &by_digest.to_string()).await,
+                Some(by_digest)
+            );
         }
         let mut tx = db.reader().await.unwrap();
         let tags = tag::list(&mut tx, &app(), None, 10).await.unwrap();
@@ -224,6 +229,32 @@ async fn an_import_sets_a_tag_whose_manifest_was_deleted() {
             purge(tx, project).await?;
             assert_eq!(tag::list(tx, &app(), None, 10).await?, ["v1"]);
             Ok(())
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_index_that_goes_with_its_subject_keeps_no_referrer() {
+    within("tomb_index", |tx, project| {
+        Box::pin(async move {
+            let subject = payload("subject", None);
+            push(tx, project, &subject, None).await?;
+            let listed = referrer("listed", &subject);
+            push(tx, project, &listed, None).await?;
+            let text = String::from_utf8(index(&listed)).unwrap();
+            let size = subject.len();
+            let of_subject = format!(
+                r#""subject":{{"mediaType":"{OCI_MANIFEST}","digest":"{}","size":{size}}},"manifests""#,
+                digest(&subject)
+            );
+            let lists = text.replace(r#""manifests""#, &of_subject).into_bytes();
+            push(tx, project, &lists, None).await?;
+            delete(tx, project, &subject, 100).await?;
+            for bytes in [&subject, &lists, &listed] {
+                assert_eq!(row(tx, bytes).await?, None);
+            }
+            purge(tx, project).await
         })
     })
     .await;
@@ -442,7 +473,7 @@ async fn the_same_digest_that_is_pushed_beside_a_deletion_is_there_afterwards() 
         .await
         .unwrap();
     let child = digest(&payload("child", None));
-    assert_eq!(found(&db, "v1").await, Some(child));
+    assert_eq!(found(&db, project, "v1").await, Some(child));
     db.close().await;
 }
 

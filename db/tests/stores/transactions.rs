@@ -84,7 +84,7 @@ async fn put(db: Db, keys: &'static [&'static str]) -> Result<(), Error> {
     let put = db.write(move |tx| {
         Box::pin(async move {
             for key in keys {
-                setting::put(tx, key, b"x").await?;
+                installation::put(tx, key, b"x").await?;
             }
             Ok::<_, Error>(())
         })
@@ -114,7 +114,7 @@ async fn whoever_gives_up_waiting_lets_go_of_locks() {
     let (db, database) = on_postgres("gives_up").await;
     put(db.clone(), &["first", "second"]).await.unwrap();
     let mut holder = sqlx::PgConnection::connect(&database).await.unwrap();
-    let hold = "begin; update setting set value = value where name = 'second'";
+    let hold = "begin; update installation set value = value where name = 'second'";
     sqlx::raw_sql(hold).execute(&mut holder).await.unwrap();
     let caller = tokio::spawn(put(db.clone(), &["first", "second"]));
     let mut server = sqlx::PgConnection::connect(&database).await.unwrap();

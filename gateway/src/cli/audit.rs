@@ -90,7 +90,7 @@ impl Command {
 impl List {
     async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         let filter = Filter {
-            account: self.user,
+            principal: self.user,
             project: self.project,
             repository: self.repository,
             tag: self.tag,
@@ -136,7 +136,7 @@ fn describe(listed: &Listed) -> String {
         "{} {} {} {address} {} {} {}",
         entry.id,
         Timestamp(entry.at),
-        entry.account_name,
+        entry.principal_name,
         entry.operation,
         entry.resource_type,
         entry.resource

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use auth::secret::MasterKey;
 use clap::Args;
 use db::{Db, Location};
 use jobs::maintenance::backup::{self, Target};
 use jobs::maintenance::check::Depth;
 use jobs::stores::{Binding, Stores};
 use model::{Clock as _, SystemClock};
+use tenancy::secret::MasterKey;
 
 use super::local::{self, Local};
 use super::out::line;
@@ -71,7 +71,7 @@ impl Restore {
         let backup = backup::Backup::open(&self.folder)?;
         // Not created here: only the key that the backup was made with decrypts it.
         let master = MasterKey::load(&config.master_key())?;
-        bootstrap::check_master_key(&master, backup.setting(bootstrap::CA)?.as_deref())?;
+        bootstrap::check_master_key(&master, backup.installation(bootstrap::CA)?.as_deref())?;
         let _lock = match location {
             Location::Postgres(_) => None,
             // A server may still write to a database that was moved from here.

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use auth::secret::MasterKey;
 use db::{Db, Location};
 use model::{Clock as _, SystemClock, Timestamp};
 use policy::{Caller, SystemPermit, permit};
+use tenancy::secret::MasterKey;
+use tenancy::setting::Settings;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::bootstrap;
@@ -56,6 +57,12 @@ pub(super) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 impl Local {
+    /// The settings of `/configurations`.
+    pub(super) async fn settings(&self) -> anyhow::Result<Arc<Settings>> {
+        let (db, master) = (self.db.clone(), self.master.clone());
+        Ok(Settings::open(db, master, self.config.settings.clone()).await?)
+    }
+
     /// The time now.
     pub(super) fn now(&self) -> Timestamp {
         SystemClock.now()

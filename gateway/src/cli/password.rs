@@ -43,15 +43,13 @@ fn typed(user: &str) -> anyhow::Result<String> {
     Ok(password)
 }
 
-fn first_line(input: impl io::BufRead) -> anyhow::Result<String> {
+/// A secret that is a line of its own.
+pub(super) fn first_line(input: impl io::BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
     let read = input.take(LONGEST_LINE).read_line(&mut line);
-    read.context("cannot read the password from standard input")?;
+    read.context("cannot read the secret from standard input")?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
-    anyhow::ensure!(
-        !password.is_empty(),
-        "give the password in {VARIABLE} or as a line on standard input"
-    );
+    anyhow::ensure!(!password.is_empty(), "there is no line on standard input");
     Ok(password)
 }
 

@@ -6,8 +6,8 @@ use clap::Subcommand;
 use db::list::Selection;
 use db::member::Member;
 use db::project::Project;
-use db::{Reader, account, binding, member, project, quota, untagged};
-use model::{AccountId, ProjectId, ProjectName, StorageLimit};
+use db::{Reader, binding, member, project, quota, untagged, user};
+use model::{PrincipalId, ProjectId, ProjectName, StorageLimit};
 use policy::on::On;
 use policy::to::To;
 use policy::{Caller, ProjectCreation, ProjectPermit, Role, permit};
@@ -119,7 +119,8 @@ pub(super) async fn permit<R: On, A: To>(
 
 async fn create(local: &Local, name: ProjectName, public: bool) -> anyhow::Result<()> {
     let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
-    let new = NewProject::named(name.clone(), public);
+    let limit = local.settings().await?.current().new_project_limit();
+    let new = NewProject::named(name.clone(), public, limit);
     let id = tenancy::project::create(&local.db, &permit, new, local.now()).await?;
     line(&format!("project {name} has id {id}"));
     Ok(())
@@ -160,31 +161,31 @@ async fn members(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The account with a name, and its membership of the project.
+/// The user with a name, and their membership of the project.
 async fn find_member(
     local: &Local,
     project: ProjectId,
-    user: &str,
-) -> anyhow::Result<(Option<AccountId>, Option<Member>)> {
+    name: &str,
+) -> anyhow::Result<(Option<PrincipalId>, Option<Member>)> {
     let mut reader = local.db.reader().await?;
-    let Some(account) = account::by_name(&mut reader, user).await? else {
+    let Some(user) = user::by_name(&mut reader, name).await? else {
         return Ok((None, None));
     };
-    let member = member::of_account(&mut reader, project, account.id).await?;
-    Ok((Some(account.id), member))
+    let member = member::of_principal(&mut reader, project, user.principal_id).await?;
+    Ok((Some(user.principal_id), member))
 }
 
 async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> anyhow::Result<()> {
     let permit = permit(local, &name).await?;
-    let (account, member) = find_member(local, permit.project().id, &user).await?;
-    let account = account.ok_or_else(|| anyhow::anyhow!("there is no user {user}"))?;
+    let (principal, member) = find_member(local, permit.project().id, &user).await?;
+    let principal = principal.ok_or_else(|| anyhow::anyhow!("there is no user {user}"))?;
     match member {
         Some(member) => {
             let permit = self::permit(local, &name).await?;
             tenancy::member::change(&local.db, &permit, member.id, role, local.now()).await?;
         }
         None => {
-            tenancy::member::grant(&local.db, &permit, account, role, local.now()).await?;
+            tenancy::member::grant(&local.db, &permit, principal, role, local.now()).await?;
         }
     }
     line(&format!("{user} is {} of {name}", role.name()));

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use auth::secret::MasterKey;
 use clap::Subcommand;
+use tenancy::secret::MasterKey;
 
 use super::print;
 

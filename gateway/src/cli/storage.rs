@@ -211,6 +211,7 @@ async fn import(
     let options = Options {
         root,
         project,
+        limit: local.settings().await?.current().new_project_limit(),
         grace: Duration::from_secs(local.config.gc.grace_secs),
     };
     let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;

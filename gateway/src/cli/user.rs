@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::account::Scope;
 use db::list::Selection;
-use model::{AccountId, Profile};
+use db::user::Scope;
+use model::{Profile, UserId};
 use policy::{Caller, permit};
 use tenancy::Error;
-use tenancy::account::{self, NewAccount};
 use tenancy::password::PasswordHasher;
+use tenancy::user::{self, NewUser};
 
 use super::local::{self, Local};
 use super::out::line;
@@ -85,48 +85,45 @@ async fn create(
     (email, realname): (String, String),
     sysadmin: bool,
 ) -> anyhow::Result<()> {
-    let new = NewAccount {
+    let new = NewUser {
         name: name.parse()?,
         profile: Profile::new(email, realname, String::new())?,
         password: new_password(name)?,
         sysadmin,
     };
     let (hasher, permit) = (PasswordHasher::new(), local::system()?);
-    let id = account::create(&local.db, &hasher, &permit, new, local.now()).await?;
+    let id = user::create(&local.db, &hasher, &permit, new, local.now()).await?;
     line(&format!("user {name} has id {id}"));
     Ok(())
 }
 
 async fn list(local: &Local) -> anyhow::Result<()> {
     let mut tx = local.db.reader().await?;
-    let (accounts, _) = db::account::list(&mut tx, Scope::All, &Selection::all()).await?;
-    for account in accounts {
-        let role = if account.sysadmin {
+    let (users, _) = db::user::list(&mut tx, Scope::All, &Selection::all()).await?;
+    for user in users {
+        let role = if user.sysadmin {
             "administrator"
         } else {
             "user"
         };
-        let email = account.email.unwrap_or_default();
-        line(&format!(
-            "{:>6} {} <{email}> {role}",
-            account.id, account.name
-        ));
+        let email = user.email.unwrap_or_default();
+        line(&format!("{:>6} {} <{email}> {role}", user.id, user.name));
     }
     Ok(())
 }
 
-/// The id of the account with a name.
-async fn id_of(local: &Local, name: &str) -> anyhow::Result<AccountId> {
-    let found = db::account::by_name(&mut local.db.reader().await?, name).await?;
+/// The id of the user with a name.
+async fn id_of(local: &Local, name: &str) -> anyhow::Result<UserId> {
+    let found = db::user::by_name(&mut local.db.reader().await?, name).await?;
     let found = found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))?;
     Ok(found.id)
 }
 
 async fn passwd(local: &Local, name: &str) -> anyhow::Result<()> {
     // Before a password is asked for.
-    let permit = permit::permit_account(&Caller::command_line(), id_of(local, name).await?)?;
+    let permit = permit::permit_user(&Caller::command_line(), id_of(local, name).await?)?;
     let (password, hasher) = (new_password(name)?, PasswordHasher::new());
-    account::set_password(&local.db, &hasher, &permit, &password, local.now()).await?;
+    user::set_password(&local.db, &hasher, &permit, &password, local.now()).await?;
     line(&format!(
         "the password of {name} is changed; existing tokens are revoked"
     ));
@@ -135,7 +132,7 @@ async fn passwd(local: &Local, name: &str) -> anyhow::Result<()> {
 
 async fn set_sysadmin(local: &Local, name: &str, sysadmin: bool) -> anyhow::Result<()> {
     let (id, permit) = (id_of(local, name).await?, local::system()?);
-    account::set_sysadmin(&local.db, &permit, id, sysadmin, local.now()).await?;
+    user::set_sysadmin(&local.db, &permit, id, sysadmin, local.now()).await?;
     line(&if sysadmin {
         format!("{name} is a system administrator")
     } else {
@@ -146,7 +143,7 @@ async fn set_sysadmin(local: &Local, name: &str, sysadmin: bool) -> anyhow::Resu
 
 async fn delete(local: &Local, name: &str) -> anyhow::Result<()> {
     let (id, permit) = (id_of(local, name).await?, local::system()?);
-    let deleted = account::delete(&local.db, &permit, id, local.now()).await;
+    let deleted = user::delete(&local.db, &permit, id, local.now()).await;
     deleted.map_err(|error| match error {
         Error::UserUndeletable(_) => anyhow::anyhow!("the built-in admin cannot be deleted"),
         other => other.into(),

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use auth::secret::MasterKey;
 use certs::{ServerCertificate, SubjectName, expiry_warning};
 use jobs::failures::causes;
 use model::{ProjectName, Timestamp};
 use storage::S3;
+use tenancy::secret::MasterKey;
 
 use super::{Backend, Config, MovingFrom, collector, form, log_level};
 use crate::folder;
@@ -301,7 +301,6 @@ impl Check {
         );
         self.range("[gc] grace_secs", config.gc.grace_secs, 1..=LONGEST);
         self.range("[gc] hold_secs", config.gc.hold_secs, 0..=LONGEST);
-        self.range("[auth] token_secs", config.auth.token_secs, 30..=86_400);
     }
 
     fn log(&mut self, config: &Config) {

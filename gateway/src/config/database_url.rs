@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use auth::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
+use tenancy::secret::Secret;
 
 /// `postgres://…`, or empty for SQLite. What prints is scheme, host and database.
 #[derive(Clone, Default, Deserialize)]

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use tenancy::setting::DECLARED;
 use toml::{Table, Value};
 
 use super::Config;
@@ -42,9 +43,9 @@ pub(crate) fn load(
     file: Option<&Path>,
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
-    let known = Table::try_from(Config::default())
+    let mut merged = Table::try_from(Config::default())
         .map_err(|error| ConfigError::Value(error.to_string()))?;
-    let mut merged = known.clone();
+    let known = with_settings(merged.clone());
     let mut wrong = Wrong::default();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
@@ -78,6 +79,16 @@ pub(crate) fn load(
     }
     wrong.none()?;
     parse(&merged, "the settings")
+}
+
+/// All keys with their defaults, also those of the settings, of which none is fixed by default.
+fn with_settings(mut defaults: Table) -> Table {
+    let settings = DECLARED.iter().filter_map(|setting| {
+        let initial = Value::try_from(setting.initial()).ok()?;
+        Some((setting.name.to_owned(), initial))
+    });
+    defaults.insert("settings".to_owned(), Value::Table(settings.collect()));
+    defaults
 }
 
 /// What is wrong with the settings.

@@ -28,8 +28,8 @@ pub(crate) struct Finish {
     /// None before there is an answer.
     pub(crate) status: Option<StatusCode>,
     pub(crate) address: IpAddr,
-    /// The account that the request was made with.
-    pub(crate) account: Option<Arc<str>>,
+    /// The name that the request was made with.
+    pub(crate) principal: Option<Arc<str>>,
     pub(crate) id: HeaderValue,
     pub(crate) app: Arc<App>,
     /// Ends with the answer's last byte.
@@ -91,7 +91,7 @@ impl Finish {
                 path: self.uri.path(),
                 version: self.version,
                 address: self.address,
-                account: self.account.as_deref(),
+                principal: self.principal.as_deref(),
                 id: &self.id,
                 status: self.status(),
                 took,

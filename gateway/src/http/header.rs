@@ -19,15 +19,12 @@ pub(crate) fn header_size(uri: &Uri, headers: &HeaderMap) -> usize {
 }
 
 /// The `Authorization` header as text; two of them, or one that is no text, are malformed.
-pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::identity::Error> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value
-            .to_str()
-            .map(Some)
-            .map_err(|_| auth::identity::Error::Malformed),
-        (Some(_), Some(_)) => Err(auth::identity::Error::Malformed),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| auth::Error::Malformed),
+        (Some(_), Some(_)) => Err(auth::Error::Malformed),
     }
 }
 
@@ -64,8 +61,8 @@ pub(crate) fn security_headers(headers: &mut HeaderMap, listener: Listener) {
         HeaderValue::from_static("nosniff"),
     );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("frame-ancestors 'none'"),
-    );
+    // Pages of the web UI have one that says more.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("frame-ancestors 'none'"));
 }

@@ -64,7 +64,7 @@ impl Call<'_> {
         operation: Operation,
         refusal: Refusal,
     ) -> OciError {
-        if self.caller.account().is_some() {
+        if self.caller.is_signed_in() {
             let subject = Subject::Repository {
                 project: None,
                 name: repository.clone(),

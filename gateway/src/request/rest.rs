@@ -51,7 +51,7 @@ fn short_body(app: &Arc<App>, address: IpAddr, body: RequestBody) -> axum::body:
 /// What a signed-in caller was refused by the REST API is recorded in the audit log, by route.
 fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     let caller = response.extensions().get::<Caller>();
-    let Some(caller) = caller.filter(|caller| caller.account().is_some()) else {
+    let Some(caller) = caller.filter(|caller| caller.is_signed_in()) else {
         return;
     };
     if response.status() != StatusCode::FORBIDDEN {

@@ -20,7 +20,7 @@ async fn entries(server: &Server) -> Vec<Value> {
 async fn deeds(server: &Server, who: &str, at_least: usize) -> Vec<String> {
     eventually(10, "the entries are written", async || {
         let all = entries(server).await;
-        let own = all.iter().filter(|entry| entry["account_name"] == who);
+        let own = all.iter().filter(|entry| entry["principal_name"] == who);
         let own: Vec<String> = own.map(told).collect();
         (own.len() >= at_least).then_some(own)
     })
@@ -214,7 +214,7 @@ async fn refusals_of_one_caller_are_counted_together_whatever_they_name() {
     let all = entries(&server).await;
     for operation in ["pull", "refuse"] {
         let of = |entry: &&Value| {
-            entry["account_name"] == person.name() && entry["operation"] == operation
+            entry["principal_name"] == person.name() && entry["operation"] == operation
         };
         let times = all.iter().filter(of).filter_map(|e| e["times"].as_i64());
         let times: Vec<i64> = times.collect();
@@ -226,7 +226,7 @@ async fn refusals_of_one_caller_are_counted_together_whatever_they_name() {
 }
 
 #[tokio::test]
-async fn the_access_log_names_the_account() {
+async fn the_access_log_names_the_caller() {
     let server = Server::start().await;
     let person = server.stranger().await;
     let token = person.with_token(&["repository:library/app:pull"]).await;
@@ -334,8 +334,9 @@ async fn pulls_within_a_second_are_one_entry_with_a_count() {
     }
     let pulls = eventually(10, "all pulls are recorded", async || {
         let all = entries(&server).await;
-        let own =
-            |entry: &&Value| entry["account_name"] == guest.name() && entry["operation"] == "pull";
+        let own = |entry: &&Value| {
+            entry["principal_name"] == guest.name() && entry["operation"] == "pull"
+        };
         let pulls: Vec<Value> = all.iter().filter(own).cloned().collect();
         (pulls
             .iter()
@@ -386,7 +387,9 @@ async fn each_pull_is_an_entry_where_that_is_asked_for() {
         .collect();
     assert_eq!(pulls.len(), 12, "written before the bytes flow: {all:#?}");
     assert!(
-        pulls.iter().all(|pull| pull["account_name"] == "anonymous"),
+        pulls
+            .iter()
+            .all(|pull| pull["principal_name"] == "anonymous"),
         "{pulls:#?}"
     );
 }
@@ -452,7 +455,7 @@ async fn an_edited_entry_is_found() {
     let server = sealed().await;
     server
         .sql(
-            "update audit set account_name = 'somebody' where id = (select min(id) + 2 from audit)",
+            "update audit set principal_name = 'somebody' where id = (select min(id) + 2 from audit)",
         )
         .await;
     is_found(&server).await;
@@ -481,9 +484,9 @@ async fn two_exchanged_entries_are_found() {
 async fn an_inserted_entry_is_found() {
     let server = sealed().await;
     let insert = "delete from audit where id = (select min(id) + 2 from audit);
-        insert into audit (id, at, account_id, account_name, address, operation, resource_type, resource, project_id,
+        insert into audit (id, at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
             success, times, detail)
-        select min(id) + 2, at, account_id, account_name, address, operation, resource_type,
+        select min(id) + 2, at, principal_id, principal_name, address, operation, resource_type,
             'forged', project_id, success, times, detail from audit";
     server.sql(insert).await;
     is_found(&server).await;

@@ -342,7 +342,7 @@ async fn a_log_for_programs_is_json_in_every_line() {
 fn is_access(line: &serde_json::Value) {
     let fields = line.as_object().expect("it is an object");
     let expected = [
-        "account.name",
+        "principal.name",
         "client.address",
         "cut",
         "elapsed_ms",

@@ -443,7 +443,7 @@ async fn a_project_leaves_the_same_event_by_rest_command_line_first_start_and_im
     });
     let mut created: Vec<String> = created
         .map(|entry| {
-            ["resource", "account_name", "detail"]
+            ["resource", "principal_name", "detail"]
                 .map(|field| entry[field].as_str().unwrap_or("?").to_owned())
                 .join(", ")
         })

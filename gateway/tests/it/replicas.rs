@@ -396,13 +396,13 @@ async fn forget_sweeps(replicas: &Replicas) {
         .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     replicas
-        .sql("delete from setting where name = 'sweep-mark'")
+        .sql("delete from installation where name = 'sweep-mark'")
         .await;
 }
 
 /// Waits for the end of a sweep, which notes how far it came.
 async fn has_swept(replicas: &Replicas) {
-    let noted = "select count(*) from setting where name = 'sweep-mark'";
+    let noted = "select count(*) from installation where name = 'sweep-mark'";
     eventually(20, "a sweep has ended", async || {
         (replicas.sql(noted).await == "1").then_some(())
     })

@@ -214,7 +214,7 @@ async fn a_list_of_quotas_asks_once_for_all() {
 }
 
 #[tokio::test]
-async fn looks_at_health_read_no_settings() {
+async fn looks_at_health_read_nothing_of_the_installation() {
     let collector = Collector::start();
     let server = Server::with(&[("GANTRY_TRACING__OTLP_ENDPOINT", &collector.address)]).await;
     let is_look = |span: &&Span| statement(span) == Some("select 1");
@@ -239,8 +239,11 @@ async fn looks_at_health_read_no_settings() {
     let beside =
         |span: &&Span| span.parent_span_id.is_empty() && span.start_time_unix_nano >= first;
     let mut statements = spans.iter().filter(beside).filter_map(statement);
-    let setting = statements.find(|text| text.contains("setting"));
-    assert_eq!(setting, None, "a look at health read a setting");
+    let read = statements.find(|text| text.contains("from installation"));
+    assert_eq!(
+        read, None,
+        "a look at health read a value of the installation"
+    );
     let asked: Vec<&Span> = spans
         .iter()
         .filter(|span| hex::encode(&span.trace_id) == OWN)

@@ -222,11 +222,12 @@ async fn a_backup_is_restored_beside_its_blobs() {
     admin.push_image("library/kept", "v1", &kept).await;
     let folder = server.scratch().join("backup");
     let folder = folder.to_str().expect("a path is text");
-    let done = server.cli_prints(&["backup", folder]).await;
+    let done = server.cli_prints(&["backup", &format!("{folder}/")]).await;
     assert!(done.contains("3 blobs named"), "{done}");
     let again = server.cli(&["backup", folder]).await;
     assert!(!again.status.success(), "nothing is written over");
     admin.push_image("library/later", "v1", &later).await;
+    let by_token = admin.with_token(&["repository:library/kept:pull"]).await;
     let restore_refused = async |reason: &str| {
         let refused = server.cli(&["restore", folder]).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -253,6 +254,8 @@ async fn a_backup_is_restored_beside_its_blobs() {
         .get("/v2/library/later/manifests/v1")
         .await
         .expect(404);
+    let refused = by_token.get("/v2/library/kept/manifests/v1").await;
+    assert_eq!(refused.status, 401, "its account's id may be another's now");
     server.cli_prints(&["audit", "verify"]).await;
     server.still_serves().await;
 }

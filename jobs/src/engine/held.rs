@@ -85,10 +85,11 @@ impl Held {
     /// Does work while the job is held, and releases the job.
     ///
     /// # Errors
-    /// Those of the work, and [`Error::LeaseLost`].
+    /// Those of the work, [`Error::LeaseLost`] and [`Error::Cancelled`].
     pub(crate) async fn run<T>(self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let done = tokio::select! {
             () = self.lost.cancelled() => return Err(Error::LeaseLost),
+            () = self.cancelled.cancelled() => Err(Error::Cancelled(self.claimed.fence.job)),
             done = fence::within(self.claimed.fence, work) => done,
         };
         let end = self.released(Duration::ZERO);

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use db::fence;
 use db::job::{self, LEASE, NewJob, Priority, Shown, State};
 use db::job_log::{self, Level};
-use db::{Db, Location, setting};
+use db::{Db, Location, installation};
 use model::{Clock as _, JobId, ManualClock, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -209,14 +209,14 @@ impl Standing for Counting {
 }
 
 async fn count(tx: &mut db::Tx) -> db::Result<()> {
-    let before = setting::get(tx, "count").await?;
+    let before = installation::get(tx, "count").await?;
     let count = before.map_or(0, |bytes| bytes[0]);
-    setting::put(tx, "count", &[count + 1]).await
+    installation::put(tx, "count", &[count + 1]).await
 }
 
 async fn counted(db: &Db) -> u8 {
     let mut tx = db.reader().await.unwrap();
-    let count = setting::get(&mut tx, "count").await.unwrap();
+    let count = installation::get(&mut tx, "count").await.unwrap();
     count.map_or(0, |bytes| bytes[0])
 }
 
@@ -406,6 +406,23 @@ async fn a_command_gets_a_standing_job_from_the_server_that_runs_it() {
     let released = world.standing("counting").await;
     assert_eq!((released.state, released.attempts), (State::Queued, 0));
     stop(server).await;
+}
+
+#[tokio::test]
+async fn the_work_of_a_command_is_cancelled() {
+    let world = World::new().await;
+    let queue = Queue::of_command(world.db.clone(), world.clock.clone());
+    let taken = Held::take(&queue, "counting", Duration::ZERO, Manner::Waiting).await;
+    let held = taken.unwrap().unwrap();
+    let id = held.claimed.fence.job;
+    let asked = world.db.write(move |tx| Box::pin(job::cancel(tx, id, NOW)));
+    assert_eq!(asked.await.unwrap(), job::Cancelled::Asked);
+    let ended = held.run(std::future::pending::<Result<()>>()).await;
+    assert!(
+        matches!(ended, Err(Error::Cancelled(job)) if job == id),
+        "{ended:?}"
+    );
+    assert_eq!(world.standing("counting").await.state, State::Queued);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use db::backup::{self, TABLES, Table};
 use db::blob::StoredBlob;
-use db::{Db, Reader, Tx, setting};
+use db::{Db, Reader, Tx, installation};
 use model::{Algorithm, BlobId, Hasher};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -109,6 +109,8 @@ pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
     if folder.exists() {
         return Err(Error::Exists(folder.to_owned()));
     }
+    // Without a slash at its end.
+    let folder: &Path = &folder.components().collect::<PathBuf>();
     let mut partial = folder.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
@@ -244,7 +246,7 @@ impl Written {
     }
 }
 
-/// The setting that names the backup from which a database was restored.
+/// The name by which the database keeps the backup from which a database was restored.
 const RESTORED: &str = "restored-backup";
 
 /// A backup whose files were verified. It is checked before anything is restored.
@@ -305,22 +307,27 @@ impl Backup {
         if backup::is_empty(&mut tx).await? {
             return Ok(Target::Empty);
         }
-        match setting::get(&mut tx, RESTORED).await? {
+        match installation::get(&mut tx, RESTORED).await? {
             Some(id) if id == self.id.as_bytes() => Ok(Target::Restored),
             _ => Err(Error::NotEmpty),
         }
     }
 
-    /// A setting of the database in the backup.
+    /// A value of the installation in the backup.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let value = self.find("setting", ["name", "value"], |[found, value]| {
+    pub fn installation(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let value = self.find("installation", ["name", "value"], |[found, value]| {
             (found == name).then(|| value.to_owned())
         })?;
         let decoded = value.map(hex::decode).transpose();
-        decoded.map_err(|_| Error::Damaged(self.folder.join(DATABASE), "a setting".to_owned()))
+        decoded.map_err(|_| {
+            Error::Damaged(
+                self.folder.join(DATABASE),
+                "a value of the installation".to_owned(),
+            )
+        })
     }
 
     /// The installation in the backup and the store of its new blobs; `None` if it never had a store.
@@ -400,7 +407,7 @@ impl Backup {
     }
 
     /// Restores the backup into an empty database, and binds the stores to it, completely or not at all; returns the
-    /// number of rows.
+    /// number of rows. Tokens that were issued before are no longer valid.
     ///
     /// # Errors
     /// When the database is not empty or fails, another restore is writing to it, or a store cannot be bound.
@@ -412,7 +419,9 @@ impl Backup {
                     return Err(Error::Restoring);
                 }
                 let rows = read_database(tx, lines).await?;
-                setting::put(tx, RESTORED, id.as_bytes()).await?;
+                installation::put(tx, RESTORED, id.as_bytes()).await?;
+                // Ids that were given out since the backup will be given out again: tokens must not outlive it.
+                installation::delete(tx, installation::TOKEN_KEY).await?;
                 stores.write(tx).await.map_err(Error::Bind)?;
                 Ok(rows)
             })
@@ -578,9 +587,12 @@ mod tests {
         Db::open(&Location::Sqlite(file)).await.unwrap()
     }
 
-    async fn has_setting(db: &Db) -> bool {
+    async fn is_kept(db: &Db) -> bool {
         let mut reader = db.reader().await.unwrap();
-        setting::get(&mut reader, "kept").await.unwrap().is_some()
+        installation::get(&mut reader, "kept")
+            .await
+            .unwrap()
+            .is_some()
     }
 
     #[tokio::test]
@@ -588,7 +600,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let db = database(at("old.db")).await;
-        let put = db.write(|tx| Box::pin(async move { setting::put(tx, "kept", b"x").await }));
+        let put = db.write(|tx| Box::pin(async move { installation::put(tx, "kept", b"x").await }));
         put.await.unwrap();
         backup(&db, &at("backup")).await.unwrap();
         let read = Backup::open(&at("backup")).unwrap();
@@ -608,11 +620,11 @@ mod tests {
         let binding = Binding::claimed(&stores, &permit, NOW).await;
         let failed = read.restore(&new, binding).await;
         assert!(matches!(failed, Err(Error::Bind(_))), "{failed:?}");
-        assert!(!has_setting(&new).await, "rows without a store");
+        assert!(!is_kept(&new).await, "rows without a store");
         std::fs::remove_dir(&identity).unwrap();
         let binding = Binding::claimed(&stores, &permit, NOW).await;
         read.restore(&new, binding).await.unwrap();
-        assert!(has_setting(&new).await);
+        assert!(is_kept(&new).await);
         crate::stores::verify(&new, &stores).await.unwrap();
     }
 }

@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::manifest::ChildKind;
 use model::{
     Clock as _, Digest, Event, Hasher, Manifest, Operation, ProjectId, ProjectName, RepositoryId,
-    RepositoryName, ResourceType, Subject, SystemClock, Tag, Timestamp,
+    RepositoryName, ResourceType, StorageLimit, Subject, SystemClock, Tag, Timestamp,
 };
 use policy::{CreateProjectPermit, SystemPermit};
 use registry::LARGEST_MANIFEST;
@@ -34,6 +34,8 @@ pub struct Options {
     pub root: String,
     /// The project for repositories whose name has only one part.
     pub project: Option<ProjectName>,
+    /// How many bytes a project that is made may hold.
+    pub limit: StorageLimit,
     /// How long to keep blobs that no manifest names.
     pub grace: Duration,
 }
@@ -114,6 +116,7 @@ pub async fn import(
         sizes: &sizes,
         hashed: BTreeMap::new(),
         now,
+        limit: options.limit,
         grace: options.grace,
         done: Imported::default(),
     };
@@ -194,6 +197,7 @@ struct Import<'a> {
     /// Actual digests of blobs that were read because their size was doubtful.
     hashed: BTreeMap<Digest, Result<Digest, Reason>>,
     now: Timestamp,
+    limit: StorageLimit,
     grace: Duration,
     done: Imported,
 }
@@ -380,7 +384,7 @@ impl Import<'_> {
         if let Some(id) = self.known_project(name).await? {
             return Ok(id);
         }
-        let new = NewProject::named(name.clone(), false);
+        let new = NewProject::named(name.clone(), false, self.limit);
         match tenancy::project::create(self.db, self.permit, new, self.now).await {
             // Somebody else made it meanwhile.
             Err(tenancy::Error::ProjectExists(_)) => {

@@ -54,6 +54,23 @@ async fn fill(store: &Memory) {
 }
 
 #[tokio::test]
+async fn whoever_comes_late_to_a_claim_adds_nothing() {
+    let (db, _folder) = database().await;
+    let (store, other) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
+    start(&db, &only(&store)).await.unwrap();
+    let first = known(&db).await.unwrap();
+    // It looked before the first one was done.
+    claim_empty(&db, &[], &place(&store), NOW).await.unwrap();
+    assert_eq!(known(&db).await.unwrap(), first);
+    // The same of a move, for which both found the second store empty.
+    start(&db, &moving(&store, &other)).await.unwrap();
+    let moved = known(&db).await.unwrap();
+    claim_empty(&db, &first, &place(&other), NOW).await.unwrap();
+    assert_eq!(known(&db).await.unwrap(), moved);
+    start(&db, &moving(&store, &other)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_new_database_and_an_empty_store_are_tied_once() {
     let (db, _folder) = database().await;
     let store = Arc::new(Memory::default());
@@ -110,8 +127,8 @@ async fn a_start_goes_on_where_one_died() {
             claimed_at: NOW,
         };
         let begin =
-            db.write(move |tx| Box::pin(async move { store_identity::begin(tx, &row).await }));
-        assert!(begin.await.unwrap());
+            db.write(move |tx| Box::pin(async move { store_identity::add(tx, &row).await }));
+        begin.await.unwrap();
         if written {
             let put = identity(&row);
             store.put_identity(&put, Existing::Kept).await.unwrap();

@@ -1,11 +1,11 @@
 //! Session IDs: they are signed and contain the whole state of a session without bytes, so that starting one writes
 //! nothing.
 
-use auth::secret::{MasterKey, equal};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{Algorithm, Timestamp};
 use policy::PushPermit;
+use tenancy::secret::{MasterKey, equal};
 
 /// Random bytes, time, algorithm.
 const PAYLOAD: usize = 16 + 8 + 1;
@@ -75,11 +75,11 @@ impl Session {
     }
 }
 
-/// A session belongs to a repository, to the project of that name, and to the account that started it.
+/// A session belongs to a repository, to the project of that name, and to whoever started it.
 fn sign(master: &MasterKey, permit: &PushPermit, payload: &[u8]) -> [u8; SIGNATURE] {
-    let account = permit.caller().account().map_or(0, |account| account.0);
+    let principal = permit.caller().id().map_or(0, |id| id.0);
     let mut text = payload.to_vec();
-    text.extend_from_slice(&account.to_be_bytes());
+    text.extend_from_slice(&principal.to_be_bytes());
     text.extend_from_slice(&permit.project().0.to_be_bytes());
     text.extend_from_slice(permit.repository().as_str().as_bytes());
     let hash = master.keyed_hash("upload-session", &text);

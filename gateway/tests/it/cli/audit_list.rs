@@ -43,7 +43,7 @@ async fn a_list_is_narrowed_by_what_one_looks_for() {
         (!pulled.is_empty()).then_some(pulled)
     })
     .await;
-    assert_eq!(pulled[0]["account_name"], person.name());
+    assert_eq!(pulled[0]["principal_name"], person.name());
     assert_eq!(pulled[0]["project"], name);
 
     let create = ["--operation", "create"];

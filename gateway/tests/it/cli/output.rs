@@ -177,7 +177,7 @@ async fn what_a_terminal_would_act_on_is_escaped_everywhere() {
         assert!(!json.contains(acts), "{json:?}");
         let mut lines = json.lines().map(parse);
         assert!(
-            lines.any(|entry| entry["account_name"] == name),
+            lines.any(|entry| entry["principal_name"] == name),
             "JSON keeps what was there: {json}"
         );
     }

@@ -60,6 +60,8 @@ enum Action {
     GetQuota,
     SetQuota,
     ReadVolumes,
+    ReadSettings,
+    ChangeSettings,
 }
 
 const CALLERS: [&str; 8] = [
@@ -82,7 +84,7 @@ const ROLES: [policy::Role; 5] = [
     policy::Role::ProjectAdmin,
 ];
 
-/// Routes of the REST API that no table has, because they serve everyone, or each account with what is its own.
+/// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
 const OPEN: [&str; 8] = [
     "GET /api/version",
     "GET /api/openapi.json",
@@ -154,6 +156,8 @@ const PRIVATE_REST: &Table = &[
     (GetQuota,       [401,    403,    403,    403,    403,    403,    403,    200]),
     (SetQuota,       [401,    403,    403,    403,    403,    403,    403,    200]),
     (ReadVolumes,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadSettings,   [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ChangeSettings, [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -464,6 +468,11 @@ impl<'s> World<'s> {
                 caller.put(&self.quota().await).json(&unlimited).await
             }
             ReadVolumes => caller.get("/api/v2.0/systeminfo/volumes").await,
+            ReadSettings => caller.get("/api/v2.0/configurations").await,
+            ChangeSettings => {
+                let change = json!({ "robot_token_duration": 90 });
+                caller.put("/api/v2.0/configurations").json(&change).await
+            }
         }
     }
 
@@ -587,6 +596,8 @@ fn route_of(action: Action) -> Option<String> {
         GetQuota => "GET /quotas/{id}".to_owned(),
         SetQuota => "PUT /quotas/{id}".to_owned(),
         ReadVolumes => "GET /systeminfo/volumes".to_owned(),
+        ReadSettings => "GET /configurations".to_owned(),
+        ChangeSettings => "PUT /configurations".to_owned(),
     };
     Some(route.replacen(' ', " /api/v2.0", 1))
 }
@@ -598,7 +609,7 @@ fn may(needs: Needs) -> [bool; 8] {
     match needs {
         Needs::Nobody => may = [true; 8],
         Needs::SignedIn => may[1..].fill(true),
-        Needs::System | Needs::Account => {}
+        Needs::System | Needs::User => {}
         Needs::Project(resource, action) => {
             for (may, role) in may[2..].iter_mut().zip(ROLES) {
                 *may = policy::table::allowed(role, resource).contains(action);

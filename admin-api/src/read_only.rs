@@ -1,0 +1,28 @@
+//! Refuses what writes while the `read_only` setting is on, but for what ends it.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::{AdminState, Error};
+
+/// Routes that write nevertheless.
+const OPEN: [(&str, &str); 1] = [("PUT", "/api/v2.0/configurations")];
+
+/// Answers in place of handlers that would write.
+pub(crate) async fn refuse_writing(
+    State(app): State<Arc<AdminState>>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let method = request.method();
+    let path = path.as_ref().map_or("", MatchedPath::as_str);
+    let writes = !method.is_safe() && !OPEN.contains(&(method.as_str(), path));
+    if writes && app.settings.current().read_only {
+        return Err(Error::ReadOnly);
+    }
+    Ok(next.run(request).await)
+}

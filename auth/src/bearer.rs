@@ -1,0 +1,147 @@
+//! Registry tokens of requests: whose they are, and making new ones. Their form is in [`crate::token`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use db::{Age, Db, binding};
+use model::{Clock, RepositoryName, Timestamp};
+use policy::{Action, Caller, Presented};
+use tenancy::setting::Settings;
+use tracing::instrument;
+
+use crate::error::{Error, Result};
+use crate::scope::Scope;
+use crate::token::{Access, Claims, Holder, TokenKeys, VerifiedTokens};
+
+/// The action that means all actions.
+const EVERYTHING: &str = "*";
+
+/// Verifies and issues tokens.
+pub(crate) struct Bearer {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    keys: TokenKeys,
+    verified: VerifiedTokens,
+    settings: Arc<Settings>,
+}
+
+/// An issued token.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The JWT.
+    pub token: String,
+    /// Lifetime in seconds.
+    pub expires_in: u32,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// What it grants, as the text of a `scope` parameter.
+    pub scope: String,
+}
+
+impl Bearer {
+    pub(crate) fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        keys: TokenKeys,
+        settings: Arc<Settings>,
+    ) -> Self {
+        Self {
+            db,
+            clock,
+            keys,
+            verified: VerifiedTokens::new(),
+            settings,
+        }
+    }
+
+    /// The keys that verify tokens.
+    pub(crate) fn keys(&self) -> &TokenKeys {
+        &self.keys
+    }
+
+    /// The caller of a token.
+    ///
+    /// # Errors
+    /// [`Error::Token`], [`Error::Void`].
+    pub(crate) async fn caller(&self, token: &str, address: IpAddr, age: Age) -> Result<Caller> {
+        let now = self.clock.now().date_time();
+        let verified = self.verified.verify(&self.keys, token, now);
+        let verified = verified.map_err(Error::Token)?;
+        let authority = match verified.claims().principal {
+            None => Arc::default(),
+            Some(principal) => {
+                let generation = Some(verified.claims().generation);
+                let bound = binding::authority(&self.db, principal, generation, age).await?;
+                bound.ok_or(Error::Void)?
+            }
+        };
+        Ok(Caller {
+            authority,
+            presented: Presented::Token,
+            grants: Some(verified.grants().clone()),
+            address: Some(address),
+        })
+    }
+
+    /// Issues a token for the requested actions that the caller has now, as far as they fit into a token.
+    #[instrument(name = "auth.token.issue", level = "debug", skip_all)]
+    pub(crate) async fn issue(&self, caller: &Caller, scopes: &[Scope]) -> Result<Issued> {
+        let mut access = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            access.push(self.held(caller, scope).await?);
+        }
+        let issued_at = self.clock.now();
+        let id = crate::random_hex::<8>();
+        let lifetime = self.settings.current().token_secs();
+        let mut claims = Claims::new(holder(caller), id, issued_at.date_time(), lifetime);
+        claims.grant(access)?;
+        Ok(Issued {
+            token: self.keys.issue(&claims)?,
+            expires_in: lifetime,
+            issued_at,
+            scope: claims.scope(),
+        })
+    }
+
+    /// The actions of a scope that the caller has.
+    async fn held(&self, caller: &Caller, scope: &Scope) -> Result<Access> {
+        let held: Vec<&str> = match (scope.kind(), scope.name()) {
+            ("repository", name) => match name.parse() {
+                Ok(name) => self.held_on(caller, &name).await?,
+                Err(_) => Vec::new(),
+            },
+            // What the catalog shows is cut to what the caller may see.
+            ("registry", "catalog") if caller.is_signed_in() => vec![EVERYTHING],
+            _ => Vec::new(),
+        };
+        let asked = |action: &str| scope.actions().iter().any(|asked| asked == action);
+        let all = asked(EVERYTHING);
+        let actions = held.into_iter().filter(|action| all || asked(action));
+        Ok(Access {
+            kind: scope.kind().to_owned(),
+            name: scope.name().to_owned(),
+            actions: actions.map(str::to_owned).collect(),
+        })
+    }
+
+    async fn held_on(&self, caller: &Caller, name: &RepositoryName) -> Result<Vec<&'static str>> {
+        let standing = binding::standing(&self.db, caller, &name.project(), Age::Now).await?;
+        let held = standing.map(|standing| standing.on_repository(caller));
+        let held = held.unwrap_or_default();
+        // In the order in which clients write them.
+        let actions = [Action::Pull, Action::Push, Action::Delete];
+        let actions = actions.into_iter().filter(|action| held.contains(*action));
+        Ok(actions.map(Action::name).collect())
+    }
+}
+
+fn holder(caller: &Caller) -> Holder {
+    match caller.id() {
+        None => Holder::anonymous(),
+        Some(principal) => Holder {
+            name: caller.name().to_owned(),
+            principal: Some(principal),
+            generation: caller.authority.generation,
+        },
+    }
+}

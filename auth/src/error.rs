@@ -1,0 +1,42 @@
+//! Why credentials are refused, or cannot be checked.
+
+use std::time::Duration;
+
+use tenancy::password::PasswordError;
+
+use crate::token::{TokenError, TokenKeyError};
+
+/// Why a request's credentials were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The `Authorization` header is neither Basic nor Bearer, or cannot be read.
+    #[error("the Authorization header is not understood: use Basic or Bearer")]
+    Malformed,
+    /// No such name, or a wrong password.
+    #[error("wrong user name or password")]
+    WrongCredentials,
+    /// The token is not valid.
+    #[error("the token is refused")]
+    Token(#[source] TokenError),
+    /// The user was deleted, or the password changed, since the token was issued.
+    #[error("the token is void: sign in again")]
+    Void,
+    /// Too many wrong passwords.
+    #[error("too many failed logins: try again in {} s", .retry_after.as_secs())]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The database cannot be read or written.
+    #[error("cannot look the caller up")]
+    Database(#[from] db::Error),
+    /// The password could not be checked.
+    #[error("cannot check the password")]
+    Password(#[from] PasswordError),
+    /// The token could not be made.
+    #[error("cannot issue a token")]
+    Issue(#[from] TokenKeyError),
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

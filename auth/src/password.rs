@@ -1,0 +1,153 @@
+//! Signing in with a name and a password: what was verified lately is known, else the throttle decides, attempts at a name
+//! queue, and the sources are asked.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::{Age, Db, binding};
+use model::Network;
+use policy::Authority;
+use tenancy::password::Applicant;
+use tracing::instrument;
+
+use crate::attempts::Attempts;
+use crate::error::{Error, Result};
+use crate::login::{Checked, Counter, Login};
+use crate::source::PasswordSource;
+use crate::throttle::LoginThrottle;
+use crate::verified::{Verified, VerifiedCredentials};
+
+/// Maximum length of a password to check, in bytes.
+const LONGEST_PASSWORD: usize = 1_024;
+
+/// Maximum length of a name to look up, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// When to retry if too many attempts at one name are waiting.
+const CROWDED_RETRY: Duration = Duration::from_secs(1);
+
+/// Checks names and passwords.
+pub(crate) struct Passwords {
+    db: Db,
+    /// In the order in which they are asked.
+    sources: Vec<Box<dyn PasswordSource>>,
+    verified: VerifiedCredentials,
+    attempts: Attempts,
+    counter: Counter,
+}
+
+impl Passwords {
+    pub(crate) fn new(db: Db, counter: Counter, sources: Vec<Box<dyn PasswordSource>>) -> Self {
+        Self {
+            db,
+            sources,
+            verified: VerifiedCredentials::new(),
+            attempts: Attempts::default(),
+            counter,
+        }
+    }
+
+    /// The throttle on guessing.
+    pub(crate) fn throttle(&self) -> &LoginThrottle {
+        &self.counter.throttle
+    }
+
+    /// Whose name and password these are. Attempts at a name from one network run one after the other; if it signed in
+    /// from there lately, only those with the same password do.
+    ///
+    /// # Errors
+    /// When they are wrong, or there were too many failures.
+    pub(crate) async fn check(
+        &self,
+        (name, password): (&str, &str),
+        address: IpAddr,
+        age: Age,
+    ) -> Result<Arc<Authority>> {
+        if password.len() > LONGEST_PASSWORD || name.len() > LONGEST_NAME {
+            return Err(Error::WrongCredentials);
+        }
+        match self.verified_lately(name, password, age).await? {
+            Some(authority) => Ok(authority),
+            None => Box::pin(self.check_now(name, password, address)).await,
+        }
+    }
+
+    async fn verified_lately(
+        &self,
+        name: &str,
+        password: &str,
+        age: Age,
+    ) -> Result<Option<Arc<Authority>>> {
+        match self.verified.get(name, password) {
+            Some(verified) => self.bound(verified, age).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn bound(&self, verified: Verified, age: Age) -> Result<Option<Arc<Authority>>> {
+        let generation = Some(verified.generation);
+        Ok(binding::authority(&self.db, verified.principal, generation, age).await?)
+    }
+
+    #[instrument(name = "auth.password.verify", level = "debug", skip_all)]
+    async fn check_now(
+        &self,
+        name: &str,
+        password: &str,
+        address: IpAddr,
+    ) -> Result<Arc<Authority>> {
+        let login = self.begin((name, password), address).await?;
+        // An attempt before this one may have had the same password.
+        if let Some(authority) = self.verified_lately(name, password, Age::Now).await? {
+            return Ok(authority);
+        }
+        let delay = self.counter.allowed(name, address)?;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let right = self.ask(login).await?;
+        let (verified, _login) = right.ok_or(Error::WrongCredentials)?;
+        let authority = self.bound(verified, Age::Now).await?;
+        let authority = authority.ok_or(Error::WrongCredentials)?;
+        self.verified.put(name, password, verified);
+        Ok(authority)
+    }
+
+    /// Waits for the attempts before this one.
+    async fn begin(&self, (name, password): (&str, &str), address: IpAddr) -> Result<Login> {
+        self.counter.allowed(name, address)?;
+        let (key, applicant) = if self.throttle().is_known(name, address) {
+            (self.verified.key(name, password), Applicant::Known)
+        } else {
+            let stranger = Applicant::Stranger(Network::of(address));
+            (LoginThrottle::pair(name, address), stranger)
+        };
+        let attempt = self.attempts.begin(key).await.ok_or(Error::Throttled {
+            retry_after: CROWDED_RETRY,
+        })?;
+        let counter = self.counter.clone();
+        Ok(Login::new(
+            (name, password),
+            address,
+            applicant,
+            counter,
+            attempt,
+        ))
+    }
+
+    /// Asks one source after the other; `None` if the password is wrong, or no source knows the name.
+    async fn ask(&self, mut login: Login) -> Result<Option<(Verified, Login)>> {
+        for source in &self.sources {
+            login = match source.check(login).await? {
+                Checked::Right(verified, login) => return Ok(Some((verified, login))),
+                Checked::Wrong => return Ok(None),
+                Checked::Unknown(login) => login,
+            };
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

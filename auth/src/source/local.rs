@@ -1,0 +1,57 @@
+//! The users of this database that have a password in it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use db::user::User;
+use db::{Db, user};
+use tenancy::password::PasswordHasher;
+use zeroize::Zeroizing;
+
+use super::PasswordSource;
+use crate::error::Result;
+use crate::login::{Checked, Login};
+use crate::verified::Verified;
+
+/// Checks passwords against the hashes in the database, off the async threads. A name that is not known takes as long as
+/// any other.
+pub(crate) struct Local {
+    db: Db,
+    hasher: Arc<PasswordHasher>,
+}
+
+impl Local {
+    pub(crate) fn new(db: Db, hasher: Arc<PasswordHasher>) -> Self {
+        Self { db, hasher }
+    }
+
+    /// The user of this name. No name has NUL in it, and PostgreSQL would refuse the query.
+    async fn user(&self, name: &str) -> Result<Option<User>> {
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        Ok(user::by_name(&mut self.db.reader().await?, name).await?)
+    }
+}
+
+#[async_trait]
+impl PasswordSource for Local {
+    async fn check(&self, login: Login) -> Result<Checked> {
+        let slot = self.hasher.slot(login.applicant()).await?;
+        login.allowed()?;
+        let user = self.user(login.name()).await?;
+        let known = user.as_ref().filter(|user| user.password_hash.is_some());
+        let known = known.map(|user| Verified {
+            principal: user.principal_id,
+            generation: user.generation,
+        });
+        let stored = user.and_then(|user| user.password_hash);
+        let password = Zeroizing::new(login.password().to_owned());
+        let settle = move |right| match known {
+            Some(verified) if right => login.right(verified),
+            Some(_) => login.wrong(),
+            None => login.unknown(),
+        };
+        Ok(slot.verify(&password, stored.as_deref(), settle).await?)
+    }
+}

@@ -1,0 +1,69 @@
+//! Values of the installation that are made once: keys, the CA, the instance's id.
+
+use crate::error::Result;
+use crate::sql::{Reader, Tx};
+
+/// The key that signs tokens, sealed by the master key.
+pub const TOKEN_KEY: &str = "token-key";
+
+/// The value of the installation, by its name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn get(reader: &mut Reader, name: &str) -> Result<Option<Vec<u8>>> {
+    let row = reader
+        .query("select value from installation where name = $1")
+        .bind(name)
+        .optional()
+        .await?;
+    row.map(|row| row.get("installation", "value")).transpose()
+}
+
+/// Stores a value unless there is one, and returns the one that now stands: of several processes
+/// that make a key at once, all use the first one's.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn put_if_absent(tx: &mut Tx, name: &str, value: &[u8]) -> Result<Vec<u8>> {
+    tx.query(
+        "insert into installation (name, value) values ($1, $2) on conflict (name) do nothing",
+    )
+    .bind(name)
+    .bind(value)
+    .execute()
+    .await?;
+    let row = tx
+        .query("select value from installation where name = $1")
+        .bind(name)
+        .one()
+        .await?;
+    row.get("installation", "value")
+}
+
+/// Stores a value in place of the one that stands.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn put(tx: &mut Tx, name: &str, value: &[u8]) -> Result<()> {
+    tx.query(
+        "insert into installation (name, value) values ($1, $2)
+         on conflict (name) do update set value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Deletes a value; one that is not there is no error.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn delete(tx: &mut Tx, name: &str) -> Result<()> {
+    tx.query("delete from installation where name = $1")
+        .bind(name)
+        .execute()
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What all principals have, whatever kind they are: an id, a name, and a generation that voids their tokens. What users
+//! have besides is in [`crate::user`].
+
+use model::{PrincipalId, Timestamp};
+
+use crate::error::Result;
+use crate::sql::{Reader, Tx, stored_names};
+use crate::touch::Touch;
+
+/// What a principal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A person.
+    User,
+}
+
+stored_names! {
+    Kind {
+        User = "user",
+    }
+}
+
+/// Makes a principal.
+///
+/// # Errors
+/// [`crate::Error::Duplicate`] where the name is taken.
+pub(crate) async fn create(tx: &mut Tx, kind: Kind, name: &str) -> Result<PrincipalId> {
+    let row = tx
+        .query("insert into principal (kind, name, generation) values ($1, $2, 1) returning id")
+        .bind(kind)
+        .bind(name)
+        .one()
+        .await?;
+    row.get("principal", "id")
+}
+
+/// The name of a principal; `None` where there is none (any more).
+///
+/// # Errors
+/// When the statement fails.
+pub async fn name(reader: &mut Reader, id: PrincipalId) -> Result<Option<String>> {
+    let row = reader
+        .query("select name from principal where id = $1 and deleted_at is null")
+        .bind(id)
+        .optional()
+        .await?;
+    row.map(|row| row.get("principal", "name")).transpose()
+}
+
+/// Makes all tokens of before invalid.
+pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
+    tx.query("update principal set generation = generation + 1 where id = $1")
+        .bind(id)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(id));
+    Ok(())
+}
+
+/// Deletes a principal: its name becomes free, its tokens are void, and its memberships go.
+pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Result<()> {
+    tx.query("update principal set generation = generation + 1, deleted_at = $2 where id = $1")
+        .bind(id)
+        .bind(now)
+        .execute()
+        .await?;
+    tx.query("delete from member where principal_id = $1")
+        .bind(id)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(id));
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! Users. What they share with other principals is in [`crate::principal`].
+
+use model::{PrincipalId, Timestamp, UserId};
+
+use crate::error::Result;
+use crate::list::{self, Conditions, Direction, Field, Kind, Page, Selection, Source, Test};
+use crate::principal;
+use crate::sql::{Reader, Tx, row};
+use crate::touch::Touch;
+
+row! {
+    columns user_columns;
+    /// A user as it is stored.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct User of user_account {
+        /// Its id.
+        pub id: UserId = u.id,
+        /// Its id among principals.
+        pub principal_id: PrincipalId = u.principal_id,
+        /// The name to sign in with.
+        pub name: String = p.name,
+        /// Mail address; only the built-in administrator may have none.
+        pub email: Option<String> = u.email,
+        /// The person's name.
+        pub realname: String = u.realname,
+        /// Free text.
+        pub comment: String = u.comment,
+        /// argon2id in PHC form; `None` where no local password works.
+        pub password_hash: Option<String> = u.password_hash,
+        /// Whether it may do everything.
+        pub sysadmin: bool = u.sysadmin,
+        /// Rises whenever tokens made before must no longer be valid.
+        pub generation: i64 = p.generation,
+        /// When it was made.
+        pub created_at: Timestamp = u.created_at,
+        /// When it was last changed.
+        pub updated_at: Timestamp = u.updated_at,
+    }
+}
+
+macro_rules! select {
+    () => {
+        concat!(
+            "select ",
+            user_columns!(),
+            " from user_account u join principal p on p.id = u.principal_id
+              where p.kind = 'user' and p.deleted_at is null "
+        )
+    };
+}
+
+/// A new user.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The name to sign in with.
+    pub name: String,
+    /// Mail address.
+    pub email: Option<String>,
+    /// The person's name.
+    pub realname: String,
+    /// Free text.
+    pub comment: String,
+    /// argon2id in PHC form.
+    pub password_hash: Option<String>,
+    /// Whether it may do everything.
+    pub sysadmin: bool,
+}
+
+/// Makes a user.
+///
+/// # Errors
+/// [`crate::Error::Duplicate`] where the name is taken.
+pub async fn create(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<(UserId, PrincipalId)> {
+    let principal = principal::create(tx, principal::Kind::User, &new.name).await?;
+    let row = tx
+        .query(
+            "insert into user_account (principal_id, email, realname, comment, password_hash, sysadmin, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $7) returning id",
+        )
+        .bind(principal)
+        .bind(new.email.as_deref())
+        .bind(new.realname.as_str())
+        .bind(new.comment.as_str())
+        .bind(new.password_hash.as_deref())
+        .bind(new.sysadmin)
+        .bind(now)
+        .one()
+        .await?;
+    Ok((row.get("user_account", "id")?, principal))
+}
+
+/// Makes the built-in administrator, id 1, and reserves id 2 as Harbor does, unless they exist.
+/// Whether they were made.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn create_admin(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<bool> {
+    let made = tx
+        .query(
+            "insert into principal (id, kind, name, generation, deleted_at)
+             values (1, 'user', $1, 1, null), (2, 'user', 'anonymous', 1, $2) on conflict do nothing",
+        )
+        .bind(new.name.as_str())
+        .bind(now)
+        .execute()
+        .await?;
+    if made == 0 {
+        return Ok(false);
+    }
+    tx.query(
+        "insert into user_account (id, principal_id, email, realname, comment, password_hash, sysadmin, created_at, updated_at)
+         values (1, 1, $1, $2, $3, $4, 1, $5, $5), (2, 2, null, '', '', null, 0, $5, $5)",
+    )
+    .bind(new.email.as_deref())
+    .bind(new.realname.as_str())
+    .bind(new.comment.as_str())
+    .bind(new.password_hash.as_deref())
+    .bind(now)
+    .execute()
+    .await?;
+    tx.query_either(
+        "select 1 as done",
+        "select setval(pg_get_serial_sequence('principal', 'id'), 2), setval(pg_get_serial_sequence('user_account', 'id'), 2)",
+    )
+    .one()
+    .await?;
+    Ok(true)
+}
+
+/// The user with an id.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_id(reader: &mut Reader, id: UserId) -> Result<Option<User>> {
+    let row = reader
+        .query(concat!(select!(), "and u.id = $1"))
+        .bind(id)
+        .optional()
+        .await?;
+    row.as_ref().map(User::read).transpose()
+}
+
+/// The user with a name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_name(reader: &mut Reader, name: &str) -> Result<Option<User>> {
+    let row = reader
+        .query(concat!(select!(), "and p.name = $1"))
+        .bind(name)
+        .optional()
+        .await?;
+    row.as_ref().map(User::read).transpose()
+}
+
+/// Name.
+pub const NAME: Field = Field::new("username", Kind::Text, "p.name").unique();
+/// Mail address.
+pub const EMAIL: Field = Field::new("email", Kind::Text, "u.email").unsorted();
+
+/// What lists can be narrowed and sorted by.
+pub const FIELDS: [Field; 6] = [
+    NAME,
+    EMAIL,
+    Field::new("sysadmin_flag", Kind::Flag, "u.sysadmin").unsorted(),
+    Field::new("creation_time", Kind::Time, "u.created_at"),
+    Field::new("update_time", Kind::Time, "u.updated_at"),
+    Field::new("user_id", Kind::Int, "u.id").unique(),
+];
+
+const SOURCE: Source = Source {
+    name: "user.list",
+    columns: user_columns!(),
+    from: "user_account u join principal p on p.id = u.principal_id",
+    id: "u.id",
+    order: NAME,
+};
+
+/// Users that somebody made, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Without the built-in administrator, as in Harbor's list.
+    Made,
+    /// With the built-in administrator.
+    All,
+}
+
+/// Users, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn list(
+    reader: &mut Reader,
+    scope: Scope,
+    selection: &Selection,
+) -> Result<(Vec<User>, i64)> {
+    /// Ids of the built-in administrator and of `anonymous`, which is reserved.
+    const BUILT_IN: i64 = 2;
+    let mut conditions = Conditions::default().and("p.kind = 'user' and p.deleted_at is null");
+    if scope == Scope::Made {
+        conditions = conditions.and_value("u.id > $", BUILT_IN);
+    }
+    list::list(reader, &SOURCE, conditions, selection, User::read).await
+}
+
+/// Users whose name holds a text, the shortest names first, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn search(reader: &mut Reader, text: &str, page: Page) -> Result<(Vec<User>, i64)> {
+    const SHORTEST: Field = Field::new("length", Kind::Text, "length(p.name), p.name").unique();
+    let selection = Selection {
+        order: Some((SHORTEST, Direction::Up)),
+        page,
+        ..Selection::all().with(NAME, Test::Contains(text.to_owned()))
+    };
+    list(reader, Scope::All, &selection).await
+}
+
+/// Whether a user other than `id` has a mail address. Deleted users have none.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_email_taken(reader: &mut Reader, email: &str, id: Option<UserId>) -> Result<bool> {
+    let row = reader
+        .query("select id from user_account where email = $1 and id <> $2 limit 1")
+        .bind(email)
+        .bind(id.map_or(0, |id| id.0))
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Changes mail address, name and comment.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_profile(
+    tx: &mut Tx,
+    user: &User,
+    (email, realname, comment): (&str, &str, &str),
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "update user_account set email = $2, realname = $3, comment = $4, updated_at = $5 where id = $1",
+    )
+    .bind(user.id)
+    .bind(email)
+    .bind(realname)
+    .bind(comment)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Changes the password and makes all tokens of before invalid.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn set_password(tx: &mut Tx, user: &User, hash: &str, now: Timestamp) -> Result<()> {
+    tx.query("update user_account set password_hash = $2, updated_at = $3 where id = $1")
+        .bind(user.id)
+        .bind(hash)
+        .bind(now)
+        .execute()
+        .await?;
+    principal::void_tokens(tx, user.principal_id).await
+}
+
+/// Gives or takes the right to do everything.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_sysadmin(tx: &mut Tx, user: &User, sysadmin: bool, now: Timestamp) -> Result<()> {
+    tx.query("update user_account set sysadmin = $2, updated_at = $3 where id = $1")
+        .bind(user.id)
+        .bind(sysadmin)
+        .bind(now)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(user.principal_id));
+    Ok(())
+}
+
+/// Whether a user is a system administrator and no other one is left. Holds all of them, so that of two that
+/// demote each other the second one sees what the first one did. Deleted users are none.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_last_sysadmin(tx: &mut Tx, id: UserId) -> Result<bool> {
+    let rows = tx
+        .query_either(
+            "select id from user_account where sysadmin = 1 order by id",
+            "select id from user_account where sysadmin = 1 order by id for update",
+        )
+        .all()
+        .await?;
+    let first = rows.first().map(|row| row.get("user_account", "id"));
+    Ok(rows.len() == 1 && first.transpose()? == Some(id.0))
+}
+
+/// Deletes a user: its name becomes free, its mail address and its memberships go.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn delete(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
+    tx.query(
+        "update user_account set email = null, password_hash = null, sysadmin = 0, updated_at = $2 where id = $1",
+    )
+    .bind(user.id)
+    .bind(now)
+    .execute()
+    .await?;
+    principal::delete(tx, user.principal_id, now).await
+}

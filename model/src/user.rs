@@ -1,0 +1,213 @@
+//! What users are made with: the name to sign in with, and what its owner says of themselves.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A name to sign in with: up to 255 bytes, and nothing that makes it look like another or that Basic cannot carry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UserName(String);
+
+/// Why a text is no name to sign in with. The words are Harbor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUserName {
+    /// Empty, or too long.
+    #[error("username with illegal length")]
+    Length,
+    /// Colons, control characters, spaces around it, and some that Harbor refuses.
+    #[error("username contains illegal characters")]
+    Characters,
+    /// What the history calls those who are not signed in.
+    #[error("username {ANONYMOUS} is reserved")]
+    Reserved,
+}
+
+/// Mail address, name and comment of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    email: String,
+    realname: String,
+    comment: String,
+}
+
+/// Why a profile is not taken. The words are Harbor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidProfile {
+    /// There is no mail address.
+    #[error("email can't be empty")]
+    NoEmail,
+    /// The mail address is none.
+    #[error("email with illegal format")]
+    Email,
+    /// The person's name is empty, or too long.
+    #[error("realname with illegal length")]
+    RealnameLength,
+    /// The person's name has characters that Harbor refuses.
+    #[error("realname contains illegal characters")]
+    RealnameCharacters,
+    /// The comment is too long.
+    #[error("comment with illegal length")]
+    Comment,
+}
+
+const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
+const ANONYMOUS: &str = "anonymous";
+/// Bytes of the longest name.
+const LONGEST_NAME: usize = 255;
+/// Bytes of the longest mail address, as RFC 5321 has it.
+const LONGEST_EMAIL: usize = 254;
+/// Characters of the longest comment.
+const LONGEST_COMMENT: usize = 30;
+
+impl UserName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserName {
+    type Err = InvalidUserName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUserName> {
+        if text.is_empty() || text.len() > LONGEST_NAME {
+            return Err(InvalidUserName::Length);
+        }
+        // Basic cannot carry a name with a colon (RFC 7617, section 2); with spaces around it, a name would look like
+        // another.
+        let illegal =
+            |letter: char| ILLEGAL.contains(&letter) || letter == ':' || letter.is_control();
+        if text.contains(illegal) || text.trim() != text {
+            return Err(InvalidUserName::Characters);
+        }
+        if text == ANONYMOUS {
+            return Err(InvalidUserName::Reserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Profile {
+    /// A profile that keeps the rules.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn new(email: String, realname: String, comment: String) -> Result<Self, InvalidProfile> {
+        if email.is_empty() {
+            return Err(InvalidProfile::NoEmail);
+        }
+        if !is_email(&email) {
+            return Err(InvalidProfile::Email);
+        }
+        if realname.is_empty() || realname.len() > LONGEST_NAME {
+            return Err(InvalidProfile::RealnameLength);
+        }
+        if realname.contains(ILLEGAL) {
+            return Err(InvalidProfile::RealnameCharacters);
+        }
+        if comment.chars().count() > LONGEST_COMMENT {
+            return Err(InvalidProfile::Comment);
+        }
+        Ok(Self {
+            email,
+            realname,
+            comment,
+        })
+    }
+
+    /// The mail address.
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+
+    /// The person's name.
+    pub fn realname(&self) -> &str {
+        &self.realname
+    }
+
+    /// Free text.
+    pub fn comment(&self) -> &str {
+        &self.comment
+    }
+}
+
+/// Whether a text looks like a mail address: enough to catch slips, as only sending can tell.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let plain = |letter: char| letter.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(letter);
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || letter == '-')
+    };
+    text.len() <= LONGEST_EMAIL
+        && !local.is_empty()
+        && local.split('.').all(|part| !part.is_empty())
+        && local.chars().all(plain)
+        && domain.contains('.')
+        && domain.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_valid_name_prints_back_unchanged(text in "[a-zA-Z0-9._@+-]{1,80}") {
+            prop_assume!(text != ANONYMOUS);
+            prop_assert_eq!(text.parse::<UserName>().unwrap().to_string(), text);
+        }
+
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in ".{0,300}") {
+            let _ = text.parse::<UserName>();
+            let _ = Profile::new(text.clone(), text.clone(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_pass_for_others_are_refused() {
+        for good in ["ann", "Ann B.", "a@b.example", "übung"] {
+            assert_eq!(good.parse::<UserName>().unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "a:b",
+            " admin",
+            "admin\t",
+            "anonymous",
+            "a#1",
+            "a\"b",
+            "robot$a",
+        ] {
+            assert!(bad.parse::<UserName>().is_err(), "{bad}");
+        }
+        assert!("a".repeat(256).parse::<UserName>().is_err());
+    }
+
+    #[test]
+    fn mail_addresses_need_a_name_and_a_domain() {
+        for good in ["a@b.example", "a.b+c@d-e.example.org", "ü@exämple.org"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in [
+            "", "a", "@b.c", "a@", "a@b", "a@b..c", "a@-b.c", "a b@c.d", "a@b.c d", ".a@b.c",
+            "a@b.c\n", "<a@b.c>",
+        ] {
+            assert!(!is_email(bad), "{bad}");
+        }
+    }
+}

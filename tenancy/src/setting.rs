@@ -1,0 +1,247 @@
+//! Settings of the installation, by the names of Harbor's `/configurations`: declared in [`declared`], kept in the
+//! database, read from memory. What the configuration file or the environment names under `[settings]` is fixed.
+//!
+//! A change is one transaction that locks the version number first, so that changes come one after the other and each
+//! sees those before it. It raises the number last. The process that made the change reads the settings before it
+//! answers; the others look at the number twice a second.
+
+mod declaration;
+mod declared;
+mod fixed;
+mod rule;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use db::setting::{self, Changed};
+use db::{Db, Tx};
+use model::{Event, Operation, ResourceType, Subject, Timestamp};
+use policy::SystemPermit;
+use serde_json::Value;
+
+pub use self::declaration::{Declaration, Effect, InvalidSetting, Kind, Readers};
+pub use self::declared::{DECLARED, Values};
+pub use self::fixed::Fixed;
+use crate::secret::MasterKey;
+use crate::{Error, Result};
+
+/// What is answered to writing while `read_only` is on. The words are Harbor's.
+pub const READ_ONLY: &str = "The system is in read only mode. Any modification is prohibited.";
+
+/// What sealed values are for.
+const PURPOSE: &str = "setting";
+
+/// The settings.
+pub struct Settings {
+    db: Db,
+    master: Arc<MasterKey>,
+    fixed: Fixed,
+    current: ArcSwap<Read>,
+}
+
+/// What was read.
+struct Read {
+    version: i64,
+    values: Arc<Values>,
+}
+
+/// A setting as it is shown.
+pub struct Shown {
+    /// Which.
+    pub declaration: &'static Declaration,
+    /// Its value; `None` for a secret.
+    pub value: Option<Value>,
+    /// Whether it can be changed.
+    pub editable: bool,
+}
+
+/// Settings to be changed, by name.
+pub type Changes = Vec<(&'static Declaration, Value)>;
+
+impl Settings {
+    /// The settings of a database, but for those that are fixed.
+    ///
+    /// # Errors
+    /// [`Error::Secret`] where the master key is another one, and when the database cannot be read.
+    pub async fn open(db: Db, master: Arc<MasterKey>, fixed: Fixed) -> Result<Arc<Self>> {
+        let unread = Read {
+            version: -1,
+            values: Arc::default(),
+        };
+        let settings = Self {
+            db,
+            master,
+            fixed,
+            current: ArcSwap::from_pointee(unread),
+        };
+        settings.refresh().await?;
+        Ok(Arc::new(settings))
+    }
+
+    /// The settings now.
+    pub fn current(&self) -> Arc<Values> {
+        self.current.load().values.clone()
+    }
+
+    /// Reads the settings if they were changed since they were read.
+    ///
+    /// # Errors
+    /// Those of [`Settings::open`]; what was read before then holds.
+    pub async fn refresh(&self) -> Result<()> {
+        let mut reader = self.db.reader().await?;
+        // Before the settings: what is read may be newer than its number, and is then read once more.
+        let version = setting::version(&mut reader).await?;
+        if version <= self.current.load().version {
+            return Ok(());
+        }
+        let changed = setting::all(&mut reader).await?;
+        let values = Arc::new(values(&self.master, &self.fixed, &changed)?);
+        let read = Arc::new(Read { version, values });
+        self.current.rcu(|known| {
+            let newest = if known.version < version {
+                &read
+            } else {
+                known
+            };
+            newest.clone()
+        });
+        Ok(())
+    }
+
+    /// All settings as administrators see them, by name.
+    pub fn shown(&self) -> Vec<Shown> {
+        let values = self.current();
+        let shown = DECLARED.iter().map(|declaration| Shown {
+            declaration,
+            value: (declaration.kind != Kind::Secret).then(|| declaration.of(&values)),
+            editable: self.unchangeable(declaration).is_none(),
+        });
+        let mut shown: Vec<Shown> = shown.collect();
+        shown.sort_unstable_by_key(|shown| shown.declaration.name);
+        shown
+    }
+
+    /// Whether a setting is fixed by the configuration file or the environment.
+    pub fn is_fixed(&self, declaration: &Declaration) -> bool {
+        self.fixed.has(declaration)
+    }
+
+    /// Changes settings, all or none. A setting that cannot be changed may be given with the value that it has.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub async fn change(
+        self: &Arc<Self>,
+        permit: &SystemPermit,
+        changes: Changes,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (settings, origin) = (self.clone(), permit.caller().origin());
+        let subject = Subject::Installation(ResourceType::Configuration, "configuration".into());
+        let event = Event::new(now, origin, Operation::Update, subject);
+        let changed = self.db.write(move |tx| {
+            Box::pin(async move {
+                let names = settings.change_in(tx, &changes).await?;
+                if names.is_empty() {
+                    return Ok(());
+                }
+                setting::raise(tx).await?;
+                Ok::<_, Error>(tx.record(&event.with_detail(names.join(", "))).await?)
+            })
+        });
+        changed.await?;
+        self.refresh().await
+    }
+
+    /// Stores what differs from what is stored; the names of it.
+    async fn change_in(&self, tx: &mut Tx, changes: &Changes) -> Result<Vec<&'static str>> {
+        setting::lock(tx).await?;
+        let before = values(&self.master, &self.fixed, &setting::all(tx).await?)?;
+        let mut after = before.clone();
+        for (declaration, value) in changes {
+            declaration.set(&mut after, value)?;
+        }
+        after.check()?;
+        let mut names = Vec::new();
+        for (declaration, _) in changes {
+            let value = declaration.of(&after);
+            if value == declaration.of(&before) || names.contains(&declaration.name) {
+                continue;
+            }
+            if let Some(why) = self.unchangeable(declaration) {
+                return Err(why.into());
+            }
+            let value = stored(&self.master, declaration, &value)?;
+            let name = declaration.name.to_owned();
+            setting::put(tx, &Changed { name, value }).await?;
+            names.push(declaration.name);
+        }
+        Ok(names)
+    }
+
+    fn unchangeable(&self, declaration: &Declaration) -> Option<InvalidSetting> {
+        let name = declaration.name;
+        match declaration.effect {
+            Effect::Never(reason) => Some(InvalidSetting::Unchangeable { name, reason }),
+            Effect::Now | Effect::Later => {
+                let fixed = self.is_fixed(declaration);
+                fixed.then_some(InvalidSetting::Fixed { name })
+            }
+        }
+    }
+}
+
+/// The settings by what was changed of them, and what is fixed.
+fn values(master: &MasterKey, fixed: &Fixed, changed: &[Changed]) -> Result<Values> {
+    let mut values = Values::default();
+    for Changed { name, value } in changed {
+        // A newer program may have more settings.
+        let Ok(declaration) = Declaration::named(name) else {
+            continue;
+        };
+        let value = opened(master, declaration, value)?;
+        let set = declaration.set(&mut values, &value);
+        set.map_err(|_| setting::corrupt())?;
+    }
+    fixed.set(&mut values);
+    Ok(values)
+}
+
+/// A value as the database holds it: JSON, or what is sealed in hex.
+fn stored(master: &MasterKey, declaration: &Declaration, value: &Value) -> Result<String> {
+    let json = value.to_string();
+    if declaration.kind != Kind::Secret {
+        return Ok(json);
+    }
+    let context = declaration.name.as_bytes();
+    Ok(hex::encode(master.seal(
+        PURPOSE,
+        json.as_bytes(),
+        context,
+    )?))
+}
+
+fn opened(master: &MasterKey, declaration: &Declaration, stored: &str) -> Result<Value> {
+    let parsed = if declaration.kind == Kind::Secret {
+        let sealed = hex::decode(stored).map_err(|_| setting::corrupt())?;
+        let context = declaration.name.as_bytes();
+        serde_json::from_slice(&master.open(PURPOSE, &sealed, context)?)
+    } else {
+        serde_json::from_str(stored)
+    };
+    Ok(parsed.map_err(|_| setting::corrupt())?)
+}
+
+/// Forgets all secrets among the settings, as a lost master key makes necessary.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn forget_secrets(tx: &mut Tx) -> db::Result<()> {
+    for declaration in DECLARED.iter().filter(|it| it.kind == Kind::Secret) {
+        setting::delete(tx, declaration.name).await?;
+    }
+    setting::raise(tx).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! All settings, one declaration each. A field of [`Values`] is what the program reads.
+
+use model::StorageLimit;
+use policy::ProjectCreation;
+
+use super::declaration::{Declaration, Effect, Held as _, InvalidSetting, Readers, read};
+use super::rule;
+use crate::secret::Secret;
+
+use Effect::{Later, Never, Now};
+
+/// Declares settings: meaning, name, type, value where nothing was changed, who may read it, effect, and rule.
+macro_rules! settings {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $name:ident: $type:ty = $initial:expr, $readers:ident, $effect:expr, $rule:expr;
+    )*) => {
+        /// The settings, as they are at a moment.
+        #[derive(Clone, Debug)]
+        pub struct Values {
+            $($(#[doc = $meaning])+ pub $name: $type,)*
+        }
+
+        impl Default for Values {
+            fn default() -> Self {
+                Self { $($name: $initial,)* }
+            }
+        }
+
+        /// All settings.
+        pub static DECLARED: &[Declaration] = &[$(
+            Declaration {
+                name: stringify!($name),
+                kind: <$type as super::declaration::Held>::KIND,
+                readers: Readers::$readers,
+                effect: $effect,
+                meaning: concat!($($meaning),+),
+                get: |values| values.$name.to_json(),
+                put: |values, json| {
+                    values.$name = read::<$type>(json, $rule)?;
+                    Ok(())
+                },
+            },
+        )*];
+    };
+}
+
+const LOCAL_USERS_ONLY: Effect = Never("users are local ones (db_auth) yet");
+const NO_HTTP_AUTH: Effect = Never("Gantry has no http_auth: let users sign in by OIDC or LDAP");
+const NO_UAA: Effect = Never("Gantry has no uaa_auth: let users sign in by OIDC or LDAP");
+const ALWAYS_WRITTEN: Effect = Never(
+    "the audit log is always written to the database; disabled_audit_log_event_types hides types of events",
+);
+
+settings! {
+    /// How users sign in.
+    auth_mode: String = "db_auth".to_owned(), Everyone, LOCAL_USERS_ONLY, rule::any;
+    /// Whether user interfaces show the sign-in by another identity provider first.
+    primary_auth_mode: bool = false, Everyone, Now, rule::any;
+    /// Whether people may make accounts for themselves.
+    self_registration: bool = false, Everyone, Later, rule::any;
+    /// A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`,
+    /// `fromDate` and `toDate`. Empty: none.
+    banner_message: String = String::new(), Everyone, Now, rule::banner;
+
+    /// Who may create projects: `everyone` who is signed in, or `adminonly`, the system administrators.
+    project_creation_restriction: ProjectCreation = ProjectCreation::Everyone, SignedIn, Now, rule::any;
+    /// Whether writing is refused, but for settings, sign-in and garbage collection.
+    read_only: bool = false, SignedIn, Now, rule::any;
+    /// Whether webhooks are sent.
+    notification_enable: bool = true, SignedIn, Later, rule::any;
+
+    /// Minutes for which a registry token is valid.
+    token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;
+    /// Minutes after which a session ends in which nothing is asked.
+    session_timeout: i64 = 60, Administrators, Later, rule::between::<1, 525_600>;
+    /// What the names of robots begin with.
+    robot_name_prefix: String = "robot$".to_owned(), Administrators, Later, rule::robot_prefix;
+    /// Days for which a robot is valid, unless told otherwise when it is made.
+    robot_token_duration: i64 = 30, Administrators, Later, rule::between::<1, 36_500>;
+    /// Whether new projects have `storage_per_project` as their limit.
+    quota_per_project_enable: bool = true, Administrators, Now, rule::any;
+    /// How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit.
+    storage_per_project: StorageLimit = StorageLimit::UNLIMITED, Administrators, Now, rule::any;
+
+    /// `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none.
+    audit_log_forward_endpoint: String = String::new(), Administrators, Later, rule::host_and_port;
+    /// Whether the audit log is only forwarded, which Gantry refuses.
+    skip_audit_log_database: bool = false, Administrators, ALWAYS_WRITTEN, rule::any;
+    /// Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`.
+    disabled_audit_log_event_types: String = String::new(), Administrators, Later, rule::event_types;
+    /// Whether a pull by a scanner leaves the time of the last pull as it is.
+    scanner_skip_update_pulltime: bool = false, Administrators, Later, rule::any;
+
+    /// `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. Empty: none.
+    ldap_url: String = String::new(), Administrators, Later, rule::ldap_url;
+    /// Whether the directory's certificate is checked.
+    ldap_verify_cert: bool = true, Administrators, Later, rule::any;
+    /// Seconds that the directory has for an answer.
+    ldap_timeout: i64 = 5, Administrators, Later, rule::between::<1, 300>;
+    /// Who searches the directory; empty for an anonymous search.
+    ldap_search_dn: String = String::new(), Administrators, Later, rule::any;
+    /// The password of `ldap_search_dn`.
+    ldap_search_password: Secret = Secret::default(), Nobody, Later, rule::any;
+    /// Where users are searched.
+    ldap_base_dn: String = String::new(), Administrators, Later, rule::any;
+    /// How deep: 0 the entry alone, 1 one level, 2 the whole tree.
+    ldap_scope: i64 = 2, Administrators, Later, rule::between::<0, 2>;
+    /// Which entries are users.
+    ldap_filter: String = String::new(), Administrators, Later, rule::any;
+    /// The attribute that is the user's name.
+    ldap_uid: String = "cn".to_owned(), Administrators, Later, rule::filled;
+    /// Where groups are searched.
+    ldap_group_base_dn: String = String::new(), Administrators, Later, rule::any;
+    /// How deep: 0 the entry alone, 1 one level, 2 the whole tree.
+    ldap_group_search_scope: i64 = 2, Administrators, Later, rule::between::<0, 2>;
+    /// Which entries are groups.
+    ldap_group_search_filter: String = String::new(), Administrators, Later, rule::any;
+    /// The attribute that is the group's name.
+    ldap_group_attribute_name: String = String::new(), Administrators, Later, rule::any;
+    /// The attribute of a user that names the groups.
+    ldap_group_membership_attribute: String = "memberof".to_owned(), Administrators, Later, rule::any;
+    /// The group whose members are system administrators.
+    ldap_group_admin_dn: String = String::new(), Administrators, Later, rule::any;
+    /// Whether groups are looked up side by side.
+    ldap_group_attach_parallel: bool = false, Administrators, Later, rule::any;
+
+    /// What user interfaces call the OIDC provider.
+    oidc_name: String = String::new(), Administrators, Later, rule::any;
+    /// `https://HOST[:PORT][/PATH]` of the OIDC provider. Empty: none.
+    oidc_endpoint: String = String::new(), Administrators, Later, rule::http_url;
+    /// Whether the provider's certificate is checked.
+    oidc_verify_cert: bool = true, Administrators, Later, rule::any;
+    /// The id that the provider gave Gantry.
+    oidc_client_id: String = String::new(), Administrators, Later, rule::any;
+    /// The secret that belongs to `oidc_client_id`.
+    oidc_client_secret: Secret = Secret::default(), Nobody, Later, rule::any;
+    /// What the provider is asked for: `openid,profile,email`.
+    oidc_scope: String = String::new(), Administrators, Later, rule::any;
+    /// The claim that is the user's name.
+    oidc_user_claim: String = String::new(), Administrators, Later, rule::any;
+    /// The claim that names the user's groups.
+    oidc_groups_claim: String = String::new(), Administrators, Later, rule::any;
+    /// A regular expression for the groups that are taken over.
+    oidc_group_filter: String = String::new(), Administrators, Later, rule::any;
+    /// The group whose members are system administrators.
+    oidc_admin_group: String = String::new(), Administrators, Later, rule::any;
+    /// Whether an account is made at a user's first sign-in without asking for its name.
+    oidc_auto_onboard: bool = false, Administrators, Later, rule::any;
+    /// Whether signing out of Gantry signs out of the provider too.
+    oidc_logout: bool = false, Administrators, Later, rule::any;
+    /// Parameters that are added to the redirection to the provider: a JSON object, as text.
+    oidc_extra_redirect_parms: String = "{}".to_owned(), Administrators, Later, rule::parameters;
+
+    /// The authenticating proxy.
+    http_authproxy_endpoint: String = String::new(), Administrators, NO_HTTP_AUTH, rule::any;
+    /// Where its tokens are reviewed.
+    http_authproxy_tokenreview_endpoint: String = String::new(), Administrators, NO_HTTP_AUTH, rule::any;
+    /// Its groups of system administrators.
+    http_authproxy_admin_groups: String = String::new(), Administrators, NO_HTTP_AUTH, rule::any;
+    /// Its system administrators.
+    http_authproxy_admin_usernames: String = String::new(), Administrators, NO_HTTP_AUTH, rule::any;
+    /// Its certificate.
+    http_authproxy_server_certificate: String = String::new(), Administrators, NO_HTTP_AUTH, rule::any;
+    /// Whether its certificate is checked.
+    http_authproxy_verify_cert: bool = true, Administrators, NO_HTTP_AUTH, rule::any;
+    /// Whether users are not searched.
+    http_authproxy_skip_search: bool = false, Administrators, NO_HTTP_AUTH, rule::any;
+
+    /// The UAA server.
+    uaa_endpoint: String = String::new(), Administrators, NO_UAA, rule::any;
+    /// The id that it gave.
+    uaa_client_id: String = String::new(), Administrators, NO_UAA, rule::any;
+    /// The secret that belongs to it.
+    uaa_client_secret: String = String::new(), Administrators, NO_UAA, rule::any;
+    /// Whether its certificate is checked.
+    uaa_verify_cert: bool = false, Administrators, NO_UAA, rule::any;
+}
+
+impl Values {
+    /// How many bytes a new project may hold.
+    pub const fn new_project_limit(&self) -> StorageLimit {
+        if self.quota_per_project_enable {
+            self.storage_per_project
+        } else {
+            StorageLimit::UNLIMITED
+        }
+    }
+
+    /// Seconds for which a registry token is valid.
+    pub fn token_secs(&self) -> u32 {
+        // The rule keeps it far below.
+        u32::try_from(self.token_expiration * 60).unwrap_or(u32::MAX)
+    }
+
+    /// What settings mean together.
+    pub(super) fn check(&self) -> Result<(), InvalidSetting> {
+        if self.ldap_group_search_filter.is_empty() {
+            return Ok(());
+        }
+        for (name, value) in [
+            ("ldap_group_attribute_name", &self.ldap_group_attribute_name),
+            (
+                "ldap_group_membership_attribute",
+                &self.ldap_group_membership_attribute,
+            ),
+        ] {
+            if value.is_empty() {
+                let reason = "must not be empty while ldap_group_search_filter is set".to_owned();
+                return Err(InvalidSetting::BadValue { name, reason });
+            }
+        }
+        Ok(())
+    }
+}

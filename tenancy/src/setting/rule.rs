@@ -1,0 +1,216 @@
+//! Rules of single settings: each returns the value, tidied where that is needed, or what it must be.
+
+use serde_json::{Map, Value};
+
+/// Anything.
+pub(super) fn any<T>(value: T) -> Result<T, String> {
+    Ok(value)
+}
+
+/// A number from `LEAST` to `MOST`.
+pub(super) fn between<const LEAST: i64, const MOST: i64>(number: i64) -> Result<i64, String> {
+    let valid = (LEAST..=MOST).contains(&number);
+    valid
+        .then_some(number)
+        .ok_or_else(|| format!("must be from {LEAST} to {MOST}"))
+}
+
+/// What robots' names begin with.
+pub(super) fn robot_prefix(prefix: String) -> Result<String, String> {
+    let prefix = prefix.trim();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"$._-+@#%=~".contains(&byte);
+    if (1..=64).contains(&prefix.len()) && prefix.bytes().all(is_name) {
+        return Ok(prefix.to_owned());
+    }
+    Err("must have 1 to 64 letters, digits or of $ . _ - + @ # % = ~".to_owned())
+}
+
+/// Something that is not left empty.
+pub(super) fn filled(text: String) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    Ok(text)
+}
+
+/// A directory's address; empty for none.
+pub(super) fn ldap_url(url: String) -> Result<String, String> {
+    let host = match url.split_once("://") {
+        None => url.as_str(),
+        Some(("ldap" | "ldaps", host)) if !host.is_empty() => host,
+        Some(_) => "/",
+    };
+    // A query or a path would be ignored by some clients and obeyed by others.
+    if host.contains(['/', '?', '#', '@', ' ']) {
+        return Err("must be ldap://HOST[:PORT] or ldaps://HOST[:PORT]".to_owned());
+    }
+    Ok(url)
+}
+
+/// A provider's address; empty for none.
+pub(super) fn http_url(url: String) -> Result<String, String> {
+    let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+    let valid = url.is_empty()
+        || rest.is_some_and(|rest| !rest.is_empty() && !rest.contains([' ', '@', '#', '?']));
+    valid
+        .then_some(url)
+        .ok_or_else(|| "must be https://HOST[:PORT][/PATH]".to_owned())
+}
+
+/// A syslog server's address; empty for none.
+pub(super) fn host_and_port(address: String) -> Result<String, String> {
+    let valid = address.is_empty()
+        || address.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty()
+                && !host.contains(['/', ' ', '@'])
+                && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+    valid
+        .then_some(address)
+        .ok_or_else(|| "must be HOST:PORT, or empty for none".to_owned())
+}
+
+/// Parameters that are added to a redirection: a JSON object of texts, as text.
+pub(super) fn parameters(text: String) -> Result<String, String> {
+    let wrong = || r#"must be a JSON object of texts, as text: {"prompt":"login"}"#.to_owned();
+    let parsed: Map<String, Value> = serde_json::from_str(&text).map_err(|_| wrong())?;
+    let valid = parsed.values().all(Value::is_string);
+    valid.then_some(text).ok_or_else(wrong)
+}
+
+/// A banner: a JSON object, as text; empty for none.
+pub(super) fn banner(text: String) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(text);
+    }
+    let wrong = || {
+        r#"must be empty or a JSON object, as text: {"message":"…","type":"info","closable":true,"fromDate":"12/31/2026","toDate":"01/31/2027"}; type is success, info, warning or danger"#
+            .to_owned()
+    };
+    let parsed: Map<String, Value> = serde_json::from_str(&text).map_err(|_| wrong())?;
+    let valid = parsed.get("message").is_some_and(Value::is_string)
+        && parsed.iter().all(|(key, value)| match key.as_str() {
+            "message" | "fromDate" | "toDate" => value.is_string(),
+            "closable" => value.is_boolean(),
+            "type" => {
+                let kind = value.as_str();
+                kind.is_some_and(|kind| ["success", "info", "warning", "danger"].contains(&kind))
+            }
+            _ => true,
+        });
+    valid.then_some(text).ok_or_else(wrong)
+}
+
+/// The types of events that Harbor can leave out of its audit log.
+const EVENT_TYPES: [&str; 18] = [
+    "create_artifact",
+    "delete_artifact",
+    "pull_artifact",
+    "create_project",
+    "update_project",
+    "delete_project",
+    "delete_repository",
+    "login_user",
+    "logout_user",
+    "create_user",
+    "update_user",
+    "delete_user",
+    "create_robot",
+    "delete_robot",
+    "create_member",
+    "update_member",
+    "delete_member",
+    "update_configuration",
+];
+
+/// Types of audit events, separated by commas; empty for none.
+pub(super) fn event_types(text: String) -> Result<String, String> {
+    let named = text.split(',').map(str::trim);
+    let mut named = named.filter(|name| !name.is_empty());
+    match named.find(|name| !EVENT_TYPES.contains(name)) {
+        None => Ok(text),
+        Some(unknown) => Err(format!(
+            "{unknown} is no type of events; there are {}",
+            EVENT_TYPES.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts that a rule takes, and those that it does not.
+    fn check(rule: fn(String) -> Result<String, String>, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert_eq!(rule((*text).to_owned()).as_deref(), Ok(*text), "{text}");
+        }
+        for text in bad {
+            rule((*text).to_owned()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn addresses_are_of_their_form_or_empty() {
+        let good = [
+            "",
+            "ldap://ldap.example",
+            "ldaps://[fd00::1]:636",
+            "ldap.example:389",
+        ];
+        let bad = [
+            "http://ldap.example",
+            "ldap://",
+            "ldap://u:p@h",
+            "ldap://h/dc=x",
+            "a b",
+        ];
+        check(ldap_url, &good, &bad);
+        let good = ["", "https://id.example:8443/realms/x", "http://localhost"];
+        check(
+            http_url,
+            &good,
+            &["id.example", "ftp://x", "https://", "https://u@h"],
+        );
+        let good = ["", "syslog.example:514", "[::1]:514"];
+        check(
+            host_and_port,
+            &good,
+            &["syslog.example", ":514", "h:0", "h:70000", "tcp://h:1"],
+        );
+    }
+
+    #[test]
+    fn json_in_text_is_read() {
+        check(
+            parameters,
+            &["{}", r#"{"prompt":"login"}"#],
+            &["", "[]", r#"{"a":1}"#],
+        );
+        let good = ["", r#"{"message":"hi","type":"info","closable":true}"#];
+        let bad = [
+            "hi",
+            "{}",
+            r#"{"message":"hi","type":"loud"}"#,
+            r#"{"message":1}"#,
+        ];
+        check(banner, &good, &bad);
+    }
+
+    #[test]
+    fn an_unknown_type_of_events_is_named() {
+        check(event_types, &["", "pull_artifact, login_user"], &["pull"]);
+        let error = event_types("pull_artifact,push_artifact".to_owned());
+        assert!(error.unwrap_err().starts_with("push_artifact "));
+    }
+
+    #[test]
+    fn a_robots_prefix_is_trimmed() {
+        assert_eq!(robot_prefix(" bot+ ".to_owned()).as_deref(), Ok("bot+"));
+        check(
+            robot_prefix,
+            &["robot$"],
+            &["", "  ", "a b", "ro:bot", "robot/"],
+        );
+    }
+}

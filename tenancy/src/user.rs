@@ -1,0 +1,207 @@
+//! Users: making, changing and deleting them.
+
+use db::user::{self, User};
+use db::{Db, Reader, Tx};
+use model::{Event, Operation, Origin, Profile, Subject, Timestamp, UserId, UserName};
+use policy::{SystemPermit, UserPermit};
+
+use crate::password::{NewPassword, PasswordHasher};
+use crate::{Error, Result};
+
+/// A user to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The name to sign in with.
+    pub name: UserName,
+    /// Mail address, name and comment.
+    pub profile: Profile,
+    /// The password to sign in with.
+    pub password: NewPassword,
+    /// Whether it may do everything.
+    pub sysadmin: bool,
+}
+
+/// Makes a user.
+///
+/// # Errors
+/// [`Error::UserExists`], [`Error::Password`].
+pub async fn create(
+    db: &Db,
+    hasher: &PasswordHasher,
+    permit: &SystemPermit,
+    new: NewUser,
+    now: Timestamp,
+) -> Result<UserId> {
+    let row = user::NewUser {
+        name: new.name.to_string(),
+        email: Some(new.profile.email().to_owned()),
+        realname: new.profile.realname().to_owned(),
+        comment: new.profile.comment().to_owned(),
+        password_hash: Some(hasher.hash(&new.password).await?),
+        sysadmin: new.sysadmin,
+    };
+    let event = event(now, permit.caller().origin(), Operation::Create, &row.name);
+    let event = match new.sysadmin {
+        true => event.with_detail(sysadmin_flag(true)),
+        false => event,
+    };
+    db.write(move |tx| {
+        Box::pin(async move {
+            let email = new.profile.email();
+            refuse_taken_email(tx, (&row.name, email), None).await?;
+            let made = user::create(tx, &row, now).await;
+            let (id, _) = made.map_err(|error| match error {
+                db::Error::Duplicate(_) => taken(&row.name, email),
+                other => other.into(),
+            })?;
+            tx.record(&event).await?;
+            Ok(id)
+        })
+    })
+    .await
+}
+
+/// Changes mail address, name and comment. Two users may have one mail address only where one of them says so itself:
+/// refusing it would tell ordinary callers whose addresses are known here, and system administrators may list all.
+///
+/// # Errors
+/// [`Error::UserUnknown`], [`Error::UserExists`].
+pub async fn update_profile(
+    db: &Db,
+    permit: &UserPermit,
+    profile: Profile,
+    now: Timestamp,
+) -> Result<()> {
+    let (id, origin) = (permit.user(), permit.caller().origin());
+    let may_list_all = permit.caller().is_sysadmin();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let user = find(tx, id).await?;
+            let changed = (profile.email(), profile.realname(), profile.comment());
+            if may_list_all {
+                refuse_taken_email(tx, (&user.name, changed.0), Some(id)).await?;
+            }
+            user::set_profile(tx, &user, changed, now).await?;
+            let event = event(now, origin, Operation::Update, &user.name);
+            Ok(tx.record(&event.with_detail("profile")).await?)
+        })
+    })
+    .await
+}
+
+/// Sets a password; tokens that were issued before are void.
+///
+/// # Errors
+/// [`Error::UserUnknown`], [`Error::Password`].
+pub async fn set_password(
+    db: &Db,
+    hasher: &PasswordHasher,
+    permit: &UserPermit,
+    password: &NewPassword,
+    now: Timestamp,
+) -> Result<()> {
+    let (id, origin) = (permit.user(), permit.caller().origin());
+    let hash = hasher.hash(password).await?;
+    db.write(move |tx| {
+        Box::pin(async move {
+            let user = find(tx, id).await?;
+            user::set_password(tx, &user, &hash, now).await?;
+            let event = event(now, origin, Operation::Update, &user.name);
+            Ok(tx.record(&event.with_detail("password")).await?)
+        })
+    })
+    .await
+}
+
+/// Gives or takes the right to do everything.
+///
+/// # Errors
+/// [`Error::UserUnknown`], [`Error::LastSysadmin`].
+pub async fn set_sysadmin(
+    db: &Db,
+    permit: &SystemPermit,
+    id: UserId,
+    sysadmin: bool,
+    now: Timestamp,
+) -> Result<()> {
+    let origin = permit.caller().origin();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let user = find(tx, id).await?;
+            if !sysadmin {
+                keep_a_sysadmin(tx, &user).await?;
+            }
+            user::set_sysadmin(tx, &user, sysadmin, now).await?;
+            let event = event(now, origin, Operation::Update, &user.name);
+            Ok(tx
+                .record(&event.with_detail(sysadmin_flag(sysadmin)))
+                .await?)
+        })
+    })
+    .await
+}
+
+/// Deletes a user: its name becomes free, and its memberships go. Nobody deletes themselves, the built-in
+/// administrator, or the last system administrator.
+///
+/// # Errors
+/// [`Error::UserUndeletable`], [`Error::UserUnknown`], [`Error::LastSysadmin`].
+pub async fn delete(db: &Db, permit: &SystemPermit, id: UserId, now: Timestamp) -> Result<()> {
+    if id == UserId::ADMIN || permit.caller().user() == Some(id) {
+        return Err(Error::UserUndeletable(id));
+    }
+    let origin = permit.caller().origin();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let user = find(tx, id).await?;
+            keep_a_sysadmin(tx, &user).await?;
+            user::delete(tx, &user, now).await?;
+            let event = event(now, origin, Operation::Delete, &user.name);
+            Ok(tx.record(&event).await?)
+        })
+    })
+    .await
+}
+
+async fn find(reader: &mut Reader, id: UserId) -> Result<User> {
+    user::by_id(reader, id).await?.ok_or(Error::UserUnknown(id))
+}
+
+/// Refuses to take the rights of a system administrator, or the user, from the last one.
+async fn keep_a_sysadmin(tx: &mut Tx, user: &User) -> Result<()> {
+    if user::is_last_sysadmin(tx, user.id).await? {
+        return Err(Error::LastSysadmin {
+            id: user.id,
+            name: user.name.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a mail address that a user other than `id` has.
+async fn refuse_taken_email(
+    tx: &mut Tx,
+    (name, email): (&str, &str),
+    id: Option<UserId>,
+) -> Result<()> {
+    if user::is_email_taken(tx, email, id).await? {
+        return Err(taken(name, email));
+    }
+    Ok(())
+}
+
+fn taken(name: &str, email: &str) -> Error {
+    Error::UserExists {
+        name: name.to_owned(),
+        email: email.to_owned(),
+    }
+}
+
+fn sysadmin_flag(sysadmin: bool) -> String {
+    format!("sysadmin_flag {sysadmin}")
+}
+
+/// What happens to a user.
+pub(crate) fn event(now: Timestamp, origin: Origin, operation: Operation, name: &str) -> Event {
+    Event::new(now, origin, operation, Subject::User(name.to_owned()))
+}
