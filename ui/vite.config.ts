@@ -41,6 +41,8 @@ export default defineConfig({
     outDir: process.env.UI_DIST ?? '../ui-dist',
     emptyOutDir: true,
     target: 'es2022',
+    // Browsers that know light-dark(): what stands in for it breaks dark islands on light pages.
+    cssTarget: ['chrome123', 'edge123', 'firefox120', 'safari17.5'],
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,

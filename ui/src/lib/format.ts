@@ -4,6 +4,15 @@ import { locale } from '../i18n/index.svelte';
 const KINDS = ['byte', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 const NBSP = '\u00a0';
 
+/** The tag for dates: the reader's own region where it speaks the page's language, else the day before the month. */
+function region(): string {
+  const language = locale().split('-')[0];
+  const own = globalThis.navigator?.languages?.find(
+    (tag) => tag.split('-')[0] === language && tag.includes('-'),
+  );
+  return own ?? (language === 'en' ? 'en-GB' : locale());
+}
+
 /** 1,284,907 */
 export function number(value: number): string {
   return new Intl.NumberFormat(locale()).format(value);
@@ -48,12 +57,13 @@ export function ago(time: string, now = Date.now()): string {
     }
     amount /= size;
   }
-  return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium' }).format(then);
+  return new Intl.DateTimeFormat(region(), { dateStyle: 'medium' }).format(then);
 }
 
 /** 22 Nov 2026, 09:14:05 UTC */
 export function moment(time: string): string {
-  return new Intl.DateTimeFormat(locale(), {
+  return new Intl.DateTimeFormat(region(), {
+    hourCycle: 'h23',
     year: 'numeric',
     month: 'short',
     day: 'numeric',

@@ -42,6 +42,7 @@ export const ROUTES: Route[] = [
   { pattern: '/admin/health', who: 'sysadmin', load: () => import('./health/Page.svelte') },
   { pattern: '/admin/users', who: 'sysadmin', load: () => import('./users/Page.svelte') },
   { pattern: '/admin/quotas', who: 'sysadmin', load: () => import('./quotas/Page.svelte') },
+  { pattern: '/admin/settings', who: 'sysadmin', load: () => import('./settings/Page.svelte') },
   { pattern: '/about', load: () => import('./about/Page.svelte') },
 ];
 

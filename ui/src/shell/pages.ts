@@ -24,4 +24,5 @@ export const ADMIN_PAGES: Entry[] = [
   { id: 'health', icon: 'activity', text: 'nav.health' },
   { id: 'users', icon: 'user', text: 'nav.users' },
   { id: 'quotas', icon: 'gauge', text: 'nav.quotas' },
+  { id: 'settings', icon: 'policy', text: 'nav.settings' },
 ];

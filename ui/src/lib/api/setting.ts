@@ -1,0 +1,17 @@
+/** Settings of the installation. */
+import { send } from '../client';
+
+export type Value = string | number | boolean;
+/** By name: the value, and whether it can be changed here. */
+export type Settings = Record<string, { value: Value; editable: boolean } | undefined>;
+
+const CONFIGURATIONS = '/api/v2.0/configurations';
+
+export async function listSettings(signal: AbortSignal): Promise<Settings> {
+  return (await send<Settings>('GET', CONFIGURATIONS, { signal })).body;
+}
+
+/** Changes the settings that are given, all or none. */
+export async function changeSettings(changes: Record<string, Value>): Promise<void> {
+  await send('PUT', CONFIGURATIONS, { json: changes });
+}
