@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 26] = [
+pub const TABLES: [&str; 27] = [
     "setting",
     "store_identity",
     "account",
@@ -25,6 +25,7 @@ pub const TABLES: [&str; 26] = [
     "manifest_payload",
     "manifest_stat",
     "manifest_reference",
+    "accessory",
     "tag",
     "tag_history",
     "tag_stat",

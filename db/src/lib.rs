@@ -5,6 +5,7 @@
 #[macro_use]
 mod content;
 
+mod accessory;
 pub mod account;
 pub mod audit;
 pub mod backup;
@@ -23,11 +24,13 @@ pub mod gc;
 pub mod job;
 pub mod job_log;
 pub mod list;
+mod listed;
 pub mod login_failure;
 pub mod manifest;
 pub mod member;
 pub mod project;
 pub mod quota;
+mod relist;
 pub mod repository;
 pub mod schedule;
 mod schema;

@@ -1,6 +1,7 @@
 //! Names, digests, references, ids, manifests and schedules: parsing and printing, no I/O. What these values mean to a
 //! push or a pull is in `registry`.
 
+pub mod accessory;
 pub mod account;
 pub mod clock;
 pub mod cron;
@@ -18,6 +19,7 @@ pub mod reference;
 pub mod storage_limit;
 pub mod tag;
 
+pub use accessory::AccessoryKind;
 pub use account::{Profile, UserName};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
