@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::partition;
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
@@ -92,7 +93,8 @@ pub async fn tables(reader: &mut Reader) -> Result<Vec<String>> {
     let rows = reader
         .query_either(
             "select name from sqlite_schema where type = 'table' and name not like 'sqlite%'",
-            "select cast(tablename as text) as name from pg_tables where schemaname = current_schema()",
+            "select cast(relname as text) as name from pg_class
+             where relkind in ('r', 'p') and not relispartition and relnamespace = (select oid from pg_namespace where nspname = current_schema())",
         )
         .all()
         .await?;
@@ -195,6 +197,11 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
         _ => format!("value ->> {at}"),
     };
     let values: Vec<String> = table.columns.iter().enumerate().map(value).collect();
+    if postgres && table.table == "audit" {
+        let mut columns = table.columns.iter();
+        let at = columns.position(|column| column.name == "at");
+        partition::make_for(tx, rows, at.unwrap_or_default()).await?;
+    }
     let names: Vec<&str> = table.columns.iter().map(|column| &*column.name).collect();
     let source = if postgres {
         "json_array_elements(cast($1 as json)) as r (value)"
