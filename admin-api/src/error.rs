@@ -142,6 +142,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Unreachable(..)
         | db::Error::ReadOnly(..)
         | db::Error::Migrate(_)
+        | db::Error::Outdated { .. }
         | db::Error::Statement(..)
         | db::Error::Contended(_)
         | db::Error::Busy(_)

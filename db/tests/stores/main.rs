@@ -9,6 +9,7 @@ mod collecting;
 mod deletion;
 mod failover;
 mod jobs;
+mod listed;
 mod login_failure;
 mod pooler;
 mod repositories;
@@ -319,6 +320,21 @@ fn image(config: &Digest) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A manifest to be stored, whose tags are set later.
+pub(crate) fn new<'a>(
+    digest: &'a Digest,
+    (manifest, payload): (&'a Manifest, &'a [u8]),
+    found: &'a [manifest::Found],
+) -> manifest::New<'a> {
+    manifest::New {
+        digest,
+        manifest,
+        payload,
+        found,
+        tags: &[],
+    }
+}
+
 /// Pushes an index of nothing.
 async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), Error> {
     let bytes = format!(
@@ -331,7 +347,7 @@ async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), E
     let repository = repository::ensure(tx, project, &name, NOW).await?;
     let at = place(project, repository, &name);
     let what = (&manifest, bytes.as_bytes());
-    let id = manifest::store(tx, at, &digest, what, &[], NOW).await?;
+    let id = manifest::store(tx, at, new(&digest, what, &[]), NOW).await?;
     let tag = "latest".parse().unwrap();
     tag::set(tx, (repository, &name), &tag, id.unwrap(), None, NOW).await?;
     repository::publish(tx, repository, NOW).await
@@ -398,9 +414,8 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 assert_eq!(row, second);
                 blob::link(tx, at, &row, NOW).await?.unwrap();
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
-                let id = manifest::store(tx, at, &digest, (&manifest, &bytes), &found, NOW)
-                    .await?
-                    .unwrap();
+                let new = new(&digest, (&manifest, &bytes), &found);
+                let id = manifest::store(tx, at, new, NOW).await?.unwrap();
                 tag::set(tx, (repo, &stored_name), &stored_tag, id, None, NOW).await?;
                 repository::publish(tx, repo, NOW).await?;
                 assert_eq!(blob::named_by(tx, repo, &config).await?, Some(digest));
