@@ -786,10 +786,10 @@ async fn a_user_who_goes_leaves_no_membership_and_no_project_behind() {
         let (begun, begin) = tokio::sync::oneshot::channel::<()>();
         let other = db.write(move |tx| {
             Box::pin(async move {
-                // On SQLite writers come one after the other anyway.
-                begun.send(()).unwrap();
                 let name = "other".parse().unwrap();
                 let made = project::create(tx, &name, ann.id, false, -1, NOW).await;
+                // On SQLite writers come one after the other anyway.
+                begun.send(()).unwrap();
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 made
             })
