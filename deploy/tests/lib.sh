@@ -34,6 +34,7 @@ finish() {
     trap - EXIT
     if [ -n "${docker_started:-}" ]; then
         docker ps -aq | xargs -r docker rm -f >/dev/null
+        docker network prune -f >/dev/null
     fi
     for pid in $started; do
         kill "$pid" 2>/dev/null || continue
