@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, shoot, violations, visit } from './lib/browser.js';
-import { seed } from './lib/registry.js';
+import { hasSessions, seed } from './lib/registry.js';
+
+const SESSIONS = await hasSessions();
 
 let browser;
 before(async () => {
@@ -48,7 +50,7 @@ test('a list that could not be loaded comes by itself when the network is back',
 
 test(
   'the end of the session asks to sign in over the page, with all that was typed',
-  { skip: process.env.UI_SESSION !== 'off' && 'needs requests without a session' },
+  { skip: SESSIONS && 'needs a registry without sessions' },
   async () => {
     const { context, page } = await visit(browser, { as: 'admin' });
     await open(page, '/ui/projects?new=1');
@@ -66,32 +68,28 @@ test(
   },
 );
 
-test(
-  'signing in and out',
-  { skip: process.env.UI_SESSION === 'off' && 'the registry has no sessions' },
-  async () => {
-    const { context, page } = await visit(browser);
-    await open(page, '/ui/login?redirect_url=%2Fui%2Fprojects');
-    await page.fill('[name=principal]', 'dev');
-    await page.fill('[name=password]', 'wrong-password');
-    await page.keyboard.press('Enter');
-    await page.getByText('User name or password is wrong.').waitFor();
-    await shoot(page, 'sign-in.wrong');
-    await page.fill('[name=password]', 'Quay-crane-7');
-    await page.keyboard.press('Enter');
-    await page.waitForURL('**/ui/projects');
-    const [cookie] = (await context.cookies()).filter((one) => one.name === 'sid');
-    assert.ok(cookie?.httpOnly);
-    await page.getByRole('button', { name: /account of dev/ }).click();
-    await page.getByRole('menuitem', { name: 'Sign out' }).click();
-    await page.waitForURL('**/ui/login');
-    await context.close();
-  },
-);
+test('signing in and out', { skip: !SESSIONS && 'the registry has no sessions' }, async () => {
+  const { context, page } = await visit(browser);
+  await open(page, '/ui/login?redirect_url=%2Fui%2Fprojects');
+  await page.fill('[name=principal]', 'dev');
+  await page.fill('[name=password]', 'wrong-password');
+  await page.keyboard.press('Enter');
+  await page.getByText('User name or password is wrong.').waitFor();
+  await shoot(page, 'sign-in.wrong');
+  await page.fill('[name=password]', 'Quay-crane-7');
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/ui/projects');
+  const [cookie] = (await context.cookies()).filter((one) => one.name === 'sid');
+  assert.ok(cookie?.httpOnly);
+  await page.getByRole('button', { name: /account of dev/ }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.waitForURL('**/ui/login');
+  await context.close();
+});
 
 test(
   'when the session is over, a new sign-in sends what waited',
-  { skip: process.env.UI_SESSION === 'off' && 'the registry has no sessions' },
+  { skip: !SESSIONS && 'the registry has no sessions' },
   async () => {
     const name = `after-${Date.now().toString(36)}`;
     const { context, page } = await visit(browser, { as: 'admin' });

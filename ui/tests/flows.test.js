@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, settled, shoot, violations, visit } from './lib/browser.js';
-import { call, PASSWORD, push, seed } from './lib/registry.js';
+import { call, offers, PASSWORD, push, seed } from './lib/registry.js';
 
 const stamp = Date.now().toString(36);
 let browser;
@@ -251,5 +251,30 @@ test('in the pseudo-language nothing is left in English', async () => {
     await shoot(page, `pseudo.${path.replaceAll('/', '_')}`);
   }
   assert.deepEqual(seen, []);
+  await context.close();
+});
+
+test('settings are changed, and only those', async (test) => {
+  if (!(await offers('/configurations'))) return test.skip('the registry has no settings');
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  await open(page, '/ui/admin/settings');
+  const sent = page.waitForRequest((request) => request.method() === 'PUT');
+  await page.getByLabel('Life of a registry token, in minutes').fill('0');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.field-error').waitFor();
+  await page.getByLabel('Life of a registry token, in minutes').fill('45');
+  await page.getByLabel('Message on every page').fill('Maintenance tonight');
+  await page.getByLabel('Kind of message').selectOption('warning');
+  await page.getByRole('button', { name: 'Save' }).click();
+  const changes = (await sent).postDataJSON();
+  assert.deepEqual(Object.keys(changes).sort(), ['banner_message', 'token_expiration']);
+  await page.locator('.banner-bar', { hasText: 'Maintenance tonight' }).waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'settings.banner');
+  await page.getByLabel('Life of a registry token, in minutes').fill('30');
+  await page.getByLabel('Message on every page').fill('');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.banner-bar').waitFor({ state: 'detached' });
+  assert.deepEqual(faults, []);
   await context.close();
 });

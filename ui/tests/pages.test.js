@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, shoot, violations, visit } from './lib/browser.js';
-import { seed } from './lib/registry.js';
+import { hasSessions, offers, seed } from './lib/registry.js';
 
 const PATHS = {
   home: '/ui/',
@@ -18,10 +18,12 @@ const PATHS = {
   'project-settings': '/ui/projects/platform/settings',
   profile: '/ui/me/profile',
   password: '/ui/me/password',
+  sessions: '/ui/me/sessions',
   preferences: '/ui/me/preferences',
   health: '/ui/admin/health',
   users: '/ui/admin/users',
   quotas: '/ui/admin/quotas',
+  settings: '/ui/admin/settings',
   about: '/ui/about',
   missing: '/ui/nowhere',
 };
@@ -31,6 +33,8 @@ let browser;
 before(async () => {
   await seed();
   browser = await launch();
+  if (!(await offers('/configurations'))) delete PATHS.settings;
+  if (!(await hasSessions())) delete PATHS.sessions;
 });
 after(() => browser?.close());
 

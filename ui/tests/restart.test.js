@@ -31,8 +31,11 @@ async function serve(port, metrics, data) {
     '--data',
     data,
   ];
-  const child = spawn(BINARY, words, { stdio: 'ignore' });
+  // Variables that begin with GANTRY_ are its settings; those of the tests are none.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GANTRY_')));
+  const child = spawn(BINARY, words, { stdio: 'ignore', env });
   for (;;) {
+    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
     const ready = await fetch(`http://127.0.0.1:${metrics}/readyz`).then(
       (answer) => answer.ok,
       () => false,
@@ -54,6 +57,7 @@ test('a restart', { skip: !BINARY && 'needs GANTRY_BIN', timeout: 120_000 }, asy
   const browser = await launch();
   try {
     const page = await browser.newPage({ ignoreHTTPSErrors: true, locale: 'en-GB' });
+    page.setDefaultTimeout(20_000);
     await page.goto(`https://127.0.0.1:${port}/ui/projects`);
     await page.getByRole('link', { name: 'library' }).waitFor();
     await stop();

@@ -26,6 +26,7 @@ export interface Messages {
   'config.everyone': null;
   'config.limit': null;
   'config.limitHint': null;
+  'config.limited': null;
   'config.locked': null;
   'config.minutesInvalid': null;
   'config.readOnly': null;
@@ -105,6 +106,7 @@ export interface Messages {
   'me.preferences': null;
   'me.preferencesText': null;
   'me.profile': null;
+  'me.sessions': null;
   'me.title': null;
   'members.add': null;
   'members.added': { name: string | number; role: string | number };
@@ -250,6 +252,18 @@ export interface Messages {
   'role.unknown': null;
   'session.text': null;
   'session.title': null;
+  'sessions.address': null;
+  'sessions.began': null;
+  'sessions.browser': null;
+  'sessions.current': null;
+  'sessions.endNamed': { name: string | number };
+  'sessions.endText': null;
+  'sessions.ended': { name: string | number };
+  'sessions.none': null;
+  'sessions.noneText': null;
+  'sessions.sub': null;
+  'sessions.unknown': null;
+  'sessions.used': null;
   'settings.readOnly': null;
   'settings.saved': null;
   'settings.willClose': null;

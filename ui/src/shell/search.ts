@@ -109,6 +109,7 @@ function pages(): Hit[] {
     ? [
         page('user', t('me.profile'), '/ui/me/profile'),
         page('key', t('me.password'), '/ui/me/password'),
+        page('server', t('me.sessions'), '/ui/me/sessions'),
         page('gauge', t('me.preferences'), '/ui/me/preferences'),
       ]
     : [];

@@ -3,7 +3,7 @@ import { readFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { ADMIN, PASSWORD } from './registry.js';
+import { ADMIN, hasSessions, PASSWORD } from './registry.js';
 
 /** Where the pages are: the server itself, or `npm run preview` in front of it. */
 export const PAGES = process.env.UI_URL ?? 'http://127.0.0.1:4173';
@@ -57,10 +57,10 @@ export async function visit(browser, { as, theme = 'light', language = 'en', wid
 /** Credentials of an account of the seed. */
 export const credentials = (as) => (as === 'admin' ? ADMIN : [as, PASSWORD]);
 
-/** Signs in. Registries without sessions get the password with every request instead. */
+/** Signs in, where the registry has sessions. */
 async function enter(context, page, as) {
   const [name, password] = credentials(as);
-  if (process.env.UI_SESSION === 'off') {
+  if (!(await hasSessions())) {
     await context.setExtraHTTPHeaders({
       authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
     });

@@ -54,7 +54,7 @@ export interface components {
             registry_storage_provider_name: string;
             registry_url: string;
         };
-        /** @description An account in the search for signed-in callers. */
+        /** @description A user in the search for signed-in callers. */
         Found: {
             /** Format: int64 */
             user_id: number;
@@ -196,6 +196,27 @@ export interface components {
             /** Format: int64 */
             role_id?: number | null;
         };
+        /** @description A session in the API. */
+        Session: {
+            /** @description The address that it began from. */
+            address: string;
+            /** @description What the browser called itself then. */
+            agent: string;
+            created_at: string;
+            /** @description Whether the request was made with it. */
+            current: boolean;
+            expires_at: string;
+            /** Format: int64 */
+            id: number;
+            renewed_at: string;
+        };
+        /** @description The form of `POST /c/login`. */
+        SignIn: {
+            /** @default  */
+            password: string;
+            /** @default  */
+            principal: string;
+        };
         /** @description Bytes. */
         Storage: {
             /** Format: int64 */
@@ -221,7 +242,7 @@ export interface components {
         SysadminFlag: {
             sysadmin_flag?: boolean | null;
         };
-        /** @description An account in the API. */
+        /** @description A user in the API. */
         User: {
             admin_role_in_auth: boolean;
             comment?: string;
@@ -238,6 +259,16 @@ export interface components {
             /** Format: int64 */
             user_id?: number | null;
             username?: string | null;
+        };
+        /** @description The form of `POST /c/userExists`. */
+        UserExists: {
+            /**
+             * @description `username` or `email`.
+             * @default
+             */
+            target: string;
+            /** @default  */
+            value: string;
         };
         UserGroup: {
             group_name?: string | null;

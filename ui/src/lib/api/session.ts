@@ -1,10 +1,39 @@
-/** Signing in and out. */
+/** Signing in and out, and the sessions of one's own account. */
 import { send } from '../client';
+import { type Listing, listing, type Page } from './list';
+
+/** A browser in which the account is signed in. */
+export interface Session {
+  id: number;
+  /** The address that it began from. */
+  address: string;
+  /** What the browser called itself then. */
+  agent: string;
+  created_at: string;
+  renewed_at: string;
+  expires_at: string;
+  /** Whether it is this browser. */
+  current: boolean;
+}
+
+const SESSIONS = '/api/ext/v1/me/sessions';
 
 export async function signIn(principal: string, password: string): Promise<void> {
+  // Its answer brings the token that the next request needs.
+  await send('GET', '/c/login');
   await send('POST', '/c/login', { form: { principal, password } });
 }
 
 export async function signOut(): Promise<void> {
   await send('GET', '/c/log_out');
+}
+
+export async function listSessions(of: Listing, signal: AbortSignal): Promise<Page<Session>> {
+  const { body, total } = await send<Session[]>('GET', SESSIONS, { query: listing(of), signal });
+  return { rows: body, total };
+}
+
+/** Signs a browser out. */
+export async function endSession(id: number): Promise<void> {
+  await send('DELETE', `${SESSIONS}/${id}`);
 }
