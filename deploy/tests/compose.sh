@@ -1,5 +1,6 @@
 #!/bin/sh
-# Both compose files from nothing to a push and a pull, over restarts: compose.sh PROGRAM WEED
+# Both compose files from nothing to a push and a pull, over restarts, and without a failed pull while replicas are
+# replaced one by one: compose.sh PROGRAM WEED
 # Images of other programs cannot be fetched everywhere, so those of haproxy, PostgreSQL and SeaweedFS are stood in for
 # by this machine's own programs; everything else in the files is used as it is.
 set -eu
@@ -53,6 +54,8 @@ pull() {
 single() {
     up
     until_true 60 answers || fail "the single node is not ready: $(logs)"
+    docker-compose exec -T gantry gantry cert ca >ca.crt
+    curl -fs --cacert ca.crt "https://$registry/readyz" >/dev/null || fail "the certificate is not for $GANTRY_HOST"
     curl -fs "http://127.0.0.1:$GANTRY_METRICS_PORT/metrics" | grep -q '^gantry_database_up 1' || fail "no metrics"
     password=$(docker-compose logs --no-color | sed -n 's/.*user admin, password \([^ ]*\)$/\1/p' | head -n 1)
     [ -n "$password" ] || fail "the start does not print the password of admin: $(logs)"
@@ -120,12 +123,19 @@ ha() {
     up $files
     until_true 120 answers || fail "the replicas are not ready: $(logs $files)"
     push "$GANTRY_ADMIN_PASSWORD"
+    # One replica after the other is replaced, as in an upgrade: whoever pulls meanwhile does not notice.
+    pull_on &
+    puller=$!
+    started="$puller $started"
     for replica in gantry-1 gantry-2; do
-        docker-compose $files stop -t 30 $replica >/dev/null 2>&1
+        docker-compose $files stop -t 60 $replica >/dev/null 2>&1
         pull
         docker-compose $files start $replica >/dev/null 2>&1
         until_true 60 both || fail "$replica does not come back: $(logs $files)"
     done
+    kill "$puller"
+    [ "$(grep -c . pulled)" -gt 100 ] || fail "only $(grep -c . pulled) pulls were made meanwhile"
+    ! grep -v '^200$' pulled >failed || fail "$(grep -c . failed) of $(grep -c . pulled) pulls failed: $(sort failed | uniq -c)"
     docker-compose $files logs --no-color gantry-1 gantry-2 | grep -q ' 10\.231\.7\.1 .*PUT /v2/' \
         || fail "the access log does not have the client's address: $(docker-compose $files logs --no-color gantry-1 | grep PUT | head -n 2)"
     # All at once, as after a restart of the machine: no order is needed.
@@ -133,6 +143,18 @@ ha() {
     until_true 120 answers || fail "after a restart of all, nothing answers: $(logs $files)"
     pull
     docker-compose $files down -v -t 5 >/dev/null 2>&1
+}
+
+# pull_on: gets the manifest over a new connection each time, without a second try, and notes the statuses.
+pull_on() {
+    token=$(curl -fsk "https://$registry/service/token?service=harbor-registry&scope=repository:library/image:pull" \
+        | python3 -c 'import json, sys; print(json.load(sys.stdin)["token"])')
+    while :; do
+        curl -sk -m 30 -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $token" \
+            -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' \
+            "https://$registry/v2/library/image/manifests/v1" >>pulled || true
+        sleep 0.05
+    done
 }
 
 # both: the balancer has both replicas, so several connections in a row reach both.

@@ -5,7 +5,7 @@ helm.py --helm HELM --kubectl KUBECTL --gantry PROGRAM [--crds FOLDER…] [--wri
 
 Needs PyYAML and kubernetes-validate. Every rendering passes the strict schemas of three Kubernetes versions; custom
 resources pass the CRDs below the folders of --crds (module sources of cert-manager, gateway-api and the Prometheus
-operator); every gantry.toml passes `gantry config check`. Exits with 1 and one line per fault.
+operator); every gantry.toml passes `gantry config check`. Exits with 1 and one line per fault, at most 20.
 """
 import argparse
 import copy
@@ -488,8 +488,10 @@ parser.add_argument("--write-kustomize", action="store_true")
 options = parser.parse_args()
 with tempfile.TemporaryDirectory() as work:
     main()
-for line in faults:
+for line in faults[:20]:
     print(f"helm.py: {line}", file=sys.stderr)
+if len(faults) > 20:
+    print(f"helm.py: and {len(faults) - 20} more", file=sys.stderr)
 if not faults:
     print("helm: ok")
 sys.exit(1 if faults else 0)
