@@ -9,6 +9,7 @@ use axum::extract::FromRequestParts;
 use db::project::{self, Project};
 use db::{Db, Reader, binding};
 use http::request::Parts;
+use model::UserId;
 use policy::on::On;
 use policy::to::To;
 use policy::{
@@ -16,7 +17,7 @@ use policy::{
 };
 use utoipa::openapi::path::Parameter;
 
-use crate::caller::By;
+use crate::caller::{By, unidentified};
 use crate::declaration::{Needs, Permission};
 use crate::input::Input;
 use crate::param::{ProjectRef, UserRef};
@@ -170,11 +171,15 @@ impl Grant for SystemPermit {
 
     async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         let By(caller) = By::from_request_parts(parts, app).await?;
-        permit::permit_system(&caller).map_err(|refusal| {
-            let message = "forbidden: this needs the rights of a system administrator";
-            forbidden(refusal, message)
-        })
+        system(&caller)
     }
+}
+
+fn system(caller: &Caller) -> Result<SystemPermit, Error> {
+    permit::permit_system(caller).map_err(|refusal| {
+        let message = "forbidden: this needs the rights of a system administrator";
+        forbidden(refusal, message)
+    })
 }
 
 /// For the user in the path.
@@ -188,12 +193,16 @@ impl Grant for UserPermit {
     async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         let UserRef(user) = UserRef::from_request_parts(parts, app).await?;
         let By(caller) = By::from_request_parts(parts, app).await?;
-        permit::permit_user(&caller, user).map_err(|refusal| {
-            let message =
-                "forbidden: the account of another needs the rights of a system administrator";
-            forbidden(refusal, message)
-        })
+        user_permit(&caller, user)
     }
+}
+
+fn user_permit(caller: &Caller, user: UserId) -> Result<UserPermit, Error> {
+    permit::permit_user(caller, user).map_err(|refusal| {
+        let message =
+            "forbidden: the account of another needs the rights of a system administrator";
+        forbidden(refusal, message)
+    })
 }
 
 impl Grant for CreateProjectPermit {
@@ -201,12 +210,54 @@ impl Grant for CreateProjectPermit {
 
     async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         let By(caller) = By::from_request_parts(parts, app).await?;
-        let creation = app.settings.current().project_creation_restriction;
-        permit::permit_create_project(&caller, creation).map_err(|refusal| {
-            let message =
-                "forbidden: only system administrators create projects here (project_creation_restriction)";
-            forbidden(refusal, message)
-        })
+        create_project(app, &caller)
+    }
+}
+
+fn create_project(app: &AdminState, caller: &Caller) -> Result<CreateProjectPermit, Error> {
+    let creation = app.settings.current().project_creation_restriction;
+    permit::permit_create_project(caller, creation).map_err(|refusal| {
+        let message =
+            "forbidden: only system administrators create projects here (project_creation_restriction)";
+        forbidden(refusal, message)
+    })
+}
+
+/// A permit that is taken again once a body was read, since rights may have gone meanwhile.
+pub(crate) trait Renew: Sized + Send + Sync {
+    /// The same permit by the rights of now.
+    fn renewed(self, app: &AdminState) -> impl Future<Output = Result<Self, Error>> + Send;
+}
+
+/// The caller with the rights of now.
+async fn now(app: &AdminState, caller: &Caller) -> Result<Caller, Error> {
+    let caller = app.identity.again(caller).await.map_err(unidentified)?;
+    caller.ok_or(Error::NotSignedIn)
+}
+
+impl Renew for SystemPermit {
+    async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
+        system(&now(app, self.caller()).await?)
+    }
+}
+
+impl Renew for UserPermit {
+    async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
+        user_permit(&now(app, self.caller()).await?, self.user())
+    }
+}
+
+impl Renew for CreateProjectPermit {
+    async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
+        create_project(app, &now(app, self.caller()).await?)
+    }
+}
+
+impl<R: On, A: To> Renew for ProjectPermit<R, A> {
+    async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
+        let caller = now(app, self.caller()).await?;
+        let (permit, _) = permitted(&app.db, &caller, &ProjectRef::Id(self.project().id)).await?;
+        Ok(permit)
     }
 }
 

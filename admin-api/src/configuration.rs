@@ -105,7 +105,7 @@ pub(crate) async fn update(
     State(app): App,
     body: Unread<ConfigurationsRequest>,
 ) -> Result<(), Error> {
-    let ConfigurationsRequest(given) = body.read(&permit).await?;
+    let (permit, ConfigurationsRequest(given)) = body.read(&app, permit).await?;
     let given = given.into_iter().filter(|(_, value)| !value.is_null());
     let changes = given.map(|(name, value)| Ok((Declaration::named(&name)?, value)));
     let changes: Result<Changes, tenancy::Error> = changes.collect();

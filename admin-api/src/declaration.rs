@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use policy::{Action, Resource};
+use utoipa::ToSchema as _;
 use utoipa::openapi::path::{Operation, Parameter, PathItem};
-use utoipa::openapi::{OpenApi, RefOr, Response};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::AdminState;
+use crate::error::Errors;
 use crate::input::Input;
 
 /// What a caller needs for a route.
@@ -217,13 +219,27 @@ fn document(operation: &mut Operation, needs: Needs, parameters: Vec<Parameter>)
             ("403", "The caller may not do it."),
         ],
     };
-    for (status, description) in refusals {
-        let answers = &mut operation.responses.responses;
-        let refusal = RefOr::T(Response::new(*description));
-        answers.entry((*status).to_owned()).or_insert(refusal);
+    let answers = &mut operation.responses.responses;
+    for (status, description) in refusals.iter().chain([&ANY_REFUSAL]) {
+        let answer = answers.entry((*status).to_owned());
+        answer.or_insert_with(|| RefOr::T(refusal(description)));
     }
     let extensions = operation.extensions.get_or_insert_default();
     extensions.insert("x-needs".to_owned(), needs.to_string().into());
+}
+
+/// Refusals that are not named: a value that breaks a rule, something that is not there, a database that does not answer.
+const ANY_REFUSAL: (&str, &str) = (
+    "default",
+    "The request is refused, or cannot be served now.",
+);
+
+fn refusal(description: &str) -> Response {
+    let body = Ref::from_schema_name(Errors::name());
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/json", Content::new(Some(body)))
+        .build()
 }
 
 /// What the comment on a handler says.

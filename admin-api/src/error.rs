@@ -9,10 +9,11 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
-use serde_json::json;
+use serde::Serialize;
 use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
 use tenancy::secret::SecretError;
 use tenancy::setting::{InvalidSetting, READ_ONLY};
+use utoipa::ToSchema;
 
 /// Why a project is not deleted.
 pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
@@ -141,6 +142,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Unreachable(..)
         | db::Error::ReadOnly(..)
         | db::Error::Migrate(_)
+        | db::Error::Outdated { .. }
         | db::Error::Statement(..)
         | db::Error::Contended(_)
         | db::Error::Busy(_)
@@ -148,6 +150,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Pooler(_)
         | db::Error::WriterGone => StatusCode::SERVICE_UNAVAILABLE,
         db::Error::ProjectGone
+        | db::Error::OwnerGone
         | db::Error::UploadGone
         | db::Error::Duplicate(_)
         | db::Error::Corrupt { .. }
@@ -175,6 +178,34 @@ fn code(status: StatusCode) -> &'static str {
     }
 }
 
+/// The body of a refusal.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Errors {
+    errors: Vec<One>,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+struct One {
+    code: &'static str,
+    message: String,
+}
+
+impl Errors {
+    fn one(code: &'static str, message: String) -> Self {
+        let errors = vec![One { code, message }];
+        Self { errors }
+    }
+
+    /// The body, with the line break that Harbor writes.
+    fn line(&self) -> String {
+        // It is text alone, which is never no JSON.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        format!("{json}\n")
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
@@ -189,8 +220,8 @@ impl IntoResponse for Error {
         } else if status.is_server_error() && !is_refusal {
             tracing::error!(error = chain(&self), "an API request failed");
         }
-        let body = json!({"errors": [{"code": self.code(status), "message": message}]});
-        let mut response = (status, format!("{body}\n")).into_response();
+        let code = self.code(status);
+        let mut response = (status, Errors::one(code, message).line()).into_response();
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,

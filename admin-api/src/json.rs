@@ -9,16 +9,14 @@ use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::LengthLimitError;
-use policy::on::On;
-use policy::to::To;
-use policy::{CreateProjectPermit, ProjectPermit, SystemPermit, UserPermit};
 use registry::BodyError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::Error;
+use crate::allowed::Renew;
 use crate::input::Input;
 use crate::param::nul;
+use crate::{AdminState, Error};
 
 /// Maximum size of a body, in bytes.
 pub const LARGEST_BODY: usize = 1 << 20;
@@ -35,14 +33,6 @@ pub(crate) struct Unread<T> {
     kind: PhantomData<fn() -> T>,
 }
 
-/// Proof that the caller has permission for a request.
-pub(crate) trait Permit: Sync {}
-
-impl Permit for SystemPermit {}
-impl Permit for UserPermit {}
-impl Permit for CreateProjectPermit {}
-impl<R: On, A: To> Permit for ProjectPermit<R, A> {}
-
 impl<T> Input for Unread<T> {}
 
 impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
@@ -57,10 +47,12 @@ impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
 }
 
 impl<T: BodyOf> Unread<T> {
-    /// Reads and parses it, given a permit.
-    pub(crate) async fn read(self, _permit: &impl Permit) -> Result<T, Error> {
+    /// Reads and parses it, given a permit. How long that takes is up to the client: whoever has lost the permit by
+    /// then is refused.
+    pub(crate) async fn read<P: Renew>(self, app: &AdminState, permit: P) -> Result<(P, T), Error> {
         let (parts, body) = self.request.into_parts();
         let bytes = read(&parts.headers, body).await?;
+        let permit = permit.renewed(app).await?;
         if bytes.is_empty() {
             return Err(Error::Validation(format!(
                 "{} in body is required",
@@ -68,7 +60,7 @@ impl<T: BodyOf> Unread<T> {
             )));
         }
         check_content_type(&parts.headers)?;
-        parse(&bytes)
+        Ok((permit, parse(&bytes)?))
     }
 }
 
@@ -139,7 +131,8 @@ fn unreadable(error: &axum::Error) -> Error {
             Some(BodyError::TooLarge(_)) => return Error::TooLarge(LARGEST_BODY),
             Some(BodyError::Busy) => return Error::Busy,
             Some(BodyError::TooSlow { .. } | BodyError::Late(_)) => return Error::TooSlow,
-            Some(BodyError::Cut) => break,
+            // Permits are renewed here, see `Renew`.
+            Some(BodyError::Cut | BodyError::Refused) => break,
             None if cause.is::<LengthLimitError>() => return Error::TooLarge(LARGEST_BODY),
             None => {}
         }

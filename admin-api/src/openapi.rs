@@ -5,8 +5,10 @@ use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use utoipa::openapi::{InfoBuilder, License, OpenApi};
+use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::allowed::Everyone;
+use crate::error::Errors;
 use crate::input::Input;
 
 /// The document, as it is sent.
@@ -16,6 +18,10 @@ pub(crate) struct Document(Bytes);
 impl Document {
     /// The document of what is declared, with the version of this installation.
     pub(crate) fn new(mut declared: OpenApi, version: &str) -> Self {
+        let schemas = &mut declared.components.get_or_insert_default().schemas;
+        let mut named = vec![(Errors::name().into_owned(), Errors::schema())];
+        Errors::schemas(&mut named);
+        schemas.extend(named);
         declared.info = InfoBuilder::new()
             .title("Gantry")
             .description(Some("The part of Harbor's API v2.0 that Gantry serves."))

@@ -16,6 +16,8 @@ use policy::{Role, Roles};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::project::metadata::Metadata;
+
 /// A project in the API.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Project)]
@@ -26,6 +28,7 @@ pub(crate) struct View {
     current_user_role_ids: Option<Vec<i64>>,
     cve_allowlist: Allowlist,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Metadata>)]
     metadata: Option<BTreeMap<String, String>>,
     name: String,
     #[schema(value_type = i64)]

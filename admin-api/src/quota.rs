@@ -169,7 +169,7 @@ pub(crate) async fn update(
     State(app): App,
     body: Unread<QuotaRequest>,
 ) -> Result<(), Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     let hard = body.hard.ok_or_else(|| {
         Error::BadRequest("hard: must contain exactly storage, a number of bytes".to_owned())
     })?;

@@ -1,12 +1,14 @@
 //! The audit log: one row for each event. [`crate::Tx::record`] writes them; they are chained afterwards, see [`chain`].
 
 pub mod chain;
+pub mod count;
+pub mod partition;
 pub mod recorder;
 
 use model::{Digest, Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
 use crate::error::Result;
-use crate::list::Conditions;
+use crate::list::{Conditions, containing};
 use crate::sql::{Reader, row};
 
 row! {
@@ -82,6 +84,8 @@ pub struct Filter {
     pub from: Option<Timestamp>,
     /// Before this time.
     pub to: Option<Timestamp>,
+    /// A text within the resource or the detail, and the time since when it is looked for: no index helps.
+    pub contains: Option<(String, Timestamp)>,
     /// Older than the entry with this id.
     pub before: Option<i64>,
 }
@@ -122,6 +126,13 @@ impl Filter {
         if let Some(to) = self.to {
             all = all.and_value("e.at < $", to);
         }
+        if let Some((text, from)) = &self.contains {
+            let pattern = containing(text);
+            all = all.and_value("e.at >= $", *from).and_value(
+                "(lower(e.resource) like lower($) escape '\\' or lower(e.detail) like lower($) escape '\\')",
+                pattern,
+            );
+        }
         match self.before {
             Some(id) => older_than(reader, all, id).await,
             None => Ok(all),
@@ -150,6 +161,8 @@ async fn older_than(reader: &mut Reader, all: Conditions, id: i64) -> Result<Con
         return Ok(all.and_value("e.id < $", id));
     };
     let at: Timestamp = row.get("audit", "at")?;
+    // The first of these tells PostgreSQL which partitions to leave alone.
+    let all = all.and_value("e.at <= $", at);
     Ok(all.and_values("(e.at, e.id) < ($, $)", [at.into(), id.into()]))
 }
 

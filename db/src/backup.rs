@@ -3,11 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::partition;
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 28] = [
+pub const TABLES: [&str; 29] = [
     "installation",
     "setting",
     "store_identity",
@@ -27,6 +28,7 @@ pub const TABLES: [&str; 28] = [
     "manifest_payload",
     "manifest_stat",
     "manifest_reference",
+    "accessory",
     "tag",
     "tag_history",
     "tag_stat",
@@ -39,11 +41,12 @@ pub const TABLES: [&str; 28] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 4] = [
+pub const LEFT_OUT: [&str; 5] = [
     "setting_version",
     "login_failure",
     "written_batch",
     "_sqlx_migrations",
+    "schema_least",
 ];
 
 /// A table, as it stands before its rows.
@@ -93,7 +96,8 @@ pub async fn tables(reader: &mut Reader) -> Result<Vec<String>> {
     let rows = reader
         .query_either(
             "select name from sqlite_schema where type = 'table' and name not like 'sqlite%'",
-            "select cast(tablename as text) as name from pg_tables where schemaname = current_schema()",
+            "select cast(relname as text) as name from pg_class
+             where relkind in ('r', 'p') and not relispartition and relnamespace = (select oid from pg_namespace where nspname = current_schema())",
         )
         .all()
         .await?;
@@ -181,7 +185,7 @@ pub async fn take_turn(tx: &mut Tx) -> Result<bool> {
     if !tx.is_postgres() {
         return Ok(true);
     }
-    let sql = "select cast(pg_try_advisory_xact_lock(7104) as int)::bigint as taken";
+    let sql = "select cast(pg_try_advisory_xact_lock(7106) as int)::bigint as taken";
     tx.query(sql).one().await?.get("lock", "taken")
 }
 
@@ -198,6 +202,11 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
         _ => format!("value ->> {at}"),
     };
     let values: Vec<String> = table.columns.iter().enumerate().map(value).collect();
+    if postgres && table.table == "audit" {
+        let mut columns = table.columns.iter();
+        let at = columns.position(|column| column.name == "at");
+        partition::make_for(tx, rows, at.unwrap_or_default()).await?;
+    }
     let names: Vec<&str> = table.columns.iter().map(|column| &*column.name).collect();
     let source = if postgres {
         "json_array_elements(cast($1 as json)) as r (value)"

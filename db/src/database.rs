@@ -21,6 +21,7 @@ use self::hold::Hold;
 use crate::cache::Caches;
 use crate::error::{Error, Result};
 use crate::fence;
+use crate::listed;
 use crate::schema::{self, Migration};
 use crate::sql::{Reader, Tx};
 use crate::touch::Touch;
@@ -141,7 +142,7 @@ impl Db {
                 let fenced = writer.write(move |tx| {
                     Box::pin(async move {
                         fence::check(tx, fence).await?;
-                        work(tx).await
+                        to_its_end(tx, work).await
                     })
                 });
                 fenced.await
@@ -195,7 +196,7 @@ impl Db {
                         if !hold::is_living(tx, hold.project()).await? {
                             return Err(Error::ProjectGone.into());
                         }
-                        work(tx).await
+                        to_its_end(tx, work).await
                     })
                 });
                 checked.await
@@ -221,7 +222,7 @@ impl Db {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
     {
         let done = match fence::check(&mut tx, fence::current()).await {
-            Ok(()) => work(&mut tx).await,
+            Ok(()) => to_its_end(&mut tx, work).await,
             Err(error) => Err(error.into()),
         };
         let touched = tx.take_touched();
@@ -265,4 +266,16 @@ impl Db {
             Backend::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Does all that a transaction does before its commit.
+async fn to_its_end<T, E, F>(tx: &mut Tx, work: F) -> Result<T, E>
+where
+    E: From<Error>,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
+{
+    let done = work(tx).await?;
+    let relists = tx.take_relists();
+    listed::settle(tx, relists).await?;
+    Ok(done)
 }

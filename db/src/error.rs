@@ -21,6 +21,20 @@ pub enum Error {
     /// The schema cannot be brought up to date.
     #[error("cannot migrate the database")]
     Migrate(#[source] MigrateError),
+    /// Newer processes have changed the schema so that this program would do harm.
+    #[error(
+        "the database's schema is version {schema}, beside which only versions of Gantry run that know schema {least}; \
+         this one knows schema {known}: start the version that changed the schema or a newer one, or restore a backup \
+         from before the upgrade"
+    )]
+    Outdated {
+        /// The schema's version.
+        schema: i64,
+        /// The least version that a process must know.
+        least: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
     /// A statement failed, or no connection was to be had.
     #[error("cannot run the statement {0:?}")]
     Statement(&'static str, #[source] sqlx::Error),
@@ -52,6 +66,9 @@ pub enum Error {
     /// No part of a project's room had enough for a push beside others.
     #[error("the project is near its limit: the transaction must run alone")]
     Crowded,
+    /// The user who would own a project was deleted.
+    #[error("the owner does not exist any more")]
+    OwnerGone,
     /// The project of the transaction was deleted.
     #[error("the project does not exist any more")]
     ProjectGone,

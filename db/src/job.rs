@@ -652,21 +652,22 @@ pub async fn retry(tx: &mut Tx, id: JobId, now: Timestamp) -> Result<bool> {
 pub struct Count {
     /// The kind.
     pub kind: String,
-    /// Failed jobs that wait for a retry.
+    /// Jobs whose last run failed, and that wait for a retry or are retried now.
     pub failing: i64,
     /// When the oldest queued job was or is due; standing jobs do not count.
     pub oldest_due: Option<Timestamp>,
 }
 
-/// Counts queued jobs, for metrics.
+/// Counts queued and running jobs, for metrics.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn count(reader: &mut Reader) -> Result<Vec<Count>> {
     let rows = reader
         .query(
-            "select kind, count(last_error) as failing, min(case when standing = 0 then due_at end) as oldest_due
-             from job where state = 'queued' group by kind order by kind",
+            "select kind, count(last_error) as failing,
+                 min(case when standing = 0 and state = 'queued' then due_at end) as oldest_due
+             from job where state in ('queued', 'running') group by kind order by kind",
         )
         .all()
         .await?;

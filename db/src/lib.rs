@@ -5,6 +5,7 @@
 #[macro_use]
 mod content;
 
+mod accessory;
 pub mod audit;
 pub mod backup;
 mod batch;
@@ -23,12 +24,14 @@ pub mod installation;
 pub mod job;
 pub mod job_log;
 pub mod list;
+mod listed;
 pub mod login_failure;
 pub mod manifest;
 pub mod member;
 pub mod principal;
 pub mod project;
 pub mod quota;
+mod relist;
 pub mod repository;
 pub mod schedule;
 mod schema;

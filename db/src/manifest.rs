@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use model::manifest::{Child, ChildKind};
 use model::{
-    Descriptor, Digest, Manifest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryName,
-    Timestamp,
+    AccessoryKind, Descriptor, Digest, Manifest, ManifestId, ProjectId, Reference, RepositoryId,
+    RepositoryName, Tag, Timestamp,
 };
 use moka::sync::Cache;
 use serde::Serialize;
@@ -214,6 +214,8 @@ pub enum Found {
         id: i64,
         /// Its bytes.
         size: i64,
+        /// Its bytes and those of all that it references.
+        total_size: i64,
     },
     /// Not in the repository, and need not be.
     Elsewhere,
@@ -231,8 +233,8 @@ impl Found {
     }
 }
 
-/// Looks all children of a manifest up at once, and holds the blobs found and their links until the
-/// transaction ends, so that none can go meanwhile.
+/// Looks all children of a manifest up at once, and holds them and the links of blobs until the transaction ends, so that
+/// none can go meanwhile, and nobody else decides whether a manifest is listed.
 ///
 /// # Errors
 /// When a statement fails.
@@ -264,48 +266,46 @@ pub async fn find_children(
         .await?;
     let manifests = tx
         .query_either(
-            "select id, digest, size from manifest where repository_id = $1 and deleted_at is null
+            "select id, digest, size, total_size from manifest where repository_id = $1 and deleted_at is null
              and digest in (select unhex(value) from json_each($2))",
-            "select id, digest, size from manifest where repository_id = $1 and deleted_at is null
-             and digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex'))) order by id for key share",
+            "select id, digest, size, total_size from manifest where repository_id = $1 and deleted_at is null
+             and digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex'))) order by id for no key update",
         )
         .bind(repository)
         .bind(json_digests(manifests.iter().map(|child| &child.digest)))
         .all()
         .await?;
-    let (blobs, manifests) = (
-        by_digest(&blobs, "blob")?,
-        by_digest(&manifests, "manifest")?,
-    );
-    let blob = |child: &Child| {
-        let found = blobs.get(&child.digest);
-        found.map(|(id, size)| Found::Blob {
-            id: *id,
-            size: *size,
-        })
-    };
-    let manifest = |child: &Child| {
-        let found = manifests.get(&child.digest);
-        found.map(|(id, size)| Found::Manifest {
-            id: *id,
-            size: *size,
-        })
-    };
-    let find = |child: &Child| match child.kind {
-        ChildKind::Blob => blob(child).unwrap_or(Found::Missing),
-        ChildKind::Foreign => blob(child).unwrap_or(Found::Elsewhere),
-        ChildKind::Manifest => manifest(child).unwrap_or(Found::Missing),
+    let blobs: HashMap<Digest, Found> = blobs.iter().map(found_blob).collect::<Result<_>>()?;
+    let manifests: HashMap<Digest, Found> = manifests
+        .iter()
+        .map(found_manifest)
+        .collect::<Result<_>>()?;
+    let find = |child: &Child| {
+        let (found, absent) = match child.kind {
+            ChildKind::Blob => (&blobs, Found::Missing),
+            ChildKind::Foreign => (&blobs, Found::Elsewhere),
+            ChildKind::Manifest => (&manifests, Found::Missing),
+        };
+        found.get(&child.digest).copied().unwrap_or(absent)
     };
     Ok(children.iter().map(find).collect())
 }
 
-/// Ids and sizes of rows.
-fn by_digest(rows: &[Row], table: &'static str) -> Result<HashMap<Digest, (i64, i64)>> {
-    let read = |row: &Row| {
-        let found = (row.get(table, "id")?, row.get(table, "size")?);
-        Ok((row.get(table, "digest")?, found))
+fn found_blob(row: &Row) -> Result<(Digest, Found)> {
+    let found = Found::Blob {
+        id: row.get("blob", "id")?,
+        size: row.get("blob", "size")?,
     };
-    rows.iter().map(read).collect()
+    Ok((row.get("blob", "digest")?, found))
+}
+
+fn found_manifest(row: &Row) -> Result<(Digest, Found)> {
+    let found = Found::Manifest {
+        id: row.get("manifest", "id")?,
+        size: row.get("manifest", "size")?,
+        total_size: row.get("manifest", "total_size")?,
+    };
+    Ok((row.get("manifest", "digest")?, found))
 }
 
 #[derive(Serialize)]
@@ -320,6 +320,54 @@ struct ReferenceRow<'a> {
     platform: Option<&'a str>,
 }
 
+impl<'a> ReferenceRow<'a> {
+    fn of((position, (child, found)): (usize, (&'a Child, &Found))) -> Self {
+        let (kind, blob, manifest) = match found {
+            Found::Blob { id, .. } => ("blob", Some(*id), None),
+            Found::Manifest { id, .. } => ("manifest", None, Some(*id)),
+            Found::Elsewhere | Found::Missing => ("foreign", None, None),
+        };
+        Self {
+            position,
+            kind,
+            digest: hex_of(&child.digest),
+            blob,
+            child: manifest,
+            size: child.size,
+            media_type: &child.media_type,
+            platform: child.platform.as_deref(),
+        }
+    }
+}
+
+/// A manifest to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct New<'a> {
+    /// Its digest.
+    pub digest: &'a Digest,
+    /// What it says.
+    pub manifest: &'a Manifest,
+    /// Its bytes.
+    pub payload: &'a [u8],
+    /// Its children, as they were found.
+    pub found: &'a [Found],
+    /// Tags that the transaction will set.
+    pub tags: &'a [Tag],
+}
+
+impl New<'_> {
+    /// Bytes of the payload and of all that it references, as far as they are known: blobs as stated, and manifests with
+    /// what they reference.
+    fn total_size(&self) -> i64 {
+        let children = self.manifest.children.iter().zip(self.found);
+        let sizes = children.map(|(child, found)| match found {
+            Found::Manifest { total_size, .. } => *total_size,
+            _ => child.size,
+        });
+        sizes.fold(self.payload.len() as i64, i64::saturating_add)
+    }
+}
+
 /// Stores a manifest with its references and charges the project for it, unless the repository has it
 /// already.
 ///
@@ -328,25 +376,22 @@ struct ReferenceRow<'a> {
 pub async fn store(
     tx: &mut Tx,
     at: Place<'_>,
-    digest: &Digest,
-    (manifest, payload): (&Manifest, &[u8]),
-    found: &[Found],
+    new: New<'_>,
     now: Timestamp,
 ) -> Result<Result<ManifestId, OverLimit>> {
-    let name = at.name;
-    let mut inserted = insert(tx, at.repository, digest, (manifest, payload), now).await?;
-    if inserted.is_none() && manifest.subject.is_some() {
-        tombstone::bury_if_doomed(tx, at, digest, now).await?;
-        inserted = insert(tx, at.repository, digest, (manifest, payload), now).await?;
+    let mut inserted = insert(tx, at.repository, &new, now).await?;
+    if inserted.is_none() && new.manifest.subject.is_some() {
+        tombstone::bury_if_doomed(tx, at, new.digest, now).await?;
+        inserted = insert(tx, at.repository, &new, now).await?;
     }
     let Some(id) = inserted else {
-        return restart_untagged_time(tx, at.repository, digest)
+        return restart_untagged_time(tx, at.repository, new.digest)
             .await
             .map(Ok);
     };
-    store_references(tx, at.repository, id, &manifest.children, found).await?;
-    tx.touch(Touch::Manifest(name.clone(), *digest));
-    let charged = quota::charge(tx, at.project, payload.len() as i64, at.taking).await?;
+    store_references(tx, at.repository, id, &new).await?;
+    tx.touch(Touch::Manifest(at.name.clone(), *new.digest));
+    let charged = quota::charge(tx, at.project, new.payload.len() as i64, at.taking).await?;
     Ok(charged.map(|()| id))
 }
 
@@ -354,37 +399,66 @@ pub async fn store(
 async fn insert(
     tx: &mut Tx,
     repository: RepositoryId,
-    digest: &Digest,
-    (manifest, payload): (&Manifest, &[u8]),
+    new: &New<'_>,
     now: Timestamp,
 ) -> Result<Option<ManifestId>> {
-    const ROW: &str = "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) where deleted_at is null do nothing returning id";
-    const PAYLOAD: &str = "insert into manifest_payload (manifest_id, payload) values ($1, $2)";
-    const BOTH: &str = "with made as (
-             insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (repository_id, digest) where deleted_at is null do nothing returning id)
-         insert into manifest_payload (manifest_id, payload) select id, $9 from made returning manifest_id as id";
-    let postgres = tx.is_postgres();
+    macro_rules! row {
+        () => {
+            "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, pushed_at,
+                 config_digest, total_size, tagged, listed)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             on conflict (repository_id, digest) where deleted_at is null do nothing returning id"
+        };
+    }
+    // One round trip where that costs something.
+    const ALL: &str = concat!(
+        "with made as (", row!(), "),
+         belongs as (insert into accessory (manifest_id, repository_id, subject, type)
+             select id, $1, $5, $14 from made where $5 is not null)
+         insert into manifest_payload (manifest_id, payload) select id, $13 from made returning manifest_id as id"
+    );
+    let (manifest, postgres) = (new.manifest, tx.is_postgres());
+    let kind = manifest.subject.map(|_| AccessoryKind::of(manifest));
+    let config = manifest.config().map(|config| &config.digest);
+    // Nothing lists it yet.
+    let is_listed = manifest.subject.is_none();
     let row = tx
-        .query_either(ROW, BOTH)
+        .query_either(row!(), ALL)
         .bind(repository)
-        .bind(digest)
+        .bind(new.digest)
         .bind(manifest.media_type.as_str())
         .bind(manifest.artifact_type.as_deref())
         .bind(manifest.subject.as_ref())
         .bind(serde_json::to_string(&manifest.annotations).unwrap_or_default())
-        .bind(payload.len() as i64)
-        .bind(now);
-    // One round trip where that costs something.
-    let row = if postgres { row.bind(payload) } else { row };
+        .bind(new.payload.len() as i64)
+        .bind(now)
+        .bind(config)
+        .bind(new.total_size())
+        .bind(!new.tags.is_empty())
+        .bind(is_listed);
+    let row = match postgres {
+        true => row.bind(new.payload).bind(kind.map(AccessoryKind::name)),
+        false => row,
+    };
     let Some(row) = row.optional().await? else {
         return Ok(None);
     };
     let id = row.get("manifest", "id")?;
     if !postgres {
-        tx.query(PAYLOAD).bind(id).bind(payload).execute().await?;
+        tx.query(
+            "insert into manifest_payload (manifest_id, payload) values ($1, $2);
+             insert into accessory (manifest_id, repository_id, subject, type)
+             select $1, $3, $4, $5 where $4 is not null",
+        )
+        .bind(id)
+        .bind(new.payload)
+        .bind(repository)
+        .bind(manifest.subject.as_ref())
+        .bind(kind.map(AccessoryKind::name))
+        .execute()
+        .await?;
     }
+    tx.relist(repository).difference += i64::from(is_listed);
     Ok(Some(id))
 }
 
@@ -408,34 +482,17 @@ async fn store_references(
     tx: &mut Tx,
     repository: RepositoryId,
     manifest: ManifestId,
-    children: &[Child],
-    found: &[Found],
+    new: &New<'_>,
 ) -> Result<()> {
-    if children.is_empty() {
+    let children = new.manifest.children.iter().zip(new.found).enumerate();
+    let rows: Vec<ReferenceRow<'_>> = children.map(ReferenceRow::of).collect();
+    if rows.is_empty() {
         return Ok(());
     }
-    let rows: Vec<ReferenceRow<'_>> = children
-        .iter()
-        .zip(found)
-        .enumerate()
-        .map(|(position, (child, found))| {
-            let (kind, blob, manifest) = match found {
-                Found::Blob { id, .. } => ("blob", Some(*id), None),
-                Found::Manifest { id, .. } => ("manifest", None, Some(*id)),
-                Found::Elsewhere | Found::Missing => ("foreign", None, None),
-            };
-            ReferenceRow {
-                position,
-                kind,
-                digest: hex_of(&child.digest),
-                blob,
-                child: manifest,
-                size: child.size,
-                media_type: &child.media_type,
-                platform: child.platform.as_deref(),
-            }
-        })
-        .collect();
+    let relist = tx.relist(repository);
+    relist
+        .manifests
+        .extend(rows.iter().filter_map(|row| row.child));
     tx.query_either(
         "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
          select $1, $2, value ->> 'position', value ->> 'kind', unhex(value ->> 'digest'), value ->> 'blob', value ->> 'child',

@@ -3,8 +3,9 @@
 use model::{MemberId, PrincipalId, ProjectId, Timestamp, UserId};
 use policy::Role;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::principal;
 use crate::sql::{Reader, Tx, row};
 use crate::touch::Touch;
 
@@ -66,6 +67,9 @@ pub async fn add(
 }
 
 /// Makes the user who owns a project its first project admin.
+///
+/// # Errors
+/// [`Error::OwnerGone`] where the user was deleted.
 pub(crate) async fn add_owner(
     tx: &mut Tx,
     project: ProjectId,
@@ -78,6 +82,9 @@ pub(crate) async fn add_owner(
         .one()
         .await?;
     let principal = row.get("user_account", "principal_id")?;
+    if principal::hold(tx, principal).await?.is_none() {
+        return Err(Error::OwnerGone);
+    }
     add(tx, project, principal, Role::ProjectAdmin, now).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 use model::{PrincipalId, Timestamp};
 
 use crate::error::Result;
-use crate::sql::{Reader, Tx, stored_names};
+use crate::sql::{Tx, stored_names};
 use crate::touch::Touch;
 
 /// What a principal is.
@@ -34,13 +34,16 @@ pub(crate) async fn create(tx: &mut Tx, kind: Kind, name: &str) -> Result<Princi
     row.get("principal", "id")
 }
 
-/// The name of a principal; `None` where there is none (any more).
+/// The name of a principal, which is not deleted until the transaction ends; `None` where there is none (any more).
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn name(reader: &mut Reader, id: PrincipalId) -> Result<Option<String>> {
-    let row = reader
-        .query("select name from principal where id = $1 and deleted_at is null")
+pub async fn hold(tx: &mut Tx, id: PrincipalId) -> Result<Option<String>> {
+    let row = tx
+        .query_either(
+            "select name from principal where id = $1 and deleted_at is null",
+            "select name from principal where id = $1 and deleted_at is null for key share",
+        )
         .bind(id)
         .optional()
         .await?;
@@ -57,8 +60,15 @@ pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a principal: its name becomes free, its tokens are void, and its memberships go.
+/// Deletes a principal: its name becomes free, its tokens are void, and its memberships go, also those that others give
+/// it meanwhile: they [hold](hold) it.
 pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Result<()> {
+    if tx.is_postgres() {
+        tx.query("select id from principal where id = $1 for update")
+            .bind(id)
+            .one()
+            .await?;
+    }
     tx.query("update principal set generation = generation + 1, deleted_at = $2 where id = $1")
         .bind(id)
         .bind(now)

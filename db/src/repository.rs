@@ -27,7 +27,8 @@ pub async fn ensure(
         }
         let made = tx
             .query(
-                "insert into repository (project_id, name, published, created_at, updated_at) values ($1, $2, 0, $3, $3)
+                "insert into repository (project_id, name, published, artifacts, created_at, updated_at)
+                 values ($1, $2, 0, 0, $3, $3)
                  on conflict (name) where deleted_at is null do nothing returning id",
             )
             .bind(project)
@@ -98,6 +99,7 @@ pub async fn publish(tx: &mut Tx, id: RepositoryId, now: Timestamp) -> Result<()
         .bind(now)
         .execute()
         .await?;
+    tx.relist(id).is_locked = true;
     Ok(())
 }
 
@@ -219,14 +221,10 @@ row! {
         pub created_at: Timestamp = r.created_at,
         /// When it was last pushed into.
         pub updated_at: Timestamp = r.updated_at,
+        /// How many artifacts a list of them shows: those with a tag and those that no index lists, but no accessories.
+        pub artifacts: i64 = r.artifacts,
     }
     computed {
-        /// How many artifacts a list of them shows: those with a tag and those that no index lists, but none that belongs
-        /// to another as its subject says.
-        pub artifacts: i64 = "(select count(*) from manifest m where m.repository_id = r.id and m.subject is null and m.deleted_at is null
-             and (exists (select 1 from tag t where t.manifest_id = m.id)
-                  or not exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
-                      where c.child_id = m.id and p.deleted_at is null)))",
         /// How often a manifest was pulled.
         pub pulls: i64 = "coalesce(s.pulls, 0)",
     }

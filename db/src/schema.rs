@@ -1,43 +1,113 @@
-//! The migrations, held in the program. Not by `sqlx::migrate!`: sqlx's macros build SQLite, PostgreSQL's
-//! client and TLS once more, for the compiler.
+//! The schema: its steps, held in the program, and which processes may run beside one another.
+//!
+//! The database has the version of the newest step that was run (`_sqlx_migrations`) and the least version that a
+//! process must know to run on it (`schema_least`, where the greatest row counts). Each step says which processes may go
+//! on beside it: those that know at least its `least`. A process that knows less than the database's least refuses to
+//! start. Within that bound an older process starts beside newer ones and leaves steps alone that it does not know.
+//!
+//! The least is raised before the first of the steps that require it. Where a process dies between the two, older ones
+//! are refused already, and the next newer one runs the steps.
+//!
+//! A step of PostgreSQL whose text begins with `-- no-transaction` runs outside one: a single `create index concurrently
+//! if not exists`. It is recorded after it was run. Where a process dies before that, the next start runs it again: it
+//! first drops the index if its building did not end, and builds none that is whole.
+//!
+//! Not by `sqlx::migrate!`: sqlx's macros build SQLite, PostgreSQL's client and TLS once more, for the compiler.
+
+mod turn;
 
 use std::sync::LazyLock;
 
-use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migrate, MigrateError, MigrationType, Migrator};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+pub(crate) use turn::migrate_alone;
 
 use crate::error::{Error, Result};
 use crate::sql::is_pooler_conflict;
 
-/// Where sqlx records migrations.
+/// Where sqlx records steps.
 const TABLE: &str = "_sqlx_migrations";
-
-/// Number, name and text of each migration; both databases have the same.
-macro_rules! files {
-    ($folder:literal: $($number:literal $name:literal $file:literal),+) => {
-        [$(($number, $name, include_str!(concat!("../migrations/", $folder, "/", $file)))),+]
-    };
-    ($folder:literal) => {
-        files!($folder:
-            1 "registry" "0001_registry.sql")
-    };
-}
-
-pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(files!("sqlite")));
-pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| migrator(files!("postgres")));
-
-fn migrator<const N: usize>(files: [(i64, &'static str, &'static str); N]) -> Migrator {
-    let migrations = files.map(|(version, name, text)| {
-        let text = text.into_sql_str();
-        sqlx::migrate::Migration::new(version, name.into(), MigrationType::Simple, text, false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.into());
-    // `Db::open` sees to it that one process migrates at a time.
-    migrator.set_locking(false);
-    migrator
-}
+/// How sqlx marks steps that run outside a transaction.
+const OUTSIDE: &str = "-- no-transaction";
 
 /// A step of the schema.
+struct Step {
+    version: i64,
+    name: &'static str,
+    /// The least version that a process must know to run once this step was run.
+    least: i64,
+    text: &'static str,
+}
+
+impl Step {
+    fn is_outside(&self) -> bool {
+        self.text.starts_with(OUTSIDE)
+    }
+
+    /// The index that is built outside a transaction.
+    fn index(&self) -> Option<&'static str> {
+        let named = self.text.split_once("concurrently if not exists ")?.1;
+        self.is_outside()
+            .then_some(named.split_whitespace().next()?)
+    }
+
+    fn for_sqlx(&self) -> sqlx::migrate::Migration {
+        let (kind, text) = (MigrationType::Simple, self.text.into_sql_str());
+        sqlx::migrate::Migration::new(
+            self.version,
+            self.name.into(),
+            kind,
+            text,
+            self.is_outside(),
+        )
+    }
+}
+
+/// The steps that a program knows.
+pub(crate) struct Schema {
+    steps: Vec<Step>,
+}
+
+/// Both databases have the same numbers, names and bounds.
+macro_rules! schema {
+    ($folder:literal: $($number:literal $name:literal $file:literal least $least:literal),+) => {
+        Schema { steps: vec![$(Step {
+            version: $number,
+            name: $name,
+            least: $least,
+            text: include_str!(concat!("../migrations/", $folder, "/", $file)),
+        }),+] }
+    };
+    ($folder:literal) => {
+        schema!($folder:
+            1 "registry" "0001_registry.sql" least 1)
+    };
+}
+
+pub(crate) static SQLITE: LazyLock<Schema> = LazyLock::new(|| schema!("sqlite"));
+pub(crate) static POSTGRES: LazyLock<Schema> = LazyLock::new(|| schema!("postgres"));
+
+impl Schema {
+    /// The number of the newest step.
+    pub(crate) fn newest(&self) -> i64 {
+        self.steps.last().map_or(0, |step| step.version)
+    }
+
+    fn migrator(&self) -> Migrator {
+        let steps: Vec<_> = self.steps.iter().map(Step::for_sqlx).collect();
+        let mut migrator = Migrator::with_migrations(steps);
+        // `Db::open` sees to it that one process migrates at a time.
+        migrator.set_locking(false);
+        // Newer processes may have run more.
+        migrator.set_ignore_missing(true);
+        migrator
+    }
+}
+
+/// A step, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its number.
@@ -48,39 +118,113 @@ pub struct Migration {
     pub applied: bool,
 }
 
-/// Brings a database up to date.
-pub(crate) async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<()>
-where
-    for<'c> &'c mut C: sqlx::Acquire<'c>,
-    for<'c> <&'c mut C as sqlx::Acquire<'c>>::Connection: std::ops::Deref<Target: Migrate>,
-{
-    migrator.run(connection).await.map_err(not_migrated)
+/// What a connection does besides sqlx's [`Migrate`].
+pub(crate) trait Bound: Migrate {
+    /// The least version that a process must know; 0 where there is none yet.
+    async fn least(&mut self) -> Result<i64, sqlx::Error>;
+
+    /// Raises it.
+    async fn raise(&mut self, least: i64) -> Result<(), sqlx::Error>;
+
+    /// Drops an index whose building did not end.
+    async fn drop_unfinished(&mut self, index: &str) -> Result<(), sqlx::Error>;
 }
 
-/// The migrations of the program, and whether a database has them.
+macro_rules! bound {
+    ($connection:ty, |$self:ident, $index:ident| $drop_unfinished:expr) => {
+        impl Bound for $connection {
+            async fn least(&mut self) -> Result<i64, sqlx::Error> {
+                sqlx::raw_sql("create table if not exists schema_least (version bigint not null)")
+                    .execute(&mut *self)
+                    .await?;
+                let stored = "select coalesce(max(version), 0) from schema_least";
+                sqlx::query_scalar(stored).persistent(false).fetch_one(self).await
+            }
+
+            async fn raise(&mut self, least: i64) -> Result<(), sqlx::Error> {
+                let raised = format!("insert into schema_least (version) values ({least})");
+                sqlx::raw_sql(AssertSqlSafe(raised)).execute(self).await?;
+                Ok(())
+            }
+
+            async fn drop_unfinished(&mut $self, $index: &str) -> Result<(), sqlx::Error> {
+                $drop_unfinished
+            }
+        }
+    };
+}
+
+bound!(SqliteConnection, |self, _index| Ok(()));
+bound!(PgConnection, |self, index| {
+    // A builder whose process died ends soon.
+    sqlx::raw_sql("set client_connection_check_interval = '2s'")
+        .execute(&mut *self)
+        .await?;
+    let unfinished =
+        "select count(*) from pg_index where indexrelid = to_regclass($1) and not indisvalid";
+    let unfinished = sqlx::query_scalar(unfinished).persistent(false).bind(index);
+    let unfinished: i64 = unfinished.fetch_one(&mut *self).await?;
+    if unfinished > 0 {
+        let drop = format!("drop index concurrently if exists {index}");
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(self).await?;
+    }
+    Ok(())
+});
+
+/// Brings a database up to date.
+///
+/// # Errors
+/// [`Error::Outdated`] where it has been changed so that this program does not understand it.
+pub(crate) async fn migrate<C: Bound>(schema: &Schema, connection: &mut C) -> Result<()> {
+    let failed = |error| not_migrated(MigrateError::Execute(error));
+    let least = connection.least().await.map_err(failed)?;
+    let applied = applied(connection).await?;
+    if schema.newest() < least {
+        return Err(Error::Outdated {
+            schema: applied.iter().copied().max().unwrap_or_default(),
+            least,
+            known: schema.newest(),
+        });
+    }
+    let missing = || {
+        schema
+            .steps
+            .iter()
+            .filter(|step| !applied.contains(&step.version))
+    };
+    let required = missing().map(|step| step.least).max().unwrap_or_default();
+    if required > least {
+        connection.raise(required).await.map_err(failed)?;
+    }
+    for index in missing().filter_map(Step::index) {
+        connection.drop_unfinished(index).await.map_err(failed)?;
+    }
+    let run = schema.migrator();
+    run.run_direct(None, connection, false)
+        .await
+        .map_err(not_migrated)
+}
+
+/// The steps of the program, and whether a database has them.
 pub(crate) async fn list<C: Migrate>(
-    known: &Migrator,
+    schema: &Schema,
     connection: &mut C,
 ) -> Result<Vec<Migration>> {
     let applied = applied(connection).await?;
-    let all = known.iter().map(|migration| Migration {
-        version: migration.version,
-        name: migration.description.to_string(),
-        applied: applied.contains(&migration.version),
+    let all = schema.steps.iter().map(|step| Migration {
+        version: step.version,
+        name: step.name.to_owned(),
+        applied: applied.contains(&step.version),
     });
     Ok(all.collect())
 }
 
-/// The number of the newest migration of the program, the same for both databases.
+/// The number of the newest step of the program, the same for both databases.
 pub(crate) fn newest() -> i64 {
-    SQLITE
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or_default()
+    SQLITE.newest()
 }
 
-/// Versions of the migrations that a database has.
+/// Versions of the steps that a database has.
 async fn applied<C: Migrate>(connection: &mut C) -> Result<Vec<i64>> {
     connection
         .ensure_migrations_table(TABLE)
@@ -94,7 +238,7 @@ async fn applied<C: Migrate>(connection: &mut C) -> Result<Vec<i64>> {
         .collect())
 }
 
-/// Why migrations could not be read or run.
+/// Why steps could not be read or run.
 fn not_migrated(error: MigrateError) -> Error {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
@@ -107,32 +251,4 @@ fn not_migrated(error: MigrateError) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use sqlx::migrate::Migrator;
-
-    use super::{POSTGRES, SQLITE};
-
-    /// The folder, read as sqlx reads one, holds what the program holds.
-    async fn holds_all(folder: &str, held: &Migrator) {
-        let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs this"))
-            .join("migrations")
-            .join(folder);
-        let found = Migrator::new(folder).await.expect("migrations");
-        let told = |migrator: &Migrator| -> Vec<_> {
-            let told = migrator.iter().map(|migration| {
-                let name = migration.description.to_string();
-                (migration.version, name, migration.checksum.to_vec())
-            });
-            told.collect()
-        };
-        assert_eq!(told(&found), told(held));
-    }
-
-    #[tokio::test]
-    async fn no_migration_is_left_out() {
-        holds_all("sqlite", &SQLITE).await;
-        holds_all("postgres", &POSTGRES).await;
-    }
-}
+mod tests;

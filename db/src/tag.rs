@@ -2,9 +2,10 @@
 
 use model::{Digest, ManifestId, PrincipalId, RepositoryId, RepositoryName, Tag, Timestamp};
 
+use crate::accessory;
 use crate::content::HeldManifest;
 use crate::database::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::{Reader, Row, Tx};
 use crate::touch::Touch;
 
@@ -61,22 +62,25 @@ pub async fn set(
          and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2));
          insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
          on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
-             pushed_at = excluded.pushed_at, imported_digest = null;
+             previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
+                 pushed_at = excluded.pushed_at, imported_digest = null;
          insert into tag_history (repository_id, name, digest, principal_id, at)
          select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is not (
              select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)",
-        // The manifests come first, as for all who take both.
-        "with begun as (update manifest set untagged_at = null where untagged_at is not null
-             and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) returning id),
+        // The manifests are held first, as by all who take both: whether they are listed may change.
+        "with held as (select id, untagged_at from manifest where deleted_at is null
+             and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) order by id for no key update),
+         begun as (update manifest m set untagged_at = null from held where m.id = held.id and held.untagged_at is not null),
          recorded as (insert into tag_history (repository_id, name, digest, principal_id, at)
              select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is distinct from (
                  select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)),
          forgotten as (delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
              where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null))
          insert into tag (repository_id, name, manifest_id, pushed_at)
-         select $1, $2, $3, $4 from (select count(*) from begun) counted
+         select $1, $2, $3, $4 from (select count(*) from held) counted
          on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
-             pushed_at = excluded.pushed_at, imported_digest = null",
+             previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
+                 pushed_at = excluded.pushed_at, imported_digest = null",
     )
     .bind(id)
     .bind(tag.as_str())
@@ -85,6 +89,20 @@ pub async fn set(
     .bind(by)
     .execute()
     .await?;
+    has_moved(tx, (id, name), tag, to).await
+}
+
+/// Notes what follows from pointing a tag at a manifest.
+async fn has_moved(
+    tx: &mut Tx,
+    (id, name): (RepositoryId, &RepositoryName),
+    tag: &Tag,
+    to: ManifestId,
+) -> Result<()> {
+    accessory::note_tag(tx, id, tag, to).await?;
+    let relist = tx.relist(id);
+    relist.manifest(to);
+    relist.tag(tag);
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
     Ok(())
 }
@@ -154,6 +172,7 @@ pub async fn import(
         .query(
             "insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest) values ($1, $2, $3, $4, $5)
              on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
+                 previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
                  pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
              where tag.manifest_id <> excluded.manifest_id and exists (select 1 from manifest m
                  where m.id = tag.manifest_id and (m.digest = tag.imported_digest or m.deleted_at is not null))",
@@ -176,7 +195,7 @@ pub async fn import(
         .bind(now)
         .execute()
         .await?;
-    tx.touch(Touch::Tag(name.clone(), tag.clone()));
+    has_moved(tx, (id, name), tag, to.id).await?;
     Ok(true)
 }
 
@@ -214,23 +233,52 @@ pub async fn delete(
     (id, name): (RepositoryId, &RepositoryName),
     tag: &Tag,
 ) -> Result<Option<Digest>> {
-    let gone = tx
-        .query("delete from tag where repository_id = $1 and name = $2 returning manifest_id")
-        .bind(id)
+    tx.touch(Touch::Tag(name.clone(), tag.clone()));
+    for _ in 0..ATTEMPTS {
+        let Some((manifest, digest)) = hold_target(tx, id, tag).await? else {
+            return Ok(None);
+        };
+        let gone = tx
+            .query("delete from tag where repository_id = $1 and name = $2 and manifest_id = $3")
+            .bind(id)
+            .bind(tag.as_str())
+            .bind(manifest)
+            .execute()
+            .await?;
+        if gone > 0 {
+            restart_untagged_time(tx, manifest).await?;
+            tx.relist(id).manifest(manifest);
+            return Ok(digest);
+        }
+    }
+    Err(Error::Contended("the tag"))
+}
+
+/// How often a tag may be moved while it is about to be taken away.
+const ATTEMPTS: usize = 5;
+
+/// Holds the manifest that a tag points at, before the tag, as all who take both; its digest, if it is living.
+async fn hold_target(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    tag: &Tag,
+) -> Result<Option<(ManifestId, Option<Digest>)>> {
+    let row = tx
+        .query_either(
+            "select id, case when deleted_at is null then digest end as digest from manifest
+             where id = (select manifest_id from tag where repository_id = $1 and name = $2)",
+            "select id, case when deleted_at is null then digest end as digest from manifest
+             where id = (select manifest_id from tag where repository_id = $1 and name = $2) for no key update",
+        )
+        .bind(repository)
         .bind(tag.as_str())
         .optional()
         .await?;
-    tx.touch(Touch::Tag(name.clone(), tag.clone()));
-    let Some(row) = gone else { return Ok(None) };
-    let manifest = row.get("tag", "manifest_id")?;
-    restart_untagged_time(tx, manifest).await?;
-    // A statement of its own: a push that the first one waited for may have made the manifest.
-    let row = tx
-        .query("select digest from manifest where id = $1 and deleted_at is null")
-        .bind(manifest)
-        .optional()
-        .await?;
-    row.map(|row| row.get("manifest", "digest")).transpose()
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((
+        row.get("manifest", "id")?,
+        row.get("manifest", "digest")?,
+    )))
 }
 
 /// Names of a repository's tags after `last`, bytewise sorted, at most `limit`.

@@ -104,18 +104,21 @@ async fn bury(
                  (select max(n.id) from manifest n
                   where n.repository_id = m.repository_id and n.subject = m.digest and n.deleted_at is null)
              where id in (select value from json_each($1)) and deleted_at is null
-             returning id, digest, size, last_referrer",
+             returning id, digest, size, last_referrer, listed",
             "update manifest as m set deleted_at = $2, untagged_at = null, last_referrer =
                  (select max(n.id) from manifest n
                   where n.repository_id = m.repository_id and n.subject = m.digest and n.deleted_at is null)
              where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-             and deleted_at is null returning id, digest, size, last_referrer",
+             and deleted_at is null returning id, digest, size, last_referrer, listed",
         )
         .bind(json_list(manifests))
         .bind(now)
         .all()
         .await?;
     let buried: Vec<Tombstone> = rows.iter().map(Tombstone::read).collect::<Result<_>>()?;
+    for row in &rows {
+        tx.relist(at.repository).difference -= row.get::<i64>("manifest", "listed")?;
+    }
     for tombstone in &buried {
         tx.touch(Touch::Manifest(at.name.clone(), tombstone.digest));
     }
@@ -477,21 +480,24 @@ async fn delete_references(
             blobs.insert(row.get::<String>("manifest_reference", "named")?);
         }
     }
-    restart_untagged_time(tx, &json_list(children)).await?;
+    restart_untagged_time(tx, &json_list(&children)).await?;
+    tx.relist(at.repository).manifests.extend(children);
     let blobs = serde_json::to_string(&blobs).unwrap_or_default();
     blob::renew_named(tx, (at.repository, at.name), &blobs, lease_until).await?;
     room.references -= gone.len() as i64;
     Ok(())
 }
 
-/// The time without a tag of manifests begins anew when they are next seen without.
+/// The time without a tag of manifests begins anew when they are next seen without. They are held: whether they are listed
+/// may change.
 async fn restart_untagged_time(tx: &mut Tx, ids: &str) -> Result<()> {
     tx.query_either(
         "update manifest set untagged_at = null where untagged_at is not null and id in (select value from json_each($1))",
-        "update manifest set untagged_at = null where id = any (array(
-             select id from manifest
+        "with held as (
+             select id, untagged_at from manifest
              where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-             and untagged_at is not null order by id for update))",
+             order by id for no key update)
+         update manifest m set untagged_at = null from held where m.id = held.id and held.untagged_at is not null",
     )
     .bind(ids)
     .execute()

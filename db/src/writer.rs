@@ -219,6 +219,8 @@ impl Task {
             .catch_unwind()
             .await;
         let touched = self.tx.take_touched();
+        // Those of one that failed.
+        drop(self.tx.take_relists());
         let keep = finished.as_ref().is_ok_and(|finished| finished.keep);
         let ended = match (keep, first) {
             (true, true) => Ok(()),

@@ -256,6 +256,10 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let master = bootstrap::master_key(&config, &db).await?;
     let settings = Settings::open(db.clone(), master.clone(), config.settings.clone()).await?;
     let now = clock.now();
+    if let Err(error) = db::audit::partition::make_ahead(&db, now).await {
+        let error = anyhow::Error::from(error);
+        tracing::warn!(error = %format!("{error:#}"), "the audit log's next partitions are not made yet");
+    }
     let authority = bootstrap::authority(&db, &master, now).await?;
     let files = certificate::prepare(&config, &authority, now)?;
     let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);

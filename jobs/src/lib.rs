@@ -1,5 +1,6 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
+mod audit_partition;
 pub mod audit_seal;
 pub mod engine;
 pub mod failures;
@@ -31,6 +32,7 @@ use tenancy::setting::Settings;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit_partition::AuditPartition;
 use crate::audit_seal::AuditSeal;
 use crate::engine::{Engine, Queue, Stats};
 use crate::failures::causes;
@@ -206,6 +208,11 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(Prune::schedule())
+            .with(AuditPartition {
+                db: db.clone(),
+                clock: clock.clone(),
+            })
+            .scheduled(AuditPartition::schedule())
     }
 
     fn login_failures(&self) -> LoginFailures {

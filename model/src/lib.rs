@@ -1,6 +1,7 @@
 //! Names, digests, references, ids, manifests and schedules: parsing and printing, no I/O. What these values mean to a
 //! push or a pull is in `registry`.
 
+pub mod accessory;
 pub mod clock;
 pub mod cron;
 pub mod digest;
@@ -18,6 +19,7 @@ pub mod storage_limit;
 pub mod tag;
 pub mod user;
 
+pub use accessory::AccessoryKind;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};

@@ -23,6 +23,8 @@ pub struct Manifest {
     pub children: Vec<Child>,
     /// Its annotations, repeated in referrers lists.
     pub annotations: BTreeMap<String, String>,
+    /// Whether its last layer is marked as the bootstrap of a Nydus image.
+    pub is_nydus: bool,
 }
 
 /// A reference in a manifest.
@@ -228,6 +230,20 @@ struct RawDescriptor {
     digest: String,
     size: i64,
     platform: Option<Platform>,
+    annotations: Option<Marks>,
+}
+
+/// Annotations of a descriptor that mean something here.
+#[derive(Deserialize)]
+struct Marks {
+    #[serde(rename = "containerd.io/snapshot/nydus-bootstrap")]
+    nydus_bootstrap: Option<de::IgnoredAny>,
+}
+
+impl Marks {
+    const fn is_nydus(&self) -> bool {
+        self.nydus_bootstrap.is_some()
+    }
 }
 
 #[derive(Deserialize)]
@@ -250,6 +266,13 @@ impl Manifest {
         let media_type = document.media_type(content_type)?;
         document.check(media_type)?;
         document.read(media_type)
+    }
+
+    /// The configuration, which images and artifacts have.
+    pub fn config(&self) -> Option<&Child> {
+        self.children
+            .iter()
+            .find(|child| child.field.name == "config")
     }
 }
 
@@ -341,6 +364,8 @@ impl Document {
         if listed_in_all + usize::from(self.config.is_some()) > MAX_CHILDREN {
             return Err(InvalidManifest::Field(TooManyEntries.to_string()));
         }
+        let last = layers.0.last().and_then(|last| last.annotations.as_ref());
+        let is_nydus = last.is_some_and(Marks::is_nydus);
         let config = self.config.map(|raw| {
             let field = Field {
                 name: "config",
@@ -362,6 +387,7 @@ impl Document {
             subject,
             children,
             annotations,
+            is_nydus,
         })
     }
 }

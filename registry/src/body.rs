@@ -31,6 +31,9 @@ pub enum BodyError {
     /// There was no memory for it.
     #[error("too many bodies are on their way: try again")]
     Busy,
+    /// Its sender lost the right to send it meanwhile.
+    #[error("the right to push was lost meanwhile")]
+    Refused,
     /// It is longer than allowed.
     #[error("more than {0} bytes came")]
     TooLarge(u64),

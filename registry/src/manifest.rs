@@ -138,10 +138,15 @@ impl Registry {
                     name: &name,
                     taking,
                 };
-                let what = (&*parsed, &payload[..]);
-                let row = manifest::store(tx, at, &digest, what, &found, now)
-                    .await?
-                    .map_err(Error::QuotaExceeded)?;
+                let new = manifest::New {
+                    digest: &digest,
+                    manifest: &parsed,
+                    payload: &payload,
+                    found: &found,
+                    tags: &tags,
+                };
+                let stored = manifest::store(tx, at, new, now).await?;
+                let row = stored.map_err(Error::QuotaExceeded)?;
                 for tag in &*tags {
                     tag::set(tx, (id, &name), tag, row, by, now).await?;
                 }

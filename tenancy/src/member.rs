@@ -21,7 +21,7 @@ pub async fn grant(
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_in(project, move |tx| {
         Box::pin(async move {
-            let name = principal::name(tx, id).await?;
+            let name = principal::hold(tx, id).await?;
             let name = name.ok_or(Error::PrincipalUnknown(id))?;
             let member =
                 member::add(tx, project, id, role, now)

@@ -61,6 +61,7 @@ pub(crate) async fn create_in(
         .await
         .map_err(|error| match error {
             db::Error::Duplicate(_) => Error::ProjectExists(new.name.clone()),
+            db::Error::OwnerGone => Error::UserUnknown(owner),
             other => other.into(),
         })?;
     for setting in &new.settings {

@@ -60,7 +60,7 @@ pub(crate) async fn create(
     uri: Uri,
     body: Unread<AddMember>,
 ) -> Result<impl IntoResponse, Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     let (role_id, entity) = (body.role_id, entity(body)?);
     let user = find(&mut app.db.reader().await?, &entity).await?;
     let (role, now) = (check_role(role_id)?, app.clock.now());

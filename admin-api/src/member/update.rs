@@ -34,7 +34,7 @@ pub(crate) async fn update(
     State(app): App,
     body: Unread<RoleRequest>,
 ) -> Result<(), Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     let role = check_role(body.role_id)?;
     Ok(member::change(&app.db, &permit, id, role, app.clock.now()).await?)
 }

@@ -69,7 +69,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Unread<ProjectRequest>,
 ) -> Result<impl IntoResponse, Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     body.check_schema()?;
     let default_limit = app.settings.current().new_project_limit();
     let new = check(permit.caller(), body, default_limit)?;

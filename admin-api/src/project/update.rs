@@ -22,7 +22,7 @@ pub(crate) async fn update(
     State(app): App,
     body: Unread<ProjectRequest>,
 ) -> Result<(), Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     body.check_schema()?;
     check_allowlist(&body, permit.project().id.0)?;
     let stored = project::metadata(&mut app.db.reader().await?, project.id).await?;

@@ -40,7 +40,7 @@ pub(crate) async fn create(
     uri: Uri,
     body: Unread<CreateUser>,
 ) -> Result<impl IntoResponse, Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     check_lengths(&body)?;
     let new = check(body)?;
     let (hasher, now) = (app.identity.hasher(), app.clock.now());

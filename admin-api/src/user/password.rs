@@ -42,7 +42,7 @@ pub(crate) async fn set(
     State(app): App,
     body: Unread<Passwords>,
 ) -> Result<(), Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     let new = NewPassword::try_from(body.new_password.unwrap_or_default())?;
     let user = find(&app.db, permit.user()).await?;
     let same = if permit.is_own() {

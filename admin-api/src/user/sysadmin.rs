@@ -33,7 +33,7 @@ pub(crate) async fn set(
     State(app): App,
     body: Unread<SysadminFlag>,
 ) -> Result<(), Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     let sysadmin = body.sysadmin_flag.ok_or_else(|| {
         Error::BadRequest("sysadmin_flag in body is required: true or false".to_owned())
     })?;

@@ -33,7 +33,7 @@ pub(crate) async fn update(
     State(app): App,
     body: Unread<Profile>,
 ) -> Result<(), Error> {
-    let body = body.read(&permit).await?;
+    let (permit, body) = body.read(&app, permit).await?;
     let profile = model::Profile::new(
         body.email.unwrap_or_default(),
         body.realname.unwrap_or_default(),

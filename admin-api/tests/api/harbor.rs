@@ -1,6 +1,7 @@
-//! The API beside Harbor's: each operation has Harbor's parameters, and no others. What differs is explained here.
+//! The API beside Harbor's: each operation has Harbor's parameters, and no others. What differs is explained here. Bodies
+//! are compared in `bodies`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::{Api, text};
 /// Harbor's operations with their parameters, one a line.
 const HARBOR: &str = include_str!("harbor-operations.txt");
 /// The path of Harbor's API.
-const BASE: &str = "/api/v2.0";
+pub(super) const BASE: &str = "/api/v2.0";
 
 /// Operations that Harbor's document does not have, and why they are here.
 const MORE_OPERATIONS: &[(&str, &str)] = &[
@@ -64,6 +65,20 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 
 /// By parameter (`query:sort`): its type, with `!` if it is required.
 type Parameters = BTreeMap<String, String>;
+
+/// The document that this API gives of itself.
+pub(super) async fn document() -> Value {
+    let api = Api::start().await;
+    let answer = api.ask("GET", "/api/openapi.json", "anonymous", "").await;
+    serde_json::from_str(&text(answer).await).unwrap()
+}
+
+/// The operations of this API that are Harbor's, by method and path.
+pub(super) fn operations(document: &Value) -> BTreeSet<String> {
+    let harbor = harbor();
+    let ours = gantry(document).into_keys();
+    ours.filter(|name| harbor.contains_key(name)).collect()
+}
 
 /// Operations of Harbor by method and path.
 fn harbor() -> BTreeMap<String, Parameters> {
@@ -149,9 +164,7 @@ fn differences(name: &str, ours: &Parameters, theirs: &Parameters) -> Vec<String
 
 #[tokio::test]
 async fn every_operation_has_the_parameters_of_harbors_or_says_why_not() {
-    let api = Api::start().await;
-    let answer = api.ask("GET", "/api/openapi.json", "anonymous", "").await;
-    let document: Value = serde_json::from_str(&text(answer).await).unwrap();
+    let document = document().await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let harbor = harbor();
     let mut wrong = Vec::new();
@@ -167,9 +180,7 @@ async fn every_operation_has_the_parameters_of_harbors_or_says_why_not() {
 
 #[tokio::test]
 async fn what_is_explained_does_differ() {
-    let api = Api::start().await;
-    let answer = api.ask("GET", "/api/openapi.json", "anonymous", "").await;
-    let document: Value = serde_json::from_str(&text(answer).await).unwrap();
+    let document = document().await;
     let (ours, theirs) = (gantry(&document), harbor());
     for (name, parameter, why) in DIFFERENCES.iter().filter(|(name, ..)| *name != "*") {
         let (ours, theirs) = (ours[*name].get(*parameter), theirs[*name].get(*parameter));
@@ -179,9 +190,7 @@ async fn what_is_explained_does_differ() {
 
 #[tokio::test]
 async fn operations_have_ids_of_their_own() {
-    let api = Api::start().await;
-    let answer = api.ask("GET", "/api/openapi.json", "anonymous", "").await;
-    let document: Value = serde_json::from_str(&text(answer).await).unwrap();
+    let document = document().await;
     let items = document["paths"].as_object().unwrap().values();
     let operations = items.flat_map(|item| item.as_object().unwrap().values());
     let mut ids: Vec<&str> = operations

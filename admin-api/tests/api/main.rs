@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bodies;
 mod exchange;
 mod harbor;
 
@@ -380,9 +381,14 @@ async fn push_nothing(db: &Db, project: ProjectId) {
             };
             let digest = Digest::of(Algorithm::Sha256, bytes.as_bytes());
             let manifest = Manifest::parse(None, bytes.as_bytes()).unwrap();
-            let what = (&manifest, bytes.as_bytes());
-            let stored = manifest::store(tx, at, &digest, what, &[], NOW).await?;
-            stored.unwrap();
+            let new = manifest::New {
+                digest: &digest,
+                manifest: &manifest,
+                payload: bytes.as_bytes(),
+                found: &[],
+                tags: &[],
+            };
+            manifest::store(tx, at, new, NOW).await?.unwrap();
             repository::publish(tx, repository, NOW).await
         })
     });

@@ -167,8 +167,8 @@ fn repositories(size: Size) -> String {
         first = size.first_project()
     );
     format!(
-        "insert into repository (id, project_id, name, published, created_at, updated_at)
-         select {FIRST_ID} + value, {FIRST_ID} + {project}, 'scale-' || {in_project} || '/r' || {name}, 1, {THEN}, {THEN}
+        "insert into repository (id, project_id, name, published, artifacts, created_at, updated_at)
+         select {FIRST_ID} + value, {FIRST_ID} + {project}, 'scale-' || {in_project} || '/r' || {name}, 1, 0, {THEN}, {THEN}
          from {series};",
         in_project = padded(&project, 4),
         name = padded("value", 6),
@@ -205,12 +205,18 @@ fn manifests(size: Size) -> String {
         layer_size = bytes(&layer),
     );
     format!(
-        "insert into manifest (id, repository_id, digest, media_type, artifact_type, annotations, size, created_at)
-         select {FIRST_ID} + value, {FIRST_ID} + {repository}, {digest}, '{MANIFEST}', '{CONFIG}', '{{}}', length({payload}), {THEN}
-         from {series};
+        "insert into manifest (id, repository_id, digest, media_type, artifact_type, annotations, size, pushed_at,
+             config_digest, total_size, tagged, listed)
+         select {FIRST_ID} + value, {FIRST_ID} + {repository}, {digest}, '{MANIFEST}', '{CONFIG}', '{{}}', length({payload}), {THEN},
+             {config_stored}, length({payload}) + {config_size} + {layer_size}, 1, 1 from {series};
+         update repository set artifacts = (select count(*) from manifest m where m.repository_id = repository.id)
+         where id >= {FIRST_ID};
          insert into manifest_payload (manifest_id, payload) select {FIRST_ID} + value, {payload} from {series};",
         repository = repository_of(size),
         digest = stored("value", 'a'),
+        config_stored = stored(&config, 'b'),
+        config_size = bytes(&config),
+        layer_size = bytes(&layer),
         series = series(size.tags()),
     )
 }

@@ -113,6 +113,8 @@ create table repository (
     name text not null,
     -- Whether it ever had a manifest: one of blobs alone is not shown.
     published integer not null,
+    -- How many of its manifests are listed, see db::listed.
+    artifacts integer not null,
     created_at integer not null,
     updated_at integer not null,
     deleted_at integer
@@ -174,14 +176,21 @@ create table manifest (
     repository_id integer not null references repository (id),
     digest blob not null,
     media_type text not null,
+    -- At most 255 bytes, as media types.
     artifact_type text,
+    config_digest blob,
     subject blob,
     annotations text not null,
     -- Bytes of the payload.
     size integer not null,
+    -- The same with all that it references, children of children included.
+    total_size integer not null,
+    -- Whether a tag points at it, and whether it is an artifact of the repository, see db::listed.
+    tagged integer not null,
+    listed integer not null,
     -- When it was first seen without a tag in a project that does not keep such; null where something keeps it.
     untagged_at integer,
-    created_at integer not null,
+    pushed_at integer not null,
     -- What hangs on a deleted one is removed in parts, and its row last.
     deleted_at integer,
     -- Of a deleted one: the newest referrer that has still to be looked at.
@@ -190,6 +199,9 @@ create table manifest (
 create unique index manifest_digest on manifest (repository_id, digest) where deleted_at is null;
 create index manifest_repository on manifest (repository_id, id);
 create index manifest_subject on manifest (repository_id, subject, id) where subject is not null and deleted_at is null;
+create index manifest_listed on manifest (repository_id, pushed_at, id) where listed = 1 and deleted_at is null;
+create index manifest_untagged on manifest (repository_id, pushed_at, id)
+    where listed = 1 and tagged = 0 and deleted_at is null;
 create index manifest_deleted on manifest (id) where deleted_at is not null;
 create index manifest_deleted_digest on manifest (repository_id, digest) where deleted_at is not null;
 
@@ -222,17 +234,30 @@ create index manifest_reference_digest on manifest_reference (repository_id, dig
 create index manifest_reference_link on manifest_reference (blob_id, repository_id);
 create index manifest_reference_child on manifest_reference (child_id);
 
+-- Manifests that belong to another one and are listed with it: signatures, SBOMs and others, see model::accessory.
+-- The subject need not be there.
+create table accessory (
+    manifest_id integer not null primary key references manifest (id) on delete cascade,
+    repository_id integer not null references repository (id),
+    subject blob not null,
+    type text not null
+);
+create index accessory_subject on accessory (repository_id, subject, manifest_id);
+
 create table tag (
     id integer not null primary key autoincrement,
     repository_id integer not null references repository (id),
     name text not null,
     manifest_id integer not null references manifest (id),
+    -- The other manifest that it pointed at last, which may be gone.
+    previous_id integer,
     pushed_at integer not null,
     -- What an import pointed it at; null where a push set it last.
     imported_digest blob,
     unique (repository_id, name)
 );
 create index tag_manifest on tag (manifest_id, name);
+create index tag_pushed on tag (repository_id, pushed_at, id);
 
 -- What each tag pointed at from when on. It outlives tags, manifests and purges of the audit log.
 create table tag_history (

@@ -38,7 +38,8 @@ pub(super) const SNAPSHOT: &str = "begin isolation level repeatable read read on
 pub(super) async fn open(url: &str) -> Result<PgPool> {
     let options = options(url)?;
     let shown = format!("at {}:{}", options.get_host(), options.get_port());
-    migrate(&options).await.map_err(|error| match error {
+    let migrated = schema::migrate_alone(&options, &schema::POSTGRES).await;
+    migrated.map_err(|error| match error {
         Error::Statement(_, error) => Error::Open(shown.clone(), error),
         error => error,
     })?;
@@ -77,21 +78,4 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
         .parse()
         .map_err(|error| Error::Open("at [database] url".to_owned(), error))?;
     Ok(options.extra_float_digits(None).disable_statement_logging())
-}
-
-/// Brings the schema up to date, one process at a time. The lock belongs to a transaction, not to a session,
-/// which a pooler may give to others.
-async fn migrate(options: &PgConnectOptions) -> Result<()> {
-    let failed = |error| Error::Statement("migrate", error);
-    let mut turn = options.connect().await.map_err(failed)?;
-    let mut held = turn.begin().await.map_err(failed)?;
-    sqlx::raw_sql("select pg_advisory_xact_lock(7100)")
-        .execute(&mut *held)
-        .await
-        .map_err(failed)?;
-    let mut connection = options.connect().await.map_err(failed)?;
-    schema::migrate(&schema::POSTGRES, &mut connection).await?;
-    connection.close().await.map_err(failed)?;
-    held.commit().await.map_err(failed)?;
-    turn.close().await.map_err(failed)
 }

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use model::RepositoryId;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::SqliteConnection;
@@ -11,6 +12,7 @@ use super::connection::Connection;
 use super::pooled::Pooled;
 use super::query::{Query, Reading, Writing};
 use crate::error::{Error, Result};
+use crate::relist::{Relist, Relists};
 use crate::touch::Touch;
 
 /// A connection to read with. Nothing that takes one can write.
@@ -23,6 +25,8 @@ pub struct Tx {
     reader: Reader,
     /// Cached things that the transaction changes.
     touched: Vec<Touch>,
+    /// Changes that decide which manifests are listed.
+    relists: Relists,
 }
 
 impl Reader {
@@ -106,6 +110,7 @@ impl Tx {
         Self {
             reader: Reader { connection },
             touched: Vec::new(),
+            relists: Relists::new(),
         }
     }
 
@@ -130,6 +135,16 @@ impl Tx {
 
     pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
         std::mem::take(&mut self.touched)
+    }
+
+    /// What the transaction changes in a repository that decides which manifests are listed. It is looked at when the
+    /// transaction is about to commit.
+    pub(crate) fn relist(&mut self, repository: RepositoryId) -> &mut Relist {
+        self.relists.entry(repository).or_default()
+    }
+
+    pub(crate) fn take_relists(&mut self) -> Relists {
+        std::mem::take(&mut self.relists)
     }
 
     /// As [`Reader::query`], for a statement that may write or lock.

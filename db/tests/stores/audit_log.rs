@@ -1,5 +1,6 @@
 //! The audit log and its chain.
 
+use gantry_db::audit::count::Count;
 use model::{Event, Operation, Origin, Principal, Subject};
 
 use super::*;
@@ -233,4 +234,173 @@ async fn resources(db: &Db) -> Vec<String> {
     let mut tx = db.reader().await.unwrap();
     let entries = audit::walk(&mut tx, 0, 10).await.unwrap();
     entries.into_iter().map(|entry| entry.resource).collect()
+}
+
+/// Statements on the side, in the database that a URL names; the first number that they yield.
+async fn number(url: &str, sql: &'static str) -> i64 {
+    use sqlx::Connection as _;
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::query_scalar(sql)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+const IN_DEFAULT: &str = "select count(*) from audit_default";
+const PARTITIONS: &str = "select count(*) from pg_inherits where inhparent = 'audit'::regclass";
+
+async fn postgres(name: &str) -> (String, Db) {
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let url = fresh(&url, name).await;
+    let db = Db::open(&Location::Postgres(url.clone())).await.unwrap();
+    (url, db)
+}
+
+fn sign(hash: &[u8]) -> [u8; 32] {
+    hash.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn an_entry_of_any_time_is_kept_and_moves_into_the_partition_of_its_month() {
+    let (url, db) = postgres("audit_parts").await;
+    // Midnight between two months, in UTC.
+    let month = Timestamp(1_701_388_800_000_000);
+    let times = [
+        NOW,
+        Timestamp(month.0 - 1),
+        month,
+        Timestamp(-5),
+        Timestamp(i64::MAX),
+    ];
+    let record = async |at: Timestamp| {
+        let event = Event { at, ..event("x") };
+        db.write(move |tx| Box::pin(async move { tx.record(&event).await }))
+            .await
+            .unwrap();
+    };
+    for at in times {
+        record(at).await;
+    }
+    let seal = db.write(|tx| Box::pin(async { audit::chain::seal(tx, &sign, 3, NOW).await }));
+    assert_eq!(seal.await.unwrap(), 3);
+    let list = async || {
+        let mut reader = db.reader().await.unwrap();
+        let listed = audit::list(&mut reader, &audit::Filter::default(), 9).await;
+        let at = |listed: &audit::Listed| listed.entry.at;
+        listed.unwrap().iter().map(at).collect::<Vec<_>>()
+    };
+    let before = list().await;
+    assert_eq!(number(&url, IN_DEFAULT).await, 5);
+    let made = tokio::join!(
+        audit::partition::make_ahead(&db, NOW),
+        audit::partition::make_ahead(&db, NOW),
+        audit::partition::make_ahead(&db, NOW),
+    );
+    for made in [made.0, made.1, made.2] {
+        made.unwrap();
+    }
+    // November to January.
+    assert_eq!(number(&url, PARTITIONS).await, 4);
+    assert_eq!(
+        number(&url, IN_DEFAULT).await,
+        2,
+        "no clock shows these times"
+    );
+    assert_eq!(list().await, before);
+    record(NOW).await;
+    assert_eq!(number(&url, "select count(*) from audit_2023_11").await, 3);
+    let mut reader = db.reader().await.unwrap();
+    let report = audit::chain::verify(&mut reader, &sign, None)
+        .await
+        .unwrap();
+    assert_eq!((report.sealed, report.unsealed), (3, 3));
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    let ids: Vec<i64> = audit::walk(&mut reader, 0, 9)
+        .await
+        .unwrap()
+        .iter()
+        .map(|entry| entry.id)
+        .collect();
+    assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
+    drop(reader);
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_reader_of_the_log_keeps_nobody_from_writing_while_partitions_wait_for_it() {
+    let (url, db) = postgres("audit_read").await;
+    let mut snapshot = db.snapshot().await.unwrap();
+    audit::walk(&mut snapshot, 0, 9).await.unwrap();
+    audit::partition::make_ahead(&db, NOW).await.unwrap_err();
+    for _ in 0..2 {
+        db.write(|tx| Box::pin(async { tx.record(&event("x")).await }))
+            .await
+            .unwrap();
+    }
+    drop(snapshot);
+    audit::partition::make_ahead(&db, NOW).await.unwrap();
+    assert_eq!(number(&url, IN_DEFAULT).await, 0);
+    assert_eq!(number(&url, "select count(*) from audit_2023_11").await, 2);
+    db.close().await;
+}
+
+#[tokio::test]
+async fn what_is_restored_is_in_the_partition_of_its_month() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Location::Sqlite(folder.path().join("t.db"));
+    let from = Db::open(&file).await.unwrap();
+    from.write(|tx| Box::pin(async { tx.record(&event("x")).await }))
+        .await
+        .unwrap();
+    let (url, db) = postgres("audit_restored").await;
+    backup::copy(&from, &db).await;
+    assert_eq!(number(&url, IN_DEFAULT).await, 0);
+    assert_eq!(number(&url, "select count(*) from audit_2023_11").await, 1);
+    db.write(|tx| Box::pin(async { tx.record(&event("y")).await }))
+        .await
+        .unwrap();
+    assert_eq!(resources(&db).await, ["x", "y"], "ids go on");
+    from.close().await;
+    db.close().await;
+}
+
+#[tokio::test]
+async fn entries_are_counted_exactly_up_to_a_bound_and_found_by_a_text_within() {
+    on_both("audit_count", async |db| {
+        let events: Vec<Event> = (0..10_000)
+            .map(|number| Event {
+                at: Timestamp(NOW.0 + number * 1_000_000),
+                ..event(&format!("User {}%", number % 100))
+            })
+            .collect();
+        let count = async |filter: audit::Filter| {
+            let mut reader = db.reader().await.unwrap();
+            audit::count::count(&mut reader, &filter).await.unwrap()
+        };
+        let record = async |events: Vec<Event>| {
+            db.write(move |tx| Box::pin(async move { tx.record_all(&events).await }))
+                .await
+                .unwrap();
+        };
+        record(events.clone()).await;
+        let all = audit::Filter::default;
+        assert_eq!(count(all()).await, Count::Exact(10_000));
+        let with = |text: &str, from: i64| audit::Filter {
+            contains: Some((text.to_owned(), Timestamp(NOW.0 + from * 1_000_000))),
+            ..all()
+        };
+        assert_eq!(count(with("user 7%", 0)).await, Count::Exact(100));
+        assert_eq!(count(with("user 7%", 5_000)).await, Count::Exact(50));
+        assert_eq!(count(with("user 7_", 0)).await, Count::Exact(0));
+        let later = events.into_iter().map(|event| Event {
+            at: event.at.plus(Duration::from_secs(10_000)),
+            ..event
+        });
+        record(later.collect()).await;
+        let Count::About(about) = count(all()).await else {
+            panic!("twice as many as are counted exactly");
+        };
+        assert!((19_000..21_000).contains(&about), "{about}");
+    })
+    .await;
 }

@@ -87,15 +87,11 @@ async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
                 let manifest = Manifest::parse(None, &payload).unwrap();
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
                 let what = (&manifest, &payload[..]);
-                let id = manifest::store(
-                    tx,
+                let (at, new) = (
                     place(project, repo, &one),
-                    &manifest_digest,
-                    what,
-                    &found,
-                    NOW,
+                    new(&manifest_digest, what, &found),
                 );
-                id.await?.unwrap();
+                manifest::store(tx, at, new, NOW).await?.unwrap();
                 assert_eq!(quota::used(tx, project).await?, 70 + payload.len() as i64);
                 Ok::<_, Error>(())
             })
@@ -395,9 +391,8 @@ async fn a_foreign_layer_is_named_whether_it_came_before_or_after() {
                 assert_eq!(found[2], manifest::Found::Elsewhere);
                 let what = (&manifest, payload.as_bytes());
                 let at_repo = place(project, repo, &name);
-                manifest::store(tx, at_repo, &manifest_digest, what, &found, NOW)
-                    .await?
-                    .unwrap();
+                let new = new(&manifest_digest, what, &found);
+                manifest::store(tx, at_repo, new, NOW).await?.unwrap();
                 push(tx, project, &name, ("after", 4), at(10)).await?;
                 for text in ["before", "after"] {
                     let named = blob::named_by(tx, repo, &digest(text)).await?;

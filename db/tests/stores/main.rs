@@ -9,6 +9,7 @@ mod collecting;
 mod deletion;
 mod failover;
 mod jobs;
+mod listed;
 mod login_failure;
 mod pooler;
 mod repositories;
@@ -22,7 +23,7 @@ use collecting::{committed, place};
 use gantry_db::list::{Page, Selection, Test};
 use gantry_db::{
     Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, installation, manifest,
-    member, project, quota, repository, stat, tag, upload, user,
+    member, principal, project, quota, repository, stat, tag, upload, user,
 };
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
@@ -319,6 +320,21 @@ fn image(config: &Digest) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A manifest to be stored, whose tags are set later.
+pub(crate) fn new<'a>(
+    digest: &'a Digest,
+    (manifest, payload): (&'a Manifest, &'a [u8]),
+    found: &'a [manifest::Found],
+) -> manifest::New<'a> {
+    manifest::New {
+        digest,
+        manifest,
+        payload,
+        found,
+        tags: &[],
+    }
+}
+
 /// Pushes an index of nothing.
 async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), Error> {
     let bytes = format!(
@@ -331,7 +347,7 @@ async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), E
     let repository = repository::ensure(tx, project, &name, NOW).await?;
     let at = place(project, repository, &name);
     let what = (&manifest, bytes.as_bytes());
-    let id = manifest::store(tx, at, &digest, what, &[], NOW).await?;
+    let id = manifest::store(tx, at, new(&digest, what, &[]), NOW).await?;
     let tag = "latest".parse().unwrap();
     tag::set(tx, (repository, &name), &tag, id.unwrap(), None, NOW).await?;
     repository::publish(tx, repository, NOW).await
@@ -398,9 +414,8 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 assert_eq!(row, second);
                 blob::link(tx, at, &row, NOW).await?.unwrap();
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
-                let id = manifest::store(tx, at, &digest, (&manifest, &bytes), &found, NOW)
-                    .await?
-                    .unwrap();
+                let new = new(&digest, (&manifest, &bytes), &found);
+                let id = manifest::store(tx, at, new, NOW).await?.unwrap();
                 tag::set(tx, (repo, &stored_name), &stored_tag, id, None, NOW).await?;
                 repository::publish(tx, repo, NOW).await?;
                 assert_eq!(blob::named_by(tx, repo, &config).await?, Some(digest));
@@ -748,6 +763,57 @@ async fn what_several_projects_hold_is_told_at_once() {
         assert_eq!((used[&team], used[&other]), (120, 7));
         let none = quota::used_by(&mut tx, &[]).await.unwrap();
         assert!(none.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_who_goes_leaves_no_membership_and_no_project_behind() {
+    on_both("holding", async |db| {
+        let (ann, team) = team(&db).await;
+        let principal = ann.principal_id;
+        db.write(move |tx| {
+            Box::pin(async move {
+                assert_eq!(
+                    principal::hold(tx, principal).await?.as_deref(),
+                    Some("ann")
+                );
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+        let (begun, begin) = tokio::sync::oneshot::channel::<()>();
+        let other = db.write(move |tx| {
+            Box::pin(async move {
+                let name = "other".parse().unwrap();
+                let made = project::create(tx, &name, ann.id, false, -1, NOW).await;
+                // On SQLite writers come one after the other anyway.
+                begun.send(()).unwrap();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                made
+            })
+        });
+        let gone = ann.clone();
+        let deleted = async {
+            begin.await.unwrap();
+            db.write(move |tx| Box::pin(async move { user::delete(tx, &gone, NOW).await }))
+                .await
+        };
+        let (made, deleted) = tokio::join!(other, deleted);
+        deleted.unwrap();
+        let mut tx = db.reader().await.unwrap();
+        for project in [team, made.unwrap()] {
+            assert_eq!(member::count_by_role(&mut tx, project).await.unwrap(), []);
+        }
+        drop(tx);
+        let late = db.write(move |tx| {
+            Box::pin(async move {
+                assert_eq!(principal::hold(tx, principal).await?, None);
+                project::create(tx, &"late".parse().unwrap(), ann.id, false, -1, NOW).await
+            })
+        });
+        assert!(matches!(late.await, Err(Error::OwnerGone)));
     })
     .await;
 }

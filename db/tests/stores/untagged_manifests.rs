@@ -38,7 +38,7 @@ pub(crate) async fn store(
     let found = manifest::find_children(tx, repo, &manifest.children).await?;
     let digest = Digest::of(Algorithm::Sha256, bytes);
     let what = (&manifest, bytes);
-    let id = manifest::store(tx, at, &digest, what, &found, NOW).await?;
+    let id = manifest::store(tx, at, new(&digest, what, &found), NOW).await?;
     let id = id.unwrap();
     if let Some(tag) = tag {
         tag::set(tx, (repo, name), &tag.parse().unwrap(), id, None, NOW).await?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use db::audit::count::Count;
 use db::audit::{self, Filter, Listed, chain};
 use model::{Operation, ProjectName, RepositoryName, Tag, Timestamp};
 
@@ -18,6 +19,8 @@ use crate::bootstrap;
 pub(super) enum Command {
     /// Show the newest entries, newest last.
     List(List),
+    /// Print how many entries there are; beyond 10,000 about how many.
+    Count(Chosen),
     /// Print all entries as JSON lines, or the head of the chain, to be kept elsewhere.
     Export {
         /// Print the head of the chain instead of the entries.
@@ -41,6 +44,16 @@ pub(super) struct List {
     /// Older than this entry: the first number of the previous page.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Print JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which entries.
+#[derive(Args)]
+pub(super) struct Chosen {
     /// By this user, or by `anonymous`, `command line`, `first start` or `garbage collection`.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -62,9 +75,25 @@ pub(super) struct List {
     /// Before this time.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     to: Option<Timestamp>,
-    /// Print JSON lines.
-    #[arg(long)]
-    json: bool,
+    /// With this text in the resource or the detail, in any case. It is looked for entry by entry, so give --from too.
+    #[arg(long, value_name = "TEXT", requires = "from")]
+    contains: Option<String>,
+}
+
+impl Chosen {
+    fn filter(self) -> Filter {
+        Filter {
+            principal: self.user,
+            project: self.project,
+            repository: self.repository,
+            tag: self.tag,
+            operation: self.operation,
+            contains: self.contains.zip(self.from),
+            from: self.from,
+            to: self.to,
+            before: None,
+        }
+    }
 }
 
 /// The names of all operations.
@@ -80,6 +109,7 @@ impl Command {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(list) => list.run(local).await,
+            Self::Count(chosen) => count(local, &chosen.filter()).await,
             Self::Export { head: false } => export(local).await,
             Self::Export { head: true } => export_head(local).await,
             Self::Verify { head } => verify(local, head).await,
@@ -90,14 +120,8 @@ impl Command {
 impl List {
     async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         let filter = Filter {
-            principal: self.user,
-            project: self.project,
-            repository: self.repository,
-            tag: self.tag,
-            operation: self.operation,
-            from: self.from,
-            to: self.to,
             before: self.before,
+            ..self.chosen.filter()
         };
         let mut entries = newest(local, filter, self.limit).await?;
         entries.reverse();
@@ -108,6 +132,15 @@ impl List {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn count(local: &Local, filter: &Filter) -> anyhow::Result<ExitCode> {
+    let mut tx = local.db.reader().await?;
+    match audit::count::count(&mut tx, filter).await? {
+        Count::Exact(entries) => line(&entries.to_string()),
+        Count::About(entries) => line(&format!("about {entries}")),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The newest entries, newest first, however many are asked for.

@@ -49,7 +49,7 @@ impl JobMetrics {
             failing: IntGaugeVec::new(
                 opts(
                     "failing",
-                    "Jobs whose last run failed and that wait for a retry.",
+                    "Jobs whose last run failed and that wait for a retry or are retried now.",
                 ),
                 &kind,
             )?,

@@ -3,13 +3,35 @@
 //! A caller without a permit gets 401, whether the repository is hidden or does not exist. The repository is looked up
 //! only with a permit, so that only those who may know get 404.
 
+use std::time::{Duration, Instant};
+
 use db::{Age, binding};
+use futures_util::{StreamExt as _, future, stream};
 use model::{Event, Operation, RepositoryName, Subject};
 use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
 use policy::{Caller, Refusal, Standing};
+use registry::BodyError;
 
 use super::Call;
+use crate::app::App;
 use crate::oci_error::OciError;
+
+/// How old rights may be when something is done.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// Whether a caller may push by the rights of now.
+async fn renewed(
+    app: &App,
+    caller: &Caller,
+    repository: &RepositoryName,
+) -> Result<Result<PushPermit, Refusal>, auth::Error> {
+    let Some(caller) = app.identity.again(caller).await? else {
+        return Ok(Err(Refusal::NotSignedIn));
+    };
+    let project = repository.project();
+    let standing = binding::standing(&app.db, &caller, &project, Age::Now).await?;
+    Ok(permit::permit_push(&caller, repository, standing.as_ref()))
+}
 
 impl Call<'_> {
     /// How the caller stands in the project of a repository; `None` where there is no such project.
@@ -49,6 +71,41 @@ impl Call<'_> {
         let standing = self.standing(name).await?;
         permit::permit_push(&self.caller, name, standing.as_ref())
             .map_err(|refusal| self.refused(name, Operation::Push, refusal))
+    }
+
+    /// The permit by the rights of now, once a body was read for which `began` was long ago: how long a body takes is up
+    /// to the client.
+    pub(super) async fn still_may_push(
+        &self,
+        permit: PushPermit,
+        began: Instant,
+    ) -> Result<PushPermit, OciError> {
+        if began.elapsed() < MOMENT {
+            return Ok(permit);
+        }
+        let renewed = renewed(self.app, &self.caller, permit.repository()).await;
+        let renewed = renewed.map_err(|error| OciError::Identity(error, self.challenge.clone()))?;
+        renewed.map_err(|refusal| self.refused(permit.repository(), Operation::Push, refusal))
+    }
+
+    /// The body of an upload, which fails at its end where its sender has lost the right to push meanwhile.
+    pub(super) fn while_permitted(
+        &self,
+        repository: &RepositoryName,
+        body: registry::Body,
+    ) -> registry::Body {
+        let (app, caller) = (self.app.clone(), self.caller.clone());
+        let (repository, began) = (repository.clone(), Instant::now());
+        let end = async move {
+            if began.elapsed() < MOMENT {
+                return None;
+            }
+            match renewed(&app, &caller, &repository).await {
+                Ok(Ok(_)) => None,
+                Ok(Err(_)) | Err(_) => Some(Err(BodyError::Refused)),
+            }
+        };
+        Box::pin(body.chain(stream::once(end).filter_map(future::ready)))
     }
 
     pub(super) async fn may_delete(&self, name: &RepositoryName) -> Result<DeletePermit, OciError> {

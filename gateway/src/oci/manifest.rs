@@ -1,5 +1,7 @@
 //! `GET`, `HEAD`, `PUT` and `DELETE /v2/{name}/manifests/{reference}`.
 
+use std::time::Instant;
+
 use http::header::HeaderName;
 use http::{Response, StatusCode, header};
 use model::{Reference, RepositoryName, Tag};
@@ -54,7 +56,7 @@ impl Call<'_> {
         reference: Reference,
         body: RequestBody,
     ) -> Answer {
-        let permit = self.may_push(&name).await?;
+        let (permit, began) = (self.may_push(&name).await?, Instant::now());
         let tags = self.tags_to_set()?;
         let payload = body
             .collect(self.manifest_body())
@@ -65,6 +67,7 @@ impl Call<'_> {
                 }
                 error => error.into(),
             })?;
+        let permit = self.still_may_push(permit, began).await?;
         let content_type = self.header(header::CONTENT_TYPE).map(str::to_owned);
         let tagged = !tags.is_empty();
         let new = NewManifest {

@@ -142,7 +142,7 @@ impl Call<'_> {
     ) -> Answer {
         let chunk = Chunk {
             extent,
-            body: self.uploaded(body),
+            body: self.while_permitted(permit.repository(), self.uploaded(body)),
         };
         let finished = self
             .app

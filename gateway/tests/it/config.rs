@@ -342,7 +342,6 @@ async fn a_log_for_programs_is_json_in_every_line() {
 fn is_access(line: &serde_json::Value) {
     let fields = line.as_object().expect("it is an object");
     let expected = [
-        "principal.name",
         "client.address",
         "cut",
         "elapsed_ms",
@@ -350,6 +349,7 @@ fn is_access(line: &serde_json::Value) {
         "http.request.method",
         "http.status",
         "http.version",
+        "principal.name",
         "request.id",
         "sent_bytes",
         "timestamp",

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Client, Project, Role, Server, Shared, eventually, image};
+use bytes::Bytes;
+
+use crate::harness::client::Request;
+use crate::harness::{Answer, Client, Project, Role, Server, Shared, eventually, image, sha256};
 
 static SERVER: Shared = Shared::new(&[]);
 
@@ -144,4 +147,74 @@ async fn a_project_made_private_closes_at_once() {
         .expect(200);
     refused_soon(&holder, &path).await;
     refused_soon(&server.anonymous(), &path).await;
+}
+
+/// Sends a body's first byte, waits until rights are taken away, and sends the rest.
+async fn slowly<'a>(
+    request: impl FnOnce() -> Request<'a>,
+    body: &[u8],
+    take_away: impl Future<Output = ()>,
+) -> Answer {
+    let (mut sender, request) = request().streaming();
+    let (first, rest) = body.split_at(1);
+    let (first, rest) = (Bytes::copy_from_slice(first), Bytes::copy_from_slice(rest));
+    let send = async move {
+        sender.send_data(first).await.expect("it is read");
+        // So that the permit is there before it is taken away, and older than a moment after.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        take_away.await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sender.send_data(rest).await.expect("it is read");
+    };
+    tokio::join!(async { request.await }, send).0
+}
+
+#[tokio::test]
+async fn a_right_that_is_lost_while_the_body_comes_changes_nothing() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let person = server.stranger().await;
+    let member = project.add(person.name(), Role::ProjectAdmin).await;
+    let repository = project.repository("slow");
+    let pushed = image(&repository);
+    for blob in pushed.blobs() {
+        person.push_blob(&repository, blob.bytes.clone()).await;
+    }
+    let holder = person
+        .with_token(&[&format!("repository:{repository}:pull,push")])
+        .await;
+    let own = json!({ "role_id": 1, "member_user": { "username": person.name() } }).to_string();
+    let members = project.members();
+    let removed = async {
+        project.remove(member).await;
+    };
+    let blob = format!(
+        "/v2/{repository}/blobs/uploads/?digest={}",
+        sha256(b"slow blob")
+    );
+    let manifest = format!("/v2/{repository}/manifests/slow");
+    let (again, put, posted) = tokio::join!(
+        slowly(
+            || person.post(&members).content_type("application/json"),
+            own.as_bytes(),
+            removed
+        ),
+        slowly(
+            || holder.put(&manifest).content_type(&pushed.media_type),
+            &pushed.manifest,
+            async {}
+        ),
+        slowly(
+            || holder.post(&blob).content_type("application/octet-stream"),
+            b"slow blob",
+            async {}
+        ),
+    );
+    assert_eq!(again.status, 403, "{}", again.text());
+    assert_eq!(put.status, 401, "{}", put.text());
+    assert_eq!(posted.status, 403, "{}", posted.text());
+    person.get(&members).await.expect(403);
+    let stored = format!("/v2/{repository}/blobs/{}", sha256(b"slow blob"));
+    server.admin().get(&stored).await.expect(404);
+    server.admin().get(&manifest).await.expect(404);
 }

@@ -628,10 +628,15 @@ async fn store(
             "it names {digest} ({field}) that was not imported"
         )));
     }
-    let what = (&whole.manifest, &whole.bytes[..]);
-    manifest::store(tx, to.place(), &whole.digest, what, &found, now)
-        .await?
-        .map_err(|over| Error::OverLimit(to.name.clone(), over))?;
+    let new = manifest::New {
+        digest: &whole.digest,
+        manifest: &whole.manifest,
+        payload: &whole.bytes,
+        found: &found,
+        tags: &[],
+    };
+    let stored = manifest::store(tx, to.place(), new, now).await?;
+    stored.map_err(|over| Error::OverLimit(to.name.clone(), over))?;
     let wrong = wrong_sizes(&whole.manifest, &found);
     Ok(Ok(wrong.iter().map(ToString::to_string).collect()))
 }

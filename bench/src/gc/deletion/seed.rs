@@ -61,7 +61,8 @@ pub(super) struct Doomed {
 const FIRST_NUMBER: u64 = 1_000_000_000;
 const SIGNATURE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 const MANIFEST_COLUMNS: &str = "insert into manifest
-    (repository_id, digest, media_type, artifact_type, subject, annotations, size, created_at)";
+    (repository_id, digest, media_type, artifact_type, subject, annotations, size, pushed_at,
+    total_size, tagged, listed)";
 /// Kinds of digests; those of `scale::seed` and of garbage are others.
 const SUBJECTS: char = 'd';
 const TAGGED: char = 'f';
@@ -155,7 +156,7 @@ impl<'a> Place<'a> {
     /// Fails unless all of their manifests and tags are there, and nothing of others.
     pub(super) fn expect(&self, doomed: &[Doomed]) -> Result<(), String> {
         let rows = self.stage.sql(&format!(
-            "select count(*) from manifest where repository_id = {id} and created_at = {THEN};
+            "select count(*) from manifest where repository_id = {id} and pushed_at = {THEN};
              select count(*) from tag where repository_id = {id} and pushed_at = {THEN};",
             id = self.repository
         ))?;
@@ -228,9 +229,15 @@ impl Rows<'_> {
         let payload = self.payload(CONFIG, "''");
         format!(
             "{MANIFEST_COLUMNS}
-             select {repository}, {digest}, '{MANIFEST}', '{CONFIG}', null, '{{}}', length({payload}), {THEN} from {series};
+             select {repository}, {digest}, '{MANIFEST}', '{CONFIG}', null, '{{}}', length({payload}), {THEN}, length({payload}), {tagged}, 1
+             from {series};
+             update repository set artifacts = artifacts + 1 where id = {repository};
              {payloads}",
             repository = self.repository,
+            tagged = match self.doomed.kind {
+                Kind::Subject => 0,
+                Kind::Tagged => 1,
+            },
             series = series(1),
             payloads = self.payloads(&digest, &payload, &series(1)),
         )
@@ -255,8 +262,11 @@ impl Rows<'_> {
         let series = format!("(select value from {series}) numbers");
         format!(
             "{MANIFEST_COLUMNS}
-             select {repository}, {digest}, '{MANIFEST}', '{SIGNATURE}', {stored_subject}, '{{}}', length({payload}), {THEN}
-             from {series};
+             select {repository}, {digest}, '{MANIFEST}', '{SIGNATURE}', {stored_subject}, '{{}}', length({payload}), {THEN},
+                 length({payload}), 0, 0 from {series};
+             insert into accessory (manifest_id, repository_id, subject, type)
+             select m.id, {repository}, {stored_subject}, 'signature.cosign' from manifest m
+             where m.repository_id = {repository} and m.subject = {stored_subject} and m.deleted_at is null;
              {payloads}",
             payloads = self.payloads(&digest, &payload, &series),
         )

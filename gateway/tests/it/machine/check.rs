@@ -114,7 +114,30 @@ async fn lists(world: &World, contents: &Contents, at: Repository) -> Result<(),
         "referrers",
         &names(&list, "manifests", |it| &it["digest"]),
         &expected,
-    )
+    )?;
+    counted(world, contents, at).await
+}
+
+/// As many artifacts are counted as are no referrers and have a tag or are in no index.
+async fn counted(world: &World, contents: &Contents, at: Repository) -> Result<(), Surprise> {
+    let indexed: BTreeSet<Manifest> = contents
+        .manifests
+        .keys()
+        .flat_map(|manifest| manifest.facts().children.iter().copied())
+        .collect();
+    let tagged: BTreeSet<Manifest> = contents.tags.values().copied().collect();
+    let is_listed = |manifest: &&Manifest| {
+        manifest.facts().subject.is_none()
+            && (tagged.contains(manifest) || !indexed.contains(manifest))
+    };
+    let expected = contents.manifests.keys().filter(is_listed).count() as u64;
+    let (_, name) = at.name().split_once('/').unwrap_or_default();
+    let path = format!("{}/repositories/{name}", project_path(at.project()));
+    let answer = world.admin().get(&path).await;
+    match answer.json()["artifact_count"].as_u64() {
+        Some(count) if count == expected => Ok(()),
+        count => Err(format!("{count:?} artifacts instead of {expected}")),
+    }
 }
 
 fn names(answer: &Answer, list: &str, name: impl Fn(&Value) -> &Value) -> BTreeSet<String> {
