@@ -1,10 +1,12 @@
-/** Starts the page: language and session first, then what is seen. */
+/** Starts the page: language, session and the page's code, then what is seen. */
 import { mount } from 'svelte';
 import App from './App.svelte';
 import { choose, speak } from './i18n/index.svelte';
 import { watchNetwork } from './lib/connection.svelte';
 import { apply, preference } from './lib/preference.svelte';
-import { startRouter } from './lib/router.svelte';
+import { router, startRouter } from './lib/router.svelte';
+import { begin } from './lib/session.svelte';
+import { find } from './routes/index';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/layout.css';
@@ -24,5 +26,12 @@ import './styles/utility.css';
 apply();
 startRouter();
 watchNetwork();
+// What the page needs is asked for side by side.
+void find(router.path)
+  ?.route.load()
+  .catch(() => undefined);
+const begun = begin();
 await speak(choose(navigator.languages, preference.language));
+await begun;
 mount(App, { target: document.body });
+document.getElementById('boot')?.remove();

@@ -13,6 +13,8 @@ export const session = $state<{
   /** Unset until the first answer. */
   info?: SystemInfo;
   user?: User;
+  /** Why there is no answer. */
+  fault?: ApiError;
   /** The session ended: a dialog asks to sign in again. */
   expired: boolean;
 }>({ expired: false });
@@ -23,11 +25,17 @@ let waiting: ((signedIn: boolean) => void)[] = [];
 export type Refusal = 'wrong' | 'throttled' | 'cookies' | 'elsewhere' | 'down' | 'other';
 
 /** Learns who the reader is. Anonymous readers cost one request, and none that fails. */
-export async function start(): Promise<void> {
-  const info = await systemInfo();
-  session.user = isAccount(info) ? await currentUser() : undefined;
-  session.info = info;
-  onLostSession(lost);
+export async function begin(): Promise<void> {
+  session.fault = undefined;
+  try {
+    const info = await systemInfo();
+    session.user = isAccount(info) ? await currentUser() : undefined;
+    session.info = info;
+    onLostSession(lost);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    session.fault = error;
+  }
 }
 
 /** Only an account is told the version. */
