@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use auth::session::{Renewal, SessionKey};
 use axum::extract::FromRequestParts;
 use db::Age;
 use http::header::AUTHORIZATION;
@@ -11,7 +12,7 @@ use http::request::Parts;
 use policy::Caller;
 
 use crate::input::Input;
-use crate::{AdminState, ClientAddress, Error};
+use crate::{AdminState, ClientAddress, Error, cookie};
 
 /// The caller of a request. As in Harbor, wrong credentials do not end a request: it continues as anonymous.
 pub(crate) struct By(pub(crate) Caller);
@@ -25,9 +26,10 @@ impl FromRequestParts<Arc<AdminState>> for By {
             return Ok(Self(caller));
         }
         let ClientAddress(address) = *parts.extensions.get().ok_or(Error::NoAddress)?;
-        let caller = match basic(parts) {
-            Some(header) => identify(app, header, address).await?,
-            None => Caller::anonymous(address),
+        let caller = match (basic(parts), session(parts)) {
+            (Some(header), _) => identify(app, header, address).await?,
+            (None, Some(key)) => by_session(app, &key, (address, renewal(parts))).await?,
+            (None, None) => Caller::anonymous(address),
         };
         if let Some(asked) = asked {
             asked.set(&caller);
@@ -59,6 +61,28 @@ fn basic(parts: &Parts) -> Option<&str> {
     let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, _) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("basic").then_some(header)
+}
+
+/// The key of the browser's session.
+fn session(parts: &Parts) -> Option<SessionKey> {
+    cookie::only(&parts.headers, cookie::SESSION)?.parse().ok()
+}
+
+/// A page that polls does not keep its session alive.
+fn renewal(parts: &Parts) -> Renewal {
+    match parts.headers.contains_key("x-harbor-no-session-renewal") {
+        true => Renewal::Leave,
+        false => Renewal::Slide,
+    }
+}
+
+async fn by_session(
+    app: &AdminState,
+    key: &SessionKey,
+    (address, renewal): (IpAddr, Renewal),
+) -> Result<Caller, Error> {
+    let caller = app.identity.by_session(key, address, renewal).await;
+    caller.map_err(unidentified)
 }
 
 async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Caller, Error> {

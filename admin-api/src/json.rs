@@ -4,22 +4,17 @@
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
-use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::LengthLimitError;
-use registry::BodyError;
+use http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::allowed::Renew;
+use crate::body::{self, LARGEST_BODY};
 use crate::input::Input;
 use crate::param::nul;
 use crate::{AdminState, Error};
-
-/// Maximum size of a body, in bytes.
-pub const LARGEST_BODY: usize = 1 << 20;
 
 /// A type of body, with its name in Harbor's schema for messages.
 pub(crate) trait BodyOf: DeserializeOwned {
@@ -51,7 +46,7 @@ impl<T: BodyOf> Unread<T> {
     /// then is refused.
     pub(crate) async fn read<P: Renew>(self, app: &AdminState, permit: P) -> Result<(P, T), Error> {
         let (parts, body) = self.request.into_parts();
-        let bytes = read(&parts.headers, body).await?;
+        let bytes = body::read(&parts.headers, body, LARGEST_BODY).await?;
         let permit = permit.renewed(app).await?;
         if bytes.is_empty() {
             return Err(Error::Validation(format!(
@@ -110,38 +105,6 @@ fn path_to_nul(value: &Value) -> Option<String> {
         Value::Object(fields) => fields.iter().find_map(|(name, value)| found(name, value)),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
-}
-
-async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Error> {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > LARGEST_BODY) {
-        return Err(Error::TooLarge(LARGEST_BODY));
-    }
-    let read = to_bytes(body, LARGEST_BODY).await;
-    read.map_err(|error| unreadable(&error))
-}
-
-/// Why a body was not received completely, as reported by the gateway, which also limits it.
-fn unreadable(error: &axum::Error) -> Error {
-    let mut cause: &(dyn std::error::Error + 'static) = error;
-    loop {
-        match cause.downcast_ref() {
-            Some(BodyError::TooLarge(_)) => return Error::TooLarge(LARGEST_BODY),
-            Some(BodyError::Busy) => return Error::Busy,
-            Some(BodyError::TooSlow { .. } | BodyError::Late(_)) => return Error::TooSlow,
-            // Permits are renewed here, see `Renew`.
-            Some(BodyError::Cut | BodyError::Refused) => break,
-            None if cause.is::<LengthLimitError>() => return Error::TooLarge(LARGEST_BODY),
-            None => {}
-        }
-        match cause.source() {
-            Some(inner) => cause = inner,
-            None => break,
-        }
-    }
-    Error::BadRequest("the request body could not be read".to_owned())
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {

@@ -2,10 +2,14 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod allowed;
+mod body;
 mod caller;
 mod configuration;
+mod cookie;
+mod csrf;
 mod declaration;
 mod error;
+mod form;
 mod health;
 mod input;
 mod json;
@@ -21,6 +25,7 @@ mod quota;
 mod read_only;
 mod repository;
 mod route;
+mod session;
 mod systeminfo;
 mod user;
 
@@ -28,6 +33,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
 use model::Clock;
@@ -35,11 +41,11 @@ use tenancy::setting::Settings;
 use tokio::sync::watch;
 
 pub use crate::allowed::Everyone;
+pub use crate::body::LARGEST_BODY;
 pub use crate::declaration::{At, Declarations, Guarded, Needs, Permission, Route};
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
 pub use crate::input::Input;
-pub use crate::json::LARGEST_BODY;
 pub use crate::route::{router, routes};
 
 /// Everything that handlers need.
@@ -48,6 +54,8 @@ pub struct AdminState {
     pub db: Db,
     /// Authentication.
     pub identity: Arc<Identity>,
+    /// Tokens of browsers.
+    pub csrf: Csrf,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Settings that administrators change.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
 use http::request::Parts;
-use model::{MemberId, ProjectId, ProjectName, RepositoryName, UserId};
+use model::{MemberId, ProjectId, ProjectName, RepositoryName, SessionId, UserId};
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::Type;
 use utoipa::openapi::path::Parameter;
@@ -28,6 +28,11 @@ impl Params {
         let mut pairs = self.0.iter().rev();
         let (_, value) = pairs.find(|(key, _)| key == name)?;
         (!value.is_empty()).then_some(value)
+    }
+
+    /// All pairs, in their order.
+    pub(crate) fn into_pairs(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter()
     }
 
     /// A search text.
@@ -326,6 +331,25 @@ impl<S: Send + Sync> FromRequestParts<S> for UserRef {
         int_param(parts, state, "user_id")
             .await
             .map(|id| Self(UserId(id)))
+    }
+}
+
+/// The session in a path.
+pub(crate) struct SessionRef(pub(crate) SessionId);
+
+impl Input for SessionRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("session_id", Type::Integer, "The session's ID.")]
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        int_param(parts, state, "session_id")
+            .await
+            .map(|id| Self(SessionId(id)))
     }
 }
 

@@ -15,8 +15,8 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, configuration, health, member, openapi, ping, project, quota, read_only,
-    repository, systeminfo, user,
+    AdminState, Error, configuration, csrf, health, member, openapi, ping, project, quota,
+    read_only, repository, session, systeminfo, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -74,6 +74,13 @@ fn declarations() -> Declarations {
         member::get::get,
         member::update::update,
         member::update::remove,
+
+        session::sign_in::prepare,
+        session::sign_in::sign_in,
+        session::sign_out::sign_out,
+        session::user_exists::user_exists,
+        session::own::list,
+        session::own::end,
     }
 }
 
@@ -83,7 +90,7 @@ pub fn routes() -> &'static [Route] {
     &ROUTES
 }
 
-/// The API, for paths below `/api`, with [`crate::ClientAddress`] in the extensions of each request.
+/// The API, for paths below `/api` and `/c`, with [`crate::ClientAddress`] in the extensions of each request.
 ///
 /// Extensions of the response carry what the gateway logs: the route's [`MatchedPath`], and the [`policy::Caller`] if
 /// the route extracted it.
@@ -95,6 +102,7 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .layer(from_fn(negotiate))
         // Before the body is read and the caller is known, whom it would not help.
         .layer(from_fn_with_state(state.clone(), read_only::refuse_writing))
+        .layer(from_fn_with_state(state.clone(), csrf::guard))
         .layer(from_fn(tell))
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use db::audit::recorder::Recorder;
 use db::{Age, Db, binding};
-use model::Clock;
+use model::{Clock, SessionId};
 use policy::{Caller, Presented};
 use tenancy::password::PasswordHasher;
 use tenancy::setting::Settings;
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::login::{self, Counter};
 use crate::password::Passwords;
 use crate::scope::Scope;
+use crate::session::{Renewal, SessionKey, Sessions};
 use crate::source::Local;
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
@@ -28,10 +29,11 @@ pub struct Identity {
     hasher: Arc<PasswordHasher>,
     passwords: Passwords,
     bearer: Bearer,
+    sessions: Sessions,
 }
 
 impl Identity {
-    /// An identity service over the users in `db`. Tokens are valid for as long as the settings say.
+    /// An identity service over the users in `db`. Tokens and sessions are valid for as long as the settings say.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
@@ -48,7 +50,8 @@ impl Identity {
         let local = Local::new(db.clone(), hasher.clone());
         Self {
             passwords: Passwords::new(db.clone(), counter, vec![Box::new(local)]),
-            bearer: Bearer::new(db.clone(), clock.clone(), keys, settings),
+            bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
+            sessions: Sessions::new(db.clone(), clock.clone(), settings),
             db,
             clock,
             audit,
@@ -144,6 +147,55 @@ impl Identity {
             grants: None,
             address: Some(address),
         })
+    }
+
+    /// Begins a session of a caller who has just signed in, always under a new key, and ends the one that the browser
+    /// had. Records the login.
+    ///
+    /// # Errors
+    /// [`Error::WrongCredentials`] if the caller is not signed in.
+    pub async fn begin_session(
+        &self,
+        caller: &Caller,
+        had: Option<&SessionKey>,
+        agent: &str,
+    ) -> Result<SessionKey> {
+        let principal = caller.id().ok_or(Error::WrongCredentials)?;
+        let who = (principal, caller.origin());
+        self.sessions.begin(who, had, agent).await
+    }
+
+    /// The caller of a session; anonymous if it has ended.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn by_session(
+        &self,
+        key: &SessionKey,
+        address: IpAddr,
+        renewal: Renewal,
+    ) -> Result<Caller> {
+        let caller = self.sessions.caller(key, address, renewal).await?;
+        Ok(caller.unwrap_or_else(|| Caller::anonymous(address)))
+    }
+
+    /// Gives a session a new key, as is due whenever what it may do changes; `None` if it has ended.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn rekey_session(&self, id: SessionId) -> Result<Option<SessionKey>> {
+        self.sessions.rekey(id).await
+    }
+
+    /// Ends a session of the caller. Whether the caller had it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn end_session(&self, caller: &Caller, id: SessionId) -> Result<bool> {
+        match caller.id() {
+            Some(principal) => self.sessions.end((principal, caller.origin()), id).await,
+            None => Ok(false),
+        }
     }
 
     /// Records a login in the audit log.

@@ -1,14 +1,16 @@
-//! Authentication: credentials, registry tokens and the throttle on guessing. `policy` decides what a caller may
+//! Authentication: passwords, registry tokens, sessions and the throttle on guessing. `policy` decides what a caller may
 //! do; routes and status codes are in the gateway.
 
 mod attempts;
 mod basic;
 mod bearer;
+pub mod csrf;
 mod error;
 pub mod identity;
 mod login;
 mod password;
 pub mod scope;
+pub mod session;
 mod source;
 pub mod throttle;
 pub mod token;

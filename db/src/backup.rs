@@ -1,5 +1,6 @@
 //! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
-//! either. What only running processes need is left out, such as failed logins of the last minutes.
+//! either. What only running processes need is left out, such as failed logins of the last minutes, and
+//! sessions, which may have been ended since.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +42,10 @@ pub const TABLES: [&str; 29] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 5] = [
+pub const LEFT_OUT: [&str; 6] = [
     "setting_version",
     "login_failure",
+    "session",
     "written_batch",
     "_sqlx_migrations",
     "schema_least",

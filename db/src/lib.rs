@@ -35,6 +35,7 @@ mod relist;
 pub mod repository;
 pub mod schedule;
 mod schema;
+pub mod session;
 pub mod setting;
 mod sql;
 pub mod stat;

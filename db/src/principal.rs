@@ -4,6 +4,7 @@
 use model::{PrincipalId, Timestamp};
 
 use crate::error::Result;
+use crate::session;
 use crate::sql::{Tx, stored_names};
 use crate::touch::Touch;
 
@@ -60,8 +61,8 @@ pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a principal: its name becomes free, its tokens are void, and its memberships go, also those that others give
-/// it meanwhile: they [hold](hold) it.
+/// Deletes a principal: its name becomes free, its tokens and sessions are void, and its memberships go, also those that
+/// others give it meanwhile: they [hold](hold) it.
 pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Result<()> {
     if tx.is_postgres() {
         tx.query("select id from principal where id = $1 for update")
@@ -78,6 +79,7 @@ pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Resu
         .bind(id)
         .execute()
         .await?;
+    session::end_others(tx, id, None).await?;
     tx.touch(Touch::Principal(id));
     Ok(())
 }

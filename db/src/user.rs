@@ -217,19 +217,26 @@ pub async fn search(reader: &mut Reader, text: &str, page: Page) -> Result<(Vec<
     list(reader, Scope::All, &selection).await
 }
 
-/// Whether a user other than `id` has a mail address. Deleted users have none. Nobody else asks for the same address
-/// until the transaction ends.
+/// Keeps others from taking a mail address until the transaction ends.
 ///
 /// # Errors
-/// When a statement fails.
-pub async fn is_email_taken(tx: &mut Tx, email: &str, id: Option<UserId>) -> Result<bool> {
+/// When the statement fails.
+pub async fn hold_email(tx: &mut Tx, email: &str) -> Result<()> {
     if tx.is_postgres() {
-        tx.query("select 1 as locked from pg_advisory_xact_lock(7105, hashtext($1))")
+        tx.query("select 1 as locked from pg_advisory_xact_lock(7107, hashtext($1))")
             .bind(email)
             .one()
             .await?;
     }
-    let row = tx
+    Ok(())
+}
+
+/// Whether a user other than `id` has a mail address. Deleted users have none.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_email_taken(reader: &mut Reader, email: &str, id: Option<UserId>) -> Result<bool> {
+    let row = reader
         .query("select id from user_account where email = $1 and id <> $2 limit 1")
         .bind(email)
         .bind(id.map_or(0, |id| id.0))

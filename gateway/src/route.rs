@@ -76,7 +76,7 @@ impl RouteName {
             "/service/token" => Self::Token,
             "/service/jwks" | "/.well-known/jwks.json" => Self::Jwks,
             "/healthz" | "/readyz" => Self::Health,
-            _ if path.starts_with("/api") => Self::Api,
+            _ if path.starts_with("/api") || path.starts_with("/c/") => Self::Api,
             _ if path.starts_with(UI) || portal(path).is_some() => Self::Ui,
             _ => Self::Other,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use admin_api::ComponentErrors;
 use anyhow::Context as _;
+use auth::csrf::Csrf;
 use auth::identity::Identity;
 use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
 use db::Db;
@@ -281,6 +282,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         admin: admin(
             &config,
             (&db, &identity, &settings, &clock),
+            Csrf::new(&master),
             authority.certificate_pem(),
             component_errors.clone(),
         ),
@@ -368,6 +370,7 @@ pub(crate) fn registry(
 fn admin(
     config: &Config,
     (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
+    csrf: Csrf,
     ca: &str,
     component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {
@@ -384,6 +387,7 @@ fn admin(
     admin_api::router(Arc::new(admin_api::AdminState {
         db: db.clone(),
         identity: identity.clone(),
+        csrf,
         clock: clock.clone(),
         settings: settings.clone(),
         info,

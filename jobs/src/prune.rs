@@ -1,10 +1,10 @@
-//! Removes jobs that ended long ago, and old lines of all job logs.
+//! Removes jobs that ended long ago, old lines of all job logs, and sessions that have expired.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use db::schedule::NewSchedule;
-use db::{Db, job, job_log};
+use db::{Db, job, job_log, session};
 use model::Clock;
 
 use crate::Result;
@@ -17,7 +17,7 @@ const BATCH: i64 = 500;
 /// Hourly, at a minute when little else starts.
 const CRON: &str = "0 17 * * * *";
 
-/// Prunes the history of jobs.
+/// Prunes what has had its time.
 pub(crate) struct Prune {
     /// The database.
     pub(crate) db: Db,
@@ -36,9 +36,9 @@ impl Job for Prune {
 
     async fn run(&self, (): (), _: &mut Context) -> Outcome {
         match self.prune().await {
-            Ok((jobs, lines)) => {
-                Outcome::Done(Some(format!("{jobs} jobs and {lines} log lines removed")))
-            }
+            Ok((jobs, lines, sessions)) => Outcome::Done(Some(format!(
+                "{jobs} jobs, {lines} log lines and {sessions} sessions removed"
+            ))),
             Err(error) => Outcome::Failed(error),
         }
     }
@@ -56,21 +56,26 @@ impl Prune {
         }
     }
 
-    /// Returns the number of jobs removed, and of log lines of other jobs.
-    async fn prune(&self) -> Result<(u64, u64)> {
-        let before = self.db.now(&*self.clock).await?.minus(KEPT);
-        let (mut jobs, mut lines) = (0, 0);
+    /// Returns the number of jobs removed, of log lines of other jobs, and of sessions.
+    async fn prune(&self) -> Result<(u64, u64, u64)> {
+        let now = self.db.now(&*self.clock).await?;
+        let before = now.minus(KEPT);
+        let (mut jobs, mut lines, mut sessions) = (0, 0, 0);
         loop {
             let pruned = self.db.write(move |tx| {
                 Box::pin(async move {
                     let jobs = job::prune(tx, before, BATCH).await?;
-                    Ok::<_, db::Error>((jobs, job_log::prune(tx, before, BATCH).await?))
+                    let lines = job_log::prune(tx, before, BATCH).await?;
+                    let sessions = session::prune(tx, now, BATCH).await?;
+                    Ok::<_, db::Error>((jobs, lines, sessions))
                 })
             });
             let pruned = pruned.await?;
-            (jobs, lines) = (jobs + pruned.0, lines + pruned.1);
-            if pruned == (0, 0) {
-                return Ok((jobs, lines));
+            jobs += pruned.0;
+            lines += pruned.1;
+            sessions += pruned.2;
+            if pruned == (0, 0, 0) {
+                return Ok((jobs, lines, sessions));
             }
         }
     }

@@ -118,6 +118,8 @@ names! {
         Push = "push",
         /// Somebody signs in.
         Login = "login",
+        /// Somebody signs out, or ends one of their sessions.
+        Logout = "logout",
         /// The REST API refuses something.
         Refuse = "refuse",
     }

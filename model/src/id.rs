@@ -30,6 +30,8 @@ ids! {
     PrincipalId;
     /// Id of a user among users, as clients see it.
     UserId;
+    /// Id of a session of a browser.
+    SessionId;
     /// Id of a project membership.
     MemberId;
     /// Id of a repository.

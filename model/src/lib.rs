@@ -26,7 +26,7 @@ pub use digest::{Algorithm, Digest, Hasher};
 pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
     BlobId, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId,
-    StoreId, UserId,
+    SessionId, StoreId, UserId,
 };
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;

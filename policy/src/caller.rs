@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{Origin, Principal, PrincipalId, RepositoryName, SystemTask, UserId};
+use model::{Origin, Principal, PrincipalId, RepositoryName, SessionId, SystemTask, UserId};
 
 use crate::{Action, Actions};
 
@@ -29,6 +29,8 @@ pub enum Presented {
     Password,
     /// By a registry token.
     Token,
+    /// By a session of a browser.
+    Session(SessionId),
 }
 
 /// What a registry token allows on one repository (the `access` claim).
@@ -123,6 +125,14 @@ impl Caller {
     /// The user, if the caller is one.
     pub fn user(&self) -> Option<UserId> {
         self.principal().user()
+    }
+
+    /// The session that the caller came with, if any.
+    pub fn session(&self) -> Option<SessionId> {
+        match self.presented {
+            Presented::Session(id) => Some(id),
+            Presented::Nothing | Presented::Password | Presented::Token => None,
+        }
     }
 
     /// True if the caller proved who they are.

@@ -95,10 +95,16 @@ impl<R: On, A: To> ProjectPermit<R, A> {
 /// Proof that the caller is signed in, and no more.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
+    principal: PrincipalId,
     caller: Caller,
 }
 
 impl SignedIn {
+    /// Who it is.
+    pub fn principal(&self) -> PrincipalId {
+        self.principal
+    }
+
     /// Who holds the permit.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -277,12 +283,11 @@ pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
 /// # Errors
 /// Refused for callers who are not signed in.
 pub fn permit_signed_in(caller: &Caller) -> Result<SignedIn, Refusal> {
-    if caller.is_signed_in() {
-        return Ok(SignedIn {
-            caller: caller.clone(),
-        });
-    }
-    Err(Refusal::NotSignedIn)
+    let principal = caller.id().ok_or(Refusal::NotSignedIn)?;
+    Ok(SignedIn {
+        principal,
+        caller: caller.clone(),
+    })
 }
 
 /// Checks that the caller may read or change a user: its own, or any for a system administrator.

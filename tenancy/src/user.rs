@@ -1,7 +1,7 @@
 //! Users: making, changing and deleting them.
 
 use db::user::{self, User};
-use db::{Db, Reader, Tx};
+use db::{Db, Reader, Tx, session};
 use model::{Event, Operation, Origin, Profile, Subject, Timestamp, UserId, UserName};
 use policy::{SystemPermit, UserPermit};
 
@@ -89,7 +89,7 @@ pub async fn update_profile(
     .await
 }
 
-/// Sets a password; tokens that were issued before are void.
+/// Sets a password; tokens that were issued before are void, and sessions end, but for the one that the caller came with.
 ///
 /// # Errors
 /// [`Error::UserUnknown`], [`Error::Password`].
@@ -101,11 +101,12 @@ pub async fn set_password(
     now: Timestamp,
 ) -> Result<()> {
     let (id, origin) = (permit.user(), permit.caller().origin());
-    let hash = hasher.hash(password).await?;
+    let (hash, kept) = (hasher.hash(password).await?, permit.caller().session());
     db.write(move |tx| {
         Box::pin(async move {
             let user = find(tx, id).await?;
             user::set_password(tx, &user, &hash, now).await?;
+            session::end_others(tx, user.principal_id, kept).await?;
             let event = event(now, origin, Operation::Update, &user.name);
             Ok(tx.record(&event.with_detail("password")).await?)
         })
@@ -113,7 +114,7 @@ pub async fn set_password(
     .await
 }
 
-/// Gives or takes the right to do everything.
+/// Gives or takes the right to do everything. The sessions of before end.
 ///
 /// # Errors
 /// [`Error::UserUnknown`], [`Error::LastSysadmin`].
@@ -132,6 +133,7 @@ pub async fn set_sysadmin(
                 keep_a_sysadmin(tx, &user).await?;
             }
             user::set_sysadmin(tx, &user, sysadmin, now).await?;
+            session::end_others(tx, user.principal_id, None).await?;
             let event = event(now, origin, Operation::Update, &user.name);
             Ok(tx
                 .record(&event.with_detail(sysadmin_flag(sysadmin)))
@@ -184,6 +186,7 @@ async fn refuse_taken_email(
     (name, email): (&str, &str),
     id: Option<UserId>,
 ) -> Result<()> {
+    user::hold_email(tx, email).await?;
     if user::is_email_taken(tx, email, id).await? {
         return Err(taken(name, email));
     }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::allowed::Granted;
 use crate::caller::unidentified;
+use crate::csrf::SessionChange;
 use crate::json::{BodyOf, Unread};
 use crate::user::find;
 use crate::{AdminState, App, ClientAddress, Error};
@@ -30,7 +31,8 @@ impl BodyOf for Passwords {
 }
 
 /// Sets a password: one's own with the old one, that of another as a system administrator. A wrong old password counts as
-/// a failed login. Tokens issued before are revoked.
+/// a failed login. Tokens issued before
+/// are revoked, and other sessions end.
 #[utoipa::path(
     put, path = "/api/v2.0/users/{user_id}/password", operation_id = "updateUserPassword", tag = "user",
     request_body = Passwords,
@@ -41,7 +43,7 @@ pub(crate) async fn set(
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     State(app): App,
     body: Unread<Passwords>,
-) -> Result<(), Error> {
+) -> Result<(Option<Extension<SessionChange>>, ()), Error> {
     let (permit, body) = body.read(&app, permit).await?;
     let new = NewPassword::try_from(body.new_password.unwrap_or_default())?;
     let user = find(&app.db, permit.user()).await?;
@@ -59,7 +61,22 @@ pub(crate) async fn set(
         ));
     }
     let (hasher, now) = (app.identity.hasher(), app.clock.now());
-    Ok(user::set_password(&app.db, hasher, &permit, &new, now).await?)
+    user::set_password(&app.db, hasher, &permit, &new, now).await?;
+    Ok((new_key(&app, &permit).await?, ()))
+}
+
+/// The session with which somebody changes their own password goes on, with a new key.
+async fn new_key(
+    app: &AdminState,
+    permit: &UserPermit,
+) -> Result<Option<Extension<SessionChange>>, Error> {
+    let session = permit.caller().session().filter(|_| permit.is_own());
+    let Some(id) = session else {
+        return Ok(None);
+    };
+    let key = app.identity.rekey_session(id).await;
+    let change = key.map_err(unidentified)?.map(SessionChange::Begun);
+    Ok(change.map(Extension))
 }
 
 /// A wrong old password counts as a failed login, so that this route cannot be used to guess passwords.

@@ -19,6 +19,18 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         "Harbor serves it too, outside of its API v2.0",
     ),
     ("GET /api/openapi.json", "this document"),
+    (
+        "GET /c/login",
+        "gives browsers the token that signing in needs; Harbor's pages bring it",
+    ),
+    ("POST /c/login", "Harbor serves it too, undocumented"),
+    ("GET /c/log_out", "Harbor serves it too, undocumented"),
+    ("POST /c/userExists", "Harbor serves it too, undocumented"),
+    ("GET /api/ext/v1/me/sessions", "Harbor lists no sessions"),
+    (
+        "DELETE /api/ext/v1/me/sessions/{session_id}",
+        "Harbor lists no sessions",
+    ),
 ];
 
 /// Parameters that differ: operation, or `*` for all; parameter, with its place; why.

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::csrf::Csrf;
 use auth::identity::Identity;
 use auth::token::{TokenKey, TokenKeys};
 use axum::Router;
@@ -64,6 +65,8 @@ impl Api {
         let recorder = Arc::new(Recorder::default());
         let settings = settings(&db, fixed).await;
         let identity = Identity::new(db.clone(), clock.clone(), recorder, keys, settings.clone());
+        let master = MasterKey::generate_text().unwrap();
+        let master = MasterKey::parse(master.as_bytes()).unwrap();
         let password = NewPassword::try_from(ADMIN.to_owned()).unwrap();
         let hash = identity.hasher().hash(&password).await.unwrap();
         let info = SystemInfo {
@@ -77,6 +80,7 @@ impl Api {
         let state = AdminState {
             db: db.clone(),
             identity: Arc::new(identity),
+            csrf: Csrf::new(&master),
             clock: clock.clone(),
             settings,
             info,
@@ -217,6 +221,7 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{project_name}", &name)
         .replace("{repository_name}", "app")
         .replace("{user_id}", "1")
+        .replace("{session_id}", "1")
         .replace("{mid}", "1")
         .replace("{id}", "1")
         .replace("{meta_name}", "public");
@@ -248,6 +253,15 @@ async fn every_route_is_there_and_asks_for_what_the_table_says() {
         let stranger = try_route(&api, route, project, "carol").await;
         let sysadmin = try_route(&api, route, ProjectId(1), "admin").await;
         assert_ne!(sysadmin, StatusCode::METHOD_NOT_ALLOWED, "{route:?}");
+        if route.method == "POST" && route.path.starts_with("/c/") {
+            // Without the token that browsers are given, whoever it is.
+            assert_eq!(
+                [anonymous, sysadmin],
+                [StatusCode::FORBIDDEN; 2],
+                "{route:?}"
+            );
+            continue;
+        }
         match route.needs {
             Needs::Nobody => assert!(anonymous.is_success(), "{route:?}"),
             _ => assert_eq!(anonymous, StatusCode::UNAUTHORIZED, "{route:?}"),

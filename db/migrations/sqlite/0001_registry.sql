@@ -57,6 +57,21 @@ create table user_account (
 -- Not unique: changing one's own address must not tell that another user has it.
 create index user_account_email on user_account (email);
 
+-- Sessions of browsers. The hash is of what the browser holds, which is stored nowhere.
+create table session (
+    id integer not null primary key autoincrement,
+    hash blob not null unique,
+    principal_id integer not null references principal (id),
+    -- Where it began, for its owner to recognize it.
+    address text not null,
+    agent text not null,
+    created_at integer not null,
+    renewed_at integer not null,
+    expires_at integer not null
+);
+create index session_principal on session (principal_id);
+create index session_expiry on session (expires_at);
+
 create table project (
     id integer not null primary key autoincrement,
     name text not null,

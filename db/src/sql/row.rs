@@ -2,7 +2,7 @@
 
 use model::{
     BlobId, Cron, Digest, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId,
-    ProjectName, RepositoryId, RepositoryName, StoreId, Tag, Timestamp, UserId,
+    ProjectName, RepositoryId, RepositoryName, SessionId, StoreId, Tag, Timestamp, UserId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -80,6 +80,7 @@ stored! {
     ManifestId: i64 => |x| Some(Self(x));
     BlobId: i64 => |x| Some(Self(x));
     MemberId: i64 => |x| Some(Self(x));
+    SessionId: i64 => |x| Some(Self(x));
     JobId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();

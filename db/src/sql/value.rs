@@ -1,8 +1,8 @@
 //! Values that statements bind.
 
 use model::{
-    BlobId, Digest, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId, Timestamp,
-    UserId,
+    BlobId, Digest, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId, SessionId,
+    Timestamp, UserId,
 };
 
 /// A value to be bound.
@@ -41,6 +41,7 @@ values! {
     ManifestId => |x| Self::Int(Some(x.0));
     BlobId => |x| Self::Int(Some(x.0));
     MemberId => |x| Self::Int(Some(x.0));
+    SessionId => |x| Self::Int(Some(x.0));
     JobId => |x| Self::Int(Some(x.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));

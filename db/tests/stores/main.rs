@@ -13,6 +13,7 @@ mod listed;
 mod login_failure;
 mod pooler;
 mod repositories;
+mod session;
 mod tombstones;
 mod transactions;
 mod untagged_manifests;

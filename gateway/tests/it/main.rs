@@ -26,6 +26,7 @@ mod replicas;
 mod rest;
 mod restore;
 mod revoked;
+mod session;
 mod settings;
 mod spans;
 mod start;

@@ -1,5 +1,7 @@
 //! All settings, one declaration each. A field of [`Values`] is what the program reads.
 
+use std::time::Duration;
+
 use model::StorageLimit;
 use policy::ProjectCreation;
 
@@ -73,7 +75,7 @@ settings! {
     /// Minutes for which a registry token is valid.
     token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;
     /// Minutes after which a session ends in which nothing is asked.
-    session_timeout: i64 = 60, Administrators, Later, rule::between::<1, 525_600>;
+    session_timeout: i64 = 60, Administrators, Now, rule::between::<1, 525_600>;
     /// What the names of robots begin with.
     robot_name_prefix: String = "robot$".to_owned(), Administrators, Later, rule::robot_prefix;
     /// Days for which a robot is valid, unless told otherwise when it is made.
@@ -185,6 +187,11 @@ impl Values {
         } else {
             StorageLimit::UNLIMITED
         }
+    }
+
+    /// How long a browser's session lasts without a request.
+    pub fn session_idle(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.session_timeout * 60).unwrap_or_default())
     }
 
     /// Seconds for which a registry token is valid.

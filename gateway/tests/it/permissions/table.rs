@@ -85,7 +85,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 14] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -94,6 +94,12 @@ const OPEN: [&str; 8] = [
     "GET /api/v2.0/systeminfo/getcert",
     "GET /api/v2.0/users/current",
     "GET /api/v2.0/users/current/permissions",
+    "GET /c/login",
+    "POST /c/login",
+    "GET /c/log_out",
+    "POST /c/userExists",
+    "GET /api/ext/v1/me/sessions",
+    "DELETE /api/ext/v1/me/sessions/{session_id}",
 ];
 
 /// In every table: the status that each of [`CALLERS`] gets.

@@ -1,0 +1,76 @@
+//! The cookies of browsers: reading them, and writing them with flags that keep them from scripts and other sites.
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+
+/// Holds the session's key.
+pub(crate) const SESSION: &str = "sid";
+
+/// Holds what CSRF tokens belong to.
+pub(crate) const CSRF: &str = "_gorilla_csrf";
+
+/// Seconds that a browser keeps [`CSRF`].
+const CSRF_SECS: u32 = 43_200;
+
+/// Whether a cookie of this name was sent.
+pub(crate) fn is_sent(headers: &HeaderMap, name: &str) -> bool {
+    all(headers, name).next().is_some()
+}
+
+/// The cookie of this name; `None` if there are several, since a neighbouring site may have planted one.
+pub(crate) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut values = all(headers, name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn all<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(COOKIE).into_iter();
+    let pairs = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'));
+    pairs.filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Sets [`SESSION`] until the browser ends.
+pub(crate) fn begin_session(key: &str) -> Option<HeaderValue> {
+    let cookie = format!("{SESSION}={key}; Path=/; HttpOnly; Secure; SameSite=Lax");
+    let mut cookie = HeaderValue::try_from(cookie).ok()?;
+    cookie.set_sensitive(true);
+    Some(cookie)
+}
+
+/// Removes [`SESSION`].
+pub(crate) fn end_session() -> Option<HeaderValue> {
+    let cookie = format!("{SESSION}=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax");
+    HeaderValue::try_from(cookie).ok()
+}
+
+/// Sets [`CSRF`].
+pub(crate) fn csrf(value: &str) -> Option<HeaderValue> {
+    let cookie =
+        format!("{CSRF}={value}; Path=/; Max-Age={CSRF_SECS}; HttpOnly; Secure; SameSite=Strict");
+    HeaderValue::try_from(cookie).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_that_is_there_twice_is_not_used() {
+        let headers = |lines: &[&'static str]| {
+            let lines = lines
+                .iter()
+                .map(|line| (COOKIE, HeaderValue::from_static(line)));
+            lines.collect::<HeaderMap>()
+        };
+        let one = headers(&["a=1; sid=x;b=2"]);
+        assert_eq!(only(&one, SESSION), Some("x"));
+        for two in [headers(&["sid=x; sid=y"]), headers(&["sid=x", "sid=y"])] {
+            assert_eq!(only(&two, SESSION), None);
+            assert!(is_sent(&two, SESSION));
+        }
+        let none = headers(&["sidecar=1; xsid=2; sid"]);
+        assert!(!is_sent(&none, SESSION));
+    }
+}

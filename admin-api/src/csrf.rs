@@ -1,0 +1,105 @@
+//! Keeps pages of other sites from acting with a browser's session: requests that change something need a token, which
+//! only pages of this server can read. Requests below `/api` without a session cookie are not of a session, and need
+//! none. [`auth::csrf`] makes the tokens.
+
+use auth::csrf::Csrf;
+use auth::session::SessionKey;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{App, Error, cookie};
+
+/// Carries the token, in requests and responses.
+const TOKEN: HeaderName = HeaderName::from_static("x-harbor-csrf-token");
+
+/// What a handler did to the browser's session; in the extensions of its response.
+#[derive(Clone, Debug)]
+pub(crate) enum SessionChange {
+    /// The session has this key from now on.
+    Begun(SessionKey),
+    /// There is no session any more.
+    Ended,
+}
+
+/// Refuses what needs a token and has none. Every response to a browser carries a new token, so that it can try again.
+pub(crate) async fn guard(State(app): App, request: Request, next: Next) -> Response {
+    let Some(browser) = Browser::of(&request) else {
+        return next.run(request).await;
+    };
+    let checked = browser.check(&app.csrf, &request);
+    let mut response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    browser.answer(&app.csrf, &mut response);
+    response
+}
+
+/// A client whose session, or whose attempt to get one, other sites could abuse.
+struct Browser {
+    cookie: Option<String>,
+    session: Option<String>,
+}
+
+impl Browser {
+    fn of(request: &Request) -> Option<Self> {
+        let headers = request.headers();
+        let guarded =
+            cookie::is_sent(headers, cookie::SESSION) || request.uri().path().starts_with("/c/");
+        guarded.then(|| Self {
+            cookie: cookie::only(headers, cookie::CSRF).map(str::to_owned),
+            session: cookie::only(headers, cookie::SESSION).map(str::to_owned),
+        })
+    }
+
+    fn check(&self, csrf: &Csrf, request: &Request) -> Result<(), Error> {
+        if request.method().is_safe() {
+            return Ok(());
+        }
+        let refused = |message: &str| Error::Forbidden(message.to_owned());
+        let token = request.headers().get(TOKEN);
+        let (Some(token), Some(cookie)) = (token, &self.cookie) else {
+            return Err(refused("CSRF token not found in request"));
+        };
+        let token = token.to_str().unwrap_or_default();
+        if csrf.is_valid(token, cookie, self.session.as_deref()) {
+            return Ok(());
+        }
+        Err(refused("CSRF token invalid"))
+    }
+
+    /// Adds a new token, and the cookies that changed.
+    fn answer(self, csrf: &Csrf, response: &mut Response) {
+        let change = response.extensions_mut().remove();
+        let (session, changed) = match change {
+            None => (self.session, None),
+            Some(SessionChange::Ended) => (None, cookie::end_session()),
+            Some(SessionChange::Begun(key)) => {
+                let changed = cookie::begin_session(key.expose());
+                (Some(key.expose().to_owned()), changed)
+            }
+        };
+        let (value, new) = match self.cookie {
+            Some(value) => (value, None),
+            None => {
+                let value = Csrf::cookie();
+                let new = cookie::csrf(&value);
+                (value, new)
+            }
+        };
+        let headers = response.headers_mut();
+        add(headers, SET_COOKIE, changed);
+        add(headers, SET_COOKIE, new);
+        let token = csrf.token(&value, session.as_deref());
+        add(headers, TOKEN, HeaderValue::try_from(token).ok());
+    }
+}
+
+fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        headers.append(name, value);
+    }
+}

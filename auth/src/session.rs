@@ -1,0 +1,223 @@
+//! Sessions of browsers: a cookie in place of a password at each request. They are in the database, so that every replica
+//! knows them, and end when they are idle for too long.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use db::session::{self, NewSession, Session};
+use db::{Age, Db, binding};
+use model::{Clock, Event, Operation, Origin, PrincipalId, SessionId, Subject, Timestamp};
+use policy::{Caller, Presented};
+use tenancy::setting::Settings;
+use zeroize::Zeroizing;
+
+use crate::error::Result;
+use crate::login;
+
+/// A session is renewed at most once in this time, so that few requests write.
+const RENEWAL: Duration = Duration::from_secs(60);
+
+/// Maximum length of a browser's name that is stored, in characters.
+const LONGEST_AGENT: usize = 255;
+
+/// What a browser holds: 64 hexadecimal digits of random bytes. It is never printed, and only its hash is stored.
+#[derive(Clone)]
+pub struct SessionKey(Zeroizing<String>);
+
+/// The text is not a [`SessionKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session key has 64 hexadecimal digits")]
+pub struct InvalidSessionKey;
+
+impl SessionKey {
+    fn random() -> Self {
+        Self(Zeroizing::new(crate::random_hex::<32>()))
+    }
+
+    /// The text, for the cookie.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        let hash = digest(&SHA256, self.0.as_bytes());
+        hash.as_ref().try_into().expect("SHA-256 is 32 bytes")
+    }
+}
+
+impl FromStr for SessionKey {
+    type Err = InvalidSessionKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSessionKey> {
+        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let valid = text.len() == 64 && text.bytes().all(digit);
+        let key = valid.then(|| Self(Zeroizing::new(text.to_owned())));
+        key.ok_or(InvalidSessionKey)
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(***)")
+    }
+}
+
+/// Whether a request puts off the end of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It does.
+    Slide,
+    /// It does not: a page that polls must not keep its session alive.
+    Leave,
+}
+
+/// Begins, finds and ends sessions.
+pub(crate) struct Sessions {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    settings: Arc<Settings>,
+}
+
+impl Sessions {
+    /// Sessions that end where nothing is asked for as long as the settings say.
+    pub(crate) fn new(db: Db, clock: Arc<dyn Clock>, settings: Arc<Settings>) -> Self {
+        Self {
+            db,
+            clock,
+            settings,
+        }
+    }
+
+    /// How long a session lasts without a request.
+    fn idle(&self) -> Duration {
+        self.settings.current().session_idle()
+    }
+
+    /// Begins a session, always under a new key, and ends the one that the browser had.
+    pub(crate) async fn begin(
+        &self,
+        (principal, origin): (PrincipalId, Origin),
+        had: Option<&SessionKey>,
+        agent: &str,
+    ) -> Result<SessionKey> {
+        let (key, now) = (SessionKey::random(), self.clock.now());
+        let address = origin.address.map(|address| address.to_string());
+        let new = NewSession {
+            hash: key.hash(),
+            principal,
+            address: address.unwrap_or_default(),
+            agent: agent.chars().take(LONGEST_AGENT).collect(),
+            expires_at: now.plus(self.idle()),
+        };
+        let had = had.map(SessionKey::hash);
+        let event = login::event(now, origin);
+        let begun = self.db.write(move |tx| {
+            Box::pin(async move {
+                if let Some(had) = had {
+                    session::end_by_hash(tx, &had).await?;
+                }
+                session::begin(tx, &new, now).await?;
+                tx.record(&event).await
+            })
+        });
+        begun.await?;
+        Ok(key)
+    }
+
+    /// The caller of a session; `None` if it has ended.
+    pub(crate) async fn caller(
+        &self,
+        key: &SessionKey,
+        address: IpAddr,
+        renewal: Renewal,
+    ) -> Result<Option<Caller>> {
+        let now = self.clock.now();
+        let found = session::by_hash(&mut self.db.reader().await?, &key.hash(), now).await?;
+        let Some(session) = found else {
+            return Ok(None);
+        };
+        let bound = binding::authority(&self.db, session.principal, None, Age::Now).await?;
+        let Some(authority) = bound else {
+            return Ok(None);
+        };
+        if renewal == Renewal::Slide {
+            self.renew(&session, now).await?;
+        }
+        Ok(Some(Caller {
+            authority,
+            presented: Presented::Session(session.id),
+            grants: None,
+            address: Some(address),
+        }))
+    }
+
+    async fn renew(&self, session: &Session, now: Timestamp) -> Result<()> {
+        if now < session.renewed_at.plus(RENEWAL.min(self.idle() / 10)) {
+            return Ok(());
+        }
+        let (id, expires_at) = (session.id, now.plus(self.idle()));
+        let renewed = self
+            .db
+            .write(move |tx| Box::pin(session::renew(tx, id, now, expires_at)));
+        Ok(renewed.await?)
+    }
+
+    /// Gives a session a new key, as after every change of what it may do; `None` if it has ended.
+    pub(crate) async fn rekey(&self, id: SessionId) -> Result<Option<SessionKey>> {
+        let key = SessionKey::random();
+        let hash = key.hash();
+        let changed = self
+            .db
+            .write(move |tx| Box::pin(async move { session::rehash(tx, id, &hash).await }));
+        Ok(changed.await?.then_some(key))
+    }
+
+    /// Ends a session of a principal. Whether it was there.
+    pub(crate) async fn end(
+        &self,
+        (principal, origin): (PrincipalId, Origin),
+        id: SessionId,
+    ) -> Result<bool> {
+        let user = Subject::User(origin.principal.name().to_owned());
+        let event = Event::new(self.clock.now(), origin, Operation::Logout, user);
+        let ended = self.db.write(move |tx| {
+            Box::pin(async move {
+                let ended = session::end(tx, principal, id).await?;
+                if ended {
+                    tx.record(&event).await?;
+                }
+                Ok::<_, db::Error>(ended)
+            })
+        });
+        Ok(ended.await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_valid_key_prints_back_unchanged(text in "[0-9a-f]{64}") {
+            let key: SessionKey = text.parse().unwrap();
+            prop_assert_eq!(key.expose(), text);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".*") {
+            let _ = text.parse::<SessionKey>();
+        }
+    }
+
+    #[test]
+    fn a_key_does_not_print() {
+        assert_eq!(format!("{:?}", SessionKey::random()), "SessionKey(***)");
+    }
+}

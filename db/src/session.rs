@@ -1,0 +1,212 @@
+//! Sessions of browsers. What a browser holds is not stored, only its hash.
+
+use model::{PrincipalId, SessionId, Timestamp};
+
+use crate::error::Result;
+use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::sql::{Reader, Tx, row};
+
+row! {
+    columns session_columns;
+    /// A session as it is stored.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Session of session {
+        /// Its id, which opens nothing.
+        pub id: SessionId = s.id,
+        /// Who signed in.
+        pub principal: PrincipalId = s.principal_id,
+        /// The address that it began from.
+        pub address: String = s.address,
+        /// What the browser called itself then.
+        pub agent: String = s.agent,
+        /// When it began.
+        pub created_at: Timestamp = s.created_at,
+        /// When it was last renewed.
+        pub renewed_at: Timestamp = s.renewed_at,
+        /// When it ends if it is not renewed before.
+        pub expires_at: Timestamp = s.expires_at,
+    }
+}
+
+/// A new session.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// SHA-256 of what the browser holds.
+    pub hash: [u8; 32],
+    /// Who signed in.
+    pub principal: PrincipalId,
+    /// The address that it begins from.
+    pub address: String,
+    /// What the browser calls itself.
+    pub agent: String,
+    /// When it ends if it is not renewed before.
+    pub expires_at: Timestamp,
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn begin(tx: &mut Tx, new: &NewSession, now: Timestamp) -> Result<()> {
+    tx.query(
+        "insert into session (hash, principal_id, address, agent, created_at, renewed_at, expires_at)
+         values ($1, $2, $3, $4, $5, $5, $6)",
+    )
+    .bind(&new.hash[..])
+    .bind(new.principal)
+    .bind(new.address.as_str())
+    .bind(new.agent.as_str())
+    .bind(now)
+    .bind(new.expires_at)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The session of a hash, unless it has expired.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_hash(
+    reader: &mut Reader,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<Session>> {
+    let row = reader
+        .query(concat!(
+            "select ",
+            session_columns!(),
+            " from session s where s.hash = $1 and s.expires_at > $2"
+        ))
+        .bind(&hash[..])
+        .bind(now)
+        .optional()
+        .await?;
+    row.as_ref().map(Session::read).transpose()
+}
+
+/// Puts off the end of a session.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn renew(
+    tx: &mut Tx,
+    id: SessionId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<()> {
+    tx.query("update session set renewed_at = $2, expires_at = $3 where id = $1")
+        .bind(id)
+        .bind(now)
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Gives a session another hash: what the browser held so far opens nothing any more. Whether the session is there.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn rehash(tx: &mut Tx, id: SessionId, hash: &[u8; 32]) -> Result<bool> {
+    let changed = tx
+        .query("update session set hash = $2 where id = $1")
+        .bind(id)
+        .bind(&hash[..])
+        .execute()
+        .await?;
+    Ok(changed == 1)
+}
+
+/// When it was last renewed.
+pub const RENEWED: Field = Field::new("renewed_at", Kind::Time, "s.renewed_at");
+
+/// What lists can be narrowed and sorted by.
+pub const FIELDS: [Field; 4] = [
+    RENEWED,
+    Field::new("created_at", Kind::Time, "s.created_at"),
+    Field::new("address", Kind::Text, "s.address").unsorted(),
+    Field::new("agent", Kind::Text, "s.agent").unsorted(),
+];
+
+const SOURCE: Source = Source {
+    name: "session.list",
+    columns: session_columns!(),
+    from: "session s",
+    id: "s.id",
+    order: RENEWED,
+};
+
+/// A principal's sessions that have not expired, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn list(
+    reader: &mut Reader,
+    principal: PrincipalId,
+    now: Timestamp,
+    selection: &Selection,
+) -> Result<(Vec<Session>, i64)> {
+    let own = Conditions::default()
+        .and_value("s.principal_id = $", principal)
+        .and_value("s.expires_at > $", now);
+    list::list(reader, &SOURCE, own, selection, Session::read).await
+}
+
+/// Ends a principal's session. Whether it was there.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn end(tx: &mut Tx, principal: PrincipalId, id: SessionId) -> Result<bool> {
+    let ended = tx
+        .query("delete from session where id = $1 and principal_id = $2")
+        .bind(id)
+        .bind(principal)
+        .execute()
+        .await?;
+    Ok(ended == 1)
+}
+
+/// Ends a principal's sessions, but for one.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn end_others(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    kept: Option<SessionId>,
+) -> Result<()> {
+    tx.query("delete from session where principal_id = $1 and id <> $2")
+        .bind(principal)
+        .bind(kept.map_or(0, |id| id.0))
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Removes expired sessions, at most `limit`; how many.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn prune(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<u64> {
+    tx.query(
+        "delete from session where id in
+             (select id from session where expires_at <= $1 order by expires_at limit $2)",
+    )
+    .bind(now)
+    .bind(limit)
+    .execute()
+    .await
+}
+
+/// Ends the session of a hash, if there is one.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn end_by_hash(tx: &mut Tx, hash: &[u8; 32]) -> Result<()> {
+    tx.query("delete from session where hash = $1")
+        .bind(&hash[..])
+        .execute()
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,409 @@
+//! Sessions of browsers: what opens, keeps and ends them, and that no other site can act with one.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Client, PASSWORD, Replicas, Request, Server, Shared, fresh};
+
+static SERVER: Shared = Shared::new(&[]);
+
+const CURRENT: &str = "/api/v2.0/users/current";
+const SESSIONS: &str = "/api/ext/v1/me/sessions";
+const TOKEN: &str = "x-harbor-csrf-token";
+
+/// A browser: it keeps cookies, and the newest token.
+struct Browser {
+    client: Client,
+    cookies: BTreeMap<String, String>,
+    token: String,
+}
+
+impl Browser {
+    /// A browser that looks at the page for signing in.
+    async fn open(client: Client) -> Self {
+        let mut browser = Self {
+            client,
+            cookies: BTreeMap::new(),
+            token: String::new(),
+        };
+        browser.get("/c/login").await.expect(200);
+        browser
+    }
+
+    /// A browser in which somebody has signed in.
+    async fn signed_in(server: &Server, name: &str) -> Self {
+        let mut browser = Self::open(server.anonymous()).await;
+        browser.sign_in(name, PASSWORD).await.expect(200);
+        browser
+    }
+
+    async fn sign_in(&mut self, name: &str, password: &str) -> Answer {
+        let form = format!("principal={name}&password={password}");
+        self.send(Method::POST, "/c/login", |request| request.form(&form))
+            .await
+    }
+
+    async fn get(&mut self, path: &str) -> Answer {
+        self.send(Method::GET, path, |request| request).await
+    }
+
+    async fn put(&mut self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, |request| request.json(body))
+            .await
+    }
+
+    async fn delete(&mut self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, |request| request).await
+    }
+
+    /// Whether the session is one.
+    async fn is_signed_in(&mut self) -> bool {
+        let answer = self.get(CURRENT).await;
+        assert!(matches!(answer.status, 200 | 401), "{answer}");
+        answer.status == 200
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        fill: impl FnOnce(Request<'_>) -> Request<'_>,
+    ) -> Answer {
+        let cookies = self.cookies.iter();
+        let cookies: Vec<String> = cookies
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mut request = self.client.request(method.clone(), path);
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
+        }
+        if !method.is_safe() {
+            request = request.header(TOKEN, &self.token);
+        }
+        let answer = fill(request).await;
+        self.keep(&answer);
+        answer
+    }
+
+    fn keep(&mut self, answer: &Answer) {
+        for cookie in set_cookies(answer) {
+            let (pair, flags) = cookie.split_once(';').unwrap_or((&cookie, ""));
+            let (name, value) = pair.split_once('=').expect("a cookie has a value");
+            if flags.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        if let Some(token) = answer.maybe_header(TOKEN) {
+            self.token = token.to_owned();
+        }
+    }
+
+    fn session(&self) -> String {
+        self.cookies.get("sid").cloned().unwrap_or_default()
+    }
+
+    /// The same browser at another server.
+    fn at(&self, client: Client) -> Self {
+        Self {
+            client,
+            cookies: self.cookies.clone(),
+            token: self.token.clone(),
+        }
+    }
+}
+
+fn set_cookies(answer: &Answer) -> Vec<String> {
+    let lines = answer.headers.get_all("set-cookie").into_iter();
+    let lines = lines.map(|line| line.to_str().expect("cookies are ASCII").to_owned());
+    lines.collect()
+}
+
+#[tokio::test]
+async fn a_browser_signs_in_and_out() {
+    let server = SERVER.get().await;
+    let name = fresh("browser");
+    server.create_user(&name).await;
+    let mut browser = Browser::open(server.anonymous()).await;
+    assert_eq!(browser.session(), "", "nobody has signed in");
+
+    let answer = browser.sign_in(&name, PASSWORD).await.expect(200);
+    assert!(answer.body.is_empty(), "{answer}");
+    let key = browser.session();
+    let cookie = format!("sid={key}; Path=/; HttpOnly; Secure; SameSite=Lax");
+    assert_eq!(set_cookies(&answer), [cookie]);
+    let current = browser.get(CURRENT).await.expect(200);
+    assert_eq!(current.json()["username"], name);
+    assert!(set_cookies(&current).is_empty(), "{current}");
+
+    browser.get("/c/log_out").await.expect(200);
+    assert_eq!(browser.session(), "", "the cookie is taken back");
+    assert!(!browser.is_signed_in().await);
+    browser.cookies.insert("sid".into(), key);
+    assert!(!browser.is_signed_in().await, "the key opens nothing");
+}
+
+#[tokio::test]
+async fn the_cookie_for_tokens_is_kept_from_scripts_and_other_sites() {
+    let server = SERVER.get().await;
+    let answer = server.anonymous().get("/c/login").await.expect(200);
+    let cookies = set_cookies(&answer);
+    let (pair, flags) = cookies[0].split_once("; ").expect("it has flags");
+    assert!(pair.starts_with("_gorilla_csrf="), "{pair}");
+    assert_eq!(
+        flags,
+        "Path=/; Max-Age=43200; HttpOnly; Secure; SameSite=Strict"
+    );
+    // Whoever is no browser gets neither.
+    let answer = server.admin().get(CURRENT).await.expect(200);
+    assert!(set_cookies(&answer).is_empty(), "{answer}");
+    assert_eq!(answer.maybe_header(TOKEN), None);
+}
+
+#[tokio::test]
+async fn wrong_passwords_open_nothing_and_count() {
+    let server = SERVER.get().await;
+    let name = fresh("guessed");
+    server.create_user(&name).await;
+    let mut browser = Browser::open(server.anonymous().at(91)).await;
+    for _ in 0..5 {
+        let answer = browser.sign_in(&name, "Wr0ngPassword").await.expect(401);
+        assert!(answer.body.is_empty(), "{answer}");
+        assert_eq!(browser.session(), "");
+    }
+    let refused = browser.sign_in(&name, PASSWORD).await.expect(429);
+    assert!(refused.maybe_header("retry-after").is_some(), "{refused}");
+    // Guesses count for all ways to sign in.
+    let basic = server.as_user(&name).at(91);
+    basic
+        .get("/service/token?service=harbor-registry")
+        .await
+        .expect(429);
+}
+
+#[tokio::test]
+async fn a_session_from_before_is_not_taken_over() {
+    let server = SERVER.get().await;
+    let (victim, other) = (fresh("victim"), fresh("attacker"));
+    server.create_user(&victim).await;
+    server.create_user(&other).await;
+    for planted in [
+        "0".repeat(64),
+        Browser::signed_in(&server, &other).await.session(),
+    ] {
+        let mut browser = Browser::open(server.anonymous()).await;
+        browser.cookies.insert("sid".into(), planted.clone());
+        // The token belongs to the session: a new one is needed.
+        browser.sign_in(&victim, PASSWORD).await.expect(403);
+        browser.sign_in(&victim, PASSWORD).await.expect(200);
+        assert_ne!(browser.session(), planted);
+        let current = browser.get(CURRENT).await.expect(200);
+        assert_eq!(current.json()["username"], victim);
+        browser.cookies.insert("sid".into(), planted);
+        assert!(!browser.is_signed_in().await);
+    }
+}
+
+#[tokio::test]
+async fn what_changes_something_needs_the_token_of_the_session() {
+    let server = SERVER.get().await;
+    let name = fresh("csrf");
+    let id = server.create_user(&name).await;
+    let path = format!("/api/v2.0/users/{id}");
+    let profile = json!({ "email": format!("{name}@example.com"), "realname": "New" });
+    let mut browser = Browser::signed_in(&server, &name).await;
+    let others = Browser::signed_in(&server, &name).await.token;
+
+    let cookies = format!(
+        "sid={}; _gorilla_csrf={}",
+        browser.session(),
+        browser.cookies["_gorilla_csrf"]
+    );
+    let request = || {
+        browser
+            .client
+            .put(&path)
+            .json(&profile)
+            .header("cookie", &cookies)
+    };
+    let missing = request().await.expect_error(403, "FORBIDDEN");
+    assert_eq!(missing.message(), "CSRF token not found in request");
+    for wrong in ["", "nonsense", &*others] {
+        let refused = request().header(TOKEN, wrong).await;
+        let refused = refused.expect_error(403, "FORBIDDEN");
+        assert_eq!(refused.message(), "CSRF token invalid");
+    }
+    // A name and a password beside a session need it too.
+    let password = server.as_user(&name);
+    let both = password
+        .put(&path)
+        .json(&profile)
+        .header("cookie", &cookies);
+    both.await.expect_error(403, "FORBIDDEN");
+    password.put(&path).json(&profile).await.expect(200);
+
+    // An answer that refuses has a token with which to try again.
+    let retry = missing.header(TOKEN).to_owned();
+    request().header(TOKEN, retry).await.expect(200);
+    browser.put(&path, &profile).await.expect(200);
+
+    let form = server.anonymous();
+    let form = form
+        .post("/c/login")
+        .form(&format!("principal={name}&password={PASSWORD}"));
+    form.await.expect_error(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn own_sessions_are_listed_and_ended() {
+    let server = SERVER.get().await;
+    let (name, stranger) = (fresh("lister"), fresh("stranger"));
+    server.create_user(&name).await;
+    server.create_user(&stranger).await;
+    let mut here = Browser::signed_in(&server, &name).await;
+    let mut there = Browser::signed_in(&server, &name).await;
+    let mut others = Browser::signed_in(&server, &stranger).await;
+
+    let listed = here.get(SESSIONS).await.expect(200);
+    assert_eq!(listed.header("x-total-count"), "2");
+    let listed = listed.json();
+    let sessions = listed.as_array().expect("a list");
+    let own = |current: bool| {
+        let found = sessions
+            .iter()
+            .find(|session| session["current"] == current);
+        found.expect("it is listed")["id"].clone()
+    };
+    assert!(
+        !listed.to_string().contains(&here.session()),
+        "no key is shown"
+    );
+    let path = format!("{SESSIONS}/{}", own(false));
+    others.delete(&path).await.expect_error(404, "NOT_FOUND");
+    assert!(there.is_signed_in().await);
+    here.delete(&path).await.expect(200);
+    assert!(!there.is_signed_in().await);
+    here.delete(&path).await.expect_error(404, "NOT_FOUND");
+    here.delete(&format!("{SESSIONS}/{}", own(true)))
+        .await
+        .expect(200);
+    assert!(!here.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_other_sessions() {
+    let server = SERVER.get().await;
+    let name = fresh("renewed");
+    let id = server.create_user(&name).await;
+    let mut here = Browser::signed_in(&server, &name).await;
+    let mut there = Browser::signed_in(&server, &name).await;
+    let before = here.session();
+    let path = format!("/api/v2.0/users/{id}/password");
+    let passwords = json!({ "old_password": PASSWORD, "new_password": "An0therPassword" });
+    here.put(&path, &passwords).await.expect(200);
+    assert!(!there.is_signed_in().await);
+    assert!(here.is_signed_in().await);
+    assert_ne!(here.session(), before, "it has a new key");
+    let mut old = here.at(server.anonymous());
+    old.cookies.insert("sid".into(), before);
+    assert!(!old.is_signed_in().await);
+
+    let passwords = json!({ "new_password": "Y3tAnotherPassword" });
+    server.admin().put(&path).json(&passwords).await.expect(200);
+    assert!(!here.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn other_rights_and_a_deletion_end_all_sessions() {
+    let server = SERVER.get().await;
+    let name = fresh("promoted");
+    let id = server.create_user(&name).await;
+    let path = format!("/api/v2.0/users/{id}");
+    let mut browser = Browser::signed_in(&server, &name).await;
+    let flag = server.admin();
+    let flag = flag.put(&format!("{path}/sysadmin"));
+    flag.json(&json!({ "sysadmin_flag": true }))
+        .await
+        .expect(200);
+    assert!(!browser.is_signed_in().await);
+    let mut browser = Browser::signed_in(&server, &name).await;
+    server.admin().delete(&path).await.expect(200);
+    assert!(!browser.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn only_system_administrators_ask_whether_a_user_exists() {
+    let server = SERVER.get().await;
+    let name = fresh("exists");
+    server.create_user(&name).await;
+    let exists = async |browser: &mut Browser, form: &str| {
+        browser
+            .send(Method::POST, "/c/userExists", |request| request.form(form))
+            .await
+    };
+    let mut anyone = Browser::signed_in(&server, &name).await;
+    let refused = exists(&mut anyone, &format!("target=username&value={name}")).await;
+    refused.expect_error(412, "PRECONDITION");
+    let mut admin = Browser::open(server.anonymous()).await;
+    admin
+        .sign_in("admin", crate::harness::ADMIN_PASSWORD)
+        .await
+        .expect(200);
+    for (form, expected) in [
+        (format!("target=username&value={name}"), true),
+        (format!("target=username&value={name}x"), false),
+        (format!("target=email&value={name}%40example.com"), true),
+        (format!("target=email&value={name}x%40example.com"), false),
+    ] {
+        let answer = exists(&mut admin, &form).await.expect(200);
+        assert_eq!(answer.json(), expected, "{form}");
+    }
+    exists(&mut admin, "target=other&value=x")
+        .await
+        .expect_error(400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_idle_and_is_kept_by_use() {
+    let server = Server::start().await;
+    let name = fresh("idle");
+    server.create_user(&name).await;
+    let mut used = Browser::signed_in(&server, &name).await;
+    let mut idle = Browser::signed_in(&server, &name).await;
+    let mut polling = Browser::signed_in(&server, &name).await;
+    server.stop().await;
+    server.restart_with_clock("+50m").await;
+    assert!(used.is_signed_in().await);
+    let polled = polling.send(Method::GET, CURRENT, |request| {
+        request.header("x-harbor-no-session-renewal", "true")
+    });
+    polled.await.expect(200);
+    server.stop().await;
+    server.restart_with_clock("+65m").await;
+    assert!(used.is_signed_in().await);
+    assert!(!idle.is_signed_in().await);
+    assert!(!polling.is_signed_in().await);
+    server.stop().await;
+    server.restart_with_clock("+130m").await;
+    assert!(!used.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn a_session_is_the_same_at_every_replica() {
+    let replicas = Replicas::start().await;
+    let (first, second) = (&replicas.first, &replicas.second);
+    let name = fresh("roaming");
+    first.create_user(&name).await;
+    let mut here = Browser::signed_in(first, &name).await;
+    let mut there = here.at(second.anonymous());
+    assert!(there.is_signed_in().await);
+    // The token that one replica gave, the other takes.
+    let listed = there.get(SESSIONS).await.expect(200).json();
+    there.token = here.token.clone();
+    let path = format!("{SESSIONS}/{}", listed[0]["id"]);
+    there.delete(&path).await.expect(200);
+    assert!(!here.is_signed_in().await);
+}
