@@ -109,6 +109,8 @@ CASES = [
     ("volumeGroup", {}, 5, "Deployment", "spec.template.spec.securityContext.fsGroup"),
     ("podAnnotations", {}, {"a": "b"}, "Deployment", "spec.template.metadata.annotations.a", "b"),
     ("podLabels", {}, {"a": "b"}, "Deployment", "spec.template.metadata.labels.a", "b"),
+    ("podSecurityContext", {}, {"fsGroup": 5}, "Deployment", "spec.template.spec.securityContext", {"fsGroup": 5, "fsGroupChangePolicy": "OnRootMismatch", "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}),
+    ("podSecurityContext", JOB, {"runAsUser": 5}, "Job", "spec.template.spec.securityContext.runAsUser", 5),
     ("podSecurityContext", {}, {"runAsUser": 5}, "Deployment", "spec.template.spec.securityContext.runAsUser", 5),
     ("securityContext", {}, {"privileged": False}, "Deployment", "spec.template.spec.containers.gantry.securityContext.privileged", False),
     ("resources", {}, {"limits": {"memory": "1Gi"}}, "Deployment", "spec.template.spec.containers.gantry.resources.limits.memory", "1Gi"),

@@ -60,6 +60,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default (include "gantry.fullname" .) .Values.persistence.existingClaim -}}
 {{- end -}}
 
+{{/* The pods' security context: over what `own` sets, the values. OpenShift gives each namespace its own user and group
+and refuses any other. */}}
+{{- define "gantry.podSecurity" -}}
+{{- $own := dict -}}
+{{- if and .root.Values.volumeGroup (not (.root.Capabilities.APIVersions.Has "security.openshift.io/v1")) -}}
+{{- $own = mergeOverwrite (dict "fsGroup" .root.Values.volumeGroup) .own -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $own (deepCopy .root.Values.podSecurityContext)) -}}
+{{- end -}}
+
 {{- define "gantry.externalHost" -}}
 {{- (urlParse .Values.externalUrl).hostname -}}
 {{- end -}}
