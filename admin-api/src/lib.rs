@@ -21,6 +21,8 @@ mod quota;
 mod read_only;
 mod repository;
 mod route;
+mod search;
+mod statistics;
 mod systeminfo;
 mod user;
 

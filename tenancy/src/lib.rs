@@ -12,4 +12,4 @@ pub mod quota;
 pub mod secret;
 pub mod setting;
 
-pub use error::{Error, Result};
+pub use error::{Error, InvalidSetting, Result};
