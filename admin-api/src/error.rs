@@ -10,9 +10,10 @@ use http::{HeaderValue, StatusCode};
 use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde::Serialize;
+use tenancy::InvalidSetting;
 use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
 use tenancy::secret::SecretError;
-use tenancy::setting::{InvalidSetting, READ_ONLY};
+use tenancy::setting::READ_ONLY;
 use utoipa::ToSchema;
 
 /// Why a project is not deleted.
@@ -276,6 +277,7 @@ impl From<tenancy::Error> for Error {
             E::MemberExists(_) => {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
+            E::SettingExists(_) => Self::Conflict(text),
             E::ProjectGone
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)

@@ -25,7 +25,9 @@ mod quota;
 mod read_only;
 mod repository;
 mod route;
+mod search;
 mod session;
+mod statistics;
 mod systeminfo;
 mod user;
 

@@ -93,13 +93,24 @@ impl View {
         }
     }
 
+    /// The project with its settings.
+    pub(crate) fn with_settings(
+        roles: Roles,
+        project: &Project,
+        settings: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            metadata: Some(with_public(project.public, settings)),
+            ..Self::brief(roles, project)
+        }
+    }
+
     /// The project with its settings and its owner's name.
     fn detailed(roles: Roles, project: &Project, settings: BTreeMap<String, String>) -> Self {
         Self {
             cve_allowlist: Allowlist::new(Some(project.id)),
-            metadata: Some(with_public(project.public, settings)),
             owner_name: Some(project.owner_name.clone()),
-            ..Self::brief(roles, project)
+            ..Self::with_settings(roles, project, settings)
         }
     }
 }

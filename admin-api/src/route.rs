@@ -16,7 +16,7 @@ use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
     AdminState, Error, configuration, csrf, health, member, openapi, ping, project, quota,
-    read_only, repository, session, systeminfo, user,
+    read_only, repository, search, session, statistics, systeminfo, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -57,10 +57,16 @@ fn declarations() -> Declarations {
         project::summary::summary,
         project::metadata::list,
         project::metadata::get,
+        project::metadata::change::add,
+        project::metadata::change::set,
+        project::metadata::change::remove,
 
         repository::list::list,
         repository::get::get,
         repository::delete::delete,
+
+        statistics::get,
+        search::search,
 
         configuration::list,
         configuration::update,

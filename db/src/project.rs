@@ -1,6 +1,6 @@
 //! Projects and their settings.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::{PrincipalId, ProjectId, ProjectName, Timestamp, UserId};
 use policy::ProjectFacts;
@@ -172,8 +172,13 @@ pub async fn list(
     viewer: Viewer,
     selection: &Selection,
 ) -> Result<(Vec<Project>, i64)> {
+    list::list(reader, &SOURCE, visible(viewer), selection, Project::read).await
+}
+
+/// Of a project `p`: that it is there and the viewer may see it.
+pub(crate) fn visible(viewer: Viewer) -> Conditions {
     let living = Conditions::default().and("p.deleted_at is null");
-    let visible = match viewer {
+    match viewer {
         Viewer::Administrator => living,
         Viewer::Anonymous => living.and("p.public = 1"),
         Viewer::Principal(id) => living.and_value(
@@ -181,8 +186,62 @@ pub async fn list(
                  (select 1 from member m where m.project_id = p.id and m.principal_id = $))",
             id,
         ),
-    };
-    list::list(reader, &SOURCE, visible, selection, Project::read).await
+    }
+}
+
+/// How many projects there are, and repositories in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Projects.
+    pub projects: i64,
+    /// Repositories that they show.
+    pub repositories: i64,
+}
+
+/// What the viewer may see, in public and in private projects.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn counts(reader: &mut Reader, viewer: Viewer) -> Result<(Count, Count)> {
+    let visible = visible(viewer);
+    let statement = format!(
+        "select p.public, count(distinct p.id) as projects, count(r.id) as repositories
+         from project p left join repository r
+             on r.project_id = p.id and r.published = 1 and r.deleted_at is null
+         {} group by p.public",
+        visible.clause()
+    );
+    let query = visible.bind(reader.query_built("project.counts", statement));
+    let (mut public, mut private) = (Count::default(), Count::default());
+    for row in query.all().await? {
+        let counted = if row.get("project", "public")? {
+            &mut public
+        } else {
+            &mut private
+        };
+        *counted = Count {
+            projects: row.get("project", "projects")?,
+            repositories: row.get("project", "repositories")?,
+        };
+    }
+    Ok((public, private))
+}
+
+/// Which of some projects are public.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn public_among(reader: &mut Reader, ids: &[ProjectId]) -> Result<HashSet<ProjectId>> {
+    let rows = reader
+        .query_either(
+            "select id from project where public = 1 and id in (select value from json_each($1))",
+            "select id from project where public = 1
+             and id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
+        )
+        .bind(json_list(ids.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("project", "id")).collect()
 }
 
 /// Opens a project to everyone, or closes it.
@@ -305,6 +364,19 @@ pub async fn set_metadata(tx: &mut Tx, id: ProjectId, name: &str, value: &str) -
     .bind(value)
     .execute()
     .await?;
+    Ok(())
+}
+
+/// Removes one of those; one that is not there is no error.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn remove_metadata(tx: &mut Tx, id: ProjectId, name: &str) -> Result<()> {
+    tx.query("delete from project_metadata where project_id = $1 and name = $2")
+        .bind(id)
+        .bind(name)
+        .execute()
+        .await?;
     Ok(())
 }
 

@@ -288,6 +288,18 @@ pub async fn used_by(
         .collect()
 }
 
+/// Bytes that all projects hold together.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn used_in_all(reader: &mut Reader) -> Result<i64> {
+    let row = reader.query(
+        "select cast(coalesce(sum(bytes), 0) as bigint) as used from
+         (select used as bytes from project_usage union all select -bytes from project_refund) held",
+    );
+    row.one().await?.get("project_usage", "used")
+}
+
 /// Bytes that open upload sessions have reserved.
 ///
 /// # Errors

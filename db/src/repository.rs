@@ -6,6 +6,7 @@ use crate::broken::Walked;
 use crate::content::Place;
 use crate::error::{Error, Result};
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::project::{self, Viewer};
 use crate::quota::Taking;
 use crate::sql::{Reader, Row, Tx, json_list, row};
 use crate::tombstone::{self, Part, Removal, Room};
@@ -264,6 +265,27 @@ pub async fn list(
         .and_value("r.project_id = $", project)
         .and("r.published = 1 and r.deleted_at is null");
     list::list(reader, &SOURCE, shown, selection, Repository::read).await
+}
+
+const EVERYWHERE: Source = Source {
+    name: "repository.find",
+    columns: repository_columns!(),
+    from: "repository r join project p on p.id = r.project_id left join repository_stat s on s.repository_id = r.id",
+    id: "r.id",
+    order: NAME,
+};
+
+/// Repositories of all projects that the viewer may see, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn find(
+    reader: &mut Reader,
+    viewer: Viewer,
+    selection: &Selection,
+) -> Result<(Vec<Repository>, i64)> {
+    let shown = project::visible(viewer).and("r.published = 1 and r.deleted_at is null");
+    list::list(reader, &EVERYWHERE, shown, selection, Repository::read).await
 }
 
 /// The repository that is shown under a name.

@@ -4,7 +4,6 @@ use model::{MemberId, PrincipalId, ProjectId, ProjectName, UserId};
 
 use crate::password::PasswordError;
 use crate::secret::SecretError;
-use crate::setting::InvalidSetting;
 
 /// Why a change is not made.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +14,9 @@ pub enum Error {
     /// The project was deleted since the permit was given.
     #[error("the project does not exist any more")]
     ProjectGone,
+    /// The project has the setting already.
+    #[error("the project has {0} already")]
+    SettingExists(&'static str),
     /// A project with artifacts is not deleted.
     #[error("project {0} holds artifacts")]
     ProjectHoldsArtifacts(ProjectName),
@@ -68,6 +70,52 @@ pub enum Error {
     /// The database could not be read or written.
     #[error("the database did not serve the change")]
     Database(#[source] db::Error),
+}
+
+/// Why a setting is not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSetting {
+    /// No setting has the name.
+    #[error("{name}: there is no such setting{}", near.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    Unknown {
+        /// The name.
+        name: String,
+        /// A name that is like it.
+        near: Option<&'static str>,
+    },
+    /// The value is of another type.
+    #[error("{name}: must be {kind}")]
+    WrongKind {
+        /// The setting.
+        name: &'static str,
+        /// What it should be: `true or false`, `text`.
+        kind: &'static str,
+    },
+    /// The value breaks a rule.
+    #[error("{name}: {reason}")]
+    BadValue {
+        /// The setting.
+        name: &'static str,
+        /// What it must be.
+        reason: String,
+    },
+    /// The setting has one value.
+    #[error("{name}: cannot be changed: {reason}")]
+    Unchangeable {
+        /// The setting.
+        name: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The setting is fixed outside of the database.
+    #[error(
+        "{name}: is fixed by [settings] {name} of the configuration file or by GANTRY_SETTINGS__{}: change it there",
+        name.to_uppercase()
+    )]
+    Fixed {
+        /// The setting.
+        name: &'static str,
+    },
 }
 
 /// Result of this crate.

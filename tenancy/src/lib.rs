@@ -12,4 +12,4 @@ pub mod secret;
 pub mod setting;
 pub mod user;
 
-pub use error::{Error, Result};
+pub use error::{Error, InvalidSetting, Result};

@@ -1,11 +1,13 @@
 //! Projects: making, changing and deleting them.
 
+pub mod setting;
+
 use db::{Db, Tx, project, untagged};
 use model::{
     Event, Operation, Origin, ProjectId, ProjectName, ProjectSetting, StorageLimit, Subject,
     Timestamp,
 };
-use policy::{CreateProjectPermit, ProjectPermit, on, to};
+use policy::{CreateProjectPermit, ProjectFacts, ProjectPermit, on, to};
 
 use crate::{Error, Result};
 
@@ -113,19 +115,27 @@ pub async fn update(
     }
     let (project, origin) = (permit.project().clone(), permit.caller().origin());
     db.write_in(project.id, move |tx| {
-        Box::pin(async move {
-            if let Some(public) = changes.public {
-                project::set_public(tx, &project, public, now).await?;
-            }
-            for setting in &changes.settings {
-                project::set_metadata(tx, project.id, setting.name(), setting.value()).await?;
-            }
-            let named = (project.id, &project.name);
-            let event = event(now, origin, Operation::Update, named);
-            Ok(tx.record(&event.with_detail(changes.describe())).await?)
-        })
+        Box::pin(async move { apply(tx, &project, &changes, (origin, now)).await })
     })
     .await
+}
+
+/// Makes changes, and records them as one.
+async fn apply(
+    tx: &mut Tx,
+    project: &ProjectFacts,
+    changes: &Changes,
+    (origin, now): (Origin, Timestamp),
+) -> Result<()> {
+    if let Some(public) = changes.public {
+        project::set_public(tx, project, public, now).await?;
+    }
+    for setting in &changes.settings {
+        project::set_metadata(tx, project.id, setting.name(), setting.value()).await?;
+    }
+    let named = (project.id, &project.name);
+    let event = event(now, origin, Operation::Update, named);
+    Ok(tx.record(&event.with_detail(changes.describe())).await?)
 }
 
 /// Deletes a project that holds no artifacts: its name becomes free.

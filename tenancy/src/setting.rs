@@ -5,9 +5,9 @@
 //! sees those before it. It raises the number last. The process that made the change reads the settings before it
 //! answers; the others look at the number twice a second.
 
-mod declaration;
 mod declared;
 mod fixed;
+mod kind;
 mod rule;
 
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use model::{Event, Operation, ResourceType, Subject, Timestamp};
 use policy::SystemPermit;
 use serde_json::Value;
 
-pub use self::declaration::{Declaration, Effect, InvalidSetting, Kind, Readers};
-pub use self::declared::{DECLARED, Values};
+pub use self::declared::{DECLARED, Declaration, Values};
 pub use self::fixed::Fixed;
+pub use self::kind::{Effect, Kind, Readers};
 use crate::secret::MasterKey;
-use crate::{Error, Result};
+use crate::{Error, InvalidSetting, Result};
 
 /// What is answered to writing while `read_only` is on. The words are Harbor's.
 pub const READ_ONLY: &str = "The system is in read only mode. Any modification is prohibited.";

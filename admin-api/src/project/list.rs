@@ -67,7 +67,8 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
         ))
 }
 
-fn viewer(caller: &Caller) -> Viewer {
+/// Who looks at a list of projects.
+pub(crate) fn viewer(caller: &Caller) -> Viewer {
     match caller.id() {
         None => Viewer::Anonymous,
         Some(_) if caller.is_sysadmin() => Viewer::Administrator,
@@ -76,7 +77,7 @@ fn viewer(caller: &Caller) -> Viewer {
 }
 
 /// The caller's roles in some projects.
-async fn roles(
+pub(crate) async fn roles(
     reader: &mut Reader,
     caller: &Caller,
     ids: &[ProjectId],

@@ -1,5 +1,7 @@
 //! Settings of projects, which Harbor stores as strings by name.
 
+pub(crate) mod change;
+
 use std::collections::BTreeMap;
 
 use axum::Json;

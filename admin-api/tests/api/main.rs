@@ -227,7 +227,7 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{meta_name}", "public");
     match route.method {
         "HEAD" => format!("{path}?project_name=library"),
-        _ => format!("{path}?username=a"),
+        _ => format!("{path}?username=a&q=name%3Da"),
     }
 }
 

@@ -4,6 +4,7 @@ mod conventions;
 mod members;
 mod projects;
 mod repositories;
+mod search;
 mod users;
 
 use crate::harness::Shared;

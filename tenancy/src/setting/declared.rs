@@ -4,12 +4,30 @@ use std::time::Duration;
 
 use model::StorageLimit;
 use policy::ProjectCreation;
+use serde_json::Value;
 
-use super::declaration::{Declaration, Effect, Held as _, InvalidSetting, Readers, read};
+use super::kind::{Effect, Held as _, Kind, Readers, Unfit, read};
 use super::rule;
+use crate::InvalidSetting;
 use crate::secret::Secret;
 
 use Effect::{Later, Never, Now};
+
+/// A setting of the installation.
+pub struct Declaration {
+    /// Its name, which is Harbor's.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// Who may read it.
+    pub readers: Readers,
+    /// Whether a change has an effect.
+    pub effect: Effect,
+    /// What it means, in a sentence or two.
+    meaning: &'static str,
+    get: fn(&Values) -> Value,
+    put: fn(&mut Values, &Value) -> Result<(), Unfit>,
+}
 
 /// Declares settings: meaning, name, type, value where nothing was changed, who may read it, effect, and rule.
 macro_rules! settings {
@@ -33,7 +51,7 @@ macro_rules! settings {
         pub static DECLARED: &[Declaration] = &[$(
             Declaration {
                 name: stringify!($name),
-                kind: <$type as super::declaration::Held>::KIND,
+                kind: <$type as super::kind::Held>::KIND,
                 readers: Readers::$readers,
                 effect: $effect,
                 meaning: concat!($($meaning),+),
@@ -219,4 +237,76 @@ impl Values {
         }
         Ok(())
     }
+}
+
+impl Declaration {
+    /// The setting with a name.
+    ///
+    /// # Errors
+    /// [`InvalidSetting::Unknown`].
+    pub fn named(name: &str) -> Result<&'static Self, InvalidSetting> {
+        let found = DECLARED.iter().find(|declared| declared.name == name);
+        found.ok_or_else(|| InvalidSetting::Unknown {
+            name: name.to_owned(),
+            near: near(name),
+        })
+    }
+
+    /// What it means, in a sentence or two.
+    pub fn meaning(&self) -> &'static str {
+        self.meaning.trim()
+    }
+
+    /// Its value where nothing was changed.
+    pub fn initial(&self) -> Value {
+        (self.get)(&Values::default())
+    }
+
+    /// Its value, secret or not.
+    pub(super) fn of(&self, values: &Values) -> Value {
+        (self.get)(values)
+    }
+
+    /// Sets it, if the value is one of it.
+    pub(super) fn set(&self, values: &mut Values, value: &Value) -> Result<(), InvalidSetting> {
+        let name = self.name;
+        (self.put)(values, value).map_err(|unfit| match unfit {
+            Unfit::Kind => InvalidSetting::WrongKind {
+                name,
+                kind: self.kind.described(),
+            },
+            Unfit::Rule(reason) => InvalidSetting::BadValue { name, reason },
+        })
+    }
+
+    /// Text as JSON of its kind, for where all is text: `true`, `30`, `everyone`.
+    ///
+    /// # Errors
+    /// [`InvalidSetting::WrongKind`].
+    pub fn from_text(&self, text: &str) -> Result<Value, InvalidSetting> {
+        let wrong = || InvalidSetting::WrongKind {
+            name: self.name,
+            kind: self.kind.described(),
+        };
+        match self.kind {
+            Kind::Flag => text.parse().map(Value::Bool).map_err(|_| wrong()),
+            Kind::Number => {
+                let number: Result<i64, _> = text.parse();
+                number.map(Value::from).map_err(|_| wrong())
+            }
+            Kind::Text | Kind::Secret => Ok(text.into()),
+        }
+    }
+}
+
+/// The setting whose name is most like a text.
+fn near(name: &str) -> Option<&'static str> {
+    const NEAR: f64 = 0.85;
+    let likeness = DECLARED.iter().map(|declared| {
+        let likeness = strsim::jaro_winkler(name, declared.name);
+        (likeness, declared.name)
+    });
+    let best = likeness.max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(likeness, _)| *likeness > NEAR)
+        .map(|(_, name)| name)
 }

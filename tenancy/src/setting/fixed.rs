@@ -6,8 +6,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::declaration::{Declaration, Effect, InvalidSetting, Kind};
-use super::declared::Values;
+use super::declared::{Declaration, Values};
+use super::kind::{Effect, Kind};
+use crate::InvalidSetting;
 
 /// Settings that are fixed, by name. Those that nobody can change are not among them.
 #[derive(Clone, Default)]

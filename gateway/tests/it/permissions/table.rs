@@ -42,6 +42,9 @@ enum Action {
     ReadSummary,
     ReadMetadata,
     ListMetadata,
+    AddMetadata,
+    SetMetadata,
+    RemoveMetadata,
     ListMembers,
     GetMember,
     AddMember,
@@ -85,13 +88,15 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 14] = [
+const OPEN: [&str; 16] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
     "GET /api/v2.0/health",
     "GET /api/v2.0/systeminfo",
     "GET /api/v2.0/systeminfo/getcert",
+    "GET /api/v2.0/search",
+    "GET /api/v2.0/statistics",
     "GET /api/v2.0/users/current",
     "GET /api/v2.0/users/current/permissions",
     "GET /c/login",
@@ -144,6 +149,9 @@ const PRIVATE_REST: &Table = &[
     (ReadSummary,    [401,    403,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMetadata,   [401,    403,    403,    403,    403,    403,    403,    200]),
+    (AddMetadata,    [401,    403,    403,    403,    403,    403,    200,    200]),
+    (SetMetadata,    [401,    403,    403,    403,    403,    403,    200,    200]),
+    (RemoveMetadata, [401,    403,    403,    403,    403,    403,    200,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
     (GetMember,      [401,    403,    403,    200,    200,    200,    200,    200]),
     (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
@@ -405,6 +413,20 @@ impl<'s> World<'s> {
             ReadSummary => caller.get(&format!("{rest}/summary")).await,
             ReadMetadata => caller.get(&format!("{rest}/metadatas/public")).await,
             ListMetadata => caller.get(&format!("{rest}/metadatas")).await,
+            AddMetadata => {
+                let setting = format!("{rest}/metadatas/prevent_vul");
+                admin.delete(&setting).await.expect(200);
+                let body = json!({ "prevent_vul": "true" });
+                caller.post(&format!("{rest}/metadatas")).json(&body).await
+            }
+            SetMetadata => {
+                let setting = format!("{rest}/metadatas/severity");
+                caller
+                    .put(&setting)
+                    .json(&json!({ "severity": "low" }))
+                    .await
+            }
+            RemoveMetadata => caller.delete(&format!("{rest}/metadatas/auto_scan")).await,
             ListMembers => caller.get(&format!("{rest}/members")).await,
             GetMember => {
                 caller
@@ -584,6 +606,9 @@ fn route_of(action: Action) -> Option<String> {
         ReadSummary => format!("GET {project}/summary"),
         ReadMetadata => format!("GET {project}/metadatas/{{meta_name}}"),
         ListMetadata => format!("GET {project}/metadatas"),
+        AddMetadata => format!("POST {project}/metadatas"),
+        SetMetadata => format!("PUT {project}/metadatas/{{meta_name}}"),
+        RemoveMetadata => format!("DELETE {project}/metadatas/{{meta_name}}"),
         ListMembers => format!("GET {project}/members"),
         GetMember => format!("GET {project}/members/{{mid}}"),
         AddMember => format!("POST {project}/members"),
