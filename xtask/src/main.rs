@@ -9,6 +9,7 @@
 
 mod clients;
 mod conformance;
+mod deploy;
 mod docker_demo;
 mod fixture;
 mod full;
@@ -59,7 +60,7 @@ cargo xtask full [--no-install] [--list] [--only TEXT]   all of them in their lo
 
 --no-install   install nothing: where a part is missing, print the line that installs it and fail
 --only STEP    one of fmt, clippy, cargo-test, run, docker, clients, clients-replicas, conformance,
-               conformance-replicas, metrics, ui, soak or bench
+               conformance-replicas, metrics, ui, deploy, soak or bench
 --no-big       leave out the layers of 2 GiB, for a quick look (clients-replicas has them with --only)
 
 GANTRY_CACHE      where tools stay between runs (~/.cache/gantry)

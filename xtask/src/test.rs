@@ -7,7 +7,7 @@ use std::thread;
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
-use crate::{clients, conformance, docker_demo, long, metrics_lint, run, ui};
+use crate::{clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
 use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
@@ -85,7 +85,7 @@ const fn step(
     }
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     step("fmt", false, &[], &[], |tally, _| {
         cargo(tally, "fmt --all --check")
     }),
@@ -197,6 +197,25 @@ const STEPS: [Step; 13] = [
         ],
         &[],
         |tally, setting| ui::check(tally, &setting.binary),
+    ),
+    step(
+        "deploy",
+        true,
+        &[
+            CURL,
+            DOCKER,
+            POSTGRES,
+            HAPROXY,
+            need(
+                "docker-compose",
+                "docker-compose",
+                "starts the compose files",
+            ),
+            need("prometheus", "prometheus", "tries alerts and dashboard"),
+            need("promtool", "prometheus", "tries the alerts"),
+        ],
+        &[SEAWEEDFS],
+        |tally, setting| deploy::check(tally, &setting.binary),
     ),
     step(
         "soak",

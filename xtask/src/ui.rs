@@ -41,6 +41,8 @@ pub(crate) fn check(tally: &mut Tally, binary: &Binary) {
             .env("GANTRY_URL", &url)
             .env("UI_URL", &url)
             .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
+            // Some tests restart a server of their own.
+            .env("GANTRY_BIN", binary.path())
             .run();
         tested.map(|()| String::new())
     });
