@@ -1,7 +1,9 @@
-//! The audit log: one row for each event. [`crate::Tx::record`] writes them; they are chained afterwards, see [`chain`].
+//! The audit log: one row for each event. `Tx::record` in `audit/event.rs` writes them; they are chained afterwards, see
+//! [`chain`].
 
 pub mod chain;
 pub mod count;
+mod event;
 pub mod partition;
 pub mod recorder;
 

@@ -16,7 +16,6 @@ mod cache;
 pub mod clock;
 mod database;
 mod error;
-mod event;
 pub mod fence;
 pub mod garbage;
 pub mod gc;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use db::blob::Place;
 use db::manifest::{Found, StoredManifest, When};
-use db::{manifest, repository, tag};
+use db::{manifest, repository};
 use model::{Algorithm, Digest, Event, Manifest, Operation, Reference, RepositoryId, Subject, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
 use crate::size::wrong_sizes;
+use crate::tag::point_tags;
 use crate::{Error, LARGEST_MANIFEST, Registry, Result};
 
 /// What a client pushes.
@@ -147,9 +148,7 @@ impl Registry {
                 };
                 let stored = manifest::store(tx, at, new, now).await?;
                 let row = stored.map_err(Error::QuotaExceeded)?;
-                for tag in &*tags {
-                    tag::set(tx, (id, &name), tag, row, by, now).await?;
-                }
+                point_tags(tx, (id, &name), &tags, (row, by, now)).await?;
                 repository::publish(tx, id, now).await?;
                 tx.record_all(&events).await?;
                 Ok::<_, Error>(())
@@ -173,27 +172,6 @@ impl Registry {
             Reference::Tag(tag) => self.delete_tag(permit, tag).await,
             Reference::Digest(digest) => self.delete_digest(permit, digest).await,
         }
-    }
-
-    async fn delete_tag(&self, permit: &DeletePermit, tag: &Tag) -> Result<()> {
-        let (project, name, tag) = (permit.project(), permit.repository().clone(), tag.clone());
-        let subject = Subject::Tag {
-            project,
-            repository: name.clone(),
-            tag: tag.clone(),
-        };
-        let event = self.event(permit.caller(), Operation::Delete, subject);
-        let deleted = self.charging(project, move |_, tx| {
-            let (name, tag, event) = (name.clone(), tag.clone(), event.clone());
-            Box::pin(async move {
-                let id = repository::published(tx, &name).await?;
-                let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
-                let gone = tag::delete(tx, (id, &name), &tag).await?;
-                gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
-                Ok(tx.record(&event).await?)
-            })
-        });
-        deleted.await
     }
 
     /// Deletes a manifest in one short transaction. What is left of what depends on it is purged later.

@@ -64,5 +64,5 @@ fn history_is_written_in_one_place() {
     let [writer] = &writers[..] else {
         panic!("{writers:?}");
     };
-    assert!(writer.ends_with("db/src/event.rs"), "{writer:?}");
+    assert!(writer.ends_with("db/src/audit/event.rs"), "{writer:?}");
 }

@@ -1,5 +1,5 @@
 //! Writing the history: [`Tx::record`] is the only way. An event stands in the transaction of the change that it
-//! tells of, so that neither is there without the other. How the history is read stands in [`crate::audit`].
+//! tells of, so that neither is there without the other. How the history is read stands in [`super`].
 
 use std::borrow::Cow;
 
