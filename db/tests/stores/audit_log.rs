@@ -322,6 +322,7 @@ async fn an_entry_of_any_time_is_kept_and_moves_into_the_partition_of_its_month(
         .map(|entry| entry.id)
         .collect();
     assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
+    drop(reader);
     db.close().await;
 }
 
