@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: Gantry beside other servers in one run on loopback, alternating. `files` has the cases on files
-//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale` and `gc` are of Gantry alone.
+//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale`, `gc` and `audit` are of Gantry alone.
 
 #![expect(clippy::future_not_send, reason = "clients run where they are awaited")]
 
+mod audit;
 mod case;
 mod files;
 mod gc;
@@ -48,6 +49,8 @@ enum Command {
     /// How fast garbage goes, what that does to clients, and what it costs beside much that lives; and what deleting a
     /// manifest does to clients where 50,000 referrers or tags hang on it.
     Gc(Options),
+    /// Pages and counts of an audit log of 10,000,000 events, and what its indexes cost those who write it.
+    Audit(Options),
 }
 
 #[derive(clap::Args)]
@@ -61,7 +64,7 @@ struct Options {
     /// Seconds, in which answers are checked and no time; writes no document.
     #[arg(long)]
     short: bool,
-    /// Files or replicas, of scale and gc: one process with SQLite, or on PostgreSQL and SeaweedFS. Default: both.
+    /// Files or replicas, of scale, gc and audit: one process with SQLite, or on PostgreSQL and SeaweedFS. Default: both.
     #[arg(long)]
     on: Vec<Topology>,
     /// Measure this binary instead of building one.
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
         Some(Command::S3(options)) => compare(&s3::BENCH, &options),
         Some(Command::Scale(options)) => scale::run(options),
         Some(Command::Gc(options)) => gc::run(options),
+        Some(Command::Audit(options)) => audit::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

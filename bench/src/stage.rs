@@ -1,8 +1,10 @@
-//! What `bench scale` and `bench gc` stand on: one server process, with files and SQLite or with PostgreSQL
+//! What `bench scale`, `bench gc` and `bench audit` stand on: one server process, with files and SQLite or with PostgreSQL
 //! and SeaweedFS, whose database can be filled by SQL.
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use db::Location;
 
 use super::Options;
 use testkit::backing::{Backing, Part};
@@ -83,6 +85,14 @@ impl<'a> Stage<'a> {
         };
         let output = cmd.input(statements).limit_secs(SQL_LIMIT).output()?;
         Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
+    }
+
+    /// Where the database is.
+    pub(super) fn location(&self) -> Location {
+        match &self.backing {
+            None => Location::Sqlite(self.data.join("gantry.db")),
+            Some(backing) => Location::Postgres(backing.database().to_owned()),
+        }
     }
 
     /// Where a server on files keeps objects.

@@ -122,23 +122,38 @@ impl Filter {
         if let Some(operation) = self.operation {
             all = all.and_value("e.operation = $", operation.name());
         }
-        if let Some(from) = self.from {
-            all = all.and_value("e.at >= $", from);
-        }
-        if let Some(to) = self.to {
-            all = all.and_value("e.at < $", to);
-        }
-        if let Some((text, from)) = &self.contains {
+        if let Some((text, _)) = &self.contains {
             let pattern = containing(text);
-            all = all.and_value("e.at >= $", *from).and_value(
+            all = all.and_value(
                 "(lower(e.resource) like lower($) escape '\\' or lower(e.detail) like lower($) escape '\\')",
                 pattern,
             );
         }
-        match self.before {
-            Some(id) => older_than(reader, all, id).await,
-            None => Ok(all),
+        let since = self.contains.as_ref().map(|(_, since)| *since);
+        if let Some(from) = self.from.max(since) {
+            all = all.and_value("e.at >= $", from);
         }
+        self.upper_bound(reader, all).await
+    }
+
+    /// One of both bounds, whichever is narrower: with two, SQLite may read on from the other one.
+    async fn upper_bound(&self, reader: &mut Reader, all: Conditions) -> Result<Conditions> {
+        let mut all = all;
+        if let Some(id) = self.before {
+            match time_of(reader, id).await? {
+                Some(at) if self.to.is_none_or(|to| at < to) => {
+                    return Ok(older_than(reader, all, at, id));
+                }
+                // It lies beyond the other bound.
+                Some(_) => {}
+                // It is gone.
+                None => all = all.and_value("e.id < $", id),
+            }
+        }
+        Ok(match self.to {
+            Some(to) => all.and_value("e.at < $", to),
+            None => all,
+        })
     }
 }
 
@@ -152,20 +167,24 @@ async fn projects(reader: &mut Reader, name: &ProjectName) -> Result<Vec<i64>> {
     rows.iter().map(|row| row.get("project", "id")).collect()
 }
 
-/// Goes on after the entry with an id; after the id alone where the entry is gone.
-async fn older_than(reader: &mut Reader, all: Conditions, id: i64) -> Result<Conditions> {
+/// When the entry with an id was written, if it is there.
+async fn time_of(reader: &mut Reader, id: i64) -> Result<Option<Timestamp>> {
     let row = reader
         .query("select at from audit where id = $1")
         .bind(id)
         .optional()
         .await?;
-    let Some(row) = row else {
-        return Ok(all.and_value("e.id < $", id));
+    row.map(|row| row.get("audit", "at")).transpose()
+}
+
+/// Goes on after an entry.
+fn older_than(reader: &Reader, all: Conditions, at: Timestamp, id: i64) -> Conditions {
+    let all = match reader.is_postgres() {
+        // It tells which partitions to leave alone.
+        true => all.and_value("e.at <= $", at),
+        false => all,
     };
-    let at: Timestamp = row.get("audit", "at")?;
-    // The first of these tells PostgreSQL which partitions to leave alone.
-    let all = all.and_value("e.at <= $", at);
-    Ok(all.and_values("(e.at, e.id) < ($, $)", [at.into(), id.into()]))
+    all.and_values("(e.at, e.id) < ($, $)", [at.into(), id.into()])
 }
 
 /// The newest entries that a filter lets through, newest first; [`Filter::before`] goes on from the last one.

@@ -57,6 +57,8 @@ fn history_is_written_in_one_place() {
     });
     let writers: Vec<PathBuf> = crates
         .iter()
+        // Its seeds make rows by SQL.
+        .filter(|name| *name != "bench")
         .flat_map(|name| sources(&workspace().join(name).join("src")))
         .filter(|(_, text)| text.contains("insert into audit "))
         .map(|(path, _)| path)
