@@ -73,7 +73,7 @@ impl By {
         let project = event % PROJECTS;
         let mut filter = Filter::default();
         match self {
-            Self::User => filter.account = Some(format!("user-{}", event % USERS)),
+            Self::User => filter.principal = Some(format!("user-{}", event % USERS)),
             Self::Project => filter.project = Some(parsed(&format!("audit-{project}"))?),
             Self::Repository => {
                 let name = format!("audit-{project}/r{}", event / PROJECTS % REPOSITORIES);
@@ -144,7 +144,7 @@ impl Log {
         let repository =
             format!("'audit-' || {project} || '/r' || (value / {PROJECTS} % {REPOSITORIES})");
         format!(
-            "insert into audit (id, at, account_id, account_name, address, operation, resource_type, resource, project_id,
+            "insert into audit (id, at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
                  repository, tag, digest, success, times, detail)
              select {first} + value, {BEGIN} + value * {step}, 1000 + value % {USERS}, 'user-' || (value % {USERS}),
                  '192.0.2.' || (value % 256),
