@@ -55,7 +55,7 @@ pub(crate) async fn point_tags(
     repository: (RepositoryId, &RepositoryName),
     tags: &[Tag],
     (manifest, by, now): (ManifestId, Option<PrincipalId>, Timestamp),
-) -> db::Result<()> {
+) -> Result<()> {
     for tag in tags {
         tag::set(tx, repository, tag, manifest, by, now).await?;
     }
