@@ -277,6 +277,7 @@ impl From<tenancy::Error> for Error {
             E::MemberExists(_) => {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
+            E::CallerVoid => Self::NotSignedIn,
             E::SettingExists(_) => Self::Conflict(text),
             E::ProjectGone
             | E::UserUnknown(_)

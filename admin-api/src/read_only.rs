@@ -9,10 +9,11 @@ use axum::response::Response;
 use crate::{AdminState, Error};
 
 /// Routes that write nevertheless.
-const OPEN: [(&str, &str); 3] = [
+const OPEN: [(&str, &str); 4] = [
     ("PUT", "/api/v2.0/configurations"),
     ("POST", "/c/login"),
     ("POST", "/c/userExists"),
+    ("DELETE", "/api/ext/v1/me/sessions/{session_id}"),
 ];
 
 /// Answers in place of handlers that would write.

@@ -161,7 +161,7 @@ impl Identity {
         agent: &str,
     ) -> Result<SessionKey> {
         let principal = caller.id().ok_or(Error::WrongCredentials)?;
-        let who = (principal, caller.origin());
+        let who = (principal, caller.authority.generation, caller.origin());
         self.sessions.begin(who, had, agent).await
     }
 
@@ -177,14 +177,6 @@ impl Identity {
     ) -> Result<Caller> {
         let caller = self.sessions.caller(key, address, renewal).await?;
         Ok(caller.unwrap_or_else(|| Caller::anonymous(address)))
-    }
-
-    /// Gives a session a new key, as is due whenever what it may do changes; `None` if it has ended.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn rekey_session(&self, id: SessionId) -> Result<Option<SessionKey>> {
-        self.sessions.rekey(id).await
     }
 
     /// Ends a session of the caller. Whether the caller had it.

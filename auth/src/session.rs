@@ -34,7 +34,8 @@ pub struct SessionKey(Zeroizing<String>);
 pub struct InvalidSessionKey;
 
 impl SessionKey {
-    fn random() -> Self {
+    /// A new key.
+    pub fn random() -> Self {
         Self(Zeroizing::new(crate::random_hex::<32>()))
     }
 
@@ -43,7 +44,8 @@ impl SessionKey {
         &self.0
     }
 
-    fn hash(&self) -> [u8; 32] {
+    /// SHA-256 of it, which is stored.
+    pub fn hash(&self) -> [u8; 32] {
         let hash = digest(&SHA256, self.0.as_bytes());
         hash.as_ref().try_into().expect("SHA-256 is 32 bytes")
     }
@@ -100,7 +102,7 @@ impl Sessions {
     /// Begins a session, always under a new key, and ends the one that the browser had.
     pub(crate) async fn begin(
         &self,
-        (principal, origin): (PrincipalId, Origin),
+        (principal, generation, origin): (PrincipalId, i64, Origin),
         had: Option<&SessionKey>,
         agent: &str,
     ) -> Result<SessionKey> {
@@ -109,6 +111,7 @@ impl Sessions {
         let new = NewSession {
             hash: key.hash(),
             principal,
+            generation,
             address: address.unwrap_or_default(),
             agent: agent.chars().take(LONGEST_AGENT).collect(),
             expires_at: now.plus(self.idle()),
@@ -137,43 +140,40 @@ impl Sessions {
     ) -> Result<Option<Caller>> {
         let now = self.clock.now();
         let found = session::by_hash(&mut self.db.reader().await?, &key.hash(), now).await?;
-        let Some(session) = found else {
+        // A shorter time than when it was renewed holds as well.
+        let lasts = |session: &Session| session.renewed_at.plus(self.idle()) > now;
+        let Some(session) = found.filter(lasts) else {
             return Ok(None);
         };
-        let bound = binding::authority(&self.db, session.principal, None, Age::Now).await?;
+        let generation = Some(session.generation);
+        let bound = binding::authority(&self.db, session.principal, generation, Age::Now).await?;
         let Some(authority) = bound else {
             return Ok(None);
         };
-        if renewal == Renewal::Slide {
-            self.renew(&session, now).await?;
+        let id = session.id;
+        if renewal == Renewal::Slide
+            && let Err(error) = self.renew(session, now).await
+        {
+            // A database that can only be read still serves.
+            tracing::warn!(%error, "a session cannot be renewed");
         }
         Ok(Some(Caller {
             authority,
-            presented: Presented::Session(session.id),
+            presented: Presented::Session(id),
             grants: None,
             address: Some(address),
         }))
     }
 
-    async fn renew(&self, session: &Session, now: Timestamp) -> Result<()> {
+    async fn renew(&self, session: Session, now: Timestamp) -> Result<()> {
         if now < session.renewed_at.plus(RENEWAL.min(self.idle() / 10)) {
             return Ok(());
         }
-        let (id, expires_at) = (session.id, now.plus(self.idle()));
-        let renewed = self
-            .db
-            .write(move |tx| Box::pin(session::renew(tx, id, now, expires_at)));
+        let expires_at = now.plus(self.idle());
+        let renewed = self.db.write(move |tx| {
+            Box::pin(async move { session::renew(tx, &session, now, expires_at).await })
+        });
         Ok(renewed.await?)
-    }
-
-    /// Gives a session a new key, as after every change of what it may do; `None` if it has ended.
-    pub(crate) async fn rekey(&self, id: SessionId) -> Result<Option<SessionKey>> {
-        let key = SessionKey::random();
-        let hash = key.hash();
-        let changed = self
-            .db
-            .write(move |tx| Box::pin(async move { session::rehash(tx, id, &hash).await }));
-        Ok(changed.await?.then_some(key))
     }
 
     /// Ends a session of a principal. Whether it was there.

@@ -51,6 +51,24 @@ pub async fn hold(tx: &mut Tx, id: PrincipalId) -> Result<Option<String>> {
     row.map(|row| row.get("principal", "name")).transpose()
 }
 
+/// The generation of a principal that is to be changed, which nobody else changes or deletes until the transaction ends;
+/// `None` where there is none (any more).
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold_alone(tx: &mut Tx, id: PrincipalId) -> Result<Option<i64>> {
+    let row = tx
+        .query_either(
+            "select generation from principal where id = $1 and deleted_at is null",
+            "select generation from principal where id = $1 and deleted_at is null for no key update",
+        )
+        .bind(id)
+        .optional()
+        .await?;
+    row.map(|row| row.get("principal", "generation"))
+        .transpose()
+}
+
 /// Makes all tokens of before invalid.
 pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     tx.query("update principal set generation = generation + 1 where id = $1")

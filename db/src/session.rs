@@ -15,6 +15,8 @@ row! {
         pub id: SessionId = s.id,
         /// Who signed in.
         pub principal: PrincipalId = s.principal_id,
+        /// The principal's generation at that time: with another one the session has ended.
+        pub generation: i64 = s.generation,
         /// The address that it began from.
         pub address: String = s.address,
         /// What the browser called itself then.
@@ -35,6 +37,8 @@ pub struct NewSession {
     pub hash: [u8; 32],
     /// Who signed in.
     pub principal: PrincipalId,
+    /// The generation whose password was right.
+    pub generation: i64,
     /// The address that it begins from.
     pub address: String,
     /// What the browser calls itself.
@@ -43,17 +47,29 @@ pub struct NewSession {
     pub expires_at: Timestamp,
 }
 
+/// Sessions that a principal may have at a time: those that were used longest ago end.
+pub const MOST: i64 = 50;
+
 /// Begins a session.
 ///
 /// # Errors
-/// When the statement fails.
+/// When a statement fails.
 pub async fn begin(tx: &mut Tx, new: &NewSession, now: Timestamp) -> Result<()> {
     tx.query(
-        "insert into session (hash, principal_id, address, agent, created_at, renewed_at, expires_at)
-         values ($1, $2, $3, $4, $5, $5, $6)",
+        "delete from session where id in
+             (select id from session where principal_id = $1 order by renewed_at desc, id desc limit 1000 offset $2)",
+    )
+    .bind(new.principal)
+    .bind(MOST - 1)
+    .execute()
+    .await?;
+    tx.query(
+        "insert into session (hash, principal_id, generation, address, agent, created_at, renewed_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $6, $7)",
     )
     .bind(&new.hash[..])
     .bind(new.principal)
+    .bind(new.generation)
     .bind(new.address.as_str())
     .bind(new.agent.as_str())
     .bind(now)
@@ -85,32 +101,40 @@ pub async fn by_hash(
     row.as_ref().map(Session::read).transpose()
 }
 
-/// Puts off the end of a session.
+/// Puts off the end of a session, once where several requests do.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn renew(
     tx: &mut Tx,
-    id: SessionId,
+    session: &Session,
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<()> {
-    tx.query("update session set renewed_at = $2, expires_at = $3 where id = $1")
-        .bind(id)
-        .bind(now)
-        .bind(expires_at)
-        .execute()
-        .await?;
+    tx.query(
+        "update session set renewed_at = $2, expires_at = $3 where id = $1 and renewed_at = $4",
+    )
+    .bind(session.id)
+    .bind(now)
+    .bind(expires_at)
+    .bind(session.renewed_at)
+    .execute()
+    .await?;
     Ok(())
 }
 
-/// Gives a session another hash: what the browser held so far opens nothing any more. Whether the session is there.
+/// Gives a session another hash and its principal's generation: what the browser held so far opens nothing any more.
+/// Whether the session is there.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn rehash(tx: &mut Tx, id: SessionId, hash: &[u8; 32]) -> Result<bool> {
     let changed = tx
-        .query("update session set hash = $2 where id = $1")
+        .query(
+            "update session set hash = $2,
+                 generation = (select p.generation from principal p where p.id = session.principal_id)
+             where id = $1",
+        )
         .bind(id)
         .bind(&hash[..])
         .execute()

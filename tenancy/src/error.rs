@@ -14,6 +14,9 @@ pub enum Error {
     /// The project was deleted since the permit was given.
     #[error("the project does not exist any more")]
     ProjectGone,
+    /// The caller's password was changed meanwhile.
+    #[error("the password was changed meanwhile: sign in again")]
+    CallerVoid,
     /// The project has the setting already.
     #[error("the project has {0} already")]
     SettingExists(&'static str),

@@ -91,20 +91,13 @@ impl Settings {
         let mut reader = self.db.reader().await?;
         // Before the settings: what is read may be newer than its number, and is then read once more.
         let version = setting::version(&mut reader).await?;
-        if version <= self.current.load().version {
+        // A server that took over may be behind what was read from the one before.
+        if version == self.current.load().version {
             return Ok(());
         }
         let changed = setting::all(&mut reader).await?;
         let values = Arc::new(values(&self.master, &self.fixed, &changed)?);
-        let read = Arc::new(Read { version, values });
-        self.current.rcu(|known| {
-            let newest = if known.version < version {
-                &read
-            } else {
-                known
-            };
-            newest.clone()
-        });
+        self.current.store(Arc::new(Read { version, values }));
         Ok(())
     }
 
@@ -161,7 +154,10 @@ impl Settings {
         for (declaration, value) in changes {
             declaration.set(&mut after, value)?;
         }
-        after.check()?;
+        // What was wrong together before this change, such as by a fixed value, is not its fault.
+        if before.check().is_ok() {
+            after.check()?;
+        }
         let mut names = Vec::new();
         for (declaration, _) in changes {
             let value = declaration.of(&after);
@@ -200,8 +196,10 @@ fn values(master: &MasterKey, fixed: &Fixed, changed: &[Changed]) -> Result<Valu
             continue;
         };
         let value = opened(master, declaration, value)?;
-        let set = declaration.set(&mut values, &value);
-        set.map_err(|_| setting::corrupt())?;
+        if let Err(error) = declaration.set(&mut values, &value) {
+            // Another version has another rule: neither the start nor a change may fail for it.
+            tracing::warn!(%error, setting.name = name, "a stored setting is not understood, and its initial value holds");
+        }
     }
     fixed.set(&mut values);
     Ok(values)

@@ -1,7 +1,7 @@
 //! Users: making, changing and deleting them.
 
 use db::user::{self, User};
-use db::{Db, Reader, Tx, session};
+use db::{Db, Tx, principal, session};
 use model::{Event, Operation, Origin, Profile, Subject, Timestamp, UserId, UserName};
 use policy::{SystemPermit, UserPermit};
 
@@ -76,7 +76,7 @@ pub async fn update_profile(
     let may_list_all = permit.caller().is_sysadmin();
     db.write(move |tx| {
         Box::pin(async move {
-            let user = find(tx, id).await?;
+            let (user, _) = hold(tx, id).await?;
             let changed = (profile.email(), profile.realname(), profile.comment());
             if may_list_all {
                 refuse_taken_email(tx, (&user.name, changed.0), Some(id)).await?;
@@ -89,26 +89,39 @@ pub async fn update_profile(
     .await
 }
 
-/// Sets a password; tokens that were issued before are void, and sessions end, but for the one that the caller came with.
+/// Sets a password; tokens that were issued before are void, and sessions end. That with which somebody changes their own
+/// password goes on if `key` is given, the hash of what opens it from now on. Whether it does.
 ///
 /// # Errors
-/// [`Error::UserUnknown`], [`Error::Password`].
+/// [`Error::UserUnknown`], [`Error::Password`]; [`Error::CallerVoid`] if another change of their own password came first.
 pub async fn set_password(
     db: &Db,
     hasher: &PasswordHasher,
     permit: &UserPermit,
-    password: &NewPassword,
+    (password, key): (&NewPassword, Option<[u8; 32]>),
     now: Timestamp,
-) -> Result<()> {
-    let (id, origin) = (permit.user(), permit.caller().origin());
-    let (hash, kept) = (hasher.hash(password).await?, permit.caller().session());
+) -> Result<bool> {
+    let (id, caller) = (permit.user(), permit.caller());
+    let (origin, own) = (caller.origin(), permit.is_own());
+    let (generation, kept) = (caller.authority.generation, caller.session());
+    let hash = hasher.hash(password).await?;
     db.write(move |tx| {
         Box::pin(async move {
-            let user = find(tx, id).await?;
+            let (user, found) = hold(tx, id).await?;
+            // Hashing takes its time: who has a new password since does not lose it to somebody who knows the old one.
+            if own && generation != found {
+                return Err(Error::CallerVoid);
+            }
             user::set_password(tx, &user, &hash, now).await?;
-            session::end_others(tx, user.principal_id, kept).await?;
+            let kept = kept.filter(|_| own).zip(key);
+            session::end_others(tx, user.principal_id, kept.map(|(id, _)| id)).await?;
+            let goes_on = match kept {
+                Some((id, key)) => session::rehash(tx, id, &key).await?,
+                None => false,
+            };
             let event = event(now, origin, Operation::Update, &user.name);
-            Ok(tx.record(&event.with_detail("password")).await?)
+            tx.record(&event.with_detail("password")).await?;
+            Ok(goes_on)
         })
     })
     .await
@@ -128,7 +141,7 @@ pub async fn set_sysadmin(
     let origin = permit.caller().origin();
     db.write(move |tx| {
         Box::pin(async move {
-            let user = find(tx, id).await?;
+            let (user, _) = hold(tx, id).await?;
             if !sysadmin {
                 keep_a_sysadmin(tx, &user).await?;
             }
@@ -155,7 +168,7 @@ pub async fn delete(db: &Db, permit: &SystemPermit, id: UserId, now: Timestamp) 
     let origin = permit.caller().origin();
     db.write(move |tx| {
         Box::pin(async move {
-            let user = find(tx, id).await?;
+            let (user, _) = hold(tx, id).await?;
             keep_a_sysadmin(tx, &user).await?;
             user::delete(tx, &user, now).await?;
             let event = event(now, origin, Operation::Delete, &user.name);
@@ -165,8 +178,11 @@ pub async fn delete(db: &Db, permit: &SystemPermit, id: UserId, now: Timestamp) 
     .await
 }
 
-async fn find(reader: &mut Reader, id: UserId) -> Result<User> {
-    user::by_id(reader, id).await?.ok_or(Error::UserUnknown(id))
+/// A user who is to be changed, with the generation of its principal: nobody deletes or changes it meanwhile.
+async fn hold(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
+    let user = user::by_id(tx, id).await?.ok_or(Error::UserUnknown(id))?;
+    let generation = principal::hold_alone(tx, user.principal_id).await?;
+    Ok((user, generation.ok_or(Error::UserUnknown(id))?))
 }
 
 /// Refuses to take the rights of a system administrator, or the user, from the last one.

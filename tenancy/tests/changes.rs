@@ -189,7 +189,7 @@ async fn a_user_keeps_its_names_and_rights_apart_from_others() {
 
     let hasher = &installation.hasher;
     let (set, new) = (gantry_tenancy::user::set_password, password());
-    set(db, hasher, &of_bob, &new, NOW).await.unwrap();
+    set(db, hasher, &of_bob, (&new, None), NOW).await.unwrap();
     let demoted = set_sysadmin(db, UserId::ADMIN, false).await;
     assert!(matches!(demoted, Err(Error::LastSysadmin { .. })));
     set_sysadmin(db, ann, true).await.unwrap();
@@ -216,4 +216,29 @@ async fn a_user_keeps_its_names_and_rights_apart_from_others() {
 
 async fn set_sysadmin(db: &Db, id: UserId, sysadmin: bool) -> Result<(), Error> {
     gantry_tenancy::user::set_sysadmin(db, &system(), id, sysadmin, NOW).await
+}
+
+#[tokio::test]
+async fn of_two_who_know_the_old_password_the_first_sets_the_new_one() {
+    let installation = Installation::begin().await;
+    let (db, hasher) = (&installation.db, &installation.hasher);
+    let bob = installation.person("bob").await.unwrap();
+    let stored = user::by_id(&mut db.reader().await.unwrap(), bob).await;
+    let principal = stored.unwrap().unwrap().principal_id;
+    let authority = binding::authority(db, principal, None, Age::Now).await;
+    let caller = Caller {
+        authority: authority.unwrap().unwrap(),
+        presented: policy::Presented::Password,
+        grants: None,
+        address: None,
+    };
+    // Both were let in by the old password.
+    let own = permit::permit_user(&caller, bob).unwrap();
+    let (set, new) = (gantry_tenancy::user::set_password, password());
+    assert!(!set(db, hasher, &own, (&new, None), NOW).await.unwrap());
+    let second = set(db, hasher, &own, (&new, None), NOW).await;
+    assert!(matches!(second, Err(Error::CallerVoid)), "{second:?}");
+    // An administrator needs no old password.
+    let of_bob = installation.of(bob);
+    set(db, hasher, &of_bob, (&new, None), NOW).await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use auth::session::SessionKey;
 use axum::Extension;
 use axum::extract::State;
 use db::Age;
@@ -61,22 +62,11 @@ pub(crate) async fn set(
         ));
     }
     let (hasher, now) = (app.identity.hasher(), app.clock.now());
-    user::set_password(&app.db, hasher, &permit, &new, now).await?;
-    Ok((new_key(&app, &permit).await?, ()))
-}
-
-/// The session with which somebody changes their own password goes on, with a new key.
-async fn new_key(
-    app: &AdminState,
-    permit: &UserPermit,
-) -> Result<Option<Extension<SessionChange>>, Error> {
-    let session = permit.caller().session().filter(|_| permit.is_own());
-    let Some(id) = session else {
-        return Ok(None);
-    };
-    let key = app.identity.rekey_session(id).await;
-    let change = key.map_err(unidentified)?.map(SessionChange::Begun);
-    Ok(change.map(Extension))
+    // The session with which somebody changes their own password goes on, with a new key.
+    let key = SessionKey::random();
+    let change = (&new, Some(key.hash()));
+    let goes_on = user::set_password(&app.db, hasher, &permit, change, now).await?;
+    Ok((goes_on.then_some(Extension(SessionChange::Begun(key))), ()))
 }
 
 /// A wrong old password counts as a failed login, so that this route cannot be used to guess passwords.

@@ -168,7 +168,14 @@ fn projects() -> String {
 }
 
 /// The indexes that the log is searched by.
-pub(super) const NAMES: [&str; 6] = ["at", "project", "principal", "repository", "tag", "operation"];
+pub(super) const NAMES: [&str; 6] = [
+    "at",
+    "project",
+    "principal",
+    "repository",
+    "tag",
+    "operation",
+];
 
 /// Statements that make them as they are.
 fn indexes(stage: &Stage<'_>) -> Result<String, String> {

@@ -62,6 +62,8 @@ create table session (
     id integer not null primary key autoincrement,
     hash blob not null unique,
     principal_id integer not null references principal (id),
+    -- The principal's when the session began or got its key: with another one it has ended.
+    generation integer not null,
     -- Where it began, for its owner to recognize it.
     address text not null,
     agent text not null,

@@ -13,6 +13,7 @@ async fn begin(db: &Db, principal: PrincipalId, hash: u8, now: Timestamp) {
     let new = NewSession {
         hash: [hash; 32],
         principal,
+        generation: 1,
         address: "192.0.2.1".into(),
         agent: "a browser".into(),
         expires_at: now.plus(HOUR),
@@ -37,9 +38,17 @@ async fn a_session_lives_until_it_expires_and_is_pruned_then() {
         let later = NOW.plus(HOUR);
         assert_eq!(find(&db, 1, later).await, None);
         let (half, renewed) = (NOW.plus(HOUR / 2), NOW.plus(HOUR / 2).plus(HOUR));
-        db.write(move |tx| Box::pin(session::renew(tx, id, half, renewed)))
+        let stored = session::by_hash(&mut db.reader().await.unwrap(), &[1; 32], NOW).await;
+        let stored = stored.unwrap().unwrap();
+        // Of two requests at once, one renews it.
+        for end in [renewed, renewed.plus(HOUR)] {
+            let stored = stored.clone();
+            db.write(move |tx| {
+                Box::pin(async move { session::renew(tx, &stored, half, end).await })
+            })
             .await
             .unwrap();
+        }
         assert_eq!(find(&db, 1, later).await, Some(id));
         let prune = async |now| {
             let pruned = db.write(move |tx| Box::pin(session::prune(tx, now, 10)));
@@ -48,6 +57,21 @@ async fn a_session_lives_until_it_expires_and_is_pruned_then() {
         assert_eq!(prune(later).await, 0);
         assert_eq!(prune(renewed).await, 1);
         assert_eq!(find(&db, 1, NOW).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_sessions_used_longest_ago_make_place() {
+    on_both("session_most", async |db| {
+        let (ann, _) = team(&db).await;
+        for number in 0..session::MOST as u8 + 2 {
+            let at = NOW.plus(std::time::Duration::from_secs(number.into()));
+            begin(&db, ann.principal_id, number, at).await;
+        }
+        for (number, there) in [(0, false), (1, false), (2, true), (51, true)] {
+            assert_eq!(find(&db, number, NOW).await.is_some(), there, "{number}");
+        }
     })
     .await;
 }

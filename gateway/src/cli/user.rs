@@ -123,7 +123,7 @@ async fn passwd(local: &Local, name: &str) -> anyhow::Result<()> {
     // Before a password is asked for.
     let permit = permit::permit_user(&Caller::command_line(), id_of(local, name).await?)?;
     let (password, hasher) = (new_password(name)?, PasswordHasher::new());
-    user::set_password(&local.db, &hasher, &permit, &password, local.now()).await?;
+    user::set_password(&local.db, &hasher, &permit, (&password, None), local.now()).await?;
     line(&format!(
         "the password of {name} is changed; existing tokens are revoked"
     ));

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::MatchedPath;
-use http::{Request, Response, StatusCode};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Request, Response, StatusCode};
 use policy::Caller;
 use storage::budget::Holder;
 use tower::ServiceExt as _;
@@ -27,7 +28,13 @@ pub(super) async fn answer(
     match app.admin.clone().oneshot(request).await {
         Ok(response) => {
             record_refusal(app, &response);
-            response.map(Body::boxed)
+            let mut response = response.map(Body::boxed);
+            // What is said of persons and rights is nobody else's to keep.
+            let headers = response.headers_mut();
+            headers
+                .entry(CACHE_CONTROL)
+                .or_insert(HeaderValue::from_static("no-store"));
+            response
         }
         Err(never) => match never {},
     }

@@ -132,9 +132,12 @@ fn what_the_database_holds_is_read_or_refused() {
     };
     // A newer program's.
     read("of_a_later_version", "1").unwrap();
+    // By the rules of another version.
+    for value in ["\"5\"", "0"] {
+        let values = read("token_expiration", value).unwrap();
+        assert_eq!(values.token_expiration, Values::default().token_expiration);
+    }
     for (name, value) in [
-        ("token_expiration", "\"5\""),
-        ("token_expiration", "0"),
         ("token_expiration", ""),
         ("ldap_search_password", "\"plain\""),
     ] {
