@@ -67,7 +67,7 @@ impl End {
 /// count as far as they are older.
 fn estimate(newest: &End, oldest: &End) -> i64 {
     let between = newest.first - oldest.last;
-    let more = if between >= 0 {
+    let more = if between > 0 {
         let density = f64::midpoint(newest.density(), oldest.density());
         oldest.entries as f64 + between as f64 * density
     } else {
