@@ -12,7 +12,7 @@ use crate::Error;
 pub const LARGEST_BODY: usize = 1 << 20;
 
 /// Maximum size of a form, which anyone may send, in bytes.
-pub(crate) const LARGEST_FORM: usize = 64 << 10;
+pub const LARGEST_FORM: usize = 64 << 10;
 
 /// Reads a body of at most `limit` bytes.
 ///

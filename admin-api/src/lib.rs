@@ -43,7 +43,7 @@ use tenancy::setting::Settings;
 use tokio::sync::watch;
 
 pub use crate::allowed::Everyone;
-pub use crate::body::LARGEST_BODY;
+pub use crate::body::{LARGEST_BODY, LARGEST_FORM};
 pub use crate::declaration::{At, Declarations, Guarded, Needs, Permission, Route};
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;

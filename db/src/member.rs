@@ -89,6 +89,23 @@ pub(crate) async fn add_owner(
     Ok(())
 }
 
+/// As [`get`], and nobody else changes or ends it until the transaction ends.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Option<Member>> {
+    let row = tx
+        .query_either(
+            concat!(select!(), "and m.id = $2"),
+            concat!(select!(), "and m.id = $2 for update of m"),
+        )
+        .bind(project)
+        .bind(id)
+        .optional()
+        .await?;
+    row.as_ref().map(Member::read).transpose()
+}
+
 /// A membership of a project.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Members of projects and their roles.
 
 use db::member::{self, Member};
-use db::{Db, Reader, principal};
+use db::{Db, Tx, principal};
 use model::{Event, MemberId, Operation, Origin, PrincipalId, ProjectId, Subject, Timestamp};
 use policy::{ProjectPermit, Role, on, to};
 
@@ -58,7 +58,7 @@ pub async fn change(
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_in(project, move |tx| {
         Box::pin(async move {
-            let member = find(tx, project, id).await?;
+            let member = hold(tx, project, id).await?;
             member::set_role(tx, &member, role).await?;
             let named = (project, member.name);
             Ok(tx
@@ -82,7 +82,7 @@ pub async fn revoke(
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_in(project, move |tx| {
         Box::pin(async move {
-            let member = find(tx, project, id).await?;
+            let member = hold(tx, project, id).await?;
             member::remove(tx, &member).await?;
             let named = (project, member.name);
             Ok(tx
@@ -93,8 +93,9 @@ pub async fn revoke(
     .await
 }
 
-async fn find(reader: &mut Reader, project: ProjectId, id: MemberId) -> Result<Member> {
-    let member = member::get(reader, project, id).await?;
+/// A membership that is to be changed: of two who end it, the second finds none.
+async fn hold(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Member> {
+    let member = member::hold(tx, project, id).await?;
     member.ok_or(Error::MemberUnknown {
         project,
         member: id,

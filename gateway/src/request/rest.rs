@@ -21,7 +21,12 @@ pub(super) async fn answer(
     address: IpAddr,
     request: Request<RequestBody>,
 ) -> Response<Body> {
-    let mut request = request.map(|body| short_body(app, address, body));
+    // Forms come from strangers.
+    let limit = match request.uri().path().starts_with("/api") {
+        true => admin_api::LARGEST_BODY,
+        false => admin_api::LARGEST_FORM,
+    };
+    let mut request = request.map(|body| short_body(app, address, limit, body));
     request
         .extensions_mut()
         .insert(admin_api::ClientAddress(address));
@@ -41,11 +46,16 @@ pub(super) async fn answer(
 }
 
 /// A body that is read whole, within its bounds, when its first bytes are asked for.
-fn short_body(app: &Arc<App>, address: IpAddr, body: RequestBody) -> axum::body::Body {
+fn short_body(
+    app: &Arc<App>,
+    address: IpAddr,
+    limit: usize,
+    body: RequestBody,
+) -> axum::body::Body {
     let app = app.clone();
     let read = async move {
         let short = Short {
-            limit: admin_api::LARGEST_BODY,
+            limit,
             memory: app.registry.memory().short(),
             holder: Holder::at(address),
             time: app.config.limits.short_body_time(),

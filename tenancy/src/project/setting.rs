@@ -18,7 +18,8 @@ pub async fn add(
     now: Timestamp,
 ) -> Result<()> {
     let (project, origin) = (permit.project().clone(), permit.caller().origin());
-    db.write_in(project.id, move |tx| {
+    // Of two who add the same one, the second finds it.
+    db.write_alone_in(project.id, move |tx| {
         Box::pin(async move {
             let known = project::metadata(tx, project.id).await?;
             let settings = new.settings.iter().map(|setting| setting.name());
