@@ -1,5 +1,10 @@
 # What the scripts in this folder share. Each is called with `set -eu` on, by a script that defines nothing of these names.
 
+# Variables that begin with GANTRY_ are settings of the server; those of whoever calls this are none.
+for variable in $(env | sed -n 's/^\(GANTRY_[A-Z0-9_]*\)=.*/\1/p'); do
+    unset "$variable"
+done
+
 # fail WORDS: says what is wrong and ends the script with 1.
 fail() {
     echo "$(basename "$0"): $*" >&2
