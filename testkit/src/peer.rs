@@ -97,7 +97,7 @@ impl Kept<'_> {
                 format!("filesystem: {{rootdirectory: {}}}", folder.display())
             }
             Self::Bucket(endpoint, bucket) => format!(
-                "s3: {{regionendpoint: \"{endpoint}\", region: {REGION}, bucket: {bucket}, secure: false, \
+                "s3: {{regionendpoint: \"{endpoint}\", region: {REGION}, bucket: {bucket}, secure: false, forcepathstyle: true, \
                  accesskey: {ACCESS_KEY}, secretkey: {SECRET_KEY}}}"
             ),
         }
