@@ -8,8 +8,9 @@
 //! manifest, the last transaction that changes it sees all of it, and the counter moves by what is written.
 //!
 //! The repository is locked last. Who changes something about a manifest holds the manifest's row before that, so that
-//! nobody waits for a manifest while holding a repository. The one exception is a manifest that two pushes move the same
-//! tag away from at once: `tag.previous_id` tells the second which it was, and a deadlock is run again.
+//! nobody waits for a manifest while holding a repository. There are exceptions: a manifest that two pushes move the same
+//! tag away from at once (`tag.previous_id` says which it was), and one that an import moves a tag away from. They can end
+//! in a deadlock, never in a wrong counter: pushes are retried, an import says so and is run again.
 //!
 //! What a deleted index lists is in an index until its references are purged. Deleted manifests are not listed, and
 //! their columns mean nothing.

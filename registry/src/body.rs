@@ -32,7 +32,7 @@ pub enum BodyError {
     #[error("too many bodies are on their way: try again")]
     Busy,
     /// Its sender lost the right to send it meanwhile.
-    #[error("the right to push was lost meanwhile")]
+    #[error("the right to push was taken away while the body was being sent")]
     Refused,
     /// It is longer than allowed.
     #[error("more than {0} bytes came")]

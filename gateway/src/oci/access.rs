@@ -75,7 +75,7 @@ impl Call<'_> {
 
     /// The permit by the rights of now, once a body was read for which `began` was long ago: how long a body takes is up
     /// to the client.
-    pub(super) async fn still_may_push(
+    pub(super) async fn may_push_now(
         &self,
         permit: PushPermit,
         began: Instant,

@@ -67,7 +67,7 @@ impl Call<'_> {
                 }
                 error => error.into(),
             })?;
-        let permit = self.still_may_push(permit, began).await?;
+        let permit = self.may_push_now(permit, began).await?;
         let content_type = self.header(header::CONTENT_TYPE).map(str::to_owned);
         let tagged = !tags.is_empty();
         let new = NewManifest {
