@@ -23,6 +23,19 @@ pub struct NewSchedule {
     pub cron: Cron,
 }
 
+impl NewSchedule {
+    /// The only schedule of a kind, whose jobs need no input.
+    pub fn of_kind(kind: &str, payload_version: i64, cron: Cron) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            subject: String::new(),
+            payload_version,
+            payload: "null".to_owned(),
+            cron,
+        }
+    }
+}
+
 /// Sets the schedule of a kind and subject. If nothing changes, its next time is kept, unless a wrong clock put it later
 /// than the next time after `now`.
 ///

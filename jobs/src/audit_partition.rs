@@ -39,13 +39,8 @@ impl Job for AuditPartition {
 impl AuditPartition {
     /// The built-in schedule.
     pub(crate) fn schedule() -> NewSchedule {
-        NewSchedule {
-            kind: Self::KIND.to_owned(),
-            subject: String::new(),
-            payload_version: Self::VERSION,
-            payload: "null".to_owned(),
-            cron: CRON.parse().expect("it has six fields"),
-        }
+        let cron = CRON.parse().expect("it has six fields");
+        NewSchedule::of_kind(Self::KIND, Self::VERSION, cron)
     }
 
     async fn make(&self) -> Result<()> {

@@ -47,13 +47,8 @@ impl Job for Prune {
 impl Prune {
     /// The built-in schedule.
     pub(crate) fn schedule() -> NewSchedule {
-        NewSchedule {
-            kind: Self::KIND.to_owned(),
-            subject: String::new(),
-            payload_version: Self::VERSION,
-            payload: "null".to_owned(),
-            cron: CRON.parse().expect("it has six fields"),
-        }
+        let cron = CRON.parse().expect("it has six fields");
+        NewSchedule::of_kind(Self::KIND, Self::VERSION, cron)
     }
 
     /// Returns the number of jobs removed, of log lines of other jobs, and of sessions.
