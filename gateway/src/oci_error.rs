@@ -324,6 +324,7 @@ fn body_error(error: &BodyError) -> Response<Body> {
             envelope(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", &message)
         }
         BodyError::Busy => registry(&Error::Busy),
+        BodyError::Unsure => unavailable(&error.to_string()),
         BodyError::Refused | BodyError::ReadOnly => {
             envelope(StatusCode::FORBIDDEN, "DENIED", &error.to_string())
         }

@@ -107,7 +107,8 @@ impl Call<'_> {
             }
             match renewed(&app, &caller, &repository).await {
                 Ok(Ok(_)) => None,
-                Ok(Err(_)) | Err(_) => Some(Err(BodyError::Refused)),
+                Ok(Err(_)) => Some(Err(BodyError::Refused)),
+                Err(_) => Some(Err(BodyError::Unsure)),
             }
         };
         Box::pin(body.chain(stream::once(end).filter_map(future::ready)))
