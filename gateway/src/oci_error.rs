@@ -288,6 +288,7 @@ fn registry(error: &Error) -> Response<Body> {
             StatusCode::PRECONDITION_FAILED,
             "VIOLATE_FOREIGN_KEY_CONSTRAINT",
         ),
+        Error::Immutable(_) => one(StatusCode::PRECONDITION_FAILED, "PRECONDITION"),
         Error::Body(body) => body_error(body),
         Error::QuotaExceeded(_) => one(StatusCode::FORBIDDEN, "DENIED"),
         Error::Busy | Error::CannotRecord => later(
