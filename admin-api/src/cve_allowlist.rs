@@ -14,21 +14,23 @@ use crate::json::{BodyOf, Unread};
 use crate::{App, Error};
 
 /// The list in the API.
-#[derive(Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = CVEAllowlist)]
 pub(crate) struct View {
-    #[serde(skip_deserializing)]
     creation_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
-    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<i64>,
-    items: Option<Vec<Item>>,
-    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
-    project_id: Option<i64>,
-    #[serde(skip_deserializing)]
+    items: Vec<Item>,
     update_time: String,
+}
+
+/// The body of `PUT /system/CVEAllowlist`.
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct AllowlistRequest {
+    expires_at: Option<i64>,
+    items: Option<Vec<Item>>,
 }
 
 /// A vulnerability.
@@ -39,7 +41,7 @@ struct Item {
     cve_id: String,
 }
 
-impl BodyOf for View {
+impl BodyOf for AllowlistRequest {
     const NAME: &'static str = "allowlist";
 }
 
@@ -59,8 +61,7 @@ pub(crate) async fn get(_: Granted<SignedIn>, State(app): App) -> Rendered<View>
         creation_time: time(list.created_at),
         expires_at: list.expires_at,
         id: (list.created_at != 0).then_some(1),
-        items: Some(items.collect()),
-        project_id: None,
+        items: items.collect(),
         update_time: time(list.updated_at),
     }))
 }
@@ -68,13 +69,13 @@ pub(crate) async fn get(_: Granted<SignedIn>, State(app): App) -> Rendered<View>
 /// Replaces the vulnerabilities that the whole installation accepts.
 #[utoipa::path(
     put, path = "/api/v2.0/system/CVEAllowlist", operation_id = "putSystemCVEAllowlist", tag = "SystemCVEAllowlist",
-    request_body = View,
+    request_body = AllowlistRequest,
     responses((status = 200, description = "Replaced."))
 )]
 pub(crate) async fn update(
     Granted(permit): Granted<SystemPermit>,
     State(app): App,
-    body: Unread<View>,
+    body: Unread<AllowlistRequest>,
 ) -> Result<(), Error> {
     let (permit, body) = body.read(&app, permit).await?;
     let items = body.items.unwrap_or_default();

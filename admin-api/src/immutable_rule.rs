@@ -33,9 +33,6 @@ pub(crate) struct View {
     disabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<i64>,
-    /// Rules are equal: it is not kept.
-    #[serde(skip_serializing)]
-    priority: Option<i64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     scope_selectors: BTreeMap<String, Vec<SelectorView>>,
     tag_selectors: Option<Vec<SelectorView>>,
@@ -118,7 +115,6 @@ impl View {
             action: rule.action,
             disabled: !stored.enabled,
             id: Some(stored.id.0),
-            priority: None,
             scope_selectors: scopes.map(|(key, list)| (key, all(list))).collect(),
             tag_selectors: rule.tag_selectors.map(all),
             template: rule.template,

@@ -1,6 +1,7 @@
 //! The job engine as Harbor shows its job service: schedules, queues, workers and jobs.
 
 pub(crate) mod job;
+pub(crate) mod list;
 pub(crate) mod queue;
 pub(crate) mod schedule;
 pub(crate) mod worker;

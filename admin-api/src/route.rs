@@ -117,6 +117,8 @@ fn declarations() -> Declarations {
         job_service::job::log,
         job_service::queue::list,
         job_service::queue::act,
+        job_service::list::list,
+        job_service::list::get,
 
         cve_allowlist::get,
         cve_allowlist::update,

@@ -43,7 +43,7 @@ enum Asked {
     /// To run it now.
     Now,
     /// To run it at these times.
-    At(Cadence, Cron),
+    At(Cadence, Box<Cron>),
     /// To end the schedule.
     Never,
 }
@@ -71,7 +71,7 @@ impl ScheduleRequest {
         let cron = times
             .and_then(|times| times.cron.as_deref())
             .unwrap_or_default();
-        Ok(Asked::At(cadence, parse_cron::<S>(cron)?))
+        Ok(Asked::At(cadence, Box::new(parse_cron::<S>(cron)?)))
     }
 
     fn parameters<S: Served>(&self) -> Result<super::ParametersOf<S>, Error> {
@@ -122,7 +122,7 @@ async fn set<S: Served>(
             return Ok(started.0);
         }
         Asked::At(cadence, cron) => {
-            let (times, parameters) = ((cadence, cron), body.parameters::<S>()?);
+            let (times, parameters) = ((cadence, *cron), body.parameters::<S>()?);
             execution::schedule::<S::Execution>(db, permit, times, parameters, now).await?;
         }
     }

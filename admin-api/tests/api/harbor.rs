@@ -26,6 +26,11 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("POST /c/login", "Harbor serves it too, undocumented"),
     ("GET /c/log_out", "Harbor serves it too, undocumented"),
     ("POST /c/userExists", "Harbor serves it too, undocumented"),
+    ("GET /api/ext/v1/jobs", "Harbor lists jobs by kind alone"),
+    (
+        "GET /api/ext/v1/jobs/{job_id}",
+        "Harbor shows jobs by kind alone",
+    ),
     (
         "GET /api/ext/v1/stats/audit",
         "Harbor counts no entries by time",

@@ -260,7 +260,7 @@ async fn an_export_is_everything_that_a_search_finds_and_runs_in_no_spreadsheet(
     assert_eq!(entries[0]["project"], *project.name);
     assert_eq!(entries[0]["address"], "127.0.0.1");
 
-    let formula = "=HYPERLINK(\"http://evil\")";
+    let formula = "=HYPERLINK(\"evil\")";
     server
         .as_user_with(formula, "Wr0ngpass")
         .get("/api/v2.0/users/current")
@@ -285,10 +285,7 @@ async fn an_export_is_everything_that_a_search_finds_and_runs_in_no_spreadsheet(
         text.starts_with("\"id\",\"op_time\",\"username\",\"address\","),
         "{text}"
     );
-    assert!(
-        text.contains("\"'=HYPERLINK(\"\"http://evil\"\")\""),
-        "{text}"
-    );
+    assert!(text.contains("\"'=HYPERLINK(\"\"evil\"\")\""), "{text}");
     let wrong = admin.get("/api/ext/v1/audit/export?format=xlsx").await;
     assert!(
         wrong
@@ -459,4 +456,74 @@ async fn what_was_done_and_refused_is_counted_by_hour_and_day() {
             .message()
             .contains("step")
     );
+}
+
+#[tokio::test]
+async fn far_pages_go_on_after_an_entry_and_long_counts_are_marked() {
+    let server = Server::start().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    server.stop().await;
+    let many = format!(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 30000)
+         insert into audit (at, principal_name, address, operation, resource_type, resource, project_id, success, times, detail)
+         select 1700000000000000 + i * 1000000, 'ann', '', 'pull', 'artifact', 'r' || i, {}, 1, 1, '' from n",
+        project.id
+    );
+    server.sql(&many).await;
+    server.restart().await;
+    let path = format!("/api/v2.0/projects/{}/auditlog-exts", project.name);
+    let pulls = format!("{path}?page_size=100&{}", q("operation=pull"));
+    let first = admin.get(&pulls).await.expect(200);
+    let about: i64 = first.header("x-total-count").parse().expect("a number");
+    assert!((29_000..31_000).contains(&about), "{about}");
+    assert_eq!(first.header("x-total-count-estimated"), "true");
+    let page = admin.get(&format!("{pulls}&page=100")).await.expect(200);
+    let next = page.link("next").expect("there is another page");
+    assert!(
+        next.contains("before=") && next.contains("page=101"),
+        "{next}"
+    );
+    let before = field(
+        &list(&admin, &format!("{pulls}&page=100")).await,
+        "resource",
+    )
+    .last()
+    .copied()
+    .expect("a page has rows")
+    .to_owned();
+    assert_eq!(before, "r20001");
+    // What is added meanwhile moves nothing.
+    let repository = project.repository("app");
+    admin.push_image(&repository, "v1", &image("v1")).await;
+    admin
+        .get(&format!("/v2/{repository}/manifests/v1"))
+        .await
+        .expect(200);
+    let page = admin.get(&next).await.expect(200);
+    let rows = page.json();
+    assert_eq!(rows[0]["resource"], "r20000");
+    assert_eq!(rows[99]["resource"], "r19901");
+    let after = page.link("next").expect("there is another page");
+    assert_eq!(list(&admin, &after).await[0]["resource"], "r19900");
+    let few = format!("{path}?{}", q("operation=pull,resource=r5"));
+    let few = admin.get(&few).await.expect(200);
+    assert_eq!(
+        (
+            few.header("x-total-count"),
+            few.maybe_header("x-total-count-estimated")
+        ),
+        ("1", None)
+    );
+    // All of them, in parts.
+    let export = format!(
+        "/api/ext/v1/audit/export?{}",
+        q(&format!(
+            "operation=pull,project={},resource=~r",
+            project.name
+        ))
+    );
+    let lines = admin.get(&export).await.expect(200).text();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert!(lines.len() >= 30_000, "{}", lines.len());
 }

@@ -31,7 +31,7 @@ fn parameters(run: &Value) -> Value {
 #[tokio::test]
 async fn a_pass_collects_what_is_due_and_tells_what_it_did() {
     let server = Server::with(&[
-        ("GANTRY_GC__GRACE_SECS", "0"),
+        ("GANTRY_GC__GRACE_SECS", "1"),
         ("GANTRY_GC__HOLD_SECS", "0"),
     ])
     .await;
@@ -45,6 +45,8 @@ async fn a_pass_collects_what_is_due_and_tells_what_it_did() {
         .delete(&format!("/v2/{repository}/manifests/{}", pushed.digest))
         .await
         .expect(202);
+    // Until the links are due.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let (_, dry) = run(&admin, json!({ "dry_run": true, "workers": 3 })).await;
     assert_eq!(dry["job_status"], "Success");
     let told = parameters(&dry);
@@ -74,6 +76,28 @@ async fn a_pass_collects_what_is_due_and_tells_what_it_did() {
     assert!(
         log.text().contains("manifests are actually deleted"),
         "{log}"
+    );
+    let id = &ended["id"];
+    let shown = admin
+        .get(&format!("/api/ext/v1/jobs/{id}"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&shown["kind"], &shown["status"]),
+        (&json!("gc_run"), &json!("done"))
+    );
+    assert!(
+        !shown["log"].as_array().expect("a list").is_empty(),
+        "{shown}"
+    );
+    let jobs = admin
+        .get("/api/ext/v1/jobs?q=kind%3Dgc_run")
+        .await
+        .expect(200);
+    assert_eq!(
+        (jobs.header("x-total-count"), &jobs.json()[0]["id"]),
+        ("2", id)
     );
     let list = admin.get(GC).await.expect(200);
     assert_eq!(list.header("x-total-count"), "2");
