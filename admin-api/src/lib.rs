@@ -2,6 +2,7 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod allowed;
+mod artifact;
 mod body;
 mod caller;
 mod configuration;
@@ -11,6 +12,7 @@ mod declaration;
 mod error;
 mod form;
 mod health;
+mod icon;
 mod input;
 mod json;
 mod listing;
@@ -29,6 +31,7 @@ mod search;
 mod session;
 mod statistics;
 mod systeminfo;
+mod tag;
 mod user;
 
 use std::net::IpAddr;
@@ -39,6 +42,7 @@ use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
 use model::Clock;
+use registry::Registry;
 use tenancy::setting::Settings;
 use tokio::sync::watch;
 
@@ -54,6 +58,8 @@ pub use crate::route::{router, routes};
 pub struct AdminState {
     /// The database.
     pub db: Db,
+    /// Content, and what happens to it.
+    pub registry: Arc<Registry>,
     /// Authentication.
     pub identity: Arc<Identity>,
     /// Tokens of browsers.

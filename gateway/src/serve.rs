@@ -281,7 +281,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         external_host: has_external_url.then(|| config.external_host()),
         admin: admin(
             &config,
-            (&db, &identity, &settings, &clock),
+            (&db, &registry, &identity, &settings, &clock),
             Csrf::new(&master),
             authority.certificate_pem(),
             component_errors.clone(),
@@ -369,7 +369,13 @@ pub(crate) fn registry(
 
 fn admin(
     config: &Config,
-    (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
+    (db, registry, identity, settings, clock): (
+        &Db,
+        &Arc<Registry>,
+        &Arc<Identity>,
+        &Arc<Settings>,
+        &Arc<dyn Clock>,
+    ),
     csrf: Csrf,
     ca: &str,
     component_errors: watch::Receiver<ComponentErrors>,
@@ -386,6 +392,7 @@ fn admin(
     };
     admin_api::router(Arc::new(admin_api::AdminState {
         db: db.clone(),
+        registry: registry.clone(),
         identity: identity.clone(),
         csrf,
         clock: clock.clone(),

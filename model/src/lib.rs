@@ -2,6 +2,7 @@
 //! push or a pull is in `registry`.
 
 pub mod accessory;
+pub mod artifact;
 pub mod clock;
 pub mod cron;
 pub mod digest;
@@ -20,13 +21,14 @@ pub mod tag;
 pub mod user;
 
 pub use accessory::AccessoryKind;
+pub use artifact::Addition;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
     BlobId, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId,
-    SessionId, StoreId, UserId,
+    SessionId, StoreId, TagId, UserId,
 };
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
@@ -35,7 +37,7 @@ pub use network::Network;
 pub use principal::{Principal, SystemTask};
 pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
-pub use reference::Reference;
+pub use reference::{Address, Reference};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName};

@@ -54,6 +54,10 @@ resources! {
     Repository "repository":                    "CRUDL<>" "CRUDL<>" "CRUL<>" "RL<" "RL<" "L<";
     /// Artifacts.
     Artifact "artifact":                        "CRDL"    "CRDL"    "CRL"    "RL"  "RL"  "RL";
+    /// What is shown of artifacts on request.
+    Addition "artifact-addition":               "R"       "R"       "R"      "R"   "R"   "R";
+    /// Accessories of artifacts.
+    Accessory "accessory":                      "L"       "L"       "L"      "L"   "L"   "L";
     /// Tags.
     Tag "tag":                                  "CDL"     "CDL"     "CL"     "L"   "L"   "L";
 }

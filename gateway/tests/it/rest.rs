@@ -1,10 +1,14 @@
 //! REST under `/api/v2.0`, in the wire form that scripts for Harbor expect.
 
+mod additions;
+mod artifacts;
 mod conventions;
+mod copies;
 mod members;
 mod projects;
 mod repositories;
 mod search;
+mod tags;
 mod users;
 
 use crate::harness::Shared;
