@@ -68,6 +68,7 @@ struct AdditionLink {
 
 /// Something that an index lists.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ArtifactReference)]
 struct Reference {
     child_digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -195,7 +195,7 @@ async fn an_artifact_is_found_with_its_parts_accessories_and_tags() {
         } = content(&db).await;
         let mut reader = db.reader().await.unwrap();
         let reader = &mut reader;
-        let find = async |reader: &mut Reader, project: ProjectId, text: &str| {
+        let find = async |reader: &mut gantry_db::Reader, project: ProjectId, text: &str| {
             let reference: Reference = text.parse().unwrap();
             let found = artifact::find(reader, project, &app(), &reference).await;
             found.unwrap().map(|artifact| artifact.id)
@@ -253,8 +253,8 @@ async fn tags_of_deleted_manifests_are_not_listed_and_are_made_anew() {
             Box::pin(async move {
                 let v1 = "v1".parse().unwrap();
                 let to = (repository, &app());
-                let two = manifest::hold(tx, repository, &digest(&payload("two", None)));
-                let two = two.await?.unwrap();
+                let two = digest(&payload("two", None));
+                let two = manifest::hold(tx, repository, &two).await?.unwrap();
                 assert!(
                     !tag::create(tx, to, &v1, two, (None, NOW)).await?,
                     "it is there"

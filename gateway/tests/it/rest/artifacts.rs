@@ -77,8 +77,9 @@ async fn an_artifact_has_harbors_fields() {
     let bare = admin.get(&format!("{here}?with_tag=false")).await;
     assert_eq!(bare.expect(200).json()[0]["tags"], Value::Null);
     let icon = found["icon"].as_str().expect("a digest");
-    let icon = server.anonymous().get(&format!("/api/v2.0/icons/{icon}"));
-    assert_eq!(icon.await.expect(200).json()["content-type"], "image/png");
+    let anonymous = server.anonymous();
+    let icon = anonymous.get(&format!("/api/v2.0/icons/{icon}")).await;
+    assert_eq!(icon.expect(200).json()["content-type"], "image/png");
     let missing = server.anonymous().get("/api/v2.0/icons/sha256:0").await;
     missing.expect_error(404, "NOT_FOUND");
 }
