@@ -34,6 +34,9 @@ pub enum Error {
     /// The caller lacks permission; the text says which.
     #[error("{0}")]
     Forbidden(String),
+    /// The caller may do such a thing, but not to that extent; the text says why.
+    #[error("{0}")]
+    Denied(String),
     /// Nothing is written now.
     #[error("{READ_ONLY}")]
     ReadOnly,
@@ -98,7 +101,7 @@ impl Error {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::ReadOnly => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Denied(_) | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -119,7 +122,7 @@ impl Error {
 
     fn code(&self, status: StatusCode) -> &'static str {
         match self {
-            Self::ReadOnly => "DENIED",
+            Self::ReadOnly | Self::Denied(_) => "DENIED",
             _ => code(status),
         }
     }
@@ -278,10 +281,13 @@ impl From<tenancy::Error> for Error {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
             E::CallerVoid => Self::NotSignedIn,
-            E::SettingExists(_) => Self::Conflict(text),
+            E::RobotTooStrong(_) => Self::Denied(text),
+            E::SettingExists(_) | E::RobotExists(_) | E::GroupExists(_) => Self::Conflict(text),
             E::ProjectGone
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
+            | E::RobotUnknown(_)
+            | E::GroupUnknown(_)
             | E::MemberUnknown { .. } => Self::NotFound(text),
             E::Setting(invalid) => invalid.into(),
             E::Secret(error) => error.into(),

@@ -6,13 +6,16 @@ mod cert;
 mod config;
 mod db;
 mod gc;
+mod group;
 mod job;
 mod local;
+mod member;
 mod out;
 mod parse;
 mod password;
 mod project;
 mod repository;
+mod robot;
 mod secret;
 mod storage;
 mod user;
@@ -58,9 +61,18 @@ enum Command {
     /// Manage local users.
     #[command(subcommand)]
     User(user::Command),
-    /// Manage projects, their members and their quotas.
+    /// Manage groups of users.
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Manage projects and their quotas.
     #[command(subcommand)]
     Project(project::Command),
+    /// Manage members of projects and their roles.
+    #[command(subcommand)]
+    Member(member::Command),
+    /// Manage robots, which programs sign in as.
+    #[command(subcommand)]
+    Robot(robot::Command),
     /// List and delete repositories.
     #[command(subcommand)]
     Repository(repository::Command),
@@ -156,7 +168,10 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Config(command) => command.run(config),
         Command::User(command) => local::run(config, async |local| command.run(local).await),
+        Command::Group(command) => local::run(config, async |local| command.run(local).await),
+        Command::Member(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
+        Command::Robot(command) => local::run(config, async |local| command.run(local).await),
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),

@@ -15,6 +15,7 @@ use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
 use db::Db;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
+use db::robot::usage::RobotUses;
 use jobs::Jobs;
 use jobs::engine::Stats;
 use jobs::sweep::Leftovers;
@@ -266,10 +267,11 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
     let keys = bootstrap::token_keys(&db, &master).await?;
     let audit = Arc::new(Recorder::default());
+    let uses = Arc::new(RobotUses::default());
     let identity = Arc::new(Identity::new(
         db.clone(),
         clock.clone(),
-        audit.clone(),
+        (audit.clone(), uses.clone()),
         keys,
         settings.clone(),
     ));
@@ -317,6 +319,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         stores,
         identity,
         audit,
+        uses,
         master,
         clock,
         shared_clock,

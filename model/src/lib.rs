@@ -6,6 +6,7 @@ pub mod clock;
 pub mod cron;
 pub mod digest;
 pub mod event;
+pub mod group;
 pub mod id;
 pub mod manifest;
 pub mod media_type;
@@ -15,6 +16,7 @@ pub mod principal;
 pub mod project_setting;
 pub mod range;
 pub mod reference;
+pub mod robot;
 pub mod storage_limit;
 pub mod tag;
 pub mod user;
@@ -24,9 +26,10 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
+pub use group::{GroupName, GroupSource};
 pub use id::{
-    BlobId, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId,
-    SessionId, StoreId, UserId,
+    BlobId, GroupId, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId,
+    RepositoryId, RobotId, SessionId, StoreId, UserId,
 };
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
@@ -36,6 +39,7 @@ pub use principal::{Principal, SystemTask};
 pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
 pub use reference::Reference;
+pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName};

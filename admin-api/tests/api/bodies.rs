@@ -39,6 +39,15 @@ const SUMMARY: &[&str] = &["GET /projects/{project_name_or_id}/summary 200"];
 /// The settings.
 const SETTINGS: &[&str] = &["GET /configurations 200"];
 
+/// Robots in answers.
+const ROBOTS: &[&str] = &["GET /robots 200", "GET /robots/{robot_id} 200"];
+/// A robot that is changed.
+const CHANGED_ROBOT: &[&str] = &["PUT /robots/{robot_id} body"];
+/// Groups that are made or changed.
+const CHANGED_GROUPS: &[&str] = &["POST /usergroups body", "PUT /usergroups/{group_id} body"];
+
+const LAST_USE: &str = "Harbor does not know when a robot was last used";
+const UNCHANGED: &str = "it cannot be changed";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
 const NEVER_THERE: &str = "Harbor's answers never have it";
@@ -146,11 +155,18 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         "a file is text here: OpenAPI 3.1 has no type for files",
     ),
     (".oidc_user_meta", USERS, "there is no OIDC yet"),
-    (
-        ".member_group.group_type",
-        &["POST /projects/{project_name_or_id}/members body"],
-        "there are no groups yet",
-    ),
+    (".last_used_at", ROBOTS, LAST_USE),
+    (".last_used_address", ROBOTS, LAST_USE),
+    (".secret", ROBOTS, "a secret is shown once, when it is made"),
+    (".id", CHANGED_ROBOT, "it is in the path"),
+    (".secret", CHANGED_ROBOT, "PATCH changes it"),
+    (".editable", CHANGED_ROBOT, UNCHANGED),
+    (".expires_at", CHANGED_ROBOT, UNCHANGED),
+    (".creator_type", CHANGED_ROBOT, UNCHANGED),
+    (".creator_ref", CHANGED_ROBOT, UNCHANGED),
+    (".creation_time", CHANGED_ROBOT, UNCHANGED),
+    (".update_time", CHANGED_ROBOT, UNCHANGED),
+    (".id", CHANGED_GROUPS, "the server chooses it"),
 ];
 
 /// The types of a body's fields by their paths (`[].hard.storage`); the body itself has an empty one. What is below an

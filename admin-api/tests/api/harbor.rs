@@ -26,6 +26,10 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("POST /c/login", "Harbor serves it too, undocumented"),
     ("GET /c/log_out", "Harbor serves it too, undocumented"),
     ("POST /c/userExists", "Harbor serves it too, undocumented"),
+    (
+        "GET /api/ext/v1/access/explain",
+        "Harbor does not say why somebody may do something",
+    ),
     ("GET /api/ext/v1/me/sessions", "Harbor lists no sessions"),
     (
         "DELETE /api/ext/v1/me/sessions/{session_id}",
@@ -53,6 +57,19 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("GET /users/search", "query:q", "every list takes it"),
     ("GET /users/search", "query:sort", "every list takes it"),
     ("GET /quotas", "query:q", "every list takes it"),
+    ("GET /usergroups", "query:q", "every list takes it"),
+    ("GET /usergroups", "query:sort", "every list takes it"),
+    ("GET /usergroups/search", "query:q", "every list takes it"),
+    (
+        "GET /usergroups/search",
+        "query:sort",
+        "every list takes it",
+    ),
+    (
+        "GET /projects",
+        "query:member",
+        "Harbor cannot list the projects of which one is a member",
+    ),
     (
         "GET /quotas",
         "query:reference",
