@@ -11,9 +11,11 @@ use db::{Db, Reader, binding};
 use http::request::Parts;
 use model::UserId;
 use policy::on::On;
+use policy::system::SystemNeed;
 use policy::to::To;
 use policy::{
-    Caller, CreateProjectPermit, ProjectPermit, Refusal, SignedIn, SystemPermit, UserPermit, permit,
+    Caller, CreateProjectPermit, ProjectPermit, Refusal, RobotPermit, SignedIn, SystemPermit,
+    UserPermit, permit,
 };
 use utoipa::openapi::path::Parameter;
 
@@ -166,8 +168,11 @@ impl Grant for SignedIn {
     }
 }
 
-impl Grant for SystemPermit {
-    const NEEDS: Needs = Needs::System;
+impl<N: SystemNeed> Grant for SystemPermit<N> {
+    const NEEDS: Needs = match N::NEED {
+        None => Needs::System,
+        Some((resource, action)) => Needs::OnSystem(resource, action),
+    };
 
     async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         let By(caller) = By::from_request_parts(parts, app).await?;
@@ -175,7 +180,7 @@ impl Grant for SystemPermit {
     }
 }
 
-fn system(caller: &Caller) -> Result<SystemPermit, Error> {
+pub(crate) fn system<N: SystemNeed>(caller: &Caller) -> Result<SystemPermit<N>, Error> {
     permit::permit_system(caller).map_err(|refusal| {
         let message = "forbidden: this needs the rights of a system administrator";
         forbidden(refusal, message)
@@ -235,7 +240,7 @@ async fn now(app: &AdminState, caller: &Caller) -> Result<Caller, Error> {
     caller.ok_or(Error::NotSignedIn)
 }
 
-impl Renew for SystemPermit {
+impl<N: SystemNeed> Renew for SystemPermit<N> {
     async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
         system(&now(app, self.caller()).await?)
     }
@@ -243,7 +248,17 @@ impl Renew for SystemPermit {
 
 impl Renew for SignedIn {
     async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
-        Ok(permit::permit_signed_in(&now(app, self.caller()).await?)?)
+        let caller = now(app, self.caller()).await?;
+        Ok(permit::permit_signed_in(&caller)?)
+    }
+}
+
+impl<A: To> Renew for RobotPermit<A> {
+    async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
+        match self {
+            Self::System(permit) => permit.renewed(app).await.map(Self::System),
+            Self::Project(permit) => permit.renewed(app).await.map(Self::Project),
+        }
     }
 }
 

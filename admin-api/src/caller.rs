@@ -91,6 +91,8 @@ async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Cal
         Err(
             auth::Error::Malformed
             | auth::Error::WrongCredentials
+            | auth::Error::RobotDisabled
+            | auth::Error::RobotExpired
             | auth::Error::Token(_)
             | auth::Error::Void,
         ) => Ok(Caller::anonymous(address)),
@@ -106,6 +108,8 @@ pub(crate) fn unidentified(error: auth::Error) -> Error {
         auth::Error::Password(error) => Error::Password(error),
         auth::Error::Malformed
         | auth::Error::WrongCredentials
+        | auth::Error::RobotDisabled
+        | auth::Error::RobotExpired
         | auth::Error::Token(_)
         | auth::Error::Void
         // Nothing is issued here.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use policy::{Action, Resource};
+use policy::{Action, Resource, SystemResource};
 use utoipa::ToSchema as _;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
@@ -25,6 +25,12 @@ pub enum Needs {
     SignedIn,
     /// The rights of a system administrator.
     System,
+    /// An action on a resource of the system, which robots may be given.
+    OnSystem(SystemResource, Action),
+    /// An action on robots of the project that the request or the robot names, or on those of the system.
+    Robot(Action),
+    /// The rights of a project admin anywhere, or those of a system administrator.
+    AnyProjectAdmin,
     /// The user in the path, or a system administrator.
     User,
     /// An action on a resource of the project in the path.
@@ -37,6 +43,21 @@ impl fmt::Display for Needs {
             Self::Nobody => f.write_str("nothing"),
             Self::SignedIn => f.write_str("an account"),
             Self::System => f.write_str("system administrator"),
+            Self::OnSystem(resource, action) => {
+                let (resource, action) = (resource.name(), action.name());
+                write!(
+                    f,
+                    "system administrator, or a robot with `{resource}` {action}"
+                )
+            }
+            Self::Robot(action) => {
+                write!(
+                    f,
+                    "`robot` {} in its project, or of the system",
+                    action.name()
+                )
+            }
+            Self::AnyProjectAdmin => f.write_str("project admin, or system administrator"),
             Self::User => f.write_str("that user, or system administrator"),
             Self::Project(resource, action) => {
                 write!(f, "`{}` {}", resource.name(), action.name())

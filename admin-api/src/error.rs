@@ -36,6 +36,9 @@ pub enum Error {
     /// The caller lacks permission; the text says which.
     #[error("{0}")]
     Forbidden(String),
+    /// The caller may do such a thing, but not to that extent; the text says why.
+    #[error("{0}")]
+    Denied(String),
     /// Nothing is written now.
     #[error("{READ_ONLY}")]
     ReadOnly,
@@ -62,9 +65,6 @@ pub enum Error {
     /// A job could not be started, stopped or read.
     #[error("the job engine did not serve the request")]
     Job(#[source] jobs::Error),
-    /// The operation is not allowed with this content.
-    #[error("{0}")]
-    Denied(String),
     /// Something else refers to it.
     #[error("{0}")]
     InUse(String),
@@ -352,9 +352,13 @@ impl From<tenancy::Error> for Error {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
             E::CallerVoid => Self::NotSignedIn,
-            E::SettingExists(_) | E::LabelExists(_) | E::LabelAttached(_) | E::RuleExists => {
-                Self::Conflict(text)
-            }
+            E::RobotTooStrong(_) => Self::Denied(text),
+            E::SettingExists(_)
+            | E::LabelExists(_)
+            | E::LabelAttached(_)
+            | E::RuleExists
+            | E::RobotExists(_)
+            | E::GroupExists(_) => Self::Conflict(text),
             E::TooManyRules(_) => Self::BadRequest(text),
             E::ProjectGone
             | E::LabelUnknown(_)
@@ -363,6 +367,8 @@ impl From<tenancy::Error> for Error {
             | E::RuleUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
+            | E::RobotUnknown(_)
+            | E::GroupUnknown(_)
             | E::MemberUnknown { .. } => Self::NotFound(text),
             E::Setting(invalid) => invalid.into(),
             E::Secret(error) => error.into(),

@@ -1,6 +1,7 @@
 //! REST for administrators, in the wire format of Harbor's API v2.0: one module per resource. Push and pull are in
 //! `registry`; listeners and middleware are in the gateway.
 
+mod access;
 mod allowed;
 mod artifact;
 mod audit;
@@ -14,6 +15,7 @@ mod declaration;
 mod error;
 mod execution;
 mod form;
+mod group;
 mod health;
 mod icon;
 mod immutable_rule;
@@ -26,12 +28,14 @@ mod member;
 mod openapi;
 mod page;
 mod param;
+mod permission;
 mod ping;
 mod project;
 mod query;
 mod quota;
 mod read_only;
 mod repository;
+mod robot;
 mod route;
 mod search;
 mod session;

@@ -1,12 +1,12 @@
-//! Members of projects. There are no groups yet.
+//! Members of projects: users, and groups of users.
 
 pub(crate) mod create;
 pub(crate) mod get;
 pub(crate) mod update;
 
 use db::Reader;
-use db::member::{self, Member};
-use model::{MemberId, ProjectId, UserId};
+use db::member::{self, Entity, Member};
+use model::{MemberId, ProjectId};
 use policy::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,8 +17,7 @@ use crate::Error;
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProjectMember)]
 pub(crate) struct View {
-    #[schema(value_type = i64)]
-    entity_id: UserId,
+    entity_id: i64,
     entity_name: String,
     /// `u` for users, `g` for groups.
     entity_type: &'static str,
@@ -30,17 +29,23 @@ pub(crate) struct View {
     role_name: &'static str,
 }
 
-impl From<Member> for View {
-    fn from(member: Member) -> Self {
-        Self {
-            entity_id: member.user_id,
+impl TryFrom<Member> for View {
+    type Error = Error;
+
+    fn try_from(member: Member) -> Result<Self, Error> {
+        let (entity_id, entity_type) = match member.entity()? {
+            Entity::User(id) => (id.0, "u"),
+            Entity::Group(id) => (id.0, "g"),
+        };
+        Ok(Self {
+            entity_id,
             entity_name: member.name,
-            entity_type: "u",
+            entity_type,
             id: member.id,
             project_id: member.project,
             role_id: member.role.id(),
             role_name: member.role.name(),
-        }
+        })
     }
 }
 

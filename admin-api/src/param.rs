@@ -7,7 +7,9 @@ use std::marker::PhantomData;
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
 use http::request::Parts;
-use model::{MemberId, ProjectId, ProjectName, RepositoryName, SessionId, UserId};
+use model::{
+    GroupId, MemberId, ProjectId, ProjectName, RepositoryName, RobotId, SessionId, UserId,
+};
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::Type;
 use utoipa::openapi::path::Parameter;
@@ -335,6 +337,44 @@ impl<S: Send + Sync> FromRequestParts<S> for UserRef {
         int_param(parts, state, "user_id")
             .await
             .map(|id| Self(UserId(id)))
+    }
+}
+
+/// The robot in a path.
+pub(crate) struct RobotRef(pub(crate) RobotId);
+
+impl Input for RobotRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("robot_id", Type::Integer, "The robot's ID.")]
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RobotRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        int_param(parts, state, "robot_id")
+            .await
+            .map(|id| Self(RobotId(id)))
+    }
+}
+
+/// The group in a path.
+pub(crate) struct GroupRef(pub(crate) GroupId);
+
+impl Input for GroupRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("group_id", Type::Integer, "The group's ID.")]
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for GroupRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        int_param(parts, state, "group_id")
+            .await
+            .map(|id| Self(GroupId(id)))
     }
 }
 

@@ -78,6 +78,18 @@ impl Query {
         Ok(selection)
     }
 
+    /// The value of a term `k=v` that is more than a condition; it is taken out.
+    ///
+    /// # Errors
+    /// For a term of another form.
+    pub(crate) fn exact(&mut self, field: &str) -> Result<Option<String>, Error> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Term::Is(value)) => Ok(Some(value)),
+            Some(_) => Err(unfit(field)),
+        }
+    }
+
     /// The text of the `Warning` header about unknown fields, if any.
     pub(crate) fn warning(&self) -> Option<String> {
         let taken = self.terms.iter().map(|(name, _)| name);

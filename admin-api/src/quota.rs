@@ -8,7 +8,7 @@ use db::project::{self, Project, Viewer};
 use db::{Reader, quota};
 use http::request::Parts;
 use model::{ProjectId, StorageLimit, UserId};
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::Type;
@@ -116,7 +116,7 @@ const NEWEST_FIRST: (Field, Direction) = (project::CREATED, Direction::Down);
 )]
 pub(crate) async fn list(
     mut listing: Listing,
-    Granted(_): Granted<SystemPermit>,
+    Granted(_): Granted<SystemPermit<(system::Quota, to::List)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     let of_project = listing.params.int("reference_id")?.map(Test::Number);
@@ -143,7 +143,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     QuotaRef(id): QuotaRef,
-    Granted(_): Granted<SystemPermit>,
+    Granted(_): Granted<SystemPermit<(system::Quota, to::Read)>>,
     State(app): App,
 ) -> Rendered<View> {
     let mut tx = app.db.reader().await?;
@@ -165,7 +165,7 @@ async fn find(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
 )]
 pub(crate) async fn update(
     QuotaRef(id): QuotaRef,
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::Quota, to::Update)>>,
     State(app): App,
     body: Unread<QuotaRequest>,
 ) -> Result<(), Error> {

@@ -15,9 +15,10 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, artifact, audit, configuration, csrf, cve_allowlist, execution, health,
-    icon, immutable_rule, job_service, label, member, openapi, ping, project, quota, read_only,
-    repository, search, session, statistics, systeminfo, tag, user,
+    AdminState, Error, access, artifact, audit, configuration, csrf, cve_allowlist, execution,
+    group, health, icon, immutable_rule, job_service, label, member, openapi, permission, ping,
+    project, quota, read_only, repository, robot, search, session, statistics, systeminfo, tag,
+    user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -150,6 +151,23 @@ fn declarations() -> Declarations {
         member::get::get,
         member::update::update,
         member::update::remove,
+
+        group::list::list,
+        group::list::search,
+        group::change::create,
+        group::get::get,
+        group::change::rename,
+        group::change::delete,
+
+        permission::list,
+        robot::list::list,
+        robot::create::create,
+        robot::get::get,
+        robot::update::update,
+        robot::secret::set,
+        robot::delete::delete,
+
+        access::explain,
 
         session::sign_in::prepare,
         session::sign_in::sign_in,

@@ -87,7 +87,7 @@ pub(crate) async fn search(
         page: MOST,
         ..Selection::all().with(field, Test::Contains(part.text.clone()))
     };
-    let (projects, _) = project::list(&mut reader, viewer, &named(project::NAME)).await?;
+    let (projects, _) = project::list(&mut reader, viewer.clone(), &named(project::NAME)).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
     let roles = roles(&mut reader, &caller, &ids).await?;
     let mut settings = project::metadata_of(&mut reader, &ids).await?;

@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use db::project::{self, Viewer};
-use db::quota;
+use db::{project, quota};
 use policy::SignedIn;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::allowed::Granted;
 use crate::error::Rendered;
+use crate::project::list::viewer;
 
 /// The response of `GET /statistics`.
 #[derive(Serialize, ToSchema)]
@@ -34,13 +34,8 @@ pub(crate) async fn get(
     State(app): App,
 ) -> Rendered<Statistic> {
     let is_sysadmin = permit.caller().is_sysadmin();
-    let viewer = if is_sysadmin {
-        Viewer::Administrator
-    } else {
-        Viewer::Principal(permit.principal())
-    };
     let mut reader = app.db.reader().await?;
-    let (public, private) = project::counts(&mut reader, viewer).await?;
+    let (public, private) = project::counts(&mut reader, viewer(permit.caller())).await?;
     let total = |count: i64| if is_sysadmin { count } else { 0 };
     let stored = if is_sysadmin {
         quota::used_in_all(&mut reader).await?

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use policy::{ProjectCreation, SystemPermit};
+use policy::{ProjectCreation, SystemPermit, system, to};
 use serde::Serialize;
 use tenancy::setting::Values;
 use utoipa::ToSchema;
@@ -94,7 +94,7 @@ struct Volume {
     responses((status = 200, description = "Bytes.", body = Volumes))
 )]
 pub(crate) async fn volumes(
-    Granted(_): Granted<SystemPermit>,
+    Granted(_): Granted<SystemPermit<(system::Volumes, to::Read)>>,
     State(app): App,
 ) -> Rendered<Volumes> {
     let folder = app.info.data_folder.clone();

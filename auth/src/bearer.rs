@@ -72,6 +72,8 @@ impl Bearer {
             Some(principal) => {
                 let generation = Some(verified.claims().generation);
                 let bound = binding::authority(&self.db, principal, generation, age).await?;
+                let now = self.clock.now();
+                let bound = bound.filter(|authority| !authority.has_ended(now));
                 bound.ok_or(Error::Void)?
             }
         };

@@ -18,9 +18,15 @@ pub enum Error {
     /// The token is not valid.
     #[error("the token is refused")]
     Token(#[source] TokenError),
-    /// The user was deleted, or the password changed, since the token was issued.
+    /// The user or robot was deleted, disabled or has expired, or the password changed, since the token was issued.
     #[error("the token is void: sign in again")]
     Void,
+    /// The secret is right, and somebody disabled the robot.
+    #[error("the robot account is disabled")]
+    RobotDisabled,
+    /// The secret is right, and the robot's time is over.
+    #[error("the robot account has expired")]
+    RobotExpired,
     /// Too many wrong passwords.
     #[error("too many failed logins: try again in {} s", .retry_after.as_secs())]
     Throttled {

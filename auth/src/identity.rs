@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use db::audit::recorder::Recorder;
+use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
-use model::{Clock, SessionId};
+use model::{Clock, Principal, SessionId};
 use policy::{Caller, Presented};
 use tenancy::password::PasswordHasher;
 use tenancy::setting::Settings;
@@ -17,7 +18,7 @@ use crate::login::{self, Counter};
 use crate::password::Passwords;
 use crate::scope::Scope;
 use crate::session::{Renewal, SessionKey, Sessions};
-use crate::source::Local;
+use crate::source::{Local, Robots};
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
 
@@ -26,6 +27,7 @@ pub struct Identity {
     db: Db,
     clock: Arc<dyn Clock>,
     audit: Arc<Recorder>,
+    uses: Arc<RobotUses>,
     hasher: Arc<PasswordHasher>,
     passwords: Passwords,
     bearer: Bearer,
@@ -33,11 +35,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity service over the users in `db`. Tokens and sessions are valid for as long as the settings say.
+    /// An identity service over the users and robots in `db`. Tokens and sessions are valid for as long as the settings say.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
-        audit: Arc<Recorder>,
+        (audit, uses): (Arc<Recorder>, Arc<RobotUses>),
         keys: TokenKeys,
         settings: Arc<Settings>,
     ) -> Self {
@@ -47,14 +49,16 @@ impl Identity {
             audit: audit.clone(),
             clock: clock.clone(),
         };
-        let local = Local::new(db.clone(), hasher.clone());
+        let robots = Box::new(Robots::new(db.clone(), hasher.clone()));
+        let local = Box::new(Local::new(db.clone(), hasher.clone()));
         Self {
-            passwords: Passwords::new(db.clone(), counter, vec![Box::new(local)]),
+            passwords: Passwords::new(db.clone(), counter, vec![robots, local]),
             bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
             sessions: Sessions::new(db.clone(), clock.clone(), settings),
             db,
             clock,
             audit,
+            uses,
             hasher,
         }
     }
@@ -90,7 +94,8 @@ impl Identity {
         };
         let (scheme, rest) = header.split_once(' ').ok_or(Error::Malformed)?;
         if scheme.eq_ignore_ascii_case("bearer") {
-            return self.bearer.caller(rest.trim(), address, age).await;
+            let caller = self.bearer.caller(rest.trim(), address, age).await?;
+            return Ok(self.used(caller, address));
         }
         if scheme.eq_ignore_ascii_case("basic") {
             let basic = Basic::decode(rest.trim())?;
@@ -109,10 +114,19 @@ impl Identity {
         };
         let generation = Some(caller.authority.generation);
         let bound = binding::authority(&self.db, principal, generation, Age::Now).await?;
+        let bound = bound.filter(|authority| !authority.has_ended(self.clock.now()));
         Ok(bound.map(|authority| Caller {
             authority,
             ..caller.clone()
         }))
+    }
+
+    /// Notes the use of a robot.
+    fn used(&self, caller: Caller, address: IpAddr) -> Caller {
+        if let Principal::Robot { id, .. } = caller.principal() {
+            self.uses.note(*id, address, self.clock.now());
+        }
+        caller
     }
 
     /// As [`Identity::by_password`], but anonymous if both are empty, as some clients send them.
@@ -141,26 +155,28 @@ impl Identity {
         address: IpAddr,
         age: Age,
     ) -> Result<Caller> {
-        Ok(Caller {
+        let caller = Caller {
             authority: self.passwords.check(credentials, address, age).await?,
             presented: Presented::Password,
             grants: None,
             address: Some(address),
-        })
+        };
+        Ok(self.used(caller, address))
     }
 
     /// Begins a session of a caller who has just signed in, always under a new key, and ends the one that the browser
     /// had. Records the login.
     ///
     /// # Errors
-    /// [`Error::WrongCredentials`] if the caller is not signed in.
+    /// [`Error::WrongCredentials`] if the caller is not a person who is signed in: robots have no browser.
     pub async fn begin_session(
         &self,
         caller: &Caller,
         had: Option<&SessionKey>,
         agent: &str,
     ) -> Result<SessionKey> {
-        let principal = caller.id().ok_or(Error::WrongCredentials)?;
+        let user = caller.user().and(caller.id());
+        let principal = user.ok_or(Error::WrongCredentials)?;
         let who = (principal, caller.authority.generation, caller.origin());
         self.sessions.begin(who, had, agent).await
     }

@@ -66,6 +66,16 @@ impl Login {
         &self.password
     }
 
+    /// A copy of the password, for whoever hashes it elsewhere.
+    pub(crate) fn secret(&self) -> Zeroizing<String> {
+        self.password.clone()
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.counter.clock.now()
+    }
+
     /// Whether the name signed in from there lately.
     pub(crate) fn applicant(&self) -> Applicant {
         self.applicant

@@ -87,7 +87,12 @@ impl Passwords {
 
     async fn bound(&self, verified: Verified, age: Age) -> Result<Option<Arc<Authority>>> {
         let generation = Some(verified.generation);
-        Ok(binding::authority(&self.db, verified.principal, generation, age).await?)
+        let authority = binding::authority(&self.db, verified.principal, generation, age).await?;
+        let now = self.counter.clock.now();
+        match authority {
+            Some(authority) if authority.has_ended(now) => Err(Error::RobotExpired),
+            bound => Ok(bound),
+        }
     }
 
     #[instrument(name = "auth.password.verify", level = "debug", skip_all)]

@@ -2,15 +2,17 @@
 //! throttle, the queues and the cache stand before all of them, in [`crate::password`].
 
 mod local;
+mod robots;
 
 use async_trait::async_trait;
 
 pub(crate) use local::Local;
+pub(crate) use robots::Robots;
 
 use crate::error::Result;
 use crate::login::{Checked, Login};
 
-/// Something that checks names and passwords: the users of this database, a directory.
+/// Something that checks names and passwords: the robots and the users of this database, a directory.
 ///
 /// It bounds by itself how long a check takes and how many run at once: nobody else waits for it, but a login of a name
 /// that the sources before it do not know does. Waiting ends when the future is dropped. A source that cannot answer

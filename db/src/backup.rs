@@ -9,13 +9,17 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 33] = [
+pub const TABLES: [&str; 37] = [
     "installation",
     "setting",
     "store_identity",
     "principal",
     "user_account",
+    "user_group",
+    "group_member",
     "project",
+    "robot",
+    "robot_permission",
     "project_metadata",
     "project_usage",
     "project_refund",

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::{Principal, PrincipalId, ProjectId, ProjectName};
-use policy::{Authority, Caller, ProjectFacts, Role, Roles, Standing};
+use policy::{Authority, Caller, ProjectFacts, RobotAuthority, Role, Roles, Standing};
 
 use crate::cache::Age;
 use crate::database::Db;
 use crate::error::Result;
+use crate::principal::Kind;
+use crate::robot;
 use crate::sql::{Reader, Row, json_list};
 
 /// What a principal is by itself, through the cache; `None` where there is none such (any more), or its generation
@@ -41,8 +43,10 @@ async fn read_authority(
     let mut reader = db.reader().await?;
     let row = reader
         .query(
-            "select u.id, p.name, u.sysadmin, p.generation from principal p
-             join user_account u on u.principal_id = p.id where p.id = $1 and p.deleted_at is null",
+            "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, r.id as robot_id, r.expires_at
+             from principal p left join user_account u on u.principal_id = p.id
+             left join robot r on r.principal_id = p.id and r.disabled = 0
+             where p.id = $1 and p.deleted_at is null",
         )
         .bind(id)
         .optional()
@@ -50,17 +54,56 @@ async fn read_authority(
     let Some(row) = row else {
         return Ok(None);
     };
-    let authority = Arc::new(Authority {
+    let authority = match row.get("principal", "kind")? {
+        Kind::User => Some(user_authority(id, &row)?),
+        Kind::Robot => robot_authority(&mut reader, id, &row).await?,
+        Kind::Group => None,
+    };
+    let Some(authority) = authority.map(Arc::new) else {
+        return Ok(None);
+    };
+    db.caches().principals.put(read_at, id, authority.clone());
+    Ok(fits(&authority, generation).then_some(authority))
+}
+
+fn user_authority(id: PrincipalId, row: &Row) -> Result<Authority> {
+    Ok(Authority {
         principal: Principal::User {
             id,
-            user: row.get("user_account", "id")?,
+            user: row.get("user_account", "user_id")?,
             name: row.get::<String>("principal", "name")?.into(),
         },
         sysadmin: row.get("user_account", "sysadmin")?,
         generation: row.get("principal", "generation")?,
-    });
-    db.caches().principals.put(read_at, id, authority.clone());
-    Ok(fits(&authority, generation).then_some(authority))
+        robot: None,
+    })
+}
+
+/// `None` for a robot that is disabled.
+async fn robot_authority(
+    reader: &mut Reader,
+    id: PrincipalId,
+    row: &Row,
+) -> Result<Option<Authority>> {
+    let Some(robot) = row.get("robot", "robot_id")? else {
+        return Ok(None);
+    };
+    let permissions = robot::permissions_of(reader, &[robot]).await?;
+    let permissions = permissions.into_iter().map(|(_, permission)| permission);
+    let besides = RobotAuthority {
+        permissions: permissions.collect(),
+        expires_at: row.get("robot", "expires_at")?,
+    };
+    Ok(Some(Authority {
+        principal: Principal::Robot {
+            id,
+            robot,
+            name: row.get::<String>("principal", "name")?.into(),
+        },
+        sysadmin: false,
+        generation: row.get("principal", "generation")?,
+        robot: Some(besides),
+    }))
 }
 
 fn fits(authority: &Authority, generation: Option<i64>) -> bool {
@@ -103,11 +146,16 @@ async fn read_standing(
     let caches = db.caches();
     let (read_at, roles_read_at) = (caches.projects.before_read(), caches.bindings.before_read());
     let mut reader = db.reader().await?;
-    // A row for each role, and one without where there is none.
+    // A row for each role, its own and those of its groups, and one without where there is none.
     let rows = reader
-        .query(
+        .query_either(
             "select p.id, p.public, p.storage_limit, m.role from project p
-             left join member m on m.project_id = p.id and m.principal_id = $2
+             left join member m on m.project_id = p.id
+                 and m.principal_id in (select $2 union all select group_id from group_member where principal_id = $2)
+             where p.name = $1 and p.deleted_at is null",
+            "select p.id, p.public, p.storage_limit, m.role from project p
+             left join member m on m.project_id = p.id
+                 and m.principal_id = any (array(select cast($2 as bigint) union all select group_id from group_member where principal_id = $2))
              where p.name = $1 and p.deleted_at is null",
         )
         .bind(name.as_str())
@@ -160,7 +208,7 @@ pub async fn standing_in(
     Ok(Standing { project, roles })
 }
 
-/// A principal's roles in several projects; those in which it has none are left out.
+/// A principal's roles in several projects, its own and those of its groups; projects in which it has none are left out.
 ///
 /// # Errors
 /// When the statement fails.
@@ -172,9 +220,11 @@ pub async fn roles_in(
     let rows = reader
         .query_either(
             "select project_id, role from member
-             where principal_id = $1 and project_id in (select value from json_each($2))",
-            "select project_id, role from member where principal_id = $1 and project_id = any
-                 (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))",
+             where principal_id in (select $1 union all select group_id from group_member where principal_id = $1)
+                 and project_id in (select value from json_each($2))",
+            "select project_id, role from member
+             where principal_id = any (array(select cast($1 as bigint) union all select group_id from group_member where principal_id = $1))
+                 and project_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))",
         )
         .bind(principal)
         .bind(json_list(projects.iter().map(|id| id.0)))
@@ -188,13 +238,16 @@ pub async fn roles_in(
     Ok(held)
 }
 
-/// All projects that a principal has a role in.
+/// All projects that a principal has a role in, by itself or by a group.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn projects_of(reader: &mut Reader, principal: PrincipalId) -> Result<Vec<ProjectId>> {
     let rows = reader
-        .query("select distinct project_id from member where principal_id = $1")
+        .query(
+            "select distinct project_id from member
+             where principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1)",
+        )
         .bind(principal)
         .all()
         .await?;
@@ -214,9 +267,12 @@ pub async fn projects_with(
 ) -> Result<Vec<ProjectId>> {
     let rows = reader
         .query_either(
-            "select distinct project_id from member where principal_id = $1
+            "select distinct project_id from member
+             where (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
              and role in (select value from json_each($2)) order by project_id",
-            "select distinct project_id from member where principal_id = $1 and role = any
+            "select distinct project_id from member
+             where (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
+             and role = any
                  (array(select cast(json_array_elements_text(cast($2 as json)) as bigint))) order by project_id",
         )
         .bind(principal)
@@ -226,4 +282,60 @@ pub async fn projects_with(
     rows.iter()
         .map(|row| row.get("member", "project_id"))
         .collect()
+}
+
+/// Whether a principal has a role in any project, by itself or by a group.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn has_role(reader: &mut Reader, principal: PrincipalId, role: Role) -> Result<bool> {
+    let row = reader
+        .query(
+            "select id from member where role = $2
+             and (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1)) limit 1",
+        )
+        .bind(principal)
+        .bind(role.id())
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
+/// A role, and the group that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The role.
+    pub role: Role,
+    /// The group's name; `None` for a role of the principal's own.
+    pub group: Option<String>,
+}
+
+/// The roles that a principal has in a project, its own and then those of its groups.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn held_in(
+    reader: &mut Reader,
+    principal: PrincipalId,
+    project: ProjectId,
+) -> Result<Vec<Held>> {
+    let rows = reader
+        .query(
+            "select m.role, case when m.principal_id = $1 then null else p.name end as group_name
+             from member m join principal p on p.id = m.principal_id
+             where m.project_id = $2 and (m.principal_id = $1
+                 or m.principal_id in (select group_id from group_member where principal_id = $1))
+             order by case when m.principal_id = $1 then 0 else 1 end, p.name",
+        )
+        .bind(principal)
+        .bind(project)
+        .all()
+        .await?;
+    let read = |row: &Row| {
+        Ok(Held {
+            role: row.get("member", "role")?,
+            group: row.get("principal", "group_name")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }

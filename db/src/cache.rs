@@ -95,6 +95,7 @@ impl Caches {
                 Touch::Project(name) => self.projects.forget(name),
                 Touch::Principal(principal) => self.principals.forget(principal),
                 Touch::Member(principal, project) => self.bindings.forget(&(*principal, *project)),
+                Touch::Bindings => self.bindings.forget_all(),
                 Touch::Tag(repository, tag) => self.tags.forget(&(repository.clone(), tag.clone())),
                 Touch::Manifest(repository, digest) => {
                     self.manifests.forget(&(repository.clone(), *digest));

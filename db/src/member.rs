@@ -1,6 +1,6 @@
 //! Members of projects.
 
-use model::{MemberId, PrincipalId, ProjectId, Timestamp, UserId};
+use model::{GroupId, MemberId, PrincipalId, ProjectId, Timestamp, UserId};
 use policy::Role;
 
 use crate::error::{Error, Result};
@@ -26,8 +26,40 @@ row! {
         pub role: Role = m.role,
     }
     computed {
-        /// The user that it is.
-        pub user_id: UserId = "u.id",
+        user_id: Option<UserId> = "u.id",
+        group_id: Option<GroupId> = "g.id",
+    }
+}
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entity {
+    /// A user.
+    User(UserId),
+    /// A group of users.
+    Group(GroupId),
+}
+
+impl Member {
+    /// What it is.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it is neither a user nor a group.
+    pub fn entity(&self) -> Result<Entity> {
+        let user = self.user_id.map(Entity::User);
+        let entity = user.or(self.group_id.map(Entity::Group));
+        entity.ok_or(Error::Corrupt {
+            table: "member",
+            column: "principal_id",
+        })
+    }
+
+    /// The roles of a group are those of whoever is in it.
+    fn touch(&self, tx: &mut Tx) {
+        tx.touch(match self.group_id {
+            Some(_) => Touch::Bindings,
+            None => Touch::Member(self.principal, self.project),
+        });
     }
 }
 
@@ -36,7 +68,9 @@ macro_rules! select {
         concat!(
             "select ",
             member_columns!(),
-            " from member m join principal p on p.id = m.principal_id join user_account u on u.principal_id = p.id where m.project_id = $1 "
+            " from member m join principal p on p.id = m.principal_id
+              left join user_account u on u.principal_id = p.id left join user_group g on g.principal_id = p.id
+              where m.project_id = $1 "
         )
     };
 }
@@ -48,7 +82,7 @@ macro_rules! select {
 pub async fn add(
     tx: &mut Tx,
     project: ProjectId,
-    principal: PrincipalId,
+    (principal, kind): (PrincipalId, principal::Kind),
     role: Role,
     now: Timestamp,
 ) -> Result<MemberId> {
@@ -62,7 +96,10 @@ pub async fn add(
         .bind(now)
         .one()
         .await?;
-    tx.touch(Touch::Member(principal, project));
+    tx.touch(match kind {
+        principal::Kind::Group => Touch::Bindings,
+        principal::Kind::User | principal::Kind::Robot => Touch::Member(principal, project),
+    });
     row.get("member", "id")
 }
 
@@ -85,7 +122,8 @@ pub(crate) async fn add_owner(
     if principal::hold(tx, principal).await?.is_none() {
         return Err(Error::OwnerGone);
     }
-    add(tx, project, principal, Role::ProjectAdmin, now).await?;
+    let owner = (principal, principal::Kind::User);
+    add(tx, project, owner, Role::ProjectAdmin, now).await?;
     Ok(())
 }
 
@@ -144,7 +182,8 @@ pub const NAME: Field = Field::new("entity_name", Kind::Text, "p.name");
 const SOURCE: Source = Source {
     name: "member.list",
     columns: member_columns!(),
-    from: "member m join principal p on p.id = m.principal_id join user_account u on u.principal_id = p.id",
+    from: "member m join principal p on p.id = m.principal_id
+           left join user_account u on u.principal_id = p.id left join user_group g on g.principal_id = p.id",
     id: "m.id",
     order: NAME,
 };
@@ -187,7 +226,7 @@ pub async fn set_role(tx: &mut Tx, member: &Member, role: Role) -> Result<()> {
         .bind(role.id())
         .execute()
         .await?;
-    tx.touch(Touch::Member(member.principal, member.project));
+    member.touch(tx);
     Ok(())
 }
 
@@ -200,6 +239,6 @@ pub async fn remove(tx: &mut Tx, member: &Member) -> Result<()> {
         .bind(member.id)
         .execute()
         .await?;
-    tx.touch(Touch::Member(member.principal, member.project));
+    member.touch(tx);
     Ok(())
 }

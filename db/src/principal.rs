@@ -13,11 +13,17 @@ use crate::touch::Touch;
 pub enum Kind {
     /// A person.
     User,
+    /// A program that signs in by itself.
+    Robot,
+    /// A group of users, which holds roles and cannot sign in.
+    Group,
 }
 
 stored_names! {
     Kind {
         User = "user",
+        Robot = "robot",
+        Group = "group",
     }
 }
 
@@ -35,20 +41,22 @@ pub(crate) async fn create(tx: &mut Tx, kind: Kind, name: &str) -> Result<Princi
     row.get("principal", "id")
 }
 
-/// The name of a principal, which is not deleted until the transaction ends; `None` where there is none (any more).
+/// The name and the kind of a principal, which is not deleted until the transaction ends; `None` where there is none (any
+/// more).
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn hold(tx: &mut Tx, id: PrincipalId) -> Result<Option<String>> {
+pub async fn hold(tx: &mut Tx, id: PrincipalId) -> Result<Option<(String, Kind)>> {
     let row = tx
         .query_either(
-            "select name from principal where id = $1 and deleted_at is null",
-            "select name from principal where id = $1 and deleted_at is null for key share",
+            "select name, kind from principal where id = $1 and deleted_at is null",
+            "select name, kind from principal where id = $1 and deleted_at is null for key share",
         )
         .bind(id)
         .optional()
         .await?;
-    row.map(|row| row.get("principal", "name")).transpose()
+    row.map(|row| Ok((row.get("principal", "name")?, row.get("principal", "kind")?)))
+        .transpose()
 }
 
 /// The generation of a principal that is to be changed, which nobody else changes or deletes until the transaction ends;
@@ -79,8 +87,8 @@ pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a principal: its name becomes free, its tokens and sessions are void, and its memberships go, also those that
-/// others give it meanwhile: they [hold](hold) it.
+/// Deletes a principal: its name becomes free, its tokens and sessions are void, and its memberships of projects and groups
+/// go, also those that others give it meanwhile: they [hold](hold) it.
 pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Result<()> {
     if tx.is_postgres() {
         tx.query("select id from principal where id = $1 for update")
@@ -93,10 +101,12 @@ pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Resu
         .bind(now)
         .execute()
         .await?;
-    tx.query("delete from member where principal_id = $1")
-        .bind(id)
-        .execute()
-        .await?;
+    for statement in [
+        "delete from member where principal_id = $1",
+        "delete from group_member where principal_id = $1 or group_id = $1",
+    ] {
+        tx.query(statement).bind(id).execute().await?;
+    }
     session::end_others(tx, id, None).await?;
     tx.touch(Touch::Principal(id));
     Ok(())

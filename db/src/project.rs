@@ -7,9 +7,9 @@ use policy::ProjectFacts;
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
-use crate::sql::{Reader, Tx, json_list, row};
+use crate::sql::{Reader, Tx, Value, json_list, row};
 use crate::touch::Touch;
-use crate::{member, quota, upload};
+use crate::{member, quota, robot, upload};
 
 row! {
     columns project_columns;
@@ -153,14 +153,18 @@ const SOURCE: Source = Source {
 };
 
 /// Who looks at a list of projects.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Viewer {
     /// Someone who may see all.
     Administrator,
     /// Nobody who is signed in: public projects only.
     Anonymous,
-    /// Whoever is signed in: those it is a member of, and public ones.
+    /// Whoever is signed in: those it is a member of, by itself or by a group, and public ones.
     Principal(PrincipalId),
+    /// Whoever asks for those alone that it is a member of, by itself or by a group.
+    Member(PrincipalId),
+    /// A robot: those that it may do something in, and public ones.
+    Robot(Vec<ProjectId>),
 }
 
 /// Projects that the viewer may see, and how many there are in all.
@@ -175,17 +179,29 @@ pub async fn list(
     list::list(reader, &SOURCE, visible(viewer), selection, Project::read).await
 }
 
+macro_rules! is_member {
+    () => {
+        "exists (select 1 from member m where m.project_id = p.id and (m.principal_id = $
+             or m.principal_id in (select group_id from group_member where principal_id = $)))"
+    };
+}
+
 /// Of a project `p`: that it is there and the viewer may see it.
 pub(crate) fn visible(viewer: Viewer) -> Conditions {
     let living = Conditions::default().and("p.deleted_at is null");
     match viewer {
         Viewer::Administrator => living,
         Viewer::Anonymous => living.and("p.public = 1"),
-        Viewer::Principal(id) => living.and_value(
-            "(p.public = 1 or exists
-                 (select 1 from member m where m.project_id = p.id and m.principal_id = $))",
-            id,
-        ),
+        Viewer::Principal(id) => {
+            living.and_value(concat!("(p.public = 1 or ", is_member!(), ")"), id)
+        }
+        Viewer::Member(id) => living.and_value(is_member!(), id),
+        Viewer::Robot(projects) if projects.is_empty() => living.and("p.public = 1"),
+        Viewer::Robot(projects) => {
+            let places = vec!["$"; projects.len()].join(", ");
+            let ids = projects.into_iter().map(Value::from);
+            living.and_values(&format!("(p.public = 1 or p.id in ({places}))"), ids)
+        }
     }
 }
 
@@ -242,6 +258,50 @@ pub async fn public_among(reader: &mut Reader, ids: &[ProjectId]) -> Result<Hash
         .all()
         .await?;
     rows.iter().map(|row| row.get("project", "id")).collect()
+}
+
+/// The ids of the projects with some names; those that are not there are left out.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn ids_of(
+    reader: &mut Reader,
+    names: &[ProjectName],
+) -> Result<HashMap<ProjectName, ProjectId>> {
+    let rows = reader
+        .query_either(
+            "select id, name from project where deleted_at is null and name in (select value from json_each($1))",
+            "select id, name from project where deleted_at is null
+             and name = any (array(select json_array_elements_text(cast($1 as json))))",
+        )
+        .bind(json_list(names.iter().map(ProjectName::as_str)))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.get("project", "name")?, row.get("project", "id")?)))
+        .collect()
+}
+
+/// The names of some projects; those that are not there are left out.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn names_of(
+    reader: &mut Reader,
+    ids: &[ProjectId],
+) -> Result<HashMap<ProjectId, ProjectName>> {
+    let rows = reader
+        .query_either(
+            "select id, name from project where deleted_at is null and id in (select value from json_each($1))",
+            "select id, name from project where deleted_at is null
+             and id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
+        )
+        .bind(json_list(ids.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.get("project", "id")?, row.get("project", "name")?)))
+        .collect()
 }
 
 /// Opens a project to everyone, or closes it.
@@ -381,7 +441,7 @@ pub async fn remove_metadata(tx: &mut Tx, id: ProjectId, name: &str) -> Result<(
 }
 
 /// Deletes a project that holds no artifacts, in a transaction that holds it alone: its name becomes free, its
-/// members go, its uploads end. What its repositories link is left to the garbage collection. `false` where
+/// members and robots go, its uploads end. What its repositories link is left to the garbage collection. `false` where
 /// there are artifacts.
 ///
 /// # Errors
@@ -395,6 +455,7 @@ pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Resu
         .execute()
         .await?;
     upload::end_all(tx, project.id, now).await?;
+    robot::delete_of_project(tx, project.id, now).await?;
     for statement in [
         "update repository set deleted_at = $2, updated_at = $2 where project_id = $1 and deleted_at is null",
         "update project set deleted_at = $2, updated_at = $2 where id = $1",

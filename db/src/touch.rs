@@ -11,6 +11,8 @@ pub(crate) enum Touch {
     Principal(PrincipalId),
     /// A principal's role in a project changed.
     Member(PrincipalId, ProjectId),
+    /// Roles of a group changed, and so those of whoever is in it.
+    Bindings,
     /// A tag moved or went.
     Tag(RepositoryName, Tag),
     /// A manifest went or came.

@@ -7,14 +7,17 @@ mod cert;
 mod config;
 mod db;
 mod gc;
+mod group;
 mod job;
 mod label;
 mod local;
+mod member;
 mod out;
 mod parse;
 mod password;
 mod project;
 mod repository;
+mod robot;
 mod rule;
 mod secret;
 mod storage;
@@ -62,9 +65,18 @@ enum Command {
     /// Manage local users.
     #[command(subcommand)]
     User(user::Command),
-    /// Manage projects, their members and their quotas.
+    /// Manage groups of users.
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Manage projects and their quotas.
     #[command(subcommand)]
     Project(project::Command),
+    /// Manage members of projects and their roles.
+    #[command(subcommand)]
+    Member(member::Command),
+    /// Manage robots, which programs sign in as.
+    #[command(subcommand)]
+    Robot(robot::Command),
     /// List, describe and delete repositories.
     #[command(subcommand)]
     Repository(repository::Command),
@@ -172,7 +184,10 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Config(command) => command.run(config),
         Command::User(command) => local::run(config, async |local| command.run(local).await),
+        Command::Group(command) => local::run(config, async |local| command.run(local).await),
+        Command::Member(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
+        Command::Robot(command) => local::run(config, async |local| command.run(local).await),
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
         Command::Label(command) => local::run(config, async |local| command.run(local).await),
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),

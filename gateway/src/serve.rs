@@ -15,6 +15,7 @@ use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
 use db::Db;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
+use db::robot::usage::RobotUses;
 use jobs::Jobs;
 use jobs::engine::Stats;
 use jobs::sweep::Leftovers;
@@ -266,10 +267,11 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
     let keys = bootstrap::token_keys(&db, &master).await?;
     let audit = Arc::new(Recorder::default());
+    let uses = Arc::new(RobotUses::default());
     let identity = Arc::new(Identity::new(
         db.clone(),
         clock.clone(),
-        audit.clone(),
+        (audit.clone(), uses.clone()),
         keys,
         settings.clone(),
     ));
@@ -283,7 +285,6 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
             &config,
             (&db, &registry, &identity, &settings, &clock),
             Csrf::new(&master),
-            &registry,
             authority.certificate_pem(),
             component_errors.clone(),
         ),
@@ -318,6 +319,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         stores,
         identity,
         audit,
+        uses,
         master,
         clock,
         shared_clock,
@@ -378,7 +380,6 @@ fn admin(
         &Arc<dyn Clock>,
     ),
     csrf: Csrf,
-    registry: &Registry,
     ca: &str,
     component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {

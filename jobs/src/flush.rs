@@ -1,4 +1,4 @@
-//! Writes the pulls, logins and refusals of the last second, and records the store's leftovers.
+//! Writes the pulls, logins, refusals and uses of robots of the last second, and records the store's leftovers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use db::Db;
 use db::audit::recorder::Recorder;
 use db::garbage::{self, Garbage};
+use db::robot::usage::RobotUses;
 use model::Clock;
 use registry::Registry;
 
@@ -42,6 +43,7 @@ pub(crate) struct Flush {
     pub(crate) db: Db,
     pub(crate) registry: Arc<Registry>,
     pub(crate) audit: Arc<Recorder>,
+    pub(crate) uses: Arc<RobotUses>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -55,6 +57,7 @@ impl Local for Flush {
         let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush(&self.db, &id, self.clock.now()).await?;
+        self.uses.flush(&self.db).await?;
         self.give_up_leftovers().await?;
         Ok(pulls?)
     }
@@ -69,6 +72,7 @@ impl Flush {
         let pulls = self.registry.flush_pulls().await;
         let id = auth::random_hex::<8>();
         self.audit.flush_last(&self.db, &id).await?;
+        self.uses.flush(&self.db).await?;
         self.give_up_leftovers().await?;
         Ok(pulls?)
     }

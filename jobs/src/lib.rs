@@ -27,6 +27,7 @@ use auth::identity::Identity;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
 use db::quota::OverLimit;
+use db::robot::usage::RobotUses;
 use db::{Db, job};
 use model::{Clock, JobId, RepositoryName};
 use registry::Registry;
@@ -123,6 +124,8 @@ pub struct Jobs {
     pub identity: Arc<Identity>,
     /// Waiting audit entries.
     pub audit: Arc<Recorder>,
+    /// Uses of robots that are not written yet.
+    pub uses: Arc<RobotUses>,
     /// The master key, whose derived key signs the audit chain.
     pub master: Arc<MasterKey>,
     /// The time.
@@ -266,6 +269,7 @@ impl Jobs {
             db: self.db.clone(),
             registry: self.registry.clone(),
             audit: self.audit.clone(),
+            uses: self.uses.clone(),
             clock: self.clock.clone(),
         }
     }

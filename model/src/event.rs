@@ -134,6 +134,10 @@ names! {
         Member = "member",
         /// An account.
         User = "user",
+        /// A robot.
+        Robot = "robot",
+        /// A group of users.
+        Group = "user_group",
         /// A repository.
         Repository = "repository",
         /// A manifest, by tag or digest.
@@ -284,6 +288,15 @@ pub enum Subject {
     },
     /// An account, by its name or by what was given for one.
     User(String),
+    /// A robot.
+    Robot {
+        /// Its project; `None` for one of the system.
+        project: Option<ProjectId>,
+        /// Its whole name.
+        name: String,
+    },
+    /// A group of users, by its name.
+    Group(String),
     /// A repository.
     Repository {
         /// Its project, where there is one that the caller may know of.
@@ -334,6 +347,8 @@ impl Subject {
             Self::Member { .. } => ResourceType::Member,
             Self::Owned { kind, .. } => *kind,
             Self::User(_) => ResourceType::User,
+            Self::Robot { .. } => ResourceType::Robot,
+            Self::Group(_) => ResourceType::Group,
             Self::Repository { .. } => ResourceType::Repository,
             Self::Artifact { .. } => ResourceType::Artifact,
             Self::Tag { .. } => ResourceType::Tag,
@@ -352,8 +367,8 @@ impl Subject {
             | Self::Artifact { project, .. }
             | Self::Tag { project, .. }
             | Self::Blob { project, .. } => Some(*project),
-            Self::Repository { project, .. } => *project,
-            Self::User(_) | Self::Route(_) | Self::Installation(..) => None,
+            Self::Repository { project, .. } | Self::Robot { project, .. } => *project,
+            Self::User(_) | Self::Group(_) | Self::Route(_) | Self::Installation(..) => None,
         }
     }
 
@@ -370,6 +385,8 @@ impl Subject {
             | Self::Member { .. }
             | Self::Owned { .. }
             | Self::User(_)
+            | Self::Robot { .. }
+            | Self::Group(_)
             | Self::Route(_)
             | Self::Installation(..) => None,
         }
@@ -402,6 +419,8 @@ impl fmt::Display for Subject {
             Self::Member { name, .. }
             | Self::Owned { name, .. }
             | Self::User(name)
+            | Self::Robot { name, .. }
+            | Self::Group(name)
             | Self::Route(name)
             | Self::Installation(_, name) => f.write_str(name),
             Self::Repository { name, .. } => name.fmt(f),

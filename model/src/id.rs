@@ -30,6 +30,10 @@ ids! {
     PrincipalId;
     /// Id of a user among users, as clients see it.
     UserId;
+    /// Id of a robot among robots, as clients see it.
+    RobotId;
+    /// Id of a group among groups, as clients see it.
+    GroupId;
     /// Id of a session of a browser.
     SessionId;
     /// Id of a project membership.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cron;
 pub mod digest;
 pub mod event;
+pub mod group;
 pub mod id;
 pub mod immutable_rule;
 pub mod label;
@@ -18,6 +19,7 @@ pub mod principal;
 pub mod project_setting;
 pub mod range;
 pub mod reference;
+pub mod robot;
 pub mod storage_limit;
 pub mod tag;
 pub mod user;
@@ -28,9 +30,10 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
+pub use group::{GroupName, GroupSource};
 pub use id::{
-    BlobId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RepositoryId, SessionId, StoreId, TagId, UserId,
+    BlobId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
+    PrincipalId, ProjectId, RepositoryId, RobotId, SessionId, StoreId, TagId, UserId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};
@@ -42,6 +45,7 @@ pub use principal::{Principal, SystemTask};
 pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
 pub use reference::{Address, Reference};
+pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName, is_unseen};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{PrincipalId, UserId};
+use crate::{PrincipalId, RobotId, UserId};
 
 /// Who acts. Those that have an id can hold roles, whatever kind they are; each kind has an id of its own besides, which
-/// clients see. Robots and workloads join with what they sign in with.
+/// clients see. Workloads join with what they sign in with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Principal {
     /// Whoever is not signed in.
@@ -19,6 +19,15 @@ pub enum Principal {
         id: PrincipalId,
         /// Its id among users.
         user: UserId,
+        /// The name to sign in with.
+        name: Arc<str>,
+    },
+    /// A program that signs in by itself, with rights of its own.
+    Robot {
+        /// Its id among principals.
+        id: PrincipalId,
+        /// Its id among robots.
+        robot: RobotId,
         /// The name to sign in with.
         name: Arc<str>,
     },
@@ -44,7 +53,7 @@ impl Principal {
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
-            Self::Claimed(name) | Self::User { name, .. } => name,
+            Self::Claimed(name) | Self::User { name, .. } | Self::Robot { name, .. } => name,
             Self::System(SystemTask::FirstStart) => "first start",
             Self::System(SystemTask::GarbageCollection) => "garbage collection",
             Self::System(SystemTask::AuditPurge) => "audit purge",
@@ -55,7 +64,7 @@ impl Principal {
     /// The id, of whoever can sign in.
     pub const fn id(&self) -> Option<PrincipalId> {
         match self {
-            Self::User { id, .. } => Some(*id),
+            Self::User { id, .. } | Self::Robot { id, .. } => Some(*id),
             Self::Anonymous | Self::Claimed(_) | Self::System(_) | Self::CommandLine => None,
         }
     }
@@ -64,7 +73,11 @@ impl Principal {
     pub const fn user(&self) -> Option<UserId> {
         match self {
             Self::User { user, .. } => Some(*user),
-            Self::Anonymous | Self::Claimed(_) | Self::System(_) | Self::CommandLine => None,
+            Self::Anonymous
+            | Self::Claimed(_)
+            | Self::Robot { .. }
+            | Self::System(_)
+            | Self::CommandLine => None,
         }
     }
 }

@@ -19,6 +19,12 @@ macro_rules! actions {
                 match self { $(Self::$variant => $name),* }
             }
 
+            /// The action with Harbor's name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                let mut all = Self::ALL.iter().copied();
+                all.find(|action| action.name() == name)
+            }
+
             /// The action that a letter of the permission table stands for.
             const fn from_letter(letter: u8) -> Self {
                 match letter {

@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{Origin, Principal, PrincipalId, RepositoryName, SessionId, SystemTask, UserId};
+use model::{
+    Origin, Principal, PrincipalId, RepositoryName, SessionId, SystemTask, Timestamp, UserId,
+};
 
+use crate::robot::RobotAuthority;
 use crate::{Action, Actions};
 
 /// What a principal is by itself, at this moment. Its roles in a project are a [`Standing`].
@@ -18,6 +21,17 @@ pub struct Authority {
     pub sysadmin: bool,
     /// The principal's generation: tokens of an older one are no longer valid.
     pub generation: i64,
+    /// What it is besides, if it is a robot.
+    pub robot: Option<RobotAuthority>,
+}
+
+impl Authority {
+    /// True if it was valid for a time, and that has passed.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        let robot = self.robot.as_ref();
+        let end = robot.and_then(|robot| robot.expires_at);
+        end.is_some_and(|end| end <= now)
+    }
 }
 
 /// How a caller was authenticated.

@@ -5,8 +5,11 @@ pub mod action;
 pub mod caller;
 pub mod on;
 pub mod permit;
+pub mod robot;
+pub mod robot_permit;
 pub mod role;
 pub mod standing;
+pub mod system;
 pub mod table;
 pub mod to;
 
@@ -16,6 +19,11 @@ pub use permit::{
     CatalogPermit, CreateProjectPermit, DeletePermit, ProjectCreation, ProjectPermit, PullPermit,
     PushPermit, Refusal, SignedIn, SystemPermit, UserPermit,
 };
+pub use robot::{
+    InvalidPermissions, Permission, PermissionList, Permissions, Reach, RobotAuthority,
+};
+pub use robot_permit::RobotPermit;
 pub use role::{Role, Roles};
 pub use standing::{ProjectFacts, Standing};
+pub use system::SystemResource;
 pub use table::Resource;

@@ -21,4 +21,7 @@ macro_rules! resources {
     )*};
 }
 
-resources! { Project Member Metadata Log Label Quota Repository Artifact ArtifactLabel Addition Accessory ImmutableTag Tag }
+resources! {
+    Project Member Metadata Log Label Quota Repository TagRetention ImmutableTag Configuration Robot Webhook Scan Sbom
+    Scanner Artifact ArtifactAddition Tag Accessory ArtifactLabel PreheatPolicy ExportCve
+}

@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use model::{Principal, PrincipalId, ProjectId, RepositoryName, UserId};
 
 use crate::on::On;
+use crate::robot::Reach;
+use crate::system::{Everything, SystemNeed, SystemResource};
 use crate::to::To;
 use crate::{Action, Caller, ProjectFacts, Resource, Standing};
 
@@ -135,13 +137,15 @@ impl UserPermit {
     }
 }
 
-/// Permission to administer the system.
+/// Permission for one action on one resource of the system, `SystemPermit<(system::User, to::List)>`; without a parameter, to
+/// administer the system.
 #[derive(Clone, Debug)]
-pub struct SystemPermit {
+pub struct SystemPermit<N = Everything> {
     caller: Caller,
+    need: PhantomData<fn() -> N>,
 }
 
-impl SystemPermit {
+impl<N> SystemPermit<N> {
     /// Who holds the permit.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -184,6 +188,8 @@ pub enum CatalogPermit {
     Everything,
     /// Those of public projects and of projects in which this principal has a role.
     Visible(PrincipalId),
+    /// Those of public projects and of these.
+    Projects(Vec<ProjectId>),
 }
 
 /// Checks that the caller may pull from `repository`. `standing` is the caller's in the project of its name, if there is
@@ -265,17 +271,25 @@ pub fn permit_project<R: On, A: To>(
     }
 }
 
-/// Checks that the caller may administer the system.
+/// Checks that the caller may do what the type of the permit says.
 ///
 /// # Errors
-/// Refused for everyone but system administrators.
-pub fn permit_system(caller: &Caller) -> Result<SystemPermit, Refusal> {
-    if caller.is_sysadmin() {
+/// Refused for everyone but system administrators, and robots that were given it.
+pub fn permit_system<N: SystemNeed>(caller: &Caller) -> Result<SystemPermit<N>, Refusal> {
+    let is_given = |(resource, action)| given(caller, resource, action);
+    if caller.is_sysadmin() || N::NEED.is_some_and(is_given) {
         return Ok(SystemPermit {
             caller: caller.clone(),
+            need: PhantomData,
         });
     }
     Err(refusal(caller))
+}
+
+/// True if the caller is a robot that was given an action on a resource of the system.
+fn given(caller: &Caller, resource: SystemResource, action: Action) -> bool {
+    let robot = caller.authority.robot.as_ref();
+    robot.is_some_and(|robot| robot.permissions.of_system(resource).contains(action))
 }
 
 /// Checks that the caller is signed in, which is enough for actions such as searching for users.
@@ -307,17 +321,23 @@ pub fn permit_user(caller: &Caller, user: UserId) -> Result<UserPermit, Refusal>
 /// Checks that the caller may create projects, according to the setting.
 ///
 /// # Errors
-/// Refused for callers who are not signed in, and for ordinary users if only system administrators may.
+/// Refused for callers who are not signed in, for ordinary users if only system administrators may, and for robots that were
+/// not given it.
 pub fn permit_create_project(
     caller: &Caller,
     creation: ProjectCreation,
 ) -> Result<CreateProjectPermit, Refusal> {
     let owner = match caller.principal() {
         Principal::User { user, .. } => *user,
-        Principal::System(_) | Principal::CommandLine => UserId::ADMIN,
+        Principal::Robot { .. } | Principal::System(_) | Principal::CommandLine => UserId::ADMIN,
         Principal::Anonymous | Principal::Claimed(_) => return Err(Refusal::NotSignedIn),
     };
-    if creation == ProjectCreation::Admins && !caller.is_sysadmin() {
+    let may = match (caller.principal(), creation) {
+        (Principal::Robot { .. }, _) => given(caller, SystemResource::Project, Action::Create),
+        (_, ProjectCreation::Admins) => caller.is_sysadmin(),
+        (_, ProjectCreation::Everyone) => true,
+    };
+    if !may {
         return Err(Refusal::NotPermitted);
     }
     Ok(CreateProjectPermit {
@@ -337,7 +357,16 @@ pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
             Err(Refusal::TokenTooNarrow)
         }
         Some(_) if caller.is_sysadmin() => Ok(CatalogPermit::Everything),
-        Some(principal) => Ok(CatalogPermit::Visible(principal)),
+        Some(_) if given(caller, SystemResource::Catalog, Action::Read) => {
+            Ok(CatalogPermit::Everything)
+        }
+        Some(principal) => Ok(match &caller.authority.robot {
+            None => CatalogPermit::Visible(principal),
+            Some(robot) => match robot.permissions.reach(Resource::Repository, Action::Pull) {
+                Reach::Everywhere => CatalogPermit::Everything,
+                Reach::Projects(projects) => CatalogPermit::Projects(projects),
+            },
+        }),
     }
 }
 
@@ -389,6 +418,7 @@ mod tests {
             },
             sysadmin,
             generation: 1,
+            robot: None,
         };
         Caller {
             authority: Arc::new(authority),
@@ -498,7 +528,7 @@ mod tests {
             Caller::command_line(),
             Caller::system(SystemTask::FirstStart),
         ] {
-            assert!(permit_system(&caller).is_ok());
+            assert!(permit_system::<Everything>(&caller).is_ok());
             assert!(permit_user(&caller, UserId(8)).is_ok());
             let permit = permit_create_project(&caller, ProjectCreation::Admins).unwrap();
             assert_eq!(permit.owner(), UserId::ADMIN);

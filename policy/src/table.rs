@@ -3,7 +3,7 @@
 use crate::{Action, Actions, Role, Roles};
 
 macro_rules! resources {
-    ($($(#[$doc:meta])* $variant:ident $name:literal: $admin:literal $maintainer:literal $developer:literal $guest:literal $limited:literal $public:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident $name:literal: $admin:literal $maintainer:literal $developer:literal $guest:literal $limited:literal $public:literal $robots:literal;)*) => {
         /// Resources of a project to which permissions apply; the names are Harbor's.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Resource {
@@ -17,6 +17,17 @@ macro_rules! resources {
             /// Harbor's name.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
+            }
+
+            /// The resource with Harbor's name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                let mut all = Self::ALL.iter().copied();
+                all.find(|resource| resource.name() == name)
+            }
+
+            /// The actions that a robot may be given.
+            pub const fn grantable(self) -> Actions {
+                match self { $(Self::$variant => const { Actions::of_letters($robots) }),* }
             }
 
             /// The allowed actions: of project admin, maintainer, developer, guest and limited guest, and of everyone
@@ -36,34 +47,53 @@ macro_rules! resources {
     };
 }
 
-// C create, R read, U update, D delete, L list, O operate, S stop, < pull, > push.
+// C create, R read, U update, D delete, L list, O operate, S stop, < pull, > push; the last column is what robots may be
+// given.
 resources! {
     /// The project itself.
-    Project "project":                          "RUD"     "R"       "R"      "R"   "R"   "R";
+    Project "project":                        "RUD"     "R"       "R"       "R"   "R"   "R"   "RUD";
     /// Its members.
-    Member "member":                            "CRUDL"   "RL"      "RL"     "RL"  ""    "";
+    Member "member":                          "CRUDL"   "RL"      "RL"      "RL"  ""    ""    "CRUDL";
     /// Its settings.
-    Metadata "metadata":                        "CRUD"    "R"       ""       ""    ""    "";
+    Metadata "metadata":                      "CRUD"    "R"       ""        ""    ""    ""    "CRUDL";
     /// Its audit log.
-    Log "log":                                  "L"       ""        ""       ""    ""    "";
+    Log "log":                                "L"       ""        ""        ""    ""    ""    "L";
     /// Its labels.
-    Label "label":                              "CRUDL"   "CRUDL"   "RL"     "RL"  ""    "RL";
+    Label "label":                            "CRUDL"   "CRUDL"   "RL"      "RL"  ""    "RL"  "CRUDL";
     /// Its quota.
-    Quota "quota":                              "R"       "R"       "R"      "R"   "R"   "";
+    Quota "quota":                            "R"       "R"       "R"       "R"   "R"   ""    "R";
     /// Its repositories, and the content in them.
-    Repository "repository":                    "CRUDL<>" "CRUDL<>" "CRUL<>" "RL<" "RL<" "L<";
+    Repository "repository":                  "CRUDL<>" "CRUDL<>" "CRUL<>"  "RL<" "RL<" "L<"  "RUDL<>";
+    /// Rules for what is kept.
+    TagRetention "tag-retention":             "CRUDLO"  "CRUDLO"  "CRUDLO"  ""    ""    ""    "CRUDL";
+    /// Rules for what does not change.
+    ImmutableTag "immutable-tag":             "CUDL"    "CUDL"    ""        ""    ""    ""    "CUDL";
+    /// Its configuration, as user interfaces show it.
+    Configuration "configuration":            "RU"      "R"       "R"       "R"   "R"   ""    "";
+    /// Its robots.
+    Robot "robot":                            "CRUDL"   "RL"      "RL"      "RL"  ""    ""    "CRDL";
+    /// Its webhooks.
+    Webhook "notification-policy":            "CRUDL"   "RL"      ""        ""    ""    ""    "CRUDL";
+    /// Scans of artifacts.
+    Scan "scan":                              "CRS"     "CRS"     "R"       "R"   "R"   "R"   "CRS";
+    /// Bills of materials.
+    Sbom "sbom":                              "CRS"     "CRS"     "R"       "R"   "R"   ""    "CRS";
+    /// The scanner that it uses.
+    Scanner "scanner":                        "CR"      "R"       "R"       "R"   "R"   "R"   "CR";
     /// Artifacts.
-    Artifact "artifact":                        "CRDL"    "CRDL"    "CRL"    "RL"  "RL"  "RL";
-    /// Labels on artifacts.
-    ArtifactLabel "artifact-label":             "CD"      "CD"      "CD"     ""    ""    "";
-    /// Rules by which tags are immutable.
-    ImmutableTag "immutable-tag":               "CUDL"    "CUDL"    ""       ""    ""    "";
-    /// What is shown of artifacts on request.
-    Addition "artifact-addition":               "R"       "R"       "R"      "R"   "R"   "R";
-    /// Accessories of artifacts.
-    Accessory "accessory":                      "L"       "L"       "L"      "L"   "L"   "L";
+    Artifact "artifact":                      "CRDL"    "CRDL"    "CRL"     "RL"  "RL"  "RL"  "CRDL";
+    /// What is shown of an artifact besides.
+    ArtifactAddition "artifact-addition":     "R"       "R"       "R"       "R"   "R"   "R"   "R";
     /// Tags.
-    Tag "tag":                                  "CDL"     "CDL"     "CL"     "L"   "L"   "L";
+    Tag "tag":                                "CDL"     "CDL"     "CL"      "L"   "L"   "L"   "CDL";
+    /// Signatures and the like.
+    Accessory "accessory":                    "L"       "L"       "L"       "L"   "L"   "L"   "L";
+    /// Labels on artifacts.
+    ArtifactLabel "artifact-label":           "CD"      "CD"      "CD"      ""    ""    ""    "CD";
+    /// Rules for preheating.
+    PreheatPolicy "preheat-policy":           "CRUDL"   ""        ""        ""    ""    ""    "CRUDL";
+    /// Exports of vulnerabilities.
+    ExportCve "export-cve":                   "CRL"     "CRL"     "CRL"     ""    ""    ""    "CR";
 }
 
 /// What a role may do on `resource` of its project.

@@ -42,6 +42,7 @@ impl Registry {
             CatalogPermit::Visible(principal) => {
                 Some(binding::projects_of(&mut reader, *principal).await?)
             }
+            CatalogPermit::Projects(projects) => Some(projects.clone()),
         };
         let visible = projects
             .as_deref()

@@ -1,7 +1,8 @@
 //! Why a change is not made: one variant for each thing that a caller can tell apart.
 
 use model::{
-    ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, UserId,
+    GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName,
+    RobotId, UserId,
 };
 
 use crate::password::PasswordError;
@@ -90,6 +91,23 @@ pub enum Error {
     /// The project has as many rules as it may have.
     #[error("a project has at most {0} immutable rules: delete one first")]
     TooManyRules(i64),
+    /// Another robot has the name, or a user.
+    #[error("robot account {0} already exists: rotate its secret if the old one is lost")]
+    RobotExists(String),
+    /// There is no such robot (any more).
+    #[error("robot {0} not found")]
+    RobotUnknown(RobotId),
+    /// Nobody gives a robot what they lack themselves.
+    #[error(
+        "permission scope is invalid. It must be equal to or more restrictive than the creator's permissions, which lack {0}"
+    )]
+    RobotTooStrong(String),
+    /// Another group has the name, or comes from the same entry of the directory.
+    #[error("user group {0} already exists")]
+    GroupExists(String),
+    /// There is no such group (any more).
+    #[error("user group {0} not found")]
+    GroupUnknown(GroupId),
     /// A setting is not changed.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),

@@ -1,9 +1,10 @@
-//! What administrators change: users, projects, members, quotas and settings. A change is one function: one transaction, and
+//! What administrators change: users, groups, robots, projects, members, quotas and settings. A change is one function: one transaction, and
 //! one event. REST, command line, first start and import call the same ones. Who may call is shown by a permit; HTTP and
 //! command lines are unknown here.
 
 pub mod cve_allowlist;
 mod error;
+pub mod group;
 pub mod immutable_rule;
 pub mod installation;
 pub mod label;
@@ -11,6 +12,7 @@ pub mod member;
 pub mod password;
 pub mod project;
 pub mod quota;
+pub mod robot;
 pub mod secret;
 pub mod setting;
 pub mod user;

@@ -5,6 +5,7 @@ use db::{Db, Tx, principal};
 use model::{Event, MemberId, Operation, Origin, PrincipalId, ProjectId, Subject, Timestamp};
 use policy::{ProjectPermit, Role, on, to};
 
+use crate::group::{self, NewGroup};
 use crate::{Error, Result};
 
 /// Makes a principal a member.
@@ -21,27 +22,66 @@ pub async fn grant(
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_in(project, move |tx| {
         Box::pin(async move {
-            let name = principal::hold(tx, id).await?;
-            let name = name.ok_or(Error::PrincipalUnknown(id))?;
-            let member =
-                member::add(tx, project, id, role, now)
-                    .await
-                    .map_err(|error| match error {
-                        db::Error::Duplicate(_) => Error::MemberExists(name.clone()),
-                        other => other.into(),
-                    })?;
-            tx.record(&event(
-                now,
-                origin,
-                Operation::Create,
-                (project, name),
-                role,
-            ))
-            .await?;
-            Ok(member)
+            let new = NewMember { project, role };
+            add(tx, new, id, (origin, now)).await
         })
     })
     .await
+}
+
+/// Makes the group with a name a member, and makes the group first where there is none: a provider may name it later.
+///
+/// # Errors
+/// [`Error::GroupExists`] where a group of the name comes from elsewhere, [`Error::MemberExists`], [`Error::ProjectGone`].
+pub async fn grant_group(
+    db: &Db,
+    permit: &ProjectPermit<on::Member, to::Create>,
+    group: NewGroup,
+    role: Role,
+    now: Timestamp,
+) -> Result<MemberId> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_in(project, move |tx| {
+        Box::pin(async move {
+            let known = db::group::by_name(tx, group.name.as_str()).await?;
+            let principal = match known {
+                Some(known) if known.source == group.source => known.principal_id,
+                Some(known) => return Err(Error::GroupExists(known.name)),
+                None => {
+                    let (_, made) = group::insert(tx, &group, (origin.clone(), now)).await?;
+                    made
+                }
+            };
+            let new = NewMember { project, role };
+            add(tx, new, principal, (origin, now)).await
+        })
+    })
+    .await
+}
+
+/// Where somebody becomes a member, and as what.
+struct NewMember {
+    project: ProjectId,
+    role: Role,
+}
+
+async fn add(
+    tx: &mut Tx,
+    NewMember { project, role }: NewMember,
+    id: PrincipalId,
+    (origin, now): (Origin, Timestamp),
+) -> Result<MemberId> {
+    let held = principal::hold(tx, id).await?;
+    let (name, kind) = held.ok_or(Error::PrincipalUnknown(id))?;
+    let added = member::add(tx, project, (id, kind), role, now).await;
+    let member = added.map_err(|error| match error {
+        db::Error::Duplicate(_) => Error::MemberExists(name.clone()),
+        other => other.into(),
+    })?;
+    let named = (project, name);
+    tx.record(&event(now, origin, Operation::Create, named, role))
+        .await?;
+    Ok(member)
 }
 
 /// Changes a member's role.

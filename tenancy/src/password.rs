@@ -1,5 +1,5 @@
-//! Passwords of local accounts: the rules, and argon2id off the async threads, with bounded memory and queues. Robot
-//! secrets are random and need no slow hash: see `MasterKey::keyed_hash`.
+//! Passwords of local accounts: the rules, and argon2id off the async threads, with bounded memory and queues. Random
+//! secrets of robots need no slow hash: see [`crate::robot::secret`].
 
 use std::collections::HashMap;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use db::{Db, project, quota};
 use model::{Operation, ProjectId, StorageLimit, Timestamp};
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 
 use crate::project::event;
 use crate::{Error, Result};
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// [`Error::ProjectGone`].
 pub async fn set(
     db: &Db,
-    permit: &SystemPermit,
+    permit: &SystemPermit<(system::Quota, to::Update)>,
     id: ProjectId,
     limit: StorageLimit,
     now: Timestamp,

@@ -3,7 +3,7 @@
 use db::user::{self, User};
 use db::{Db, Tx, principal, session};
 use model::{Event, Operation, Origin, Profile, Subject, Timestamp, UserId, UserName};
-use policy::{SystemPermit, UserPermit};
+use policy::{SystemPermit, UserPermit, system, to};
 
 use crate::password::{NewPassword, PasswordHasher};
 use crate::{Error, Result};
@@ -28,7 +28,7 @@ pub struct NewUser {
 pub async fn create(
     db: &Db,
     hasher: &PasswordHasher,
-    permit: &SystemPermit,
+    permit: &SystemPermit<(system::User, to::Create)>,
     new: NewUser,
     now: Timestamp,
 ) -> Result<UserId> {
@@ -157,18 +157,26 @@ pub async fn set_sysadmin(
 }
 
 /// Deletes a user: its name becomes free, and its memberships go. Nobody deletes themselves, the built-in
-/// administrator, or the last system administrator.
+/// administrator, or the last system administrator, and no robot a system administrator.
 ///
 /// # Errors
 /// [`Error::UserUndeletable`], [`Error::UserUnknown`], [`Error::LastSysadmin`].
-pub async fn delete(db: &Db, permit: &SystemPermit, id: UserId, now: Timestamp) -> Result<()> {
+pub async fn delete(
+    db: &Db,
+    permit: &SystemPermit<(system::User, to::Delete)>,
+    id: UserId,
+    now: Timestamp,
+) -> Result<()> {
     if id == UserId::ADMIN || permit.caller().user() == Some(id) {
         return Err(Error::UserUndeletable(id));
     }
-    let origin = permit.caller().origin();
+    let (origin, is_sysadmin) = (permit.caller().origin(), permit.caller().is_sysadmin());
     db.write(move |tx| {
         Box::pin(async move {
             let (user, _) = hold(tx, id).await?;
+            if user.sysadmin && !is_sysadmin {
+                return Err(Error::UserUndeletable(id));
+            }
             keep_a_sysadmin(tx, &user).await?;
             user::delete(tx, &user, now).await?;
             let event = event(now, origin, Operation::Delete, &user.name);

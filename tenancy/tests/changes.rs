@@ -11,6 +11,7 @@ use model::{
     Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask, Timestamp, UserId,
 };
 use policy::on::On;
+use policy::system::SystemNeed;
 use policy::to::To;
 use policy::{
     Caller, CreateProjectPermit, ProjectCreation, ProjectPermit, Role, SystemPermit, UserPermit,
@@ -25,7 +26,7 @@ struct Installation {
     _folder: tempfile::TempDir,
 }
 
-fn system() -> SystemPermit {
+fn system<N: SystemNeed>() -> SystemPermit<N> {
     permit::permit_system(&Caller::command_line()).unwrap()
 }
 

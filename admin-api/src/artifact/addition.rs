@@ -22,7 +22,7 @@ use crate::{App, Error};
 pub(crate) async fn get(
     named: ArtifactRef,
     AdditionName(name): AdditionName,
-    Allowed { permit, .. }: Allowed<on::Addition, to::Read, ProjectByName>,
+    Allowed { permit, .. }: Allowed<on::ArtifactAddition, to::Read, ProjectByName>,
     State(app): App,
 ) -> Result<Response, Error> {
     let (repository, reference) = named.names()?;

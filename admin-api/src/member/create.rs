@@ -2,17 +2,18 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use db::Reader;
-use db::user::{self, User};
+use db::{Reader, group, user};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use model::UserId;
+use model::{GroupId, GroupSource, PrincipalId, UserId};
 use policy::{on, to};
 use serde::Deserialize;
+use tenancy::group::NewGroup;
 use tenancy::member;
 use utoipa::ToSchema;
 
 use crate::allowed::Allowed;
+use crate::group::{NO_SUCH_TYPE, check_name};
 use crate::json::{BodyOf, Unread};
 use crate::member::check_role;
 use crate::{App, Error};
@@ -33,8 +34,10 @@ struct UserEntity {
 
 #[derive(Default, Deserialize, ToSchema)]
 struct UserGroup {
-    id: Option<i64>,
     group_name: Option<String>,
+    /// 1 for LDAP, 2 for an authenticating proxy, 3 for OIDC.
+    group_type: Option<i64>,
+    id: Option<i64>,
     ldap_group_dn: Option<String>,
 }
 
@@ -44,11 +47,15 @@ impl BodyOf for AddMember {
 
 /// The new member.
 enum Entity {
-    Id(UserId),
-    Name(String),
+    User(UserId),
+    UserNamed(String),
+    Group(GroupId),
+    GroupOfEntry(String),
+    GroupNamed(NewGroup),
 }
 
-/// Makes a user a member of a project.
+/// Makes a user or a group a member of a project. A group of an OIDC provider or an authenticating proxy that is not known is
+/// made.
 #[utoipa::path(
     post, path = "/api/v2.0/projects/{project_name_or_id}/members", operation_id = "createProjectMember", tag = "member",
     request_body = AddMember,
@@ -62,9 +69,18 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Error> {
     let (permit, body) = body.read(&app, permit).await?;
     let (role_id, entity) = (body.role_id, entity(body)?);
-    let user = find(&mut app.db.reader().await?, &entity).await?;
-    let (role, now) = (check_role(role_id)?, app.clock.now());
-    let id = member::grant(&app.db, &permit, user.principal_id, role, now).await?;
+    let now = app.clock.now();
+    let found = find(&mut app.db.reader().await?, entity).await?;
+    let id = match found {
+        Found::Principal(principal) => {
+            let role = check_role(role_id)?;
+            member::grant(&app.db, &permit, principal, role, now).await?
+        }
+        Found::NewGroup(group) => {
+            let role = check_role(role_id)?;
+            member::grant_group(&app.db, &permit, group, role, now).await?
+        }
+    };
     let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
@@ -75,31 +91,68 @@ fn entity(body: AddMember) -> Result<Entity, Error> {
     let group = body.member_group.unwrap_or_default();
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     if let Some(id) = user.user_id.filter(|id| *id != 0) {
-        return Ok(Entity::Id(UserId(id)));
+        return Ok(Entity::User(UserId(id)));
     }
     if let Some(id) = group.id.filter(|id| *id != 0) {
-        return Err(Error::BadRequest(format!(
-            "member_group: there is no group with ID {id}"
-        )));
+        return Ok(Entity::Group(GroupId(id)));
     }
     if let Some(name) = given(user.username) {
-        return Ok(Entity::Name(name));
+        return Ok(Entity::UserNamed(name));
     }
-    match given(group.ldap_group_dn).or(given(group.group_name)) {
-        Some(name) => Err(Error::NotFound(format!("{name} not found: not supported"))),
+    if let Some(dn) = given(group.ldap_group_dn) {
+        return Ok(Entity::GroupOfEntry(dn));
+    }
+    match given(group.group_name) {
+        Some(name) => named_group(name, group.group_type),
         None => Err(Error::BadRequest(
             "at least one of member_user or member_group must be provided".to_owned(),
         )),
     }
 }
 
-async fn find(reader: &mut Reader, entity: &Entity) -> Result<User, Error> {
-    match entity {
-        Entity::Id(id) => user::by_id(reader, *id).await?.ok_or_else(|| {
-            Error::BadRequest(format!("member_user: there is no user with ID {id}"))
-        }),
-        Entity::Name(name) => user::by_name(reader, name)
-            .await?
-            .ok_or_else(|| Error::NotFound(format!("user {name} is not found"))),
+fn named_group(name: String, source: Option<i64>) -> Result<Entity, Error> {
+    match source.and_then(GroupSource::from_id) {
+        // Only the directory knows which groups there are.
+        Some(GroupSource::Ldap) => Ok(Entity::GroupOfEntry(name)),
+        Some(source) => Ok(Entity::GroupNamed(NewGroup {
+            name: check_name(&name)?,
+            source,
+            ldap_dn: String::new(),
+        })),
+        None => Err(Error::BadRequest(NO_SUCH_TYPE.to_owned())),
     }
+}
+
+/// Who becomes a member.
+enum Found {
+    Principal(PrincipalId),
+    /// A group that may have to be made.
+    NewGroup(NewGroup),
+}
+
+async fn find(reader: &mut Reader, entity: Entity) -> Result<Found, Error> {
+    let principal = match entity {
+        Entity::User(id) => user::by_id(reader, id)
+            .await?
+            .map(|user| user.principal_id)
+            .ok_or_else(|| {
+                Error::BadRequest(format!("member_user: there is no user with ID {id}"))
+            })?,
+        Entity::UserNamed(name) => user::by_name(reader, &name)
+            .await?
+            .map(|user| user.principal_id)
+            .ok_or_else(|| Error::NotFound(format!("user {name} is not found")))?,
+        Entity::Group(id) => group::by_id(reader, id)
+            .await?
+            .map(|group| group.principal_id)
+            .ok_or_else(|| {
+                Error::BadRequest(format!("member_group: there is no group with ID {id}"))
+            })?,
+        Entity::GroupOfEntry(dn) => group::by_ldap_dn(reader, &dn)
+            .await?
+            .map(|group| group.principal_id)
+            .ok_or_else(|| Error::NotFound(format!("{dn} not found: not supported")))?,
+        Entity::GroupNamed(group) => return Ok(Found::NewGroup(group)),
+    };
+    Ok(Found::Principal(principal))
 }

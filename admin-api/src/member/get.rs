@@ -25,7 +25,7 @@ pub(crate) async fn get(
     State(app): App,
 ) -> Rendered<View> {
     let member = find(&mut app.db.reader().await?, permit.project().id, id).await?;
-    Ok(Json(member.into()))
+    View::try_from(member).map(Json)
 }
 
 /// Lists a project's members.
@@ -47,6 +47,7 @@ pub(crate) async fn list(
     let project = permit.project().id;
     let mut tx = app.db.reader().await?;
     let (members, total) = member::list(&mut tx, project, &selection).await?;
-    let views: Vec<View> = members.into_iter().map(View::from).collect();
+    let views = members.into_iter().map(View::try_from);
+    let views: Vec<View> = views.collect::<Result<_, _>>()?;
     Ok(listing.answer(&views, total))
 }

@@ -8,7 +8,7 @@ use db::list::{Selection, Test};
 use db::project::{self, Project, Viewer};
 use db::{Reader, binding};
 use model::ProjectId;
-use policy::{Caller, Roles};
+use policy::{Action, Caller, Permissions, Reach, Roles, SystemResource};
 
 use crate::allowed::Everyone;
 use crate::caller::By;
@@ -21,6 +21,7 @@ use crate::{App, Error};
     get, path = "/api/v2.0/projects", operation_id = "listProjects", tag = "project",
     params(
         ("name" = Option<String>, Query, description = "Part of the name."),
+        ("member" = Option<bool>, Query, description = "True for projects of which the caller is a member."),
         ("owner" = Option<String>, Query, description = "The owner's name."),
         ("public" = Option<bool>, Query, description = "True for public projects, false for private ones."),
         ("with_detail" = Option<bool>, Query, description = "False for a short form; true by default."),
@@ -35,7 +36,14 @@ pub(crate) async fn list(
 ) -> Result<Response, Error> {
     let selection = select(&mut listing)?;
     let mut reader = app.db.reader().await?;
-    let (projects, total) = project::list(&mut reader, viewer(&caller), &selection).await?;
+    let viewer = match caller
+        .id()
+        .filter(|_| listing.params.flag("member") == Some(true))
+    {
+        Some(principal) => Viewer::Member(principal),
+        None => viewer(&caller),
+    };
+    let (projects, total) = project::list(&mut reader, viewer, &selection).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
     let roles = roles(&mut reader, &caller, &ids).await?;
     let roles = |project: &Project| roles.get(&project.id).copied().unwrap_or_default();
@@ -69,20 +77,30 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
 
 /// Who looks at a list of projects.
 pub(crate) fn viewer(caller: &Caller) -> Viewer {
-    match caller.id() {
-        None => Viewer::Anonymous,
-        Some(_) if caller.is_sysadmin() => Viewer::Administrator,
-        Some(principal) => Viewer::Principal(principal),
+    match (caller.id(), &caller.authority.robot) {
+        (None, _) => Viewer::Anonymous,
+        (Some(_), _) if caller.is_sysadmin() => Viewer::Administrator,
+        (Some(_), Some(robot)) => robot_viewer(&robot.permissions),
+        (Some(principal), None) => Viewer::Principal(principal),
     }
 }
 
-/// The caller's roles in some projects.
+/// A robot sees the projects in which it may do anything.
+fn robot_viewer(permissions: &Permissions) -> Viewer {
+    let system = permissions.of_system(SystemResource::Project);
+    match permissions.reach_at_all() {
+        Reach::Projects(projects) if !system.contains(Action::List) => Viewer::Robot(projects),
+        Reach::Projects(_) | Reach::Everywhere => Viewer::Administrator,
+    }
+}
+
+/// The caller's roles in some projects; a robot has none.
 pub(crate) async fn roles(
     reader: &mut Reader,
     caller: &Caller,
     ids: &[ProjectId],
 ) -> Result<HashMap<ProjectId, Roles>, db::Error> {
-    match caller.id() {
+    match caller.id().filter(|_| caller.authority.robot.is_none()) {
         None => Ok(HashMap::new()),
         Some(principal) => binding::roles_in(reader, principal, ids).await,
     }

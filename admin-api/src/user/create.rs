@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 use model::Profile;
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde::Deserialize;
 use tenancy::user::{self, NewUser};
 use utoipa::ToSchema;
@@ -35,7 +35,7 @@ impl BodyOf for CreateUser {
     responses((status = 201, description = "Created; `Location` leads there."))
 )]
 pub(crate) async fn create(
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::User, to::Create)>>,
     State(app): App,
     uri: Uri,
     body: Unread<CreateUser>,

@@ -1,7 +1,7 @@
 //! Deleting users.
 
 use axum::extract::State;
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use tenancy::user;
 
 use crate::allowed::Granted;
@@ -15,7 +15,7 @@ use crate::{App, Error};
 )]
 pub(crate) async fn delete(
     UserRef(id): UserRef,
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::User, to::Delete)>>,
     State(app): App,
 ) -> Result<(), Error> {
     Ok(user::delete(&app.db, &permit, id, app.clock.now()).await?)

@@ -18,13 +18,13 @@ pub(crate) async fn get(Granted(permit): Granted<UserPermit>, State(app): App) -
     Ok(Json(find(&app.db, permit.user()).await?.into()))
 }
 
-/// Returns the caller's own user.
+/// Returns the caller's own user; 412 for a robot.
 #[utoipa::path(
     get, path = "/api/v2.0/users/current", operation_id = "getCurrentUserInfo", tag = "user",
     responses((status = 200, description = "The user.", body = User))
 )]
 pub(crate) async fn current(Granted(permit): Granted<SignedIn>, State(app): App) -> Rendered<User> {
     let own = permit.caller().user();
-    let own = own.ok_or_else(|| Error::NotFound("the caller is not a user".to_owned()))?;
+    let own = own.ok_or_else(|| Error::Precondition("the caller is not a user".to_owned()))?;
     Ok(Json(find(&app.db, own).await?.into()))
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use db::list::{Selection, Test};
 use db::user::{self, Scope};
 use model::UserId;
-use policy::{SignedIn, SystemPermit};
+use policy::{SignedIn, SystemPermit, system, to};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,7 +26,7 @@ use crate::{App, Error};
 )]
 pub(crate) async fn list(
     mut listing: Listing,
-    Granted(_): Granted<SystemPermit>,
+    Granted(_): Granted<SystemPermit<(system::User, to::List)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     let selection = select(&mut listing)?;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use db::{binding, project};
 use model::ProjectId;
-use policy::{Action, Caller, Resource, Role, SignedIn, Standing, table};
+use policy::{Action, Actions, Caller, Resource, Role, SignedIn, Standing, SystemResource, table};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,11 +21,11 @@ pub(crate) struct Permission {
     resource: String,
 }
 
-/// Lists what the caller may do in the project `scope`; nothing for any other scope.
+/// Lists what the caller may do in the project `scope`, or on the installation; nothing for any other scope.
 #[utoipa::path(
     get, path = "/api/v2.0/users/current/permissions", operation_id = "getCurrentUserPermissions", tag = "user",
     params(
-        ("scope" = Option<String>, Query, description = "`/project/ID`, or a resource below it."),
+        ("scope" = Option<String>, Query, description = "`/project/ID`, or a resource below it; `/system`."),
         ("relative" = Option<bool>, Query, description = "True for resources relative to the scope."),
     ),
     responses((status = 200, description = "The permissions.", body = Vec<Permission>))
@@ -38,6 +38,9 @@ pub(crate) async fn list(
 ) -> Rendered<Vec<Permission>> {
     let scope = params.get("scope").unwrap_or_default();
     let relative = params.flag("relative").unwrap_or(false);
+    if scope == SYSTEM && !relative {
+        return Ok(Json(on_system(&caller)));
+    }
     let Some(id) = project_of(scope) else {
         return Ok(Json(Vec::new()));
     };
@@ -60,10 +63,34 @@ fn project_of(scope: &str) -> Option<ProjectId> {
     rest.split('/').next()?.parse().ok()
 }
 
-/// All pairs that some role has and this caller may use.
+/// The scope of the installation, whose resources have no paths.
+const SYSTEM: &str = "/system";
+
+/// What the caller may do on the installation: everything as a system administrator, what it was given as a robot.
+fn on_system(caller: &Caller) -> Vec<Permission> {
+    let held = |resource: SystemResource| match &caller.authority.robot {
+        Some(robot) => robot.permissions.of_system(resource),
+        None if caller.is_sysadmin() => resource.grantable(),
+        None => Actions::NONE,
+    };
+    let pairs = SystemResource::ALL.iter().flat_map(|resource| {
+        let permission = |action: Action| Permission {
+            action: action.name(),
+            resource: resource.name().to_owned(),
+        };
+        held(*resource).iter().map(permission).collect::<Vec<_>>()
+    });
+    pairs.collect()
+}
+
+/// All pairs that some role has, or that the robot was given, and this caller may use.
 fn held(caller: &Caller, standing: &Standing) -> impl Iterator<Item = (Resource, Action)> {
+    let is_robot = caller.authority.robot.is_some();
     Resource::ALL.iter().flat_map(move |resource| {
-        let some = table::allowed(Role::ProjectAdmin, *resource);
+        let some = match is_robot {
+            true => Actions::ALL,
+            false => table::allowed(Role::ProjectAdmin, *resource),
+        };
         let own = standing.allowed(caller, *resource);
         let held = some.iter().filter(move |action| own.contains(*action));
         held.map(|action| (*resource, action))

@@ -77,6 +77,15 @@ const ALLOWLIST: &[&str] = &[
 ];
 
 const SET_BY_THE_SERVER: &str = "the server sets it, in Harbor too";
+/// Robots in answers.
+const ROBOTS: &[&str] = &["GET /robots 200", "GET /robots/{robot_id} 200"];
+/// A robot that is changed.
+const CHANGED_ROBOT: &[&str] = &["PUT /robots/{robot_id} body"];
+/// Groups that are made or changed.
+const CHANGED_GROUPS: &[&str] = &["POST /usergroups body", "PUT /usergroups/{group_id} body"];
+
+const LAST_USE: &str = "Harbor does not know when a robot was last used";
+const UNCHANGED: &str = "it cannot be changed";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
 const ONE_FIELD: &str = "the description alone can be changed, in Harbor too";
@@ -259,11 +268,18 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         "progress has no time of its own",
     ),
     (".oidc_user_meta", USERS, "there is no OIDC yet"),
-    (
-        ".member_group.group_type",
-        &["POST /projects/{project_name_or_id}/members body"],
-        "there are no groups yet",
-    ),
+    (".last_used_at", ROBOTS, LAST_USE),
+    (".last_used_address", ROBOTS, LAST_USE),
+    (".secret", ROBOTS, "a secret is shown once, when it is made"),
+    (".id", CHANGED_ROBOT, "it is in the path"),
+    (".secret", CHANGED_ROBOT, "PATCH changes it"),
+    (".editable", CHANGED_ROBOT, UNCHANGED),
+    (".expires_at", CHANGED_ROBOT, UNCHANGED),
+    (".creator_type", CHANGED_ROBOT, UNCHANGED),
+    (".creator_ref", CHANGED_ROBOT, UNCHANGED),
+    (".creation_time", CHANGED_ROBOT, UNCHANGED),
+    (".update_time", CHANGED_ROBOT, UNCHANGED),
+    (".id", CHANGED_GROUPS, "the server chooses it"),
 ];
 
 /// The types of a body's fields by their paths (`[].hard.storage`); the body itself has an empty one. What is below an

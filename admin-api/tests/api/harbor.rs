@@ -39,6 +39,10 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         "GET /api/ext/v1/audit/export",
         "Harbor exports no audit log",
     ),
+    (
+        "GET /api/ext/v1/access/explain",
+        "Harbor does not say why somebody may do something",
+    ),
     ("GET /api/ext/v1/me/sessions", "Harbor lists no sessions"),
     (
         "GET /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags",
@@ -113,6 +117,19 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (ARTIFACT, "query:with_inherited_accessory", NOT_INHERITED),
     (ARTIFACT, "query:page", "it is no list"),
     (ARTIFACT, "query:page_size", "it is no list"),
+    ("GET /usergroups", "query:q", "every list takes it"),
+    ("GET /usergroups", "query:sort", "every list takes it"),
+    ("GET /usergroups/search", "query:q", "every list takes it"),
+    (
+        "GET /usergroups/search",
+        "query:sort",
+        "every list takes it",
+    ),
+    (
+        "GET /projects",
+        "query:member",
+        "Harbor cannot list the projects of which one is a member",
+    ),
     (
         "GET /quotas",
         "query:reference",

@@ -22,7 +22,7 @@ use db::audit::recorder::Recorder;
 use db::blob::Place;
 use db::quota::Taking;
 use db::user::{self, NewUser};
-use db::{Db, Location, audit, manifest, member, project, repository};
+use db::{Db, Location, audit, manifest, member, principal, project, repository};
 use gantry_admin_api::{
     AdminState, ClientAddress, ComponentErrors, Error, Needs, ProcessInfo, Route, SystemInfo,
     router, routes,
@@ -31,7 +31,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use model::{Algorithm, Digest, Manifest, ManualClock, ProjectId, ProjectName, Timestamp};
-use policy::{Role, table};
+use policy::{Action, Role, table};
 use registry::{Limits, Registry};
 use tenancy::password::NewPassword;
 use tenancy::secret::MasterKey;
@@ -66,7 +66,8 @@ impl Api {
         let keys = TokenKeys::new(Arc::new(TokenKey::generate().unwrap()), Vec::new());
         let recorder = Arc::new(Recorder::default());
         let settings = settings(&db, fixed).await;
-        let identity = Identity::new(db.clone(), clock.clone(), recorder, keys, settings.clone());
+        let records = (recorder, Arc::default());
+        let identity = Identity::new(db.clone(), clock.clone(), records, keys, settings.clone());
         let master = MasterKey::generate_text().unwrap();
         let master = Arc::new(MasterKey::parse(master.as_bytes()).unwrap());
         let password = NewPassword::try_from(ADMIN.to_owned()).unwrap();
@@ -248,6 +249,8 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{digest}", &icon())
         .replace("{user_id}", "1")
         .replace("{session_id}", "1")
+        .replace("{robot_id}", "1")
+        .replace("{group_id}", "1")
         .replace("{mid}", "1")
         .replace("{id}", "1")
         .replace("{meta_name}", "public")
@@ -261,7 +264,7 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{job_type}", "all");
     match route.method {
         "HEAD" => format!("{path}?project_name=library"),
-        _ => format!("{path}?username=a&scope=g&q=name%3Da"),
+        _ => format!("{path}?username=a&groupname=a&scope=g&q=name%3Da"),
     }
 }
 
@@ -312,6 +315,8 @@ async fn every_route_is_there_and_asks_for_what_the_table_says() {
         }
         match route.needs {
             Needs::Nobody | Needs::SignedIn => assert!(!refused(stranger), "{route:?}"),
+            // The body says which robots; this one says nothing.
+            Needs::Robot(Action::Create) => assert_eq!(stranger, StatusCode::BAD_REQUEST),
             _ => assert_eq!(stranger, StatusCode::FORBIDDEN, "{route:?}"),
         }
     }
@@ -339,6 +344,7 @@ async fn join(db: &Db, project: ProjectId, role: Role) {
     db.write(move |tx| {
         Box::pin(async move {
             let bob = user::by_name(tx, "bob").await?.unwrap().principal_id;
+            let bob = (bob, principal::Kind::User);
             member::add(tx, project, bob, role, NOW).await
         })
     })

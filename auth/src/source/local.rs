@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use db::user::User;
 use db::{Db, user};
 use tenancy::password::PasswordHasher;
-use zeroize::Zeroizing;
 
 use super::PasswordSource;
 use crate::error::Result;
@@ -46,7 +45,7 @@ impl PasswordSource for Local {
             generation: user.generation,
         });
         let stored = user.and_then(|user| user.password_hash);
-        let password = Zeroizing::new(login.password().to_owned());
+        let password = login.secret();
         let settle = move |right| match known {
             Some(verified) if right => login.right(verified),
             Some(_) => login.wrong(),

@@ -41,7 +41,9 @@ create table principal (
     generation integer not null,
     deleted_at integer
 );
-create unique index principal_user on principal (name) where kind = 'user' and deleted_at is null;
+-- Users and robots sign in by their names; groups do not.
+create unique index principal_login on principal (name) where kind in ('user', 'robot') and deleted_at is null;
+create unique index principal_group on principal (name) where kind = 'group' and deleted_at is null;
 
 create table user_account (
     id integer not null primary key autoincrement,
@@ -56,6 +58,27 @@ create table user_account (
 );
 -- Not unique: changing one's own address must not tell that another user has it.
 create index user_account_email on user_account (email);
+
+-- Groups of users, which hold roles as users do.
+create table user_group (
+    id integer not null primary key autoincrement,
+    principal_id integer not null unique references principal (id),
+    -- Where it comes from: 1 LDAP, 2 HTTP, 3 OIDC.
+    source integer not null,
+    -- Empty unless it comes from LDAP.
+    ldap_dn text not null,
+    created_at integer not null,
+    updated_at integer not null
+);
+create unique index user_group_ldap_dn on user_group (ldap_dn) where ldap_dn <> '';
+
+-- Who is in which group, by their ids among principals.
+create table group_member (
+    principal_id integer not null references principal (id),
+    group_id integer not null references principal (id),
+    primary key (principal_id, group_id)
+) without rowid;
+create index group_member_group on group_member (group_id);
 
 -- Sessions of browsers. The hash is of what the browser holds, which is stored nowhere.
 create table session (
@@ -88,6 +111,45 @@ create table project (
     deleted_at integer
 );
 create unique index project_name on project (name) where deleted_at is null;
+
+-- Robots: programs that sign in by themselves.
+create table robot (
+    id integer not null primary key autoincrement,
+    principal_id integer not null unique references principal (id),
+    -- Null for a robot of the system.
+    project_id integer references project (id),
+    -- The principal's name without the prefix that robots had when it was made: project+name, or name.
+    name text not null,
+    description text not null,
+    -- SHA-256 of a random secret, or argon2id of one that somebody chose.
+    secret_hash text not null,
+    -- Days from when it was made, -1 for ever; and when that is.
+    duration integer not null,
+    expires_at integer,
+    disabled integer not null,
+    -- Who made it: `local` and a user's id, or `robot` and a robot's.
+    creator_type text not null,
+    creator_ref integer not null,
+    -- The last use, up to a minute late.
+    used_at integer,
+    used_address text,
+    created_at integer not null,
+    updated_at integer not null
+);
+create index robot_project on robot (project_id, name);
+
+-- What a robot may do, in the order in which it was given.
+create table robot_permission (
+    id integer not null primary key autoincrement,
+    robot_id integer not null references robot (id),
+    -- Where: `system`, `everywhere` (in all projects), or `project`.
+    place text not null,
+    project_id integer references project (id),
+    resource text not null,
+    action text not null
+);
+create index robot_permission_robot on robot_permission (robot_id, id);
+create index robot_permission_project on robot_permission (project_id) where project_id is not null;
 
 create table project_metadata (
     project_id integer not null references project (id),

@@ -1,9 +1,9 @@
 //! Rows, and columns parsed into model types.
 
 use model::{
-    BlobId, Cron, Digest, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
-    PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, SessionId, StoreId, Tag,
-    TagId, Timestamp, UserId,
+    BlobId, Cron, Digest, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
+    MemberId, PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, RobotId,
+    SessionId, StoreId, Tag, TagId, Timestamp, UserId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -76,6 +76,9 @@ stored! {
     Timestamp: i64 => |x| Some(Self(x));
     PrincipalId: i64 => |x| Some(Self(x));
     UserId: i64 => |x| Some(Self(x));
+    RobotId: i64 => |x| Some(Self(x));
+    GroupId: i64 => |x| Some(Self(x));
+    model::GroupSource: i64 => |x| Self::from_id(x);
     ProjectId: i64 => |x| Some(Self(x));
     RepositoryId: i64 => |x| Some(Self(x));
     ManifestId: i64 => |x| Some(Self(x));

@@ -1,8 +1,8 @@
 //! Values that statements bind.
 
 use model::{
-    BlobId, Digest, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId,
-    RepositoryId, SessionId, Timestamp, UserId,
+    BlobId, Digest, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
+    ProjectId, RepositoryId, RobotId, SessionId, Timestamp, UserId,
 };
 
 /// A value to be bound.
@@ -36,7 +36,10 @@ values! {
     PrincipalId => |x| Self::Int(Some(x.0));
     Option<PrincipalId> => |x| Self::Int(x.map(|id| id.0));
     UserId => |x| Self::Int(Some(x.0));
+    RobotId => |x| Self::Int(Some(x.0));
+    GroupId => |x| Self::Int(Some(x.0));
     ProjectId => |x| Self::Int(Some(x.0));
+    Option<ProjectId> => |x| Self::Int(x.map(|id| id.0));
     RepositoryId => |x| Self::Int(Some(x.0));
     ManifestId => |x| Self::Int(Some(x.0));
     BlobId => |x| Self::Int(Some(x.0));
@@ -45,7 +48,6 @@ values! {
     JobId => |x| Self::Int(Some(x.0));
     LabelId => |x| Self::Int(Some(x.0));
     ImmutableRuleId => |x| Self::Int(Some(x.0));
-    Option<ProjectId> => |x| Self::Int(x.map(|id| id.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }

@@ -10,12 +10,14 @@ mod backup;
 mod collecting;
 mod deletion;
 mod failover;
+mod groups;
 mod jobs;
 mod labels;
 mod listed;
 mod login_failure;
 mod pooler;
 mod repositories;
+mod robots;
 mod session;
 mod tombstones;
 mod transactions;
@@ -669,7 +671,8 @@ async fn the_count_of_members_is_that_of_the_list() {
         db.write(move |tx| {
             Box::pin(async move {
                 let admin = user::by_id(tx, UserId::ADMIN).await?.unwrap();
-                member::add(tx, team, admin.principal_id, Role::Guest, NOW).await
+                let admin = (admin.principal_id, principal::Kind::User);
+                member::add(tx, team, admin, Role::Guest, NOW).await
             })
         })
         .await
@@ -687,7 +690,11 @@ async fn the_count_of_members_is_that_of_the_list() {
         }
         let member = member::of_principal(&mut tx, team, ann.principal_id).await;
         let member = member.unwrap().unwrap();
-        assert_eq!((member.user_id, member.role), (ann.id, Role::ProjectAdmin));
+        let user = member::Entity::User(ann.id);
+        assert_eq!(
+            (member.entity().unwrap(), member.role),
+            (user, Role::ProjectAdmin)
+        );
     })
     .await;
 }
@@ -779,7 +786,10 @@ async fn a_user_who_goes_leaves_no_membership_and_no_project_behind() {
         db.write(move |tx| {
             Box::pin(async move {
                 assert_eq!(
-                    principal::hold(tx, principal).await?.as_deref(),
+                    principal::hold(tx, principal)
+                        .await?
+                        .map(|(name, _)| name)
+                        .as_deref(),
                     Some("ann")
                 );
                 Ok::<_, Error>(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use db::{Db, Location};
 use model::{Clock, SystemClock, Timestamp};
+use policy::system::SystemNeed;
 use policy::{Caller, SystemPermit, permit};
 use registry::Registry;
 use tenancy::secret::MasterKey;
@@ -79,6 +80,6 @@ impl Local {
 }
 
 /// Whoever runs commands may administer the system.
-pub(super) fn system() -> anyhow::Result<SystemPermit> {
+pub(super) fn system<N: SystemNeed>() -> anyhow::Result<SystemPermit<N>> {
     Ok(permit::permit_system(&Caller::command_line())?)
 }

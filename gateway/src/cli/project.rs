@@ -3,20 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use db::list::Selection;
-use db::member::Member;
 use db::project::Project;
-use db::{Reader, binding, member, project, quota, untagged, user};
-use model::{PrincipalId, ProjectId, ProjectName, StorageLimit};
+use db::{Reader, binding, project, quota, untagged};
+use model::{ProjectName, StorageLimit};
 use policy::on::On;
 use policy::to::To;
-use policy::{Caller, ProjectCreation, ProjectPermit, Role, permit};
+use policy::{Caller, ProjectCreation, ProjectPermit, permit};
 use tenancy::Error;
 use tenancy::project::NewProject;
 
 use super::local::{self, Local};
 use super::out::line;
-use super::parse::{bytes_or_none, role, span};
+use super::parse::{bytes_or_none, span};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -34,28 +32,6 @@ pub(super) enum Command {
     Delete {
         /// Its name.
         name: ProjectName,
-    },
-    /// List a project's members and their roles.
-    Members {
-        /// The project's name.
-        name: ProjectName,
-    },
-    /// Give a user a role in a project, replacing any role held there.
-    Grant {
-        /// The project's name.
-        name: ProjectName,
-        /// The user's name.
-        user: String,
-        /// projectAdmin, maintainer, developer, guest or limitedGuest.
-        #[arg(value_parser = role)]
-        role: Role,
-    },
-    /// Remove a user from a project.
-    Revoke {
-        /// The project's name.
-        name: ProjectName,
-        /// The user's name.
-        user: String,
     },
     /// Show a project's usage and quota, or change the quota.
     Quota {
@@ -86,9 +62,6 @@ impl Command {
             Self::Create { name, public } => create(local, name, public).await?,
             Self::List => list(local).await?,
             Self::Delete { name } => delete(local, name).await?,
-            Self::Members { name } => members(local, &name).await?,
-            Self::Grant { name, user, role } => grant(local, name, user, role).await?,
-            Self::Revoke { name, user } => revoke(local, name, user).await?,
             Self::Quota { name, limit } => set_quota(local, name, limit).await?,
             Self::Untagged {
                 name,
@@ -148,56 +121,6 @@ async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
         other => other.into(),
     })?;
     line(&format!("project {name} is deleted"));
-    Ok(())
-}
-
-async fn members(local: &Local, name: &ProjectName) -> anyhow::Result<()> {
-    let mut tx = local.db.reader().await?;
-    let project = find(&mut tx, name).await?.id;
-    let (members, _) = member::list(&mut tx, project, &Selection::all()).await?;
-    for member in members {
-        line(&format!("{} {}", member.role.name(), member.name));
-    }
-    Ok(())
-}
-
-/// The user with a name, and their membership of the project.
-async fn find_member(
-    local: &Local,
-    project: ProjectId,
-    name: &str,
-) -> anyhow::Result<(Option<PrincipalId>, Option<Member>)> {
-    let mut reader = local.db.reader().await?;
-    let Some(user) = user::by_name(&mut reader, name).await? else {
-        return Ok((None, None));
-    };
-    let member = member::of_principal(&mut reader, project, user.principal_id).await?;
-    Ok((Some(user.principal_id), member))
-}
-
-async fn grant(local: &Local, name: ProjectName, user: String, role: Role) -> anyhow::Result<()> {
-    let permit = permit(local, &name).await?;
-    let (principal, member) = find_member(local, permit.project().id, &user).await?;
-    let principal = principal.ok_or_else(|| anyhow::anyhow!("there is no user {user}"))?;
-    match member {
-        Some(member) => {
-            let permit = self::permit(local, &name).await?;
-            tenancy::member::change(&local.db, &permit, member.id, role, local.now()).await?;
-        }
-        None => {
-            tenancy::member::grant(&local.db, &permit, principal, role, local.now()).await?;
-        }
-    }
-    line(&format!("{user} is {} of {name}", role.name()));
-    Ok(())
-}
-
-async fn revoke(local: &Local, name: ProjectName, user: String) -> anyhow::Result<()> {
-    let permit = permit(local, &name).await?;
-    let (_, member) = find_member(local, permit.project().id, &user).await?;
-    let member = member.ok_or_else(|| anyhow::anyhow!("{user} is no member of {name}"))?;
-    tenancy::member::revoke(&local.db, &permit, member.id, local.now()).await?;
-    line(&format!("{user} is no longer a member of {name}"));
     Ok(())
 }
 

@@ -3,8 +3,10 @@
 mod administration;
 mod audit_list;
 mod content;
+mod group;
 mod output;
 mod password;
+mod robot;
 
 use crate::harness::{PASSWORD, Server, Shared, eventually, fresh, image};
 
@@ -147,13 +149,13 @@ async fn a_project_lives_by_the_command_line() {
     };
     status(401, "a stranger is refused").await;
     server
-        .cli_prints(&["project", "grant", &project, &name, "developer"])
+        .cli_prints(&["member", "grant", &project, &name, "developer"])
         .await;
     status(404, "a developer may look").await;
     let pushed = image("by the command line");
     person.push_image(&repository, "latest", &pushed).await;
     server
-        .cli_prints(&["project", "grant", &project, &name, "guest"])
+        .cli_prints(&["member", "grant", &project, &name, "guest"])
         .await;
     let uploads = format!("/v2/{repository}/blobs/uploads/");
     eventually(2, "a guest may not push", async || {
@@ -162,7 +164,7 @@ async fn a_project_lives_by_the_command_line() {
     .await;
     status(200, "a guest may pull").await;
     server
-        .cli_prints(&["project", "revoke", &project, &name])
+        .cli_prints(&["member", "revoke", &project, &name])
         .await;
     status(401, "a stranger is refused again").await;
 
@@ -172,7 +174,7 @@ async fn a_project_lives_by_the_command_line() {
         "a project with a repository was deleted"
     );
     let nonsense = server
-        .cli(&["project", "grant", &project, &name, "emperor"])
+        .cli(&["member", "grant", &project, &name, "emperor"])
         .await;
     assert!(!nonsense.status.success(), "there is no such role");
     for (operation, kind, resource) in [

@@ -1,16 +1,19 @@
 //! REST under `/api/v2.0`, in the wire form that scripts for Harbor expect.
 
+mod access;
 mod additions;
 mod artifacts;
 mod audit;
 mod conventions;
 mod copies;
 mod executions;
+mod groups;
 mod immutable_rules;
 mod labels;
 mod members;
 mod projects;
 mod repositories;
+mod robots;
 mod search;
 mod tags;
 mod users;

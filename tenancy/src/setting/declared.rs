@@ -96,10 +96,10 @@ settings! {
     session_timeout: i64 = 60, Administrators, Now, rule::between::<1, 525_600>;
     /// Minutes after which a session ends however much is asked. 0: never.
     session_longest: i64 = 0, Administrators, Now, rule::between::<0, 525_600>;
-    /// What the names of robots begin with.
-    robot_name_prefix: String = "robot$".to_owned(), Administrators, Later, rule::robot_prefix;
+    /// What the names of new robots begin with; those that are there keep their names.
+    robot_name_prefix: String = "robot$".to_owned(), Administrators, Now, rule::robot_prefix;
     /// Days for which a robot is valid, unless told otherwise when it is made.
-    robot_token_duration: i64 = 30, Administrators, Later, rule::between::<1, 36_500>;
+    robot_token_duration: i64 = 30, Administrators, Now, rule::between::<1, 36_500>;
     /// Whether new projects have `storage_per_project` as their limit.
     quota_per_project_enable: bool = true, Administrators, Now, rule::any;
     /// How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit.

@@ -67,9 +67,9 @@ async fn changes_are_recorded_as_by_rest() {
     server.cli_prints(&["project", "create", p]).await;
     create_user(&server, u, &[]).await;
     for command in [
-        &["project", "grant", p, u, "guest"][..],
-        &["project", "grant", p, u, "developer"],
-        &["project", "revoke", p, u],
+        &["member", "grant", p, u, "guest"][..],
+        &["member", "grant", p, u, "developer"],
+        &["member", "revoke", p, u],
         &["user", "promote", u],
         &["user", "demote", u],
     ] {
@@ -155,14 +155,12 @@ async fn members_are_listed_with_their_roles() {
     let server = SERVER.get().await;
     let project = server.private_project().await;
     let guest = project.member(Role::Guest).await;
-    let listed = server
-        .cli_prints(&["project", "members", &project.name])
-        .await;
+    let listed = server.cli_prints(&["member", "list", &project.name]).await;
     let mut lines: Vec<&str> = listed.lines().collect();
     lines.sort_unstable();
     let mut expected = [
-        "projectAdmin admin".to_owned(),
-        format!("guest {}", guest.name()),
+        "projectAdmin user admin".to_owned(),
+        format!("guest user {}", guest.name()),
     ];
     expected.sort_unstable();
     assert_eq!(lines, expected);

@@ -16,7 +16,7 @@ const PRINTING: &[&[&str]] = &[
     &["config", "check"],
     &["user", "list"],
     &["project", "list"],
-    &["project", "members", "library"],
+    &["member", "list", "library"],
     &["project", "quota", "library"],
     &["project", "untagged", "library"],
     &["repository", "list", "library"],
@@ -125,7 +125,7 @@ async fn exit_codes_are_the_documented_ones() {
     code(&["user", "delete", "nobody-of-this-name"], 1).await;
     code(&["user", "delete", "admin"], 1).await;
     code(&["project", "delete", "none-of-this-name"], 1).await;
-    code(&["project", "members", "none-of-this-name"], 1).await;
+    code(&["member", "list", "none-of-this-name"], 1).await;
     code(&["audit", "verify", "--head", "/nowhere"], 1).await;
     code(&["restore", "/nowhere"], 1).await;
     let digest = format!("sha256:{}", "0".repeat(64));
@@ -137,7 +137,7 @@ async fn exit_codes_are_the_documented_ones() {
         &["user", "create"],
         &["user", "list", "--frobnicate"],
         &["project", "create", "Not A Name"],
-        &["project", "grant", "library", "ann", "emperor"],
+        &["member", "grant", "library", "ann", "emperor"],
         &["project", "quota", "library", "--limit", "5 GB"],
         &["project", "quota", "library", "--limit", "0"],
         &["project", "untagged", "library", "--delete-after", "soon"],

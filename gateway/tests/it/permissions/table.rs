@@ -13,7 +13,7 @@ use crate::harness::{
 use Action::*;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Action {
+pub(super) enum Action {
     PullManifest,
     HeadManifest,
     PullBlob,
@@ -124,6 +124,20 @@ enum Action {
     SteerQueue,
     ReadAllowlist,
     ChangeAllowlist,
+    ListRobots,
+    CreateRobot,
+    GetRobot,
+    UpdateRobot,
+    RotateRobot,
+    DeleteRobot,
+    ReadPermissions,
+    ListGroups,
+    CreateGroup,
+    GetGroup,
+    RenameGroup,
+    DeleteGroup,
+    SearchGroups,
+    ExplainAccess,
 }
 
 const CALLERS: [&str; 8] = [
@@ -175,7 +189,7 @@ const OPEN: [&str; 23] = [
 ];
 
 /// In every table: the status that each of [`CALLERS`] gets.
-type Table = [(Action, [u16; 8])];
+pub(super) type Table = [(Action, [u16; 8])];
 
 /// What the distribution API answers in a private project. All callers but the anonymous one are developers of a
 /// project of their own, into which and from which they mount.
@@ -201,7 +215,7 @@ const PRIVATE_V2: &Table = &[
 
 /// What REST answers about a private project. 404 in `FindIn…` means: answered, and not in the list.
 #[rustfmt::skip]
-const PRIVATE_REST: &Table = &[
+pub(super) const PRIVATE_REST: &Table = &[
     //                anonym  strang  limit   guest   develop mainten projadm admin
     (FindInCatalog,  [401,    404,    200,    200,    200,    200,    200,    200]),
     (GetProject,     [401,    403,    200,    200,    200,    200,    200,    200]),
@@ -298,6 +312,20 @@ const PRIVATE_REST: &Table = &[
     (SteerQueue, [401, 403, 403, 403, 403, 403, 403, 200]),
     (ReadAllowlist, [401, 200, 200, 200, 200, 200, 200, 200]),
     (ChangeAllowlist, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ListRobots,     [401,    403,    403,    200,    200,    200,    200,    200]),
+    (CreateRobot,    [401,    403,    403,    403,    403,    403,    201,    201]),
+    (GetRobot,       [401,    403,    403,    200,    200,    200,    200,    200]),
+    (UpdateRobot,    [401,    403,    403,    403,    403,    403,    200,    200]),
+    (RotateRobot,    [401,    403,    403,    403,    403,    403,    200,    200]),
+    (DeleteRobot,    [401,    403,    403,    403,    403,    403,    200,    200]),
+    (ReadPermissions,[401,    403,    403,    403,    403,    403,    200,    200]),
+    (ListGroups,     [401,    403,    403,    403,    403,    403,    403,    200]),
+    (CreateGroup,    [401,    403,    403,    403,    403,    403,    403,    201]),
+    (GetGroup,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (RenameGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (DeleteGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (SearchGroups,   [401,    200,    200,    200,    200,    200,    200,    200]),
+    (ExplainAccess,  [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -356,16 +384,16 @@ const PUBLIC: &Table = &[
 ];
 
 /// A project with an image in it, everybody's own project, and one person for each column.
-struct World<'s> {
+pub(super) struct World<'s> {
     server: &'s Server,
-    project: Project<'s>,
+    pub(super) project: Project<'s>,
     own: Project<'s>,
     image: Image,
     callers: Vec<Client>,
 }
 
 impl<'s> World<'s> {
-    async fn around(server: &'s Server, project: Project<'s>) -> Self {
+    pub(super) async fn around(server: &'s Server, project: Project<'s>) -> Self {
         let own = server.private_project().await;
         let image = image(&format!("permissions in {}", project.name));
         server
@@ -437,7 +465,7 @@ impl<'s> World<'s> {
     }
 
     /// Tries one action, on something made for this attempt where it would destroy what the next one needs.
-    async fn attempt(&self, caller: &Client, action: Action) -> Answer {
+    pub(super) async fn attempt(&self, caller: &Client, action: Action) -> Answer {
         let admin = self.server.admin();
         let repository = self.project.repository("app");
         let v2 = format!("/v2/{repository}");
@@ -768,6 +796,48 @@ impl<'s> World<'s> {
                     .json(&json!({ "items": [] }))
                     .await
             }
+            ListRobots => {
+                let id = self.project_id().await;
+                let query = format!("q=Level%3Dproject%2CProjectID%3D{id}");
+                caller.get(&format!("/api/v2.0/robots?{query}")).await
+            }
+            CreateRobot => {
+                let robot = self.robot();
+                caller.post("/api/v2.0/robots").json(&robot).await
+            }
+            GetRobot => caller.get(&self.new_robot().await).await,
+            UpdateRobot => {
+                let path = self.new_robot().await;
+                let mut change = admin.get(&path).await.expect(200).json();
+                change["disable"] = json!(true);
+                caller.put(&path).json(&change).await
+            }
+            RotateRobot => {
+                let path = self.new_robot().await;
+                caller.patch(&path).json(&json!({})).await
+            }
+            DeleteRobot => caller.delete(&self.new_robot().await).await,
+            ReadPermissions => caller.get("/api/v2.0/permissions").await,
+            ListGroups => caller.get("/api/v2.0/usergroups").await,
+            CreateGroup => {
+                let group = group();
+                caller.post("/api/v2.0/usergroups").json(&group).await
+            }
+            GetGroup => caller.get(&self.new_group().await).await,
+            RenameGroup => {
+                let path = self.new_group().await;
+                caller.put(&path).json(&group()).await
+            }
+            DeleteGroup => caller.delete(&self.new_group().await).await,
+            SearchGroups => caller.get("/api/v2.0/usergroups/search?groupname=a").await,
+            ExplainAccess => {
+                let query = format!(
+                    "subject=user:admin&action=repository:push&project={}",
+                    self.project.name
+                );
+                let path = format!("/api/ext/v1/access/explain?{query}");
+                caller.get(&path).await
+            }
         }
     }
 
@@ -838,9 +908,35 @@ impl<'s> World<'s> {
 
     /// The path of the project's quota, which has the project's id.
     async fn quota(&self) -> String {
+        format!("/api/v2.0/quotas/{}", self.project_id().await)
+    }
+
+    async fn project_id(&self) -> i64 {
         let path = format!("/api/v2.0/projects/{}", self.project.name);
         let project = self.server.admin().get(&path).await.expect(200).json();
-        format!("/api/v2.0/quotas/{}", project["project_id"])
+        project["project_id"].as_i64().expect("an id is a number")
+    }
+
+    /// A robot of the project that is to be made.
+    fn robot(&self) -> serde_json::Value {
+        let pull = json!([{ "resource": "repository", "action": "pull" }]);
+        let permission =
+            json!({ "kind": "project", "namespace": self.project.name, "access": pull });
+        json!({ "name": fresh("robot"), "level": "project", "duration": 1, "permissions": [permission] })
+    }
+
+    /// The path of a new robot of the project.
+    async fn new_robot(&self) -> String {
+        let admin = self.server.admin();
+        let made = admin.post("/api/v2.0/robots").json(&self.robot()).await;
+        made.expect(201).location()
+    }
+
+    /// The path of a new group.
+    async fn new_group(&self) -> String {
+        let admin = self.server.admin();
+        let made = admin.post("/api/v2.0/usergroups").json(&group()).await;
+        made.expect(201).location()
     }
 
     /// The path of the project's labels.
@@ -917,6 +1013,11 @@ fn id_of(path: &str) -> i64 {
     id.parse().expect("an ID is a number")
 }
 
+/// A group that is to be made.
+fn group() -> serde_json::Value {
+    json!({ "group_name": fresh("group"), "group_type": 3 })
+}
+
 /// An answer to HEAD has no body; its refusals count as if they had the usual one.
 fn with_code(mut answer: Answer) -> Answer {
     assert!(answer.body.is_empty(), "HEAD has no body: {answer}");
@@ -969,7 +1070,7 @@ async fn in_a_private_project_roles_decide_over_rest() {
 }
 
 /// The route of the REST API that an action uses; none for those of the registry API.
-fn route_of(action: Action) -> Option<String> {
+pub(super) fn route_of(action: Action) -> Option<String> {
     let project = "/projects/{project_name_or_id}";
     let repository = "/projects/{project_name}/repositories";
     let artifacts = format!("{repository}/{{repository_name}}/artifacts");
@@ -1068,6 +1169,20 @@ fn route_of(action: Action) -> Option<String> {
         SteerQueue => "PUT /jobservice/queues/{job_type}".to_owned(),
         ReadAllowlist => "GET /system/CVEAllowlist".to_owned(),
         ChangeAllowlist => "PUT /system/CVEAllowlist".to_owned(),
+        ListRobots => "GET /robots".to_owned(),
+        CreateRobot => "POST /robots".to_owned(),
+        GetRobot => "GET /robots/{robot_id}".to_owned(),
+        UpdateRobot => "PUT /robots/{robot_id}".to_owned(),
+        RotateRobot => "PATCH /robots/{robot_id}".to_owned(),
+        DeleteRobot => "DELETE /robots/{robot_id}".to_owned(),
+        ReadPermissions => "GET /permissions".to_owned(),
+        ListGroups => "GET /usergroups".to_owned(),
+        CreateGroup => "POST /usergroups".to_owned(),
+        GetGroup => "GET /usergroups/{group_id}".to_owned(),
+        RenameGroup => "PUT /usergroups/{group_id}".to_owned(),
+        DeleteGroup => "DELETE /usergroups/{group_id}".to_owned(),
+        SearchGroups => "GET /usergroups/search".to_owned(),
+        ExplainAccess => return Some("GET /api/ext/v1/access/explain".to_owned()),
     };
     match route.contains(" /api/") {
         true => Some(route),
@@ -1082,14 +1197,18 @@ fn may(needs: Needs) -> [bool; 8] {
     match needs {
         Needs::Nobody => may = [true; 8],
         Needs::SignedIn => may[1..].fill(true),
-        Needs::System | Needs::User => {}
-        Needs::Project(resource, action) => {
-            for (may, role) in may[2..].iter_mut().zip(ROLES) {
-                *may = policy::table::allowed(role, resource).contains(action);
-            }
-        }
+        Needs::System | Needs::OnSystem(..) | Needs::User => {}
+        Needs::AnyProjectAdmin => may[6] = true,
+        Needs::Project(resource, action) => by_role(&mut may, resource, action),
+        Needs::Robot(action) => by_role(&mut may, policy::Resource::Robot, action),
     }
     may
+}
+
+fn by_role(may: &mut [bool; 8], resource: policy::Resource, action: policy::Action) {
+    for (may, role) in may[2..].iter_mut().zip(ROLES) {
+        *may = policy::table::allowed(role, resource).contains(action);
+    }
 }
 
 #[test]

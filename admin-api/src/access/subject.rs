@@ -1,0 +1,114 @@
+//! Whose rights are asked for.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use db::{Age, Reader, binding, group, robot, user};
+use model::{PrincipalId, ProjectId};
+use policy::{Authority, Caller};
+
+use crate::{AdminState, Error};
+
+/// Somebody who might call.
+pub(crate) struct Subject {
+    caller: Caller,
+    /// Who holds the roles.
+    principal: Option<PrincipalId>,
+    ended: Option<&'static str>,
+}
+
+/// Where they would call from; no decision depends on it.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+impl Subject {
+    /// The subject of `user:NAME`, `robot:NAME`, `group:NAME` or `anonymous`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::BadRequest`].
+    pub(crate) async fn find(app: &AdminState, text: &str) -> Result<Self, Error> {
+        let mut reader = app.db.reader().await?;
+        let missing = || Error::NotFound(format!("{text} not found"));
+        match text.split_once(':') {
+            None if text == "anonymous" => Ok(Self::without_roles()),
+            Some(("user", name)) => {
+                let user = user::by_name(&mut reader, name)
+                    .await?
+                    .ok_or_else(missing)?;
+                drop(reader);
+                Self::signed_in(app, user.principal_id, None).await
+            }
+            Some(("robot", name)) => {
+                let robot = robot::by_full_name(&mut reader, name).await?;
+                drop(reader);
+                let robot = robot.ok_or_else(missing)?;
+                let is_over = robot.expires_at.is_some_and(|end| end <= app.clock.now());
+                let ended = match (robot.disabled, is_over) {
+                    (true, _) => Some("is disabled"),
+                    (false, true) => Some("has expired"),
+                    (false, false) => None,
+                };
+                Self::signed_in(app, robot.principal_id, ended).await
+            }
+            Some(("group", name)) => {
+                let group = group::by_name(&mut reader, name)
+                    .await?
+                    .ok_or_else(missing)?;
+                Ok(Self {
+                    principal: Some(group.principal_id),
+                    ..Self::without_roles()
+                })
+            }
+            _ => Err(Error::BadRequest(format!(
+                "subject: must be user:NAME, robot:NAME, group:NAME or anonymous, not {text:?}"
+            ))),
+        }
+    }
+
+    fn without_roles() -> Self {
+        Self {
+            caller: Caller::anonymous(NOWHERE),
+            principal: None,
+            ended: None,
+        }
+    }
+
+    async fn signed_in(
+        app: &AdminState,
+        principal: PrincipalId,
+        ended: Option<&'static str>,
+    ) -> Result<Self, Error> {
+        let authority = binding::authority(&app.db, principal, None, Age::Now).await?;
+        let authority: Arc<Authority> = authority.unwrap_or_default();
+        let caller = Caller {
+            authority,
+            ..Caller::anonymous(NOWHERE)
+        };
+        Ok(Self {
+            caller,
+            principal: Some(principal),
+            ended,
+        })
+    }
+
+    /// Who would call.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Why nothing is allowed, whatever it has.
+    pub(crate) fn ended(&self) -> Option<&'static str> {
+        self.ended
+    }
+
+    /// The roles that it has in a project, and where from.
+    pub(crate) async fn roles(
+        &self,
+        reader: &mut Reader,
+        project: ProjectId,
+    ) -> Result<Vec<binding::Held>, Error> {
+        match self.principal {
+            Some(principal) => Ok(binding::held_in(reader, principal, project).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The robots of a project, or of the system.
+
+use axum::extract::State;
+use axum::response::Response;
+use db::robot;
+use model::RobotId;
+
+use crate::robot::managed::Listed;
+use crate::robot::{View, permission};
+use crate::{App, Error};
+
+/// Lists robots of the system; with `q=Level=project,ProjectID=…` those of a project.
+#[utoipa::path(
+    get, path = "/api/v2.0/robots", operation_id = "ListRobot", tag = "robot",
+    responses((status = 200, description = "A page of robots.", body = Vec<View>))
+)]
+pub(crate) async fn list(
+    Listed {
+        permit,
+        mut listing,
+    }: Listed,
+    State(app): App,
+) -> Result<Response, Error> {
+    let selection = listing.select(&robot::FIELDS)?;
+    let mut reader = app.db.reader().await?;
+    let (robots, total) = robot::list(&mut reader, permit.project(), &selection).await?;
+    let ids: Vec<RobotId> = robots.iter().map(|robot| robot.id).collect();
+    let mut permissions = permission::of(&mut reader, &ids).await?;
+    let views = robots.into_iter().map(|robot| {
+        let permissions = permissions.remove(&robot.id).unwrap_or_default();
+        View::new(robot, permissions)
+    });
+    let views: Vec<View> = views.collect::<Result<_, _>>()?;
+    Ok(listing.answer(&views, total))
+}

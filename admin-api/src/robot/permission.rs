@@ -1,0 +1,242 @@
+//! Permissions of robots as Harbor writes them: a list of actions for each place, which is the system, all projects (`*`),
+//! or a project by its name.
+
+use std::collections::HashMap;
+
+use db::{Reader, project, robot};
+use model::{ProjectId, ProjectName, RobotId};
+use policy::{Action, Caller, Permission, PermissionList, Resource, SystemResource};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Error;
+use crate::robot::{PROJECT, SYSTEM};
+
+/// The namespaces of the system and of all projects.
+const THE_SYSTEM: &str = "/";
+const ALL_PROJECTS: &str = "*";
+
+/// What a robot may do in one place.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub(crate) struct RobotPermission {
+    access: Option<Vec<Access>>,
+    /// `system` or `project`.
+    kind: Option<String>,
+    /// `/` for the system, a project's name, or `*` for all projects.
+    namespace: Option<String>,
+}
+
+/// An action on a resource.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+pub(crate) struct Access {
+    action: Option<String>,
+    /// `allow`, or nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<String>,
+    resource: Option<String>,
+}
+
+/// Where a robot may do something.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    System,
+    Everywhere,
+    Project(ProjectName),
+}
+
+/// An action on a resource in a place, before the project is looked up.
+type Asked = (Place, Access);
+
+/// The permissions that a body asks for.
+pub(crate) struct AskedPermissions(Vec<Asked>);
+
+impl AskedPermissions {
+    /// Reads what a body asks for.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] for what robots are not given.
+    pub(crate) fn parse(given: Option<Vec<RobotPermission>>) -> Result<Self, Error> {
+        let mut asked = Vec::new();
+        for RobotPermission {
+            access,
+            kind,
+            namespace,
+        } in given.unwrap_or_default()
+        {
+            let (kind, namespace) = (kind.unwrap_or_default(), namespace.unwrap_or_default());
+            let place = place(&kind, &namespace)?;
+            let access = access.unwrap_or_default();
+            if access.is_empty() {
+                return Err(Error::BadRequest("bad request empty access".to_owned()));
+            }
+            asked.extend(access.into_iter().map(|access| (place.clone(), access)));
+        }
+        Ok(Self(asked))
+    }
+
+    /// The one project that a robot of a project is for.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] unless it is exactly one.
+    pub(crate) fn only_project(&self) -> Result<ProjectName, Error> {
+        let mut places = self.0.iter().map(|(place, _)| place);
+        match places.next() {
+            None => Err(Error::BadRequest(
+                policy::InvalidPermissions::Empty.to_string(),
+            )),
+            Some(Place::Project(name)) if places.all(|place| *place == Place::Project(name.clone())) => {
+                Ok(name.clone())
+            }
+            Some(_) => Err(Error::BadRequest(
+                "bad request permission: a robot of a project has one entry, of kind project, with the project's name"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// The permissions, with the ids of their projects.
+    ///
+    /// # Errors
+    /// For a project that is not there, and for what robots are not given.
+    pub(crate) async fn resolve(
+        self,
+        reader: &mut Reader,
+        caller: &Caller,
+    ) -> Result<PermissionList, Error> {
+        let named = self.0.iter().filter_map(|(place, _)| match place {
+            Place::Project(name) => Some(name.clone()),
+            Place::System | Place::Everywhere => None,
+        });
+        let named: Vec<ProjectName> = named.collect();
+        let ids = project::ids_of(reader, &named).await?;
+        let asked = self.0.iter();
+        let permissions = asked.map(|(place, access)| permission(place, access, &ids, caller));
+        let permissions: Vec<Permission> = permissions.collect::<Result<_, _>>()?;
+        PermissionList::try_from(permissions)
+            .map_err(|invalid| Error::BadRequest(invalid.to_string()))
+    }
+}
+
+fn place(kind: &str, namespace: &str) -> Result<Place, Error> {
+    match (kind, namespace) {
+        (SYSTEM, THE_SYSTEM) => Ok(Place::System),
+        (SYSTEM, other) => Err(Error::BadRequest(format!(
+            "bad request permission: the namespace of kind system is \"/\", not {other:?}"
+        ))),
+        (PROJECT, ALL_PROJECTS) => Ok(Place::Everywhere),
+        (PROJECT, name) => {
+            let name = name.parse().map_err(|_| {
+                Error::BadRequest(format!(
+                    "bad request permission: no project is called {name:?}"
+                ))
+            })?;
+            Ok(Place::Project(name))
+        }
+        (other, _) => Err(Error::BadRequest(format!(
+            "bad request permission: the kind is system or project, not {other:?}"
+        ))),
+    }
+}
+
+fn permission(
+    place: &Place,
+    access: &Access,
+    ids: &HashMap<ProjectName, ProjectId>,
+    caller: &Caller,
+) -> Result<Permission, Error> {
+    let resource = access.resource.as_deref().unwrap_or_default();
+    let action = access.action.as_deref().unwrap_or_default();
+    let effect = access.effect.as_deref().unwrap_or_default();
+    if !["", "allow"].contains(&effect) {
+        return Err(Error::BadRequest(format!(
+            "bad request permission: effect {effect:?}: what is not listed is not allowed anyway"
+        )));
+    }
+    let parsed = parse(place, resource, action, ids, caller)?;
+    parsed
+        .filter(|permission| permission.is_grantable())
+        .ok_or_else(|| Error::BadRequest(format!("bad request permission: {resource}:{action}")))
+}
+
+/// `None` for a resource or an action that there is not.
+fn parse(
+    place: &Place,
+    resource: &str,
+    action: &str,
+    ids: &HashMap<ProjectName, ProjectId>,
+    caller: &Caller,
+) -> Result<Option<Permission>, Error> {
+    let Some(action) = Action::from_name(action) else {
+        return Ok(None);
+    };
+    let of_project = Resource::from_name(resource);
+    Ok(match place {
+        Place::System => {
+            SystemResource::from_name(resource).map(|resource| Permission::System(resource, action))
+        }
+        Place::Everywhere => of_project.map(|resource| Permission::Everywhere(resource, action)),
+        Place::Project(name) => {
+            let id = *ids.get(name).ok_or_else(|| missing(name, caller))?;
+            of_project.map(|resource| Permission::Project(id, resource, action))
+        }
+    })
+}
+
+/// Only system administrators learn that there is no such project.
+fn missing(name: &ProjectName, caller: &Caller) -> Error {
+    if caller.is_sysadmin() {
+        return Error::NotFound(format!("project {name} not found"));
+    }
+    Error::Forbidden("forbidden".to_owned())
+}
+
+/// The permissions of some robots as clients see them: two statements, however many there are.
+pub(crate) async fn of(
+    reader: &mut Reader,
+    robots: &[RobotId],
+) -> Result<HashMap<RobotId, Vec<RobotPermission>>, Error> {
+    let stored = robot::permissions_of(reader, robots).await?;
+    let named = stored
+        .iter()
+        .filter_map(|(_, permission)| match permission {
+            Permission::Project(id, ..) => Some(*id),
+            Permission::System(..) | Permission::Everywhere(..) => None,
+        });
+    let named: Vec<ProjectId> = named.collect();
+    let names = project::names_of(reader, &named).await?;
+    let mut all: HashMap<RobotId, Vec<RobotPermission>> = HashMap::new();
+    for (robot, permission) in stored {
+        let (kind, namespace) = match permission {
+            Permission::System(..) => (SYSTEM, THE_SYSTEM),
+            Permission::Everywhere(..) => (PROJECT, ALL_PROJECTS),
+            Permission::Project(id, ..) => match names.get(&id) {
+                Some(name) => (PROJECT, name.as_str()),
+                None => continue,
+            },
+        };
+        let places = all.entry(robot).or_default();
+        add(places, (kind, namespace), permission);
+    }
+    Ok(all)
+}
+
+/// Adds a permission to those of its place.
+fn add(places: &mut Vec<RobotPermission>, (kind, namespace): (&str, &str), added: Permission) {
+    let access = Access {
+        action: Some(added.action().name().to_owned()),
+        effect: None,
+        resource: Some(added.resource().to_owned()),
+    };
+    let is_there = |place: &&mut RobotPermission| {
+        place.kind.as_deref() == Some(kind) && place.namespace.as_deref() == Some(namespace)
+    };
+    if let Some(place) = places.iter_mut().find(is_there) {
+        place.access.get_or_insert_default().push(access);
+        return;
+    }
+    places.push(RobotPermission {
+        access: Some(vec![access]),
+        kind: Some(kind.to_owned()),
+        namespace: Some(namespace.to_owned()),
+    });
+}

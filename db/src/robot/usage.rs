@@ -1,0 +1,166 @@
+//! When and from where robots were last used. Requests leave that in memory, at most once a minute for each robot, and a
+//! job writes it: no request waits for the database.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use model::{PrincipalId, Timestamp};
+use parking_lot::RwLock;
+use serde::Serialize;
+
+use crate::database::Db;
+use crate::error::Result;
+use crate::sql::json_list;
+
+/// What is newer than what was noted by less is not noted.
+const EVERY: Duration = Duration::from_secs(60);
+/// Robots whose last use is kept in memory.
+const MOST: usize = 100_000;
+
+/// A use of a robot.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    at: Timestamp,
+    address: IpAddr,
+    is_written: bool,
+}
+
+/// The last uses of robots, as this process knows them.
+#[derive(Debug, Default)]
+pub struct RobotUses(RwLock<HashMap<PrincipalId, Use>>);
+
+impl RobotUses {
+    /// Notes that a robot is used.
+    pub fn note(&self, robot: PrincipalId, address: IpAddr, now: Timestamp) {
+        let known = self.0.read().get(&robot).copied();
+        if known.is_some_and(|known| now < known.at.plus(EVERY)) {
+            return;
+        }
+        let mut uses = self.0.write();
+        if uses.len() >= MOST {
+            uses.retain(|_, known| !known.is_written);
+        }
+        if uses.len() < MOST {
+            let new = Use {
+                at: now,
+                address,
+                is_written: false,
+            };
+            uses.insert(robot, new);
+        }
+    }
+
+    /// Writes what was noted. What cannot be written stays.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn flush(&self, db: &Db) -> Result<()> {
+        let unwritten: Vec<(PrincipalId, Use)> = {
+            let uses = self.0.read();
+            let unwritten = uses.iter().filter(|(_, known)| !known.is_written);
+            unwritten.map(|(robot, known)| (*robot, *known)).collect()
+        };
+        if unwritten.is_empty() {
+            return Ok(());
+        }
+        write(db, &unwritten).await?;
+        let mut uses = self.0.write();
+        for (robot, written) in unwritten {
+            if let Some(known) = uses.get_mut(&robot).filter(|known| known.at == written.at) {
+                known.is_written = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A use on its way into the database.
+#[derive(Serialize)]
+struct Stored {
+    principal: i64,
+    at: i64,
+    address: String,
+}
+
+/// Writes uses, unless a later one is known. Rows are locked in the order of their ids, as replicas write them too.
+async fn write(db: &Db, uses: &[(PrincipalId, Use)]) -> Result<()> {
+    let mut rows: Vec<Stored> = uses
+        .iter()
+        .map(|(principal, known)| Stored {
+            principal: principal.0,
+            at: known.at.0,
+            address: known.address.to_string(),
+        })
+        .collect();
+    rows.sort_by_key(|row| row.principal);
+    let rows = json_list(rows);
+    db.write(move |tx| {
+        Box::pin(async move {
+            if tx.is_postgres() {
+                tx.query(
+                    "select id from robot where principal_id = any
+                         (array(select cast(value ->> 'principal' as bigint) from json_array_elements(cast($1 as json))))
+                     order by id for update",
+                )
+                .bind(rows.as_str())
+                .all()
+                .await?;
+            }
+            tx.query_either(
+                "update robot set used_at = noted.at, used_address = noted.address
+                 from (select value ->> 'principal' as principal, value ->> 'at' as at, value ->> 'address' as address
+                       from json_each($1)) as noted
+                 where robot.principal_id = noted.principal and (robot.used_at is null or robot.used_at < noted.at)",
+                "update robot set used_at = noted.at, used_address = noted.address
+                 from json_to_recordset(cast($1 as json)) as noted (principal bigint, at bigint, address text)
+                 where robot.principal_id = noted.principal and (robot.used_at is null or robot.used_at < noted.at)",
+            )
+            .bind(rows)
+            .execute()
+            .await?;
+            Ok::<_, crate::Error>(())
+        })
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const ROBOT: PrincipalId = PrincipalId(7);
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn unwritten(uses: &RobotUses) -> Vec<i64> {
+        let uses = uses.0.read();
+        let unwritten = uses.values().filter(|known| !known.is_written);
+        unwritten.map(|known| known.at.seconds()).collect()
+    }
+
+    fn second(number: i64) -> Timestamp {
+        Timestamp(number * 1_000_000)
+    }
+
+    #[test]
+    fn a_robot_is_noted_once_a_minute() {
+        let uses = RobotUses::default();
+        for number in 0..60 {
+            uses.note(ROBOT, HOME, second(number));
+        }
+        assert_eq!(unwritten(&uses), [0]);
+        uses.note(ROBOT, HOME, second(60));
+        assert_eq!(unwritten(&uses), [60]);
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let uses = RobotUses::default();
+        for number in 0..MOST as i64 + 10 {
+            uses.note(PrincipalId(number), HOME, second(0));
+        }
+        assert_eq!(unwritten(&uses).len(), MOST);
+    }
+}
