@@ -40,4 +40,4 @@ pub use range::{ByteRanges, ContentRange};
 pub use reference::{Address, Reference};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
-pub use user::{Profile, UserName};
+pub use user::{Profile, UserName, is_unseen};
