@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub(crate) use self::with::{With, views};
-use crate::icon;
 use crate::tag::{self, time};
+use crate::{icon, label};
 
 /// An artifact in the API.
 #[derive(Serialize, ToSchema)]
@@ -42,8 +42,7 @@ pub(crate) struct View {
     icon: &'static str,
     #[schema(value_type = i64)]
     id: ManifestId,
-    #[schema(value_type = Option<Vec<Object>>)]
-    labels: Option<[(); 0]>,
+    labels: Option<Vec<label::View>>,
     manifest_media_type: String,
     media_type: String,
     #[schema(value_type = i64)]

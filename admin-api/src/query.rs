@@ -32,7 +32,7 @@ enum Term {
     /// `k={a b}`
     AnyOf(Vec<String>),
     /// `k=(a b)`
-    AllOf,
+    AllOf(Vec<String>),
 }
 
 impl Query {
@@ -57,7 +57,14 @@ impl Query {
             ..Selection::all()
         };
         for field in fields {
-            if let Some(term) = self.take(field.name) {
+            let terms = match self.take(field.name) {
+                // Each is a condition of its own.
+                Some(Term::AllOf(texts)) if field.kind == Kind::Int => {
+                    texts.into_iter().map(Term::Is).collect()
+                }
+                term => Vec::from_iter(term),
+            };
+            for term in terms {
                 selection.tests.push((*field, test(field, term)?));
             }
         }
@@ -121,7 +128,7 @@ fn text_test(field: &str, term: Term) -> Result<Test, Error> {
             let texts: Result<_, Error> = texts.into_iter().map(checked).collect();
             texts.map(Test::AnyOf)
         }
-        Term::Within(..) | Term::AllOf => Err(unfit(field)),
+        Term::Within(..) | Term::AllOf(_) => Err(unfit(field)),
     }
 }
 
@@ -267,7 +274,7 @@ fn parse_test(value: &str) -> Option<Term> {
         return elements(rest.strip_suffix('}')?).map(Term::AnyOf);
     }
     if let Some(rest) = value.strip_prefix('(') {
-        return elements(rest.strip_suffix(')')?).map(|_| Term::AllOf);
+        return elements(rest.strip_suffix(')')?).map(Term::AllOf);
     }
     Some(Term::Is(value.to_owned()))
 }
@@ -320,7 +327,10 @@ mod tests {
             one("name={gold 'library'}"),
             Term::AnyOf(vec!["gold".into(), "library".into()])
         );
-        assert_eq!(one("labels=(1 2)"), Term::AllOf);
+        assert_eq!(
+            one("labels=(1 2)"),
+            Term::AllOf(vec!["1".into(), "2".into()])
+        );
         assert_eq!(parse("a=1,b=2").unwrap().len(), 2);
     }
 

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use db::Reader;
 use db::tag::listing::Listed;
 use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, TagId, Timestamp};
+use registry::immutability::Immutability;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,12 +53,15 @@ pub(crate) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| NEVER.to_owned(), |at| at.to_string())
 }
 
-/// Those of some tags, each with the name of its repository, that no push or deletion may change. There are no rules
-/// for that yet.
+/// Those of some tags, each with the name of its repository, that no push or deletion may change.
 pub(crate) async fn immutable_among(
-    _reader: &mut Reader,
-    _project: ProjectId,
-    _tags: &[(&RepositoryName, &Listed)],
+    reader: &mut Reader,
+    project: ProjectId,
+    tags: &[(&RepositoryName, &Listed)],
 ) -> Result<HashSet<TagId>, Error> {
-    Ok(HashSet::new())
+    let rules = Immutability::of(reader, project).await?;
+    let covered = tags
+        .iter()
+        .filter(|(repository, tag)| rules.covers(repository, &tag.name));
+    Ok(covered.map(|(_, tag)| tag.id).collect())
 }

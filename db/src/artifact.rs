@@ -67,6 +67,8 @@ pub const PUSHED: Field = Field::new("push_time", Kind::Time, "m.pushed_at");
 const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at");
 /// The tags: `*` for any, `nil` for none.
 pub const TAGS: Field = Field::new("tags", Kind::Text, "").unsorted();
+/// The id of a label that they have; several are asked for together.
+pub const LABELS: Field = Field::new("labels", Kind::Int, "").unsorted();
 /// `*` to have those that are only parts of indexes as well.
 pub const BASE: Field = Field::new("base", Kind::Text, "").unsorted();
 /// The digest.
@@ -78,8 +80,9 @@ pub const MEDIA_TYPE: Field = Field::new("media_type", Kind::Text, "m.config_typ
 pub const ARTIFACT_TYPE: Field = Field::new("artifact_type", Kind::Text, "m.artifact_type");
 
 /// What lists can be narrowed and sorted by.
-pub const FIELDS: [Field; 11] = [
+pub const FIELDS: [Field; 12] = [
     TAGS,
+    LABELS,
     BASE,
     DIGEST,
     PUSHED,

@@ -394,6 +394,10 @@ fn admin(
         clock: clock.clone(),
         settings: settings.clone(),
         info,
+        process: admin_api::ProcessInfo {
+            id: registry.process().to_string(),
+            started: clock.now(),
+        },
         component_errors,
     }))
 }

@@ -12,13 +12,15 @@ use tracing::instrument;
 
 pub use self::addition::Added;
 pub use self::copy::Source;
+use crate::immutability::Immutability;
 use crate::{Error, Registry, Result};
 
 impl Registry {
     /// Deletes the manifest that a reference names, with its tags and its accessories.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index.
+    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index; [`Error::Immutable`] where a
+    /// rule keeps one of its tags.
     #[instrument(name = "registry.artifact.delete", level = "debug", skip_all, fields(repo.name = %name))]
     pub async fn delete_artifact(
         &self,
@@ -36,6 +38,8 @@ impl Registry {
             let (name, reference, origin) = (name.clone(), reference.clone(), origin.clone());
             Box::pin(async move {
                 let (id, held) = hold(tx, (project, &name), &reference).await?;
+                let rules = Immutability::of(tx, project).await?;
+                rules.refuse_manifest(tx, &name, held.id).await?;
                 if let Some(parent) = manifest::parent(tx, held.id).await? {
                     let child = held.digest;
                     return Err(Error::ManifestInUse { child, parent });

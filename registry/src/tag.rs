@@ -10,6 +10,7 @@ use policy::{DeletePermit, ProjectPermit, PullPermit, on, to};
 
 use crate::artifact::hold;
 use crate::catalog::Names;
+use crate::immutability::Immutability;
 use crate::{Error, Registry, Result};
 
 impl Registry {
@@ -38,6 +39,9 @@ impl Registry {
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
+                Immutability::of(tx, project)
+                    .await?
+                    .refuse_tag(&name, &tag)?;
                 let gone = tag::delete(tx, (id, &name), &tag).await?;
                 gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
                 Ok(tx.record(&event).await?)
@@ -110,6 +114,9 @@ impl Registry {
                     let artifact = held.id;
                     return Err(Error::TagUnknown { tag, artifact });
                 }
+                Immutability::of(tx, project)
+                    .await?
+                    .refuse_tag(&name, &tag)?;
                 tag::delete(tx, (repository, &name), &tag).await?;
                 repository::publish(tx, repository, now).await?;
                 Ok(tx.record(&event).await?)
@@ -152,7 +159,10 @@ impl Registry {
                 if tag::target(tx, repository, &tag).await? == Some(digest) {
                     return Ok(());
                 }
-                tag::set(tx, (repository, &name), &tag, held.id, by, now).await?;
+                let (to, tags) = ((repository, &name), std::slice::from_ref(&tag));
+                let rules = Immutability::of(tx, project).await?;
+                rules.movable(tx, to, tags, &digest).await?;
+                tag::set(tx, to, &tag, held.id, by, now).await?;
                 repository::publish(tx, repository, now).await?;
                 Ok(tx.record(&event).await?)
             })

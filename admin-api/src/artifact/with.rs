@@ -10,15 +10,17 @@ use model::artifact::is_index;
 use model::{ManifestId, ProjectId, RepositoryName};
 
 use super::{Reference, View, accessory};
+use crate::label;
 use crate::param::Params;
 use crate::tag::{self, immutable_among};
 use crate::{AdminState, Error};
 
-/// The flags of a request. Those for scans, SBOMs and labels change nothing yet.
+/// The flags of a request. Those for scans and SBOMs change nothing yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct With {
     tags: bool,
     accessories: bool,
+    labels: bool,
     immutable: bool,
 }
 
@@ -29,6 +31,7 @@ impl With {
         Self {
             tags: params.flag("with_tag") != Some(false),
             accessories: is_set("with_accessory"),
+            labels: is_set("with_label"),
             immutable: is_set("with_immutable_status"),
         }
     }
@@ -52,12 +55,17 @@ pub(crate) async fn views(
         true => accessories(&mut reader, &artifacts).await?,
         false => HashMap::new(),
     };
+    let mut labels = match with.labels {
+        true => labels(&mut reader, &artifacts).await?,
+        false => HashMap::new(),
+    };
     let view = |artifact: Artifact| {
         let id = artifact.id;
         View {
             references: references.remove(&id),
             tags: tags.remove(&id),
             accessories: accessories.remove(&id),
+            labels: labels.remove(&id),
             ..View::new(artifact)
         }
     };
@@ -125,4 +133,14 @@ async fn accessories(
         }
     }
     Ok(found)
+}
+
+async fn labels(
+    reader: &mut Reader,
+    artifacts: &[Artifact],
+) -> Result<HashMap<ManifestId, Vec<label::View>>, Error> {
+    let ids: Vec<ManifestId> = artifacts.iter().map(|artifact| artifact.id).collect();
+    let found = db::label::of_manifests(reader, &ids).await?.into_iter();
+    let views = |labels: Vec<db::label::Label>| labels.into_iter().map(Into::into).collect();
+    Ok(found.map(|(id, labels)| (id, views(labels))).collect())
 }

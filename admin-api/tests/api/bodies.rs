@@ -42,6 +42,41 @@ const SUMMARY: &[&str] = &["GET /projects/{project_name_or_id}/summary 200"];
 /// The settings.
 const SETTINGS: &[&str] = &["GET /configurations 200"];
 
+/// Answers with executions, and with the schedules of such.
+const EXECUTIONS: &[&str] = &[
+    "GET /system/gc 200",
+    "GET /system/gc/schedule 200",
+    "GET /system/gc/{gc_id} 200",
+    "GET /system/purgeaudit 200",
+    "GET /system/purgeaudit/schedule 200",
+    "GET /system/purgeaudit/{purge_id} 200",
+];
+/// Requests that schedule executions.
+const SCHEDULES: &[&str] = &[
+    "POST /system/gc/schedule body",
+    "PUT /system/gc/schedule body",
+    "POST /system/purgeaudit/schedule body",
+    "PUT /system/purgeaudit/schedule body",
+];
+/// Requests with labels.
+const LABELS: &[&str] = &[
+    "POST /labels body",
+    "PUT /labels/{label_id} body",
+    "POST /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels body",
+];
+/// Bodies of rules.
+const RULES: &[&str] = &[
+    "GET /projects/{project_name_or_id}/immutabletagrules 200",
+    "POST /projects/{project_name_or_id}/immutabletagrules body",
+    "PUT /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id} body",
+];
+/// Bodies of the CVE allowlist.
+const ALLOWLIST: &[&str] = &[
+    "GET /system/CVEAllowlist 200",
+    "PUT /system/CVEAllowlist body",
+];
+
+const SET_BY_THE_SERVER: &str = "the server sets it, in Harbor too";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
 const ONE_FIELD: &str = "the description alone can be changed, in Harbor too";
@@ -177,6 +212,51 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         "",
         &["GET /systeminfo/getcert 200"],
         "a file is text here: OpenAPI 3.1 has no type for files",
+    ),
+    (
+        ".deleted",
+        EXECUTIONS,
+        "an execution that is deleted is not there",
+    ),
+    (".creation_time", SCHEDULES, SET_BY_THE_SERVER),
+    (".update_time", SCHEDULES, SET_BY_THE_SERVER),
+    (".id", SCHEDULES, SET_BY_THE_SERVER),
+    (".status", SCHEDULES, SET_BY_THE_SERVER),
+    (
+        ".schedule.next_scheduled_time",
+        SCHEDULES,
+        SET_BY_THE_SERVER,
+    ),
+    (
+        ".parameters{}",
+        SCHEDULES,
+        "parameters are numbers, flags and texts, in Harbor too",
+    ),
+    (".creation_time", LABELS, SET_BY_THE_SERVER),
+    (".update_time", LABELS, SET_BY_THE_SERVER),
+    (".params", RULES, "there are none, in Harbor either"),
+    (".priority", RULES, "rules have no order"),
+    (".project_id", ALLOWLIST, NEVER_THERE),
+    (
+        ".creation_time",
+        &["PUT /system/CVEAllowlist body"],
+        SET_BY_THE_SERVER,
+    ),
+    (
+        ".update_time",
+        &["PUT /system/CVEAllowlist body"],
+        SET_BY_THE_SERVER,
+    ),
+    (".id", &["PUT /system/CVEAllowlist body"], SET_BY_THE_SERVER),
+    (
+        ".host",
+        &["GET /jobservice/pools 200"],
+        "processes know each other by their IDs",
+    ),
+    (
+        ".checkin_at",
+        &["GET /jobservice/pools/{pool_id}/workers 200"],
+        "progress has no time of its own",
     ),
     (".oidc_user_meta", USERS, "there is no OIDC yet"),
     (

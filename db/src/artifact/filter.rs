@@ -2,7 +2,7 @@
 
 use model::{Digest, ProjectId, RepositoryId};
 
-use super::{BASE, DIGEST, TAGS};
+use super::{BASE, DIGEST, LABELS, TAGS};
 use crate::list::{Conditions, Selection, Test, any_of, containing};
 use crate::sql::{Value, json_digests, json_list};
 
@@ -45,6 +45,7 @@ pub(super) fn asked(postgres: bool, scope: Scope, selection: &Selection) -> Cond
         conditions = match *field {
             BASE => conditions,
             TAGS => tagged(conditions, postgres, scope, test),
+            LABELS => labelled(conditions, test),
             DIGEST => digest(conditions, postgres, test),
             _ => conditions.and_tests(postgres, &[(*field, test.clone())]),
         };
@@ -70,6 +71,15 @@ fn tagged(conditions: Conditions, postgres: bool, scope: Scope, test: &Test) -> 
     };
     let with = format!("m.id in (select t.manifest_id from tag t where {there} and {condition})");
     conditions.and_values(&with, [of, value])
+}
+
+/// Those with a label.
+fn labelled(conditions: Conditions, test: &Test) -> Conditions {
+    let Test::Number(label) = test else {
+        return conditions.and("1 = 0");
+    };
+    let with = "m.id in (select k.manifest_id from label_link k where k.label_id = $)";
+    conditions.and_value(with, *label)
 }
 
 /// Those with a digest, which is stored as bytes.

@@ -2,8 +2,12 @@
 
 mod additions;
 mod artifacts;
+mod audit;
 mod conventions;
 mod copies;
+mod executions;
+mod immutable_rules;
+mod labels;
 mod members;
 mod projects;
 mod repositories;

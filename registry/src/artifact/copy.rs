@@ -15,6 +15,7 @@ use policy::{ProjectPermit, on, to};
 use tracing::instrument;
 
 use super::hold;
+use crate::immutability::Immutability;
 use crate::manifest::refuse_missing;
 use crate::tag::point_tags;
 use crate::{Error, Registry, Result};
@@ -44,7 +45,8 @@ impl Registry {
     /// there already are moved.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`]; [`Error::CopiesAccessory`]; [`Error::CopyTooLarge`]; [`Error::QuotaExceeded`].
+    /// [`Error::ManifestUnknown`]; [`Error::CopiesAccessory`]; [`Error::CopyTooLarge`]; [`Error::QuotaExceeded`];
+    /// [`Error::Immutable`] for a tag that a rule keeps at another artifact.
     #[instrument(name = "registry.artifact.copy", level = "debug", skip_all, fields(repo.name = %into))]
     pub async fn copy_artifact(
         &self,
@@ -70,7 +72,8 @@ impl Registry {
                     taking,
                 };
                 link(tx, at, &members, lease).await?;
-                let tags = store(tx, at, members, root.id, (by, now)).await?;
+                let rules = Immutability::of(tx, project).await?;
+                let tags = store(tx, (at, &rules), members, root.id, (by, now)).await?;
                 repository::publish(tx, at.repository, now).await?;
                 let event = |tag| {
                     let subject = Subject::Artifact {
@@ -141,13 +144,17 @@ struct Copied {
 /// Stores the manifests, what is listed before what lists it; the tags of the artifact itself.
 async fn store(
     tx: &mut Tx,
-    at: Place<'_>,
+    (at, rules): (Place<'_>, &Immutability),
     members: Vec<Member>,
     root: ManifestId,
     (by, now): (Option<PrincipalId>, Timestamp),
 ) -> Result<Vec<Tag>> {
     let mut own = Vec::new();
     for (id, copied) in in_order(read(tx, members).await?) {
+        let repository = (at.repository, at.name);
+        let tags = rules
+            .movable(tx, repository, &copied.tags, &copied.digest)
+            .await?;
         let found = manifest::find_children(tx, at.repository, &copied.manifest.children).await?;
         refuse_missing(&copied.manifest, &found)?;
         let new = manifest::New {
@@ -159,10 +166,9 @@ async fn store(
         };
         let stored = manifest::store(tx, at, new, now).await?;
         let row = stored.map_err(Error::QuotaExceeded)?;
-        let repository = (at.repository, at.name);
-        point_tags(tx, repository, &copied.tags, (row, by, now)).await?;
+        point_tags(tx, repository, &tags, (row, by, now)).await?;
         if id == root {
-            own = copied.tags;
+            own = tags;
         }
     }
     Ok(own)
