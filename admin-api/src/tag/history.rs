@@ -81,7 +81,10 @@ impl BodyOf for RestoreTag {
 #[utoipa::path(
     post, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/restore",
     operation_id = "restoreTag", tag = "tag", request_body = RestoreTag,
-    responses((status = 200, description = "Restored."))
+    responses(
+        (status = 200, description = "Restored."),
+        (status = 410, description = "The artifact was deleted since."),
+    )
 )]
 pub(crate) async fn restore(
     named: RepositoryRef,

@@ -277,6 +277,7 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
     let mut reader = db.reader().await.unwrap();
     let tags = tag::list(&mut reader, &name(), None, 10).await.unwrap();
     assert_eq!(tags, [""; 0]);
+    drop(reader);
     db.close().await;
 }
 
