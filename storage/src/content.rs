@@ -1,6 +1,6 @@
 //! Functions on top of any store: the digest of an object, and the foreign objects in a store.
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use model::{Algorithm, Digest, Hasher};
 
 use crate::{BlobStore, Error, PROBE, Result, identity, key};
