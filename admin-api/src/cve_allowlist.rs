@@ -28,6 +28,7 @@ pub(crate) struct View {
 
 /// The body of `PUT /system/CVEAllowlist`.
 #[derive(Default, Deserialize, ToSchema)]
+#[schema(as = SystemAllowlistRequest)]
 pub(crate) struct AllowlistRequest {
     expires_at: Option<i64>,
     items: Option<Vec<Item>>,
