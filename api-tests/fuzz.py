@@ -44,7 +44,7 @@ def fuzz(gantry, who, examples, folder):
     """Runs schemathesis as someone; its report."""
     report = folder / f"{who}.json"
     login = WHO[who]
-    command = [pathlib.Path(sys.prefix) / "bin" / "schemathesis", "run", gantry.url + "/api/openapi.json",
+    command = [sys.executable, parts.program("schemathesis"), "run", gantry.url + "/api/openapi.json",
                "--checks", "not_a_server_error,status_code_conformance", "--continue-on-failure", "--phases", options.phases,
                "--max-examples", str(examples), "--seed", str(options.seed), "--tls-verify", gantry.ca, "--no-shrink",
                "--request-timeout", "20", "--generation-database", "none", "--no-color", "--warnings", "off",

@@ -1,4 +1,4 @@
-"""Other people's clients and tools, in a virtual environment of their own: pinned, made once, kept in the cache."""
+"""Other people's clients and tools, in folders of their own: pinned, fetched once, kept in the cache."""
 import hashlib
 import json
 import os
@@ -15,39 +15,42 @@ PACKAGE = "generated_harbor"
 
 
 def use():
-    """Goes on in the virtual environment, with the generated client at hand."""
-    venv = kept("venv", (HERE / "requirements.txt").read_bytes(), make_venv)
-    if pathlib.Path(sys.prefix) != venv:
-        python = str(venv / "bin" / "python")
-        os.execv(python, [python, *sys.argv])
+    """Puts the clients of `requirements.txt` and the generated one on the path."""
+    packages = kept("packages", (HERE / "requirements.txt").read_bytes(), fetch)
+    sys.path.insert(0, str(packages))
+    os.environ["PYTHONPATH"] = str(packages)
     document = json.dumps(contract.document(), sort_keys=True).encode()
-    sys.path.append(str(kept("client", document, generate)))
+    sys.path.insert(0, str(kept("client", document, generate)))
+
+
+def program(name):
+    """A program of the packages."""
+    return next(pathlib.Path(one) / "bin" / name for one in sys.path if (pathlib.Path(one) / "bin" / name).exists())
 
 
 def kept(name, made_from, make):
     """A folder of the cache, made anew where what it is made from has changed."""
-    folder = CACHE / f"{name}-{hashlib.sha256(made_from).hexdigest()[:12]}"
-    done = folder / "done"
-    if not done.exists():
+    folder = CACHE / f"{name}-{hashlib.sha256(made_from).hexdigest()[:12]}-{sys.version_info.major}.{sys.version_info.minor}"
+    if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         make(folder, made_from)
-        done.touch()
+        (folder / "done").touch()
     return folder
 
 
-def make_venv(folder, _):
-    run(sys.executable, "-m", "venv", folder)
-    run(folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "-r", HERE / "requirements.txt")
+def fetch(folder, _):
+    run(sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--root-user-action=ignore", "--target",
+        folder, "-r", HERE / "requirements.txt")
 
 
 def generate(folder, document):
-    """Runs the generator in the virtual environment; it needs java."""
+    """Runs the generator; it needs java."""
     if not shutil.which("java"):
         raise SystemExit("missing: java (apt-get install default-jre-headless: generates a client)")
-    folder.mkdir(parents=True)
     (folder / "contract.json").write_bytes(document)
-    run(pathlib.Path(sys.prefix) / "bin" / "openapi-generator", "generate", "-g", "python", "-i", folder / "contract.json",
-        "-o", folder, f"--additional-properties=packageName={PACKAGE}")
+    run(sys.executable, program("openapi-generator"), "generate", "-g", "python", "-i", folder / "contract.json", "-o", folder,
+        f"--additional-properties=packageName={PACKAGE}")
 
 
 def run(*command):
