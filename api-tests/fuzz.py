@@ -2,11 +2,15 @@
 """Generated requests against our own document: fuzz.py PROGRAM [--cases NUMBER] [--seconds NUMBER] [--seed NUMBER]
 
 schemathesis makes requests, valid and invalid, for every operation of `/api/openapi.json`, as a system administrator, as
-an ordinary account, and without one. Exits with 1 on an answer above 499, on a status that the document does not name,
-or with fewer cases than asked for.
+an ordinary account, and without one. Half of their paths name what is there (`hooks.py`). Exits with 1 on an answer above
+499, on a status that the document does not name, or where an account can no longer be used afterwards. With --cases,
+goes on with other seeds until there were as many; with --seconds, makes random requests for that long as each of the
+three, beside those that cover the document's limits.
 """
 import argparse
+import itertools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -17,61 +21,89 @@ import parts
 parts.use()
 
 from client import Client, basic
+from content import Pusher
 from server import ADMIN_PASSWORD, Gantry
 
+HERE = pathlib.Path(__file__).resolve().parent
 PASSWORD = "Fuzz-12345"
-# Reading only would answer 403 to everything else; who tests must be able to go on.
+PROJECTS = 8
+# Read-only mode would answer 403 to all that follows, so it cannot be switched on.
 FIXED = {"GANTRY_SETTINGS__READ_ONLY": "false"}
 WHO = {"administrator": ("fuzzer", PASSWORD), "account": ("plain", PASSWORD), "stranger": None}
 
 
-def make_accounts(gantry):
-    client, admin = Client(gantry), basic("admin", ADMIN_PASSWORD)
-    for name in ("fuzzer", "plain"):
+def furnish(gantry):
+    """Accounts, projects and images, some of them in projects of which the ordinary account is an administrator."""
+    client = Client(gantry)
+    # Ids count from 1, and those that `hooks.py` names are not of the accounts that are needed to the end.
+    for name in [*(f"spare{number}" for number in range(8)), "fuzzer", "plain"]:
         body = {"username": name, "password": PASSWORD, "email": f"{name}@example.com", "realname": name}
-        made = call(client, admin, "POST", "/users", body)
+        made = call(client, "admin", ADMIN_PASSWORD, "POST", "/users", body)
         assert made.status == 201, made.body
         if name == "fuzzer":
-            call(client, admin, "PUT", made.header("Location").removeprefix("/api/v2.0") + "/sysadmin", {"sysadmin_flag": True})
+            at = made.header("Location").removeprefix("/api/v2.0")
+            call(client, "admin", ADMIN_PASSWORD, "PUT", f"{at}/sysadmin", {"sysadmin_flag": True})
+    pusher = Pusher(gantry, "admin", ADMIN_PASSWORD)
+    for number in range(PROJECTS):
+        project, owner = {"project_name": f"fuzz{number}"}, [("admin", ADMIN_PASSWORD), WHO["account"]][number % 2]
+        assert call(client, *owner, "POST", "/projects", project).status == 201
+        pusher.image(f"fuzz{number}/app", "v1")
+        digest = pusher.image(f"fuzz{number}/deep/app", "v2", b"other")
+    return digest
 
 
-def call(client, login, method, path, body=None):
-    headers = {"Authorization": login, "Content-Type": "application/json"}
+def call(client, name, password, method, path, body=None):
+    headers = {"Authorization": basic(name, password), "Content-Type": "application/json"}
     return client.ask(method, "/api/v2.0" + path, headers, json.dumps(body).encode() if body is not None else None)
 
 
-def fuzz(gantry, who, examples, folder):
-    """Runs schemathesis as someone; its report."""
-    report = folder / f"{who}.json"
-    login = WHO[who]
+def fuzz(gantry, who, seed, digest, folder):
+    """Runs schemathesis as someone; the number of cases, and whether all is well."""
+    report, login = folder / f"{who}-{seed}.json", WHO[who]
+    more = (["--auth", ":".join(login)] if login else []) + (["--max-time", options.seconds] if options.seconds else [])
     command = [sys.executable, parts.program("schemathesis"), "run", gantry.url + "/api/openapi.json",
-               "--checks", "not_a_server_error,status_code_conformance", "--continue-on-failure", "--phases", options.phases,
-               "--max-examples", str(examples), "--seed", str(options.seed), "--tls-verify", gantry.ca, "--no-shrink",
-               "--request-timeout", "20", "--generation-database", "none", "--no-color", "--warnings", "off",
-               "--suppress-health-check", "all", "--report", "json", "--report-json-path", report,
-               *(["--auth", ":".join(login)] if login else []), *(["--max-time", str(options.seconds)] if options.seconds else [])]
-    done = subprocess.run([str(word) for word in command], cwd=folder, stdin=subprocess.DEVNULL, text=True,
+               "--checks", "not_a_server_error,status_code_conformance", "--continue-on-failure", "--phases", "coverage,fuzzing",
+               "--max-examples", options.examples, "--seed", seed, "--tls-verify", gantry.ca, "--no-shrink",
+               "--request-timeout", 30, "--generation-database", "none", "--no-color", "--warnings", "off",
+               "--suppress-health-check", "all", "--report", "json", "--report-json-path", report, *more]
+    known = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "FUZZED_DIGEST": digest,
+             "PYTHONPATH": os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])}
+    done = subprocess.run([str(word) for word in command], cwd=folder, env=known, stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        print(f"as {who}:\n{done.stdout}")
-    return done.returncode, json.loads(report.read_text())
+    if done.returncode or not report.exists():
+        print(f"as {who}:\n{done.stdout}", file=sys.stderr)
+        return 0, False
+    return json.loads(report.read_text())["test_cases"]["generated"], True
+
+
+def usable(gantry):
+    """Whether the accounts are still what they were: else the requests after that have tested little."""
+    client = Client(gantry)
+    asked = [("fuzzer", "/users", 200), ("plain", "/users/current", 200)]
+    return all(call(client, name, PASSWORD, "GET", path).status == status for name, path, status in asked)
 
 
 def main():
+    total, well = 0, True
     with tempfile.TemporaryDirectory() as folder, Gantry(options.program, FIXED) as gantry:
-        make_accounts(gantry)
-        for who in WHO:
-            code, report = fuzz(gantry, who, options.examples, pathlib.Path(folder))
-            print(json.dumps(report)[:3000])
-            print(code)
-    return 0
+        digest = furnish(gantry)
+        for seed in itertools.count(options.seed):
+            for who in WHO:
+                cases, fine = fuzz(gantry, who, seed, digest, pathlib.Path(folder))
+                total, well = total + cases, well and fine
+            if not well or total >= options.cases:
+                break
+        if not usable(gantry):
+            print("fuzz: an account cannot be used any more", file=sys.stderr)
+            well = False
+    print(f"fuzz: {total} cases, {'no' if well else 'an'} answer that the document does not name")
+    return 0 if well else 1
 
 
 parser = argparse.ArgumentParser()
 parser.add_argument("program")
 parser.add_argument("--cases", type=int, default=0)
-parser.add_argument("--examples", type=int, default=10)
-parser.add_argument("--phases", default="coverage,fuzzing")
+parser.add_argument("--examples", type=int, default=20)
 parser.add_argument("--seconds", type=int, default=0)
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()

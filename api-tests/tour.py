@@ -84,11 +84,11 @@ def projects(api):
     assert [one["project_id"] for one in api.listProjects(name="pete")] == [number]
     project = api.getProject("pete", x_is_resource_name=True)
     assert project["metadata"]["public"] == "true" and project["owner_name"] == "admin" and project["repo_count"] == 0
-    changed = api.make("ProjectReq", metadata=api.make("ProjectMetadata", public="false"), storage_limit=-1)
+    changed = api.make("ProjectReq", metadata=api.make("ProjectMetadata", public="false"))
     api.updateProject(str(number), changed)
     assert api.getProject(str(number))["metadata"]["public"] == "false"
     summary = api.getProjectSummary("pete")
-    assert summary["project_admin_count"] == 1 and summary["quota"]["hard"] == {"storage": -1}
+    assert summary["project_admin_count"] == 1 and summary["quota"]["hard"] == {"storage": 1 << 30}
     metadata(api)
     quotas(api, number)
     assert api.getProjectDeletable("pete")["deletable"] is True
@@ -107,7 +107,7 @@ def metadata(api):
 
 def quotas(api, project):
     found = api.listQuotas(reference="project", reference_id=str(project))
-    assert len(found) == 1 and found[0]["hard"] == {"storage": -1}
+    assert len(found) == 1 and found[0]["hard"] == {"storage": 1 << 30}
     number = found[0]["id"]
     api.updateQuota(number, api.make("QuotaUpdateReq", hard={"storage": 4096}))
     assert api.getQuota(number)["hard"] == {"storage": 4096}
@@ -142,11 +142,16 @@ def repositories(api):
     assert api.getStatistic()["total_repo_count"] >= 1
     name = "deep%2Fapp"
     assert api.getRepository("shelf", name)["name"] == "shelf/deep/app"
-    api.updateRepository("shelf", name, api.make("Repository", description="about"))
-    assert api.getRepository("shelf", name)["description"] == "about"
-    assert "shelf/deep/app" in [one["name"] for one in api.listAllRepositories()]
     api.deleteRepository("shelf", name)
     api.refuses(404, "getRepository", "shelf", name)
+
+
+def descriptions(api):
+    api.createProject(api.make("ProjectReq", project_name="notes"))
+    pusher(api).image("notes/app", "v1")
+    api.updateRepository("notes", "app", api.make("Repository", description="about"))
+    assert api.getRepository("notes", "app")["description"] == "about"
+    assert "notes/app" in [one["name"] for one in api.listAllRepositories()]
 
 
 def artifacts(api):
@@ -321,7 +326,7 @@ def allowlist(api):
     assert before["items"] == api.getSystemCVEAllowlist()["items"] == []
 
 
-STOPS = [system, configuration, users, projects, members, repositories, artifacts, labels, immutability, robots,
+STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, immutability, robots,
          permissions, groups, audit, collection, purge, jobs, allowlist]
 
 

@@ -78,8 +78,8 @@ async def projects(harbor, also):
     assert (await harbor.get_project_metadata_entry("hall", "auto_scan"))["auto_scan"] == "false"
     await harbor.delete_project_metadata_entry("hall", "auto_scan")
     quota = (await harbor.get_quotas(reference="project", reference_id=str(project.project_id)))[0]
-    await harbor.update_quota(quota.id, models.QuotaUpdateReq(hard=models.ResourceList(storage=4096)))
-    assert (await harbor.get_quota(quota.id)).hard.storage == 4096
+    await harbor.update_quota(quota.id, models.QuotaUpdateReq(hard=models.ResourceList({"storage": 4096})))
+    assert (await harbor.get_quota(quota.id)).hard.root == {"storage": 4096}
     await members(harbor)
     await harbor.delete_project("hall")
     assert await refused(NotFound, harbor.get_project("hall"))
