@@ -355,6 +355,7 @@ def main():
                 faults.append(f"{name}: {type(fault).__name__} {fault}")
     for fault in faults:
         print(f"lifecycle: {fault}", file=sys.stderr)
+    print(f"lifecycle: {len(faults)} faults")
     return 1 if faults else 0
 
 

@@ -241,6 +241,7 @@ def main():
         faults = asyncio.run(take(gantry))
     for fault in faults:
         print(f"tour_harborapi: {fault}", file=sys.stderr)
+    print(f"tour_harborapi: {len(faults)} faults")
     return 1 if faults else 0
 
 
