@@ -6,9 +6,8 @@ use testkit::cmd::Cmd;
 use testkit::gantry::Binary;
 use testkit::workspace;
 
-use crate::install::{self, Mode, Need, need};
+use crate::install::{Need, need};
 use crate::tally::Tally;
-use crate::test;
 
 pub(crate) const NEEDS: [Need; 3] = [
     need("python3", "python3", "runs the tests of the REST API"),
@@ -34,14 +33,8 @@ pub(crate) fn check(tally: &mut Tally, binary: &Binary) {
     }
 }
 
-/// One script in its long form.
-pub(crate) fn long(line: &str, mode: Mode) -> Result<String, String> {
-    install::ensure(&NEEDS, mode)?;
-    run(line, &test::server()?)
-}
-
 /// Runs a script with its arguments; its last line is the remark.
-fn run(line: &str, binary: &Path) -> Result<String, String> {
+pub(crate) fn run(line: &str, binary: &Path) -> Result<String, String> {
     let (script, arguments) = line.split_once(' ').unwrap_or((line, ""));
     let path = workspace::root()?.join("api-tests").join(script);
     let cmd = Cmd::new("python3").arg(path).arg(binary).words(arguments);

@@ -8,11 +8,11 @@ use testkit::cmd::Cmd;
 use testkit::scratch::make_folder;
 use testkit::workspace;
 
-use crate::api_tests;
-use crate::install::Mode;
+use crate::install::{self, Mode};
 use crate::long::{BENCH, Long, SOAK};
 use crate::tally::Tally;
 use crate::tools::cache;
+use crate::{api_tests, test};
 
 /// One piece: a soak, a benchmark or a test of the REST API, and its arguments.
 struct Piece {
@@ -86,7 +86,10 @@ impl Piece {
     fn run(&self, mode: Mode) -> Result<String, String> {
         let program = match self.program {
             Program::Long(program) => program,
-            Program::Api => return api_tests::long(self.arguments, mode),
+            Program::Api => {
+                install::ensure(&api_tests::NEEDS, mode)?;
+                return api_tests::run(self.arguments, &test::server()?);
+            }
         };
         let mut arguments: Vec<String> = self
             .arguments
