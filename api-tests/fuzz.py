@@ -35,23 +35,22 @@ WHO = {"administrator": ("fuzzer", PASSWORD), "account": ("plain", PASSWORD), "s
 
 
 def furnish(gantry):
-    """Accounts, projects and images, some of them in projects of which the ordinary account is an administrator."""
-    client = Client(gantry)
+    """Accounts, projects and images, half of them in projects of the ordinary account. What the hooks need to know."""
+    client, ids = Client(gantry), {}
     # Ids count from 1, and those that `hooks.py` names are not of the accounts that are needed to the end.
     for name in [*(f"spare{number}" for number in range(8)), "fuzzer", "plain"]:
         body = {"username": name, "password": PASSWORD, "email": f"{name}@example.com", "realname": name}
         made = call(client, "admin", ADMIN_PASSWORD, "POST", "/users", body)
         assert made.status == 201, made.body
-        if name == "fuzzer":
-            at = made.header("Location").removeprefix("/api/v2.0")
-            call(client, "admin", ADMIN_PASSWORD, "PUT", f"{at}/sysadmin", {"sysadmin_flag": True})
+        ids[name] = made.header("Location").split("/")[-1]
+    call(client, "admin", ADMIN_PASSWORD, "PUT", f"/users/{ids['fuzzer']}/sysadmin", {"sysadmin_flag": True})
     pusher = Pusher(gantry, "admin", ADMIN_PASSWORD)
     for number in range(PROJECTS):
         project, owner = {"project_name": f"fuzz{number}"}, [("admin", ADMIN_PASSWORD), WHO["account"]][number % 2]
         assert call(client, *owner, "POST", "/projects", project).status == 201
         pusher.image(f"fuzz{number}/app", "v1")
         digest = pusher.image(f"fuzz{number}/deep/app", "v2", b"other")
-    return digest
+    return {"FUZZED_DIGEST": digest, "FUZZING_USERS": f"{ids['fuzzer']} {ids['plain']}"}
 
 
 def call(client, name, password, method, path, body=None):
@@ -59,7 +58,7 @@ def call(client, name, password, method, path, body=None):
     return client.ask(method, "/api/v2.0" + path, headers, json.dumps(body).encode() if body is not None else None)
 
 
-def fuzz(gantry, who, seed, digest, folder):
+def fuzz(gantry, who, seed, known, folder):
     """Runs schemathesis as someone; the number of cases, and whether all is well."""
     report, login = folder / f"{who}-{seed}.json", WHO[who]
     more = (["--auth", ":".join(login)] if login else []) + (["--max-time", options.seconds] if options.seconds else [])
@@ -68,9 +67,9 @@ def fuzz(gantry, who, seed, digest, folder):
                "--max-examples", options.examples, "--seed", seed, "--tls-verify", gantry.ca, "--no-shrink",
                "--request-timeout", 30, "--generation-database", "none", "--no-color", "--warnings", "off",
                "--suppress-health-check", "all", "--report", "json", "--report-json-path", report, *more]
-    known = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "FUZZED_DIGEST": digest,
-             "PYTHONPATH": os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])}
-    done = subprocess.run([str(word) for word in command], cwd=folder, env=known, stdin=subprocess.DEVNULL, text=True,
+    around = {**os.environ, **known, "SCHEMATHESIS_HOOKS": "hooks",
+              "PYTHONPATH": os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])}
+    done = subprocess.run([str(word) for word in command], cwd=folder, env=around, stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode or not report.exists():
         print(f"as {who}:\n{done.stdout}", file=sys.stderr)
@@ -107,10 +106,10 @@ def usable(gantry):
 def main():
     total, well = 0, True
     with tempfile.TemporaryDirectory() as folder, Gantry(options.program, FIXED) as gantry:
-        digest = furnish(gantry)
+        known = furnish(gantry)
         for seed in itertools.count(options.seed):
             for who in WHO:
-                cases, fine = fuzz(gantry, who, seed, digest, pathlib.Path(folder))
+                cases, fine = fuzz(gantry, who, seed, known, pathlib.Path(folder))
                 total, well = total + cases, well and fine
             if not well or total >= options.cases:
                 break
