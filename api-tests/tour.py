@@ -309,12 +309,13 @@ def jobs(api):
     assert api.getSchedulePaused("all")["paused"] is False
     pools = api.getWorkerPools()
     assert pools[0]["concurrency"] > 0
-    assert api.getWorkers(pools[0]["worker_pool_id"]) is not None
-    assert api.listJobQueues() is not None
-    api.actionPendingJobs("all", api.make("ActionRequest", action="pause"))
-    assert api.getSchedulePaused("all") is not None
-    api.actionPendingJobs("all", api.make("ActionRequest", action="resume"))
-    api.refuses(404, "stopRunningJob", "ffffffffffffffffffffffff")
+    assert {one["pool_id"] for one in api.getWorkers("all")} <= {one["worker_pool_id"] for one in pools}
+    assert all(one["count"] >= 0 for one in api.listJobQueues())
+    api.actionPendingJobs("SCHEDULER", api.make("ActionRequest", action="pause"))
+    assert api.getSchedulePaused("all")["paused"] is True
+    api.actionPendingJobs("SCHEDULER", api.make("ActionRequest", action="resume"))
+    assert api.getSchedulePaused("all")["paused"] is False
+    api.stopRunningJob("ffffffffffffffffffffffff")
     api.refuses(404, "actionGetJobLog", "ffffffffffffffffffffffff")
 
 
