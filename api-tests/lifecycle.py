@@ -2,7 +2,9 @@
 """What infrastructure as code does with Harbor's API: lifecycle.py PROGRAM
 
 Each resource is created, read back, changed, read back without a difference, written again as it is, imported (found
-by its name and read), destroyed, and made once more. The fields are those of the contract. Exits with 1 and one line
+by its name and read), destroyed, and made once more. The fields are those of the contract, in the form in which
+Terraform's provider sends them: every request has a JSON body, `null` where there is nothing to say; objects that are
+empty, fields of answers and times of year 1 are sent along; what is false or zero is left out. Exits with 1 and one line
 per fault. Standard library only.
 """
 import argparse
@@ -17,8 +19,10 @@ from client import Client, basic
 from server import ADMIN_PASSWORD, Gantry
 
 PASSWORD = "Life-12345"
-PULL = {"kind": "project", "namespace": "land", "access": [{"resource": "repository", "action": "pull"}]}
-PUSH = {**PULL, "access": PULL["access"] + [{"resource": "repository", "action": "push"}]}
+ALLOW = {"effect": "allow", "resource": "repository"}
+PULL = {"kind": "project", "namespace": "land", "access": [{**ALLOW, "action": "pull"}]}
+PUSH = {**PULL, "access": [{**ALLOW, "action": "pull"}, {**ALLOW, "action": "push"}]}
+NEVER = {"creation_time": "0001-01-01T00:00:00Z", "update_time": "0001-01-01T00:00:00Z"}
 
 
 class Missing(Exception):
@@ -34,9 +38,8 @@ class Server:
         self.there = operations_there(self.client.ask("GET", "/api/openapi.json").json())
 
     def ask(self, method, path, body=None, *, expect):
-        headers = {"Authorization": self.login, **({"Content-Type": "application/json"} if body is not None else {})}
-        text = json.dumps(body).encode() if body is not None else None
-        answer = self.client.ask(method, "/api/v2.0" + path, headers, text)
+        headers = {"Authorization": self.login, "Content-Type": "application/json"}
+        answer = self.client.ask(method, "/api/v2.0" + path, headers, json.dumps(body).encode() + b"\n")
         if answer.status == 404 and 404 not in expect:
             raise Missing(f"{method} {path}")
         assert answer.status in expect, f"{method} {path}: {answer.status} {answer.body.decode()}, not {expect}"
@@ -137,7 +140,7 @@ def first(items, **wanted):
 
 
 def change_user(server, at, fields):
-    server.put(at, {name: fields[name] for name in ("email", "realname", "comment")})
+    server.put(at, {**fields, "username": "ulla", "password": PASSWORD, "new_password": PASSWORD})
     server.put(f"{at}/sysadmin", {"sysadmin_flag": fields.get("sysadmin_flag", False)})
 
 
@@ -145,28 +148,42 @@ USER = Resource(
     "user", ["createUser", "deleteUser"],
     {"username": "ulla", "password": PASSWORD, "email": "ulla@example.com", "realname": "Ulla", "comment": "one"},
     {"email": "ulla@example.org", "realname": "Ulla L", "comment": "two", "sysadmin_flag": True},
-    **{**simple("/users"), "change": change_user,
+    **{**simple("/users"), "create": lambda server, fields: server.post("/users", {**fields, "new_password": PASSWORD}), "change": change_user,
        "find": lambda server: f"/users/{first(server.get('/users/search?username=ulla'), username='ulla')['user_id']}"},
     secret=("password",))
+
+
+def quotas(server):
+    """All quotas, page by page until one is empty."""
+    found, page = [], 1
+    while more := server.get(f"/quotas/?page={page}&page_size=100"):
+        found, page = found + more, page + 1
+    return found
 
 
 def read_project(server, at):
     """A project with its quota, as it is written."""
     project = server.get(at)
-    quota = server.get(f"/quotas?reference=project&reference_id={project['project_id']}")[0]
+    quota = next(one for one in quotas(server) if one["ref"]["id"] == project["project_id"])
     return {**project, "project_name": project["name"], "storage_limit": quota["hard"]["storage"], "quota": quota["id"]}
 
 
 def change_project(server, at, fields):
-    server.put(at, {"metadata": fields["metadata"], "cve_allowlist": None})
+    server.put(at, {"project_name": "acre", "cve_allowlist": {}, **fields})
     server.put(f"/quotas/{read_project(server, at)['quota']}", {"hard": {"storage": fields["storage_limit"]}})
+
+
+def metadata(**given):
+    return {"enable_content_trust": "false", "enable_content_trust_cosign": "false", "auto_sbom_generation": "false",
+            "reuse_sys_cve_allowlist": "true", **given}
 
 
 PROJECT = Resource(
     "project", ["createProject", "updateQuota"],
-    {"project_name": "acre", "metadata": {"public": "true", "auto_scan": "true", "severity": "high"}, "storage_limit": 5 << 30},
-    {"metadata": {"public": "false", "auto_scan": "false", "severity": "low"}, "storage_limit": -1},
-    create=lambda server, fields: server.post("/projects", fields),
+    {"project_name": "acre", "metadata": metadata(public="true", auto_scan="true", severity="high", prevent_vul="true"),
+     "storage_limit": 5 << 30},
+    {"metadata": metadata(public="false", auto_scan="false", severity="low", prevent_vul="false"), "storage_limit": -1},
+    create=lambda server, fields: server.post("/projects", {"cve_allowlist": {}, **fields}),
     read=read_project, change=change_project,
     find=lambda server: f"/projects/{server.get('/projects/acre')['project_id']}",
     destroy=lambda server, at: server.delete(at))
@@ -176,11 +193,14 @@ def member_at(server, name):
     return f"/projects/land/members/{first(server.get(f'/projects/land/members?entityname={name}'), entity_name=name)['id']}"
 
 
+# Who is no group is an empty one.
+LENA = {"member_group": {}, "member_user": {"username": "lena"}}
+
 MEMBER = Resource(
     "project member", ["createProjectMember", "deleteProjectMember"], {"role_id": 3}, {"role_id": 4},
-    create=lambda server, fields: same_place(server.post("/projects/land/members", {**fields, "member_user": {"username": "lena"}})),
+    create=lambda server, fields: same_place(server.post("/projects/land/members", {**fields, **LENA})),
     read=lambda server, at: server.get(at),
-    change=lambda server, at, fields: server.put(at, fields),
+    change=lambda server, at, fields: server.put(at, {**fields, **LENA}),
     find=lambda server: member_at(server, "lena"),
     destroy=lambda server, at: server.delete(at))
 
@@ -197,8 +217,9 @@ def create_robot(server, fields):
 
 
 def change_robot(server, at, fields):
-    """Sends the robot as it was read, with the changes, as Terraform does."""
-    server.put(at, {**server.get(at), **fields})
+    """The name is sent as it was read, and what is false is left out."""
+    robot = server.get(at)
+    server.put(at, {"name": robot["name"], "level": robot["level"], **{name: value for name, value in fields.items() if value}})
 
 
 def robot(level, name, full, first_permissions, second_permissions):
@@ -284,7 +305,7 @@ PARAMETERS = {"/system/gc/schedule": ("delete_untagged", "workers"),
 
 
 def schedule(name, at, needs, one, two):
-    body = lambda fields: {"schedule": {"type": fields["type"], "cron": fields["cron"]}, "parameters": fields["parameters"]}
+    body = lambda fields: {"schedule": {"type": fields["type"], "cron": fields["cron"]}, "parameters": fields["parameters"], **NEVER}
     return Resource(
         name, needs,
         {"type": "Daily", "cron": "0 0 0 * * *", "parameters": one}, {"type": "Custom", "cron": "0 30 4 * * 1", "parameters": two},
@@ -292,7 +313,7 @@ def schedule(name, at, needs, one, two):
         read=lambda server, _: read_schedule(server, at),
         change=lambda server, _, fields: server.put(at, body(fields)),
         find=lambda server: at,
-        destroy=lambda server, _: server.put(at, {"schedule": {"type": "None", "cron": ""}, "parameters": {}}),
+        destroy=lambda server, _: server.put(at, {"schedule": {"type": "None"}, "parameters": {}, **NEVER}),
         unique=False)
 
 
