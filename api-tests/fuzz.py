@@ -83,7 +83,10 @@ def written(gantry, folder):
     """Our document, where `default` stands for the refusals that docs/api.md lists: it would excuse whatever is answered."""
     document = Client(gantry).ask("GET", "/api/openapi.json").json()
     for item in document["paths"].values():
-        for operation in item.values():
+        for method, operation in list(item.items()):
+            if "text/event-stream" in json.dumps(operation["responses"]):
+                # An answer without an end.
+                del item[method]
             any_refusal = operation["responses"].pop("default", None)
             for status in refusals() if any_refusal and not options.strict else []:
                 operation["responses"].setdefault(status, any_refusal)
