@@ -40,7 +40,8 @@ docker import layer.tar "$registry/library/image:v1" >/dev/null
 pushed=$(docker image inspect -f '{{.Id}}' "$registry/library/image:v1")
 
 push() {
-    printf '%s' "$1" | docker login -u admin --password-stdin "$registry" >/dev/null 2>&1 || fail "login is refused"
+    printf '%s' "$1" | docker login -u admin --password-stdin "$registry" >login.log 2>&1 \
+        || fail "login is refused: $(tail -n 3 login.log)"
     docker push "$registry/library/image:v1" >push.log 2>&1 || fail "push: $(tail -n 3 push.log)"
 }
 
@@ -121,7 +122,8 @@ ha() {
     files="-f ha.yml -f machine.yml"
     docker-compose $files run --rm master-key >key.log 2>&1 || fail "master-key: $(tail -n 3 key.log)"
     up $files
-    until_true 120 answers || fail "the replicas are not ready: $(logs $files)"
+    # Before its first look, haproxy takes a replica that is still starting for one that serves.
+    until_true 120 both || fail "the replicas are not ready: $(logs $files)"
     push "$GANTRY_ADMIN_PASSWORD"
     # One replica after the other is replaced, as in an upgrade: whoever pulls meanwhile does not notice.
     pull_on &
