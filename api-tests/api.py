@@ -1,4 +1,5 @@
 """One way to call the clients that were generated from Harbor's contract, whichever their names for things are."""
+import functools
 import importlib
 import inspect
 import re
@@ -22,12 +23,14 @@ class Api:
     def __init__(self, package, gantry, name, password, there, called):
         self.package = importlib.import_module(package)
         self.errors = importlib.import_module(f"{package}.{'rest' if package == 'harbor_client' else 'exceptions'}")
-        self.gantry, self.name, self.there, self.called = gantry, name, there, called
+        self.gantry, self.name, self.called = gantry, name, called
         settings = self.package.Configuration()
         settings.host = gantry.url + "/api/v2.0"
         settings.username, settings.password, settings.ssl_ca_cert = name, password, str(gantry.ca)
         self.client = self.package.ApiClient(settings)
         self.headers, self.status = {}, 0
+        # Clients of an older Harbor do not know all operations.
+        self.there = {operation for operation in there if self.method(operation)}
 
     def also(self, name, password):
         """The same as another account."""
@@ -53,13 +56,8 @@ class Api:
 
     def method(self, operation):
         """The client's method for an operation: their names differ in underscores."""
-        wanted = bare(operation) + "withhttpinfo"
-        for name, kind in inspect.getmembers(self.package, inspect.isclass):
-            if name.endswith("Api"):
-                for candidate in dir(kind):
-                    if bare(candidate) == wanted:
-                        return getattr(kind(self.client), candidate)
-        raise AssertionError(f"the client has no {operation}")
+        found = methods(self.package).get(bare(operation) + "withhttpinfo")
+        return getattr(found[0](self.client), found[1]) if found else None
 
     def make(self, model, **fields):
         return getattr(self.package, model)(**fields)
@@ -76,6 +74,13 @@ class Api:
             assert refused.status == status, f"{operation}: {refused}, not {status}"
         else:
             raise AssertionError(f"{operation} is not refused: {value}")
+
+
+@functools.cache
+def methods(package):
+    """Classes and names of a client's methods."""
+    kinds = [kind for name, kind in inspect.getmembers(package, inspect.isclass) if name.endswith("Api")]
+    return {bare(name): (kind, name) for kind in kinds for name in dir(kind)}
 
 
 def bare(name):

@@ -277,7 +277,7 @@ def read_rule(server, at):
 
 
 RULE = Resource(
-    "immutable tag rule", ["CreateImmuRule", "UpdateImmuRule"], rule("v*", False), rule("w*", True),
+    "immutable tag rule", ["CreateImmuRule", "UpdateImmuRule"], rule("v*", False), rule("w*", False),
     create=lambda server, fields: "/rules/" + server.post("/projects/land/immutabletagrules", fields).split("/")[-1],
     read=read_rule,
     change=lambda server, at, fields: server.put("/projects/land/immutabletagrules/" + at.split("/")[-1],
@@ -326,6 +326,16 @@ SCHEDULES = [
 ]
 
 
+def rule_life(server):
+    """A rule is switched off and on; where that changes, nothing else does."""
+    at = server.post("/projects/land/immutabletagrules", rule("x*", False))
+    number = int(at.split("/")[-1])
+    for disabled in (True, False):
+        server.put(at, {**rule("x*", disabled), "id": number})
+        assert read_rule(server, at)["disabled"] is disabled, f"a rule is not {'disabled' if disabled else 'enabled'}"
+    server.delete(at)
+
+
 def quota_life(server):
     """A quota lives as long as its project."""
     land = server.get("/projects/land")["project_id"]
@@ -363,7 +373,7 @@ def main():
         server.post("/projects", {"project_name": "land", "metadata": {"public": "false"}})
         server.post("/users", {"username": "lena", "password": PASSWORD, "email": "lena@example.com", "realname": "Lena"})
         lives = [(one.name, lambda one=one: live(server, one), one.needs) for one in resources(server)]
-        lives += [("quota", lambda: quota_life(server), ["updateQuota"]),
+        lives += [("immutable tag rule, off and on", lambda: rule_life(server), RULE.needs), ("quota", lambda: quota_life(server), ["updateQuota"]),
                   ("configuration", lambda: configuration_life(server), ["updateConfigurations"])]
         for name, life, needs in lives:
             if not set(needs) <= server.there:

@@ -183,7 +183,7 @@ async def purge(harbor, _):
     hours = {"audit_retention_hour": 24, "include_event_types": "pull_artifact", "dry_run": True}
     await harbor.create_purge_job_schedule(models.Schedule(
         schedule=models.ScheduleObj(type="Daily", cron="0 0 0 * * *"), parameters=hours))
-    assert (await harbor.get_purge_job_schedule()).schedule.type == "Daily"
+    assert (await harbor.get_purge_job_schedule()).schedule.cron == "0 0 0 * * *"
     assert isinstance(await harbor.get_purge_job_history(), list)
 
 
