@@ -98,6 +98,14 @@ def ended(upload):
     return step
 
 
+def deletions(world):
+    """More deletions than a page of the log has."""
+    for number in range(4):
+        body = {"username": f"gone{number}", "password": "Passw0rd1", "email": f"gone{number}@example.com", "realname": "G"}
+        made = world.api("admin", "POST", "/users", body)
+        world.api("admin", "DELETE", made.header("Location").removeprefix("/api/v2.0"))
+
+
 def idle(world):
     """Waits until no worker has a job: what they say of themselves differs."""
     for _ in range(300):
@@ -136,6 +144,7 @@ STEPS = [
     (440, settings(project_creation_restriction="adminonly")),
     (441, settings(project_creation_restriction="everyone")),
     (444, settings(read_only=False)),
+    (456, deletions),
     (530, deleted("gold/app", V1)),
     (546, asked("alice", "DELETE", "/projects/gold/repositories/app")),
     (546, asked("alice", "DELETE", "/projects/gold/repositories/app2")),
