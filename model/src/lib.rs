@@ -38,4 +38,4 @@ pub use range::{ByteRanges, ContentRange};
 pub use reference::Reference;
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
-pub use user::{Profile, UserName};
+pub use user::{Profile, UserName, is_unseen};
