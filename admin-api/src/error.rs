@@ -7,6 +7,8 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use model::immutable_rule::InvalidRule;
+use model::label::InvalidLabel;
 use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde::Serialize;
@@ -54,6 +56,24 @@ pub enum Error {
     /// Something else must happen first.
     #[error("precondition failed: {0}")]
     Precondition(String),
+    /// A rule keeps a tag where it is.
+    #[error("{0}")]
+    Immutable(String),
+    /// A job could not be started, stopped or read.
+    #[error("the job engine did not serve the request")]
+    Job(#[source] jobs::Error),
+    /// The operation is not allowed with this content.
+    #[error("{0}")]
+    Denied(String),
+    /// Something else refers to it.
+    #[error("{0}")]
+    InUse(String),
+    /// It was there once, and is not any more.
+    #[error("{0}")]
+    Gone(String),
+    /// The store cannot be read.
+    #[error("the content cannot be read now")]
+    Content(#[source] registry::Error),
     /// The body is too large.
     #[error("the request body is larger than {0} bytes")]
     TooLarge(usize),
@@ -98,11 +118,14 @@ impl Error {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::ReadOnly => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ReadOnly | Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::InUse(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Gone(_) => StatusCode::GONE,
+            Self::Content(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Precondition(_) | Self::Immutable(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -110,6 +133,7 @@ impl Error {
             Self::Database(error) => database_status(error),
             Self::Password(PasswordError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Secret(_)
+            | Self::Job(_)
             | Self::Password(_)
             | Self::Volume(_)
             | Self::NoAddress
@@ -119,7 +143,8 @@ impl Error {
 
     fn code(&self, status: StatusCode) -> &'static str {
         match self {
-            Self::ReadOnly => "DENIED",
+            Self::ReadOnly | Self::Denied(_) => "DENIED",
+            Self::InUse(_) => "VIOLATE_FOREIGN_KEY_CONSTRAINT",
             _ => code(status),
         }
     }
@@ -156,6 +181,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Duplicate(_)
         | db::Error::Corrupt { .. }
         | db::Error::PassedOver { .. }
+        | db::Error::ChainBroken(_)
         | db::Error::Fenced
         | db::Error::Crowded => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -169,6 +195,7 @@ fn code(status: StatusCode) -> &'static str {
         StatusCode::NOT_FOUND => "NOT_FOUND",
         StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
         StatusCode::CONFLICT => "CONFLICT",
+        StatusCode::GONE => "GONE",
         StatusCode::PRECONDITION_FAILED => "PRECONDITION",
         StatusCode::REQUEST_TIMEOUT => "REQUEST_TIMEOUT",
         StatusCode::PAYLOAD_TOO_LARGE => "REQUEST_ENTITY_TOO_LARGE",
@@ -256,6 +283,53 @@ impl From<db::Error> for Error {
     }
 }
 
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Self {
+        use registry::Error as E;
+        let text = error.to_string();
+        match error {
+            E::NameUnknown(_)
+            | E::ManifestUnknown(_)
+            | E::BlobUnknown(_)
+            | E::TagUnknown { .. }
+            | E::NeverTagged { .. }
+            | E::AdditionUnknown(_)
+            | E::UploadUnknown
+            | E::ProjectGone => Self::NotFound(text),
+            E::Immutable(_) => Self::Immutable(text),
+            E::ManifestInUse { .. } | E::BlobInUse { .. } => Self::InUse(text),
+            E::TagExists { .. } | E::TakenOver => Self::Conflict(text),
+            E::DigestGone { .. } => Self::Gone(text),
+            E::CopiesAccessory | E::QuotaExceeded(_) => Self::Denied(text),
+            E::AdditionBroken(..) => Self::Validation(text),
+            E::CopyTooLarge(..)
+            | E::ManifestInvalid(_)
+            | E::ManifestTooLarge
+            | E::ReferencesMissing(_)
+            | E::WrongSizes(_)
+            | E::ChunkOutOfOrder { .. }
+            | E::SizeMismatch { .. }
+            | E::DigestMismatch { .. }
+            | E::Body(_) => Self::BadRequest(text),
+            E::Busy | E::CannotRecord => Self::Busy,
+            E::Interrupted(_, error) => Self::Interrupted(error),
+            E::Database(error) => error.into(),
+            E::BlobDamaged(_) | E::BlobLost { .. } | E::BlobUnreadable { .. } | E::Storage(_) => {
+                Self::Content(error)
+            }
+        }
+    }
+}
+
+impl From<jobs::Error> for Error {
+    fn from(error: jobs::Error) -> Self {
+        match error {
+            jobs::Error::Database(error) => error.into(),
+            other => Self::Job(other),
+        }
+    }
+}
+
 impl From<tenancy::Error> for Error {
     fn from(error: tenancy::Error) -> Self {
         use tenancy::Error as E;
@@ -278,8 +352,15 @@ impl From<tenancy::Error> for Error {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
             E::CallerVoid => Self::NotSignedIn,
-            E::SettingExists(_) => Self::Conflict(text),
+            E::SettingExists(_) | E::LabelExists(_) | E::LabelAttached(_) | E::RuleExists => {
+                Self::Conflict(text)
+            }
+            E::TooManyRules(_) => Self::BadRequest(text),
             E::ProjectGone
+            | E::LabelUnknown(_)
+            | E::LabelNotAttached { .. }
+            | E::ArtifactUnknown(_)
+            | E::RuleUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::MemberUnknown { .. } => Self::NotFound(text),
@@ -322,6 +403,18 @@ impl From<Refusal> for Error {
             Refusal::NotSignedIn => Self::NotSignedIn,
             Refusal::NotPermitted | Refusal::TokenTooNarrow => Self::Forbidden("forbidden".into()),
         }
+    }
+}
+
+impl From<InvalidLabel> for Error {
+    fn from(invalid: InvalidLabel) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidRule> for Error {
+    fn from(invalid: InvalidRule) -> Self {
+        Self::BadRequest(invalid.to_string())
     }
 }
 

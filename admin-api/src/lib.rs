@@ -2,17 +2,25 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod allowed;
+mod artifact;
+mod audit;
 mod body;
 mod caller;
 mod configuration;
 mod cookie;
 mod csrf;
+mod cve_allowlist;
 mod declaration;
 mod error;
+mod execution;
 mod form;
 mod health;
+mod icon;
+mod immutable_rule;
 mod input;
+mod job_service;
 mod json;
+mod label;
 mod listing;
 mod member;
 mod openapi;
@@ -29,6 +37,7 @@ mod search;
 mod session;
 mod statistics;
 mod systeminfo;
+mod tag;
 mod user;
 
 use std::net::IpAddr;
@@ -38,7 +47,8 @@ use std::sync::Arc;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
-use model::Clock;
+use model::{Clock, Timestamp};
+use registry::Registry;
 use tenancy::setting::Settings;
 use tokio::sync::watch;
 
@@ -54,6 +64,8 @@ pub use crate::route::{router, routes};
 pub struct AdminState {
     /// The database.
     pub db: Db,
+    /// Content, and what happens to it.
+    pub registry: Arc<Registry>,
     /// Authentication.
     pub identity: Arc<Identity>,
     /// Tokens of browsers.
@@ -64,8 +76,19 @@ pub struct AdminState {
     pub settings: Arc<Settings>,
     /// What `systeminfo` reports about this installation.
     pub info: SystemInfo,
+    /// This process.
+    pub process: ProcessInfo,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
+}
+
+/// What is told of this process among those that run jobs.
+#[derive(Clone, Debug)]
+pub struct ProcessInfo {
+    /// Its ID, by which it holds jobs.
+    pub id: String,
+    /// When it was started.
+    pub started: Timestamp,
 }
 
 /// Information about this installation.

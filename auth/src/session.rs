@@ -147,9 +147,18 @@ impl Sessions {
     ) -> Result<Option<Caller>> {
         let now = self.clock.now();
         let found = session::by_hash(&mut self.db.reader().await?, &key.hash(), now).await?;
-        let Some(session) = found.filter(|session| self.lasts(session, now)) else {
+        let Some(session) = found else {
             return Ok(None);
         };
+        if !self.lasts(&session, now) {
+            // So that it does not come back when the settings change again.
+            let hash = key.hash();
+            let ended = self
+                .db
+                .write(move |tx| Box::pin(async move { session::end_by_hash(tx, &hash).await }));
+            ended.await?;
+            return Ok(None);
+        }
         let generation = Some(session.generation);
         let bound = binding::authority(&self.db, session.principal, generation, Age::Now).await?;
         let Some(authority) = bound else {

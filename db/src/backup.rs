@@ -1,6 +1,6 @@
 //! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
 //! either. What only running processes need is left out, such as failed logins of the last minutes, and
-//! sessions, which may have been ended since.
+//! sessions, which may have been ended since; and what is read again from blobs.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 29] = [
+pub const TABLES: [&str; 33] = [
     "installation",
     "setting",
     "store_identity",
@@ -33,16 +33,21 @@ pub const TABLES: [&str; 29] = [
     "tag",
     "tag_history",
     "tag_stat",
+    "immutable_rule",
+    "label",
+    "label_link",
     "upload",
     "audit",
     "audit_seal",
+    "audit_purge",
     "job",
     "job_log",
     "schedule",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 6] = [
+pub const LEFT_OUT: [&str; 7] = [
+    "manifest_attrs",
     "setting_version",
     "login_failure",
     "session",

@@ -6,6 +6,7 @@
 mod content;
 
 mod accessory;
+pub mod artifact;
 pub mod audit;
 pub mod backup;
 mod batch;
@@ -19,9 +20,11 @@ mod error;
 pub mod fence;
 pub mod garbage;
 pub mod gc;
+pub mod immutable_rule;
 pub mod installation;
 pub mod job;
 pub mod job_log;
+pub mod label;
 pub mod list;
 mod listed;
 pub mod login_failure;

@@ -160,13 +160,24 @@ pub(crate) struct Source {
 pub(crate) async fn list<T>(
     reader: &mut Reader,
     source: &Source,
-    mut conditions: Conditions,
+    conditions: Conditions,
     selection: &Selection,
     read: impl Fn(&Row) -> Result<T>,
 ) -> Result<(Vec<T>, i64)> {
-    for (field, test) in &selection.tests {
-        conditions.test(reader.is_postgres(), field, test);
-    }
+    let conditions = conditions.and_tests(reader.is_postgres(), &selection.tests);
+    let rows = page(reader, source, &conditions, selection, read).await?;
+    let total = count(reader, (source.name, source.from), &conditions).await?;
+    Ok((rows, total))
+}
+
+/// A page of the rows for which the conditions hold.
+pub(crate) async fn page<T>(
+    reader: &mut Reader,
+    source: &Source,
+    conditions: &Conditions,
+    selection: &Selection,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<Vec<T>> {
     let Source {
         name,
         columns,
@@ -182,20 +193,24 @@ pub(crate) async fn list<T>(
         "select {columns} from {from} where {id} in (select {id} from {from} {clause}
              order by {by} limit ${limit} offset ${offset}) order by {by}"
     );
-    let count = format!("select count(*) as total from {from} {clause}");
     let query = conditions.bind(reader.query_built(name, page));
     let query = query
         .bind(selection.page.limit.unwrap_or(i64::MAX))
         .bind(selection.page.offset);
-    let rows = query.all().await?;
-    let total = conditions
-        .bind(reader.query_built(name, count))
-        .one()
-        .await?;
-    Ok((
-        rows.iter().map(read).collect::<Result<_>>()?,
-        total.get("list", "total")?,
-    ))
+    query.all().await?.iter().map(read).collect()
+}
+
+/// How many rows there are for which the conditions hold, in the tables of these. A count walks what it joins, also
+/// where that changes nothing.
+pub(crate) async fn count(
+    reader: &mut Reader,
+    (name, from): (&'static str, &str),
+    conditions: &Conditions,
+) -> Result<i64> {
+    let clause = conditions.clause();
+    let text = format!("select count(*) as total from {from} {clause}");
+    let row = conditions.bind(reader.query_built(name, text)).one();
+    row.await?.get("list", "total")
 }
 
 fn order_by((field, direction): (Field, Direction), id: &str) -> String {
@@ -239,6 +254,17 @@ impl Conditions {
         condition: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Self {
+        let text = self.text(condition, values);
+        self.texts.push(text);
+        self
+    }
+
+    /// A condition that is not one of these, but binds its values with them.
+    pub(crate) fn text(
+        &mut self,
+        condition: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> String {
         let mut text = String::new();
         let mut parts = condition.split('$');
         text.push_str(parts.next().unwrap_or_default());
@@ -246,14 +272,20 @@ impl Conditions {
             text.push_str(&self.place(value));
             text.push_str(part);
         }
-        self.texts.push(text);
-        self
+        text
     }
 
     /// Adds the condition that a column has one of some values.
     #[must_use]
     pub(crate) fn and_any(mut self, column: &str, values: &[i64]) -> Self {
-        let text = match values {
+        let text = self.any_of(column, values);
+        self.texts.push(text);
+        self
+    }
+
+    /// The condition that a column has one of some values, which is not one of these, but binds its values with them.
+    pub(crate) fn any_of(&mut self, column: &str, values: &[i64]) -> String {
+        match values {
             [] => "1 = 0".to_owned(),
             [one] => format!("{column} = {}", self.place((*one).into())),
             many => {
@@ -261,8 +293,15 @@ impl Conditions {
                     many.iter().map(|one| self.place((*one).into())).collect();
                 format!("{column} in ({})", places.join(", "))
             }
-        };
-        self.texts.push(text);
+        }
+    }
+
+    /// Adds what is asked of fields.
+    #[must_use]
+    pub(crate) fn and_tests(mut self, postgres: bool, tests: &[(Field, Test)]) -> Self {
+        for (field, test) in tests {
+            self.test(postgres, field, test);
+        }
         self
     }
 
@@ -277,7 +316,8 @@ impl Conditions {
         self.texts.push(condition.replace('$', &place));
     }
 
-    fn test(&mut self, postgres: bool, field: &Field, test: &Test) {
+    /// Adds what is asked of a field.
+    pub(crate) fn test(&mut self, postgres: bool, field: &Field, test: &Test) {
         let column = field.column;
         match test {
             Test::Is(text) => self.push(&format!("{column} = $"), text.as_str()),
@@ -286,14 +326,7 @@ impl Conditions {
                 self.push(&like, containing(text));
             }
             Test::AnyOf(texts) => {
-                let any = if postgres {
-                    format!(
-                        "{column} = any (array(select json_array_elements_text(cast($ as json))))"
-                    )
-                } else {
-                    format!("{column} in (select value from json_each($))")
-                };
-                self.push(&any, json_list(texts));
+                self.push(&any_of(postgres, column), json_list(texts));
             }
             Test::Number(number) => self.push(&format!("{column} = $"), *number),
             Test::Flag(flag) => self.push(&format!("{column} = $"), *flag),
@@ -312,6 +345,13 @@ impl Conditions {
         }
     }
 
+    /// `where …` with one condition more.
+    pub(crate) fn clause_with(&self, condition: &str) -> String {
+        let texts = self.texts.iter().map(String::as_str);
+        let texts: Vec<&str> = texts.chain([condition]).collect();
+        format!("where {}", texts.join(" and "))
+    }
+
     /// Binds the values.
     pub(crate) fn bind<'c>(&self, query: Query<'c, Reading>) -> Query<'c, Reading> {
         self.values.iter().cloned().fold(query, Query::bind)
@@ -320,6 +360,15 @@ impl Conditions {
     /// How many values there are.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
+    }
+}
+
+/// The condition that a column has one of the texts of the JSON list that stands for `$`.
+pub(crate) fn any_of(postgres: bool, column: &str) -> String {
+    if postgres {
+        format!("{column} = any (array(select json_array_elements_text(cast($ as json))))")
+    } else {
+        format!("{column} in (select value from json_each($))")
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 success, 1 failed, refused, or a problem was found, 2 wrong usage.
 
+mod artifact;
 mod audit;
 mod backup;
 mod cert;
@@ -7,14 +8,17 @@ mod config;
 mod db;
 mod gc;
 mod job;
+mod label;
 mod local;
 mod out;
 mod parse;
 mod password;
 mod project;
 mod repository;
+mod rule;
 mod secret;
 mod storage;
+mod tag;
 mod user;
 
 use std::net::SocketAddr;
@@ -61,9 +65,21 @@ enum Command {
     /// Manage projects, their members and their quotas.
     #[command(subcommand)]
     Project(project::Command),
-    /// List and delete repositories.
+    /// List, describe and delete repositories.
     #[command(subcommand)]
     Repository(repository::Command),
+    /// Manage labels of the installation and of projects, and put them on artifacts.
+    #[command(subcommand)]
+    Label(label::Command),
+    /// Manage rules by which tags of a project are immutable.
+    #[command(subcommand)]
+    Rule(rule::Command),
+    /// List, copy and delete artifacts.
+    #[command(subcommand)]
+    Artifact(artifact::Command),
+    /// List, create, delete and restore tags.
+    #[command(subcommand)]
+    Tag(tag::Command),
     /// Show or renew certificates.
     #[command(subcommand)]
     Cert(cert::Command),
@@ -158,6 +174,10 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
+        Command::Label(command) => local::run(config, async |local| command.run(local).await),
+        Command::Rule(command) => local::run(config, async |local| command.run(local).await),
+        Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
+        Command::Tag(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),

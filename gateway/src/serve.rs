@@ -281,8 +281,9 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         external_host: has_external_url.then(|| config.external_host()),
         admin: admin(
             &config,
-            (&db, &identity, &settings, &clock),
+            (&db, &registry, &identity, &settings, &clock),
             Csrf::new(&master),
+            &registry,
             authority.certificate_pem(),
             component_errors.clone(),
         ),
@@ -369,8 +370,15 @@ pub(crate) fn registry(
 
 fn admin(
     config: &Config,
-    (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
+    (db, registry, identity, settings, clock): (
+        &Db,
+        &Arc<Registry>,
+        &Arc<Identity>,
+        &Arc<Settings>,
+        &Arc<dyn Clock>,
+    ),
     csrf: Csrf,
+    registry: &Registry,
     ca: &str,
     component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {
@@ -386,11 +394,16 @@ fn admin(
     };
     admin_api::router(Arc::new(admin_api::AdminState {
         db: db.clone(),
+        registry: registry.clone(),
         identity: identity.clone(),
         csrf,
         clock: clock.clone(),
         settings: settings.clone(),
         info,
+        process: admin_api::ProcessInfo {
+            id: registry.process().to_string(),
+            started: clock.now(),
+        },
         component_errors,
     }))
 }

@@ -38,10 +38,16 @@ ids! {
     RepositoryId;
     /// Id of a manifest row.
     ManifestId;
+    /// Id of a tag row.
+    TagId;
     /// Id of a blob row.
     BlobId;
     /// Id of a job.
     JobId;
+    /// Id of a label.
+    LabelId;
+    /// Id of a rule by which tags are immutable.
+    ImmutableRuleId;
 }
 
 impl UserId {

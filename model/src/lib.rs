@@ -2,11 +2,14 @@
 //! push or a pull is in `registry`.
 
 pub mod accessory;
+pub mod artifact;
 pub mod clock;
 pub mod cron;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod immutable_rule;
+pub mod label;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
@@ -20,14 +23,17 @@ pub mod tag;
 pub mod user;
 
 pub use accessory::AccessoryKind;
+pub use artifact::Addition;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
-pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
+pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
-    BlobId, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId,
-    SessionId, StoreId, UserId,
+    BlobId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
+    ProjectId, RepositoryId, SessionId, StoreId, TagId, UserId,
 };
+pub use immutable_rule::{ImmutableRule, Selector};
+pub use label::{LabelName, NewLabel};
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{ProjectName, RepositoryName};
@@ -35,7 +41,7 @@ pub use network::Network;
 pub use principal::{Principal, SystemTask};
 pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
-pub use reference::Reference;
+pub use reference::{Address, Reference};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName, is_unseen};

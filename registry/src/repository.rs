@@ -1,6 +1,6 @@
-//! Deleting a repository with everything in it.
+//! Repositories: describing one, and deleting one with everything in it.
 //!
-//! A short transaction, with an exclusive lock on the project, gives the repository a tombstone and writes the audit
+//! Deleting is a short transaction: with an exclusive lock on the project, it gives the repository a tombstone and writes the audit
 //! entry. From its commit on, nothing of the repository can be found, and its name is free. A push holds a shared lock
 //! on the project: it either ends before, and its content is deleted too, or begins after, and creates a new
 //! repository.
@@ -13,16 +13,48 @@ use db::repository;
 use model::{Event, Operation, RepositoryName, Subject, Timestamp};
 use policy::{ProjectPermit, on, to};
 
-/// Deletes a repository. Returns false if there was none.
+use crate::Result;
+use crate::immutability::Immutability;
+
+/// Sets the description of a repository. Returns false if there is none.
 ///
 /// # Errors
 /// When the project is gone or the database fails.
+pub async fn describe(
+    db: &Db,
+    permit: &ProjectPermit<on::Repository, to::Update>,
+    name: &RepositoryName,
+    description: String,
+    now: Timestamp,
+) -> db::Result<bool> {
+    let (project, name) = (permit.project().id, name.clone());
+    let subject = Subject::Repository {
+        project: Some(project),
+        name: name.clone(),
+    };
+    let event = Event::new(now, permit.caller().origin(), Operation::Update, subject);
+    let described = db.write_in(project, move |tx| {
+        Box::pin(async move {
+            let described = repository::describe(tx, project, &name, &description, now).await?;
+            if described {
+                tx.record(&event).await?;
+            }
+            Ok(described)
+        })
+    });
+    described.await
+}
+
+/// Deletes a repository. Returns false if there was none.
+///
+/// # Errors
+/// [`crate::Error::Immutable`] where a tag of it is; when the project is gone or the database fails.
 pub async fn delete(
     db: &Db,
     permit: &ProjectPermit<on::Repository, to::Delete>,
     name: &RepositoryName,
     now: Timestamp,
-) -> db::Result<bool> {
+) -> Result<bool> {
     let (project, name) = (permit.project().id, name.clone());
     let subject = Subject::Repository {
         project: Some(project),
@@ -31,6 +63,8 @@ pub async fn delete(
     let event = Event::new(now, permit.caller().origin(), Operation::Delete, subject);
     let deleted = db.write_alone_in(project, move |tx| {
         Box::pin(async move {
+            let rules = Immutability::of(tx, project).await?;
+            rules.refuse_repository(tx, &name).await?;
             let deleted = repository::delete(tx, project, &name, now).await?;
             if deleted {
                 tx.record(&event).await?;

@@ -335,7 +335,10 @@ fn file(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Result
         Err(error) if error.loop_ancestor().is_some() => None,
         Err(error) => {
             let is_link = error.path().is_some_and(Path::is_symlink);
-            let key = error.path().map(|path| path.to_string_lossy().into_owned());
+            let path = error
+                .path()
+                .map(|path| path.strip_prefix(root).unwrap_or(path));
+            let key = path.map(|path| path.to_string_lossy().into_owned());
             let error = io::Error::from(error);
             let is_gone = error.kind() == io::ErrorKind::NotFound && !is_link;
             (!is_gone).then(|| Err(failed("list", &key.unwrap_or_default(), error)))

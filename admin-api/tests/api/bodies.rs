@@ -27,10 +27,13 @@ const USERS: &[&str] = &[
     "GET /users/current 200",
     "GET /users/{user_id} 200",
 ];
-/// Bodies of repositories.
-const REPOSITORIES: &[&str] = &[
-    "GET /projects/{project_name}/repositories 200",
-    "GET /projects/{project_name}/repositories/{repository_name} 200",
+/// The body that describes a repository.
+const DESCRIBED: &[&str] = &["PUT /projects/{project_name}/repositories/{repository_name} body"];
+/// Bodies of artifacts.
+const ARTIFACTS: &[&str] = &[
+    "GET /projects/{project_name_or_id}/artifacts 200",
+    "GET /projects/{project_name}/repositories/{repository_name}/artifacts 200",
+    "GET /projects/{project_name}/repositories/{repository_name}/artifacts/{reference} 200",
 ];
 /// Answers with quotas.
 const QUOTAS: &[&str] = &["GET /quotas 200", "GET /quotas/{id} 200"];
@@ -39,8 +42,48 @@ const SUMMARY: &[&str] = &["GET /projects/{project_name_or_id}/summary 200"];
 /// The settings.
 const SETTINGS: &[&str] = &["GET /configurations 200"];
 
+/// Answers with executions, and with the schedules of such.
+const EXECUTIONS: &[&str] = &[
+    "GET /system/gc 200",
+    "GET /system/gc/schedule 200",
+    "GET /system/gc/{gc_id} 200",
+    "GET /system/purgeaudit 200",
+    "GET /system/purgeaudit/schedule 200",
+    "GET /system/purgeaudit/{purge_id} 200",
+];
+/// Requests that schedule executions.
+const SCHEDULES: &[&str] = &[
+    "POST /system/gc/schedule body",
+    "PUT /system/gc/schedule body",
+    "POST /system/purgeaudit/schedule body",
+    "PUT /system/purgeaudit/schedule body",
+];
+/// Requests with labels.
+const LABELS: &[&str] = &[
+    "POST /labels body",
+    "PUT /labels/{label_id} body",
+    "POST /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels body",
+];
+/// Bodies of rules.
+const RULES: &[&str] = &[
+    "GET /projects/{project_name_or_id}/immutabletagrules 200",
+    "POST /projects/{project_name_or_id}/immutabletagrules body",
+    "PUT /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id} body",
+];
+/// Bodies of the CVE allowlist.
+const ALLOWLIST: &[&str] = &[
+    "GET /system/CVEAllowlist 200",
+    "PUT /system/CVEAllowlist body",
+];
+
+const SET_BY_THE_SERVER: &str = "the server sets it, in Harbor too";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
+const ONE_FIELD: &str = "the description alone can be changed, in Harbor too";
+const NO_SCANS: &str = "there are no scans yet";
+const NO_LABELS: &str = "there are no labels yet";
+const NOT_INHERITED: &str = "signatures of indexes are shown with these alone";
+const NOT_STORED: &str = "of what an index says of a part, os, architecture and variant are stored";
 const NEVER_THERE: &str = "Harbor's answers never have it";
 const ONE_RESOURCE: &str = "storage is the only resource, in Harbor too";
 
@@ -135,11 +178,31 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".used{}", QUOTAS, ONE_RESOURCE),
     (".hard.storage", &["PUT /quotas/{id} body"], ONE_RESOURCE),
     (".hard{}", &["PUT /quotas/{id} body"], ONE_RESOURCE),
+    (".artifact_count", DESCRIBED, ONE_FIELD),
+    (".creation_time", DESCRIBED, ONE_FIELD),
+    (".id", DESCRIBED, ONE_FIELD),
+    (".name", DESCRIBED, ONE_FIELD),
+    (".project_id", DESCRIBED, ONE_FIELD),
+    (".pull_count", DESCRIBED, ONE_FIELD),
+    (".update_time", DESCRIBED, ONE_FIELD),
+    (".scan_overview", ARTIFACTS, NO_SCANS),
+    (".sbom_overview", ARTIFACTS, NO_SCANS),
+    (".inherited_accessories", ARTIFACTS, NOT_INHERITED),
+    (".labels[].color", ARTIFACTS, NO_LABELS),
+    (".labels[].creation_time", ARTIFACTS, NO_LABELS),
+    (".labels[].description", ARTIFACTS, NO_LABELS),
+    (".labels[].id", ARTIFACTS, NO_LABELS),
+    (".labels[].name", ARTIFACTS, NO_LABELS),
+    (".labels[].project_id", ARTIFACTS, NO_LABELS),
+    (".labels[].scope", ARTIFACTS, NO_LABELS),
+    (".labels[].update_time", ARTIFACTS, NO_LABELS),
+    (".references[].annotations", ARTIFACTS, NOT_STORED),
     (
-        ".description",
-        REPOSITORIES,
-        "repositories have no descriptions yet",
+        ".references[].platform.'os.features'",
+        ARTIFACTS,
+        NOT_STORED,
     ),
+    (".references[].platform.'os.version'", ARTIFACTS, NOT_STORED),
     (
         ".authproxy_settings",
         &["GET /systeminfo 200"],
@@ -149,6 +212,51 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         "",
         &["GET /systeminfo/getcert 200"],
         "a file is text here: OpenAPI 3.1 has no type for files",
+    ),
+    (
+        ".deleted",
+        EXECUTIONS,
+        "an execution that is deleted is not there",
+    ),
+    (".creation_time", SCHEDULES, SET_BY_THE_SERVER),
+    (".update_time", SCHEDULES, SET_BY_THE_SERVER),
+    (".id", SCHEDULES, SET_BY_THE_SERVER),
+    (".status", SCHEDULES, SET_BY_THE_SERVER),
+    (
+        ".schedule.next_scheduled_time",
+        SCHEDULES,
+        SET_BY_THE_SERVER,
+    ),
+    (
+        ".parameters{}",
+        SCHEDULES,
+        "parameters are numbers, flags and texts, in Harbor too",
+    ),
+    (".creation_time", LABELS, SET_BY_THE_SERVER),
+    (".update_time", LABELS, SET_BY_THE_SERVER),
+    (".params", RULES, "there are none, in Harbor either"),
+    (".priority", RULES, "rules have no order"),
+    (".project_id", ALLOWLIST, NEVER_THERE),
+    (
+        ".creation_time",
+        &["PUT /system/CVEAllowlist body"],
+        SET_BY_THE_SERVER,
+    ),
+    (
+        ".update_time",
+        &["PUT /system/CVEAllowlist body"],
+        SET_BY_THE_SERVER,
+    ),
+    (".id", &["PUT /system/CVEAllowlist body"], SET_BY_THE_SERVER),
+    (
+        ".host",
+        &["GET /jobservice/pools 200"],
+        "processes know each other by their IDs",
+    ),
+    (
+        ".checkin_at",
+        &["GET /jobservice/pools/{pool_id}/workers 200"],
+        "progress has no time of its own",
     ),
     (".oidc_user_meta", USERS, "there is no OIDC yet"),
     (

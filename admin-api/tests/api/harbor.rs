@@ -26,12 +26,46 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("POST /c/login", "Harbor serves it too, undocumented"),
     ("GET /c/log_out", "Harbor serves it too, undocumented"),
     ("POST /c/userExists", "Harbor serves it too, undocumented"),
+    ("GET /api/ext/v1/jobs", "Harbor lists jobs by kind alone"),
+    (
+        "GET /api/ext/v1/jobs/{job_id}",
+        "Harbor shows jobs by kind alone",
+    ),
+    (
+        "GET /api/ext/v1/stats/audit",
+        "Harbor counts no entries by time",
+    ),
+    (
+        "GET /api/ext/v1/audit/export",
+        "Harbor exports no audit log",
+    ),
     ("GET /api/ext/v1/me/sessions", "Harbor lists no sessions"),
+    (
+        "GET /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags",
+        "Harbor lists tags by artifact",
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/history",
+        "Harbor keeps no history of tags",
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/restore",
+        "Harbor keeps no history of tags",
+    ),
     (
         "DELETE /api/ext/v1/me/sessions/{session_id}",
         "Harbor lists no sessions",
     ),
 ];
+
+const FAR_PAGES: &str = "links to pages beyond 10,000 rows say after which entry they begin";
+
+const ALL_ARTIFACTS: &str = "GET /projects/{project_name_or_id}/artifacts";
+const ARTIFACTS: &str = "GET /projects/{project_name}/repositories/{repository_name}/artifacts";
+const ARTIFACT: &str =
+    "GET /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}";
+const NO_SCANS: &str = "there are no scans yet";
+const NOT_INHERITED: &str = "signatures of indexes are shown with these alone";
 
 /// Parameters that differ: operation, or `*` for all; parameter, with its place; why.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
@@ -53,6 +87,32 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("GET /users/search", "query:q", "every list takes it"),
     ("GET /users/search", "query:sort", "every list takes it"),
     ("GET /quotas", "query:q", "every list takes it"),
+    ("GET /schedules", "query:q", "every list takes it"),
+    ("GET /schedules", "query:sort", "every list takes it"),
+    ("GET /audit-logs", "query:before", FAR_PAGES),
+    ("GET /auditlog-exts", "query:before", FAR_PAGES),
+    (
+        "GET /projects/{project_name}/logs",
+        "query:before",
+        FAR_PAGES,
+    ),
+    (
+        "GET /projects/{project_name}/auditlog-exts",
+        "query:before",
+        FAR_PAGES,
+    ),
+    (ARTIFACTS, "header:X-Accept-Vulnerabilities", NO_SCANS),
+    (ARTIFACTS, "query:with_inherited_accessory", NOT_INHERITED),
+    (ALL_ARTIFACTS, "header:X-Accept-Vulnerabilities", NO_SCANS),
+    (
+        ALL_ARTIFACTS,
+        "query:with_inherited_accessory",
+        NOT_INHERITED,
+    ),
+    (ARTIFACT, "header:X-Accept-Vulnerabilities", NO_SCANS),
+    (ARTIFACT, "query:with_inherited_accessory", NOT_INHERITED),
+    (ARTIFACT, "query:page", "it is no list"),
+    (ARTIFACT, "query:page_size", "it is no list"),
     (
         "GET /quotas",
         "query:reference",

@@ -1,8 +1,9 @@
 //! Rows, and columns parsed into model types.
 
 use model::{
-    BlobId, Cron, Digest, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId,
-    ProjectName, RepositoryId, RepositoryName, SessionId, StoreId, Tag, Timestamp, UserId,
+    BlobId, Cron, Digest, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
+    PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, SessionId, StoreId, Tag,
+    TagId, Timestamp, UserId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -78,10 +79,13 @@ stored! {
     ProjectId: i64 => |x| Some(Self(x));
     RepositoryId: i64 => |x| Some(Self(x));
     ManifestId: i64 => |x| Some(Self(x));
+    TagId: i64 => |x| Some(Self(x));
     BlobId: i64 => |x| Some(Self(x));
     MemberId: i64 => |x| Some(Self(x));
     SessionId: i64 => |x| Some(Self(x));
     JobId: i64 => |x| Some(Self(x));
+    LabelId: i64 => |x| Some(Self(x));
+    ImmutableRuleId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

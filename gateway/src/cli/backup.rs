@@ -104,11 +104,14 @@ impl Restore {
             looked_at.context(NOTHING)?
         };
         let found = self.look(backup, &stores).await?;
-        if self.claim && !self.is_confirmed(&found).context(NOTHING)? {
-            line(NOTHING);
-            return Ok(ExitCode::FAILURE);
-        }
         let db = Db::open(location).await?;
+        if self.claim {
+            let confirmed = self.is_confirmed(&db, &stores, &found).await;
+            if !confirmed.context(NOTHING)? {
+                line(NOTHING);
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         let done = self.write(&db, backup, &stores, binding).await;
         db.close().await;
         done?;
@@ -117,9 +120,11 @@ impl Restore {
     }
 
     /// Says what a claim would take, and asks.
-    fn is_confirmed(&self, found: &Found) -> anyhow::Result<bool> {
+    async fn is_confirmed(&self, db: &Db, stores: &Stores, found: &Found) -> anyhow::Result<bool> {
+        // The database is empty: it names none of them.
+        let objects = storage::objects(db, stores).await?;
         line(&format!(
-            "the backup names {} blobs, {} of them are in the store: objects that it does not name will be deleted",
+            "the store has {objects} objects; the backup names {} blobs and finds {} of them: all other objects will be deleted",
             found.blobs,
             found.blobs - found.wrong
         ));

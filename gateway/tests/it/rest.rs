@@ -1,10 +1,18 @@
 //! REST under `/api/v2.0`, in the wire form that scripts for Harbor expect.
 
+mod additions;
+mod artifacts;
+mod audit;
 mod conventions;
+mod copies;
+mod executions;
+mod immutable_rules;
+mod labels;
 mod members;
 mod projects;
 mod repositories;
 mod search;
+mod tags;
 mod users;
 
 use crate::harness::Shared;

@@ -110,7 +110,7 @@ settings! {
     /// Whether the audit log is only forwarded, which Gantry refuses.
     skip_audit_log_database: bool = false, Administrators, ALWAYS_WRITTEN, rule::any;
     /// Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`.
-    disabled_audit_log_event_types: String = String::new(), Administrators, Later, rule::event_types;
+    disabled_audit_log_event_types: String = String::new(), Administrators, Now, rule::event_types;
     /// Whether a pull by a scanner leaves the time of the last pull as it is.
     scanner_skip_update_pulltime: bool = false, Administrators, Later, rule::any;
 
