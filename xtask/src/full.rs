@@ -1,4 +1,4 @@
-//! `cargo xtask full`: every soak and benchmark in its long form, in pieces of under two hours. What passed is kept
+//! `cargo xtask full`: every soak and benchmark in its long form, and generated requests, in pieces of under two hours. What passed is kept
 //! for each commit, so that a run that was broken off goes on where it was.
 
 use std::fs;
@@ -8,21 +8,27 @@ use testkit::cmd::Cmd;
 use testkit::scratch::make_folder;
 use testkit::workspace;
 
-use crate::install::Mode;
+use crate::install::{self, Mode};
 use crate::long::{BENCH, Long, SOAK};
 use crate::tally::Tally;
 use crate::tools::cache;
+use crate::{api_tests, test};
 
-/// One piece: a soak or a benchmark, and its arguments.
+/// One piece: a soak, a benchmark or a test of the REST API, and its arguments.
 struct Piece {
-    program: &'static Long,
+    program: Program,
     name: &'static str,
     arguments: &'static str,
 }
 
+enum Program {
+    Long(&'static Long),
+    Api,
+}
+
 const fn soak(arguments: &'static str) -> Piece {
     Piece {
-        program: &SOAK,
+        program: Program::Long(&SOAK),
         name: "soak",
         arguments,
     }
@@ -30,14 +36,22 @@ const fn soak(arguments: &'static str) -> Piece {
 
 const fn bench(arguments: &'static str) -> Piece {
     Piece {
-        program: &BENCH,
+        program: Program::Long(&BENCH),
         name: "bench",
         arguments,
     }
 }
 
+const fn api(arguments: &'static str) -> Piece {
+    Piece {
+        program: Program::Api,
+        name: "api",
+        arguments,
+    }
+}
+
 /// What the issues ask for first, then what makes it whole. A walk of the machine goes on where the piece before ended.
-const PIECES: [Piece; 23] = [
+const PIECES: [Piece; 24] = [
     soak("crash --rounds 75"),
     soak("power --rounds 20"),
     soak("race --minutes 20"),
@@ -49,6 +63,7 @@ const PIECES: [Piece; 23] = [
     soak("ready"),
     soak("certs"),
     soak("drain"),
+    api("fuzz.py --cases 10000"),
     bench("--rounds 3"),
     bench("s3 --rounds 3"),
     bench("gc"),
@@ -69,6 +84,13 @@ impl Piece {
     }
 
     fn run(&self, mode: Mode) -> Result<String, String> {
+        let program = match self.program {
+            Program::Long(program) => program,
+            Program::Api => {
+                install::ensure(&api_tests::NEEDS, mode)?;
+                return api_tests::run(self.arguments, &test::server()?);
+            }
+        };
         let mut arguments: Vec<String> = self
             .arguments
             .split_whitespace()
@@ -77,7 +99,7 @@ impl Piece {
         if mode == Mode::Ask {
             arguments.push("--no-install".to_owned());
         }
-        self.program.run(&arguments).map(|()| String::new())
+        program.run(&arguments).map(|()| String::new())
     }
 }
 

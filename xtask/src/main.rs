@@ -7,6 +7,7 @@
     reason = "this program's output is for the person who runs it"
 )]
 
+mod api_tests;
 mod clients;
 mod conformance;
 mod deploy;

@@ -7,7 +7,7 @@ use std::thread;
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
-use crate::{clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
+use crate::{api_tests, clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
 use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
@@ -85,7 +85,7 @@ const fn step(
     }
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     step("fmt", false, &[], &[], |tally, _| {
         cargo(tally, "fmt --all --check")
     }),
@@ -177,6 +177,9 @@ const STEPS: [Step; 14] = [
         &[CONFORMANCE, SEAWEEDFS],
         |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
     ),
+    step("api", true, &api_tests::NEEDS, &[], |tally, setting| {
+        api_tests::check(tally, &setting.binary);
+    }),
     step(
         "metrics",
         true,
@@ -353,7 +356,7 @@ impl Step {
 }
 
 /// The server to test: the one named by the environment, else the one built now.
-fn server() -> Result<PathBuf, String> {
+pub(crate) fn server() -> Result<PathBuf, String> {
     if let Some(binary) = env::var_os("GANTRY_BIN") {
         println!("testing {} as it is", binary.display());
         return Ok(PathBuf::from(binary));
