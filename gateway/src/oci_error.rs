@@ -324,7 +324,10 @@ fn body_error(error: &BodyError) -> Response<Body> {
             envelope(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", &message)
         }
         BodyError::Busy => registry(&Error::Busy),
-        BodyError::Refused => envelope(StatusCode::FORBIDDEN, "DENIED", &error.to_string()),
+        BodyError::Unsure => unavailable(&error.to_string()),
+        BodyError::Refused | BodyError::ReadOnly => {
+            envelope(StatusCode::FORBIDDEN, "DENIED", &error.to_string())
+        }
         BodyError::TooLarge(_) => envelope(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message),
     }
 }

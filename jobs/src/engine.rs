@@ -197,6 +197,10 @@ fn report(failures: &mut Failures, polled: Result<()>) {
                 tracing::info!(failures, seconds, "polling for jobs works again");
             }
         }
+        // `health::watch` says it, once for all.
+        Err(error) if db::is_outage(&error) => {
+            tracing::debug!(cause = causes(&error), "polling for jobs failed");
+        }
         Err(error) => {
             let cause = causes(&error);
             if let Some(Report { failures, seconds }) = failures.failed(&cause, now) {

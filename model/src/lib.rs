@@ -42,4 +42,4 @@ pub use reference::Reference;
 pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
-pub use user::{Profile, UserName};
+pub use user::{Profile, UserName, is_unseen};

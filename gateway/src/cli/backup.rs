@@ -41,6 +41,9 @@ pub(super) struct Restore {
     /// the backup was made, or has objects but no identity. Objects that are not in the backup are deleted then.
     #[arg(long)]
     claim: bool,
+    /// Do not ask before a claim.
+    #[arg(long, requires = "claim")]
+    yes: bool,
 }
 
 impl Backup {
@@ -101,12 +104,29 @@ impl Restore {
             looked_at.context(NOTHING)?
         };
         let found = self.look(backup, &stores).await?;
+        if self.claim && !self.is_confirmed(&found).context(NOTHING)? {
+            line(NOTHING);
+            return Ok(ExitCode::FAILURE);
+        }
         let db = Db::open(location).await?;
         let done = self.write(&db, backup, &stores, binding).await;
         db.close().await;
         done?;
         found.tell();
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says what a claim would take, and asks.
+    fn is_confirmed(&self, found: &Found) -> anyhow::Result<bool> {
+        line(&format!(
+            "the backup names {} blobs, {} of them are in the store: objects that it does not name will be deleted",
+            found.blobs,
+            found.blobs - found.wrong
+        ));
+        if self.yes {
+            return Ok(true);
+        }
+        storage::is_confirmed()
     }
 
     async fn write(

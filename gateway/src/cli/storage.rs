@@ -325,7 +325,7 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks at the terminal.
-fn is_confirmed() -> anyhow::Result<bool> {
+pub(super) fn is_confirmed() -> anyhow::Result<bool> {
     use std::io::{IsTerminal as _, stdin};
     anyhow::ensure!(
         stdin().is_terminal(),

@@ -94,6 +94,8 @@ settings! {
     token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;
     /// Minutes after which a session ends in which nothing is asked.
     session_timeout: i64 = 60, Administrators, Now, rule::between::<1, 525_600>;
+    /// Minutes after which a session ends however much is asked. 0: never.
+    session_longest: i64 = 0, Administrators, Now, rule::between::<0, 525_600>;
     /// What the names of new robots begin with; those that are there keep their names.
     robot_name_prefix: String = "robot$".to_owned(), Administrators, Now, rule::robot_prefix;
     /// Days for which a robot is valid, unless told otherwise when it is made.
@@ -210,6 +212,14 @@ impl Values {
     /// How long a browser's session lasts without a request.
     pub fn session_idle(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.session_timeout * 60).unwrap_or_default())
+    }
+
+    /// How long a browser's session lasts at most, however busy it is.
+    pub fn session_longest(&self) -> Option<Duration> {
+        let minutes = u64::try_from(self.session_longest).ok();
+        minutes
+            .filter(|minutes| *minutes > 0)
+            .map(|minutes| Duration::from_secs(minutes * 60))
     }
 
     /// Seconds for which a registry token is valid.
