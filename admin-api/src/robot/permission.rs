@@ -176,18 +176,21 @@ fn parse(
         }
         Place::Everywhere => of_project.map(|resource| Permission::Everywhere(resource, action)),
         Place::Project(name) => {
-            let id = *ids.get(name).ok_or_else(|| missing(name, caller))?;
+            let id = *ids.get(name).ok_or_else(|| {
+                let pair = format!("{resource}:{}", action.name());
+                missing(name, &pair, caller)
+            })?;
             of_project.map(|resource| Permission::Project(id, resource, action))
         }
     })
 }
 
-/// Only system administrators learn that there is no such project.
-fn missing(name: &ProjectName, caller: &Caller) -> Error {
+/// Only system administrators learn that there is no such project; to others it is one in which they may give nothing.
+fn missing(name: &ProjectName, pair: &str, caller: &Caller) -> Error {
     if caller.is_sysadmin() {
         return Error::NotFound(format!("project {name} not found"));
     }
-    Error::Forbidden("forbidden".to_owned())
+    tenancy::Error::RobotTooStrong(pair.to_owned()).into()
 }
 
 /// The permissions of some robots as clients see them: two statements, however many there are.

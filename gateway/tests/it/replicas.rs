@@ -433,3 +433,60 @@ async fn in_the_middle_of_a_push(server: &Server, work: impl Future<Output = ()>
     let pulled = admin.get(&path).await.expect(200);
     assert!(pulled.body == bytes, "the bytes differ");
 }
+
+#[tokio::test]
+async fn a_robot_that_is_disabled_or_rotated_at_one_replica_is_out_at_the_other() {
+    let replicas = Replicas::start().await;
+    let (first, second) = (&replicas.first, &replicas.second);
+    let project = first.private_project().await;
+    let repository = project.repository("app");
+    let admin = first.admin();
+    admin
+        .push_image(&repository, "latest", &image(&repository))
+        .await;
+    let manifest = format!("/v2/{repository}/manifests/latest");
+    let pull = serde_json::json!([{ "kind": "project", "namespace": project.name,
+        "access": [{ "resource": "repository", "action": "pull" }] }]);
+    let body =
+        serde_json::json!({ "name": "ci", "level": "project", "duration": 1, "permissions": pull });
+    let made = admin.post("/api/v2.0/robots").json(&body).await.expect(201);
+    let (path, made) = (made.location(), made.json());
+    let text = |field: &str| made[field].as_str().expect("it is text");
+    let robot = second.as_user_with(text("name"), text("secret"));
+    let token = robot
+        .with_token(&[&format!("repository:{repository}:pull")])
+        .await;
+    for caller in [&robot, &token] {
+        caller.get(&manifest).await.expect(200);
+    }
+    let is_out = async || {
+        for caller in [&robot, &token] {
+            eventually(2, "the robot is out", async || {
+                (caller.get(&manifest).await.status == 401).then_some(())
+            })
+            .await;
+        }
+    };
+    let mut change = admin.get(&path).await.expect(200).json();
+    change["disable"] = true.into();
+    admin.put(&path).json(&change).await.expect(200);
+    is_out().await;
+    change["disable"] = false.into();
+    admin.put(&path).json(&change).await.expect(200);
+    robot.get(&manifest).await.expect(200);
+    let rotated = admin.patch(&path).json(&serde_json::json!({})).await;
+    let rotated = rotated.expect(200).json();
+    is_out().await;
+    let secret = rotated["secret"].as_str().expect("it is shown");
+    second
+        .as_user_with(text("name"), secret)
+        .get(&manifest)
+        .await
+        .expect(200);
+    let used = eventually(5, "the use is written", async || {
+        let read = admin.get(&path).await.expect(200).json();
+        read["last_used_at"].is_string().then_some(read)
+    })
+    .await;
+    assert!(used["last_used_address"].is_string(), "{used}");
+}

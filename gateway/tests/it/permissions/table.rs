@@ -252,6 +252,8 @@ pub(super) const PRIVATE_REST: &Table = &[
     (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
     (UpdateMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
     (RemoveMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    // Before all callers become admins of projects that they create.
+    (ReadPermissions,[401,    403,    403,    403,    403,    403,    200,    200]),
     (CreateProject,  [401,    201,    201,    201,    201,    201,    201,    201]),
     (ListUsers,      [401,    403,    403,    403,    403,    403,    403,    200]),
     (CreateUser,     [401,    403,    403,    403,    403,    403,    403,    201]),
@@ -318,7 +320,6 @@ pub(super) const PRIVATE_REST: &Table = &[
     (UpdateRobot,    [401,    403,    403,    403,    403,    403,    200,    200]),
     (RotateRobot,    [401,    403,    403,    403,    403,    403,    200,    200]),
     (DeleteRobot,    [401,    403,    403,    403,    403,    403,    200,    200]),
-    (ReadPermissions,[401,    403,    403,    403,    403,    403,    200,    200]),
     (ListGroups,     [401,    403,    403,    403,    403,    403,    403,    200]),
     (CreateGroup,    [401,    403,    403,    403,    403,    403,    403,    201]),
     (GetGroup,       [401,    403,    403,    403,    403,    403,    403,    200]),

@@ -532,6 +532,8 @@ async fn a_robot_of_the_system_that_makes_robots_is_bounded_too() {
     for stronger in [
         in_project(&project.name, &["repository:push"]),
         in_project("*", &["repository:pull", "tag:list"]),
+        // One that is not there is refused like one in which it may give nothing.
+        in_project("no-such-project", &["repository:push"]),
         on_system(&["user:create"]),
         on_system(&["robot:delete"]),
     ] {
