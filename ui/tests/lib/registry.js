@@ -58,15 +58,6 @@ export async function push(name, tag, text = name) {
   });
 }
 
-/** Whether the registry has an operation: `/configurations`. */
-export async function offers(path) {
-  const { text } = await call('GET', '/api/openapi.json');
-  return `/api/v2.0${path}` in JSON.parse(text).paths;
-}
-
-/** Whether people can sign in. A registry where they cannot gets the password with every request instead. */
-export const hasSessions = async () => (await call('GET', '/c/login')).status === 200;
-
 /** The password of every account made here. */
 export const PASSWORD = 'Quay-crane-7';
 
