@@ -74,7 +74,7 @@ async function repositories(project: string, text: string, signal: AbortSignal):
     key: `r:${name}`,
     icon: 'repository',
     text: name,
-    href: link('projects', project, 'repositories', shortName(name), '-', 'info'),
+    href: link('projects', project, 'repositories', shortName(name), '-', 'tags'),
   }));
 }
 
@@ -113,7 +113,11 @@ function pages(): Hit[] {
         page('gauge', t('me.preferences'), '/ui/me/preferences'),
       ]
     : [];
-  const all = [page('home', t('nav.home'), '/ui/'), page('projects', t('nav.projects'), '/ui/projects')];
+  const all = [
+    page('home', t('nav.home'), '/ui/'),
+    page('projects', t('nav.projects'), '/ui/projects'),
+    ...(session.user ? [page('audit', t('audit.title'), '/ui/audit')] : []),
+  ];
   return [...all, ...admin, ...own, page('info', t('about.title'), '/ui/about')];
 }
 
