@@ -475,7 +475,6 @@ export interface Messages {
   'purge.none': null;
   'purge.now': null;
   'purge.olderThan': { count: number };
-  'purge.purged': { count: number };
   'purge.start': null;
   'purge.started': null;
   'purge.sub': null;
@@ -662,7 +661,6 @@ export interface Messages {
   'role.none': null;
   'role.projectAdmin': null;
   'role.unknown': null;
-  'run.doneOf': { all: string | number; done: string | number };
   'run.failed': null;
   'run.history': null;
   'run.kind': null;
@@ -796,6 +794,7 @@ export interface Messages {
   'tags.nameHint': null;
   'tags.noHistory': null;
   'tags.noHistoryText': null;
+  'tags.noSbom': null;
   'tags.none': null;
   'tags.noneReader': null;
   'tags.noneText': null;
@@ -805,10 +804,14 @@ export interface Messages {
   'tags.restoreText': { digest: string | number; name: string | number };
   'tags.restoreTitle': { name: string | number };
   'tags.restored': { digest: string | number; name: string | number };
+  'tags.sbom': null;
   'tags.selected': { count: number };
+  'tags.signed': null;
   'tags.since': null;
   'tags.taken': { name: string | number };
   'tags.title': null;
+  'tags.trust': null;
+  'tags.unsigned': null;
   'theme.dark': null;
   'theme.light': null;
   'theme.name': null;

@@ -25,7 +25,7 @@ export interface Robot {
   permissions: Grant[];
   creation_time: string;
   last_used_at?: string | null;
-  last_used_from?: string | null;
+  last_used_address?: string | null;
 }
 
 export interface NewRobot {

@@ -1,6 +1,6 @@
 /** Tags of a repository, a row each, and what each of them named before. */
 import { type Options, send } from '../client';
-import { type Platform, tagsAt } from './artifact';
+import { tagsAt } from './artifact';
 import type { Label } from './label';
 import { type Listing, listing, type Page } from './list';
 import { BY_NAME } from './project';
@@ -11,19 +11,24 @@ export interface TagRow {
   digest: string;
   type: string;
   size: number;
-  platforms: Platform[];
-  labels: Label[];
+  /** `os/architecture[/variant]` */
+  platforms: string[];
+  labels?: Label[] | null;
   immutable: boolean;
+  /** Whether it has a signature; whether that is valid is not said. */
+  signed: boolean;
+  sbom: boolean;
   push_time: string;
   pull_time: string;
+  pull_count: number;
 }
 
 /** A digest that a tag named, from when on. */
 export interface Naming {
   digest: string;
   time: string;
-  /** Who set it; not there for what the server did itself. */
-  by?: string;
+  /** Who set it; not there for what was set on the machine itself. */
+  username?: string;
   /** Whether its artifact is still there. */
   available: boolean;
 }
