@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, settled, shoot, violations, visit } from './lib/browser.js';
+import { dialog, toast } from './lib/page.js';
 import { call, PASSWORD, push, seed } from './lib/registry.js';
 
 const stamp = Date.now().toString(36);
@@ -11,9 +12,6 @@ before(async () => {
   browser = await launch();
 });
 after(() => browser?.close());
-
-const dialog = (page) => page.locator('dialog[open]');
-const toast = (page, text) => page.locator('.toast', { hasText: text }).waitFor();
 
 test('a project from its making to its end', async () => {
   const name = `flow-${stamp}`;
@@ -176,7 +174,7 @@ test('the keyboard alone finds a repository and comes back', async () => {
   assert.deepEqual(await page.locator('.row-link').allTextContents(), ['tools/lint']);
   await page.locator('.row-link').focus();
   await page.keyboard.press('Enter');
-  await page.waitForURL('**/ui/projects/platform/repositories/tools/lint/-/info');
+  await page.waitForURL('**/ui/projects/platform/repositories/tools/lint/-/tags');
   await settled(page);
   await page.goBack();
   await settled(page);
@@ -221,6 +219,16 @@ test('in the pseudo-language nothing is left in English', async () => {
     '/ui/projects/platform/members',
     '/ui/projects/platform/settings',
     '/ui/projects/platform/summary',
+    '/ui/projects/platform/repositories/tools/lint/-/tags',
+    '/ui/projects/platform/repositories/tools/lint/-/tags/1.0',
+    '/ui/projects/platform/robots',
+    '/ui/projects/platform/labels',
+    '/ui/projects/platform/policies',
+    '/ui/audit',
+    '/ui/admin/gc',
+    '/ui/admin/jobs',
+    '/ui/admin/groups',
+    '/ui/admin/audit-retention',
     '/ui/me/profile',
     '/ui/me/password',
     '/ui/admin/health',
