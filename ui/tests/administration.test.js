@@ -110,9 +110,10 @@ test('garbage is counted, collected, and its log shown', async () => {
   faults.push(...(await violations(page)));
   await shoot(page, 'gc.done');
   await page
-    .getByRole('button', { name: /^Log of/ })
+    .getByRole('button', { name: /^More actions for run/ })
     .first()
     .click();
+  await page.getByRole('menuitem', { name: 'Log' }).click();
   await dialog(page).locator('.log-text').waitFor();
   faults.push(...(await violations(page)));
   await shoot(page, 'gc.log');

@@ -258,7 +258,7 @@ test('labels are made, put on an artifact, and go', async () => {
   await page.getByRole('link', { name: '1.0', exact: true }).click();
   await page.locator('.chip', { hasText: label }).waitFor();
   await open(page, `/ui/projects/platform/labels?q=${label}`);
-  await page.getByRole('button', { name: `Delete the label ${label}` }).click();
+  await act(page, label, 'Delete label');
   await dialog(page).getByRole('button', { name: 'Delete label' }).click();
   await page.getByText('Nothing matches these filters').waitFor();
   assert.deepEqual(faults, []);

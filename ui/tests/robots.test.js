@@ -141,11 +141,11 @@ test('a group gets a role in a project', async () => {
   const { text } = await must('GET', '/api/v2.0/projects/edge/members');
   assert.ok(JSON.parse(text).some((one) => one.entity_name === name && one.entity_type === 'g'));
   await open(page, `/ui/admin/groups?q=${name}`);
-  await page.getByRole('button', { name: `Rename the group ${name}` }).click();
+  await act(page, name, 'Rename group');
   await dialog(page).getByLabel('Group', { exact: true }).fill(`${name}-2`);
   await dialog(page).getByRole('button', { name: 'Save' }).click();
   await toast(page, `${name}-2`);
-  await page.getByRole('button', { name: `Delete the group ${name}-2` }).click();
+  await act(page, `${name}-2`, 'Delete group');
   await dialog(page).getByRole('button', { name: 'Delete group' }).click();
   await page.getByText('Nothing matches these filters').waitFor();
   assert.deepEqual(faults, []);

@@ -106,6 +106,7 @@ export interface Messages {
   'audit.operation.push': null;
   'audit.operation.refuse': null;
   'audit.operation.update': null;
+  'audit.outcome': { operation: string | number; result: string | number };
   'audit.period.all': null;
   'audit.period.between': null;
   'audit.period.day': null;
@@ -246,6 +247,7 @@ export interface Messages {
   'groups.oidc': null;
   'groups.oidcHint': null;
   'groups.proxy': null;
+  'groups.rename': null;
   'groups.renameNamed': { name: string | number };
   'groups.sub': null;
   'groups.taken': { name: string | number };
@@ -339,6 +341,7 @@ export interface Messages {
   'labels.deleteText': null;
   'labels.deleted': { name: string | number };
   'labels.description': null;
+  'labels.edit': null;
   'labels.editNamed': { name: string | number };
   'labels.filter': null;
   'labels.kept': { name: string | number };
@@ -669,6 +672,7 @@ export interface Messages {
   'run.manual': null;
   'run.none': null;
   'run.noneText': null;
+  'run.one': { id: string | number };
   'run.outcome': null;
   'run.pending': null;
   'run.progress': null;
