@@ -39,6 +39,7 @@ const PATHS = {
   gc: '/ui/admin/gc',
   jobs: '/ui/admin/jobs',
   groups: '/ui/admin/groups',
+  access: '/ui/admin/access?subject=user%3Adev&action=repository%3Apush&project=platform',
   'system-robots': '/ui/admin/robots',
   'system-labels': '/ui/admin/labels',
   'audit-retention': '/ui/admin/audit-retention',

@@ -116,6 +116,26 @@ test('who may only read robots sees no acts', async () => {
   await context.close();
 });
 
+test('why somebody may push is explained', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  await open(page, '/ui/admin/access');
+  await page.getByRole('combobox', { name: 'Name' }).pressSequentially('gue');
+  await page.getByRole('option', { name: 'guest' }).waitFor();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.getByRole('combobox', { name: 'In which project' }).fill('platform');
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await page.getByText('guest may not do this in platform: Push').waitFor();
+  assert.match(await page.locator('.panel-list').innerText(), /Role[\s\S]*does not allow it/);
+  await page.getByLabel('What', { exact: true }).selectOption({ label: 'Pull' });
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await page.getByText('guest may do this in platform: Pull').waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'access');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('a group gets a role in a project', async () => {
   const name = fresh('crew');
   const { context, page, faults } = await visit(browser, { as: 'admin' });

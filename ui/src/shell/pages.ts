@@ -31,6 +31,7 @@ export const ADMIN_PAGES: Entry[] = [
   { id: 'users', icon: 'user', text: 'nav.users' },
   { id: 'groups', icon: 'users', text: 'groups.title' },
   { id: 'robots', icon: 'robot', text: 'robots.title' },
+  { id: 'access', icon: 'key', text: 'access.title' },
   { id: 'quotas', icon: 'gauge', text: 'nav.quotas' },
   { id: 'labels', icon: 'tag', text: 'labels.title' },
   { id: 'audit-retention', icon: 'audit', text: 'purge.title' },
