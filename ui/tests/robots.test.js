@@ -1,5 +1,6 @@
 // Robots and groups: accounts that no person types a password for.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { launch, open, shoot, violations, visit } from './lib/browser.js';
 import { act, dialog, fresh, toast } from './lib/page.js';
@@ -15,12 +16,15 @@ after(() => browser?.close());
 /** What docker asks for when it signs in: whether name and secret open anything. */
 const opens = async (name, secret) => (await call('GET', '/v2/', { as: [name, secret] })).status === 200;
 
-/** The lines of `docker login` in the dialog that shows a secret: name and secret, as the shell reads them. */
+/** What the shell makes of the command in the dialog that shows a secret: the name and the secret that docker gets. */
 async function shownLogin(page) {
-  const line = await dialog(page).locator('.code pre').innerText();
-  const words = /echo '?([^' ]+)'? \| docker login \S+ -u '?([^' ]+)'? --password-stdin/.exec(line);
-  assert.ok(words, line);
-  return { secret: words[1], name: words[2] };
+  const line = (await dialog(page).locator('.code pre').innerText()).trim();
+  const script = `docker() { printf '%s\\n' "$@"; cat; }; ${line}`;
+  const { stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+  const [command, host, flag, name, stdin, secret] = stdout.trim().split('\n');
+  assert.deepEqual([command, flag, stdin], ['login', '-u', '--password-stdin'], line);
+  assert.equal(host, new URL(page.url()).host);
+  return { name, secret };
 }
 
 test('a robot from its making to its end, its secret shown once', async () => {

@@ -782,6 +782,7 @@ export interface Messages {
   'signIn.public': null;
   'signIn.remember': null;
   'signIn.title': null;
+  'signIn.unknown': { reason: string | number };
   'size.free': { size: string | number };
   'size.invalid': null;
   'size.limited': null;
