@@ -191,6 +191,20 @@ test('the keyboard alone finds a repository and comes back', async () => {
   await context.close();
 });
 
+test('a repository of another project is found from anywhere', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  await open(page, '/ui/');
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type('lint');
+  await page.getByRole('option', { name: 'Search for “lint” everywhere' }).click();
+  await page.waitForURL('**/ui/explore?q=lint');
+  await page.getByRole('link', { name: 'platform/tools/lint' }).click();
+  await page.waitForURL('**/ui/projects/platform/repositories/tools/lint/-/tags');
+  await settled(page);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('language and theme are kept', async () => {
   const { context, page, faults } = await visit(browser, { as: 'dev' });
   await open(page, '/ui/me/preferences');
@@ -239,13 +253,14 @@ test('in the pseudo-language nothing is left in English', async () => {
     await open(page, path);
     const plain = await page.evaluate(() => {
       const data =
-        'td, tbody th, dd, code, pre, .badge-data, .avatar, .menu-label, .stat-value, kbd, option, .chip, .nav-switch, .list, .crumbs a, .page-meta, .page-title .small, .num, time, .brand';
+        'td, tbody th, dd, code, pre, .mono, .digest, .command, .badge-data, .avatar, .menu-label, .stat-value, kbd, option, .chip, .nav-switch, .list, .crumbs a, .page-meta, .page-title .small, .num, time, .brand';
       const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
       const found = [];
       while (walker.nextNode()) {
         const text = walker.currentNode.textContent.trim();
         if (
           /[A-Za-z]{3}/.test(text) &&
+          !/^tools\/lint/.test(text) &&
           !/[[\]·]/.test(text) &&
           !walker.currentNode.parentElement.closest(data)
         )

@@ -6,6 +6,7 @@ import { seed, seedContent } from './lib/registry.js';
 
 const PATHS = {
   home: '/ui/',
+  explore: '/ui/explore?q=edge',
   projects: '/ui/projects',
   'projects.none': '/ui/projects?q=nothing-has-this-name',
   repositories: '/ui/projects/platform/repositories',

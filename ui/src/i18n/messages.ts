@@ -227,6 +227,13 @@ export interface Messages {
   'density.comfortable': null;
   'density.compact': null;
   'density.name': null;
+  'explore.filter': null;
+  'explore.noneText': null;
+  'explore.orMore': { count: number };
+  'explore.start': null;
+  'explore.startText': null;
+  'explore.sub': null;
+  'explore.title': null;
   'fault.copyRequest': null;
   'fault.forbidden': null;
   'fault.notFound': null;
@@ -456,6 +463,7 @@ export interface Messages {
   'nav.users': null;
   'palette.button': null;
   'palette.commands': null;
+  'palette.everywhere': { text: string | number };
   'palette.goTo': null;
   'palette.label': null;
   'palette.language': { name: string | number };

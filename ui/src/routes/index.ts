@@ -19,6 +19,7 @@ const PROJECT = '/projects/:project';
 export const ROUTES: Route[] = [
   { pattern: '/', load: () => import('./home/Page.svelte') },
   { pattern: '/login', bare: true, load: () => import('./login/Page.svelte') },
+  { pattern: '/explore', load: () => import('./explore/Page.svelte') },
   { pattern: '/projects', load: () => import('./projects/Page.svelte') },
   { pattern: PROJECT, needs: 'repository:list', load: () => import('./repositories/Page.svelte') },
   {

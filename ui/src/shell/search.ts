@@ -94,7 +94,14 @@ async function people(text: string, signal: AbortSignal): Promise<Hit[]> {
 export function commands(text: string): Group[] {
   const words = text.trim().toLowerCase().split(/\s+/);
   const fits = (hit: Hit) => words.every((word) => hit.text.toLowerCase().includes(word));
+  const everywhere: Hit = {
+    key: 'everywhere',
+    icon: 'explore',
+    text: t('palette.everywhere', { text: text.trim() }),
+    href: `/ui/explore?q=${encodeURIComponent(text.trim())}`,
+  };
   return [
+    { title: t('explore.title'), hits: text.trim() ? [everywhere] : [] },
     { title: t('palette.goTo'), hits: pages().filter(fits) },
     { title: t('palette.commands'), hits: acts().filter(fits) },
   ];
@@ -115,6 +122,7 @@ function pages(): Hit[] {
     : [];
   const all = [
     page('home', t('nav.home'), '/ui/'),
+    page('explore', t('explore.title'), '/ui/explore'),
     page('projects', t('nav.projects'), '/ui/projects'),
     ...(session.user ? [page('audit', t('audit.title'), '/ui/audit')] : []),
   ];
