@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, settled, shoot, violations, visit, PAGES } from './lib/browser.js';
-import { seed } from './lib/registry.js';
+import { push, seed } from './lib/registry.js';
 
 const MEMBER = ['Repositories', 'Summary', 'Members', 'Robots'];
 const MAINTAINER = [...MEMBER, 'Immutable tags', 'Labels'];
@@ -99,6 +99,14 @@ test('nobody sees public projects, no way to change them, and is led to sign in'
   await page.getByRole('link', { name: 'edge', exact: true }).click();
   await settled(page);
   assert.deepEqual(await page.locator('.nav-context ul a').allTextContents(), ['Repositories', 'Summary']);
+  await push('edge/gateway', '1.0');
+  await open(page, '/ui/projects/edge/repositories/gateway/-/tags');
+  await page.getByRole('button', { name: 'More actions for 1.0', exact: true }).click();
+  assert.deepEqual(await page.getByRole('menuitem').allTextContents(), ['History']);
+  await page.keyboard.press('Escape');
+  await page.getByRole('link', { name: '1.0', exact: true }).click();
+  await page.getByText(/docker pull \S+\/edge\/gateway:1\.0/).waitFor();
+  assert.equal(await has(page, /^More actions/), false);
   await page.goto(`${PAGES}/ui/me/profile`);
   await page.waitForURL(/\/ui\/login\?redirect_url=%2Fui%2Fme%2Fprofile/);
   assert.deepEqual(faults, []);

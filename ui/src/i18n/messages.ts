@@ -365,6 +365,16 @@ export interface Messages {
   'jobs.id': null;
   'jobs.idle': null;
   'jobs.kind': null;
+  'jobs.name.AUDIT_PARTITION': null;
+  'jobs.name.AUDIT_SEAL': null;
+  'jobs.name.EXECUTION_SWEEP': null;
+  'jobs.name.GARBAGE_COLLECTION': null;
+  'jobs.name.GC': null;
+  'jobs.name.PURGE': null;
+  'jobs.name.PURGE_AUDIT_LOG': null;
+  'jobs.name.SWEEP': null;
+  'jobs.name.UNTAGGED': null;
+  'jobs.name.UPLOAD_EXPIRY': null;
   'jobs.noQueues': null;
   'jobs.noSchedules': null;
   'jobs.notDone': { name: string | number };
