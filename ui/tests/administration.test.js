@@ -153,15 +153,13 @@ test('a queue is paused and goes on', async () => {
   await open(page, '/ui/admin/jobs');
   const name = 'Garbage collection';
   const act = async (command) => {
-    await page.getByRole('button', { name: `More actions for ${name}` }).click();
+    await page.getByRole('button', { name: `More actions for ${name}`, exact: true }).click();
     await page.getByRole('menuitem', { name: command }).click();
   };
   await act('Pause');
   await toast(page, 'nothing new begins');
-  await page
-    .getByRole('row', { name: new RegExp(name) })
-    .getByText('Paused')
-    .waitFor();
+  const row = page.locator('tr', { has: page.getByRole('rowheader', { name, exact: true }) });
+  await row.getByText('Paused').waitFor();
   faults.push(...(await violations(page)));
   await shoot(page, 'jobs.paused');
   await act('Resume');
