@@ -59,7 +59,7 @@ test('what is found is exported as CSV and as lines of JSON', async () => {
   await open(page, `/ui/audit?repository=platform%2F${name}`);
   const texts = {};
   for (const [format, command] of Object.entries({ csv: /CSV/, ndjson: /NDJSON/ })) {
-    await page.getByRole('button', { name: 'Export' }).click();
+    await page.getByRole('button', { name: 'Export', exact: true }).click();
     const [file] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('menuitem', { name: command }).click(),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, settled, shoot, violations, visit } from './lib/browser.js';
 import { act, dialog, fresh, names, toast } from './lib/page.js';
-import { call, must, push, seed, seedContent } from './lib/registry.js';
+import { call, hostName, must, push, seed, seedContent } from './lib/registry.js';
 
 const TAGS = '/ui/projects/platform/repositories/edge-proxy/-/tags';
 
@@ -66,7 +66,7 @@ test('one click copies the command that pulls, with the client and reference tha
   await page.getByRole('button', { name: 'Copy pull command' }).click();
   await toast(page, 'Copied');
   const digest = await headOf('edge-proxy', '2.14.3');
-  assert.equal(await copied(), `podman pull ${new URL(page.url()).host}/platform/edge-proxy@${digest}`);
+  assert.equal(await copied(), `podman pull ${await hostName()}/platform/edge-proxy@${digest}`);
   assert.deepEqual(faults, []);
   await context.close();
 });

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { launch, open, shoot, violations, visit } from './lib/browser.js';
 import { act, dialog, fresh, toast } from './lib/page.js';
-import { call, must, seed } from './lib/registry.js';
+import { call, hostName, must, seed } from './lib/registry.js';
 
 let browser;
 before(async () => {
@@ -23,7 +23,7 @@ async function shownLogin(page) {
   const { stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
   const [command, host, flag, name, stdin, secret] = stdout.trim().split('\n');
   assert.deepEqual([command, flag, stdin], ['login', '-u', '--password-stdin'], line);
-  assert.equal(host, new URL(page.url()).host);
+  assert.equal(host, await hostName());
   return { name, secret };
 }
 
@@ -86,7 +86,7 @@ test('a robot of the installation is for projects and for the system', async () 
   await dialog(page).getByLabel('Name').fill(name);
   await dialog(page).getByRole('button', { name: 'Next' }).click();
   await dialog(page).getByLabel('In all projects').uncheck();
-  await dialog(page).getByLabel('Projects').fill('platform, edge');
+  await dialog(page).getByLabel('Projects', { exact: true }).fill('platform, edge');
   await dialog(page).getByRole('button', { name: 'Pull', exact: true }).click();
   await dialog(page).getByRole('button', { name: 'Next' }).click();
   await dialog(page).getByLabel('Quota: List').check();
@@ -101,7 +101,7 @@ test('a robot of the installation is for projects and for the system', async () 
   assert.deepEqual(spaces, ['project edge', 'project platform', 'system /']);
   await act(page, made.name, 'Edit');
   await dialog(page).getByRole('button', { name: 'Next' }).click();
-  assert.equal(await dialog(page).getByLabel('Projects').inputValue(), 'platform, edge');
+  assert.equal(await dialog(page).getByLabel('Projects', { exact: true }).inputValue(), 'platform, edge');
   await dialog(page).getByRole('button', { name: 'Back' }).click();
   await dialog(page).getByLabel('What it is for').fill('Watches');
   for (let step = 0; step < 3; step += 1) await dialog(page).getByRole('button', { name: 'Next' }).click();

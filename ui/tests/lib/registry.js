@@ -131,6 +131,9 @@ function tar(files) {
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
 
+/** The registry's name as commands have it. */
+export const hostName = async () => JSON.parse((await call('GET', '/api/v2.0/systeminfo')).text).registry_url;
+
 /** The password of every account made here. */
 export const PASSWORD = 'Quay-crane-7';
 
