@@ -372,6 +372,7 @@ export interface Messages {
   'jobs.name.GC': null;
   'jobs.name.PURGE': null;
   'jobs.name.PURGE_AUDIT_LOG': null;
+  'jobs.name.SCHEDULER': null;
   'jobs.name.SWEEP': null;
   'jobs.name.UNTAGGED': null;
   'jobs.name.UPLOAD_EXPIRY': null;

@@ -9,6 +9,7 @@ const KNOWN = [
   'GC',
   'PURGE',
   'PURGE_AUDIT_LOG',
+  'SCHEDULER',
   'SWEEP',
   'UNTAGGED',
   'UPLOAD_EXPIRY',
