@@ -234,17 +234,16 @@ export async function seedContent() {
     appVersion: '2.14',
     description: 'A chart',
   };
-  await pushChart('platform/charts/edge', '1.2.3', meta, {
-    'Chart.yaml': Object.entries(meta)
-      .map(([key, value]) => `${key}: "${value}"`)
-      .concat(
-        'dependencies:',
-        '  - name: common',
-        '    version: 2.x',
-        '    repository: oci://example.org/charts',
-      )
-      .join('\n'),
-    'values.yaml': 'replicas: 3\nimage: edge\n',
-    'README.md': '# Edge\n\n<script>alert(1)</script>\n',
-  });
+  const dependencies = [{ name: 'common', version: '2.x', repository: 'oci://example.org/charts' }];
+  await pushChart(
+    'platform/charts/edge',
+    '1.2.3',
+    { ...meta, dependencies },
+    {
+      // JSON is YAML as well.
+      'Chart.yaml': JSON.stringify({ ...meta, dependencies }),
+      'values.yaml': 'replicas: 3\nimage: edge\n',
+      'README.md': '# Edge\n\n<script>alert(1)</script>\n',
+    },
+  );
 }
