@@ -241,6 +241,12 @@ impl Renew for SystemPermit {
     }
 }
 
+impl Renew for SignedIn {
+    async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
+        Ok(permit::permit_signed_in(&now(app, self.caller()).await?)?)
+    }
+}
+
 impl Renew for UserPermit {
     async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
         user_permit(&now(app, self.caller()).await?, self.user())

@@ -38,7 +38,9 @@ fn unreadable(error: &axum::Error, limit: usize) -> Error {
             Some(BodyError::Busy) => return Error::Busy,
             Some(BodyError::TooSlow { .. } | BodyError::Late(_)) => return Error::TooSlow,
             // Permits are renewed here, see `Renew`.
-            Some(BodyError::Cut | BodyError::Refused) => break,
+            Some(BodyError::Cut | BodyError::Refused | BodyError::Unsure | BodyError::ReadOnly) => {
+                break;
+            }
             None if cause.is::<LengthLimitError>() => return Error::TooLarge(limit),
             None => {}
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use policy::{Action, Resource};
 use utoipa::ToSchema as _;
-use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -170,7 +170,7 @@ impl Declarations {
     {
         for (path, item) in &mut paths.paths {
             for (method, operation) in operations(item) {
-                document(operation, H::NEEDS, H::parameters());
+                document(operation, method, H::NEEDS, H::parameters());
                 self.routes.push(Route {
                     method,
                     path: path.clone(),
@@ -208,31 +208,81 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 }
 
 /// Adds what a handler's signature says.
-fn document(operation: &mut Operation, needs: Needs, parameters: Vec<Parameter>) {
+fn document(operation: &mut Operation, method: &str, needs: Needs, parameters: Vec<Parameter>) {
     let declared = operation.parameters.get_or_insert_default();
     declared.splice(0..0, parameters.into_iter().map(RefOr::T));
-    let refusals: &[(&str, &str)] = match needs {
-        Needs::Nobody => &[],
-        Needs::SignedIn => &[("401", "The caller is not signed in.")],
-        Needs::System | Needs::User | Needs::Project(..) => &[
-            ("401", "The caller is not signed in."),
-            ("403", "The caller may not do it."),
-        ],
-    };
+    let refusals = refusals(operation, method, needs);
     let answers = &mut operation.responses.responses;
-    for (status, description) in refusals.iter().chain([&ANY_REFUSAL]) {
-        let answer = answers.entry((*status).to_owned());
+    for (status, description) in refusals {
+        let answer = answers.entry(status.to_owned());
         answer.or_insert_with(|| RefOr::T(refusal(description)));
     }
     let extensions = operation.extensions.get_or_insert_default();
     extensions.insert("x-needs".to_owned(), needs.to_string().into());
 }
 
-/// Refusals that are not named: a value that breaks a rule, something that is not there, a database that does not answer.
-const ANY_REFUSAL: (&str, &str) = (
-    "default",
-    "The request is refused, or cannot be served now.",
+/// A status and what it means.
+type Refusal = (&'static str, &'static str);
+
+const NOT_SIGNED_IN: Refusal = ("401", "The caller is not signed in.");
+const NOT_ALLOWED: Refusal = ("403", "The caller may not do it.");
+const NOT_WRITTEN: Refusal = (
+    "403",
+    "The caller may not do it, a browser sent no CSRF token, or nothing may be written now.",
 );
+const INVALID: Refusal = ("400", "A value breaks a rule; the message names it.");
+const UNKNOWN: Refusal = (
+    "404",
+    "There is nothing of that name or ID that the caller may see.",
+);
+const TAKEN: Refusal = (
+    "409",
+    "It is there already, or is being changed by another request.",
+);
+const HELD: Refusal = ("412", "Something that is there is in the way.");
+const TOO_LARGE: Refusal = ("413", "The body is too large.");
+const MALFORMED: Refusal = ("422", "A value is not of its type; the message names it.");
+const TOO_MANY: Refusal = ("429", "Too many failed sign-ins or requests.");
+const AWAY: Refusal = ("503", "It cannot be done now; try again.");
+
+/// How an operation may be refused, by what it takes in and does. A handler's attribute names what is peculiar to it.
+fn refusals(operation: &Operation, method: &str, needs: Needs) -> Vec<Refusal> {
+    let reads = |place: ParameterIn| {
+        let parameters = operation.parameters.iter().flatten();
+        parameters
+            .filter_map(|parameter| match parameter {
+                RefOr::T(parameter) => Some(&parameter.parameter_in),
+                RefOr::Ref(_) => None,
+            })
+            .any(|found| *found == place)
+    };
+    let by_needs: &[Refusal] = match needs {
+        Needs::Nobody => &[],
+        Needs::SignedIn => &[NOT_SIGNED_IN],
+        _ => &[NOT_SIGNED_IN, NOT_ALLOWED],
+    };
+    let by_method: &[Refusal] = match method {
+        "GET" | "HEAD" => &[],
+        "DELETE" => &[NOT_WRITTEN, HELD],
+        _ => &[NOT_WRITTEN, TAKEN, HELD],
+    };
+    let groups: [(bool, &[Refusal]); 6] = [
+        (true, by_method),
+        (true, by_needs),
+        (reads(ParameterIn::Path), &[INVALID, UNKNOWN, MALFORMED]),
+        (reads(ParameterIn::Query), &[INVALID, MALFORMED]),
+        (
+            operation.request_body.is_some(),
+            &[INVALID, UNKNOWN, TOO_LARGE, MALFORMED],
+        ),
+        (true, &[TOO_MANY, AWAY]),
+    ];
+    let possible = groups.into_iter().filter(|(possible, _)| *possible);
+    possible
+        .flat_map(|(_, refusals)| refusals)
+        .copied()
+        .collect()
+}
 
 fn refusal(description: &str) -> Response {
     let body = Ref::from_schema_name(Errors::name());

@@ -7,6 +7,8 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use model::immutable_rule::InvalidRule;
+use model::label::InvalidLabel;
 use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde::Serialize;
@@ -54,6 +56,15 @@ pub enum Error {
     /// Something else must happen first.
     #[error("precondition failed: {0}")]
     Precondition(String),
+    /// A rule keeps a tag where it is.
+    #[error("{0}")]
+    Immutable(String),
+    /// The registry could not.
+    #[error("the registry did not serve the request")]
+    Registry(#[source] registry::Error),
+    /// A job could not be started, stopped or read.
+    #[error("the job engine did not serve the request")]
+    Job(#[source] jobs::Error),
     /// The body is too large.
     #[error("the request body is larger than {0} bytes")]
     TooLarge(usize),
@@ -102,7 +113,7 @@ impl Error {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Precondition(_) | Self::Immutable(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -110,6 +121,8 @@ impl Error {
             Self::Database(error) => database_status(error),
             Self::Password(PasswordError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Secret(_)
+            | Self::Job(_)
+            | Self::Registry(_)
             | Self::Password(_)
             | Self::Volume(_)
             | Self::NoAddress
@@ -156,6 +169,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Duplicate(_)
         | db::Error::Corrupt { .. }
         | db::Error::PassedOver { .. }
+        | db::Error::ChainBroken(_)
         | db::Error::Fenced
         | db::Error::Crowded => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -256,6 +270,29 @@ impl From<db::Error> for Error {
     }
 }
 
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Self {
+        use registry::Error as E;
+        match error {
+            E::Immutable(_) => Self::Immutable(error.to_string()),
+            E::NameUnknown(_) | E::ManifestUnknown(_) | E::ProjectGone => {
+                Self::NotFound(error.to_string())
+            }
+            E::Database(error) => error.into(),
+            other => Self::Registry(other),
+        }
+    }
+}
+
+impl From<jobs::Error> for Error {
+    fn from(error: jobs::Error) -> Self {
+        match error {
+            jobs::Error::Database(error) => error.into(),
+            other => Self::Job(other),
+        }
+    }
+}
+
 impl From<tenancy::Error> for Error {
     fn from(error: tenancy::Error) -> Self {
         use tenancy::Error as E;
@@ -278,8 +315,15 @@ impl From<tenancy::Error> for Error {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
             E::CallerVoid => Self::NotSignedIn,
-            E::SettingExists(_) => Self::Conflict(text),
+            E::SettingExists(_) | E::LabelExists(_) | E::LabelAttached(_) | E::RuleExists => {
+                Self::Conflict(text)
+            }
+            E::TooManyRules(_) => Self::BadRequest(text),
             E::ProjectGone
+            | E::LabelUnknown(_)
+            | E::LabelNotAttached { .. }
+            | E::ArtifactUnknown(_)
+            | E::RuleUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::MemberUnknown { .. } => Self::NotFound(text),
@@ -322,6 +366,18 @@ impl From<Refusal> for Error {
             Refusal::NotSignedIn => Self::NotSignedIn,
             Refusal::NotPermitted | Refusal::TokenTooNarrow => Self::Forbidden("forbidden".into()),
         }
+    }
+}
+
+impl From<InvalidLabel> for Error {
+    fn from(invalid: InvalidLabel) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidRule> for Error {
+    fn from(invalid: InvalidRule) -> Self {
+        Self::BadRequest(invalid.to_string())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::allowed::Renew;
 use crate::body::{self, LARGEST_BODY};
 use crate::input::Input;
 use crate::param::nul;
-use crate::{AdminState, Error};
+use crate::{AdminState, Error, read_only};
 
 /// A type of body, with its name in Harbor's schema for messages.
 pub(crate) trait BodyOf: DeserializeOwned {
@@ -43,11 +43,12 @@ impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
 
 impl<T: BodyOf> Unread<T> {
     /// Reads and parses it, given a permit. How long that takes is up to the client: whoever has lost the permit by
-    /// then is refused.
+    /// then is refused, and so is writing that is not allowed any more.
     pub(crate) async fn read<P: Renew>(self, app: &AdminState, permit: P) -> Result<(P, T), Error> {
         let (parts, body) = self.request.into_parts();
         let bytes = body::read(&parts.headers, body, LARGEST_BODY).await?;
         let permit = permit.renewed(app).await?;
+        read_only::check(app, &parts.method, &parts.extensions)?;
         if bytes.is_empty() {
             return Err(Error::Validation(format!(
                 "{} in body is required",

@@ -2,17 +2,23 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod allowed;
+mod audit;
 mod body;
 mod caller;
 mod configuration;
 mod cookie;
 mod csrf;
+mod cve_allowlist;
 mod declaration;
 mod error;
+mod execution;
 mod form;
 mod health;
+mod immutable_rule;
 mod input;
+mod job_service;
 mod json;
+mod label;
 mod listing;
 mod member;
 mod openapi;
@@ -38,7 +44,7 @@ use std::sync::Arc;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
-use model::Clock;
+use model::{Clock, Timestamp};
 use tenancy::setting::Settings;
 use tokio::sync::watch;
 
@@ -64,8 +70,19 @@ pub struct AdminState {
     pub settings: Arc<Settings>,
     /// What `systeminfo` reports about this installation.
     pub info: SystemInfo,
+    /// This process.
+    pub process: ProcessInfo,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
+}
+
+/// What is told of this process among those that run jobs.
+#[derive(Clone, Debug)]
+pub struct ProcessInfo {
+    /// Its ID, by which it holds jobs.
+    pub id: String,
+    /// When it was started.
+    pub started: Timestamp,
 }
 
 /// Information about this installation.

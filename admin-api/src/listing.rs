@@ -15,12 +15,14 @@ use utoipa::openapi::path::Parameter;
 
 use crate::caller::By;
 use crate::input::{Input, in_query};
-use crate::page::Paging;
+use crate::page::{Far, Paging};
 use crate::param::Params;
 use crate::query::Query;
 use crate::{AdminState, Error};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+/// Stands beside a total that is not exact.
+const ESTIMATED: HeaderName = HeaderName::from_static("x-total-count-estimated");
 
 /// The requested part of a list, and its order.
 pub(crate) struct Listing {
@@ -84,15 +86,38 @@ impl Listing {
 
     /// The response: these rows, out of `total`.
     pub(crate) fn answer<T: Serialize>(&self, rows: &[T], total: i64) -> Response {
-        let mut headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(total))]);
+        let headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(total))]);
         let link = self.paging.links(&self.path, &self.params, total);
-        let warning = self.query.warning();
-        for (name, text) in [(LINK, link), (WARNING, warning)] {
-            // A value that is not valid in a header is left out; both headers are hints.
-            if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
-                headers.insert(name, value);
-            }
-        }
-        (headers, Json(rows)).into_response()
+        respond(headers, rows, link, self.query.warning())
     }
+
+    /// The response of a list that may be long: these rows, out of about so many.
+    pub(crate) fn answer_far<T: Serialize>(&self, rows: &[T], far: Far) -> Response {
+        let mut headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(far.total))]);
+        if far.is_estimate {
+            headers.insert(ESTIMATED, HeaderValue::from_static("true"));
+        }
+        let link = self.paging.far_links(&self.path, &self.params, &far);
+        let searched = far.searched_since.map(|since| {
+            format!("299 gantry \"searched since {since} only: give op_time=[FROM~TO] for another time\"")
+        });
+        let warnings: Vec<String> = self.query.warning().into_iter().chain(searched).collect();
+        let warning = (!warnings.is_empty()).then(|| warnings.join(", "));
+        respond(headers, rows, link, warning)
+    }
+}
+
+fn respond<T: Serialize>(
+    mut headers: HeaderMap,
+    rows: &[T],
+    link: Option<String>,
+    warning: Option<String>,
+) -> Response {
+    for (name, text) in [(LINK, link), (WARNING, warning)] {
+        // A value that is not valid in a header is left out; both headers are hints.
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(name, value);
+        }
+    }
+    (headers, Json(rows)).into_response()
 }

@@ -1,6 +1,7 @@
 //! Pages of lists: `page` and `page_size`, and the `Link` to adjacent pages.
 
 use db::list::Page;
+use model::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::Error;
@@ -10,6 +11,24 @@ use crate::param::Params;
 const DEFAULT_SIZE: i64 = 10;
 /// Maximum rows per page, other than all of them.
 const LARGEST_SIZE: i64 = 100;
+
+/// Rows that are paged by number; the links to pages beyond say after which row they begin.
+const NEAR: i64 = 10_000;
+
+/// A page of a list that may be long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Far {
+    /// How many rows there are.
+    pub(crate) total: i64,
+    /// Whether that is an estimate.
+    pub(crate) is_estimate: bool,
+    /// Whether the page is full.
+    pub(crate) is_full: bool,
+    /// The ID of its last row, where the next page can begin after it.
+    pub(crate) last: Option<i64>,
+    /// Since when a text was looked for, if not everywhere.
+    pub(crate) searched_since: Option<Timestamp>,
+}
 
 /// The requested page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +70,30 @@ impl Paging {
         let before = size.saturating_mul(self.number - 1);
         let mut links = Vec::new();
         if self.number > 1 && before <= total {
-            links.push(link(path, params, self.number - 1, "prev"));
+            links.push(link(path, params, (self.number - 1, None), "prev"));
         }
         if before.saturating_add(size) < total {
-            links.push(link(path, params, self.number + 1, "next"));
+            links.push(link(path, params, (self.number + 1, None), "next"));
+        }
+        (!links.is_empty()).then(|| links.join(" , "))
+    }
+
+    /// The same of a list that may be long.
+    pub(crate) fn far_links(self, path: &str, params: &Params, far: &Far) -> Option<String> {
+        let size = self.size?;
+        let end = size.saturating_mul(self.number);
+        if end <= NEAR && params.get("before").is_none() && !far.is_estimate {
+            return self.links(path, params, far.total);
+        }
+        let mut links = Vec::new();
+        if self.number > 1 {
+            links.push(link(path, params, (self.number - 1, None), "prev"));
+        }
+        if far.is_full {
+            let after = far
+                .last
+                .filter(|_| end >= NEAR || params.get("before").is_some());
+            links.push(link(path, params, (self.number + 1, after), "next"));
         }
         (!links.is_empty()).then(|| links.join(" , "))
     }
@@ -71,11 +110,19 @@ const KEPT: &AsciiSet = &CONTROLS
     .add(b'+')
     .add(b' ');
 
-fn link(path: &str, params: &Params, number: i64, rel: &str) -> String {
+/// A link to a page, which begins after a row if one is named.
+fn link(path: &str, params: &Params, (number, after): (i64, Option<i64>), rel: &str) -> String {
     let number = number.to_string();
+    let after = after.map(|id| id.to_string());
     let mut pairs = params.without("page");
-    let at = pairs.partition_point(|(key, _)| *key < "page");
-    pairs.insert(at, ("page", &number));
+    pairs.retain(|(key, _)| *key != "before");
+    let named = [("page", Some(&number)), ("before", after.as_ref())];
+    for (name, value) in named {
+        if let Some(value) = value {
+            let at = pairs.partition_point(|(key, _)| *key < name);
+            pairs.insert(at, (name, value));
+        }
+    }
     let encode = |text| utf8_percent_encode(text, KEPT).to_string();
     let pairs: Vec<String> = pairs
         .into_iter()
@@ -107,6 +154,39 @@ mod tests {
         assert_eq!(links("", 10), None);
         assert_eq!(links("page_size=0", 10), None);
         assert_eq!(links("page_size=-1", 10), None);
+    }
+
+    #[test]
+    fn links_to_far_pages_say_after_which_row_they_begin() {
+        let far = |query: &str, total, is_estimate| {
+            let params = Params::parse(query).unwrap();
+            let far = Far {
+                total,
+                is_estimate,
+                is_full: true,
+                last: Some(77),
+                searched_since: None,
+            };
+            Paging::parse(&params)
+                .unwrap()
+                .far_links("/p", &params, &far)
+        };
+        assert_eq!(
+            far("page=2&page_size=2", 9, false),
+            links("page=2&page_size=2", 9)
+        );
+        assert_eq!(
+            far("page_size=100", 20_000, true).unwrap(),
+            "</p?page=2&page_size=100>; rel=\"next\""
+        );
+        assert_eq!(
+            far("page=100&page_size=100", 20_000, true).unwrap(),
+            "</p?page=99&page_size=100>; rel=\"prev\" , </p?before=77&page=101&page_size=100>; rel=\"next\""
+        );
+        assert_eq!(
+            far("before=99&page=101&page_size=100", 20_000, true).unwrap(),
+            "</p?page=100&page_size=100>; rel=\"prev\" , </p?before=77&page=102&page_size=100>; rel=\"next\""
+        );
     }
 
     #[test]

@@ -403,6 +403,19 @@ pub(crate) async fn int_param<S: Send + Sync>(
         .map_err(|_| Error::Validation(format!("{name} in path must be of type int64: {text:?}")))
 }
 
+/// A text in the path, with what clients encode twice decoded.
+///
+/// # Errors
+/// For an invalid escape.
+pub(crate) async fn text_param<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<String, Error> {
+    let text = path_param(parts, state, name).await?;
+    Ok(decode_escapes(&text).unwrap_or(text))
+}
+
 async fn path_param<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::{Extensions, Method};
 
 use crate::{AdminState, Error};
 
@@ -19,15 +20,24 @@ const OPEN: [(&str, &str); 4] = [
 /// Answers in place of handlers that would write.
 pub(crate) async fn refuse_writing(
     State(app): State<Arc<AdminState>>,
-    path: Option<MatchedPath>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let method = request.method();
-    let path = path.as_ref().map_or("", MatchedPath::as_str);
+    check(&app, request.method(), request.extensions())?;
+    Ok(next.run(request).await)
+}
+
+/// Refuses a request that writes. Asked again once its body was read, which may take long.
+pub(crate) fn check(
+    app: &AdminState,
+    method: &Method,
+    extensions: &Extensions,
+) -> Result<(), Error> {
+    let path = extensions.get::<MatchedPath>();
+    let path = path.map_or("", MatchedPath::as_str);
     let writes = !method.is_safe() && !OPEN.contains(&(method.as_str(), path));
     if writes && app.settings.current().read_only {
         return Err(Error::ReadOnly);
     }
-    Ok(next.run(request).await)
+    Ok(())
 }

@@ -15,8 +15,9 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, configuration, csrf, health, member, openapi, ping, project, quota,
-    read_only, repository, search, session, statistics, systeminfo, user,
+    AdminState, Error, audit, configuration, csrf, cve_allowlist, execution, health,
+    immutable_rule, job_service, label, member, openapi, ping, project, quota, read_only,
+    repository, search, session, statistics, systeminfo, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -70,6 +71,57 @@ fn declarations() -> Declarations {
 
         configuration::list,
         configuration::update,
+
+        audit::list::extended,
+        audit::event::list,
+        audit::list::brief,
+        audit::list::extended_of_project,
+        audit::list::brief_of_project,
+        audit::export::export,
+        audit::series::count,
+
+        label::list::list,
+        label::create::create,
+        label::list::get,
+        label::change::update,
+        label::change::delete,
+        label::attach::add,
+        label::attach::remove,
+
+        immutable_rule::list,
+        immutable_rule::create,
+        immutable_rule::update,
+        immutable_rule::delete,
+
+        execution::gc::list,
+        execution::gc::scheduled,
+        execution::gc::create,
+        execution::gc::update,
+        execution::gc::get,
+        execution::gc::stop,
+        execution::gc::log,
+
+        execution::purge_audit::list,
+        execution::purge_audit::scheduled,
+        execution::purge_audit::create,
+        execution::purge_audit::update,
+        execution::purge_audit::get,
+        execution::purge_audit::stop,
+        execution::purge_audit::log,
+
+        job_service::schedule::list,
+        job_service::schedule::paused,
+        job_service::worker::pools,
+        job_service::worker::workers,
+        job_service::job::stop,
+        job_service::job::log,
+        job_service::queue::list,
+        job_service::queue::act,
+        job_service::list::list,
+        job_service::list::get,
+
+        cve_allowlist::get,
+        cve_allowlist::update,
 
         quota::list,
         quota::get,
@@ -161,7 +213,7 @@ async fn wrong_method(path: MatchedPath, request: Request) -> Error {
 
 /// Refuses clients that do not accept JSON if the response is JSON.
 async fn negotiate(request: Request, next: Next) -> Result<Response, Error> {
-    let other = ["/ping", "/getcert"];
+    let other = ["/ping", "/getcert", "/audit/export", "/log"];
     let path = request.uri().path();
     let json = !other.iter().any(|end| path.ends_with(end));
     if json && !takes_json(&request) {

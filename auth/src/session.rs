@@ -131,6 +131,13 @@ impl Sessions {
         Ok(key)
     }
 
+    /// Whether a session lasts by the settings of now, which may be shorter than when it was renewed.
+    fn lasts(&self, session: &Session, now: Timestamp) -> bool {
+        let longest = self.settings.current().session_longest();
+        session.renewed_at.plus(self.idle()) > now
+            && longest.is_none_or(|longest| session.created_at.plus(longest) > now)
+    }
+
     /// The caller of a session; `None` if it has ended.
     pub(crate) async fn caller(
         &self,
@@ -140,11 +147,18 @@ impl Sessions {
     ) -> Result<Option<Caller>> {
         let now = self.clock.now();
         let found = session::by_hash(&mut self.db.reader().await?, &key.hash(), now).await?;
-        // A shorter time than when it was renewed holds as well.
-        let lasts = |session: &Session| session.renewed_at.plus(self.idle()) > now;
-        let Some(session) = found.filter(lasts) else {
+        let Some(session) = found else {
             return Ok(None);
         };
+        if !self.lasts(&session, now) {
+            // So that it does not come back when the settings change again.
+            let hash = key.hash();
+            let ended = self
+                .db
+                .write(move |tx| Box::pin(async move { session::end_by_hash(tx, &hash).await }));
+            ended.await?;
+            return Ok(None);
+        }
         let generation = Some(session.generation);
         let bound = binding::authority(&self.db, session.principal, generation, Age::Now).await?;
         let Some(authority) = bound else {

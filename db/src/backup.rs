@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 29] = [
+pub const TABLES: [&str; 33] = [
     "installation",
     "setting",
     "store_identity",
@@ -33,9 +33,13 @@ pub const TABLES: [&str; 29] = [
     "tag",
     "tag_history",
     "tag_stat",
+    "immutable_rule",
+    "label",
+    "label_link",
     "upload",
     "audit",
     "audit_seal",
+    "audit_purge",
     "job",
     "job_log",
     "schedule",

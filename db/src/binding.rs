@@ -202,3 +202,28 @@ pub async fn projects_of(reader: &mut Reader, principal: PrincipalId) -> Result<
         .map(|row| row.get("member", "project_id"))
         .collect()
 }
+
+/// The projects in which a principal has one of some roles.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn projects_with(
+    reader: &mut Reader,
+    principal: PrincipalId,
+    roles: Roles,
+) -> Result<Vec<ProjectId>> {
+    let rows = reader
+        .query_either(
+            "select distinct project_id from member where principal_id = $1
+             and role in (select value from json_each($2)) order by project_id",
+            "select distinct project_id from member where principal_id = $1 and role = any
+                 (array(select cast(json_array_elements_text(cast($2 as json)) as bigint))) order by project_id",
+        )
+        .bind(principal)
+        .bind(json_list(roles.iter().map(Role::id)))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.get("member", "project_id"))
+        .collect()
+}

@@ -260,8 +260,9 @@ impl Db {
     pub async fn close(&self) {
         match &self.backend {
             Backend::Sqlite { writer, readers } => {
-                writer.stop().await;
+                // The writer last: only a connection that may write brings the log into the file as it closes.
                 readers.close().await;
+                writer.stop().await;
             }
             Backend::Postgres(pool) => pool.close().await,
         }

@@ -84,6 +84,11 @@ pub enum Error {
     /// The commit failed; nothing of the transaction is there.
     #[error("cannot commit: {0}")]
     Commit(Arc<sqlx::Error>),
+    /// A seal of the audit log does not hold.
+    #[error(
+        "seal {0} of the audit log does not hold: look at what `gantry audit verify` finds, nothing is purged until then"
+    )]
+    ChainBroken(i64),
     /// Another process holds SQLite's one lock for writing for longer than is waited for.
     #[error("another process is writing to the database: try again when it has ended")]
     Busy(#[source] sqlx::Error),

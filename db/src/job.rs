@@ -26,6 +26,7 @@ use model::{JobId, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
+use crate::list::{self, Conditions, Field, Kind as FieldKind, Selection, Source};
 use crate::sql::{Reader, Row, Tx, row, stored_names};
 use crate::touch::Touch;
 
@@ -556,6 +557,45 @@ pub async fn get(reader: &mut Reader, id: JobId) -> Result<Option<Job>> {
     row.as_ref().map(Job::read).transpose()
 }
 
+/// What pages of jobs can be narrowed and sorted by.
+pub const FIELDS: [Field; 5] = [
+    ID,
+    KIND,
+    Field::new("status", FieldKind::Text, "j.state"),
+    CREATED,
+    UPDATED,
+];
+
+/// When it was added.
+pub const CREATED: Field = Field::new("creation_time", FieldKind::Time, "j.created_at");
+/// When it was added, or its last run began or ended.
+pub const UPDATED: Field = Field::new(
+    "update_time",
+    FieldKind::Time,
+    "coalesce(j.finished_at, j.started_at, j.created_at)",
+);
+
+/// Id.
+pub const ID: Field = Field::new("id", FieldKind::Int, "j.id").unique();
+/// Kind.
+pub const KIND: Field = Field::new("kind", FieldKind::Text, "j.kind");
+
+const SOURCE: Source = Source {
+    name: "job.list",
+    columns: job_columns!(),
+    from: "job j",
+    id: "j.id",
+    order: ID,
+};
+
+/// A page of jobs, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn page(reader: &mut Reader, selection: &Selection) -> Result<(Vec<Job>, i64)> {
+    list::list(reader, &SOURCE, Conditions::default(), selection, Job::read).await
+}
+
 /// Which jobs to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -679,6 +719,72 @@ pub async fn count(reader: &mut Reader) -> Result<Vec<Count>> {
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Jobs of a kind that wait for their turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The kind.
+    pub kind: String,
+    /// How many wait; standing jobs do not count.
+    pub jobs: i64,
+    /// Since when the oldest of them is due.
+    pub oldest_due: Timestamp,
+}
+
+/// Jobs that are due and wait, by kind; kinds without any are left out.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn waiting(reader: &mut Reader, now: Timestamp) -> Result<Vec<Waiting>> {
+    let rows = reader
+        .query(
+            "select kind, count(*) as jobs, min(due_at) as oldest from job
+             where state = 'queued' and standing = 0 and due_at <= $1 group by kind order by kind",
+        )
+        .bind(now)
+        .all()
+        .await?;
+    let read = |row: &Row| {
+        Ok(Waiting {
+            kind: row.get("job", "kind")?,
+            jobs: row.get("job", "jobs")?,
+            oldest_due: row.get("job", "oldest")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Cancels all queued jobs of a kind, or of all kinds; how many it were. Standing jobs stay.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn cancel_queued(tx: &mut Tx, kind: Option<&str>, now: Timestamp) -> Result<u64> {
+    tx.query(
+        "update job set state = 'cancelled', finished_at = $2
+         where state = 'queued' and standing = 0 and kind = coalesce($1, kind)",
+    )
+    .bind(kind)
+    .bind(now)
+    .execute()
+    .await
+}
+
+/// The jobs that run now, oldest first, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn running(reader: &mut Reader, limit: i64) -> Result<Vec<Job>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            job_columns!(),
+            " from job j where j.state = 'running' order by j.id limit $1"
+        ))
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(Job::read).collect()
 }
 
 /// Removes at most `limit` jobs that ended before `before`, with their logs; returns how many.

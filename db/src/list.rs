@@ -239,6 +239,17 @@ impl Conditions {
         condition: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Self {
+        let text = self.text(condition, values);
+        self.texts.push(text);
+        self
+    }
+
+    /// A condition that is not one of these, but binds its values with them.
+    pub(crate) fn text(
+        &mut self,
+        condition: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> String {
         let mut text = String::new();
         let mut parts = condition.split('$');
         text.push_str(parts.next().unwrap_or_default());
@@ -246,14 +257,20 @@ impl Conditions {
             text.push_str(&self.place(value));
             text.push_str(part);
         }
-        self.texts.push(text);
-        self
+        text
     }
 
     /// Adds the condition that a column has one of some values.
     #[must_use]
     pub(crate) fn and_any(mut self, column: &str, values: &[i64]) -> Self {
-        let text = match values {
+        let text = self.any_of(column, values);
+        self.texts.push(text);
+        self
+    }
+
+    /// The condition that a column has one of some values, which is not one of these, but binds its values with them.
+    pub(crate) fn any_of(&mut self, column: &str, values: &[i64]) -> String {
+        match values {
             [] => "1 = 0".to_owned(),
             [one] => format!("{column} = {}", self.place((*one).into())),
             many => {
@@ -261,9 +278,7 @@ impl Conditions {
                     many.iter().map(|one| self.place((*one).into())).collect();
                 format!("{column} in ({})", places.join(", "))
             }
-        };
-        self.texts.push(text);
-        self
+        }
     }
 
     /// Binds a value; its place in the statement.
@@ -277,7 +292,8 @@ impl Conditions {
         self.texts.push(condition.replace('$', &place));
     }
 
-    fn test(&mut self, postgres: bool, field: &Field, test: &Test) {
+    /// Adds what is asked of a field.
+    pub(crate) fn test(&mut self, postgres: bool, field: &Field, test: &Test) {
         let column = field.column;
         match test {
             Test::Is(text) => self.push(&format!("{column} = $"), text.as_str()),
@@ -310,6 +326,13 @@ impl Conditions {
             [] => String::new(),
             texts => format!("where {}", texts.join(" and ")),
         }
+    }
+
+    /// `where …` with one condition more.
+    pub(crate) fn clause_with(&self, condition: &str) -> String {
+        let texts = self.texts.iter().map(String::as_str);
+        let texts: Vec<&str> = texts.chain([condition]).collect();
+        format!("where {}", texts.join(" and "))
     }
 
     /// Binds the values.

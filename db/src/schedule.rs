@@ -6,7 +6,8 @@ use model::{Cron, Timestamp};
 
 use crate::error::Result;
 use crate::job::{self, NewJob, Priority};
-use crate::sql::{Row, Tx};
+use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::sql::{Reader, Row, Tx, row};
 
 /// A schedule to be set.
 #[derive(Clone, Debug)]
@@ -63,6 +64,72 @@ pub async fn set(tx: &mut Tx, new: &NewSchedule, now: Timestamp) -> Result<()> {
     .execute()
     .await?;
     Ok(())
+}
+
+row! {
+    columns schedule_columns;
+    /// A schedule as operators see it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Schedule of schedule {
+        /// Its id.
+        pub id: i64 = s.id,
+        /// The kind of its jobs.
+        pub kind: String = s.kind,
+        /// What it belongs to.
+        pub subject: String = s.subject,
+        /// The input of its jobs, as JSON.
+        pub payload: String = s.payload,
+        /// The times.
+        pub cron: Cron = s.cron,
+        /// The next time.
+        pub next_at: Timestamp = s.next_at,
+        /// When that was computed: when the schedule was set, or last added a job.
+        pub computed_at: Timestamp = s.computed_at,
+    }
+}
+
+/// Id.
+pub const ID: Field = Field::new("id", Kind::Int, "s.id").unique();
+
+const SOURCE: Source = Source {
+    name: "schedule.list",
+    columns: schedule_columns!(),
+    from: "schedule s",
+    id: "s.id",
+    order: ID,
+};
+
+/// A page of schedules, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn list(reader: &mut Reader, selection: &Selection) -> Result<(Vec<Schedule>, i64)> {
+    list::list(
+        reader,
+        &SOURCE,
+        Conditions::default(),
+        selection,
+        Schedule::read,
+    )
+    .await
+}
+
+/// The schedule of a kind and subject.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn get(reader: &mut Reader, kind: &str, subject: &str) -> Result<Option<Schedule>> {
+    let row = reader
+        .query(concat!(
+            "select ",
+            schedule_columns!(),
+            " from schedule s where s.kind = $1 and s.subject = $2"
+        ))
+        .bind(kind)
+        .bind(subject)
+        .optional()
+        .await?;
+    row.as_ref().map(Schedule::read).transpose()
 }
 
 /// Removes a schedule.

@@ -107,6 +107,45 @@ async fn has_moved(
     Ok(())
 }
 
+/// The digest that a tag points at, which nobody else who asks for it changes until the transaction ends: also not by
+/// making the tag, where there is none.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn hold_name(tx: &mut Tx, repository: RepositoryId, tag: &Tag) -> Result<Option<Digest>> {
+    tx.query_either(
+        "select $1 as locked where $2 is not null",
+        "select 1 as locked from pg_advisory_xact_lock(hashtextextended($2, cast(7108 as bigint) * 100000000 + $1))",
+    )
+    .bind(repository)
+    .bind(tag.as_str())
+    .optional()
+    .await?;
+    let row = tx
+        .query(
+            "select m.digest from tag t join manifest m on m.id = t.manifest_id and m.deleted_at is null
+             where t.repository_id = $1 and t.name = $2",
+        )
+        .bind(repository)
+        .bind(tag.as_str())
+        .optional()
+        .await?;
+    row.map(|row| row.get("manifest", "digest")).transpose()
+}
+
+/// The tags that point at a manifest.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_manifest(reader: &mut Reader, manifest: ManifestId) -> Result<Vec<Tag>> {
+    let rows = reader
+        .query("select name from tag where manifest_id = $1 order by name")
+        .bind(manifest)
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("tag", "name")).collect()
+}
+
 /// What a tag pointed at, from when on, and who set it; `None` for the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pointed {

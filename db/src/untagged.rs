@@ -25,6 +25,18 @@ pub async fn policies(reader: &mut Reader) -> Result<Vec<(ProjectId, i64)>> {
         .collect()
 }
 
+/// All projects.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn projects(reader: &mut Reader) -> Result<Vec<ProjectId>> {
+    let rows = reader
+        .query("select id from project where deleted_at is null order by id")
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("project", "id")).collect()
+}
+
 /// The policy of a project: seconds, or none.
 ///
 /// # Errors
@@ -97,6 +109,8 @@ pub struct Untagged {
     pub digest: Digest,
     /// When it was first seen so.
     pub since: Option<Timestamp>,
+    /// When it was pushed.
+    pub pushed_at: Timestamp,
 }
 
 /// Such manifests of a repository with digests after `after`, which are bytes, since a digest may be damaged.
@@ -111,7 +125,7 @@ pub async fn list(
 ) -> Result<Walked<Untagged, Vec<u8>>> {
     let rows = reader
         .query(concat!(
-            "select m.id, m.digest, m.untagged_at from manifest m where m.repository_id = $1 and m.digest > $2 and ",
+            "select m.id, m.digest, m.untagged_at, m.pushed_at from manifest m where m.repository_id = $1 and m.digest > $2 and ",
             nothing_keeps!(),
             " order by m.digest limit $3"
         ))
@@ -126,6 +140,7 @@ pub async fn list(
             id: row.get("manifest", "id")?,
             digest: row.get("manifest", "digest")?,
             since: row.get("manifest", "untagged_at")?,
+            pushed_at: row.get("manifest", "pushed_at")?,
         })
     })
 }

@@ -40,7 +40,8 @@ docker import layer.tar "$registry/library/image:v1" >/dev/null
 pushed=$(docker image inspect -f '{{.Id}}' "$registry/library/image:v1")
 
 push() {
-    printf '%s' "$1" | docker login -u admin --password-stdin "$registry" >/dev/null 2>&1 || fail "login is refused"
+    printf '%s' "$1" | docker login -u admin --password-stdin "$registry" >login.log 2>&1 \
+        || fail "login is refused: $(tail -n 3 login.log)"
     docker push "$registry/library/image:v1" >push.log 2>&1 || fail "push: $(tail -n 3 push.log)"
 }
 
@@ -121,7 +122,8 @@ ha() {
     files="-f ha.yml -f machine.yml"
     docker-compose $files run --rm master-key >key.log 2>&1 || fail "master-key: $(tail -n 3 key.log)"
     up $files
-    until_true 120 answers || fail "the replicas are not ready: $(logs $files)"
+    # Before its first look, haproxy takes a replica that is still starting for one that serves.
+    until_true 120 both || fail "the replicas are not ready: $(logs $files)"
     push "$GANTRY_ADMIN_PASSWORD"
     # One replica after the other is replaced, as in an upgrade: whoever pulls meanwhile does not notice.
     pull_on &
@@ -138,6 +140,8 @@ ha() {
     ! grep -v '^200$' pulled >failed || fail "$(grep -c . failed) of $(grep -c . pulled) pulls failed: $(sort failed | uniq -c)"
     docker-compose $files logs --no-color gantry-1 gantry-2 | grep -q ' 10\.231\.7\.1 .*PUT /v2/' \
         || fail "the access log does not have the client's address: $(docker-compose $files logs --no-color gantry-1 | grep PUT | head -n 2)"
+    ! docker-compose $files logs --no-color gantry-1 gantry-2 | grep -q '198\.51\.100\.7' \
+        || fail "clients choose the address that is recorded of them"
     # All at once, as after a restart of the machine: no order is needed.
     docker-compose $files restart -t 5 >/dev/null 2>&1
     until_true 120 answers || fail "after a restart of all, nothing answers: $(logs $files)"
@@ -151,6 +155,7 @@ pull_on() {
         | python3 -c 'import json, sys; print(json.load(sys.stdin)["token"])')
     while :; do
         curl -sk -m 30 -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $token" \
+            -H 'X-Forwarded-For: 198.51.100.7' \
             -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' \
             "https://$registry/v2/library/image/manifests/v1" >>pulled || true
         sleep 0.05

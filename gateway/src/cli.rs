@@ -7,12 +7,14 @@ mod config;
 mod db;
 mod gc;
 mod job;
+mod label;
 mod local;
 mod out;
 mod parse;
 mod password;
 mod project;
 mod repository;
+mod rule;
 mod secret;
 mod storage;
 mod user;
@@ -64,6 +66,12 @@ enum Command {
     /// List and delete repositories.
     #[command(subcommand)]
     Repository(repository::Command),
+    /// Manage labels of the installation and of projects, and put them on artifacts.
+    #[command(subcommand)]
+    Label(label::Command),
+    /// Manage rules by which tags of a project are immutable.
+    #[command(subcommand)]
+    Rule(rule::Command),
     /// Show or renew certificates.
     #[command(subcommand)]
     Cert(cert::Command),
@@ -158,6 +166,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
+        Command::Label(command) => local::run(config, async |local| command.run(local).await),
+        Command::Rule(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),

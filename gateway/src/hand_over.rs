@@ -12,7 +12,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ pub(crate) type Socket = (SocketAddr, TcpListener);
 pub(crate) struct Successor {
     listener: UnixListener,
     path: PathBuf,
+    /// Of the socket's file.
+    inode: u64,
 }
 
 impl Successor {
@@ -65,7 +67,12 @@ impl Successor {
         let listener = UnixListener::bind(&path).with_context(failed)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
             .with_context(failed)?;
-        Ok(Self { listener, path })
+        let inode = inode(&path).with_context(failed)?;
+        Ok(Self {
+            listener,
+            path,
+            inode,
+        })
     }
 
     /// Waits for the sockets of the process before.
@@ -95,9 +102,16 @@ impl Successor {
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        // One that stays is removed by the next successor.
-        let _ = std::fs::remove_file(&self.path);
+        // Another that waits may have put its own in this one's place.
+        if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+            // One that stays is removed by the next successor.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn inode(path: &Path) -> io::Result<u64> {
+    std::fs::symlink_metadata(path).map(|found| found.ino())
 }
 
 /// The process before, which waits until this one serves.

@@ -288,6 +288,7 @@ fn registry(error: &Error) -> Response<Body> {
             StatusCode::PRECONDITION_FAILED,
             "VIOLATE_FOREIGN_KEY_CONSTRAINT",
         ),
+        Error::Immutable(_) => one(StatusCode::PRECONDITION_FAILED, "PRECONDITION"),
         Error::Body(body) => body_error(body),
         Error::QuotaExceeded(_) => one(StatusCode::FORBIDDEN, "DENIED"),
         Error::Busy | Error::CannotRecord => later(
@@ -324,7 +325,10 @@ fn body_error(error: &BodyError) -> Response<Body> {
             envelope(StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID", &message)
         }
         BodyError::Busy => registry(&Error::Busy),
-        BodyError::Refused => envelope(StatusCode::FORBIDDEN, "DENIED", &error.to_string()),
+        BodyError::Unsure => unavailable(&error.to_string()),
+        BodyError::Refused | BodyError::ReadOnly => {
+            envelope(StatusCode::FORBIDDEN, "DENIED", &error.to_string())
+        }
         BodyError::TooLarge(_) => envelope(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message),
     }
 }

@@ -283,6 +283,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
             &config,
             (&db, &identity, &settings, &clock),
             Csrf::new(&master),
+            &registry,
             authority.certificate_pem(),
             component_errors.clone(),
         ),
@@ -371,6 +372,7 @@ fn admin(
     config: &Config,
     (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
     csrf: Csrf,
+    registry: &Registry,
     ca: &str,
     component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {
@@ -391,6 +393,10 @@ fn admin(
         clock: clock.clone(),
         settings: settings.clone(),
         info,
+        process: admin_api::ProcessInfo {
+            id: registry.process().to_string(),
+            started: clock.now(),
+        },
         component_errors,
     }))
 }

@@ -97,18 +97,23 @@ impl ShutdownSignalWatch for Signals {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-                _ = quit.recv() => {
-                    if self.hand_over().await {
+                _ = term.recv() => break,
+                _ = quit.recv() => {}
+            }
+            // A successor that does not come is waited for, but no other signal waits for it.
+            tokio::select! {
+                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+                _ = term.recv() => break,
+                handed_over = self.hand_over() => {
+                    if handed_over {
                         return ShutdownSignal::GracefulTerminate;
                     }
                 }
-                _ = term.recv() => {
-                    tokio::select! {
-                        () = self.leave_time(&mut term) => return ShutdownSignal::GracefulTerminate,
-                        _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-                    }
-                }
             }
+        }
+        tokio::select! {
+            () = self.leave_time(&mut term) => ShutdownSignal::GracefulTerminate,
+            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
         }
     }
 }

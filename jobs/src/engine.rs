@@ -12,6 +12,7 @@ mod context;
 pub mod control;
 mod held;
 mod kind;
+pub mod pause;
 mod queue;
 mod retry;
 mod run;
@@ -39,11 +40,12 @@ pub use self::stats::{KindStats, Stats};
 pub(crate) use self::held::{Held, Manner};
 
 use self::kind::Kind;
+use self::pause::Paused;
 use crate::Result;
 use crate::failures::{Failures, Report, causes};
 
 /// Maximum number of jobs that one process runs at a time, apart from standing ones.
-const WORKERS: usize = 8;
+pub const WORKERS: usize = 8;
 /// Maximum time between two polls. The minimum is three quarters of it, so that replicas do not poll in step.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -135,12 +137,18 @@ impl Engine {
         if due.lapsed {
             self.queue.end_lapsed().await?;
         }
-        if due.scheduled {
+        let paused = match due.scheduled || !due.queued.is_empty() {
+            true => self.queue.paused().await?,
+            false => Paused::default(),
+        };
+        let fires = due.scheduled && !paused.has(pause::SCHEDULER);
+        if fires {
             self.queue.fire().await?;
         }
-        if due.lapsed || due.scheduled {
+        if due.lapsed || fires {
             due = self.queue.due(&runs).await?;
         }
+        due.queued.retain(|(kind, _)| !paused.has(kind));
         for (name, priority) in due.queued {
             let kind = self.kinds.iter().find(|kind| *kind.name == *name).cloned();
             let Some(kind) = kind else { continue };
@@ -196,6 +204,10 @@ fn report(failures: &mut Failures, polled: Result<()>) {
             if let Some(Report { failures, seconds }) = failures.succeeded(now) {
                 tracing::info!(failures, seconds, "polling for jobs works again");
             }
+        }
+        // `health::watch` says it, once for all.
+        Err(error) if db::is_outage(&error) => {
+            tracing::debug!(cause = causes(&error), "polling for jobs failed");
         }
         Err(error) => {
             let cause = causes(&error);

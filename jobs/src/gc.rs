@@ -54,6 +54,8 @@ pub struct Progress {
     pub broken: AtomicU64,
     /// Bytes of the deleted objects.
     pub freed: AtomicU64,
+    /// Untagged manifests deleted by a single pass.
+    pub untagged: AtomicU64,
 }
 
 impl Progress {

@@ -1,11 +1,14 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
 mod audit_partition;
+pub mod audit_purge;
 pub mod audit_seal;
 pub mod engine;
+pub mod execution;
 pub mod failures;
 pub mod flush;
 pub mod gc;
+pub mod gc_run;
 mod local;
 mod login_failures;
 pub mod maintenance;
@@ -33,11 +36,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit_partition::AuditPartition;
+use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
 use crate::engine::{Engine, Queue, Stats};
 use crate::failures::causes;
 use crate::flush::Flush;
 use crate::gc::Gc;
+use crate::gc_run::GcRun;
 use crate::local::{ClockComparison, repeat};
 use crate::login_failures::LoginFailures;
 use crate::prune::Prune;
@@ -88,6 +93,9 @@ pub enum Error {
     /// A job that cannot be cancelled.
     #[error("job {0} is neither running nor queued for a single run")]
     NotCancelled(JobId),
+    /// Another pass is collecting.
+    #[error("another collection is running: try again when it has ended")]
+    Collecting,
     /// A job's payload does not parse.
     #[error("the job's payload cannot be read")]
     Payload(#[source] serde_json::Error),
@@ -203,6 +211,17 @@ impl Jobs {
                 clock.clone(),
                 self.master.clone(),
             ))
+            .with(GcRun {
+                db: db.clone(),
+                registry: registry.clone(),
+                clock: clock.clone(),
+                settings: self.gc,
+            })
+            .with(AuditPurge {
+                db: db.clone(),
+                clock: clock.clone(),
+                master: self.master.clone(),
+            })
             .with(Prune {
                 db: db.clone(),
                 clock: clock.clone(),

@@ -48,6 +48,11 @@ pub(crate) async fn repeat<L: Local>(local: Arc<L>, cancel: CancellationToken) {
             continue;
         };
         let cause = causes(&error);
+        if db::is_outage(&error) {
+            // `health::watch` says it, once for all.
+            tracing::debug!(job.name = name, cause, "a job failed");
+            continue;
+        }
         if let Some(Report { failures, seconds }) = failures.failed(&cause, now) {
             let message = "a job failed and will run again";
             tracing::warn!(job.name = name, failures, seconds, cause, "{message}");

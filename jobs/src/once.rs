@@ -1,6 +1,7 @@
 //! A single pass over everything that is due, outside the serving processes: `gantry gc run`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use db::Db;
@@ -28,6 +29,8 @@ pub struct Pass {
     pub gc: Settings,
     /// Counts of removed items.
     pub progress: Arc<Progress>,
+    /// Whether untagged manifests of all projects are deleted, but for those that were pushed within this time.
+    pub untagged_everywhere: Option<Duration>,
 }
 
 impl Pass {
@@ -49,11 +52,20 @@ impl Pass {
         };
         upload_expiry::expire(&self.registry).await?;
         // Rows that cannot be read do not keep the rest from being collected.
-        let looked = untagged.run(self.untagged().clean()).await;
+        let looked = untagged.run(self.clean()).await;
         // Whether or not another process is doing it too.
         let purged = purge::purge(&self.registry).await;
         gc.run(self.gc().collect_unbounded()).await?;
         looked.and(purged.map(Some)).map(|_| true)
+    }
+
+    async fn clean(&self) -> Result<u64> {
+        let mut deleted = self.untagged().clean().await?;
+        if let Some(window) = self.untagged_everywhere {
+            deleted += self.untagged().clean_everywhere(window).await?;
+        }
+        self.progress.untagged.fetch_add(deleted, Ordering::Relaxed);
+        Ok(deleted)
     }
 
     fn untagged(&self) -> UntaggedCleaning {

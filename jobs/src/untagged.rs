@@ -73,6 +73,27 @@ impl UntaggedCleaning {
         seen.end()
     }
 
+    /// Deletes what is untagged in all projects, whatever they keep, but for manifests that were pushed within `window`:
+    /// they may be about to be tagged. Returns the number of deleted manifests.
+    ///
+    /// # Errors
+    /// As [`UntaggedCleaning::clean`].
+    pub(crate) async fn clean_everywhere(&self, window: Duration) -> Result<u64> {
+        let projects = untagged::projects(&mut self.db.reader().await?).await?;
+        let mut seen = Seen {
+            window,
+            ..Seen::default()
+        };
+        // The first round notes what is untagged, and the second one deletes what still is.
+        for _ in 0..2 {
+            for project in &projects {
+                self.look_through(*project, Duration::ZERO, &mut seen)
+                    .await?;
+            }
+        }
+        seen.end()
+    }
+
     async fn policies(&self) -> Result<Vec<(ProjectId, i64)>> {
         let mut tx = self.db.reader().await?;
         Ok(untagged::policies(&mut tx).await?)
@@ -124,7 +145,9 @@ impl UntaggedCleaning {
             self.note(&page.found).await?;
             let due = Timestamp(self.clock.now().0 - keep.as_micros() as i64);
             for manifest in &page.found {
-                if manifest.since.is_none_or(|since| since > due) {
+                let recent = self.clock.now().minus(seen.window);
+                let is_recent = !seen.window.is_zero() && manifest.pushed_at > recent;
+                if is_recent || manifest.since.is_none_or(|since| since > due) {
                     continue;
                 }
                 let (registry, digest) = (&self.registry, &manifest.digest);
@@ -162,6 +185,8 @@ impl UntaggedCleaning {
 /// Manifests deleted and rows skipped so far.
 #[derive(Default)]
 struct Seen {
+    /// Manifests that were pushed within this time stay.
+    window: Duration,
     deleted: u64,
     count: u64,
     first: Option<String>,

@@ -156,6 +156,12 @@ names! {
         Secrets = "secrets",
         /// A background job.
         Job = "job",
+        /// The audit log itself.
+        AuditLog = "audit-log",
+        /// A label, of a project or of the installation.
+        Label = "label",
+        /// A rule of a project by which tags are immutable.
+        ImmutableTag = "immutable-tag",
     }
 }
 
@@ -174,6 +180,82 @@ impl FromStr for Operation {
     }
 }
 
+/// A type of events: what is done to which kind of thing. Types that no event has are types too, since other versions
+/// have others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventType {
+    text: String,
+    at: usize,
+}
+
+/// A text that is no type of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a type of events is an operation and a type of resource: pull_artifact")]
+pub struct InvalidEventType;
+
+impl EventType {
+    /// What is done.
+    pub fn operation(&self) -> &str {
+        &self.text[..self.at]
+    }
+
+    /// The kind of thing.
+    pub fn resource_type(&self) -> &str {
+        &self.text[self.at + 1..]
+    }
+
+    /// The types in a list that is separated by commas; others in it are left out.
+    pub fn list(text: &str) -> Vec<Self> {
+        let texts = text.split(',').map(str::trim);
+        texts.filter_map(|text| text.parse().ok()).collect()
+    }
+}
+
+impl FromStr for EventType {
+    type Err = InvalidEventType;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventType> {
+        let at = text.find('_').ok_or(InvalidEventType)?;
+        let is_word = |word: &str| {
+            let valid = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-';
+            !word.is_empty() && word.bytes().all(valid)
+        };
+        if text.len() > 64 || !is_word(&text[..at]) || !is_word(&text[at + 1..]) {
+            return Err(InvalidEventType);
+        }
+        let text = text.to_owned();
+        Ok(Self { text, at })
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Types of events that Harbor has, in its order: those that settings and purges name.
+pub const EVENT_TYPES: [&str; 18] = [
+    "create_artifact",
+    "delete_artifact",
+    "pull_artifact",
+    "create_project",
+    "delete_project",
+    "delete_repository",
+    "login_user",
+    "logout_user",
+    "create_user",
+    "delete_user",
+    "update_user",
+    "create_robot",
+    "delete_robot",
+    "update_configuration",
+    "create_member",
+    "delete_member",
+    "update_member",
+    "update_project",
+];
+
 /// What something is done to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -189,6 +271,15 @@ pub enum Subject {
         /// The project.
         project: ProjectId,
         /// The member's name.
+        name: String,
+    },
+    /// Something else of a project, such as a label or a rule.
+    Owned {
+        /// The project.
+        project: ProjectId,
+        /// What kind of thing it is.
+        kind: ResourceType,
+        /// Its name.
         name: String,
     },
     /// An account, by its name or by what was given for one.
@@ -241,6 +332,7 @@ impl Subject {
         match self {
             Self::Project { .. } => ResourceType::Project,
             Self::Member { .. } => ResourceType::Member,
+            Self::Owned { kind, .. } => *kind,
             Self::User(_) => ResourceType::User,
             Self::Repository { .. } => ResourceType::Repository,
             Self::Artifact { .. } => ResourceType::Artifact,
@@ -256,6 +348,7 @@ impl Subject {
         match self {
             Self::Project { id: project, .. }
             | Self::Member { project, .. }
+            | Self::Owned { project, .. }
             | Self::Artifact { project, .. }
             | Self::Tag { project, .. }
             | Self::Blob { project, .. } => Some(*project),
@@ -275,6 +368,7 @@ impl Subject {
             | Self::Blob { repository, .. } => Some(repository),
             Self::Project { .. }
             | Self::Member { .. }
+            | Self::Owned { .. }
             | Self::User(_)
             | Self::Route(_)
             | Self::Installation(..) => None,
@@ -306,6 +400,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Project { name, .. } => name.fmt(f),
             Self::Member { name, .. }
+            | Self::Owned { name, .. }
             | Self::User(name)
             | Self::Route(name)
             | Self::Installation(_, name) => f.write_str(name),
@@ -369,10 +464,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_type_of_events_has_two_parts() {
+        let parts = |text: &str| {
+            let parsed = text.parse::<EventType>().unwrap();
+            let parts = (parsed.operation(), parsed.resource_type());
+            (parts.0.to_owned(), parts.1.to_owned())
+        };
+        assert_eq!(parts("pull_artifact"), ("pull".into(), "artifact".into()));
+        assert_eq!(
+            EVENT_TYPES.map(|text| text.parse::<EventType>().is_ok()),
+            [true; 18]
+        );
+        for text in ["", "pull", "_artifact", "pull_", "Pull_x", "a_b c"] {
+            assert_eq!(text.parse::<EventType>(), Err(InvalidEventType), "{text}");
+        }
+        assert_eq!(EventType::list(" pull_artifact, ,x,login_user").len(), 2);
+    }
+
     proptest! {
         #[test]
-        fn no_text_makes_the_parser_panic(text in ".{0,20}") {
+        fn no_text_makes_the_parsers_panic(text in ".{0,20}") {
             let _ = text.parse::<Operation>();
+            let _ = text.parse::<EventType>();
+        }
+
+        #[test]
+        fn a_type_of_events_prints_back_unchanged(text in "[a-z]{1,9}_[a-z_-]{1,9}") {
+            prop_assert_eq!(text.parse::<EventType>().unwrap().to_string(), text);
         }
     }
 }

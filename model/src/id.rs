@@ -42,6 +42,10 @@ ids! {
     BlobId;
     /// Id of a job.
     JobId;
+    /// Id of a label.
+    LabelId;
+    /// Id of a rule by which tags are immutable.
+    ImmutableRuleId;
 }
 
 impl UserId {

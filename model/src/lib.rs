@@ -7,6 +7,8 @@ pub mod cron;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod immutable_rule;
+pub mod label;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
@@ -23,11 +25,13 @@ pub use accessory::AccessoryKind;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
-pub use event::{Event, Operation, Origin, Outcome, ResourceType, Subject};
+pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
-    BlobId, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId,
-    SessionId, StoreId, UserId,
+    BlobId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
+    ProjectId, RepositoryId, SessionId, StoreId, UserId,
 };
+pub use immutable_rule::{ImmutableRule, Selector};
+pub use label::{LabelName, NewLabel};
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{ProjectName, RepositoryName};
@@ -38,4 +42,4 @@ pub use range::{ByteRanges, ContentRange};
 pub use reference::Reference;
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
-pub use user::{Profile, UserName};
+pub use user::{Profile, UserName, is_unseen};

@@ -35,6 +35,8 @@ pub enum SystemTask {
     FirstStart,
     /// Removes what nothing refers to.
     GarbageCollection,
+    /// Removes old entries of the audit log.
+    AuditPurge,
 }
 
 impl Principal {
@@ -45,6 +47,7 @@ impl Principal {
             Self::Claimed(name) | Self::User { name, .. } => name,
             Self::System(SystemTask::FirstStart) => "first start",
             Self::System(SystemTask::GarbageCollection) => "garbage collection",
+            Self::System(SystemTask::AuditPurge) => "audit purge",
             Self::CommandLine => "command line",
         }
     }

@@ -16,8 +16,8 @@ pub enum InvalidUserName {
     /// Colons, control characters, spaces around it, and some that Harbor refuses.
     #[error("username contains illegal characters")]
     Characters,
-    /// What the history calls those who are not signed in.
-    #[error("username {ANONYMOUS} is reserved")]
+    /// What the history calls those who are no users.
+    #[error("this username is reserved")]
     Reserved,
 }
 
@@ -50,7 +50,13 @@ pub enum InvalidProfile {
 }
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
-const ANONYMOUS: &str = "anonymous";
+/// What the history calls those who are no users.
+const RESERVED: [&str; 4] = [
+    "anonymous",
+    "command line",
+    "first start",
+    "garbage collection",
+];
 /// Bytes of the longest name.
 const LONGEST_NAME: usize = 255;
 /// Bytes of the longest mail address, as RFC 5321 has it.
@@ -74,12 +80,13 @@ impl FromStr for UserName {
         }
         // Basic cannot carry a name with a colon (RFC 7617, section 2); with spaces around it, a name would look like
         // another.
-        let illegal =
-            |letter: char| ILLEGAL.contains(&letter) || letter == ':' || letter.is_control();
+        let illegal = |letter: char| {
+            ILLEGAL.contains(&letter) || letter == ':' || letter.is_control() || is_unseen(letter)
+        };
         if text.contains(illegal) || text.trim() != text {
             return Err(InvalidUserName::Characters);
         }
-        if text == ANONYMOUS {
+        if RESERVED.contains(&&*text.to_lowercase()) {
             return Err(InvalidUserName::Reserved);
         }
         Ok(Self(text.to_owned()))
@@ -136,6 +143,15 @@ impl Profile {
     }
 }
 
+/// Whether a character is not seen, or changes how others are: with one a name would look like another.
+pub fn is_unseen(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
 /// Whether a text looks like a mail address: enough to catch slips, as only sending can tell.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
@@ -167,7 +183,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_valid_name_prints_back_unchanged(text in "[a-zA-Z0-9._@+-]{1,80}") {
-            prop_assume!(text != ANONYMOUS);
+            prop_assume!(!RESERVED.contains(&&*text.to_lowercase()));
             prop_assert_eq!(text.parse::<UserName>().unwrap().to_string(), text);
         }
 
@@ -189,6 +205,8 @@ mod tests {
             " admin",
             "admin\t",
             "anonymous",
+            "Command Line",
+            "adm\u{200b}in",
             "a#1",
             "a\"b",
             "robot$a",

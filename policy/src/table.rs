@@ -1,6 +1,6 @@
 //! The permission table: which role may perform which action on which resource of a project.
 
-use crate::{Actions, Role};
+use crate::{Action, Actions, Role, Roles};
 
 macro_rules! resources {
     ($($(#[$doc:meta])* $variant:ident $name:literal: $admin:literal $maintainer:literal $developer:literal $guest:literal $limited:literal $public:literal;)*) => {
@@ -54,6 +54,10 @@ resources! {
     Repository "repository":                    "CRUDL<>" "CRUDL<>" "CRUL<>" "RL<" "RL<" "L<";
     /// Artifacts.
     Artifact "artifact":                        "CRDL"    "CRDL"    "CRL"    "RL"  "RL"  "RL";
+    /// Labels on artifacts.
+    ArtifactLabel "artifact-label":             "CD"      "CD"      "CD"     ""    ""    "";
+    /// Rules by which tags are immutable.
+    ImmutableTag "immutable-tag":               "CUDL"    "CUDL"    ""       ""    ""    "";
     /// Tags.
     Tag "tag":                                  "CDL"     "CDL"     "CL"     "L"   "L"   "L";
 }
@@ -70,6 +74,12 @@ pub const fn allowed(role: Role, resource: Resource) -> Actions {
     }
 }
 
+/// The roles that may do an action on a resource of their project.
+pub fn roles_with(resource: Resource, action: Action) -> Roles {
+    let may = |role: &Role| allowed(*role, resource).contains(action);
+    Role::ALL.into_iter().filter(may).collect()
+}
+
 /// What everyone, signed in or not, may do on `resource` of a public project.
 pub const fn public(resource: Resource) -> Actions {
     resource.row()[5]
@@ -78,7 +88,6 @@ pub const fn public(resource: Resource) -> Actions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Action;
 
     /// The golden table: it changes only together with `docs/permissions.md`.
     #[test]

@@ -34,6 +34,12 @@ pub enum BodyError {
     /// Its sender lost the right to send it meanwhile.
     #[error("the right to push was taken away while the body was being sent")]
     Refused,
+    /// Nobody can tell now whether its sender still has that right.
+    #[error("cannot find out whether the right to push is still there: try again")]
+    Unsure,
+    /// Writing was forbidden meanwhile.
+    #[error("writing was forbidden while the body was being sent")]
+    ReadOnly,
     /// It is longer than allowed.
     #[error("more than {0} bytes came")]
     TooLarge(u64),

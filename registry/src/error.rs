@@ -2,7 +2,7 @@
 
 use db::quota::OverLimit;
 use model::manifest::InvalidManifest;
-use model::{Digest, Reference, RepositoryName};
+use model::{Digest, Reference, RepositoryName, Tag};
 
 use crate::BodyError;
 use crate::size::WrongSize;
@@ -83,6 +83,9 @@ pub enum Error {
         /// The index.
         parent: Digest,
     },
+    /// A rule of the project keeps the tag where it is. In Harbor's words.
+    #[error("Failed to process request due to '{0}' configured as immutable.")]
+    Immutable(String),
     /// The project's quota is exceeded.
     #[error("{}", over_limit(.0))]
     QuotaExceeded(OverLimit),
@@ -163,6 +166,13 @@ impl Error {
                 source,
             },
         }
+    }
+
+    /// For a tag, named without its project, as Harbor does.
+    pub(crate) fn immutable(repository: &RepositoryName, tag: &Tag) -> Self {
+        let name = repository.as_str();
+        let rest = name.split_once('/').map_or(name, |(_, rest)| rest);
+        Self::Immutable(format!("{rest}:{tag}"))
     }
 
     pub(crate) fn manifest_unknown(repository: &RepositoryName, reference: &Reference) -> Self {

@@ -5,6 +5,7 @@ pub mod blob;
 mod body;
 pub mod catalog;
 mod error;
+pub mod immutability;
 pub mod manifest;
 pub mod memory;
 pub mod pull_log;

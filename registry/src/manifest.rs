@@ -10,6 +10,7 @@ use model::{Algorithm, Digest, Event, Manifest, Operation, Reference, Repository
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
+use crate::immutability::Immutability;
 use crate::size::wrong_sizes;
 use crate::tag::point_tags;
 use crate::{Error, LARGEST_MANIFEST, Registry, Result};
@@ -130,6 +131,8 @@ impl Registry {
             let (name, tags, events) = (name.clone(), tags.clone(), events.clone());
             Box::pin(async move {
                 let id = repository::ensure(tx, project, &name, now).await?;
+                let rules = Immutability::of(tx, project).await?;
+                let moved = rules.movable(tx, (id, &name), &tags, &digest).await?;
                 let found = manifest::find_children(tx, id, &parsed.children).await?;
                 refuse_missing(&parsed, &found)?;
                 refuse_wrong_sizes(tx, (id, &digest), &parsed, &found).await?;
@@ -148,9 +151,9 @@ impl Registry {
                 };
                 let stored = manifest::store(tx, at, new, now).await?;
                 let row = stored.map_err(Error::QuotaExceeded)?;
-                point_tags(tx, (id, &name), &tags, (row, by, now)).await?;
+                point_tags(tx, (id, &name), &moved, (row, by, now)).await?;
                 repository::publish(tx, id, now).await?;
-                tx.record_all(&events).await?;
+                tx.record_all(&told(&events, &moved)).await?;
                 Ok::<_, Error>(())
             })
         });
@@ -193,6 +196,8 @@ impl Registry {
                 let manifest = manifest::hold(tx, id, &digest)
                     .await?
                     .ok_or_else(|| Error::manifest_unknown(&name, &Reference::Digest(digest)))?;
+                let rules = Immutability::of(tx, project).await?;
+                rules.refuse_manifest(tx, &name, manifest.id).await?;
                 if let Some(parent) = manifest::parent(tx, manifest.id).await? {
                     return Err(Error::ManifestInUse {
                         child: digest,
@@ -224,6 +229,12 @@ impl Registry {
     pub(crate) fn rows_at_once(&self) -> i64 {
         if self.db.is_shared() { 100 } else { 30 }
     }
+}
+
+/// Of the events of a push, one for each tag or one without, those of tags that it moves.
+fn told(events: &[Event], moved: &[Tag]) -> Vec<Event> {
+    let is_told = |event: &&Event| event.subject.tag().is_none_or(|tag| moved.contains(tag));
+    events.iter().filter(is_told).cloned().collect()
 }
 
 /// Parses and hashes a pushed manifest, and compares it with the digest in the path, if any.

@@ -13,16 +13,19 @@ use db::repository;
 use model::{Event, Operation, RepositoryName, Subject, Timestamp};
 use policy::{ProjectPermit, on, to};
 
+use crate::Result;
+use crate::immutability::Immutability;
+
 /// Deletes a repository. Returns false if there was none.
 ///
 /// # Errors
-/// When the project is gone or the database fails.
+/// [`crate::Error::Immutable`] where a tag of it is; when the project is gone or the database fails.
 pub async fn delete(
     db: &Db,
     permit: &ProjectPermit<on::Repository, to::Delete>,
     name: &RepositoryName,
     now: Timestamp,
-) -> db::Result<bool> {
+) -> Result<bool> {
     let (project, name) = (permit.project().id, name.clone());
     let subject = Subject::Repository {
         project: Some(project),
@@ -31,6 +34,8 @@ pub async fn delete(
     let event = Event::new(now, permit.caller().origin(), Operation::Delete, subject);
     let deleted = db.write_alone_in(project, move |tx| {
         Box::pin(async move {
+            let rules = Immutability::of(tx, project).await?;
+            rules.refuse_repository(tx, &name).await?;
             let deleted = repository::delete(tx, project, &name, now).await?;
             if deleted {
                 tx.record(&event).await?;

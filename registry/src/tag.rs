@@ -8,6 +8,7 @@ use model::{
 use policy::{DeletePermit, PullPermit};
 
 use crate::catalog::Names;
+use crate::immutability::Immutability;
 use crate::{Error, Registry, Result};
 
 impl Registry {
@@ -40,6 +41,9 @@ impl Registry {
             Box::pin(async move {
                 let id = repository::published(tx, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
+                Immutability::of(tx, project)
+                    .await?
+                    .refuse_tag(&name, &tag)?;
                 let gone = tag::delete(tx, (id, &name), &tag).await?;
                 gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
                 Ok(tx.record(&event).await?)

@@ -1,9 +1,9 @@
 //! Functions on top of any store: the digest of an object, and the foreign objects in a store.
 
-use futures_util::TryStreamExt as _;
+use futures_util::StreamExt as _;
 use model::{Algorithm, Digest, Hasher};
 
-use crate::{BlobStore, PROBE, Result, identity, key};
+use crate::{BlobStore, Error, PROBE, Result, identity, key};
 
 /// Bytes to hash at a time.
 const PIECE: usize = 1 << 20;
@@ -74,7 +74,12 @@ pub struct Foreign {
 pub async fn foreign(store: &dyn BlobStore, names: usize) -> Result<Foreign> {
     let mut walk = store.walk("").await?;
     let mut found = Foreign::default();
-    while let Some((key, _)) = walk.try_next().await? {
+    while let Some(next) = walk.next().await {
+        let key = match next {
+            // A link that leads nowhere.
+            Err(Error::Missing(key)) => key,
+            next => next?.0,
+        };
         if is_ours(&key) {
             continue;
         }

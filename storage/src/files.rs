@@ -234,7 +234,8 @@ impl BlobStore for Files {
         let (root, below) = (self.place.folder().to_owned(), self.path(folder));
         let (found, walk) = tokio::sync::mpsc::channel(WALKED_AHEAD);
         tokio::task::spawn_blocking(move || {
-            let files = walkdir::WalkDir::new(below).into_iter();
+            // Folders of registries that are taken over may be links to other disks.
+            let files = walkdir::WalkDir::new(below).follow_links(true).into_iter();
             for entry in files.filter_map(|entry| file(&root, entry)) {
                 if found.blocking_send(entry).is_err() {
                     return;
@@ -330,9 +331,17 @@ fn file(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Result
             Some(Ok((key.to_string_lossy().into_owned(), metadata.len())))
         }
         Ok(_) => None,
+        // What a link back leads to is walked already.
+        Err(error) if error.loop_ancestor().is_some() => None,
         Err(error) => {
+            let is_link = error.path().is_some_and(Path::is_symlink);
+            let path = error
+                .path()
+                .map(|path| path.strip_prefix(root).unwrap_or(path));
+            let key = path.map(|path| path.to_string_lossy().into_owned());
             let error = io::Error::from(error);
-            (error.kind() != io::ErrorKind::NotFound).then(|| Err(failed("list", ".", error)))
+            let is_gone = error.kind() == io::ErrorKind::NotFound && !is_link;
+            (!is_gone).then(|| Err(failed("list", &key.unwrap_or_default(), error)))
         }
     }
 }
@@ -358,6 +367,30 @@ fn names(folder: &Path, is_wanted: fn(&FileType) -> bool) -> io::Result<Vec<Stri
 mod tests {
     use super::*;
     use crate::conformance;
+
+    #[tokio::test]
+    async fn a_walk_goes_into_linked_folders_once_and_names_a_link_that_leads_nowhere() {
+        use futures_util::TryStreamExt as _;
+        let (store, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (folder, away) = (store.path(), other.path());
+        std::fs::create_dir(folder.join("here")).unwrap();
+        std::fs::write(folder.join("here/file"), "1").unwrap();
+        std::fs::create_dir(away.join("team")).unwrap();
+        std::fs::write(away.join("team/file"), "22").unwrap();
+        std::os::unix::fs::symlink(away.join("team"), folder.join("linked")).unwrap();
+        std::os::unix::fs::symlink(folder, folder.join("here/back")).unwrap();
+        let files = Files::open(folder).unwrap();
+        let walked = async || -> Result<Vec<(String, u64)>> {
+            let mut found: Vec<_> = files.walk("").await?.try_collect().await?;
+            found.sort_unstable();
+            Ok(found)
+        };
+        let expected = [("here/file".to_owned(), 1), ("linked/file".to_owned(), 2)];
+        assert_eq!(walked().await.unwrap(), expected);
+        std::fs::remove_dir_all(away.join("team")).unwrap();
+        let error = walked().await.unwrap_err().to_string();
+        assert!(error.contains("linked"), "{error}");
+    }
 
     #[tokio::test]
     async fn files_keep_the_contract() {

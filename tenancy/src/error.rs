@@ -1,6 +1,8 @@
 //! Why a change is not made: one variant for each thing that a caller can tell apart.
 
-use model::{MemberId, PrincipalId, ProjectId, ProjectName, UserId};
+use model::{
+    ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, UserId,
+};
 
 use crate::password::PasswordError;
 use crate::secret::SecretError;
@@ -59,6 +61,35 @@ pub enum Error {
         /// The member.
         member: MemberId,
     },
+    /// The scope has a label of that name.
+    #[error("label {0} already exists")]
+    LabelExists(String),
+    /// There is no such label, or not in that scope.
+    #[error("label {0} not found")]
+    LabelUnknown(LabelId),
+    /// The artifact has the label.
+    #[error("the artifact has label {0} already")]
+    LabelAttached(String),
+    /// The artifact does not have the label.
+    #[error("reference with label {label} and artifact {artifact} not found")]
+    LabelNotAttached {
+        /// The label.
+        label: LabelId,
+        /// The artifact.
+        artifact: ManifestId,
+    },
+    /// The repository has no such artifact.
+    #[error("artifact {0} not found")]
+    ArtifactUnknown(String),
+    /// The project has a rule that says the same.
+    #[error("immutable rule already exists")]
+    RuleExists,
+    /// The project has no such rule.
+    #[error("immutable rule {0} not found")]
+    RuleUnknown(ImmutableRuleId),
+    /// The project has as many rules as it may have.
+    #[error("a project has at most {0} immutable rules: delete one first")]
+    TooManyRules(i64),
     /// A setting is not changed.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),

@@ -2,8 +2,11 @@
 //! one event. REST, command line, first start and import call the same ones. Who may call is shown by a permit; HTTP and
 //! command lines are unknown here.
 
+pub mod cve_allowlist;
 mod error;
+pub mod immutable_rule;
 pub mod installation;
+pub mod label;
 pub mod member;
 pub mod password;
 pub mod project;

@@ -96,7 +96,7 @@ impl Settings {
             return Ok(());
         }
         let changed = setting::all(&mut reader).await?;
-        let values = Arc::new(values(&self.master, &self.fixed, &changed)?);
+        let values = Arc::new(values(&self.master, &self.fixed, &changed));
         self.current.store(Arc::new(Read { version, values }));
         Ok(())
     }
@@ -149,7 +149,8 @@ impl Settings {
     /// Stores what differs from what is stored; the names of it.
     async fn change_in(&self, tx: &mut Tx, changes: &Changes) -> Result<Vec<&'static str>> {
         setting::lock(tx).await?;
-        let before = values(&self.master, &self.fixed, &setting::all(tx).await?)?;
+        let changed = setting::all(tx).await?;
+        let before = values(&self.master, &self.fixed, &changed);
         let mut after = before.clone();
         for (declaration, value) in changes {
             declaration.set(&mut after, value)?;
@@ -161,7 +162,12 @@ impl Settings {
         let mut names = Vec::new();
         for (declaration, _) in changes {
             let value = declaration.of(&after);
-            if value == declaration.of(&before) || names.contains(&declaration.name) {
+            let is_broken = changed.iter().any(|row| {
+                row.name == declaration.name
+                    && opened(&self.master, declaration, &row.value).is_err()
+            });
+            let is_same = value == declaration.of(&before) && !is_broken;
+            if is_same || names.contains(&declaration.name) {
                 continue;
             }
             if let Some(why) = self.unchangeable(declaration) {
@@ -188,21 +194,22 @@ impl Settings {
 }
 
 /// The settings by what was changed of them, and what is fixed.
-fn values(master: &MasterKey, fixed: &Fixed, changed: &[Changed]) -> Result<Values> {
+fn values(master: &MasterKey, fixed: &Fixed, changed: &[Changed]) -> Values {
     let mut values = Values::default();
     for Changed { name, value } in changed {
         // A newer program may have more settings.
         let Ok(declaration) = Declaration::named(name) else {
             continue;
         };
-        let value = opened(master, declaration, value)?;
-        if let Err(error) = declaration.set(&mut values, &value) {
-            // Another version has another rule: neither the start nor a change may fail for it.
+        let set = opened(master, declaration, value)
+            .and_then(|value| Ok(declaration.set(&mut values, &value)?));
+        if let Err(error) = set {
+            // A row may be broken, or another version have another rule: neither the start nor a change may fail for it.
             tracing::warn!(%error, setting.name = name, "a stored setting is not understood, and its initial value holds");
         }
     }
     fixed.set(&mut values);
-    Ok(values)
+    values
 }
 
 /// A value as the database holds it: JSON, or what is sealed in hex.

@@ -26,12 +26,27 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("POST /c/login", "Harbor serves it too, undocumented"),
     ("GET /c/log_out", "Harbor serves it too, undocumented"),
     ("POST /c/userExists", "Harbor serves it too, undocumented"),
+    ("GET /api/ext/v1/jobs", "Harbor lists jobs by kind alone"),
+    (
+        "GET /api/ext/v1/jobs/{job_id}",
+        "Harbor shows jobs by kind alone",
+    ),
+    (
+        "GET /api/ext/v1/stats/audit",
+        "Harbor counts no entries by time",
+    ),
+    (
+        "GET /api/ext/v1/audit/export",
+        "Harbor exports no audit log",
+    ),
     ("GET /api/ext/v1/me/sessions", "Harbor lists no sessions"),
     (
         "DELETE /api/ext/v1/me/sessions/{session_id}",
         "Harbor lists no sessions",
     ),
 ];
+
+const FAR_PAGES: &str = "links to pages beyond 10,000 rows say after which entry they begin";
 
 /// Parameters that differ: operation, or `*` for all; parameter, with its place; why.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
@@ -53,6 +68,20 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("GET /users/search", "query:q", "every list takes it"),
     ("GET /users/search", "query:sort", "every list takes it"),
     ("GET /quotas", "query:q", "every list takes it"),
+    ("GET /schedules", "query:q", "every list takes it"),
+    ("GET /schedules", "query:sort", "every list takes it"),
+    ("GET /audit-logs", "query:before", FAR_PAGES),
+    ("GET /auditlog-exts", "query:before", FAR_PAGES),
+    (
+        "GET /projects/{project_name}/logs",
+        "query:before",
+        FAR_PAGES,
+    ),
+    (
+        "GET /projects/{project_name}/auditlog-exts",
+        "query:before",
+        FAR_PAGES,
+    ),
     (
         "GET /quotas",
         "query:reference",

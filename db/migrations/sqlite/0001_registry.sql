@@ -294,6 +294,36 @@ create table tag_stat (
     pulled_at integer not null
 );
 
+-- Tags that match an enabled rule of their project are not moved or deleted.
+create table immutable_rule (
+    id integer not null primary key autoincrement,
+    project_id integer not null references project (id),
+    enabled integer not null,
+    -- What it says, as JSON; a project has no two rules that say the same.
+    selectors text not null,
+    created_at integer not null,
+    unique (project_id, selectors)
+);
+
+create table label (
+    id integer not null primary key autoincrement,
+    -- Null for one of the whole installation.
+    project_id integer references project (id),
+    name text not null,
+    description text not null,
+    color text not null,
+    created_at integer not null,
+    updated_at integer not null
+);
+create unique index label_name on label (coalesce(project_id, 0), name);
+
+create table label_link (
+    manifest_id integer not null references manifest (id) on delete cascade,
+    label_id integer not null references label (id) on delete cascade,
+    primary key (manifest_id, label_id)
+) without rowid;
+create index label_link_label on label_link (label_id);
+
 create table upload (
     id text not null primary key,
     repository text not null,
@@ -355,6 +385,20 @@ create table audit_seal (
     hash blob not null,
     signature blob not null,
     sealed_at integer not null
+);
+
+-- What was purged of the entries that a seal covers, see db::audit::purge.
+create table audit_purge (
+    sequence integer not null primary key references audit_seal (sequence),
+    -- Entries of the seal that were removed, and those that are left.
+    removed integer not null,
+    remaining integer not null,
+    -- Hash over the entries that are left, as a seal of them alone would have it.
+    hash blob not null,
+    -- By which rule entries were removed last.
+    rule text not null,
+    purged_at integer not null,
+    signature blob not null
 );
 
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.

@@ -2,64 +2,14 @@
 //! hash of its rows and of the seal before it, signed with a key that is not in the database.
 
 use model::Timestamp;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use serde::Serialize;
 
+use super::purge::{self, Purged};
+pub use super::seal::{BATCH, Seal, Sign, head};
+use super::seal::{after, hash, sealed_by};
 use crate::audit::{self, Entry};
 use crate::error::Result;
-use crate::sql::{Reader, Row, Tx};
-
-/// Signs the head of the chain: a keyed hash whose key the database does not hold.
-pub type Sign<'a> = &'a (dyn Fn(&[u8]) -> [u8; 32] + Send + Sync);
-
-/// A link of the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seal {
-    /// 1, 2, 3, …
-    pub sequence: i64,
-    /// Id of the first row.
-    pub first_id: i64,
-    /// Id of the last row.
-    pub last_id: i64,
-    /// Number of rows.
-    pub entries: i64,
-    /// Hash of the seal before.
-    pub previous: Vec<u8>,
-    /// Hash over all of the above and the rows.
-    pub hash: Vec<u8>,
-    /// Signature of that hash.
-    pub signature: Vec<u8>,
-}
-
-/// Rows that one seal covers at most.
-pub const BATCH: i64 = 1_000;
-
-fn read(row: &Row) -> Result<Seal> {
-    Ok(Seal {
-        sequence: row.get("audit_seal", "sequence")?,
-        first_id: row.get("audit_seal", "first_id")?,
-        last_id: row.get("audit_seal", "last_id")?,
-        entries: row.get("audit_seal", "entries")?,
-        previous: row.get("audit_seal", "previous")?,
-        hash: row.get("audit_seal", "hash")?,
-        signature: row.get("audit_seal", "signature")?,
-    })
-}
-
-/// The newest seal.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn head(reader: &mut Reader) -> Result<Option<Seal>> {
-    let row = reader
-        .query(
-            "select sequence, first_id, last_id, entries, previous, hash, signature
-             from audit_seal order by sequence desc limit 1",
-        )
-        .optional()
-        .await?;
-    row.as_ref().map(read).transpose()
-}
+use crate::sql::{Reader, Tx};
 
 /// Whether there are rows that are not sealed yet.
 ///
@@ -183,49 +133,15 @@ pub async fn seal(tx: &mut Tx, sign: Sign<'_>, up_to: i64, now: Timestamp) -> Re
     Ok(entries.len() as i64)
 }
 
-/// The hash of a seal: length-prefixed fields, so that no two logs have the same text.
-fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    let mut field = |bytes: &[u8]| {
-        hasher.update((bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    field(b"gantry-audit-2");
-    field(&sequence.to_le_bytes());
-    field(previous);
-    for entry in entries {
-        field(&entry.id.to_le_bytes());
-        field(&entry.at.to_le_bytes());
-        field(&entry.principal_id.unwrap_or(-1).to_le_bytes());
-        field(entry.principal_name.as_bytes());
-        field(entry.address.as_bytes());
-        field(entry.operation.as_bytes());
-        field(entry.resource_type.as_bytes());
-        field(entry.resource.as_bytes());
-        field(&entry.project_id.unwrap_or(-1).to_le_bytes());
-        for text in [&entry.repository, &entry.tag] {
-            field(text.as_deref().unwrap_or_default().as_bytes());
-        }
-        field(
-            &entry
-                .digest
-                .map(|digest| digest.to_bytes())
-                .unwrap_or_default(),
-        );
-        field(&[u8::from(entry.success)]);
-        field(&entry.times.to_le_bytes());
-        field(entry.detail.as_bytes());
-    }
-    hasher.finalize().into()
-}
-
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Seals that hold.
     pub seals: i64,
-    /// Rows that they cover.
+    /// Rows that they cover and that are there.
     pub sealed: i64,
+    /// Rows that they cover and that were purged, as a signed statement says.
+    pub purged: i64,
     /// Rows that are not sealed yet.
     pub unsealed: i64,
     /// What does not hold; empty where all is well.
@@ -246,10 +162,11 @@ pub async fn verify(
     let mut vouched = None;
     while let Some(seal) = after(reader, found.sequence).await? {
         let entries = sealed_by(reader, &seal, found.last_id).await?;
+        let purged = purge::of_seal(reader, seal.sequence).await?;
         if exported == Some(&seal) {
             vouched = Some(seal.sequence);
         }
-        found.look(seal, &entries, sign);
+        found.look(seal, &entries, purged.as_ref(), sign);
     }
     if exported.is_some() && vouched.is_none() {
         found.report.findings.push(
@@ -266,39 +183,6 @@ pub async fn verify(
     Ok(found.report)
 }
 
-/// The seal that follows one.
-async fn after(reader: &mut Reader, sequence: i64) -> Result<Option<Seal>> {
-    let row = reader
-        .query(
-            "select sequence, first_id, last_id, entries, previous, hash, signature
-             from audit_seal where sequence > $1 order by sequence limit 1",
-        )
-        .bind(sequence)
-        .optional()
-        .await?;
-    row.as_ref().map(read).transpose()
-}
-
-/// The rows that a seal covers, which come after the last one of the seal before.
-async fn sealed_by(reader: &mut Reader, seal: &Seal, before: i64) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    while let Some(from) = next(&entries, before, seal.last_id) {
-        let page = audit::walk(reader, from, BATCH).await?;
-        let known = entries.len();
-        entries.extend(page.into_iter().filter(|entry| entry.id <= seal.last_id));
-        if entries.len() == known {
-            break;
-        }
-    }
-    Ok(entries)
-}
-
-/// Where to read on to have all rows up to `last`.
-fn next(read: &[Entry], before: i64, last: i64) -> Option<i64> {
-    let at = read.last().map_or(before, |entry| entry.id);
-    (at < last).then_some(at)
-}
-
 /// How far a verification has come, and what it found.
 #[derive(Default)]
 struct Verification {
@@ -312,7 +196,7 @@ struct Verification {
 }
 
 impl Verification {
-    fn look(&mut self, seal: Seal, entries: &[Entry], sign: Sign<'_>) {
+    fn look(&mut self, seal: Seal, entries: &[Entry], purged: Option<&Purged>, sign: Sign<'_>) {
         let name = format!(
             "seal {} (rows {} to {})",
             seal.sequence, seal.first_id, seal.last_id
@@ -323,20 +207,29 @@ impl Verification {
                 "{name}: the seals before it were removed or changed"
             ));
         }
-        if entries.len() as i64 != seal.entries {
+        let statement = purged.filter(|purged| purged.is_about(&seal));
+        if purged.is_some() && statement.is_none() {
+            findings.push(format!("{name}: what was purged is not told of it"));
+        }
+        let (left, expected) = match statement {
+            Some(purged) => (purged.remaining, &purged.hash),
+            None => (seal.entries, &seal.hash),
+        };
+        if entries.len() as i64 != left {
             let found = entries.len();
             findings.push(format!(
-                "{name}: {} rows were sealed, {found} are there",
-                seal.entries
+                "{name}: {left} rows were sealed, {found} are there"
             ));
-        } else if hash(seal.sequence, &seal.previous, entries).as_slice() != seal.hash {
+        } else if hash(seal.sequence, &seal.previous, entries).as_slice() != expected {
             findings.push(format!("{name}: a row was changed"));
         }
-        if sign(&seal.hash).as_slice() != seal.signature {
+        let is_signed = statement.is_none_or(|purged| purged.is_signed(&seal, sign));
+        if sign(&seal.hash).as_slice() != seal.signature || !is_signed {
             self.unsigned.push(seal.sequence);
         }
         self.report.seals += 1;
         self.report.sealed += entries.len() as i64;
+        self.report.purged += statement.map_or(0, |purged| purged.removed);
         (self.previous, self.last_id, self.sequence) = (seal.hash, seal.last_id, seal.sequence);
     }
 

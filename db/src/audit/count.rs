@@ -2,6 +2,7 @@
 
 use super::Filter;
 use crate::error::Result;
+use crate::list::Direction;
 use crate::sql::Reader;
 
 /// As many entries are counted exactly.
@@ -21,11 +22,11 @@ pub enum Count {
 /// # Errors
 /// When a statement fails.
 pub async fn count(reader: &mut Reader, filter: &Filter) -> Result<Count> {
-    let newest = End::read(reader, filter, "desc").await?;
+    let newest = End::read(reader, filter, Direction::Down).await?;
     if newest.entries <= EXACT {
         return Ok(Count::Exact(newest.entries));
     }
-    let oldest = End::read(reader, filter, "asc").await?;
+    let oldest = End::read(reader, filter, Direction::Up).await?;
     Ok(Count::About(estimate(&newest, &oldest)))
 }
 
@@ -38,15 +39,14 @@ struct End {
 }
 
 impl End {
-    async fn read(reader: &mut Reader, filter: &Filter, direction: &'static str) -> Result<Self> {
-        let conditions = filter.conditions(reader).await?;
+    async fn read(reader: &mut Reader, filter: &Filter, direction: Direction) -> Result<Self> {
+        let ranges = filter.ranges(reader).await?;
         let sql = format!(
-            "select count(*) as entries, coalesce(min(at), 0) as first, coalesce(max(at), 0) as last from (
-                 select e.at from audit e {} order by e.at {direction}, e.id {direction} limit {}) counted",
-            conditions.clause(),
-            EXACT + 1
+            "select count(*) as entries, coalesce(min(at), 0) as first, coalesce(max(at), 0) as last from ({}) counted",
+            ranges.keys(direction, &(EXACT + 1).to_string(), "0"),
         );
-        let row = conditions
+        let row = ranges
+            .conditions
             .bind(reader.query_built("audit.count", sql))
             .one()
             .await?;

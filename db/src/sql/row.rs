@@ -1,8 +1,9 @@
 //! Rows, and columns parsed into model types.
 
 use model::{
-    BlobId, Cron, Digest, InstallationId, JobId, ManifestId, MemberId, PrincipalId, ProjectId,
-    ProjectName, RepositoryId, RepositoryName, SessionId, StoreId, Tag, Timestamp, UserId,
+    BlobId, Cron, Digest, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
+    PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, SessionId, StoreId, Tag,
+    Timestamp, UserId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -82,6 +83,8 @@ stored! {
     MemberId: i64 => |x| Some(Self(x));
     SessionId: i64 => |x| Some(Self(x));
     JobId: i64 => |x| Some(Self(x));
+    LabelId: i64 => |x| Some(Self(x));
+    ImmutableRuleId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

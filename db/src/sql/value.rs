@@ -1,8 +1,8 @@
 //! Values that statements bind.
 
 use model::{
-    BlobId, Digest, JobId, ManifestId, MemberId, PrincipalId, ProjectId, RepositoryId, SessionId,
-    Timestamp, UserId,
+    BlobId, Digest, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId,
+    RepositoryId, SessionId, Timestamp, UserId,
 };
 
 /// A value to be bound.
@@ -43,6 +43,9 @@ values! {
     MemberId => |x| Self::Int(Some(x.0));
     SessionId => |x| Self::Int(Some(x.0));
     JobId => |x| Self::Int(Some(x.0));
+    LabelId => |x| Self::Int(Some(x.0));
+    ImmutableRuleId => |x| Self::Int(Some(x.0));
+    Option<ProjectId> => |x| Self::Int(x.map(|id| id.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }

@@ -1,6 +1,7 @@
 //! The audit log and its chain.
 
 use gantry_db::audit::count::Count;
+use gantry_db::list::Direction;
 use model::{Event, Operation, Origin, Principal, Subject};
 
 use super::*;
@@ -403,4 +404,106 @@ async fn entries_are_counted_exactly_up_to_a_bound_and_found_by_a_text_within() 
         assert!((19_000..21_000).contains(&about), "{about}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn ones_own_entries_and_those_of_some_projects_are_one_list() {
+    on_both("audit_scope", async |db| {
+        let (ann, team) = team(&db).await;
+        let other = project(&db, "other").await;
+        let record = async |at: i64, by_ann: bool, subject: Subject| {
+            let principal = match by_ann {
+                true => Principal::User {
+                    id: ann.principal_id,
+                    user: ann.id,
+                    name: "ann".into(),
+                },
+                // Of her name, but not her.
+                false => Principal::Claimed("ann".into()),
+            };
+            let origin = Origin {
+                principal,
+                address: None,
+            };
+            let at = NOW.plus(Duration::from_secs(at.unsigned_abs()));
+            let event = Event::new(at, origin, Operation::Create, subject);
+            db.write(move |tx| Box::pin(async move { tx.record(&event).await }))
+                .await
+                .unwrap();
+        };
+        let in_project = |id: ProjectId| Subject::Repository {
+            project: Some(id),
+            name: "team/app".parse().unwrap(),
+        };
+        record(1, true, in_project(team)).await;
+        record(2, true, in_project(other)).await;
+        record(3, false, in_project(team)).await;
+        record(4, false, in_project(other)).await;
+        record(5, true, Subject::User("x".into())).await;
+        record(6, false, Subject::User("y".into())).await;
+        let own = |projects: &[ProjectId]| audit::Filter {
+            scope: audit::Scope::Own {
+                principal: ann.principal_id,
+                name: "ann".into(),
+                projects: projects.to_vec(),
+            },
+            ..audit::Filter::default()
+        };
+        let mut reader = db.reader().await.unwrap();
+        let mut secs = async |filter: &audit::Filter, offset: i64, limit: i64, way: Direction| {
+            let page = Page {
+                offset,
+                limit: Some(limit),
+            };
+            let found = audit::list::page(&mut reader, filter, page, way).await;
+            let secs = |listed: &audit::Listed| (listed.entry.at - NOW.0) / 1_000_000;
+            found.unwrap().iter().map(secs).collect::<Vec<_>>()
+        };
+        let (down, up) = (Direction::Down, Direction::Up);
+        assert_eq!(secs(&own(&[]), 0, 9, down).await, [5, 2, 1]);
+        assert_eq!(secs(&own(&[team]), 0, 9, down).await, [5, 3, 2, 1]);
+        assert_eq!(secs(&own(&[team]), 0, 9, up).await, [1, 2, 3, 5]);
+        assert_eq!(secs(&own(&[team, other]), 1, 2, down).await, [4, 3]);
+        let of_team = audit::Filter {
+            scope: audit::Scope::Project(team),
+            ..audit::Filter::default()
+        };
+        assert_eq!(secs(&of_team, 0, 9, down).await, [3, 1]);
+        let hidden = audit::Filter {
+            hidden: model::EventType::list("create_user"),
+            ..own(&[team])
+        };
+        assert_eq!(secs(&hidden, 0, 9, down).await, [3, 2, 1]);
+        let after = audit::Filter {
+            before: Some(5),
+            ..own(&[team])
+        };
+        assert_eq!(secs(&after, 0, 2, down).await, [3, 2]);
+        // More projects than have ranges of their own.
+        let many: Vec<ProjectId> = (100..300).map(ProjectId).chain([team]).collect();
+        assert_eq!(secs(&own(&many), 0, 9, down).await, [5, 3, 2, 1]);
+        let counted = audit::count::count(&mut reader, &own(&[team]))
+            .await
+            .unwrap();
+        assert_eq!(counted, Count::Exact(4));
+        let mut search = audit::Filter {
+            tests: vec![(audit::FIELDS[4], Test::Contains("ann".into()))],
+            ..audit::Filter::default()
+        };
+        let bound = audit::list::bound_search(&mut reader, &mut search).await;
+        assert_eq!(bound.unwrap(), None, "there are few");
+    })
+    .await;
+}
+
+async fn project(db: &Db, name: &str) -> ProjectId {
+    let name: ProjectName = name.parse().unwrap();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let ann = user::by_name(tx, "ann").await?.unwrap();
+            project::create(tx, &name, ann.id, false, -1, NOW).await
+        })
+    })
+    .await
+    .unwrap()
 }

@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit_log;
+mod audit_purge;
 mod backup;
 mod collecting;
 mod deletion;
 mod failover;
 mod jobs;
+mod labels;
 mod listed;
 mod login_failure;
 mod pooler;
@@ -23,8 +25,8 @@ use std::time::Duration;
 use collecting::{committed, place};
 use gantry_db::list::{Page, Selection, Test};
 use gantry_db::{
-    Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, installation, manifest,
-    member, principal, project, quota, repository, stat, tag, upload, user,
+    Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, immutable_rule, installation,
+    label, manifest, member, principal, project, quota, repository, stat, tag, upload, user,
 };
 use model::{
     Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,

@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use db::audit::count::Count;
 use db::audit::{self, Filter, Listed, chain};
-use model::{Operation, ProjectName, RepositoryName, Tag, Timestamp};
+use db::list::Test;
+use jobs::audit_purge::{AuditPurge, Parameters};
+use model::{EventType, Operation, ProjectName, RepositoryName, SystemClock, Tag, Timestamp};
+
+use policy::Caller;
 
 use super::local::Local;
 use super::out::{self, line};
@@ -21,6 +26,8 @@ pub(super) enum Command {
     List(List),
     /// Print how many entries there are; beyond 10,000 about how many.
     Count(Chosen),
+    /// Remove old entries of some types, so that the chain can still be proved: what went is stated and signed.
+    Purge(Purge),
     /// Print all entries as JSON lines, or the head of the chain, to be kept elsewhere.
     Export {
         /// Print the head of the chain instead of the entries.
@@ -51,6 +58,20 @@ pub(super) struct List {
     json: bool,
 }
 
+/// Which entries are removed.
+#[derive(Args)]
+pub(super) struct Purge {
+    /// Keep entries of this time: a number and h or d.
+    #[arg(long, value_name = "SPAN", value_parser = parse::span)]
+    keep: i64,
+    /// Types, separated by commas, such as pull_artifact; `other` for all but those of artifacts.
+    #[arg(long, value_name = "TYPES")]
+    types: String,
+    /// Only say what would be removed.
+    #[arg(long)]
+    dry_run: bool,
+}
+
 /// Which entries.
 #[derive(Args)]
 pub(super) struct Chosen {
@@ -75,14 +96,28 @@ pub(super) struct Chosen {
     /// Before this time.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     to: Option<Timestamp>,
+    /// Only what was refused.
+    #[arg(long)]
+    refused: bool,
+    /// Also types that the setting `disabled_audit_log_event_types` hides.
+    #[arg(long)]
+    hidden: bool,
     /// With this text in the resource or the detail, in any case. It is looked for entry by entry, so give --from too.
     #[arg(long, value_name = "TEXT", requires = "from")]
     contains: Option<String>,
 }
 
 impl Chosen {
-    fn filter(self) -> Filter {
-        Filter {
+    async fn filter(self, local: &Local) -> anyhow::Result<Filter> {
+        let settings = local.settings().await?.current();
+        let hidden = match self.hidden {
+            true => Vec::new(),
+            false => EventType::list(&settings.disabled_audit_log_event_types),
+        };
+        let refused = self.refused.then_some((audit::RESULT, Test::Flag(false)));
+        Ok(Filter {
+            hidden,
+            tests: refused.into_iter().collect(),
             principal: self.user,
             project: self.project,
             repository: self.repository,
@@ -91,8 +126,8 @@ impl Chosen {
             contains: self.contains.zip(self.from),
             from: self.from,
             to: self.to,
-            before: None,
-        }
+            ..Filter::default()
+        })
     }
 }
 
@@ -109,7 +144,8 @@ impl Command {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(list) => list.run(local).await,
-            Self::Count(chosen) => count(local, &chosen.filter()).await,
+            Self::Count(chosen) => count(local, &chosen.filter(local).await?).await,
+            Self::Purge(purge) => purge.run(local).await,
             Self::Export { head: false } => export(local).await,
             Self::Export { head: true } => export_head(local).await,
             Self::Verify { head } => verify(local, head).await,
@@ -121,7 +157,7 @@ impl List {
     async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         let filter = Filter {
             before: self.before,
-            ..self.chosen.filter()
+            ..self.chosen.filter(local).await?
         };
         let mut entries = newest(local, filter, self.limit).await?;
         entries.reverse();
@@ -130,6 +166,30 @@ impl List {
         } else {
             entries.iter().map(describe).for_each(|text| line(&text));
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Purge {
+    async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(self.keep >= 3_600, "--keep: at least 1h");
+        // With another key, what is stated would look forged.
+        bootstrap::verify_master_key(&local.db, &local.master).await?;
+        let parameters = Parameters {
+            audit_retention_hour: self.keep / 3_600,
+            include_event_types: self.types,
+            dry_run: self.dry_run,
+        };
+        let purge = AuditPurge {
+            db: local.db.clone(),
+            clock: Arc::new(SystemClock),
+            master: local.master.clone(),
+        };
+        purge
+            .purge(&parameters, Caller::command_line().origin(), &mut |text| {
+                line(&text)
+            })
+            .await?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -236,11 +296,16 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
     let chain::Report {
         seals,
         sealed,
+        purged,
         unsealed,
         ..
     } = &report;
+    let purged = match purged {
+        0 => String::new(),
+        purged => format!(", {purged} more were purged"),
+    };
     line(&format!(
-        "{seals} seals over {sealed} entries, {unsealed} not sealed yet"
+        "{seals} seals over {sealed} entries{purged}, {unsealed} not sealed yet"
     ));
     if report.findings.is_empty() {
         line("the audit log is intact");

@@ -41,6 +41,9 @@ pub(super) struct Restore {
     /// the backup was made, or has objects but no identity. Objects that are not in the backup are deleted then.
     #[arg(long)]
     claim: bool,
+    /// Do not ask before a claim.
+    #[arg(long, requires = "claim")]
+    yes: bool,
 }
 
 impl Backup {
@@ -102,11 +105,33 @@ impl Restore {
         };
         let found = self.look(backup, &stores).await?;
         let db = Db::open(location).await?;
+        if self.claim {
+            let confirmed = self.is_confirmed(&db, &stores, &found).await;
+            if !confirmed.context(NOTHING)? {
+                line(NOTHING);
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         let done = self.write(&db, backup, &stores, binding).await;
         db.close().await;
         done?;
         found.tell();
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says what a claim would take, and asks.
+    async fn is_confirmed(&self, db: &Db, stores: &Stores, found: &Found) -> anyhow::Result<bool> {
+        // The database is empty: it names none of them.
+        let objects = storage::objects(db, stores).await?;
+        line(&format!(
+            "the store has {objects} objects; the backup names {} blobs and finds {} of them: all other objects will be deleted",
+            found.blobs,
+            found.blobs - found.wrong
+        ));
+        if self.yes {
+            return Ok(true);
+        }
+        storage::is_confirmed()
     }
 
     async fn write(

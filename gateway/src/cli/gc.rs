@@ -83,6 +83,7 @@ async fn pass(local: &Local) -> anyhow::Result<Pass> {
         clock,
         gc: serve::gc_settings(config),
         progress: Arc::default(),
+        untagged_everywhere: None,
     })
 }
 

@@ -7,9 +7,10 @@ use db::job::{self, Cancelled, Job, Shown, State};
 use db::job_log;
 use jobs::engine::control;
 use model::{JobId, Timestamp};
+use serde_json::{Value, json};
 
 use super::local::{self, Local};
-use super::print;
+use super::{out, print};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -24,6 +25,9 @@ pub(super) enum Command {
         /// Maximum number of jobs.
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u32,
+        /// Print JSON lines.
+        #[arg(long)]
+        json: bool,
     },
     /// Show a job and the last lines of its log.
     Show {
@@ -48,9 +52,19 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         match self {
-            Self::List { kind, all, limit } => {
+            Self::List {
+                kind,
+                all,
+                limit,
+                json,
+            } => {
                 let shown = if all { Shown::All } else { Shown::Open };
-                list(local, kind.as_deref(), shown, limit).await?;
+                let mut tx = local.db.reader().await?;
+                let jobs = job::list(&mut tx, kind.as_deref(), shown, limit.into()).await?;
+                match json {
+                    true => out::json_lines(&jobs.iter().map(as_json).collect::<Vec<_>>())?,
+                    false => list(&jobs),
+                }
             }
             Self::Show { id, lines } => show(local, id, lines).await?,
             Self::Retry { id } => retry(local, id).await?,
@@ -60,22 +74,31 @@ impl Command {
     }
 }
 
-async fn list(local: &Local, kind: Option<&str>, shown: Shown, limit: u32) -> anyhow::Result<()> {
-    let mut tx = local.db.reader().await?;
-    for job in job::list(&mut tx, kind, shown, limit.into()).await? {
+/// A job as JSON.
+fn as_json(job: &Job) -> Value {
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    json!({
+        "id": job.id, "kind": job.kind, "standing": job.standing, "state": job.state.to_string(),
+        "payload": job.payload, "due": job.due_at.to_string(), "attempts": job.attempts,
+        "progress": job.progress, "result": job.result, "last_error": job.last_error,
+        "created": job.created_at.to_string(), "started": time(job.started_at), "ended": time(job.finished_at),
+    })
+}
+
+fn list(jobs: &[Job]) {
+    for job in jobs {
         let Job {
             id, kind, state, ..
-        } = &job;
+        } = job;
         let error = match &job.last_error {
             Some(error) => format!("  failed {} times: {error}", job.attempts),
             None => String::new(),
         };
         print(&format!(
             "{id:>6}  {kind:<14} {state:<9} {}{error}",
-            when(&job)
+            when(job)
         ));
     }
-    Ok(())
 }
 
 /// The time that matters in a job's state.

@@ -95,10 +95,9 @@ fn write(text: &str) {
 }
 
 /// True for characters that a terminal may act on instead of showing: control characters, line and paragraph
-/// separators, and marks that change the text direction.
+/// separators, marks that change the text direction, and others that are not seen.
 fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || model::is_unseen(c)
 }
 
 /// The text with such characters escaped, for output that is printed elsewhere.

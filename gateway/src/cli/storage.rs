@@ -296,6 +296,13 @@ pub(super) async fn unnamed(db: &Db, stores: &Stores) -> anyhow::Result<String> 
     ))
 }
 
+/// How many objects there are, counted to [`COUNTED`].
+pub(super) async fn objects(db: &Db, stores: &Stores) -> anyhow::Result<String> {
+    let found = jobs::stores::unnamed(db, &*stores.joined(), COUNTED).await?;
+    let more = if found.is_all { "" } else { "more than " };
+    Ok(format!("{more}{}", found.objects))
+}
+
 async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
     let stores = stores::open(&local.config).await?;
     match jobs::stores::verify(&local.db, &stores).await {
@@ -325,7 +332,7 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks at the terminal.
-fn is_confirmed() -> anyhow::Result<bool> {
+pub(super) fn is_confirmed() -> anyhow::Result<bool> {
     use std::io::{IsTerminal as _, stdin};
     anyhow::ensure!(
         stdin().is_terminal(),

@@ -30,6 +30,7 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
         "pingora_runtime=off",
         "sqlx_core::pool=error",
         "sqlx::pool=error",
+        "sqlx::postgres::notice=error",
     ];
     Ok(own
         .into_iter()

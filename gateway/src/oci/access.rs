@@ -83,12 +83,14 @@ impl Call<'_> {
         if began.elapsed() < MOMENT {
             return Ok(permit);
         }
+        self.refuse_writing()?;
         let renewed = renewed(self.app, &self.caller, permit.repository()).await;
         let renewed = renewed.map_err(|error| OciError::Identity(error, self.challenge.clone()))?;
         renewed.map_err(|refusal| self.refused(permit.repository(), Operation::Push, refusal))
     }
 
-    /// The body of an upload, which fails at its end where its sender has lost the right to push meanwhile.
+    /// The body of an upload, which fails at its end where its sender has lost the right to push meanwhile,
+    /// or writing is not allowed any more.
     pub(super) fn while_permitted(
         &self,
         repository: &RepositoryName,
@@ -100,9 +102,13 @@ impl Call<'_> {
             if began.elapsed() < MOMENT {
                 return None;
             }
+            if app.settings.current().read_only {
+                return Some(Err(BodyError::ReadOnly));
+            }
             match renewed(&app, &caller, &repository).await {
                 Ok(Ok(_)) => None,
-                Ok(Err(_)) | Err(_) => Some(Err(BodyError::Refused)),
+                Ok(Err(_)) => Some(Err(BodyError::Refused)),
+                Err(_) => Some(Err(BodyError::Unsure)),
             }
         };
         Box::pin(body.chain(stream::once(end).filter_map(future::ready)))

@@ -22,7 +22,8 @@ pub(super) async fn answer(
     request: Request<RequestBody>,
 ) -> Response<Body> {
     // Forms come from strangers.
-    let limit = match request.uri().path().starts_with("/api") {
+    let path = request.uri().path().trim_start_matches('/');
+    let limit = match path.starts_with("api") {
         true => admin_api::LARGEST_BODY,
         false => admin_api::LARGEST_FORM,
     };

@@ -1,6 +1,10 @@
 //! REST under `/api/v2.0`, in the wire form that scripts for Harbor expect.
 
+mod audit;
 mod conventions;
+mod executions;
+mod immutable_rules;
+mod labels;
 mod members;
 mod projects;
 mod repositories;

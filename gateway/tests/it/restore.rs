@@ -82,7 +82,7 @@ async fn a_store_that_was_claimed_since_is_named_before_anything_is_restored() {
         assert!(said.contains("--claim"), "{said}");
         assert!(!said.contains("rows restored"), "{said}");
     }
-    let (code, said) = restore(&server, &folder, &["--claim"]).await;
+    let (code, said) = restore(&server, &folder, &["--claim", "--yes"]).await;
     assert_eq!(code, Some(0), "{said}");
     serves(&server, &kept).await;
 }
@@ -167,6 +167,12 @@ async fn a_store_without_an_identity_is_taken_on_demand_alone() {
         assert!(!server.data().join("gantry.db").exists());
     }
     let (code, said) = restore(&server, &folder, &["--claim"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    for part in ["nothing was restored", "the store has 3 objects", "--yes"] {
+        assert!(said.contains(part), "no {part} in: {said}");
+    }
+    assert!(!blobs.join("gantry-store.json").exists());
+    let (code, said) = restore(&server, &folder, &["--claim", "--yes"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("of 3 objects, 0 are not in"), "{said}");
     serves(&server, &kept).await;

@@ -218,3 +218,56 @@ async fn a_right_that_is_lost_while_the_body_comes_changes_nothing() {
     server.admin().get(&stored).await.expect(404);
     server.admin().get(&manifest).await.expect(404);
 }
+
+#[tokio::test]
+async fn what_began_before_writing_was_forbidden_writes_nothing() {
+    let server = Server::start().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    let repository = project.repository("slow");
+    let pushed = image(&repository);
+    for blob in pushed.blobs() {
+        admin.push_blob(&repository, blob.bytes.clone()).await;
+    }
+    let blob = format!(
+        "/v2/{repository}/blobs/uploads/?digest={}",
+        sha256(b"slow blob")
+    );
+    let manifest = format!("/v2/{repository}/manifests/slow");
+    let named = json!({ "project_name": "late-project" }).to_string();
+    let (made, put, posted) = tokio::join!(
+        slowly(
+            || admin
+                .post("/api/v2.0/projects")
+                .content_type("application/json"),
+            named.as_bytes(),
+            set_read_only(&admin, true),
+        ),
+        slowly(
+            || admin.put(&manifest).content_type(&pushed.media_type),
+            &pushed.manifest,
+            async {}
+        ),
+        slowly(
+            || admin.post(&blob).content_type("application/octet-stream"),
+            b"slow blob",
+            async {}
+        ),
+    );
+    for answer in [made, put, posted] {
+        answer.expect_error(403, "DENIED");
+    }
+    set_read_only(&admin, false).await;
+    let stored = format!("/v2/{repository}/blobs/{}", sha256(b"slow blob"));
+    for path in [&*stored, &*manifest, "/api/v2.0/projects/late-project"] {
+        admin.get(path).await.expect(404);
+    }
+}
+
+async fn set_read_only(admin: &Client, read_only: bool) {
+    admin
+        .put("/api/v2.0/configurations")
+        .json(&json!({ "read_only": read_only }))
+        .await
+        .expect(200);
+}

@@ -392,6 +392,77 @@ async fn a_session_ends_when_it_is_idle_and_is_kept_by_use() {
 }
 
 #[tokio::test]
+async fn shorter_times_hold_for_sessions_that_are_there() {
+    let server = Server::start().await;
+    let name = fresh("shortened");
+    server.create_user(&name).await;
+    let mut browser = Browser::signed_in(&server, &name).await;
+    set(&server, &json!({ "session_longest": 120 })).await;
+    server.stop().await;
+    server.restart_with_clock("+50m").await;
+    assert!(browser.is_signed_in().await);
+    server.stop().await;
+    server.restart_with_clock("+100m").await;
+    assert!(browser.is_signed_in().await, "it was used in between");
+    let mut idle = Browser::signed_in(&server, &name).await;
+    server.stop().await;
+    server.restart_with_clock("+121m").await;
+    assert!(!browser.is_signed_in().await, "however busy it is");
+    assert!(idle.is_signed_in().await);
+    set(&server, &json!({ "session_timeout": 20 })).await;
+    assert!(idle.is_signed_in().await, "it was used just now");
+    server.stop().await;
+    server.restart_with_clock("+142m").await;
+    assert!(!idle.is_signed_in().await);
+}
+
+/// Changes settings.
+async fn set(server: &Server, settings: &Value) {
+    let admin = server.admin();
+    admin
+        .put("/api/v2.0/configurations")
+        .json(settings)
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn signing_out_beside_a_password_ends_the_session() {
+    let server = SERVER.get().await;
+    let name = fresh("both");
+    server.create_user(&name).await;
+    let mut browser = Browser::signed_in(&server, &name).await;
+    let password = server.as_user(&name);
+    let cookie = format!("sid={}", browser.session());
+    password
+        .get("/c/log_out")
+        .header("cookie", cookie)
+        .await
+        .expect(200);
+    assert!(!browser.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_during_sign_in_opens_no_session() {
+    let server = SERVER.get().await;
+    for round in 0..4 {
+        let name = fresh("crossing");
+        let id = server.create_user(&name).await;
+        let mut browser = Browser::open(server.anonymous()).await;
+        let (admin, path) = (server.admin(), format!("/api/v2.0/users/{id}/password"));
+        let changed = json!({ "new_password": "An0therPassword" });
+        let change = async {
+            tokio::time::sleep(std::time::Duration::from_millis(15 * round)).await;
+            admin.put(&path).json(&changed).await.expect(200);
+        };
+        // Either it was wrong by then, or the session ended with it.
+        let (answer, ()) = tokio::join!(browser.sign_in(&name, PASSWORD), change);
+        assert!(matches!(answer.status, 200 | 401), "{answer}");
+        assert!(!browser.is_signed_in().await, "round {round}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_is_the_same_at_every_replica() {
     let replicas = Replicas::start().await;
     let (first, second) = (&replicas.first, &replicas.second);

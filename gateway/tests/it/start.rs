@@ -425,6 +425,22 @@ async fn without_a_successor_a_process_serves_on() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_successor_hears_other_signals() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let server = Server::start().await;
+        server.may_complain();
+        server.ask_to_hand_over();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let begun = Instant::now();
+        server.signal(signal);
+        let status = server.ended(10).await;
+        assert!(status.success(), "{signal:?}: {status}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(5), "{signal:?}: {took:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_does_not_answer_shows_everywhere() {
     let server = Server::start().await;
     let (blobs, aside) = (server.data().join("blobs"), server.scratch().join("aside"));

@@ -11,6 +11,7 @@ use db::{Db, clock};
 use model::Clock;
 use tracing::instrument;
 
+use super::pause::Paused;
 use crate::Result;
 
 /// The queue, for one holder of jobs.
@@ -75,6 +76,11 @@ impl Queue {
     pub(super) async fn due(&self, runs: &[Runs]) -> Result<Due> {
         let mut tx = self.db.reader().await?;
         Ok(job::due(&mut tx, runs, self.clock.now()).await?)
+    }
+
+    /// What is paused.
+    pub(super) async fn paused(&self) -> Result<Paused> {
+        Ok(Paused::read(&mut self.db.reader().await?).await?)
     }
 
     pub(super) async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>> {

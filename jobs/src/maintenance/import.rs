@@ -21,7 +21,7 @@ use model::{
 use policy::{CreateProjectPermit, SystemPermit};
 use registry::LARGEST_MANIFEST;
 use registry::size::wrong_sizes;
-use storage::BlobStore;
+use storage::{BlobStore, Walk};
 use tenancy::project::NewProject;
 
 use crate::{Error, Result};
@@ -101,11 +101,9 @@ pub async fn import(
     now: Timestamp,
 ) -> Result<Imported> {
     let layout = Layout::new(&options.root);
-    let (sizes, found) = (
-        sizes(store, &layout).await?,
-        repositories(store, &layout).await?,
-    );
-    if sizes.is_empty() && found.is_empty() {
+    let sizes = sizes(store, &layout).await?;
+    let (found, broken) = repositories(store, &layout).await?;
+    if sizes.is_empty() && found.is_empty() && broken.is_empty() {
         return Err(Error::NoRegistry(options.root.clone()));
     }
     let mut import = Import {
@@ -120,6 +118,9 @@ pub async fn import(
         grace: options.grace,
         done: Imported::default(),
     };
+    for link in &broken {
+        import.skip(link, "it is a link that leads nowhere");
+    }
     for (name, found) in found {
         match target(&name, options.project.as_ref()) {
             Ok(target) => import.repository(&name, target, found).await?,
@@ -146,11 +147,11 @@ pub async fn adopt(db: &Db, permit: &SystemPermit, now: Timestamp) -> Result<u64
     Ok(adopted.await?)
 }
 
-/// All blobs of the other registry, and how long they are.
+/// All blobs of the other registry, and how long they are. A link that leads nowhere is a blob that is missing.
 async fn sizes(store: &Arc<dyn BlobStore>, layout: &Layout) -> Result<BTreeMap<Digest, u64>> {
     let mut walk = store.walk(&layout.blobs()).await?;
-    let mut sizes = BTreeMap::new();
-    while let Some((key, size)) = walk.try_next().await? {
+    let (mut sizes, mut broken) = (BTreeMap::new(), Vec::new());
+    while let Some((key, size)) = whole(&mut walk, &mut broken).await? {
         if let Some(digest) = layout.digest_of(&key) {
             sizes.insert(digest, size);
         }
@@ -158,13 +159,14 @@ async fn sizes(store: &Arc<dyn BlobStore>, layout: &Layout) -> Result<BTreeMap<D
     Ok(sizes)
 }
 
+/// All repositories of the other registry, and the links below them that lead nowhere.
 async fn repositories(
     store: &Arc<dyn BlobStore>,
     layout: &Layout,
-) -> Result<BTreeMap<String, Found>> {
+) -> Result<(BTreeMap<String, Found>, Vec<String>)> {
     let mut walk = store.walk(&layout.repositories()).await?;
-    let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    while let Some((key, size)) = walk.try_next().await? {
+    let (mut found, mut broken) = (BTreeMap::<String, Found>::new(), Vec::new());
+    while let Some((key, size)) = whole(&mut walk, &mut broken).await? {
         let Some((name, entry)) = layout.entry_of(&key) else {
             continue;
         };
@@ -175,7 +177,17 @@ async fn repositories(
             Entry::Layer(digest) => drop(repository.layers.insert(digest)),
         }
     }
-    Ok(found)
+    Ok((found, broken))
+}
+
+/// What a walk finds next; links that lead nowhere go into `broken`.
+async fn whole(walk: &mut Walk, broken: &mut Vec<String>) -> Result<Option<(String, u64)>> {
+    loop {
+        match walk.try_next().await {
+            Err(storage::Error::Missing(link)) => broken.push(link),
+            next => return Ok(next?),
+        }
+    }
 }
 
 /// The repository's name in Gantry.

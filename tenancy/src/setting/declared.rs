@@ -94,6 +94,8 @@ settings! {
     token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;
     /// Minutes after which a session ends in which nothing is asked.
     session_timeout: i64 = 60, Administrators, Now, rule::between::<1, 525_600>;
+    /// Minutes after which a session ends however much is asked. 0: never.
+    session_longest: i64 = 0, Administrators, Now, rule::between::<0, 525_600>;
     /// What the names of robots begin with.
     robot_name_prefix: String = "robot$".to_owned(), Administrators, Later, rule::robot_prefix;
     /// Days for which a robot is valid, unless told otherwise when it is made.
@@ -108,7 +110,7 @@ settings! {
     /// Whether the audit log is only forwarded, which Gantry refuses.
     skip_audit_log_database: bool = false, Administrators, ALWAYS_WRITTEN, rule::any;
     /// Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`.
-    disabled_audit_log_event_types: String = String::new(), Administrators, Later, rule::event_types;
+    disabled_audit_log_event_types: String = String::new(), Administrators, Now, rule::event_types;
     /// Whether a pull by a scanner leaves the time of the last pull as it is.
     scanner_skip_update_pulltime: bool = false, Administrators, Later, rule::any;
 
@@ -210,6 +212,14 @@ impl Values {
     /// How long a browser's session lasts without a request.
     pub fn session_idle(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.session_timeout * 60).unwrap_or_default())
+    }
+
+    /// How long a browser's session lasts at most, however busy it is.
+    pub fn session_longest(&self) -> Option<Duration> {
+        let minutes = u64::try_from(self.session_longest).ok();
+        minutes
+            .filter(|minutes| *minutes > 0)
+            .map(|minutes| Duration::from_secs(minutes * 60))
     }
 
     /// Seconds for which a registry token is valid.

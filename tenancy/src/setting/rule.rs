@@ -1,5 +1,6 @@
 //! Rules of single settings: each returns the value, tidied where that is needed, or what it must be.
 
+use model::EVENT_TYPES;
 use serde_json::{Map, Value};
 
 /// Anything.
@@ -100,28 +101,6 @@ pub(super) fn banner(text: String) -> Result<String, String> {
         });
     valid.then_some(text).ok_or_else(wrong)
 }
-
-/// The types of events that Harbor can leave out of its audit log.
-const EVENT_TYPES: [&str; 18] = [
-    "create_artifact",
-    "delete_artifact",
-    "pull_artifact",
-    "create_project",
-    "update_project",
-    "delete_project",
-    "delete_repository",
-    "login_user",
-    "logout_user",
-    "create_user",
-    "update_user",
-    "delete_user",
-    "create_robot",
-    "delete_robot",
-    "create_member",
-    "update_member",
-    "delete_member",
-    "update_configuration",
-];
 
 /// Types of audit events, separated by commas; empty for none.
 pub(super) fn event_types(text: String) -> Result<String, String> {

@@ -65,6 +65,51 @@ enum Action {
     ReadVolumes,
     ReadSettings,
     ChangeSettings,
+    ListAuditLog,
+    ListOldAuditLog,
+    ExportAuditLog,
+    CountAuditLog,
+    ListEventTypes,
+    ListProjectLog,
+    ListOldProjectLog,
+    ListLabels,
+    MakeLabel,
+    ReadLabel,
+    ChangeLabel,
+    DeleteLabel,
+    MakeGlobalLabel,
+    AddArtifactLabel,
+    RemoveArtifactLabel,
+    ListRules,
+    MakeRule,
+    ChangeRule,
+    DeleteRule,
+    ListGc,
+    GetGc,
+    StopGc,
+    ReadGcLog,
+    ReadGcSchedule,
+    MakeGcSchedule,
+    SetGcSchedule,
+    ListPurge,
+    GetPurge,
+    StopPurge,
+    ReadPurgeLog,
+    ReadPurgeSchedule,
+    MakePurgeSchedule,
+    SetPurgeSchedule,
+    ListSchedules,
+    AreSchedulesPaused,
+    ListPools,
+    ListWorkers,
+    StopJob,
+    ReadJobLog,
+    ListQueues,
+    ListJobs,
+    GetJob,
+    SteerQueue,
+    ReadAllowlist,
+    ChangeAllowlist,
 }
 
 const CALLERS: [&str; 8] = [
@@ -88,7 +133,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 16] = [
+const OPEN: [&str; 21] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -103,6 +148,12 @@ const OPEN: [&str; 16] = [
     "POST /c/login",
     "GET /c/log_out",
     "POST /c/userExists",
+    // Which label it is decides who may: the table has them as actions without a route.
+    "GET /api/v2.0/labels",
+    "POST /api/v2.0/labels",
+    "GET /api/v2.0/labels/{label_id}",
+    "PUT /api/v2.0/labels/{label_id}",
+    "DELETE /api/v2.0/labels/{label_id}",
     "GET /api/ext/v1/me/sessions",
     "DELETE /api/ext/v1/me/sessions/{session_id}",
 ];
@@ -172,6 +223,51 @@ const PRIVATE_REST: &Table = &[
     (ReadVolumes,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (ReadSettings,   [401,    403,    403,    403,    403,    403,    403,    200]),
     (ChangeSettings, [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ListAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (ListOldAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (ExportAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (CountAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (ListEventTypes, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ListProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
+    (ListOldProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
+    (ListLabels, [401, 403, 403, 200, 200, 200, 200, 200]),
+    (MakeLabel, [401, 403, 403, 403, 403, 201, 201, 201]),
+    (ReadLabel, [401, 403, 403, 200, 200, 200, 200, 200]),
+    (ChangeLabel, [401, 403, 403, 403, 403, 200, 200, 200]),
+    (DeleteLabel, [401, 403, 403, 403, 403, 200, 200, 200]),
+    (MakeGlobalLabel, [401, 403, 403, 403, 403, 403, 403, 201]),
+    (AddArtifactLabel, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (RemoveArtifactLabel, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (ListRules, [401, 403, 403, 403, 403, 200, 200, 200]),
+    (MakeRule, [401, 403, 403, 403, 403, 201, 201, 201]),
+    (ChangeRule, [401, 403, 403, 403, 403, 200, 200, 200]),
+    (DeleteRule, [401, 403, 403, 403, 403, 200, 200, 200]),
+    (ListGc, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (GetGc, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (StopGc, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ReadGcLog, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ReadGcSchedule, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (MakeGcSchedule, [401, 403, 403, 403, 403, 403, 403, 201]),
+    (SetGcSchedule, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ListPurge, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (GetPurge, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (StopPurge, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ReadPurgeLog, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ReadPurgeSchedule, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (MakePurgeSchedule, [401, 403, 403, 403, 403, 403, 403, 201]),
+    (SetPurgeSchedule, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ListSchedules, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (AreSchedulesPaused, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (ListPools, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ListWorkers, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (StopJob, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ReadJobLog, [401, 403, 403, 403, 403, 403, 403, 404]),
+    (ListQueues, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ListJobs, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (GetJob, [401, 403, 403, 403, 403, 403, 403, 404]),
+    (SteerQueue, [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ReadAllowlist, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (ChangeAllowlist, [401, 403, 403, 403, 403, 403, 403, 200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -209,6 +305,10 @@ const PUBLIC: &Table = &[
     (AddMember,      [401,    403,    403,    403,    403,    403,    201,    201]),
     (UpdateMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
     (RemoveMember,   [401,    403,    403,    403,    403,    403,    200,    200]),
+    (ListLabels, [200, 200, 200, 200, 200, 200, 200, 200]),
+    (ReadLabel, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (ListProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
+    (ListRules, [401, 403, 403, 403, 403, 200, 200, 200]),
 ];
 
 /// A project with an image in it, everybody's own project, and one person for each column.
@@ -501,6 +601,118 @@ impl<'s> World<'s> {
                 let change = json!({ "robot_token_duration": 90 });
                 caller.put("/api/v2.0/configurations").json(&change).await
             }
+            ListAuditLog => caller.get("/api/v2.0/auditlog-exts").await,
+            ListOldAuditLog => caller.get("/api/v2.0/audit-logs").await,
+            ExportAuditLog => {
+                caller
+                    .get("/api/ext/v1/audit/export?q=operation%3Dnone")
+                    .await
+            }
+            CountAuditLog => caller.get("/api/ext/v1/stats/audit").await,
+            ListEventTypes => caller.get("/api/v2.0/auditlog-exts/events").await,
+            ListProjectLog => caller.get(&format!("{rest}/auditlog-exts")).await,
+            ListOldProjectLog => caller.get(&format!("{rest}/logs")).await,
+            ListLabels => caller.get(&self.labels().await).await,
+            MakeLabel => self.make_label(caller).await,
+            ReadLabel => caller.get(&self.label().await).await,
+            ChangeLabel => {
+                let label = self.label().await;
+                caller
+                    .put(&label)
+                    .json(&json!({ "name": fresh("label") }))
+                    .await
+            }
+            DeleteLabel => caller.delete(&self.label().await).await,
+            MakeGlobalLabel => {
+                let label = json!({ "name": fresh("global"), "scope": "g" });
+                caller.post("/api/v2.0/labels").json(&label).await
+            }
+            AddArtifactLabel => {
+                let label = json!({ "id": id_of(&self.label().await) });
+                caller.post(&self.artifact_labels()).json(&label).await
+            }
+            RemoveArtifactLabel => {
+                let (labels, id) = (self.artifact_labels(), id_of(&self.label().await));
+                admin
+                    .post(&labels)
+                    .json(&json!({ "id": id }))
+                    .await
+                    .expect(200);
+                caller.delete(&format!("{labels}/{id}")).await
+            }
+            ListRules => caller.get(&format!("{rest}/immutabletagrules")).await,
+            MakeRule => {
+                caller
+                    .post(&format!("{rest}/immutabletagrules"))
+                    .json(&rule())
+                    .await
+            }
+            ChangeRule => caller.put(&self.rule().await).json(&rule()).await,
+            DeleteRule => caller.delete(&self.rule().await).await,
+            ListGc => caller.get("/api/v2.0/system/gc").await,
+            GetGc => caller.get(&self.execution("gc").await).await,
+            StopGc => caller.put(&self.execution("gc").await).await,
+            ReadGcLog => {
+                caller
+                    .get(&format!("{}/log", self.execution("gc").await))
+                    .await
+            }
+            ReadGcSchedule => caller.get("/api/v2.0/system/gc/schedule").await,
+            MakeGcSchedule => {
+                caller
+                    .post("/api/v2.0/system/gc/schedule")
+                    .json(&never())
+                    .await
+            }
+            SetGcSchedule => {
+                caller
+                    .put("/api/v2.0/system/gc/schedule")
+                    .json(&never())
+                    .await
+            }
+            ListPurge => caller.get("/api/v2.0/system/purgeaudit").await,
+            GetPurge => caller.get(&self.execution("purgeaudit").await).await,
+            StopPurge => caller.put(&self.execution("purgeaudit").await).await,
+            ReadPurgeLog => {
+                caller
+                    .get(&format!("{}/log", self.execution("purgeaudit").await))
+                    .await
+            }
+            ReadPurgeSchedule => caller.get("/api/v2.0/system/purgeaudit/schedule").await,
+            MakePurgeSchedule => {
+                caller
+                    .post("/api/v2.0/system/purgeaudit/schedule")
+                    .json(&never())
+                    .await
+            }
+            SetPurgeSchedule => {
+                caller
+                    .put("/api/v2.0/system/purgeaudit/schedule")
+                    .json(&never())
+                    .await
+            }
+            ListSchedules => caller.get("/api/v2.0/schedules").await,
+            AreSchedulesPaused => caller.get("/api/v2.0/schedules/all/paused").await,
+            ListPools => caller.get("/api/v2.0/jobservice/pools").await,
+            ListWorkers => caller.get("/api/v2.0/jobservice/pools/all/workers").await,
+            StopJob => caller.put("/api/v2.0/jobservice/jobs/999999").await,
+            ReadJobLog => caller.get("/api/v2.0/jobservice/jobs/999999/log").await,
+            ListJobs => caller.get("/api/ext/v1/jobs").await,
+            GetJob => caller.get("/api/ext/v1/jobs/999999").await,
+            ListQueues => caller.get("/api/v2.0/jobservice/queues").await,
+            SteerQueue => {
+                caller
+                    .put("/api/v2.0/jobservice/queues/PURGE_AUDIT_LOG")
+                    .json(&json!({ "action": "resume" }))
+                    .await
+            }
+            ReadAllowlist => caller.get("/api/v2.0/system/CVEAllowlist").await,
+            ChangeAllowlist => {
+                caller
+                    .put("/api/v2.0/system/CVEAllowlist")
+                    .json(&json!({ "items": [] }))
+                    .await
+            }
         }
     }
 
@@ -528,11 +740,78 @@ impl<'s> World<'s> {
         format!("/api/v2.0/quotas/{}", project["project_id"])
     }
 
+    /// The path of the project's labels.
+    async fn labels(&self) -> String {
+        let path = format!("/api/v2.0/projects/{}", self.project.name);
+        let project = self.server.admin().get(&path).await.expect(200).json();
+        format!(
+            "/api/v2.0/labels?scope=p&project_id={}",
+            project["project_id"]
+        )
+    }
+
+    /// Tries to make a label of the project.
+    async fn make_label(&self, caller: &Client) -> Answer {
+        let labels = self.labels().await;
+        let (_, project) = labels.rsplit_once('=').expect("it ends with the ID");
+        let project: i64 = project.parse().expect("an ID is a number");
+        let label = json!({ "name": fresh("label"), "scope": "p", "project_id": project });
+        caller.post("/api/v2.0/labels").json(&label).await
+    }
+
+    /// A label of the project, to be looked at, changed or put on an artifact: its path.
+    async fn label(&self) -> String {
+        let made = self.make_label(&self.server.admin()).await;
+        made.expect(201).location()
+    }
+
+    /// The path of the labels of the project's artifact.
+    fn artifact_labels(&self) -> String {
+        let project = &self.project.name;
+        format!("/api/v2.0/projects/{project}/repositories/app/artifacts/latest/labels")
+    }
+
+    /// A rule of the project: its path.
+    async fn rule(&self) -> String {
+        let rules = format!("/api/v2.0/projects/{}/immutabletagrules", self.project.name);
+        let made = self.server.admin().post(&rules).json(&rule()).await;
+        made.expect(201).location()
+    }
+
+    /// An execution that changes nothing: its path.
+    async fn execution(&self, kind: &str) -> String {
+        let now = json!({ "schedule": { "type": "Manual" }, "parameters": {
+            "dry_run": true, "audit_retention_hour": 1, "include_event_types": "logout_user" } });
+        let path = format!("/api/v2.0/system/{kind}/schedule");
+        let made = self.server.admin().post(&path).json(&now).await;
+        made.expect(201).location()
+    }
+
     /// A member to be looked at, changed or removed; gives the member's id.
     async fn new_member(&self) -> u64 {
         let person = self.server.stranger().await;
         self.project.add(person.name(), Role::Guest).await
     }
+}
+
+/// A rule that no other one says the same as, and that covers nothing.
+fn rule() -> serde_json::Value {
+    let repositories =
+        json!([{ "kind": "doublestar", "decoration": "repoMatches", "pattern": fresh("none") }]);
+    let tags = json!([{ "kind": "doublestar", "decoration": "matches", "pattern": "none" }]);
+    json!({ "action": "immutable", "template": "immutable_template",
+        "scope_selectors": { "repository": repositories }, "tag_selectors": tags })
+}
+
+/// Ends a schedule.
+fn never() -> serde_json::Value {
+    json!({ "schedule": { "type": "None" } })
+}
+
+/// The ID that a path ends with.
+fn id_of(path: &str) -> i64 {
+    let (_, id) = path.rsplit_once('/').expect("it has parts");
+    id.parse().expect("an ID is a number")
 }
 
 /// An answer to HEAD has no body; its refusals count as if they had the usual one.
@@ -594,6 +873,8 @@ fn route_of(action: Action) -> Option<String> {
         PullManifest | HeadManifest | PullBlob | HeadBlob | ListTags | ListReferrers
         | StartUpload | SendChunk | CancelUpload | PushManifest | MountFromThere
         | MountIntoThere | DeleteTag | DeleteManifest | DeleteBlob | FindInCatalog => return None,
+        // Which label it is decides who may.
+        ListLabels | MakeLabel | ReadLabel | ChangeLabel | DeleteLabel | MakeGlobalLabel => return None,
         GetProject => format!("GET {project}"),
         HeadProject => "HEAD /projects".to_owned(),
         FindInProjects => "GET /projects".to_owned(),
@@ -629,8 +910,50 @@ fn route_of(action: Action) -> Option<String> {
         ReadVolumes => "GET /systeminfo/volumes".to_owned(),
         ReadSettings => "GET /configurations".to_owned(),
         ChangeSettings => "PUT /configurations".to_owned(),
+        ListAuditLog => "GET /auditlog-exts".to_owned(),
+        ListOldAuditLog => "GET /audit-logs".to_owned(),
+        ExportAuditLog => "GET /api/ext/v1/audit/export".to_owned(),
+        CountAuditLog => "GET /api/ext/v1/stats/audit".to_owned(),
+        ListEventTypes => "GET /auditlog-exts/events".to_owned(),
+        ListProjectLog => "GET /projects/{project_name}/auditlog-exts".to_owned(),
+        ListOldProjectLog => "GET /projects/{project_name}/logs".to_owned(),
+        AddArtifactLabel => "POST /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels".to_owned(),
+        RemoveArtifactLabel => "DELETE /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels/{label_id}".to_owned(),
+        ListRules => "GET /projects/{project_name_or_id}/immutabletagrules".to_owned(),
+        MakeRule => "POST /projects/{project_name_or_id}/immutabletagrules".to_owned(),
+        ChangeRule => "PUT /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}".to_owned(),
+        DeleteRule => "DELETE /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}".to_owned(),
+        ListGc => "GET /system/gc".to_owned(),
+        GetGc => "GET /system/gc/{gc_id}".to_owned(),
+        StopGc => "PUT /system/gc/{gc_id}".to_owned(),
+        ReadGcLog => "GET /system/gc/{gc_id}/log".to_owned(),
+        ReadGcSchedule => "GET /system/gc/schedule".to_owned(),
+        MakeGcSchedule => "POST /system/gc/schedule".to_owned(),
+        SetGcSchedule => "PUT /system/gc/schedule".to_owned(),
+        ListPurge => "GET /system/purgeaudit".to_owned(),
+        GetPurge => "GET /system/purgeaudit/{purge_id}".to_owned(),
+        StopPurge => "PUT /system/purgeaudit/{purge_id}".to_owned(),
+        ReadPurgeLog => "GET /system/purgeaudit/{purge_id}/log".to_owned(),
+        ReadPurgeSchedule => "GET /system/purgeaudit/schedule".to_owned(),
+        MakePurgeSchedule => "POST /system/purgeaudit/schedule".to_owned(),
+        SetPurgeSchedule => "PUT /system/purgeaudit/schedule".to_owned(),
+        ListSchedules => "GET /schedules".to_owned(),
+        AreSchedulesPaused => "GET /schedules/{job_type}/paused".to_owned(),
+        ListPools => "GET /jobservice/pools".to_owned(),
+        ListWorkers => "GET /jobservice/pools/{pool_id}/workers".to_owned(),
+        StopJob => "PUT /jobservice/jobs/{job_id}".to_owned(),
+        ReadJobLog => "GET /jobservice/jobs/{job_id}/log".to_owned(),
+        ListQueues => "GET /jobservice/queues".to_owned(),
+        ListJobs => "GET /api/ext/v1/jobs".to_owned(),
+        GetJob => "GET /api/ext/v1/jobs/{job_id}".to_owned(),
+        SteerQueue => "PUT /jobservice/queues/{job_type}".to_owned(),
+        ReadAllowlist => "GET /system/CVEAllowlist".to_owned(),
+        ChangeAllowlist => "PUT /system/CVEAllowlist".to_owned(),
     };
-    Some(route.replacen(' ', " /api/v2.0", 1))
+    match route.contains(" /api/") {
+        true => Some(route),
+        false => Some(route.replacen(' ', " /api/v2.0", 1)),
+    }
 }
 
 /// Which of [`CALLERS`] have what a route needs, in a private project.

@@ -1,0 +1,36 @@
+//! What of the audit log a request sees: a caller's own entries and those of projects whose log they may list, and no
+//! types that are switched off.
+
+use db::audit::{Filter, Scope};
+use db::list::Selection;
+use db::{Reader, binding};
+use model::EventType;
+use policy::{Action, Resource, SignedIn, table};
+
+use crate::{AdminState, Error};
+
+/// What a caller may see of the whole log: everything for system administrators.
+pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, Error> {
+    let caller = permit.caller();
+    if caller.is_sysadmin() {
+        return Ok(Scope::Everything);
+    }
+    let principal = permit.principal();
+    let roles = table::roles_with(Resource::Log, Action::List);
+    Ok(Scope::Own {
+        principal,
+        name: caller.name().to_owned(),
+        projects: binding::projects_with(reader, principal, roles).await?,
+    })
+}
+
+/// The entries of a scope that a request asks for.
+pub(super) fn filter(app: &AdminState, scope: Scope, selection: &Selection) -> Filter {
+    let hidden = &app.settings.current().disabled_audit_log_event_types;
+    let filter = Filter {
+        scope,
+        hidden: EventType::list(hidden),
+        ..Filter::default()
+    };
+    filter.narrowed(selection)
+}

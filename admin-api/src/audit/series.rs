@@ -1,0 +1,97 @@
+//! How much was written into the audit log by hour or day, for charts.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use db::audit;
+use db::audit::series::{self, Point};
+use db::list::Page;
+use model::Timestamp;
+use policy::SignedIn;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::scope;
+use crate::allowed::Granted;
+use crate::caller::By;
+use crate::error::Rendered;
+use crate::param::Params;
+use crate::query::Query;
+use crate::{App, Error};
+
+/// Points of a series.
+const MOST: u32 = 500;
+
+/// The answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditSeries)]
+pub(crate) struct Series {
+    points: Vec<View>,
+    /// Whether the first point is not whole, and none before it is there: only so many entries are counted.
+    truncated: bool,
+}
+
+/// A span of time.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditPoint)]
+struct View {
+    done: i64,
+    refused: i64,
+    time: String,
+}
+
+impl From<Point> for View {
+    fn from(point: Point) -> Self {
+        Self {
+            done: point.done,
+            refused: point.refused,
+            time: point.since.to_string(),
+        }
+    }
+}
+
+/// How long a span is, and how many are shown where no time is asked for.
+fn step(text: Option<&str>) -> Result<(Duration, u32), Error> {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    match text.unwrap_or("hour") {
+        "hour" => Ok((HOUR, 24)),
+        "day" => Ok((HOUR * 24, 30)),
+        other => Err(Error::Validation(format!(
+            "step in query should be one of [hour day]: {other:?}"
+        ))),
+    }
+}
+
+/// Counts the entries that a search finds in what the caller may see, by hour or day: the last 500 of these at most, and
+/// those of a day or a month where the search names no time.
+#[utoipa::path(
+    get, path = "/api/ext/v1/stats/audit", operation_id = "countAuditLog", tag = "auditlog",
+    params(
+        ("step" = Option<String>, Query, description = "`hour`, which is the default, or `day`."),
+        ("q" = Option<String>, Query, description = "Conditions, as those of the list."),
+    ),
+    responses((status = 200, description = "The counts, oldest first.", body = Series))
+)]
+pub(crate) async fn count(
+    By(_): By,
+    params: Params,
+    Granted(permit): Granted<SignedIn>,
+    State(app): App,
+) -> Rendered<Series> {
+    let (step, usual) = step(params.get("step"))?;
+    let selection = Query::parse(&params)?.select(&audit::FIELDS, Page::ALL)?;
+    let mut reader = app.db.reader().await?;
+    let scope = scope::of(&mut reader, &permit).await?;
+    let mut filter = scope::filter(&app, scope, &selection);
+    let end = app
+        .clock
+        .now()
+        .min(filter.to.unwrap_or(Timestamp(i64::MAX)));
+    let spans = if filter.from.is_some() { MOST } else { usual };
+    filter.from = filter.from.max(Some(end.minus(step * spans)));
+    let micros = step.as_micros() as i64;
+    let (points, truncated) = series::series(&mut reader, &filter, micros).await?;
+    let points = points.into_iter().map(View::from).collect();
+    Ok(Json(Series { points, truncated }))
+}

@@ -1,0 +1,289 @@
+//! Which entries of the log a list shows, as conditions of its statement.
+//!
+//! Each condition that has an index leads to one range of it that ends with time and id, so that a page costs the same
+//! wherever it lies. Where a list shows a principal's own entries and those of some projects, each of these is a range
+//! of its own, and the ranges are merged.
+
+use model::{
+    EventType, Operation, PrincipalId, ProjectId, ProjectName, RepositoryName, Tag, Timestamp,
+};
+
+use crate::error::Result;
+use crate::list::{Conditions, Direction, Field, Kind, Selection, Test, containing};
+use crate::sql::Reader;
+
+/// Id.
+pub const ID: Field = Field::new("id", Kind::Int, "e.id").unique();
+/// When it was written.
+pub const TIME: Field = Field::new("op_time", Kind::Time, "e.at");
+/// Whether it was done.
+pub const RESULT: Field = Field::new("operation_result", Kind::Flag, "e.success").unsorted();
+/// The name of its project.
+const PROJECT: Field = Field::new(
+    "project",
+    Kind::Text,
+    "(select p.name from project p where p.id = e.project_id)",
+)
+.unsorted();
+
+/// What lists can be narrowed by; they are sorted by time alone.
+pub const FIELDS: [Field; 13] = [
+    ID,
+    TIME,
+    RESULT,
+    PROJECT,
+    Field::new("username", Kind::Text, "e.principal_name").unsorted(),
+    Field::new("operation", Kind::Text, "e.operation").unsorted(),
+    Field::new("resource", Kind::Text, "e.resource").unsorted(),
+    Field::new("resource_type", Kind::Text, "e.resource_type").unsorted(),
+    Field::new("repository", Kind::Text, "e.repository").unsorted(),
+    Field::new("tag", Kind::Text, "e.tag").unsorted(),
+    Field::new("address", Kind::Text, "e.address").unsorted(),
+    Field::new("project_id", Kind::Int, "e.project_id").unsorted(),
+    Field::new(
+        "event_type",
+        Kind::Text,
+        "(e.operation || '_' || e.resource_type)",
+    )
+    .unsorted(),
+];
+
+/// Whose entries a list shows.
+#[derive(Clone, Debug, Default)]
+pub enum Scope {
+    /// All.
+    #[default]
+    Everything,
+    /// Those of a project.
+    Project(ProjectId),
+    /// A principal's own, and those of some projects.
+    Own {
+        /// The principal.
+        principal: PrincipalId,
+        /// Its name, which entries are found by.
+        name: String,
+        /// The projects.
+        projects: Vec<ProjectId>,
+    },
+}
+
+/// Ranges that are merged at most: more projects share one.
+const RANGES: usize = 50;
+
+/// Which entries a list shows: those that all of it fits.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Whose they are.
+    pub scope: Scope,
+    /// The name of whoever did it.
+    pub principal: Option<String>,
+    /// The project that they belong to.
+    pub project: Option<ProjectName>,
+    /// The repository, or what is in it.
+    pub repository: Option<RepositoryName>,
+    /// The tag of a repository.
+    pub tag: Option<Tag>,
+    /// What was done.
+    pub operation: Option<Operation>,
+    /// Not before this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub to: Option<Timestamp>,
+    /// A text within the resource or the detail, and the time since when it is looked for: no index helps.
+    pub contains: Option<(String, Timestamp)>,
+    /// What else is asked of [`FIELDS`].
+    pub tests: Vec<(Field, Test)>,
+    /// Types that are not shown.
+    pub hidden: Vec<EventType>,
+    /// Older than the entry with this id.
+    pub before: Option<i64>,
+}
+
+/// The conditions of a statement, and those of its ranges: an entry fits one of these.
+pub(super) struct Ranges {
+    pub(super) conditions: Conditions,
+    pub(super) ranges: Vec<String>,
+}
+
+impl Filter {
+    /// The same, narrowed by what a request asks of [`FIELDS`].
+    #[must_use]
+    pub fn narrowed(mut self, selection: &Selection) -> Self {
+        for (field, test) in &selection.tests {
+            match test {
+                Test::Within(from, until) if *field == TIME => {
+                    self.from = self.from.max(Some(*from));
+                    let to = Timestamp(until.0.saturating_add(1));
+                    self.to = Some(self.to.map_or(to, |known| known.min(to)));
+                }
+                test => self.tests.push((*field, test.clone())),
+            }
+        }
+        self
+    }
+
+    /// Whether a text is looked for, which no index helps to find, without a time since when.
+    pub(super) fn is_unbounded_search(&self) -> bool {
+        let is_searched = |(_, test): &(Field, Test)| matches!(test, Test::Contains(_));
+        self.tests.iter().any(is_searched) && self.from.is_none_or(|from| from.0 <= 0)
+    }
+
+    pub(super) async fn ranges(&self, reader: &mut Reader) -> Result<Ranges> {
+        let mut conditions = self.conditions(reader).await?;
+        let ranges = self.scope.ranges(&mut conditions);
+        Ok(Ranges { conditions, ranges })
+    }
+
+    async fn conditions(&self, reader: &mut Reader) -> Result<Conditions> {
+        let mut all = Conditions::default();
+        if let Some(name) = &self.principal {
+            all = all.and_value("e.principal_name = $", name.as_str());
+        }
+        if let Some(name) = &self.project {
+            all = all.and_any("e.project_id", &projects(reader, name.as_str()).await?);
+        }
+        if let Some(name) = &self.repository {
+            all = all.and_value("e.repository = $", name.as_str());
+        }
+        if let Some(tag) = &self.tag {
+            all = all.and_value("e.tag = $", tag.as_str());
+        }
+        if let Some(operation) = self.operation {
+            all = all.and_value("e.operation = $", operation.name());
+        }
+        all = self.asked(reader, all).await?;
+        for hidden in &self.hidden {
+            let values = [hidden.operation(), hidden.resource_type()];
+            let text = "not (e.operation = $ and e.resource_type = $)";
+            all = all.and_values(text, values.map(Into::into));
+        }
+        if let Some((text, _)) = &self.contains {
+            let pattern = containing(text);
+            all = all.and_value(
+                "(lower(e.resource) like lower($) escape '\\' or lower(e.detail) like lower($) escape '\\')",
+                pattern,
+            );
+        }
+        let since = self.contains.as_ref().map(|(_, since)| *since);
+        if let Some(from) = self.from.max(since) {
+            all = all.and_value("e.at >= $", from);
+        }
+        self.upper_bound(reader, all).await
+    }
+
+    /// What is asked of fields. A project's name leads to its id, which has an index.
+    async fn asked(&self, reader: &mut Reader, all: Conditions) -> Result<Conditions> {
+        let mut all = all;
+        for (field, test) in &self.tests {
+            match test {
+                Test::Is(name) if *field == PROJECT => {
+                    all = all.and_any("e.project_id", &projects(reader, name).await?);
+                }
+                test => all.test(reader.is_postgres(), field, test),
+            }
+        }
+        Ok(all)
+    }
+
+    /// One of both bounds, whichever is narrower: with two, SQLite may read on from the other one.
+    async fn upper_bound(&self, reader: &mut Reader, all: Conditions) -> Result<Conditions> {
+        let mut all = all;
+        if let Some(id) = self.before {
+            match time_of(reader, id).await? {
+                Some(at) if self.to.is_none_or(|to| at < to) => {
+                    return Ok(older_than(reader, all, at, id));
+                }
+                // It lies beyond the other bound.
+                Some(_) => {}
+                // It is gone.
+                None => all = all.and_value("e.id < $", id),
+            }
+        }
+        Ok(match self.to {
+            Some(to) => all.and_value("e.at < $", to),
+            None => all,
+        })
+    }
+}
+
+impl Scope {
+    fn ranges(&self, conditions: &mut Conditions) -> Vec<String> {
+        match self {
+            Self::Everything => vec!["1 = 1".to_owned()],
+            Self::Project(id) => vec![conditions.text("e.project_id = $", [(*id).into()])],
+            Self::Own {
+                principal,
+                name,
+                projects,
+            } => {
+                let own = "e.principal_name = $ and e.principal_id = $";
+                let own = conditions.text(own, [name.as_str().into(), (*principal).into()]);
+                let shared = projects.len().div_ceil(RANGES).max(1);
+                let projects: Vec<i64> = projects.iter().map(|id| id.0).collect();
+                let of_projects = projects.chunks(shared);
+                let of_projects = of_projects.map(|ids| conditions.any_of("e.project_id", ids));
+                std::iter::once(own).chain(of_projects).collect()
+            }
+        }
+    }
+}
+
+impl Ranges {
+    /// A statement for ids and times of a page: `limit` and `offset` are places or numbers.
+    pub(super) fn keys(&self, direction: Direction, limit: &str, offset: &str) -> String {
+        let suffix = match direction {
+            Direction::Up => "",
+            Direction::Down => " desc",
+        };
+        let keys = |range: &String, limit: &str| {
+            let clause = self.conditions.clause_with(range);
+            format!(
+                "select e.id, e.at from audit e {clause} order by e.at{suffix}, e.id{suffix} limit {limit}"
+            )
+        };
+        match self.ranges.as_slice() {
+            [range] => format!("{} offset {offset}", keys(range, limit)),
+            ranges => {
+                let parts = ranges.iter().enumerate().map(|(number, range)| {
+                    let part = keys(range, &format!("{limit} + {offset}"));
+                    format!("select id, at from ({part}) r{number}")
+                });
+                let parts: Vec<String> = parts.collect();
+                format!(
+                    "select id, at from ({}) merged order by at{suffix}, id{suffix} limit {limit} offset {offset}",
+                    parts.join(" union ")
+                )
+            }
+        }
+    }
+}
+
+/// Ids of the project with a name, and of deleted ones that had it.
+async fn projects(reader: &mut Reader, name: &str) -> Result<Vec<i64>> {
+    let rows = reader
+        .query("select id from project where name = $1 order by id")
+        .bind(name)
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("project", "id")).collect()
+}
+
+/// When the entry with an id was written, if it is there.
+async fn time_of(reader: &mut Reader, id: i64) -> Result<Option<Timestamp>> {
+    let row = reader
+        .query("select at from audit where id = $1")
+        .bind(id)
+        .optional()
+        .await?;
+    row.map(|row| row.get("audit", "at")).transpose()
+}
+
+/// Goes on after an entry.
+fn older_than(reader: &Reader, all: Conditions, at: Timestamp, id: i64) -> Conditions {
+    let all = match reader.is_postgres() {
+        // It tells which partitions to leave alone.
+        true => all.and_value("e.at <= $", at),
+        false => all,
+    };
+    all.and_values("(e.at, e.id) < ($, $)", [at.into(), id.into()])
+}

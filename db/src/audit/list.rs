@@ -1,0 +1,98 @@
+//! Lists of entries: pages by number, or after the last entry of the page before.
+
+use model::Timestamp;
+
+use super::filter::Filter;
+use super::{Entry, entry_columns};
+use crate::error::Result;
+use crate::list::{Direction, Page};
+use crate::sql::{Reader, Row};
+
+/// An entry of a list.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Listed {
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The name of its project.
+    pub project: Option<String>,
+}
+
+impl Listed {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            entry: Entry::read(row)?,
+            project: row.get("project", "project")?,
+        })
+    }
+}
+
+/// The newest entries that a filter lets through, newest first; [`Filter::before`] goes on from the last one.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn list(reader: &mut Reader, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
+    let newest = Page {
+        offset: 0,
+        limit: Some(limit),
+    };
+    page(reader, filter, newest, Direction::Down).await
+}
+
+/// A page of the entries that a filter lets through, by time. Rows that are skipped are looked up in an index alone.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn page(
+    reader: &mut Reader,
+    filter: &Filter,
+    page: Page,
+    direction: Direction,
+) -> Result<Vec<Listed>> {
+    let ranges = filter.ranges(reader).await?;
+    let places = ranges.conditions.len();
+    let (limit, offset) = (format!("${}", places + 1), format!("${}", places + 2));
+    let suffix = match direction {
+        Direction::Up => "",
+        Direction::Down => " desc",
+    };
+    let sql = format!(
+        "select {}, p.name as project from ({}) k join audit e on e.id = k.id and e.at = k.at
+         left join project p on p.id = e.project_id order by e.at{suffix}, e.id{suffix}",
+        entry_columns!(),
+        ranges.keys(direction, &limit, &offset),
+    );
+    let query = ranges
+        .conditions
+        .bind(reader.query_built("audit.list", sql))
+        .bind(page.limit.unwrap_or(i64::from(u32::MAX)))
+        .bind(page.offset.min(i64::from(u32::MAX)));
+    query.all().await?.iter().map(Listed::read).collect()
+}
+
+/// A search for a text that names no time looks at so many of the newest entries of its scope.
+pub const SEARCHED: i64 = 100_000;
+
+/// Bounds a search for a text that names no time, since no index helps: since when it looks, if it is bounded.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn bound_search(reader: &mut Reader, filter: &mut Filter) -> Result<Option<Timestamp>> {
+    if !filter.is_unbounded_search() {
+        return Ok(None);
+    }
+    let all = Filter {
+        scope: filter.scope.clone(),
+        ..Filter::default()
+    };
+    let ranges = all.ranges(reader).await?;
+    let sql = ranges.keys(Direction::Down, "1", &SEARCHED.to_string());
+    let row = ranges
+        .conditions
+        .bind(reader.query_built("audit.search", sql))
+        .optional()
+        .await?;
+    let since = row.map(|row| row.get("audit", "at")).transpose()?;
+    filter.from = filter.from.max(since);
+    Ok(since)
+}

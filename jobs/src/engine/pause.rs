@@ -1,0 +1,111 @@
+//! Queues that administrators pause: jobs of their kinds wait, on all replicas, until they are resumed; running ones go
+//! on. Kept in the database, so that a restart does not resume them.
+
+use std::collections::BTreeSet;
+
+use db::{Db, Reader, Tx, installation, job};
+use model::{Event, Operation, ResourceType, Subject, Timestamp};
+use policy::SystemPermit;
+
+use crate::Result;
+
+/// The name by which the database keeps what is paused.
+const PAUSED: &str = "paused-queues";
+
+/// The queue of what is due by schedules.
+pub const SCHEDULER: &str = "scheduler";
+
+/// Kinds of jobs that wait in a queue, and the scheduler's. Standing jobs are in none.
+pub const QUEUES: [&str; 5] = [
+    "audit_partition",
+    "audit_purge",
+    "gc_run",
+    "prune",
+    SCHEDULER,
+];
+
+/// What is paused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paused(BTreeSet<String>);
+
+impl Paused {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn read(reader: &mut Reader) -> db::Result<Self> {
+        let stored = installation::get(reader, PAUSED).await?;
+        let kinds = stored.map(|json| serde_json::from_slice(&json).unwrap_or_default());
+        Ok(Self(kinds.unwrap_or_default()))
+    }
+
+    /// Whether a queue is paused.
+    pub fn has(&self, kind: &str) -> bool {
+        self.0.contains(kind)
+    }
+}
+
+/// What is done to queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Jobs that wait are cancelled.
+    Stop,
+    /// Jobs wait from now on.
+    Pause,
+    /// They wait no longer.
+    Resume,
+}
+
+impl Action {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+/// Stops, pauses or resumes the queue of a kind of [`QUEUES`]; `None` for all of them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn act(
+    db: &Db,
+    permit: &SystemPermit,
+    kind: Option<&'static str>,
+    action: Action,
+    now: Timestamp,
+) -> Result<()> {
+    let name = format!("queue {}", kind.unwrap_or("all"));
+    let subject = Subject::Installation(ResourceType::Job, name);
+    let event = Event::new(now, permit.caller().origin(), Operation::Update, subject);
+    let event = event.with_detail(action.name());
+    db.write(move |tx| {
+        Box::pin(async move {
+            match action {
+                Action::Stop => {
+                    job::cancel_queued(tx, kind, now).await?;
+                }
+                Action::Pause | Action::Resume => set(tx, kind, action == Action::Pause).await?,
+            }
+            Ok(tx.record(&event).await?)
+        })
+    })
+    .await
+}
+
+async fn set(tx: &mut Tx, kind: Option<&'static str>, is_paused: bool) -> Result<()> {
+    let Paused(mut paused) = Paused::read(tx).await?;
+    for kind in QUEUES
+        .into_iter()
+        .filter(|one| kind.is_none_or(|kind| kind == *one))
+    {
+        match is_paused {
+            true => paused.insert(kind.to_owned()),
+            false => paused.remove(kind),
+        };
+    }
+    let json = serde_json::to_string(&paused).unwrap_or_default();
+    Ok(installation::put(tx, PAUSED, json.as_bytes()).await?)
+}

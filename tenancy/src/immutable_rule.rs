@@ -1,0 +1,147 @@
+//! Rules by which tags of a project are immutable. They are changed while nobody else writes into the project: a push
+//! either ends before, or knows the rule.
+
+use db::Db;
+use db::immutable_rule;
+use model::{
+    Event, ImmutableRule, ImmutableRuleId, Operation, Origin, ProjectId, ResourceType, Subject,
+    Timestamp,
+};
+use policy::{ProjectPermit, on, to};
+
+use crate::{Error, Result};
+
+/// Rules that a project has at most.
+pub const MOST: i64 = 100;
+
+/// Makes a rule, which has its effect at once. It must be one that compiles.
+///
+/// # Errors
+/// [`Error::RuleExists`], [`Error::TooManyRules`], [`Error::ProjectGone`].
+pub async fn create(
+    db: &Db,
+    permit: &ProjectPermit<on::ImmutableTag, to::Create>,
+    rule: ImmutableRule,
+    now: Timestamp,
+) -> Result<ImmutableRuleId> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_alone_in(project, move |tx| {
+        Box::pin(async move {
+            if immutable_rule::count(tx, project).await? >= MOST {
+                return Err(Error::TooManyRules(MOST));
+            }
+            let text = text(&rule);
+            let made = immutable_rule::create(tx, project, &text, now).await;
+            let id = made.map_err(exists)?;
+            let event = event(now, origin, Operation::Create, (project, id));
+            tx.record(&event.with_detail(text)).await?;
+            Ok(id)
+        })
+    })
+    .await
+}
+
+/// Switches a rule on or off, where that differs from what it is; else replaces what it says, as in Harbor.
+///
+/// # Errors
+/// [`Error::RuleUnknown`], [`Error::RuleExists`], [`Error::ProjectGone`].
+pub async fn change(
+    db: &Db,
+    permit: &ProjectPermit<on::ImmutableTag, to::Update>,
+    id: ImmutableRuleId,
+    (enabled, rule): (bool, ImmutableRule),
+    now: Timestamp,
+) -> Result<()> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_alone_in(project, move |tx| {
+        Box::pin(async move {
+            let before = immutable_rule::get(tx, project, id).await?;
+            let before = before.ok_or(Error::RuleUnknown(id))?;
+            let (text, detail) = match before.enabled == enabled {
+                true => (text(&rule), text(&rule)),
+                false if enabled => (before.selectors, "enabled".to_owned()),
+                false => (before.selectors, "disabled".to_owned()),
+            };
+            let changed = immutable_rule::update(tx, id, enabled, &text).await;
+            changed.map_err(exists)?;
+            let event = event(now, origin, Operation::Update, (project, id));
+            Ok(tx.record(&event.with_detail(detail)).await?)
+        })
+    })
+    .await
+}
+
+/// Switches a rule on or off.
+///
+/// # Errors
+/// [`Error::RuleUnknown`], [`Error::ProjectGone`].
+pub async fn enable(
+    db: &Db,
+    permit: &ProjectPermit<on::ImmutableTag, to::Update>,
+    id: ImmutableRuleId,
+    enabled: bool,
+    now: Timestamp,
+) -> Result<()> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_alone_in(project, move |tx| {
+        Box::pin(async move {
+            let before = immutable_rule::get(tx, project, id).await?;
+            let before = before.ok_or(Error::RuleUnknown(id))?;
+            immutable_rule::update(tx, id, enabled, &before.selectors).await?;
+            let event = event(now, origin, Operation::Update, (project, id));
+            let detail = if enabled { "enabled" } else { "disabled" };
+            Ok(tx.record(&event.with_detail(detail)).await?)
+        })
+    })
+    .await
+}
+
+/// Deletes a rule.
+///
+/// # Errors
+/// [`Error::RuleUnknown`], [`Error::ProjectGone`].
+pub async fn delete(
+    db: &Db,
+    permit: &ProjectPermit<on::ImmutableTag, to::Delete>,
+    id: ImmutableRuleId,
+    now: Timestamp,
+) -> Result<()> {
+    let (project, origin) = (permit.project().id, permit.caller().origin());
+    db.write_alone_in(project, move |tx| {
+        Box::pin(async move {
+            let gone = immutable_rule::get(tx, project, id).await?;
+            let gone = gone.ok_or(Error::RuleUnknown(id))?;
+            immutable_rule::delete(tx, id).await?;
+            let event = event(now, origin, Operation::Delete, (project, id));
+            Ok(tx.record(&event.with_detail(gone.selectors)).await?)
+        })
+    })
+    .await
+}
+
+/// The form in which a rule is stored, and compared with others.
+fn text(rule: &ImmutableRule) -> String {
+    // Texts alone are always JSON.
+    serde_json::to_string(rule).unwrap_or_default()
+}
+
+fn exists(error: db::Error) -> Error {
+    match error {
+        db::Error::Duplicate(_) => Error::RuleExists,
+        other => other.into(),
+    }
+}
+
+fn event(
+    now: Timestamp,
+    origin: Origin,
+    operation: Operation,
+    (project, id): (ProjectId, ImmutableRuleId),
+) -> Event {
+    let subject = Subject::Owned {
+        project,
+        kind: ResourceType::ImmutableTag,
+        name: id.to_string(),
+    };
+    Event::new(now, origin, operation, subject)
+}
