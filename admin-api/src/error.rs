@@ -59,12 +59,21 @@ pub enum Error {
     /// A rule keeps a tag where it is.
     #[error("{0}")]
     Immutable(String),
-    /// The registry could not.
-    #[error("the registry did not serve the request")]
-    Registry(#[source] registry::Error),
     /// A job could not be started, stopped or read.
     #[error("the job engine did not serve the request")]
     Job(#[source] jobs::Error),
+    /// The operation is not allowed with this content.
+    #[error("{0}")]
+    Denied(String),
+    /// Something else refers to it.
+    #[error("{0}")]
+    InUse(String),
+    /// It was there once, and is not any more.
+    #[error("{0}")]
+    Gone(String),
+    /// The store cannot be read.
+    #[error("the content cannot be read now")]
+    Content(#[source] registry::Error),
     /// The body is too large.
     #[error("the request body is larger than {0} bytes")]
     TooLarge(usize),
@@ -109,7 +118,10 @@ impl Error {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::ReadOnly => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ReadOnly | Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::InUse(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Gone(_) => StatusCode::GONE,
+            Self::Content(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -122,7 +134,6 @@ impl Error {
             Self::Password(PasswordError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Secret(_)
             | Self::Job(_)
-            | Self::Registry(_)
             | Self::Password(_)
             | Self::Volume(_)
             | Self::NoAddress
@@ -132,7 +143,8 @@ impl Error {
 
     fn code(&self, status: StatusCode) -> &'static str {
         match self {
-            Self::ReadOnly => "DENIED",
+            Self::ReadOnly | Self::Denied(_) => "DENIED",
+            Self::InUse(_) => "VIOLATE_FOREIGN_KEY_CONSTRAINT",
             _ => code(status),
         }
     }
@@ -183,6 +195,7 @@ fn code(status: StatusCode) -> &'static str {
         StatusCode::NOT_FOUND => "NOT_FOUND",
         StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
         StatusCode::CONFLICT => "CONFLICT",
+        StatusCode::GONE => "GONE",
         StatusCode::PRECONDITION_FAILED => "PRECONDITION",
         StatusCode::REQUEST_TIMEOUT => "REQUEST_TIMEOUT",
         StatusCode::PAYLOAD_TOO_LARGE => "REQUEST_ENTITY_TOO_LARGE",
@@ -273,13 +286,37 @@ impl From<db::Error> for Error {
 impl From<registry::Error> for Error {
     fn from(error: registry::Error) -> Self {
         use registry::Error as E;
+        let text = error.to_string();
         match error {
-            E::Immutable(_) => Self::Immutable(error.to_string()),
-            E::NameUnknown(_) | E::ManifestUnknown(_) | E::ProjectGone => {
-                Self::NotFound(error.to_string())
-            }
+            E::NameUnknown(_)
+            | E::ManifestUnknown(_)
+            | E::BlobUnknown(_)
+            | E::TagUnknown { .. }
+            | E::NeverTagged { .. }
+            | E::AdditionUnknown(_)
+            | E::UploadUnknown
+            | E::ProjectGone => Self::NotFound(text),
+            E::Immutable(_) => Self::Immutable(text),
+            E::ManifestInUse { .. } | E::BlobInUse { .. } => Self::InUse(text),
+            E::TagExists { .. } | E::TakenOver => Self::Conflict(text),
+            E::DigestGone { .. } => Self::Gone(text),
+            E::CopiesAccessory | E::QuotaExceeded(_) => Self::Denied(text),
+            E::AdditionBroken(..) => Self::Validation(text),
+            E::CopyTooLarge(..)
+            | E::ManifestInvalid(_)
+            | E::ManifestTooLarge
+            | E::ReferencesMissing(_)
+            | E::WrongSizes(_)
+            | E::ChunkOutOfOrder { .. }
+            | E::SizeMismatch { .. }
+            | E::DigestMismatch { .. }
+            | E::Body(_) => Self::BadRequest(text),
+            E::Busy | E::CannotRecord => Self::Busy,
+            E::Interrupted(_, error) => Self::Interrupted(error),
             E::Database(error) => error.into(),
-            other => Self::Registry(other),
+            E::BlobDamaged(_) | E::BlobLost { .. } | E::BlobUnreadable { .. } | E::Storage(_) => {
+                Self::Content(error)
+            }
         }
     }
 }

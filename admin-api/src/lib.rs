@@ -2,6 +2,7 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod allowed;
+mod artifact;
 mod audit;
 mod body;
 mod caller;
@@ -14,6 +15,7 @@ mod error;
 mod execution;
 mod form;
 mod health;
+mod icon;
 mod immutable_rule;
 mod input;
 mod job_service;
@@ -35,6 +37,7 @@ mod search;
 mod session;
 mod statistics;
 mod systeminfo;
+mod tag;
 mod user;
 
 use std::net::IpAddr;
@@ -45,6 +48,7 @@ use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
 use model::{Clock, Timestamp};
+use registry::Registry;
 use tenancy::setting::Settings;
 use tokio::sync::watch;
 
@@ -60,6 +64,8 @@ pub use crate::route::{router, routes};
 pub struct AdminState {
     /// The database.
     pub db: Db,
+    /// Content, and what happens to it.
+    pub registry: Arc<Registry>,
     /// Authentication.
     pub identity: Arc<Identity>,
     /// Tokens of browsers.

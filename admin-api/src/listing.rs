@@ -46,7 +46,7 @@ impl Input for Listing {
             in_query(
                 "q",
                 Type::String,
-                "Conditions `k=v`, `k=~v`, `k=[a~b]` and `k={a b}`, separated by commas.",
+                "Conditions `k=v`, `k=~v`, `k=[a~b]` and `k={a b}`, separated by commas; `\\,` is a comma of a value.",
             ),
             in_query(
                 "sort",

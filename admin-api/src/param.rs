@@ -1,5 +1,7 @@
 //! Parameters in path, query string and headers, with Harbor's messages for malformed ones.
 
+pub(crate) mod content;
+
 use std::marker::PhantomData;
 
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -282,16 +284,18 @@ impl RepositoryRef {
     /// # Errors
     /// [`Error::NotFound`] if no repository can have it.
     pub(crate) fn name(&self) -> Result<RepositoryName, Error> {
-        let name = format!("{}/{}", self.project, self.rest);
-        name.parse().map_err(|_| self.missing())
+        self.to_string().parse().map_err(|_| self.missing())
     }
 
     /// The error for a repository that does not exist.
     pub(crate) fn missing(&self) -> Error {
-        Error::NotFound(format!(
-            "repository {}/{} not found",
-            self.project, self.rest
-        ))
+        Error::NotFound(format!("repository {self} not found"))
+    }
+}
+
+impl std::fmt::Display for RepositoryRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.project, self.rest)
     }
 }
 
@@ -416,7 +420,11 @@ pub(crate) async fn text_param<S: Send + Sync>(
     Ok(decode_escapes(&text).unwrap_or(text))
 }
 
-async fn path_param<S: Send + Sync>(
+/// A text in the path.
+///
+/// # Errors
+/// When it is no text.
+pub(crate) async fn path_param<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
     name: &str,

@@ -57,7 +57,7 @@ struct Allowlist {
 }
 
 /// Harbor's value for a time that never was.
-const NEVER: &str = "0001-01-01T00:00:00.000Z";
+pub(crate) const NEVER: &str = "0001-01-01T00:00:00.000Z";
 
 impl Allowlist {
     const fn new(project: Option<ProjectId>) -> Self {

@@ -32,7 +32,7 @@ enum Term {
     /// `k={a b}`
     AnyOf(Vec<String>),
     /// `k=(a b)`
-    AllOf,
+    AllOf(Vec<String>),
 }
 
 impl Query {
@@ -57,7 +57,14 @@ impl Query {
             ..Selection::all()
         };
         for field in fields {
-            if let Some(term) = self.take(field.name) {
+            let terms = match self.take(field.name) {
+                // Each is a condition of its own.
+                Some(Term::AllOf(texts)) if field.kind == Kind::Int => {
+                    texts.into_iter().map(Term::Is).collect()
+                }
+                term => Vec::from_iter(term),
+            };
+            for term in terms {
                 selection.tests.push((*field, test(field, term)?));
             }
         }
@@ -121,7 +128,7 @@ fn text_test(field: &str, term: Term) -> Result<Test, Error> {
             let texts: Result<_, Error> = texts.into_iter().map(checked).collect();
             texts.map(Test::AnyOf)
         }
-        Term::Within(..) | Term::AllOf => Err(unfit(field)),
+        Term::Within(..) | Term::AllOf(_) => Err(unfit(field)),
     }
 }
 
@@ -198,10 +205,33 @@ fn parse_sort(text: &str) -> Result<Vec<(String, Direction)>, Error> {
 fn parse_terms(text: &str) -> Result<Vec<(String, Term)>, Error> {
     let text = decode_escapes(text)
         .ok_or_else(|| Error::BadRequest("q holds an invalid URL escape".to_owned()))?;
-    if text.split(',').nth(MOST).is_some() {
+    let terms = split(&text);
+    if terms.len() > MOST {
         return Err(too_many("q", "terms"));
     }
-    text.split(',').map(parse_term).collect()
+    terms.iter().map(|term| parse_term(term)).collect()
+}
+
+/// The terms, which commas part. A comma after a backslash is one of the value. One term too many is enough for a refusal.
+fn split(text: &str) -> Vec<String> {
+    let mut terms = vec![String::new()];
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next()
+        && terms.len() <= MOST
+    {
+        let letter = match letter {
+            ',' => {
+                terms.push(String::new());
+                continue;
+            }
+            '\\' => letters.next_if_eq(&',').unwrap_or('\\'),
+            letter => letter,
+        };
+        if let Some(term) = terms.last_mut() {
+            term.push(letter);
+        }
+    }
+    terms
 }
 
 fn parse_term(term: &str) -> Result<(String, Term), Error> {
@@ -244,7 +274,7 @@ fn parse_test(value: &str) -> Option<Term> {
         return elements(rest.strip_suffix('}')?).map(Term::AnyOf);
     }
     if let Some(rest) = value.strip_prefix('(') {
-        return elements(rest.strip_suffix(')')?).map(|_| Term::AllOf);
+        return elements(rest.strip_suffix(')')?).map(Term::AllOf);
     }
     Some(Term::Is(value.to_owned()))
 }
@@ -297,8 +327,23 @@ mod tests {
             one("name={gold 'library'}"),
             Term::AnyOf(vec!["gold".into(), "library".into()])
         );
-        assert_eq!(one("labels=(1 2)"), Term::AllOf);
+        assert_eq!(
+            one("labels=(1 2)"),
+            Term::AllOf(vec!["1".into(), "2".into()])
+        );
         assert_eq!(parse("a=1,b=2").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_comma_after_a_backslash_is_one_of_the_value() {
+        assert_eq!(one(r"name=a\,b"), Term::Is("a,b".into()));
+        assert_eq!(one(r"name=~a\,b=c"), Term::Contains("a,b=c".into()));
+        assert_eq!(one(r"name=a\b"), Term::Is(r"a\b".into()));
+        assert_eq!(parse(r"name=a\,b,id=1").unwrap().len(), 2);
+        assert_eq!(
+            one(r"name={a\,b c}"),
+            Term::AnyOf(vec!["a,b".into(), "c".into()])
+        );
     }
 
     #[test]

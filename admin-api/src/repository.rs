@@ -1,8 +1,9 @@
-//! Repositories of projects: list, read, delete.
+//! Repositories of projects: list, read, describe, delete.
 
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod update;
 
 use db::repository::Repository;
 use model::{ProjectId, RepositoryId};
@@ -15,6 +16,8 @@ use utoipa::ToSchema;
 pub(crate) struct View {
     artifact_count: i64,
     creation_time: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
     #[schema(value_type = i64)]
     id: RepositoryId,
     name: String,
@@ -29,6 +32,7 @@ impl From<Repository> for View {
         Self {
             artifact_count: repository.artifacts,
             creation_time: repository.created_at.to_string(),
+            description: repository.description,
             id: repository.id,
             name: repository.name.to_string(),
             project_id: repository.project,

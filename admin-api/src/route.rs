@@ -15,9 +15,9 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, audit, configuration, csrf, cve_allowlist, execution, health,
-    immutable_rule, job_service, label, member, openapi, ping, project, quota, read_only,
-    repository, search, session, statistics, systeminfo, user,
+    AdminState, Error, artifact, audit, configuration, csrf, cve_allowlist, execution, health,
+    icon, immutable_rule, job_service, label, member, openapi, ping, project, quota, read_only,
+    repository, search, session, statistics, systeminfo, tag, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -62,9 +62,27 @@ fn declarations() -> Declarations {
         project::metadata::change::set,
         project::metadata::change::remove,
 
+        repository::list::list_all,
         repository::list::list,
         repository::get::get,
+        repository::update::update,
         repository::delete::delete,
+
+        artifact::list::list_in_project,
+        artifact::list::list,
+        artifact::copy::copy,
+        artifact::get::get,
+        artifact::delete::delete,
+        artifact::accessory::list,
+        artifact::addition::get,
+        icon::get,
+
+        tag::list::list,
+        tag::create::create,
+        tag::delete::delete,
+        tag::overview::list,
+        tag::history::list,
+        tag::history::restore,
 
         statistics::get,
         search::search,
@@ -215,7 +233,8 @@ async fn wrong_method(path: MatchedPath, request: Request) -> Error {
 async fn negotiate(request: Request, next: Next) -> Result<Response, Error> {
     let other = ["/ping", "/getcert", "/audit/export", "/log"];
     let path = request.uri().path();
-    let json = !other.iter().any(|end| path.ends_with(end));
+    let is_text = other.iter().any(|end| path.ends_with(end)) || path.contains("/additions/");
+    let json = !is_text;
     if json && !takes_json(&request) {
         return Err(Error::Validation(
             "unsupported media type requested, only [application/json] are available".to_owned(),

@@ -1,6 +1,6 @@
 //! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
 //! either. What only running processes need is left out, such as failed logins of the last minutes, and
-//! sessions, which may have been ended since.
+//! sessions, which may have been ended since; and what is read again from blobs.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,8 @@ pub const TABLES: [&str; 33] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 6] = [
+pub const LEFT_OUT: [&str; 7] = [
+    "manifest_attrs",
     "setting_version",
     "login_failure",
     "session",

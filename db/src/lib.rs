@@ -6,6 +6,7 @@
 mod content;
 
 mod accessory;
+pub mod artifact;
 pub mod audit;
 pub mod backup;
 mod batch;

@@ -160,13 +160,24 @@ pub(crate) struct Source {
 pub(crate) async fn list<T>(
     reader: &mut Reader,
     source: &Source,
-    mut conditions: Conditions,
+    conditions: Conditions,
     selection: &Selection,
     read: impl Fn(&Row) -> Result<T>,
 ) -> Result<(Vec<T>, i64)> {
-    for (field, test) in &selection.tests {
-        conditions.test(reader.is_postgres(), field, test);
-    }
+    let conditions = conditions.and_tests(reader.is_postgres(), &selection.tests);
+    let rows = page(reader, source, &conditions, selection, read).await?;
+    let total = count(reader, (source.name, source.from), &conditions).await?;
+    Ok((rows, total))
+}
+
+/// A page of the rows for which the conditions hold.
+pub(crate) async fn page<T>(
+    reader: &mut Reader,
+    source: &Source,
+    conditions: &Conditions,
+    selection: &Selection,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<Vec<T>> {
     let Source {
         name,
         columns,
@@ -182,20 +193,24 @@ pub(crate) async fn list<T>(
         "select {columns} from {from} where {id} in (select {id} from {from} {clause}
              order by {by} limit ${limit} offset ${offset}) order by {by}"
     );
-    let count = format!("select count(*) as total from {from} {clause}");
     let query = conditions.bind(reader.query_built(name, page));
     let query = query
         .bind(selection.page.limit.unwrap_or(i64::MAX))
         .bind(selection.page.offset);
-    let rows = query.all().await?;
-    let total = conditions
-        .bind(reader.query_built(name, count))
-        .one()
-        .await?;
-    Ok((
-        rows.iter().map(read).collect::<Result<_>>()?,
-        total.get("list", "total")?,
-    ))
+    query.all().await?.iter().map(read).collect()
+}
+
+/// How many rows there are for which the conditions hold, in the tables of these. A count walks what it joins, also
+/// where that changes nothing.
+pub(crate) async fn count(
+    reader: &mut Reader,
+    (name, from): (&'static str, &str),
+    conditions: &Conditions,
+) -> Result<i64> {
+    let clause = conditions.clause();
+    let text = format!("select count(*) as total from {from} {clause}");
+    let row = conditions.bind(reader.query_built(name, text)).one();
+    row.await?.get("list", "total")
 }
 
 fn order_by((field, direction): (Field, Direction), id: &str) -> String {
@@ -281,6 +296,15 @@ impl Conditions {
         }
     }
 
+    /// Adds what is asked of fields.
+    #[must_use]
+    pub(crate) fn and_tests(mut self, postgres: bool, tests: &[(Field, Test)]) -> Self {
+        for (field, test) in tests {
+            self.test(postgres, field, test);
+        }
+        self
+    }
+
     /// Binds a value; its place in the statement.
     fn place(&mut self, value: Value) -> String {
         self.values.push(value);
@@ -302,14 +326,7 @@ impl Conditions {
                 self.push(&like, containing(text));
             }
             Test::AnyOf(texts) => {
-                let any = if postgres {
-                    format!(
-                        "{column} = any (array(select json_array_elements_text(cast($ as json))))"
-                    )
-                } else {
-                    format!("{column} in (select value from json_each($))")
-                };
-                self.push(&any, json_list(texts));
+                self.push(&any_of(postgres, column), json_list(texts));
             }
             Test::Number(number) => self.push(&format!("{column} = $"), *number),
             Test::Flag(flag) => self.push(&format!("{column} = $"), *flag),
@@ -343,6 +360,15 @@ impl Conditions {
     /// How many values there are.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
+    }
+}
+
+/// The condition that a column has one of the texts of the JSON list that stands for `$`.
+pub(crate) fn any_of(postgres: bool, column: &str) -> String {
+    if postgres {
+        format!("{column} = any (array(select json_array_elements_text(cast($ as json))))")
+    } else {
+        format!("{column} in (select value from json_each($))")
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::manifest::{Child, ChildKind};
 use model::{
     AccessoryKind, Descriptor, Digest, Manifest, ManifestId, ProjectId, Reference, RepositoryId,
-    RepositoryName, Tag, Timestamp,
+    RepositoryName, Tag, Timestamp, accessory, artifact,
 };
 use moka::sync::Cache;
 use serde::Serialize;
@@ -366,6 +366,15 @@ impl New<'_> {
         });
         sizes.fold(self.payload.len() as i64, i64::saturating_add)
     }
+
+    /// Whether it belongs to another manifest, or may do so by a tag.
+    fn may_be_accessory(&self) -> bool {
+        let children = &self.manifest.children;
+        self.manifest.subject.is_some()
+            || children
+                .iter()
+                .any(|child| child.media_type == accessory::COSIGN_LAYER)
+    }
 }
 
 /// Stores a manifest with its references and charges the project for it, unless the repository has it
@@ -380,7 +389,7 @@ pub async fn store(
     now: Timestamp,
 ) -> Result<Result<ManifestId, OverLimit>> {
     let mut inserted = insert(tx, at.repository, &new, now).await?;
-    if inserted.is_none() && new.manifest.subject.is_some() {
+    if inserted.is_none() && new.may_be_accessory() {
         tombstone::bury_if_doomed(tx, at, new.digest, now).await?;
         inserted = insert(tx, at.repository, &new, now).await?;
     }
@@ -405,8 +414,8 @@ async fn insert(
     macro_rules! row {
         () => {
             "insert into manifest (repository_id, digest, media_type, artifact_type, subject, annotations, size, pushed_at,
-                 config_digest, total_size, tagged, listed)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                 config_digest, total_size, tagged, listed, kind, config_type)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              on conflict (repository_id, digest) where deleted_at is null do nothing returning id"
         };
     }
@@ -414,8 +423,8 @@ async fn insert(
     const ALL: &str = concat!(
         "with made as (", row!(), "),
          belongs as (insert into accessory (manifest_id, repository_id, subject, type)
-             select id, $1, $5, $14 from made where $5 is not null)
-         insert into manifest_payload (manifest_id, payload) select id, $13 from made returning manifest_id as id"
+             select id, $1, $5, $16 from made where $5 is not null)
+         insert into manifest_payload (manifest_id, payload) select id, $15 from made returning manifest_id as id"
     );
     let (manifest, postgres) = (new.manifest, tx.is_postgres());
     let kind = manifest.subject.map(|_| AccessoryKind::of(manifest));
@@ -435,7 +444,9 @@ async fn insert(
         .bind(config)
         .bind(new.total_size())
         .bind(!new.tags.is_empty())
-        .bind(is_listed);
+        .bind(is_listed)
+        .bind(artifact::kind(manifest))
+        .bind(artifact::config_type(manifest));
     let row = match postgres {
         true => row.bind(new.payload).bind(kind.map(AccessoryKind::name)),
         false => row,

@@ -90,6 +90,24 @@ pub async fn published(reader: &mut Reader, name: &RepositoryName) -> Result<Opt
     row.map(|row| row.get("repository", "id")).transpose()
 }
 
+/// As [`published`], if it is of a project.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn published_in(
+    reader: &mut Reader,
+    project: ProjectId,
+    name: &RepositoryName,
+) -> Result<Option<RepositoryId>> {
+    let row = reader
+        .query("select id from repository where name = $1 and project_id = $2 and published = 1 and deleted_at is null")
+        .bind(name.as_str())
+        .bind(project)
+        .optional()
+        .await?;
+    row.map(|row| row.get("repository", "id")).transpose()
+}
+
 /// Shows the repository from now on.
 ///
 /// # Errors
@@ -218,6 +236,8 @@ row! {
         pub project: ProjectId = r.project_id,
         /// The whole name.
         pub name: RepositoryName = r.name,
+        /// What its members say about it.
+        pub description: String = r.description,
         /// When it was made.
         pub created_at: Timestamp = r.created_at,
         /// When it was last pushed into.
@@ -238,9 +258,10 @@ pub const NAME: Field = Field::new("name", Kind::Text, "r.name").unique();
 pub const CREATED: Field = Field::new("creation_time", Kind::Time, "r.created_at");
 
 /// What lists can be narrowed and sorted by.
-pub const FIELDS: [Field; 3] = [
+pub const FIELDS: [Field; 4] = [
     NAME,
     CREATED,
+    Field::new("description", Kind::Text, "r.description").unsorted(),
     Field::new("update_time", Kind::Time, "r.updated_at"),
 ];
 
@@ -304,6 +325,31 @@ pub async fn by_name(reader: &mut Reader, name: &RepositoryName) -> Result<Optio
         .optional()
         .await?;
     row.as_ref().map(Repository::read).transpose()
+}
+
+/// Sets what members say about a repository that is shown. Whether there is one.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn describe(
+    tx: &mut Tx,
+    project: ProjectId,
+    name: &RepositoryName,
+    description: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let described = tx
+        .query(
+            "update repository set description = $3, updated_at = $4
+             where name = $2 and project_id = $1 and published = 1 and deleted_at is null",
+        )
+        .bind(project)
+        .bind(name.as_str())
+        .bind(description)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(described > 0)
 }
 
 /// Gives a repository that is shown a tombstone, in a transaction that holds its project alone: nothing of it can be

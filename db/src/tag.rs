@@ -1,12 +1,15 @@
 //! Tags. One that points at a deleted manifest does not exist: it waits to be purged, or to be pushed again.
 
+pub mod history;
+pub mod listing;
+
 use model::{Digest, ManifestId, PrincipalId, RepositoryId, RepositoryName, Tag, Timestamp};
 
 use crate::accessory;
 use crate::content::HeldManifest;
 use crate::database::Db;
 use crate::error::{Error, Result};
-use crate::sql::{Reader, Row, Tx};
+use crate::sql::{Reader, Tx};
 use crate::touch::Touch;
 
 /// The digest that a tag points at, through the cache.
@@ -146,47 +149,6 @@ pub async fn of_manifest(reader: &mut Reader, manifest: ManifestId) -> Result<Ve
     rows.iter().map(|row| row.get("tag", "name")).collect()
 }
 
-/// What a tag pointed at, from when on, and who set it; `None` for the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pointed {
-    /// The digest.
-    pub digest: Digest,
-    /// When it was set.
-    pub at: Timestamp,
-    /// Who set it.
-    pub by: Option<PrincipalId>,
-}
-
-/// What a tag pointed at, newest first, at most `limit`.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn history(
-    reader: &mut Reader,
-    repository: RepositoryId,
-    tag: &Tag,
-    limit: i64,
-) -> Result<Vec<Pointed>> {
-    let rows = reader
-        .query(
-            "select digest, at, principal_id from tag_history where repository_id = $1 and name = $2
-             order by id desc limit $3",
-        )
-        .bind(repository)
-        .bind(tag.as_str())
-        .bind(limit)
-        .all()
-        .await?;
-    let read = |row: &Row| {
-        Ok(Pointed {
-            digest: row.get("tag_history", "digest")?,
-            at: row.get("tag_history", "at")?,
-            by: row.get("tag_history", "principal_id")?,
-        })
-    };
-    rows.iter().map(read).collect()
-}
-
 /// Points a tag at a manifest that is held, as another registry has it. One that is there is moved only where it
 /// points at what an earlier import set: whether it points at the manifest now.
 ///
@@ -199,14 +161,7 @@ pub async fn import(
     to: HeldManifest,
     now: Timestamp,
 ) -> Result<bool> {
-    tx.query(
-        "delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
-             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null)",
-    )
-    .bind(id)
-    .bind(tag.as_str())
-    .execute()
-    .await?;
+    forget_deleted(tx, id, tag).await?;
     let set = tx
         .query(
             "insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest) values ($1, $2, $3, $4, $5)
@@ -238,6 +193,51 @@ pub async fn import(
     Ok(true)
 }
 
+/// Takes the counters of a tag that points at a deleted manifest away: it is a new one when it is set again.
+async fn forget_deleted(tx: &mut Tx, repository: RepositoryId, tag: &Tag) -> Result<()> {
+    tx.query(
+        "delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
+             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null)",
+    )
+    .bind(repository)
+    .bind(tag.as_str())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Points a tag that does not exist at a manifest that is held. `false` where it exists, whatever it points at.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn create(
+    tx: &mut Tx,
+    (id, name): (RepositoryId, &RepositoryName),
+    tag: &Tag,
+    to: HeldManifest,
+    (by, now): (Option<PrincipalId>, Timestamp),
+) -> Result<bool> {
+    forget_deleted(tx, id, tag).await?;
+    let made = tx
+        .query(
+            "insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
+             on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
+                 previous_id = null, pushed_at = excluded.pushed_at, imported_digest = null
+             where exists (select 1 from manifest m where m.id = tag.manifest_id and m.deleted_at is not null)",
+        )
+        .bind(id)
+        .bind(tag.as_str())
+        .bind(to.id)
+        .bind(now)
+        .execute()
+        .await?;
+    if made == 0 {
+        return Ok(false);
+    }
+    set(tx, (id, name), tag, to.id, by, now).await?;
+    Ok(true)
+}
+
 async fn points_at(
     reader: &mut Reader,
     repository: RepositoryId,
@@ -261,6 +261,27 @@ async fn restart_untagged_time(tx: &mut Tx, manifest: ManifestId) -> Result<()> 
         .execute()
         .await?;
     Ok(())
+}
+
+/// The digest that a tag points at, in a repository.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn target(
+    reader: &mut Reader,
+    repository: RepositoryId,
+    tag: &Tag,
+) -> Result<Option<Digest>> {
+    let row = reader
+        .query(
+            "select m.digest from tag t join manifest m on m.id = t.manifest_id and m.deleted_at is null
+             where t.repository_id = $1 and t.name = $2",
+        )
+        .bind(repository)
+        .bind(tag.as_str())
+        .optional()
+        .await?;
+    row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
 /// Takes a tag away; what it pointed at stays. The digest, if there was such a tag.

@@ -2,12 +2,13 @@
 //!
 //! A manifest goes in one short transaction: it gets a tombstone (`deleted_at`), and from the commit on it cannot be
 //! found, its name is free, and its bytes are given back. A tag that points at it does not exist: a push takes the row
-//! over. Its tags, untagged referrers, references and row are removed by [`purge`] in parts of bounded size. The
+//! over. Its tags, referrers, references and row are removed by [`purge`] in parts of bounded size. The
 //! transaction that deletes does the first part, so that a manifest on which little hangs is gone at once. Nothing
 //! else has to happen for the deletion to be right, whoever dies when.
 //!
-//! **Referrers.** Those that were there when their subject got its tombstone go with it, unless a tag or a living index
-//! keeps them; `last_referrer` is the newest of them, and moves down as they are looked at, each once. What is pushed
+//! **Referrers**, which are accessories of their subject (`accessory`), cosign's by their tag among them. Those that were
+//! there when their subject got its tombstone go with it, tags and all, unless a living index keeps them, as in Harbor;
+//! `last_referrer` is the newest of them, and moves down as they are looked at, each once. What is pushed
 //! later has a greater id and stays. One that still waits to be looked at and is pushed again would be lost, so that
 //! push gives the old row its tombstone and makes a new one ([`bury_if_doomed`]). Where the subject is pushed again, the
 //! referrers that were not looked at hang on the new one and stay.
@@ -101,13 +102,11 @@ async fn bury(
     let rows = tx
         .query_either(
             "update manifest as m set deleted_at = $2, untagged_at = null, last_referrer =
-                 (select max(n.id) from manifest n
-                  where n.repository_id = m.repository_id and n.subject = m.digest and n.deleted_at is null)
+                 (select max(x.manifest_id) from accessory x where x.repository_id = m.repository_id and x.subject = m.digest)
              where id in (select value from json_each($1)) and deleted_at is null
              returning id, digest, size, last_referrer, listed",
             "update manifest as m set deleted_at = $2, untagged_at = null, last_referrer =
-                 (select max(n.id) from manifest n
-                  where n.repository_id = m.repository_id and n.subject = m.digest and n.deleted_at is null)
+                 (select max(x.manifest_id) from accessory x where x.repository_id = m.repository_id and x.subject = m.digest)
              where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
              and deleted_at is null returning id, digest, size, last_referrer, listed",
         )
@@ -291,10 +290,10 @@ async fn bury_referrers(
     };
     let rows = tx
         .query(
-            "select m.id from manifest m
-             where m.repository_id = $1 and m.subject = $2 and m.deleted_at is null and m.id <= $3
+            "select m.id from accessory x join manifest m on m.id = x.manifest_id and m.deleted_at is null
+             where x.repository_id = $1 and x.subject = $2 and x.manifest_id <= $3
              and not exists (select 1 from manifest s where s.repository_id = $1 and s.digest = $2 and s.deleted_at is null)
-             order by m.id desc limit $4",
+             order by x.manifest_id desc limit $4",
         )
         .bind(at.repository)
         .bind(&subject.digest)
@@ -306,6 +305,7 @@ async fn bury_referrers(
         .iter()
         .map(|row| row.get("manifest", "id"))
         .collect::<Result<_>>()?;
+    let is_full = looked_at.len() as i64 >= room.rows;
     let mut buried: Vec<Tombstone> = Vec::new();
     loop {
         // An index among them that goes keeps those no longer that it lists.
@@ -313,10 +313,15 @@ async fn bury_referrers(
         if hanging.is_empty() {
             break;
         }
-        buried.extend(bury(tx, at, &hanging, now).await?);
+        let gone = bury(tx, at, &hanging, now).await?;
+        delete_tags(tx, at.name, &gone, room).await?;
+        buried.extend(gone);
+    }
+    if !room.is_left() {
+        // Their tags that are left may be cached.
+        tx.touch(Touch::Everything);
     }
     restart_untagged_time(tx, &json_list(&looked_at)).await?;
-    let is_full = looked_at.len() as i64 >= room.rows;
     let next = looked_at.last().filter(|_| is_full).map(|id| id - 1);
     tx.query("update manifest set last_referrer = $2 where id = $1")
         .bind(subject.id)
@@ -329,13 +334,12 @@ async fn bury_referrers(
 
 macro_rules! hangs_on_its_subject {
     () => {
-        "m.deleted_at is null and not exists (select 1 from tag t where t.manifest_id = m.id)
-         and not exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
+        "m.deleted_at is null and not exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
              where c.child_id = m.id and p.deleted_at is null)"
     };
 }
 
-/// Those of the referrers that have no tag and no living parent once they are held: nobody tags or lists them until
+/// Those of the referrers that have no living parent once they are held: nobody tags or lists them until
 /// the transaction ends.
 async fn hold_hanging(tx: &mut Tx, referrers: &[i64]) -> Result<Vec<i64>> {
     if referrers.is_empty() {
@@ -383,10 +387,11 @@ pub(crate) async fn bury_if_doomed(
 ) -> Result<()> {
     let doomed = tx
         .query(
-            "select m.id from manifest m where m.repository_id = $1 and m.digest = $2 and m.deleted_at is null
-             and exists (select 1 from manifest s where s.repository_id = $1 and s.digest = m.subject
+            "select m.id from manifest m join accessory x on x.manifest_id = m.id
+             where m.repository_id = $1 and m.digest = $2 and m.deleted_at is null
+             and exists (select 1 from manifest s where s.repository_id = $1 and s.digest = x.subject
                  and s.deleted_at is not null and s.last_referrer >= m.id)
-             and not exists (select 1 from manifest s where s.repository_id = $1 and s.digest = m.subject
+             and not exists (select 1 from manifest s where s.repository_id = $1 and s.digest = x.subject
                  and s.deleted_at is null)",
         )
         .bind(at.repository)

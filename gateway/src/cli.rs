@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 success, 1 failed, refused, or a problem was found, 2 wrong usage.
 
+mod artifact;
 mod audit;
 mod backup;
 mod cert;
@@ -17,6 +18,7 @@ mod repository;
 mod rule;
 mod secret;
 mod storage;
+mod tag;
 mod user;
 
 use std::net::SocketAddr;
@@ -63,7 +65,7 @@ enum Command {
     /// Manage projects, their members and their quotas.
     #[command(subcommand)]
     Project(project::Command),
-    /// List and delete repositories.
+    /// List, describe and delete repositories.
     #[command(subcommand)]
     Repository(repository::Command),
     /// Manage labels of the installation and of projects, and put them on artifacts.
@@ -72,6 +74,12 @@ enum Command {
     /// Manage rules by which tags of a project are immutable.
     #[command(subcommand)]
     Rule(rule::Command),
+    /// List, copy and delete artifacts.
+    #[command(subcommand)]
+    Artifact(artifact::Command),
+    /// List, create, delete and restore tags.
+    #[command(subcommand)]
+    Tag(tag::Command),
     /// Show or renew certificates.
     #[command(subcommand)]
     Cert(cert::Command),
@@ -168,6 +176,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
         Command::Label(command) => local::run(config, async |local| command.run(local).await),
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),
+        Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
+        Command::Tag(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),

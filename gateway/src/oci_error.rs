@@ -289,8 +289,16 @@ fn registry(error: &Error) -> Response<Body> {
             "VIOLATE_FOREIGN_KEY_CONSTRAINT",
         ),
         Error::Immutable(_) => one(StatusCode::PRECONDITION_FAILED, "PRECONDITION"),
+        Error::TagExists { .. } => one(StatusCode::CONFLICT, "TAG_INVALID"),
+        Error::TagUnknown { .. } | Error::NeverTagged { .. } | Error::AdditionUnknown(_) => {
+            one(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN")
+        }
+        Error::DigestGone { .. } => one(StatusCode::GONE, "MANIFEST_UNKNOWN"),
+        Error::CopyTooLarge(..) | Error::AdditionBroken(..) => {
+            one(StatusCode::BAD_REQUEST, "UNSUPPORTED")
+        }
         Error::Body(body) => body_error(body),
-        Error::QuotaExceeded(_) => one(StatusCode::FORBIDDEN, "DENIED"),
+        Error::QuotaExceeded(_) | Error::CopiesAccessory => one(StatusCode::FORBIDDEN, "DENIED"),
         Error::Busy | Error::CannotRecord => later(
             StatusCode::SERVICE_UNAVAILABLE,
             "TOOMANYREQUESTS",

@@ -281,7 +281,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         external_host: has_external_url.then(|| config.external_host()),
         admin: admin(
             &config,
-            (&db, &identity, &settings, &clock),
+            (&db, &registry, &identity, &settings, &clock),
             Csrf::new(&master),
             &registry,
             authority.certificate_pem(),
@@ -370,7 +370,13 @@ pub(crate) fn registry(
 
 fn admin(
     config: &Config,
-    (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
+    (db, registry, identity, settings, clock): (
+        &Db,
+        &Arc<Registry>,
+        &Arc<Identity>,
+        &Arc<Settings>,
+        &Arc<dyn Clock>,
+    ),
     csrf: Csrf,
     registry: &Registry,
     ca: &str,
@@ -388,6 +394,7 @@ fn admin(
     };
     admin_api::router(Arc::new(admin_api::AdminState {
         db: db.clone(),
+        registry: registry.clone(),
         identity: identity.clone(),
         csrf,
         clock: clock.clone(),

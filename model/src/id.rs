@@ -38,6 +38,8 @@ ids! {
     RepositoryId;
     /// Id of a manifest row.
     ManifestId;
+    /// Id of a tag row.
+    TagId;
     /// Id of a blob row.
     BlobId;
     /// Id of a job.

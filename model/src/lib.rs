@@ -2,6 +2,7 @@
 //! push or a pull is in `registry`.
 
 pub mod accessory;
+pub mod artifact;
 pub mod clock;
 pub mod cron;
 pub mod digest;
@@ -22,13 +23,14 @@ pub mod tag;
 pub mod user;
 
 pub use accessory::AccessoryKind;
+pub use artifact::Addition;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use id::{
     BlobId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RepositoryId, SessionId, StoreId, UserId,
+    ProjectId, RepositoryId, SessionId, StoreId, TagId, UserId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};
@@ -39,7 +41,7 @@ pub use network::Network;
 pub use principal::{Principal, SystemTask};
 pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
-pub use reference::Reference;
+pub use reference::{Address, Reference};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName, is_unseen};

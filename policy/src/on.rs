@@ -21,4 +21,4 @@ macro_rules! resources {
     )*};
 }
 
-resources! { Project Member Metadata Log Label Quota Repository Artifact ArtifactLabel ImmutableTag Tag }
+resources! { Project Member Metadata Log Label Quota Repository Artifact ArtifactLabel Addition Accessory ImmutableTag Tag }

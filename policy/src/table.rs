@@ -58,6 +58,10 @@ resources! {
     ArtifactLabel "artifact-label":             "CD"      "CD"      "CD"     ""    ""    "";
     /// Rules by which tags are immutable.
     ImmutableTag "immutable-tag":               "CUDL"    "CUDL"    ""       ""    ""    "";
+    /// What is shown of artifacts on request.
+    Addition "artifact-addition":               "R"       "R"       "R"      "R"   "R"   "R";
+    /// Accessories of artifacts.
+    Accessory "accessory":                      "L"       "L"       "L"      "L"   "L"   "L";
     /// Tags.
     Tag "tag":                                  "CDL"     "CDL"     "CL"     "L"   "L"   "L";
 }

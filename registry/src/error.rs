@@ -2,7 +2,7 @@
 
 use db::quota::OverLimit;
 use model::manifest::InvalidManifest;
-use model::{Digest, Reference, RepositoryName, Tag};
+use model::{Digest, ManifestId, Reference, RepositoryId, RepositoryName, Tag};
 
 use crate::BodyError;
 use crate::size::WrongSize;
@@ -86,6 +86,50 @@ pub enum Error {
     /// A rule of the project keeps the tag where it is. In Harbor's words.
     #[error("Failed to process request due to '{0}' configured as immutable.")]
     Immutable(String),
+    /// The repository has the tag already.
+    #[error("tag {tag} already exists under the repository {repository}")]
+    TagExists {
+        /// The tag.
+        tag: Tag,
+        /// The repository.
+        repository: RepositoryId,
+    },
+    /// The artifact does not have the tag.
+    #[error("tag {tag} attached to artifact {artifact} not found")]
+    TagUnknown {
+        /// The tag.
+        tag: Tag,
+        /// The artifact.
+        artifact: ManifestId,
+    },
+    /// The tag never pointed at the digest.
+    #[error("tag {tag} never pointed at {digest}")]
+    NeverTagged {
+        /// The tag.
+        tag: Tag,
+        /// The digest.
+        digest: Digest,
+    },
+    /// The tag once pointed at the digest, which is not there any more.
+    #[error("{digest}, at which tag {tag} once pointed, was deleted")]
+    DigestGone {
+        /// The tag.
+        tag: Tag,
+        /// The digest.
+        digest: Digest,
+    },
+    /// An accessory is copied with its subject only.
+    #[error("accessories are copied with what they belong to, not by themselves")]
+    CopiesAccessory,
+    /// A copy would hold too much of something.
+    #[error("the artifact has more than {1} {0}, too many for one copy")]
+    CopyTooLarge(&'static str, i64),
+    /// The artifact has no such addition.
+    #[error("the artifact has no {0}")]
+    AdditionUnknown(&'static str),
+    /// An addition cannot be read from what was pushed.
+    #[error("the {0} of the artifact cannot be read: {1}")]
+    AdditionBroken(&'static str, String),
     /// The project's quota is exceeded.
     #[error("{}", over_limit(.0))]
     QuotaExceeded(OverLimit),

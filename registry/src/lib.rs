@@ -1,6 +1,7 @@
 //! Push, pull, mount, tag, delete and referrers, without HTTP: the gateway parses and renders, and passes a permit with
 //! every call.
 
+pub mod artifact;
 pub mod blob;
 mod body;
 pub mod catalog;
@@ -30,6 +31,7 @@ use policy::Caller;
 use storage::BlobStore;
 use storage::key::Process;
 use tenancy::secret::MasterKey;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Body, BodyError};
@@ -57,6 +59,8 @@ pub struct Limits {
 pub const LARGEST_MANIFEST: usize = 4 << 20;
 /// Bytes of small blobs kept in memory.
 const SMALL_BLOBS: u64 = 12 << 20;
+/// Layers that are looked into at a time.
+const ADDITIONS: usize = 4;
 /// Maximum number of attempts of a transaction that conflicts with others.
 const ATTEMPTS: u32 = 4;
 
@@ -75,6 +79,8 @@ pub struct Registry {
     turns: upload::Turns,
     /// Objects that this process is writing and that have no row yet.
     unnamed: Unnamed,
+    /// Turns of requests that read what lies in layers.
+    additions: Semaphore,
     /// Requests that run to completion even if the client leaves.
     tasks: TaskTracker,
 }
@@ -101,6 +107,7 @@ impl Registry {
             process: Process(auth::random()),
             turns: upload::Turns::default(),
             unnamed: Unnamed::default(),
+            additions: Semaphore::new(ADDITIONS),
             tasks: TaskTracker::new(),
             small_blobs: Cache::builder()
                 .max_capacity(SMALL_BLOBS)

@@ -161,7 +161,7 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// Deletes the target of a reference: only the tag, or a manifest with its tags and its untagged referrers.
+    /// Deletes the target of a reference: only the tag, or a manifest with its tags and its referrers.
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index.
@@ -264,7 +264,8 @@ async fn read(new: &NewManifest) -> Result<(Manifest, Digest)> {
     }
 }
 
-fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
+/// Refuses a manifest that names what the repository does not have.
+pub(crate) fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
     let missing: Vec<Digest> = parsed
         .children
         .iter()

@@ -1,6 +1,6 @@
-//! Deleting a repository with everything in it.
+//! Repositories: describing one, and deleting one with everything in it.
 //!
-//! A short transaction, with an exclusive lock on the project, gives the repository a tombstone and writes the audit
+//! Deleting is a short transaction: with an exclusive lock on the project, it gives the repository a tombstone and writes the audit
 //! entry. From its commit on, nothing of the repository can be found, and its name is free. A push holds a shared lock
 //! on the project: it either ends before, and its content is deleted too, or begins after, and creates a new
 //! repository.
@@ -15,6 +15,35 @@ use policy::{ProjectPermit, on, to};
 
 use crate::Result;
 use crate::immutability::Immutability;
+
+/// Sets the description of a repository. Returns false if there is none.
+///
+/// # Errors
+/// When the project is gone or the database fails.
+pub async fn describe(
+    db: &Db,
+    permit: &ProjectPermit<on::Repository, to::Update>,
+    name: &RepositoryName,
+    description: String,
+    now: Timestamp,
+) -> db::Result<bool> {
+    let (project, name) = (permit.project().id, name.clone());
+    let subject = Subject::Repository {
+        project: Some(project),
+        name: name.clone(),
+    };
+    let event = Event::new(now, permit.caller().origin(), Operation::Update, subject);
+    let described = db.write_in(project, move |tx| {
+        Box::pin(async move {
+            let described = repository::describe(tx, project, &name, &description, now).await?;
+            if described {
+                tx.record(&event).await?;
+            }
+            Ok(described)
+        })
+    });
+    described.await
+}
 
 /// Deletes a repository. Returns false if there was none.
 ///

@@ -9,7 +9,7 @@ use policy::Caller;
 use crate::{Registry, Result};
 
 impl Registry {
-    /// Deletes a manifest and its untagged referrers if it has been untagged since `due` and still is. Returns true if
+    /// Deletes a manifest and its referrers if it has been untagged since `due` and still is. Returns true if
     /// it did.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub mod tls;
 
 pub use bucket::Bucket;
 pub use client::{Answer, Client, Failure, Protocol, Request};
-pub use image::{Image, image, index_of, noise, sha256, sha512};
+pub use image::{Blob, Image, image, index_of, noise, sha256, sha512};
 pub use jwt::{Jwt, Signer};
 pub use object::{objects, unnamed};
 pub use poll::eventually;

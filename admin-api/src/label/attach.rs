@@ -1,59 +1,15 @@
 //! Labels on artifacts: those of their project, and those of the installation.
 
-use std::sync::Arc;
-
-use axum::extract::{FromRequestParts, State};
-use http::request::Parts;
-use model::{LabelId, Reference, RepositoryName};
+use axum::extract::State;
+use model::LabelId;
 use policy::{on, to};
-use utoipa::openapi::Type;
-use utoipa::openapi::path::Parameter;
 
 use super::{LabelRef, LabelRequest};
 use crate::allowed::Allowed;
-use crate::input::{Input, in_path};
 use crate::json::Unread;
-use crate::param::{ProjectByName, RepositoryRef, text_param};
-use crate::{AdminState, App, Error};
-
-/// The artifact in a path: by a tag or a digest.
-pub(crate) struct ArtifactRef {
-    repository: RepositoryRef,
-    reference: String,
-}
-
-impl ArtifactRef {
-    /// What it names.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there can be no such artifact.
-    fn named(&self) -> Result<(RepositoryName, Reference), Error> {
-        let name = self.repository.name()?;
-        let missing = || Error::NotFound(format!("artifact {name}:{} not found", self.reference));
-        let reference = self.reference.parse().map_err(|_| missing())?;
-        Ok((name, reference))
-    }
-}
-
-impl Input for ArtifactRef {
-    fn parameters() -> Vec<Parameter> {
-        let mut all = RepositoryRef::parameters();
-        let reference = "A tag or a digest.";
-        all.push(in_path("reference", Type::String, reference));
-        all
-    }
-}
-
-impl FromRequestParts<Arc<AdminState>> for ArtifactRef {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
-        Ok(Self {
-            repository: RepositoryRef::from_request_parts(parts, app).await?,
-            reference: text_param(parts, app, "reference").await?,
-        })
-    }
-}
+use crate::param::ProjectByName;
+use crate::param::content::ArtifactRef;
+use crate::{App, Error};
 
 /// Puts a label on an artifact.
 #[utoipa::path(
@@ -72,7 +28,7 @@ pub(crate) async fn add(
     let id = body
         .id
         .ok_or_else(|| Error::Validation("id in body is required: the label's ID".to_owned()))?;
-    let (artifact, now) = (artifact.named()?, app.clock.now());
+    let (artifact, now) = (artifact.names()?, app.clock.now());
     Ok(tenancy::label::attach(&app.db, &permit, artifact, LabelId(id), now).await?)
 }
 
@@ -89,6 +45,6 @@ pub(crate) async fn remove(
     Allowed { permit, .. }: Allowed<on::ArtifactLabel, to::Delete, ProjectByName>,
     State(app): App,
 ) -> Result<(), Error> {
-    let (artifact, now) = (artifact.named()?, app.clock.now());
+    let (artifact, now) = (artifact.names()?, app.clock.now());
     Ok(tenancy::label::detach(&app.db, &permit, artifact, id, now).await?)
 }

@@ -1,4 +1,4 @@
-//! A project's repositories.
+//! Repositories of a project, and of all projects.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -6,9 +6,11 @@ use db::list::{Direction, Field};
 use db::repository;
 use policy::{on, to};
 
-use crate::allowed::Allowed;
+use crate::allowed::{Allowed, Everyone};
+use crate::caller::By;
 use crate::listing::Listing;
 use crate::param::ProjectByName;
+use crate::project::list::viewer;
 use crate::repository::View;
 use crate::{App, Error};
 
@@ -28,6 +30,25 @@ pub(crate) async fn list(
     selection.order = selection.order.or(Some(NEWEST_FIRST));
     let mut reader = app.db.reader().await?;
     let (found, total) = repository::list(&mut reader, permit.project().id, &selection).await?;
+    let views: Vec<View> = found.into_iter().map(View::from).collect();
+    Ok(listing.answer(&views, total))
+}
+
+/// Lists the repositories of all projects that the caller may see, newest first by default.
+#[utoipa::path(
+    get, path = "/api/v2.0/repositories", operation_id = "listAllRepositories", tag = "repository",
+    responses((status = 200, description = "A page of repositories.", body = Vec<View>))
+)]
+pub(crate) async fn list_all(
+    _: Everyone,
+    By(caller): By,
+    mut listing: Listing,
+    State(app): App,
+) -> Result<Response, Error> {
+    let mut selection = listing.select(&repository::FIELDS)?;
+    selection.order = selection.order.or(Some(NEWEST_FIRST));
+    let mut reader = app.db.reader().await?;
+    let (found, total) = repository::find(&mut reader, viewer(&caller), &selection).await?;
     let views: Vec<View> = found.into_iter().map(View::from).collect();
     Ok(listing.answer(&views, total))
 }

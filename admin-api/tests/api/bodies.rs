@@ -27,10 +27,13 @@ const USERS: &[&str] = &[
     "GET /users/current 200",
     "GET /users/{user_id} 200",
 ];
-/// Bodies of repositories.
-const REPOSITORIES: &[&str] = &[
-    "GET /projects/{project_name}/repositories 200",
-    "GET /projects/{project_name}/repositories/{repository_name} 200",
+/// The body that describes a repository.
+const DESCRIBED: &[&str] = &["PUT /projects/{project_name}/repositories/{repository_name} body"];
+/// Bodies of artifacts.
+const ARTIFACTS: &[&str] = &[
+    "GET /projects/{project_name_or_id}/artifacts 200",
+    "GET /projects/{project_name}/repositories/{repository_name}/artifacts 200",
+    "GET /projects/{project_name}/repositories/{repository_name}/artifacts/{reference} 200",
 ];
 /// Answers with quotas.
 const QUOTAS: &[&str] = &["GET /quotas 200", "GET /quotas/{id} 200"];
@@ -76,6 +79,11 @@ const ALLOWLIST: &[&str] = &[
 const SET_BY_THE_SERVER: &str = "the server sets it, in Harbor too";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
+const ONE_FIELD: &str = "the description alone can be changed, in Harbor too";
+const NO_SCANS: &str = "there are no scans yet";
+const NO_LABELS: &str = "there are no labels yet";
+const NOT_INHERITED: &str = "signatures of indexes are shown with these alone";
+const NOT_STORED: &str = "of what an index says of a part, os, architecture and variant are stored";
 const NEVER_THERE: &str = "Harbor's answers never have it";
 const ONE_RESOURCE: &str = "storage is the only resource, in Harbor too";
 
@@ -170,11 +178,31 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".used{}", QUOTAS, ONE_RESOURCE),
     (".hard.storage", &["PUT /quotas/{id} body"], ONE_RESOURCE),
     (".hard{}", &["PUT /quotas/{id} body"], ONE_RESOURCE),
+    (".artifact_count", DESCRIBED, ONE_FIELD),
+    (".creation_time", DESCRIBED, ONE_FIELD),
+    (".id", DESCRIBED, ONE_FIELD),
+    (".name", DESCRIBED, ONE_FIELD),
+    (".project_id", DESCRIBED, ONE_FIELD),
+    (".pull_count", DESCRIBED, ONE_FIELD),
+    (".update_time", DESCRIBED, ONE_FIELD),
+    (".scan_overview", ARTIFACTS, NO_SCANS),
+    (".sbom_overview", ARTIFACTS, NO_SCANS),
+    (".inherited_accessories", ARTIFACTS, NOT_INHERITED),
+    (".labels[].color", ARTIFACTS, NO_LABELS),
+    (".labels[].creation_time", ARTIFACTS, NO_LABELS),
+    (".labels[].description", ARTIFACTS, NO_LABELS),
+    (".labels[].id", ARTIFACTS, NO_LABELS),
+    (".labels[].name", ARTIFACTS, NO_LABELS),
+    (".labels[].project_id", ARTIFACTS, NO_LABELS),
+    (".labels[].scope", ARTIFACTS, NO_LABELS),
+    (".labels[].update_time", ARTIFACTS, NO_LABELS),
+    (".references[].annotations", ARTIFACTS, NOT_STORED),
     (
-        ".description",
-        REPOSITORIES,
-        "repositories have no descriptions yet",
+        ".references[].platform.'os.features'",
+        ARTIFACTS,
+        NOT_STORED,
     ),
+    (".references[].platform.'os.version'", ARTIFACTS, NOT_STORED),
     (
         ".authproxy_settings",
         &["GET /systeminfo 200"],

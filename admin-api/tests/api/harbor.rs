@@ -41,12 +41,31 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ),
     ("GET /api/ext/v1/me/sessions", "Harbor lists no sessions"),
     (
+        "GET /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags",
+        "Harbor lists tags by artifact",
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/history",
+        "Harbor keeps no history of tags",
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/restore",
+        "Harbor keeps no history of tags",
+    ),
+    (
         "DELETE /api/ext/v1/me/sessions/{session_id}",
         "Harbor lists no sessions",
     ),
 ];
 
 const FAR_PAGES: &str = "links to pages beyond 10,000 rows say after which entry they begin";
+
+const ALL_ARTIFACTS: &str = "GET /projects/{project_name_or_id}/artifacts";
+const ARTIFACTS: &str = "GET /projects/{project_name}/repositories/{repository_name}/artifacts";
+const ARTIFACT: &str =
+    "GET /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}";
+const NO_SCANS: &str = "there are no scans yet";
+const NOT_INHERITED: &str = "signatures of indexes are shown with these alone";
 
 /// Parameters that differ: operation, or `*` for all; parameter, with its place; why.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
@@ -82,6 +101,18 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "query:before",
         FAR_PAGES,
     ),
+    (ARTIFACTS, "header:X-Accept-Vulnerabilities", NO_SCANS),
+    (ARTIFACTS, "query:with_inherited_accessory", NOT_INHERITED),
+    (ALL_ARTIFACTS, "header:X-Accept-Vulnerabilities", NO_SCANS),
+    (
+        ALL_ARTIFACTS,
+        "query:with_inherited_accessory",
+        NOT_INHERITED,
+    ),
+    (ARTIFACT, "header:X-Accept-Vulnerabilities", NO_SCANS),
+    (ARTIFACT, "query:with_inherited_accessory", NOT_INHERITED),
+    (ARTIFACT, "query:page", "it is no list"),
+    (ARTIFACT, "query:page_size", "it is no list"),
     (
         "GET /quotas",
         "query:reference",

@@ -32,6 +32,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use model::{Algorithm, Digest, Manifest, ManualClock, ProjectId, ProjectName, Timestamp};
 use policy::{Role, table};
+use registry::{Limits, Registry};
 use tenancy::password::NewPassword;
 use tenancy::secret::MasterKey;
 use tenancy::setting::{Fixed, Settings};
@@ -67,7 +68,7 @@ impl Api {
         let settings = settings(&db, fixed).await;
         let identity = Identity::new(db.clone(), clock.clone(), recorder, keys, settings.clone());
         let master = MasterKey::generate_text().unwrap();
-        let master = MasterKey::parse(master.as_bytes()).unwrap();
+        let master = Arc::new(MasterKey::parse(master.as_bytes()).unwrap());
         let password = NewPassword::try_from(ADMIN.to_owned()).unwrap();
         let hash = identity.hasher().hash(&password).await.unwrap();
         let info = SystemInfo {
@@ -78,8 +79,10 @@ impl Api {
             data_folder: folder.path().to_owned(),
         };
         let (errors, component_errors) = watch::channel(ComponentErrors::default());
+        let registry = registry(&db, &clock, master.clone());
         let state = AdminState {
             db: db.clone(),
+            registry: Arc::new(registry),
             identity: Arc::new(identity),
             csrf: Csrf::new(&master),
             clock: clock.clone(),
@@ -163,6 +166,20 @@ impl Api {
     }
 }
 
+/// A registry whose blobs are in memory.
+fn registry(db: &Db, clock: &Arc<ManualClock>, master: Arc<MasterKey>) -> Registry {
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits {
+        upload_expiry: hour,
+        grace: hour,
+        hold: hour,
+        body_memory: 64 << 20,
+        each_pull: false,
+    };
+    let store = Arc::new(storage::Memory::default());
+    Registry::new(db.clone(), store, clock.clone(), master, limits)
+}
+
 /// The settings of a database, with some that are fixed.
 async fn settings(db: &Db, fixed: &[(&str, serde_json::Value)]) -> Arc<Settings> {
     let fixed = fixed.iter();
@@ -225,6 +242,10 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{project_name_or_id}", &project.to_string())
         .replace("{project_name}", &name)
         .replace("{repository_name}", "app")
+        .replace("{reference}", "v1")
+        .replace("{tag_name}", "v1")
+        .replace("{addition}", "build_history")
+        .replace("{digest}", &icon())
         .replace("{user_id}", "1")
         .replace("{session_id}", "1")
         .replace("{mid}", "1")
@@ -242,6 +263,12 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         "HEAD" => format!("{path}?project_name=library"),
         _ => format!("{path}?username=a&scope=g&q=name%3Da"),
     }
+}
+
+/// The digest of an icon.
+fn icon() -> String {
+    let png = include_bytes!("../../src/icon/image.png");
+    Digest::of(Algorithm::Sha256, png).to_string()
 }
 
 async fn try_route(api: &Api, route: &Route, project: ProjectId, who: &str) -> StatusCode {

@@ -205,9 +205,9 @@ fn manifests(size: Size) -> String {
         layer_size = bytes(&layer),
     );
     format!(
-        "insert into manifest (id, repository_id, digest, media_type, artifact_type, annotations, size, pushed_at,
-             config_digest, total_size, tagged, listed)
-         select {FIRST_ID} + value, {FIRST_ID} + {repository}, {digest}, '{MANIFEST}', '{CONFIG}', '{{}}', length({payload}), {THEN},
+        "insert into manifest (id, repository_id, digest, media_type, artifact_type, kind, config_type, annotations, size,
+             pushed_at, config_digest, total_size, tagged, listed)
+         select {FIRST_ID} + value, {FIRST_ID} + {repository}, {digest}, '{MANIFEST}', '{CONFIG}', 'IMAGE', '{CONFIG}', '{{}}', length({payload}), {THEN},
              {config_stored}, length({payload}) + {config_size} + {layer_size}, 1, 1 from {series};
          update repository set artifacts = (select count(*) from manifest m where m.repository_id = repository.id)
          where id >= {FIRST_ID};

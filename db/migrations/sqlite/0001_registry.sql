@@ -128,6 +128,8 @@ create table repository (
     project_id integer not null references project (id),
     -- The whole name, project included.
     name text not null,
+    -- What its members say about it, as Markdown.
+    description text not null default '',
     -- Whether it ever had a manifest: one of blobs alone is not shown.
     published integer not null,
     -- How many of its manifests are listed, see db::listed.
@@ -195,6 +197,10 @@ create table manifest (
     media_type text not null,
     -- At most 255 bytes, as media types.
     artifact_type text,
+    -- What it is to clients (IMAGE, CHART, ...), and the media type of its config or, without one, its own; see
+    -- model::artifact.
+    kind text not null,
+    config_type text not null,
     config_digest blob,
     subject blob,
     annotations text not null,
@@ -219,6 +225,7 @@ create index manifest_subject on manifest (repository_id, subject, id) where sub
 create index manifest_listed on manifest (repository_id, pushed_at, id) where listed = 1 and deleted_at is null;
 create index manifest_untagged on manifest (repository_id, pushed_at, id)
     where listed = 1 and tagged = 0 and deleted_at is null;
+create index manifest_kind on manifest (repository_id, kind, pushed_at, id) where listed = 1 and deleted_at is null;
 create index manifest_deleted on manifest (id) where deleted_at is not null;
 create index manifest_deleted_digest on manifest (repository_id, digest) where deleted_at is not null;
 
@@ -232,6 +239,12 @@ create table manifest_stat (
     manifest_id integer not null primary key references manifest (id) on delete cascade,
     pulls integer not null,
     pulled_at integer not null
+);
+
+-- What is shown of the configs of manifests, read when it is first asked for. Null where it cannot be shown.
+create table manifest_attrs (
+    manifest_id integer not null primary key references manifest (id) on delete cascade,
+    attrs text
 );
 
 create table manifest_reference (

@@ -3,7 +3,7 @@
 use model::{
     BlobId, Cron, Digest, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
     PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, SessionId, StoreId, Tag,
-    Timestamp, UserId,
+    TagId, Timestamp, UserId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -79,6 +79,7 @@ stored! {
     ProjectId: i64 => |x| Some(Self(x));
     RepositoryId: i64 => |x| Some(Self(x));
     ManifestId: i64 => |x| Some(Self(x));
+    TagId: i64 => |x| Some(Self(x));
     BlobId: i64 => |x| Some(Self(x));
     MemberId: i64 => |x| Some(Self(x));
     SessionId: i64 => |x| Some(Self(x));

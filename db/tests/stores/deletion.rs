@@ -204,12 +204,12 @@ async fn refer(tx: &mut Tx, project: ProjectId, seed: &str, subject: &[u8]) -> M
 }
 
 #[tokio::test]
-async fn a_referrer_that_is_tagged_while_its_subject_goes_stays() {
+async fn a_referrer_that_is_tagged_while_its_subject_goes_goes_with_its_tag() {
     tagged_meanwhile("tagged", Referrer::Leaf).await;
 }
 
 #[tokio::test]
-async fn a_referrer_with_referrers_that_is_tagged_while_its_subject_goes_stays() {
+async fn a_referrer_with_referrers_that_is_tagged_while_its_subject_goes_goes_too() {
     tagged_meanwhile("tagged_inner", Referrer::Inner).await;
 }
 
@@ -273,7 +273,10 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
     deleted.unwrap();
     let kept = "kept".parse().unwrap();
     let found = tag::resolve(&db, &name(), &kept).await.unwrap();
-    assert!(found.is_some(), "the tag and its manifest are there");
+    assert_eq!(found, None, "neither the tag nor its manifest is there");
+    let mut reader = db.reader().await.unwrap();
+    let tags = tag::list(&mut reader, &name(), None, 10).await.unwrap();
+    assert_eq!(tags, [""; 0]);
     db.close().await;
 }
 
@@ -505,7 +508,7 @@ async fn a_long_chain_of_referrers_is_gone_down_once() {
 }
 
 #[tokio::test]
-async fn what_hangs_on_a_referrer_that_was_tagged_between_two_parts_stays() {
+async fn a_referrer_that_was_tagged_between_two_parts_goes_with_what_hangs_on_it() {
     on_both("between", async |db| {
         let (_, project) = team(&db).await;
         db.write(move |tx| {
@@ -523,7 +526,8 @@ async fn what_hangs_on_a_referrer_that_was_tagged_between_two_parts_stays() {
                 for (_, digest) in &chain {
                     left.push(manifest::id(tx, repo, digest).await?.is_some());
                 }
-                assert_eq!(left, [false, false, false, true, true, true, true]);
+                assert_eq!(left, [false; 7]);
+                assert_eq!(tag::list(tx, &app, None, 10).await?, [""; 0]);
                 Ok::<_, Error>(())
             })
         })

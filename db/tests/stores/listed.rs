@@ -356,17 +356,12 @@ async fn an_accessory_is_one_before_its_subject_comes_and_when_that_comes_again(
         assert_eq!(gone, (vec![], 0), "it goes with its subject");
         let again = after(&db, project, &[push(image), push(referrer)]).await;
         assert_eq!(lower(again), (vec![row.clone()], 1));
-        let kept = [
+        let tagged = [
             Step::Push(referrer, vec![Name::V(0)]),
             Step::Delete(image, 10),
-            push(image),
         ];
-        let kept = after(&db, project, &kept).await;
-        assert_eq!(
-            lower(kept),
-            (vec![row], 1),
-            "a tag keeps it, as an accessory"
-        );
+        let gone = after(&db, project, &tagged).await;
+        assert_eq!(gone, (vec![], 0), "its tag does not keep it");
     })
     .await;
 }
@@ -391,6 +386,28 @@ async fn a_signature_is_one_from_when_cosigns_tag_names_its_subject() {
         assert_eq!(after(&db, project, &untagged).await, (rows, 1));
         let gone = [Step::Delete(Pushed::Signature, 10)];
         assert_eq!(after(&db, project, &gone).await, (vec![], 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signature_by_tag_goes_with_its_subject() {
+    on_both("cosign_gone", async |db| {
+        let (_, project) = team(&db).await;
+        let image = Step::Push(Pushed::Image(0), vec![Name::V(0)]);
+        let signature = Step::Push(Pushed::Signature, vec![Name::Signature]);
+        let delete = |rows| Step::Delete(Pushed::Image(0), rows);
+        let both = [image.clone(), signature.clone()];
+        assert_eq!(after(&db, project, &both).await.0.len(), 1);
+        assert_eq!(after(&db, project, &[delete(10)]).await, (vec![], 0));
+        // One that is pushed again before the purge is new, and stays.
+        after(&db, project, &both).await;
+        let again = [delete(0), signature, Step::Purge(10)];
+        let (rows, _) = after(&db, project, &again).await;
+        assert_eq!(rows.len(), 1);
+        let tag = Name::Signature.tag();
+        let found = tag::resolve(&db, &"team/app".parse().unwrap(), &tag).await;
+        assert_eq!(found.unwrap(), Some(Pushed::Signature.digest()));
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! Listing repositories, and deleting them in parts.
 
-use gantry_db::list::{Direction, Field};
+use gantry_db::list::{Direction, Field, Selection};
+use gantry_db::tag::history::{self, Pointed};
 use model::media_type::OCI_INDEX;
 
 use super::untagged_manifests::{payload, store};
@@ -234,15 +235,24 @@ async fn what_a_tag_pointed_at_outlives_it() {
                 }
                 tag::delete(tx, (repo, &app), &v1).await?;
                 let digest = |bytes: &[u8]| Digest::of(Algorithm::Sha256, bytes);
-                let pointed = |bytes: &[u8], secs| tag::Pointed {
+                let pointed = |bytes: &[u8], secs| Pointed {
                     digest: digest(bytes),
                     at: later(secs),
                     by: Some(ann.principal_id),
+                    by_name: Some(ann.name.clone()),
+                    is_there: true,
                 };
                 // The second time nothing moved.
                 let all = [pointed(&first, 3), pointed(&second, 2), pointed(&first, 0)];
-                assert_eq!(tag::history(tx, repo, &v1, 10).await?, all);
-                assert_eq!(tag::history(tx, repo, &v1, 1).await?, all[..1]);
+                let mut newest = Selection::all();
+                newest.order = Some((history::SET, Direction::Down));
+                let found = history::list(tx, repo, &v1, &newest).await?;
+                assert_eq!(found, (all.to_vec(), 3));
+                newest.page.limit = Some(1);
+                let found = history::list(tx, repo, &v1, &newest).await?;
+                assert_eq!(found, (all[..1].to_vec(), 3));
+                assert!(history::has(tx, repo, &v1, &digest(&second)).await?);
+                assert!(!history::has(tx, repo, &v1, &digest(b"another")).await?);
                 Ok::<_, Error>(())
             })
         })

@@ -4,14 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use db::{Db, Location};
-use model::{Clock as _, SystemClock, Timestamp};
+use model::{Clock, SystemClock, Timestamp};
 use policy::{Caller, SystemPermit, permit};
+use registry::Registry;
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::bootstrap;
 use crate::config::Config;
+use crate::{bootstrap, serve, stores};
 
 /// A command's view of the installation.
 pub(super) struct Local {
@@ -61,6 +62,14 @@ impl Local {
     pub(super) async fn settings(&self) -> anyhow::Result<Arc<Settings>> {
         let (db, master) = (self.db.clone(), self.master.clone());
         Ok(Settings::open(db, master, self.config.settings.clone()).await?)
+    }
+
+    /// The registry over the installation's stores.
+    pub(super) async fn registry(&self) -> anyhow::Result<Registry> {
+        let Self { config, db, master } = self;
+        let stores = stores::verified(config, db).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Ok(serve::registry(config, db, &clock, master, stores.joined()))
     }
 
     /// The time now.

@@ -2,6 +2,7 @@
 
 mod administration;
 mod audit_list;
+mod content;
 mod output;
 mod password;
 

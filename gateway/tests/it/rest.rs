@@ -1,7 +1,10 @@
 //! REST under `/api/v2.0`, in the wire form that scripts for Harbor expect.
 
+mod additions;
+mod artifacts;
 mod audit;
 mod conventions;
+mod copies;
 mod executions;
 mod immutable_rules;
 mod labels;
@@ -9,6 +12,7 @@ mod members;
 mod projects;
 mod repositories;
 mod search;
+mod tags;
 mod users;
 
 use crate::harness::Shared;

@@ -61,7 +61,7 @@ pub(super) struct Doomed {
 const FIRST_NUMBER: u64 = 1_000_000_000;
 const SIGNATURE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 const MANIFEST_COLUMNS: &str = "insert into manifest
-    (repository_id, digest, media_type, artifact_type, subject, annotations, size, pushed_at,
+    (repository_id, digest, media_type, artifact_type, kind, config_type, subject, annotations, size, pushed_at,
     total_size, tagged, listed)";
 /// Kinds of digests; those of `scale::seed` and of garbage are others.
 const SUBJECTS: char = 'd';
@@ -229,7 +229,7 @@ impl Rows<'_> {
         let payload = self.payload(CONFIG, "''");
         format!(
             "{MANIFEST_COLUMNS}
-             select {repository}, {digest}, '{MANIFEST}', '{CONFIG}', null, '{{}}', length({payload}), {THEN}, length({payload}), {tagged}, 1
+             select {repository}, {digest}, '{MANIFEST}', '{CONFIG}', 'IMAGE', '{CONFIG}', null, '{{}}', length({payload}), {THEN}, length({payload}), {tagged}, 1
              from {series};
              update repository set artifacts = artifacts + 1 where id = {repository};
              {payloads}",
@@ -262,7 +262,7 @@ impl Rows<'_> {
         let series = format!("(select value from {series}) numbers");
         format!(
             "{MANIFEST_COLUMNS}
-             select {repository}, {digest}, '{MANIFEST}', '{SIGNATURE}', {stored_subject}, '{{}}', length({payload}), {THEN},
+             select {repository}, {digest}, '{MANIFEST}', '{SIGNATURE}', 'UNKNOWN', '{SIGNATURE}', {stored_subject}, '{{}}', length({payload}), {THEN},
                  length({payload}), 0, 0 from {series};
              insert into accessory (manifest_id, repository_id, subject, type)
              select m.id, {repository}, {stored_subject}, 'signature.cosign' from manifest m

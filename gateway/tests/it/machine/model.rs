@@ -156,7 +156,7 @@ impl Contents {
         }
     }
 
-    /// Takes a manifest away, with its tags and its untagged referrers.
+    /// Takes a manifest away, with its tags and its referrers.
     fn delete(&mut self, manifest: Manifest, now: i64) {
         let mut going = vec![manifest];
         while let Some(manifest) = going.pop() {
@@ -168,9 +168,7 @@ impl Contents {
                 }
             }
             let referrers = self.manifests.keys().copied().filter(|referrer| {
-                referrer.facts().subject == Some(manifest)
-                    && !self.is_tagged(*referrer)
-                    && self.listed_by(*referrer).is_none()
+                referrer.facts().subject == Some(manifest) && self.listed_by(*referrer).is_none()
             });
             going.extend(referrers.collect::<Vec<_>>());
         }

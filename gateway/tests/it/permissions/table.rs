@@ -38,7 +38,21 @@ enum Action {
     AskDeletable,
     ListRepositories,
     GetRepository,
+    UpdateRepository,
     DeleteRepository,
+    ListAllArtifacts,
+    ListArtifacts,
+    GetArtifact,
+    CopyArtifact,
+    DeleteArtifact,
+    ListAccessories,
+    ReadAddition,
+    ListArtifactTags,
+    CreateTag,
+    RemoveTag,
+    OverviewTags,
+    ReadTagHistory,
+    RestoreTag,
     ReadSummary,
     ReadMetadata,
     ListMetadata,
@@ -133,7 +147,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 21] = [
+const OPEN: [&str; 23] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -141,6 +155,8 @@ const OPEN: [&str; 21] = [
     "GET /api/v2.0/systeminfo",
     "GET /api/v2.0/systeminfo/getcert",
     "GET /api/v2.0/search",
+    "GET /api/v2.0/repositories",
+    "GET /api/v2.0/icons/{digest}",
     "GET /api/v2.0/statistics",
     "GET /api/v2.0/users/current",
     "GET /api/v2.0/users/current/permissions",
@@ -196,7 +212,21 @@ const PRIVATE_REST: &Table = &[
     (AskDeletable,   [401,    403,    403,    403,    403,    403,    200,    200]),
     (ListRepositories, [401,  403,    200,    200,    200,    200,    200,    200]),
     (GetRepository,  [401,    403,    200,    200,    200,    200,    200,    200]),
+    (UpdateRepository, [401,  403,    403,    403,    200,    200,    200,    200]),
     (DeleteRepository, [401,  403,    403,    403,    403,    200,    200,    200]),
+    (ListAllArtifacts, [401,  403,    200,    200,    200,    200,    200,    200]),
+    (ListArtifacts,  [401,    403,    200,    200,    200,    200,    200,    200]),
+    (GetArtifact,    [401,    403,    200,    200,    200,    200,    200,    200]),
+    (CopyArtifact,   [401,    403,    403,    403,    201,    201,    201,    201]),
+    (DeleteArtifact, [401,    403,    403,    403,    403,    200,    200,    200]),
+    (ListAccessories, [401,   403,    200,    200,    200,    200,    200,    200]),
+    (ReadAddition,   [401,    403,    200,    200,    200,    200,    200,    200]),
+    (ListArtifactTags, [401,  403,    200,    200,    200,    200,    200,    200]),
+    (CreateTag,      [401,    403,    403,    403,    201,    201,    201,    201]),
+    (RemoveTag,      [401,    403,    403,    403,    403,    200,    200,    200]),
+    (OverviewTags,   [401,    403,    200,    200,    200,    200,    200,    200]),
+    (ReadTagHistory, [401,    403,    200,    200,    200,    200,    200,    200]),
+    (RestoreTag,     [401,    403,    403,    403,    200,    200,    200,    200]),
     (ReadSummary,    [401,    403,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMetadata,   [401,    403,    403,    403,    403,    403,    403,    200]),
@@ -298,7 +328,21 @@ const PUBLIC: &Table = &[
     (AskDeletable,   [401,    403,    403,    403,    403,    403,    200,    200]),
     (ListRepositories, [200,  200,    200,    200,    200,    200,    200,    200]),
     (GetRepository,  [401,    403,    200,    200,    200,    200,    200,    200]),
+    (UpdateRepository, [401,  403,    403,    403,    200,    200,    200,    200]),
     (DeleteRepository, [401,  403,    403,    403,    403,    200,    200,    200]),
+    (ListAllArtifacts, [200,  200,    200,    200,    200,    200,    200,    200]),
+    (ListArtifacts,  [200,    200,    200,    200,    200,    200,    200,    200]),
+    (GetArtifact,    [200,    200,    200,    200,    200,    200,    200,    200]),
+    (CopyArtifact,   [401,    403,    403,    403,    201,    201,    201,    201]),
+    (DeleteArtifact, [401,    403,    403,    403,    403,    200,    200,    200]),
+    (ListAccessories, [200,   200,    200,    200,    200,    200,    200,    200]),
+    (ReadAddition,   [200,    200,    200,    200,    200,    200,    200,    200]),
+    (ListArtifactTags, [200,  200,    200,    200,    200,    200,    200,    200]),
+    (CreateTag,      [401,    403,    403,    403,    201,    201,    201,    201]),
+    (RemoveTag,      [401,    403,    403,    403,    403,    200,    200,    200]),
+    (OverviewTags,   [200,    200,    200,    200,    200,    200,    200,    200]),
+    (ReadTagHistory, [200,    200,    200,    200,    200,    200,    200,    200]),
+    (RestoreTag,     [401,    403,    403,    403,    200,    200,    200,    200]),
     (ReadSummary,    [200,    200,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
@@ -510,6 +554,17 @@ impl<'s> World<'s> {
                 admin.push_image(&doomed, "v1", &image(&name)).await;
                 caller.delete(&format!("{rest}/repositories/{name}")).await
             }
+            UpdateRepository => {
+                let description = json!({ "description": "what it is for" });
+                caller
+                    .put(&format!("{rest}/repositories/app"))
+                    .json(&description)
+                    .await
+            }
+            ListAllArtifacts => caller.get(&format!("{rest}/artifacts")).await,
+            ListArtifacts | GetArtifact | CopyArtifact | DeleteArtifact | ListAccessories
+            | ReadAddition | ListArtifactTags | CreateTag | RemoveTag | OverviewTags
+            | ReadTagHistory | RestoreTag => self.attempt_content(caller, action).await,
             ReadSummary => caller.get(&format!("{rest}/summary")).await,
             ReadMetadata => caller.get(&format!("{rest}/metadatas/public")).await,
             ListMetadata => caller.get(&format!("{rest}/metadatas")).await,
@@ -716,6 +771,54 @@ impl<'s> World<'s> {
         }
     }
 
+    /// Tries an action on artifacts or tags.
+    async fn attempt_content(&self, caller: &Client, action: Action) -> Answer {
+        let admin = self.server.admin();
+        let repository = self.project.repository("app");
+        let here = format!("projects/{}/repositories/app", self.project.name);
+        let (rest, own) = (format!("/api/v2.0/{here}"), format!("/api/ext/v1/{here}"));
+        let latest = format!("{rest}/artifacts/latest");
+        match action {
+            ListArtifacts => caller.get(&format!("{rest}/artifacts")).await,
+            GetArtifact => caller.get(&latest).await,
+            CopyArtifact => {
+                let from = format!("from={}:latest", self.own.repository("app"));
+                caller.post(&format!("{rest}/artifacts?{from}")).await
+            }
+            DeleteArtifact => {
+                let doomed = image(&fresh("doomed"));
+                admin.push_image(&repository, &doomed.digest, &doomed).await;
+                let path = format!("{rest}/artifacts/{}", doomed.digest);
+                caller.delete(&path).await
+            }
+            ListAccessories => caller.get(&format!("{latest}/accessories")).await,
+            ReadAddition => {
+                caller
+                    .get(&format!("{latest}/additions/build_history"))
+                    .await
+            }
+            ListArtifactTags => caller.get(&format!("{latest}/tags")).await,
+            CreateTag => {
+                let tag = json!({ "name": fresh("tag") });
+                caller.post(&format!("{latest}/tags")).json(&tag).await
+            }
+            RemoveTag => {
+                let name = fresh("doomed");
+                let tags = format!("{latest}/tags");
+                let made = admin.post(&tags).json(&json!({ "name": name })).await;
+                made.expect(201);
+                caller.delete(&format!("{tags}/{name}")).await
+            }
+            OverviewTags => caller.get(&format!("{own}/tags")).await,
+            ReadTagHistory => caller.get(&format!("{own}/tags/latest/history")).await,
+            _ => {
+                let digest = json!({ "digest": self.image.digest });
+                let path = format!("{own}/tags/latest/restore");
+                caller.post(&path).json(&digest).await
+            }
+        }
+    }
+
     /// An upload session of the caller's own; somebody else's for those who cannot begin one.
     async fn session(&self, caller: &Client) -> String {
         let repository = self.project.repository("app");
@@ -869,6 +972,8 @@ async fn in_a_private_project_roles_decide_over_rest() {
 fn route_of(action: Action) -> Option<String> {
     let project = "/projects/{project_name_or_id}";
     let repository = "/projects/{project_name}/repositories";
+    let artifacts = format!("{repository}/{{repository_name}}/artifacts");
+    let tags = format!("/api/ext/v1{repository}/{{repository_name}}/tags");
     let route = match action {
         PullManifest | HeadManifest | PullBlob | HeadBlob | ListTags | ListReferrers
         | StartUpload | SendChunk | CancelUpload | PushManifest | MountFromThere
@@ -884,6 +989,20 @@ fn route_of(action: Action) -> Option<String> {
         ListRepositories => format!("GET {repository}"),
         GetRepository => format!("GET {repository}/{{repository_name}}"),
         DeleteRepository => format!("DELETE {repository}/{{repository_name}}"),
+        UpdateRepository => format!("PUT {repository}/{{repository_name}}"),
+        ListAllArtifacts => format!("GET {project}/artifacts"),
+        ListArtifacts => format!("GET {artifacts}"),
+        CopyArtifact => format!("POST {artifacts}"),
+        GetArtifact => format!("GET {artifacts}/{{reference}}"),
+        DeleteArtifact => format!("DELETE {artifacts}/{{reference}}"),
+        ListAccessories => format!("GET {artifacts}/{{reference}}/accessories"),
+        ReadAddition => format!("GET {artifacts}/{{reference}}/additions/{{addition}}"),
+        ListArtifactTags => format!("GET {artifacts}/{{reference}}/tags"),
+        CreateTag => format!("POST {artifacts}/{{reference}}/tags"),
+        RemoveTag => format!("DELETE {artifacts}/{{reference}}/tags/{{tag_name}}"),
+        OverviewTags => return Some(format!("GET {tags}")),
+        ReadTagHistory => return Some(format!("GET {tags}/{{tag_name}}/history")),
+        RestoreTag => return Some(format!("POST {tags}/{{tag_name}}/restore")),
         ReadSummary => format!("GET {project}/summary"),
         ReadMetadata => format!("GET {project}/metadatas/{{meta_name}}"),
         ListMetadata => format!("GET {project}/metadatas"),

@@ -290,7 +290,7 @@ async fn a_deleted_referrer_leaves_the_list() {
 }
 
 #[tokio::test]
-async fn untagged_referrers_go_with_their_subject() {
+async fn referrers_go_with_their_subject_tagged_or_not() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("with");
     let admin = server.admin();
@@ -311,14 +311,12 @@ async fn untagged_referrers_go_with_their_subject() {
         .delete(&format!("/v2/{repository}/manifests/{}", subject.digest))
         .await
         .expect(202);
-    admin
-        .get(&format!("/v2/{repository}/manifests/{}", untagged.digest))
-        .await
-        .expect(404);
-    admin
-        .get(&format!("/v2/{repository}/manifests/{}", tagged.digest))
-        .await
-        .expect(200);
+    for gone in [&untagged.digest, &tagged.digest, "keep"] {
+        let path = format!("/v2/{repository}/manifests/{gone}");
+        admin.get(&path).await.expect(404);
+    }
+    let tags = admin.get(&format!("/v2/{repository}/tags/list")).await;
+    assert_eq!(tags.expect(200).json()["tags"], json!([]));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Repositories by REST: listing, looking at one, deleting one with everything in it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::SERVER;
 use crate::harness::{Project, Role, Server, eventually, image, index_of, media};
@@ -79,6 +79,136 @@ async fn one_repository_is_found_however_its_name_is_encoded() {
     for name in ["none", "Not%20A%20Name"] {
         let missing = admin.get(&format!("{}/{name}", path(&project))).await;
         missing.expect_error(404, "NOT_FOUND");
+    }
+}
+
+#[tokio::test]
+async fn a_description_is_changed_by_those_who_may_and_shown() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let developer = project.member(Role::Developer).await;
+    let pushed = image("a described one");
+    developer
+        .push_image(&project.repository("team/app"), "v1", &pushed)
+        .await;
+    let here = format!("{}/team%252Fapp", path(&project));
+    let before = developer.get(&here).await.expect(200).json();
+    assert!(before["description"].is_null(), "{before}");
+    let text = "# <b>App</b>\n\nIt's for *all*.";
+    let described = developer
+        .put(&here)
+        .json(&json!({ "description": text, "id": 7 }));
+    described.await.expect(200);
+    let found = developer.get(&here).await.expect(200).json();
+    assert_eq!(found["description"], text);
+    assert_eq!(found["id"], before["id"], "nothing else changes");
+    let listed = developer.get(&path(&project)).await.expect(200).json();
+    assert_eq!(listed[0]["description"], text);
+    let part = developer.get(&format!("{}?q=description%3D~for", path(&project)));
+    assert_eq!(part.await.expect(200).header("x-total-count"), "1");
+    let long = json!({ "description": "x".repeat((64 << 10) + 1) });
+    let refused = developer.put(&here).json(&long).await;
+    let message = refused.expect_error(400, "BAD_REQUEST").message();
+    assert_eq!(message, "description has more than 65536 bytes");
+    let none = format!("{}/none", path(&project));
+    let missing = developer.put(&none).json(&json!({})).await;
+    missing.expect_error(404, "NOT_FOUND");
+    developer.put(&here).json(&json!({})).await.expect(200);
+    let cleared = developer.get(&here).await.expect(200).json();
+    assert!(cleared["description"].is_null());
+    let list = [
+        "audit",
+        "list",
+        "--project",
+        &project.name,
+        "--operation",
+        "update",
+    ];
+    let entries = server.cli_prints(&list).await;
+    assert_eq!(entries.lines().count(), 2, "{entries}");
+}
+
+/// A text with every byte as an escape, as often as it is decoded.
+fn escaped(text: &str) -> String {
+    let twice = |byte: u8| format!("%25{byte:02X}");
+    text.bytes().map(twice).collect()
+}
+
+#[tokio::test]
+async fn any_text_is_found_or_refused_but_never_everything() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    let pushed = image("found by any text");
+    for name in ["app", "other"] {
+        admin
+            .push_image(&project.repository(name), "v1", &pushed)
+            .await;
+    }
+    let texts = [
+        "test+x",
+        "a\"b",
+        "it's",
+        "one, two",
+        "50%",
+        "a_b",
+        "a\\b",
+        "[1~2]",
+        "{a b}",
+        "(a b)",
+        "~x",
+        "k=v",
+        "Zoë 山田",
+    ];
+    for text in texts {
+        let here = format!("{}/app", path(&project));
+        let body = json!({ "description": text });
+        admin.put(&here).json(&body).await.expect(200);
+        let value = escaped(&text.replace(',', "\\,"));
+        for operator in ["%3D~", "%3D%255C"] {
+            let query = format!("{}?q=description{operator}{value}", path(&project));
+            let found = admin.get(&query).await.expect(200);
+            let found = found.json();
+            assert_eq!(names(&found), [project.repository("app")], "{text}");
+        }
+        let other = escaped(&format!("{text}!").replace(',', "\\,"));
+        let query = format!("{}?q=description%3D~{other}", path(&project));
+        assert_eq!(admin.get(&query).await.expect(200).json(), json!([]));
+    }
+    for malformed in ["%3D%7Ba", "%3D%5B1", "%3D", "%3D~%2525%25"] {
+        let query = format!("{}?q=description{malformed}", path(&project));
+        admin.get(&query).await.expect_error(400, "BAD_REQUEST");
+    }
+}
+
+#[tokio::test]
+async fn all_repositories_are_those_that_the_caller_may_see() {
+    let server = SERVER.get().await;
+    let (private, public) = (
+        server.private_project().await,
+        server.public_project().await,
+    );
+    let admin = server.admin();
+    let name = crate::harness::fresh("seen");
+    for project in [&private, &public] {
+        let repository = project.repository(&name);
+        admin.push_image(&repository, "v1", &image(&name)).await;
+    }
+    let (hidden, open) = (private.repository(&name), public.repository(&name));
+    let member = private.member(Role::LimitedGuest).await;
+    let list = format!("/api/v2.0/repositories?q=name%3D~{name}&sort=name");
+    let mut both = vec![hidden.as_str(), open.as_str()];
+    both.sort_unstable();
+    for (caller, expected) in [
+        (server.anonymous(), vec![open.as_str()]),
+        (server.stranger().await, vec![open.as_str()]),
+        (member, both.clone()),
+        (admin, both),
+    ] {
+        let listed = caller.get(&list).await.expect(200);
+        let count = expected.len().to_string();
+        assert_eq!(listed.header("x-total-count"), count, "{}", caller.name());
+        assert_eq!(names(&listed.json()), expected, "{}", caller.name());
     }
 }
 

@@ -1,0 +1,42 @@
+//! What artifacts run on, in the form `os/architecture[/variant]`.
+
+use std::collections::HashMap;
+
+use db::Reader;
+use db::artifact::{self, Artifact};
+use model::ManifestId;
+use model::artifact::is_index;
+use serde::Deserialize;
+
+use crate::Error;
+
+/// The platforms that indexes among some artifacts list.
+pub(crate) async fn of_indexes(
+    reader: &mut Reader,
+    artifacts: &[Artifact],
+) -> Result<HashMap<ManifestId, Vec<String>>, Error> {
+    let indexes: Vec<ManifestId> = artifacts
+        .iter()
+        .filter(|artifact| is_index(&artifact.media_type))
+        .map(|artifact| artifact.id)
+        .collect();
+    let mut platforms: HashMap<ManifestId, Vec<String>> = HashMap::new();
+    for part in artifact::parts(reader, &indexes).await? {
+        let listed = platforms.entry(part.index).or_default();
+        // Attestations stand in an index as images for nothing.
+        let platform = part.platform.filter(|text| text != "unknown/unknown");
+        listed.extend(platform.filter(|text| !listed.contains(text)));
+    }
+    Ok(platforms)
+}
+
+/// The platform that an image's config names.
+pub(crate) fn of_attrs(artifact: &Artifact) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Attrs {
+        os: String,
+        architecture: String,
+    }
+    let attrs: Attrs = serde_json::from_str(artifact.attrs.as_deref()?).ok()?;
+    Some(format!("{}/{}", attrs.os, attrs.architecture))
+}

@@ -1,0 +1,67 @@
+//! Tags of artifacts.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod history;
+pub(crate) mod list;
+pub(crate) mod overview;
+
+use std::collections::HashSet;
+
+use db::Reader;
+use db::tag::listing::Listed;
+use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, TagId, Timestamp};
+use registry::immutability::Immutability;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::Error;
+use crate::project::NEVER;
+
+/// A tag in the API.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tag)]
+pub(crate) struct View {
+    #[schema(value_type = i64)]
+    artifact_id: ManifestId,
+    #[schema(value_type = i64)]
+    id: TagId,
+    immutable: bool,
+    name: String,
+    pull_time: String,
+    push_time: String,
+    #[schema(value_type = i64)]
+    repository_id: RepositoryId,
+}
+
+impl View {
+    pub(crate) fn new(tag: &Listed, immutable: &HashSet<TagId>) -> Self {
+        Self {
+            artifact_id: tag.manifest,
+            id: tag.id,
+            immutable: immutable.contains(&tag.id),
+            name: tag.name.to_string(),
+            pull_time: time(tag.pulled_at),
+            push_time: tag.pushed_at.to_string(),
+            repository_id: tag.repository,
+        }
+    }
+}
+
+/// A time, or Harbor's for one that never was.
+pub(crate) fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| NEVER.to_owned(), |at| at.to_string())
+}
+
+/// Those of some tags, each with the name of its repository, that no push or deletion may change.
+pub(crate) async fn immutable_among(
+    reader: &mut Reader,
+    project: ProjectId,
+    tags: &[(&RepositoryName, &Listed)],
+) -> Result<HashSet<TagId>, Error> {
+    let rules = Immutability::of(reader, project).await?;
+    let covered = tags
+        .iter()
+        .filter(|(repository, tag)| rules.covers(repository, &tag.name));
+    Ok(covered.map(|(_, tag)| tag.id).collect())
+}

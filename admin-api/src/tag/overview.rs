@@ -1,0 +1,123 @@
+//! All tags of a repository, with what a page of them shows, in one request.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::extract::State;
+use axum::response::Response;
+use db::artifact::{self, Accessory, Artifact};
+use db::list::{Direction, Field};
+use db::repository;
+use db::tag::listing::{self, Listed};
+use model::{AccessoryKind, ManifestId, TagId};
+use policy::{on, to};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::allowed::Allowed;
+use crate::artifact::platform;
+use crate::listing::Listing;
+use crate::param::{ProjectByName, RepositoryRef};
+use crate::tag::{immutable_among, time};
+use crate::{App, Error};
+
+const NEWEST_FIRST: (Field, Direction) = (listing::PUSHED, Direction::Down);
+
+/// A tag with its artifact.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TagOverview {
+    #[schema(value_type = i64)]
+    artifact_id: ManifestId,
+    digest: String,
+    immutable: bool,
+    manifest_media_type: String,
+    media_type: String,
+    name: String,
+    /// `os/architecture[/variant]`: of an index, those of what it lists.
+    platforms: Vec<String>,
+    /// How often it was pulled by this tag.
+    pull_count: i64,
+    /// When it was last pulled by this tag.
+    pull_time: String,
+    push_time: String,
+    /// Whether it has an SBOM.
+    sbom: bool,
+    /// Whether it has a signature; whether that is valid is not said.
+    signed: bool,
+    size: i64,
+    r#type: String,
+}
+
+/// Lists the tags of a repository with type, size, platforms and times of their artifacts, newest first by default.
+#[utoipa::path(
+    get, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags",
+    operation_id = "listRepositoryTags", tag = "tag",
+    responses((status = 200, description = "A page of tags.", body = Vec<TagOverview>))
+)]
+pub(crate) async fn list(
+    named: RepositoryRef,
+    mut listing: Listing,
+    Allowed { permit, .. }: Allowed<on::Tag, to::List, ProjectByName>,
+    State(app): App,
+) -> Result<Response, Error> {
+    let name = named.name()?;
+    let mut selection = listing.select(&listing::ALL_FIELDS)?;
+    selection.order = selection.order.or(Some(NEWEST_FIRST));
+    let mut reader = app.db.reader().await?;
+    let project = permit.project().id;
+    let repository = repository::published_in(&mut reader, project, &name).await?;
+    let repository = repository.ok_or_else(|| named.missing())?;
+    let (tags, total) = listing::of_repository(&mut reader, repository, &selection).await?;
+    let mut ids: Vec<ManifestId> = tags.iter().map(|tag| tag.manifest).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut artifacts = artifact::by_ids(&mut reader, &ids).await?;
+    let named: Vec<_> = tags.iter().map(|tag| (&name, tag)).collect();
+    let facts = Facts {
+        platforms: platform::of_indexes(&mut reader, &artifacts).await?,
+        accessories: artifact::accessories_of(&mut reader, &ids).await?,
+        immutable: immutable_among(&mut reader, project, &named).await?,
+    };
+    drop(reader);
+    app.registry.fill_attrs(&mut artifacts).await?;
+    let artifacts: HashMap<ManifestId, Artifact> = artifacts
+        .into_iter()
+        .map(|artifact| (artifact.id, artifact))
+        .collect();
+    let view = |tag: &Listed| Some(facts.view(tag, artifacts.get(&tag.manifest)?));
+    let views: Vec<TagOverview> = tags.iter().filter_map(view).collect();
+    Ok(listing.answer(&views, total))
+}
+
+/// What is known of the artifacts of a page.
+struct Facts {
+    platforms: HashMap<ManifestId, Vec<String>>,
+    accessories: Vec<(ManifestId, Accessory)>,
+    immutable: HashSet<TagId>,
+}
+
+impl Facts {
+    fn view(&self, tag: &Listed, artifact: &Artifact) -> TagOverview {
+        let has = |wanted: fn(&Accessory) -> bool| {
+            let mut accessories = self.accessories.iter();
+            accessories.any(|(of, one)| *of == artifact.id && wanted(one))
+        };
+        let listed = self.platforms.get(&artifact.id).cloned();
+        let own = || platform::of_attrs(artifact).into_iter().collect();
+        TagOverview {
+            artifact_id: artifact.id,
+            digest: artifact.digest.to_string(),
+            immutable: self.immutable.contains(&tag.id),
+            manifest_media_type: artifact.media_type.clone(),
+            media_type: artifact.config_type.clone(),
+            name: tag.name.to_string(),
+            platforms: listed.unwrap_or_else(own),
+            pull_count: tag.pulls,
+            pull_time: time(tag.pulled_at),
+            push_time: tag.pushed_at.to_string(),
+            sbom: has(|one| one.kind == AccessoryKind::HarborSbom.name()),
+            signed: has(Accessory::is_signature),
+            size: artifact.size,
+            r#type: artifact.kind.clone(),
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! Manifests as clients see them: artifacts with their counters and what is shown of their configs. Which of them a list has is in
+//! `listed`.
+
+pub mod attrs;
+pub mod closure;
+mod filter;
+
+use model::{
+    AccessoryKind, Digest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryName,
+    Timestamp,
+};
+
+use self::filter::Scope;
+use crate::error::Result;
+use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::sql::{Reader, json_list, row};
+
+row! {
+    columns artifact_columns;
+    /// A manifest as it is listed.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Artifact of manifest {
+        /// Its row.
+        pub id: ManifestId = m.id,
+        /// Its repository.
+        pub repository: RepositoryId = m.repository_id,
+        /// Its digest.
+        pub digest: Digest = m.digest,
+        /// Its media type.
+        pub media_type: String = m.media_type,
+        /// Its artifact type, or else the media type of its config.
+        pub artifact_type: Option<String> = m.artifact_type,
+        /// Its type, such as `IMAGE`.
+        pub kind: String = m.kind,
+        /// The media type of its config; its own where it has none.
+        pub config_type: String = m.config_type,
+        /// Its bytes and those of all that it references.
+        pub size: i64 = m.total_size,
+        /// When it was first pushed.
+        pub pushed_at: Timestamp = m.pushed_at,
+        /// When it was last pulled.
+        pub pulled_at: Option<Timestamp> = s.pulled_at,
+        /// What is shown of its config, as far as that was read.
+        pub attrs: Option<String> = a.attrs,
+    }
+    computed {
+        /// Its repository's name.
+        pub name: RepositoryName = "r.name",
+        /// Its repository's project.
+        pub project: ProjectId = "r.project_id",
+        /// Whether its config has still to be read.
+        pub is_unread: bool = "cast(case when m.config_digest is not null and a.manifest_id is null then 1 else 0 end as bigint)",
+        /// Its annotations as JSON, unless they are large.
+        pub annotations: Option<String> = "case when octet_length(m.annotations) <= 65536 then m.annotations end",
+    }
+}
+
+macro_rules! joined {
+    () => {
+        "manifest m left join repository r on r.id = m.repository_id
+         left join manifest_stat s on s.manifest_id = m.id left join manifest_attrs a on a.manifest_id = m.id"
+    };
+}
+
+/// When it was first pushed.
+pub const PUSHED: Field = Field::new("push_time", Kind::Time, "m.pushed_at");
+const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at");
+/// The tags: `*` for any, `nil` for none.
+pub const TAGS: Field = Field::new("tags", Kind::Text, "").unsorted();
+/// The id of a label that they have; several are asked for together.
+pub const LABELS: Field = Field::new("labels", Kind::Int, "").unsorted();
+/// `*` to have those that are only parts of indexes as well.
+pub const BASE: Field = Field::new("base", Kind::Text, "").unsorted();
+/// The digest.
+pub const DIGEST: Field = Field::new("digest", Kind::Text, "m.digest");
+
+/// The media type of the config.
+pub const MEDIA_TYPE: Field = Field::new("media_type", Kind::Text, "m.config_type");
+/// The artifact type.
+pub const ARTIFACT_TYPE: Field = Field::new("artifact_type", Kind::Text, "m.artifact_type");
+
+/// What lists can be narrowed and sorted by.
+pub const FIELDS: [Field; 12] = [
+    TAGS,
+    LABELS,
+    BASE,
+    DIGEST,
+    PUSHED,
+    PULLED,
+    Field::new("type", Kind::Text, "m.kind"),
+    MEDIA_TYPE,
+    Field::new("manifest_media_type", Kind::Text, "m.media_type"),
+    ARTIFACT_TYPE,
+    Field::new("size", Kind::Int, "m.total_size"),
+    Field::new("id", Kind::Int, "m.id"),
+];
+
+const SOURCE: Source = Source {
+    name: "artifact.list",
+    columns: artifact_columns!(),
+    from: joined!(),
+    id: "m.id",
+    order: PUSHED,
+};
+
+/// The artifacts of a repository, and how many there are in all. Where nothing narrows them, the repository's counter
+/// says how many.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn list(
+    reader: &mut Reader,
+    repository: RepositoryId,
+    selection: &Selection,
+) -> Result<(Vec<Artifact>, i64)> {
+    let scope = Scope::Repository(repository);
+    let conditions = filter::asked(reader.is_postgres(), scope, selection);
+    let rows = list::page(reader, &SOURCE, &conditions, selection, Artifact::read).await?;
+    let total = if selection.tests.is_empty() {
+        counted(reader, repository).await?
+    } else {
+        count(reader, selection, &conditions).await?
+    };
+    Ok((rows, total))
+}
+
+/// Which of a project's artifacts are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latest {
+    /// All.
+    All,
+    /// Of each repository the one that was pushed last, among those with the same media type of the config.
+    ByMediaType,
+    /// The same, among those with the same artifact type.
+    ByArtifactType,
+}
+
+/// The artifacts of all repositories that a project shows, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn list_in_project(
+    reader: &mut Reader,
+    project: ProjectId,
+    latest: Latest,
+    selection: &Selection,
+) -> Result<(Vec<Artifact>, i64)> {
+    macro_rules! nothing_newer {
+        ($column:literal) => {
+            concat!(
+                "not exists (select 1 from manifest n where n.repository_id = m.repository_id and n.listed = 1
+                 and n.deleted_at is null and (n.pushed_at, n.id) > (m.pushed_at, m.id) and n.",
+                $column, " = m.", $column, ")"
+            )
+        };
+    }
+    let scope = Scope::Project(project);
+    let conditions = filter::asked(reader.is_postgres(), scope, selection);
+    let conditions = match latest {
+        Latest::All => conditions,
+        Latest::ByMediaType => conditions.and(nothing_newer!("config_type")),
+        Latest::ByArtifactType => conditions.and(nothing_newer!("artifact_type")),
+    };
+    let rows = list::page(reader, &SOURCE, &conditions, selection, Artifact::read).await?;
+    let total = count(reader, selection, &conditions).await?;
+    Ok((rows, total))
+}
+
+async fn count(reader: &mut Reader, selection: &Selection, conditions: &Conditions) -> Result<i64> {
+    let from = match selection.tests.iter().any(|(field, _)| *field == PULLED) {
+        true => SOURCE.from,
+        false => "manifest m",
+    };
+    list::count(reader, (SOURCE.name, from), conditions).await
+}
+
+async fn counted(reader: &mut Reader, repository: RepositoryId) -> Result<i64> {
+    let row = reader
+        .query("select artifacts from repository where id = $1")
+        .bind(repository)
+        .optional()
+        .await?;
+    row.map_or(Ok(0), |row| row.get("repository", "artifacts"))
+}
+
+/// The manifest that a reference names in a repository of a project, listed or not.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn find(
+    reader: &mut Reader,
+    project: ProjectId,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Option<Artifact>> {
+    let query = match reference {
+        Reference::Digest(digest) => reader
+            .query(concat!(
+                "select ",
+                artifact_columns!(),
+                " from ",
+                joined!(),
+                " where m.repository_id = (select id from repository where name = $1 and project_id = $2 and deleted_at is null)
+                 and m.digest = $3 and m.deleted_at is null"
+            ))
+            .bind(repository.as_str())
+            .bind(project)
+            .bind(digest),
+        Reference::Tag(tag) => reader
+            .query(concat!(
+                "select ",
+                artifact_columns!(),
+                " from ",
+                joined!(),
+                " where m.id = (select t.manifest_id from tag t join repository n on n.id = t.repository_id
+                     where n.name = $1 and n.project_id = $2 and n.deleted_at is null and t.name = $3)
+                 and m.deleted_at is null"
+            ))
+            .bind(repository.as_str())
+            .bind(project)
+            .bind(tag.as_str()),
+    };
+    let row = query.optional().await?;
+    row.as_ref().map(Artifact::read).transpose()
+}
+
+/// Living manifests by their rows.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_ids(reader: &mut Reader, ids: &[ManifestId]) -> Result<Vec<Artifact>> {
+    let rows = reader
+        .query_either(
+            concat!(
+                "select ",
+                artifact_columns!(),
+                " from ",
+                joined!(),
+                " where m.id in (select value from json_each($1)) and m.deleted_at is null"
+            ),
+            concat!(
+                "select ",
+                artifact_columns!(),
+                " from ",
+                joined!(),
+                " where m.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and m.deleted_at is null"
+            ),
+        )
+        .bind(json_list(ids.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    rows.iter().map(Artifact::read).collect()
+}
+
+row! {
+    columns part_columns;
+    /// A manifest that an index lists.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Part of manifest_reference {
+        /// The index.
+        pub index: ManifestId = c.manifest_id,
+        /// The row of the manifest.
+        pub child: Option<ManifestId> = c.child_id,
+        /// Its digest.
+        pub digest: Digest = c.digest,
+        /// `os/architecture[/variant]`.
+        pub platform: Option<String> = c.platform,
+    }
+}
+
+/// What some indexes list, in their order.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn parts(reader: &mut Reader, indexes: &[ManifestId]) -> Result<Vec<Part>> {
+    let rows = reader
+        .query_either(
+            concat!(
+                "select ",
+                part_columns!(),
+                " from manifest_reference c where c.manifest_id in (select value from json_each($1)) and c.kind = 'manifest'
+                 order by c.manifest_id, c.position"
+            ),
+            concat!(
+                "select ",
+                part_columns!(),
+                " from manifest_reference c
+                 where c.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+                 and c.kind = 'manifest' order by c.manifest_id, c.position"
+            ),
+        )
+        .bind(json_list(indexes.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    rows.iter().map(Part::read).collect()
+}
+
+row! {
+    columns accessory_columns;
+    /// A manifest that belongs to another.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Accessory of accessory {
+        /// Its row.
+        pub id: ManifestId = a.manifest_id,
+        /// The other's digest.
+        pub subject: Digest = a.subject,
+        /// Harbor's name of what it is to the other.
+        pub kind: String = a.type,
+        /// Its digest.
+        pub digest: Digest = m.digest,
+        /// Its bytes and those of all that it references.
+        pub size: i64 = m.total_size,
+        /// When it was first pushed.
+        pub pushed_at: Timestamp = m.pushed_at,
+    }
+}
+
+impl Accessory {
+    /// Whether it is a signature.
+    pub fn is_signature(&self) -> bool {
+        [AccessoryKind::Cosign, AccessoryKind::Notation]
+            .iter()
+            .any(|kind| kind.name() == self.kind)
+    }
+}
+
+const ACCESSORIES: Source = Source {
+    name: "artifact.accessories",
+    columns: accessory_columns!(),
+    from: "accessory a join manifest m on m.id = a.manifest_id",
+    id: "a.manifest_id",
+    order: ACCESSORY_PUSHED,
+};
+
+/// When an accessory was pushed.
+pub const ACCESSORY_PUSHED: Field = Field::new("creation_time", Kind::Time, "m.pushed_at");
+
+/// What lists of accessories can be narrowed and sorted by.
+pub const ACCESSORY_FIELDS: [Field; 4] = [
+    ACCESSORY_PUSHED,
+    Field::new("type", Kind::Text, "a.type"),
+    Field::new("size", Kind::Int, "m.total_size"),
+    Field::new("id", Kind::Int, "a.manifest_id"),
+];
+
+/// The accessories of a manifest, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn accessories(
+    reader: &mut Reader,
+    (repository, subject): (RepositoryId, &Digest),
+    selection: &Selection,
+) -> Result<(Vec<Accessory>, i64)> {
+    let conditions = Conditions::default()
+        .and_value("a.repository_id = $", repository)
+        .and_value("a.subject = $", subject)
+        .and("m.deleted_at is null");
+    list::list(reader, &ACCESSORIES, conditions, selection, Accessory::read).await
+}
+
+/// The accessories of several living manifests with the rows of these, oldest first.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn accessories_of(
+    reader: &mut Reader,
+    subjects: &[ManifestId],
+) -> Result<Vec<(ManifestId, Accessory)>> {
+    let rows = reader
+        .query_either(
+            concat!(
+                "select s.id as subject_id, ",
+                accessory_columns!(),
+                " from json_each($1) j cross join manifest s on s.id = j.value
+                 cross join accessory a on a.repository_id = s.repository_id and a.subject = s.digest
+                 join manifest m on m.id = a.manifest_id where m.deleted_at is null order by a.manifest_id"
+            ),
+            concat!(
+                "select s.id as subject_id, ",
+                accessory_columns!(),
+                " from manifest s join accessory a on a.repository_id = s.repository_id and a.subject = s.digest
+                 join manifest m on m.id = a.manifest_id
+                 where s.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+                 and m.deleted_at is null order by a.manifest_id"
+            ),
+        )
+        .bind(json_list(subjects.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.get("manifest", "subject_id")?, Accessory::read(row)?)))
+        .collect()
+}
+
+row! {
+    columns layer_columns;
+    /// A blob that a manifest names, as it is in the store.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Layer of manifest_reference {
+        /// The media type that the manifest states.
+        pub media_type: String = c.media_type,
+        /// Its digest.
+        pub digest: Digest = b.digest,
+        /// Where its bytes are.
+        pub key: String = b.object_key,
+        /// How many they are.
+        pub size: u64 = b.size,
+    }
+}
+
+/// The blobs that a manifest names, in its order, as far as they are there.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn layers(reader: &mut Reader, manifest: ManifestId) -> Result<Vec<Layer>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            layer_columns!(),
+            " from manifest_reference c join blob b on b.id = c.blob_id and b.lost_at is null
+             where c.manifest_id = $1 order by c.position"
+        ))
+        .bind(manifest)
+        .all()
+        .await?;
+    rows.iter().map(Layer::read).collect()
+}

@@ -1,0 +1,126 @@
+//! Lists of tags, with what clients see of them.
+
+use model::{ManifestId, RepositoryId, Tag, TagId, Timestamp};
+
+use crate::error::Result;
+use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::sql::{Reader, json_list, row};
+
+row! {
+    columns tag_columns;
+    /// A tag as it is listed.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Listed of tag {
+        /// Its row.
+        pub id: TagId = t.id,
+        /// Its repository.
+        pub repository: RepositoryId = t.repository_id,
+        /// Its name.
+        pub name: Tag = t.name,
+        /// What it points at.
+        pub manifest: ManifestId = t.manifest_id,
+        /// When it was created or moved.
+        pub pushed_at: Timestamp = t.pushed_at,
+        /// When its manifest was last pulled by it.
+        pub pulled_at: Option<Timestamp> = s.pulled_at,
+    }
+    computed {
+        /// How often its manifest was pulled by it.
+        pub pulls: i64 = "coalesce(s.pulls, 0)",
+    }
+}
+
+/// Its name.
+pub const NAME: Field = Field::new("name", Kind::Text, "t.name").unique();
+/// When it was created or moved.
+pub const PUSHED: Field = Field::new("push_time", Kind::Time, "t.pushed_at");
+const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at");
+
+/// What the tags of an artifact can be narrowed and sorted by.
+pub const FIELDS: [Field; 4] = [NAME, PUSHED, PULLED, Field::new("id", Kind::Int, "t.id")];
+
+/// What the tags of a repository can be narrowed and sorted by.
+pub const ALL_FIELDS: [Field; 6] = [
+    NAME,
+    PUSHED,
+    PULLED,
+    Field::new("id", Kind::Int, "t.id"),
+    Field::new("size", Kind::Int, "m.total_size"),
+    Field::new("type", Kind::Text, "m.kind"),
+];
+
+const SOURCE: Source = Source {
+    name: "tag.list",
+    columns: tag_columns!(),
+    from: "tag t left join tag_stat s on s.tag_id = t.id left join manifest m on m.id = t.manifest_id",
+    id: "t.id",
+    order: NAME,
+};
+
+/// The tags of a living manifest, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn of_manifest(
+    reader: &mut Reader,
+    manifest: ManifestId,
+    selection: &Selection,
+) -> Result<(Vec<Listed>, i64)> {
+    let conditions = Conditions::default().and_value("t.manifest_id = $", manifest);
+    list::list(reader, &SOURCE, conditions, selection, Listed::read).await
+}
+
+/// The tags of a repository, and how many there are in all.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn of_repository(
+    reader: &mut Reader,
+    repository: RepositoryId,
+    selection: &Selection,
+) -> Result<(Vec<Listed>, i64)> {
+    // Of deleted manifests there are few, which is quicker than a look at each living one.
+    let conditions = Conditions::default()
+        .and_value("t.repository_id = $", repository)
+        .and_value(
+            "t.manifest_id not in (select d.id from manifest d where d.repository_id = $ and d.deleted_at is not null)",
+            repository,
+        );
+    let postgres = reader.is_postgres();
+    let conditions = conditions.and_tests(postgres, &selection.tests);
+    let rows = list::page(reader, &SOURCE, &conditions, selection, Listed::read).await?;
+    let mut tests = selection.tests.iter();
+    let from = match tests.all(|(field, _)| [NAME, PUSHED].contains(field)) {
+        true => "tag t",
+        false => SOURCE.from,
+    };
+    let total = list::count(reader, (SOURCE.name, from), &conditions).await?;
+    Ok((rows, total))
+}
+
+/// The tags of living manifests, newest first.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_manifests(reader: &mut Reader, manifests: &[ManifestId]) -> Result<Vec<Listed>> {
+    let rows = reader
+        .query_either(
+            concat!(
+                "select ",
+                tag_columns!(),
+                " from tag t left join tag_stat s on s.tag_id = t.id
+                 where t.manifest_id in (select value from json_each($1)) order by t.pushed_at desc, t.id desc"
+            ),
+            concat!(
+                "select ",
+                tag_columns!(),
+                " from tag t left join tag_stat s on s.tag_id = t.id
+                 where t.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+                 order by t.pushed_at desc, t.id desc"
+            ),
+        )
+        .bind(json_list(manifests.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    rows.iter().map(Listed::read).collect()
+}
