@@ -4,14 +4,7 @@ import { defineConfig } from 'vitest/config';
 /** The registry that `npm run dev` and `npm run preview` pass requests on to. */
 const registry = process.env.GANTRY_URL ?? 'https://127.0.0.1:8443';
 
-/** For development only: `NAME:PASSWORD` sent with every request, instead of a session. */
-const basic = process.env.GANTRY_BASIC;
-
-const forward = {
-  target: registry,
-  secure: false,
-  headers: basic ? { authorization: `Basic ${btoa(basic)}` } : undefined,
-};
+const forward = { target: registry, secure: false };
 
 /** What the server sends with the built files. */
 const policy = [

@@ -2,9 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, shoot, violations, visit } from './lib/browser.js';
-import { hasSessions, seed } from './lib/registry.js';
-
-const SESSIONS = await hasSessions();
+import { seed } from './lib/registry.js';
 
 let browser;
 before(async () => {
@@ -48,27 +46,7 @@ test('a list that could not be loaded comes by itself when the network is back',
   await context.close();
 });
 
-test(
-  'the end of the session asks to sign in over the page, with all that was typed',
-  { skip: SESSIONS && 'needs a registry without sessions' },
-  async () => {
-    const { context, page } = await visit(browser, { as: 'admin' });
-    await open(page, '/ui/projects?new=1');
-    await page.locator('dialog[open]').getByLabel('Name').fill('kept-name');
-    await context.setExtraHTTPHeaders({});
-    await page.getByRole('button', { name: 'Create project' }).click();
-    await page.getByRole('heading', { name: 'Your session has ended' }).waitFor();
-    assert.deepEqual(await violations(page), []);
-    await shoot(page, 'session-ended');
-    assert.equal(
-      await page.locator('dialog').first().getByLabel('Name', { exact: true }).inputValue(),
-      'kept-name',
-    );
-    await context.close();
-  },
-);
-
-test('signing in and out', { skip: !SESSIONS && 'the registry has no sessions' }, async () => {
+test('signing in and out', async () => {
   const { context, page } = await visit(browser);
   await open(page, '/ui/login?redirect_url=%2Fui%2Fprojects');
   await page.fill('[name=principal]', 'dev');
@@ -87,20 +65,19 @@ test('signing in and out', { skip: !SESSIONS && 'the registry has no sessions' }
   await context.close();
 });
 
-test(
-  'when the session is over, a new sign-in sends what waited',
-  { skip: !SESSIONS && 'the registry has no sessions' },
-  async () => {
-    const name = `after-${Date.now().toString(36)}`;
-    const { context, page } = await visit(browser, { as: 'admin' });
-    await open(page, '/ui/projects?new=1');
-    await page.locator('dialog[open]').getByLabel('Name').fill(name);
-    await context.clearCookies({ name: 'sid' });
-    await page.getByRole('button', { name: 'Create project' }).click();
-    await page.getByRole('heading', { name: 'Your session has ended' }).waitFor();
-    await page.locator('dialog:last-of-type [name=password]').fill(process.env.GANTRY_ADMIN_PASSWORD ?? '');
-    await page.keyboard.press('Enter');
-    await page.waitForURL(`**/ui/projects/${name}`);
-    await context.close();
-  },
-);
+test('when the session is over, the page asks to sign in over it, keeps what was typed, and sends what waited', async () => {
+  const name = `after-${Date.now().toString(36)}`;
+  const { context, page } = await visit(browser, { as: 'admin' });
+  await open(page, '/ui/projects?new=1');
+  await page.locator('dialog[open]').getByLabel('Name').fill(name);
+  await context.clearCookies({ name: 'sid' });
+  await page.getByRole('button', { name: 'Create project' }).click();
+  await page.getByRole('heading', { name: 'Your session has ended' }).waitFor();
+  assert.deepEqual(await violations(page), []);
+  await shoot(page, 'session-ended');
+  assert.equal(await page.locator('dialog').first().getByLabel('Name', { exact: true }).inputValue(), name);
+  await page.locator('dialog:last-of-type [name=password]').fill(process.env.GANTRY_ADMIN_PASSWORD ?? '');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`**/ui/projects/${name}`);
+  await context.close();
+});

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, shoot, violations, visit } from './lib/browser.js';
-import { hasSessions, offers, seed } from './lib/registry.js';
+import { seed, seedContent } from './lib/registry.js';
 
 const PATHS = {
   home: '/ui/',
+  explore: '/ui/explore?q=edge',
   projects: '/ui/projects',
   'projects.none': '/ui/projects?q=nothing-has-this-name',
   repositories: '/ui/projects/platform/repositories',
@@ -13,14 +14,36 @@ const PATHS = {
   'repositories.empty': '/ui/projects/empty/repositories',
   'repositories.many': '/ui/projects/base-images/repositories?page=2&page_size=15',
   repository: '/ui/projects/platform/repositories/tools/build/go/-/info',
+  tags: '/ui/projects/platform/repositories/edge-proxy/-/tags',
+  'tags.none': '/ui/projects/platform/repositories/edge-proxy/-/tags?q=nothing-has-this-name',
+  artifacts: '/ui/projects/platform/repositories/edge-proxy/-/artifacts',
+  artifact: '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3',
+  'artifact.index': '/ui/projects/platform/repositories/edge-proxy/-/tags/multi',
+  'artifact.tags': '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3/tags',
+  'artifact.history': '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3/history',
+  'artifact.build': '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3/build',
+  'artifact.accessories': '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3/accessories',
+  'artifact.values': '/ui/projects/platform/repositories/charts/edge/-/tags/1.2.3/values',
   summary: '/ui/projects/platform/summary',
   members: '/ui/projects/platform/members',
+  robots: '/ui/projects/platform/robots',
+  policies: '/ui/projects/platform/policies',
+  labels: '/ui/projects/platform/labels',
+  'project-audit': '/ui/projects/platform/audit',
   'project-settings': '/ui/projects/platform/settings',
   profile: '/ui/me/profile',
   password: '/ui/me/password',
   sessions: '/ui/me/sessions',
   preferences: '/ui/me/preferences',
+  audit: '/ui/audit',
   health: '/ui/admin/health',
+  gc: '/ui/admin/gc',
+  jobs: '/ui/admin/jobs',
+  groups: '/ui/admin/groups',
+  access: '/ui/admin/access?subject=user%3Adev&action=repository%3Apush&project=platform',
+  'system-robots': '/ui/admin/robots',
+  'system-labels': '/ui/admin/labels',
+  'audit-retention': '/ui/admin/audit-retention',
   users: '/ui/admin/users',
   quotas: '/ui/admin/quotas',
   settings: '/ui/admin/settings',
@@ -28,43 +51,54 @@ const PATHS = {
   missing: '/ui/nowhere',
 };
 const only = process.env.UI_ONLY?.split(',');
+/** Every page in every form; else each page in two forms that have nothing in common. */
+const full = process.env.UI_FULL === '1';
+
+/** The forms, told apart by three bits. */
+const FORMS = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => ({
+  theme: bits & 1 ? 'dark' : 'light',
+  language: bits & 2 ? 'zh-CN' : 'en',
+  width: bits & 4 ? 375 : 1280,
+}));
 
 let browser;
 before(async () => {
   await seed();
+  await seedContent();
   browser = await launch();
-  if (!(await offers('/configurations'))) delete PATHS.settings;
-  if (!(await hasSessions())) delete PATHS.sessions;
 });
 after(() => browser?.close());
 
-for (const theme of ['light', 'dark']) {
-  for (const language of ['en', 'zh-CN']) {
-    for (const width of [1280, 375]) {
-      const kind = `${theme}.${language}.${width}`;
-      test(`pages ${kind}`, async () => {
-        const { context, page, faults } = await visit(browser, { as: 'admin', theme, language, width });
-        for (const [name, path] of Object.entries(PATHS)) {
-          if (only && !only.includes(name)) continue;
-          await open(page, path);
-          faults.push(...(await violations(page)).map((fault) => `${name}: ${fault}`));
-          await shoot(page, `${name}.${kind}`);
-        }
-        await context.close();
-        const {
-          context: outside,
-          page: gate,
-          faults: others,
-        } = await visit(browser, { theme, language, width });
-        await open(gate, '/ui/login');
-        others.push(...(await violations(gate)).map((fault) => `sign-in: ${fault}`));
-        await shoot(gate, `sign-in.${kind}`);
-        await open(gate, '/ui/');
-        others.push(...(await violations(gate)).map((fault) => `home of nobody: ${fault}`));
-        await shoot(gate, `anonymous.${kind}`);
-        await outside.close();
-        assert.deepEqual([...faults, ...others], []);
-      });
+/** The pages of a form, by their names. */
+function pagesOf(form) {
+  const chosen = Object.entries(PATHS).filter(([name]) => !only || only.includes(name));
+  return chosen.filter((_, at) => full || at % 8 === form || at % 8 === 7 - form);
+}
+
+for (const [form, { theme, language, width }] of FORMS.entries()) {
+  const kind = `${theme}.${language}.${width}`;
+  test(`pages ${kind}`, async () => {
+    const { context, page, faults } = await visit(browser, { as: 'admin', theme, language, width });
+    for (const [name, path] of pagesOf(form)) {
+      await open(page, path);
+      faults.push(...(await violations(page)).map((fault) => `${name}: ${fault}`));
+      await shoot(page, `${name}.${kind}`);
     }
-  }
+    await context.close();
+    assert.deepEqual(faults, []);
+  });
+}
+
+for (const { theme, language, width } of full ? FORMS : [FORMS[0], FORMS[7]]) {
+  const kind = `${theme}.${language}.${width}`;
+  test(`pages of nobody ${kind}`, async () => {
+    const { context, page, faults } = await visit(browser, { theme, language, width });
+    for (const [name, path] of Object.entries({ 'sign-in': '/ui/login', anonymous: '/ui/' })) {
+      await open(page, path);
+      faults.push(...(await violations(page)).map((fault) => `${name}: ${fault}`));
+      await shoot(page, `${name}.${kind}`);
+    }
+    await context.close();
+    assert.deepEqual(faults, []);
+  });
 }

@@ -2,16 +2,18 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open, settled, shoot, violations, visit, PAGES } from './lib/browser.js';
-import { seed } from './lib/registry.js';
+import { push, seed } from './lib/registry.js';
 
-const ALL = ['Repositories', 'Summary', 'Members', 'Settings'];
+const MEMBER = ['Repositories', 'Summary', 'Members', 'Robots'];
+const MAINTAINER = [...MEMBER, 'Immutable tags', 'Labels'];
+const ALL = [...MAINTAINER, 'Audit', 'Settings'];
 /** By role: pages of the project in the navigation, and which acts its pages offer. */
 const SEES = {
   admin: { pages: ALL, push: true, remove: true, invite: true, change: true },
   pa: { pages: ALL, push: true, remove: true, invite: true, change: true },
-  mt: { pages: ALL, push: true, remove: true, invite: false, change: false },
-  dev: { pages: ['Repositories', 'Summary', 'Members'], push: true, remove: false },
-  guest: { pages: ['Repositories', 'Summary', 'Members'], push: false, remove: false },
+  mt: { pages: [...MAINTAINER, 'Settings'], push: true, remove: true, invite: false, change: false },
+  dev: { pages: MEMBER, push: true, remove: false },
+  guest: { pages: MEMBER, push: false, remove: false },
   lg: { pages: ['Repositories', 'Summary'], push: false, remove: false },
 };
 const has = async (page, name) => (await page.getByRole('button', { name }).count()) > 0;
@@ -36,6 +38,16 @@ for (const [as, sees] of Object.entries(SEES)) {
       assert.equal(await has(page, 'Add a member'), sees.invite ?? false);
       assert.equal((await page.locator('tbody select').count()) > 0, sees.invite ?? false);
     }
+    if (sees.pages.includes('Robots')) {
+      await open(page, '/ui/projects/platform/robots');
+      assert.equal(await has(page, 'New robot'), sees.change ?? false);
+    }
+    if (sees.pages.includes('Labels')) {
+      await open(page, '/ui/projects/platform/labels');
+      assert.ok(await has(page, 'New label'));
+      await open(page, '/ui/projects/platform/policies');
+      assert.ok(await has(page, 'New rule'));
+    }
     if (sees.pages.includes('Settings')) {
       await open(page, '/ui/projects/platform/settings');
       assert.equal(await has(page, 'Save'), sees.change);
@@ -49,6 +61,11 @@ for (const [as, sees] of Object.entries(SEES)) {
 const REFUSED = [
   ['lg', '/ui/projects/platform/members'],
   ['guest', '/ui/projects/platform/settings'],
+  ['dev', '/ui/projects/platform/policies'],
+  ['dev', '/ui/projects/platform/labels'],
+  ['mt', '/ui/projects/platform/audit'],
+  ['lg', '/ui/projects/platform/robots'],
+  ['pa', '/ui/admin/gc'],
   ['dev', '/ui/admin/users'],
   ['pa', '/ui/admin/health'],
 ];
@@ -82,6 +99,14 @@ test('nobody sees public projects, no way to change them, and is led to sign in'
   await page.getByRole('link', { name: 'edge', exact: true }).click();
   await settled(page);
   assert.deepEqual(await page.locator('.nav-context ul a').allTextContents(), ['Repositories', 'Summary']);
+  await push('edge/gateway', '1.0');
+  await open(page, '/ui/projects/edge/repositories/gateway/-/tags');
+  await page.getByRole('button', { name: 'More actions for 1.0', exact: true }).click();
+  assert.deepEqual(await page.getByRole('menuitem').allTextContents(), ['History']);
+  await page.keyboard.press('Escape');
+  await page.getByRole('link', { name: '1.0', exact: true }).click();
+  await page.getByText(/docker pull \S+\/edge\/gateway:1\.0/).waitFor();
+  assert.equal(await has(page, /^More actions/), false);
   await page.goto(`${PAGES}/ui/me/profile`);
   await page.waitForURL(/\/ui\/login\?redirect_url=%2Fui%2Fme%2Fprofile/);
   assert.deepEqual(faults, []);

@@ -19,6 +19,14 @@ test('a value with braces stays what it is', async () => {
   expect(t('projects.made', { name: '{name}' })).toBe('The project {name} is made');
 });
 
+test('stars of a value make nothing strong', async () => {
+  await speak('en');
+  const text = t('projects.count', { count: 1 }).replace('1', '');
+  expect(text).toBe('**** project');
+  const said = t('tags.addText', { name: '**', digest: 'a*' });
+  expect(said.split('**').filter((_, at) => at % 2 === 1)).toEqual(['*\u2060*\u2060', 'a*\u2060']);
+});
+
 test('the reader’s languages are searched in order', () => {
   expect(choose(['fr', 'zh-TW', 'en'], undefined)).toBe('zh-CN');
   expect(choose(['fr'], undefined)).toBe('en');

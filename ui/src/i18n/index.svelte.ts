@@ -56,10 +56,12 @@ function form(message: Message, count: string | number | undefined): string {
 }
 
 function fill(text: string, values: Record<string, string | number>): string {
+  // Stars are what makes words strong: those of a value must not. What stands behind each is not seen.
+  const plain = (value: string) => (text.includes('**') ? value.replaceAll('*', '*\u2060') : value);
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
     if (value === undefined) return whole;
-    return typeof value === 'number' ? new Intl.NumberFormat(locale()).format(value) : value;
+    return typeof value === 'number' ? new Intl.NumberFormat(locale()).format(value) : plain(value);
   });
 }
 

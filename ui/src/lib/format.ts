@@ -45,6 +45,35 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['month', 12],
 ];
 
+/** Whether a time stands for something that has not happened: the server then sends the year 1. */
+export function isNever(time: string | undefined | null): boolean {
+  return !time || time.startsWith('0001-');
+}
+
+/** 4m 12s: how long something took or has waited, in its two largest units. */
+export function duration(seconds: number): string {
+  const parts: [string, number][] = [
+    ['day', Math.floor(seconds / 86_400)],
+    ['hour', Math.floor(seconds / 3600) % 24],
+    ['minute', Math.floor(seconds / 60) % 60],
+    ['second', Math.floor(seconds) % 60],
+  ];
+  const first = parts.findIndex(([, amount]) => amount > 0);
+  const shown = first < 0 ? parts.slice(-1) : parts.slice(first, first + 2);
+  return shown
+    .filter(([, amount], at) => amount > 0 || at === 0)
+    .map(([unit, amount]) => {
+      const style = { style: 'unit', unit, unitDisplay: 'narrow' } as const;
+      return new Intl.NumberFormat(locale(), style).format(amount);
+    })
+    .join(' ');
+}
+
+/** The first digits of a digest, for lists. */
+export function shortDigest(digest: string): string {
+  return digest.slice(digest.indexOf(':') + 1).slice(0, 12);
+}
+
 /** 3m ago; over a year, the date. */
 export function ago(time: string, now = Date.now()): string {
   const then = Date.parse(time);

@@ -1,4 +1,6 @@
 /** What the reader chose, kept in this browser: theme, density, language, rows of a page, the navigation's width. */
+import type { Client } from './pull';
+
 export type Theme = 'light' | 'dark' | 'system';
 export type Density = 'comfortable' | 'compact';
 
@@ -12,6 +14,9 @@ interface Saved {
   userName?: string;
   /** Projects opened last, newest first. */
   recent: string[];
+  /** What pulls, and whether it names the tag or the digest. */
+  pullClient?: Client;
+  pullBy: 'tag' | 'digest';
 }
 
 const KEY = 'gantry';
@@ -24,6 +29,7 @@ function read(): Saved {
     pageSize: 25,
     narrowNavigation: false,
     recent: [],
+    pullBy: 'tag',
   };
   try {
     return { ...standard, ...(JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Saved>) };

@@ -18,6 +18,7 @@ const EVERYONE = new Set([
   '.:read',
   'repository:list',
   'repository:pull',
+  'artifact:read',
   'artifact:list',
   'tag:list',
   'label:list',
@@ -62,6 +63,11 @@ export function leave(): void {
 /** Whether the reader may do something in the current project: `may('member:create')`. */
 export function may(permission: string): boolean {
   return here?.permissions.has(permission) ?? false;
+}
+
+/** Whether the reader may take artifacts from here to another project: where to is for that project to say. */
+export function mayCopy(): boolean {
+  return session.user !== undefined && may('artifact:read');
 }
 
 /** Whether anybody may see a project. */

@@ -16,6 +16,14 @@ export function isProjectName(name: string): boolean {
   return name.length <= 255 && /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name);
 }
 
+/** Whether a tag may have this name. */
+export function isTagName(name: string): boolean {
+  return /^\w[\w.-]{0,127}$/.test(name);
+}
+
+/** Whether a robot may have this name: as a project's. */
+export const isRobotName = isProjectName;
+
 /** Whether an account may have this name. */
 export function isUserName(name: string): boolean {
   return name.length > 0 && new TextEncoder().encode(name).length <= 255 && !/[,"~#%$]/.test(name);

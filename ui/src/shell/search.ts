@@ -74,7 +74,7 @@ async function repositories(project: string, text: string, signal: AbortSignal):
     key: `r:${name}`,
     icon: 'repository',
     text: name,
-    href: link('projects', project, 'repositories', shortName(name), '-', 'info'),
+    href: link('projects', project, 'repositories', shortName(name), '-', 'tags'),
   }));
 }
 
@@ -94,7 +94,14 @@ async function people(text: string, signal: AbortSignal): Promise<Hit[]> {
 export function commands(text: string): Group[] {
   const words = text.trim().toLowerCase().split(/\s+/);
   const fits = (hit: Hit) => words.every((word) => hit.text.toLowerCase().includes(word));
+  const everywhere: Hit = {
+    key: 'everywhere',
+    icon: 'explore',
+    text: t('palette.everywhere', { text: text.trim() }),
+    href: `/ui/explore?q=${encodeURIComponent(text.trim())}`,
+  };
   return [
+    { title: t('explore.title'), hits: text.trim() ? [everywhere] : [] },
     { title: t('palette.goTo'), hits: pages().filter(fits) },
     { title: t('palette.commands'), hits: acts().filter(fits) },
   ];
@@ -113,7 +120,12 @@ function pages(): Hit[] {
         page('gauge', t('me.preferences'), '/ui/me/preferences'),
       ]
     : [];
-  const all = [page('home', t('nav.home'), '/ui/'), page('projects', t('nav.projects'), '/ui/projects')];
+  const all = [
+    page('home', t('nav.home'), '/ui/'),
+    page('explore', t('explore.title'), '/ui/explore'),
+    page('projects', t('nav.projects'), '/ui/projects'),
+    ...(session.user ? [page('audit', t('audit.title'), '/ui/audit')] : []),
+  ];
   return [...all, ...admin, ...own, page('info', t('about.title'), '/ui/about')];
 }
 

@@ -5,7 +5,7 @@ import type { Member, Metadata, Project, Quota, Summary } from './types';
 
 const PROJECTS = '/api/v2.0/projects';
 /** Says that digits in a path are a project's name, not its id. */
-const BY_NAME = { 'X-Is-Resource-Name': 'true' };
+export const BY_NAME = { 'X-Is-Resource-Name': 'true' };
 
 const at = (name: string) => `${PROJECTS}/${encodeURIComponent(name)}`;
 
@@ -48,8 +48,13 @@ export async function listMembers(name: string, of: Listing, signal: AbortSignal
   return { rows: body, total };
 }
 
-export async function addMember(name: string, user: string, role: number): Promise<void> {
-  const json = { role_id: role, member_user: { username: user } };
+/** Who becomes a member: an account by its name, or a group by its id. */
+export type NewMember = { user: string } | { group: number };
+
+export async function addMember(name: string, who: NewMember, role: number): Promise<void> {
+  const member =
+    'user' in who ? { member_user: { username: who.user } } : { member_group: { id: who.group } };
+  const json = { role_id: role, ...member };
   await send('POST', `${at(name)}/members`, { json, headers: BY_NAME });
 }
 

@@ -6,8 +6,9 @@ import type { Repository } from './types';
 const of = (project: string) => `/api/v2.0/projects/${encodeURIComponent(project)}/repositories`;
 
 /** Slashes in a repository's name are encoded twice, so that no proxy takes them for the path's own. */
-const at = (project: string, name: string) =>
-  `${of(project)}/${encodeURIComponent(encodeURIComponent(name))}`;
+export const encoded = (name: string) => encodeURIComponent(encodeURIComponent(name));
+
+export const repositoryAt = (project: string, name: string) => `${of(project)}/${encoded(name)}`;
 
 export async function listRepositories(
   project: string,
@@ -19,11 +20,11 @@ export async function listRepositories(
 }
 
 export async function getRepository(project: string, name: string, signal: AbortSignal): Promise<Repository> {
-  return (await send<Repository>('GET', at(project, name), { signal })).body;
+  return (await send<Repository>('GET', repositoryAt(project, name), { signal })).body;
 }
 
 export async function deleteRepository(project: string, name: string): Promise<void> {
-  await send('DELETE', at(project, name));
+  await send('DELETE', repositoryAt(project, name));
 }
 
 /** A repository's name without its project's. */

@@ -1,0 +1,64 @@
+/** Background work as a whole: queues, workers, schedules. */
+import { type Options, send } from '../client';
+import type { Listing, Page } from './list';
+import { listing } from './list';
+
+export interface JobQueue {
+  job_type: string;
+  /** How many wait. */
+  count: number;
+  /** Seconds that the oldest has waited. */
+  latency: number;
+  paused: boolean;
+}
+
+export interface Worker {
+  id: string;
+  pool_id: string;
+  /** Not there while it is idle. */
+  job_name?: string;
+  job_id?: string;
+  start_at?: string;
+}
+
+export interface ScheduleTask {
+  id: number;
+  vendor_type: string;
+  cron: string;
+  update_time: string;
+}
+
+const JOBS = '/api/v2.0/jobservice';
+
+export async function listQueues(options: Options): Promise<JobQueue[]> {
+  return (await send<JobQueue[]>('GET', `${JOBS}/queues`, options)).body;
+}
+
+export async function listWorkers(options: Options): Promise<Worker[]> {
+  return (await send<Worker[]>('GET', `${JOBS}/pools/all/workers`, options)).body;
+}
+
+export type QueueAct = 'stop' | 'pause' | 'resume';
+
+/** Acts on a queue; `all` for every one. `stop` drops what waits. */
+export async function actOnQueue(queue: string, action: QueueAct): Promise<void> {
+  await send('PUT', `${JOBS}/queues/${encodeURIComponent(queue)}`, { json: { action } });
+}
+
+export async function stopJob(id: string): Promise<void> {
+  await send('PUT', `${JOBS}/jobs/${encodeURIComponent(id)}`);
+}
+
+export async function jobLog(id: string, options: Options): Promise<string> {
+  const headers = { Accept: 'text/plain' };
+  const path = `${JOBS}/jobs/${encodeURIComponent(id)}/log`;
+  return String((await send<string>('GET', path, { ...options, headers })).body);
+}
+
+export async function listSchedules(of: Listing, signal: AbortSignal): Promise<Page<ScheduleTask>> {
+  const { body, total } = await send<ScheduleTask[]>('GET', '/api/v2.0/schedules', {
+    query: listing(of),
+    signal,
+  });
+  return { rows: body, total };
+}

@@ -1,0 +1,134 @@
+// What people reported of other registries, and must not happen here.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, open, PAGES, settled, violations, visit } from './lib/browser.js';
+import { fresh, toast } from './lib/page.js';
+import { must, PASSWORD, seed, seedContent } from './lib/registry.js';
+
+let browser;
+before(async () => {
+  await seed();
+  await seedContent();
+  browser = await launch();
+});
+after(() => browser?.close());
+
+const TAGS = '/ui/projects/platform/repositories/edge-proxy/-/tags';
+
+test('a filter that is typed into changes the rows, in every list', async () => {
+  const { context, page } = await visit(browser, { as: 'admin' });
+  const lists = [
+    ['/ui/projects', 'edge', ['edge']],
+    ['/ui/projects/platform/repositories', 'lint', ['tools/lint']],
+    [TAGS, 'nightly-2', ['nightly-2']],
+    ['/ui/admin/users', 'outsid', ['outsider']],
+  ];
+  for (const [path, typed, wanted] of lists) {
+    await open(page, path);
+    const before = await page.locator('tbody tr').count();
+    await page.locator('[data-filter]').pressSequentially(typed);
+    await page.waitForURL(new RegExp(`q=${typed}`));
+    await page.waitForFunction((count) => document.querySelectorAll('tbody tr').length < count, before);
+    await settled(page);
+    const names = await page.locator('tbody .row-link, tbody .user-name').allTextContents();
+    assert.deepEqual(names, wanted, path);
+    const another = await context.newPage();
+    await another.goto(page.url());
+    await settled(another);
+    assert.equal(await another.locator('[data-filter]').inputValue(), typed);
+    assert.equal(await another.locator('tbody tr').count(), wanted.length);
+    await another.close();
+  }
+  await context.close();
+});
+
+test('what the page asks by itself does not keep a session alive', async () => {
+  const { context, page } = await visit(browser, { as: 'dev' });
+  const asked = [];
+  page.on('request', (request) => {
+    if (request.url().includes('/edge-proxy/tags'))
+      asked.push(request.headers()['x-harbor-no-session-renewal'] ?? 'renews');
+  });
+  await open(page, TAGS);
+  await page.waitForTimeout(11_000);
+  await settled(page);
+  assert.deepEqual(asked.slice(0, 2), ['renews', 'true']);
+  await context.close();
+});
+
+test('dates and numbers are there in every language', async () => {
+  const shown = {};
+  for (const language of ['en', 'zh-CN']) {
+    const { context, page } = await visit(browser, { as: 'dev', language });
+    await open(page, `${TAGS}?sort=name`);
+    const row = page.locator('tbody tr', { hasText: '2.14.3' });
+    const [pushed] = await row.locator('time').all();
+    shown[language] = [await pushed.innerText(), await pushed.getAttribute('title')];
+    await open(page, `${TAGS}/2.14.3`);
+    shown[language].push(await page.locator('dl .fact').allInnerTexts());
+    await context.close();
+  }
+  assert.match(shown.en[0], /^\d+\w+ ago$/);
+  assert.match(shown.en[1], /^\d+ \w{3} \d{4}, \d\d:\d\d:\d\d UTC$/);
+  assert.match(shown['zh-CN'][0], /^\d+\s*\p{Script=Han}+前$/u);
+  assert.match(shown['zh-CN'][1], /^\d{4}年\d+月\d+日/);
+  assert.ok(shown.en[2].includes('20 Nov 2026, 08:02:00 UTC'), shown.en[2].join());
+  assert.ok(shown['zh-CN'][2].some((text) => /^2026年11月20日/.test(text)));
+});
+
+test('a password is changed by keyboard alone', async () => {
+  const name = fresh('typist');
+  const body = {
+    username: name,
+    realname: 'A',
+    email: `${name}@northquay.example`,
+    password: PASSWORD,
+    comment: '',
+  };
+  await must('POST', '/api/v2.0/users', { body });
+  const { context, page, faults } = await visit(browser, { as: name });
+  await open(page, '/ui/me/password');
+  const label = () =>
+    page.evaluate(
+      () => document.activeElement?.labels?.[0]?.innerText.trim() ?? document.activeElement?.ariaLabel,
+    );
+  /** Goes on with the Tab key until the focus is on what has this name. */
+  const reach = async (wanted) => {
+    for (let step = 0; step < 60; step += 1) {
+      if ((await label()) === wanted) return;
+      await page.keyboard.press('Tab');
+    }
+    assert.fail(`no way to ${wanted}`);
+  };
+  for (const [field, text] of [
+    ['Current password', PASSWORD],
+    ['New password', 'Quay-crane-8'],
+    ['New password again', 'Quay-crane-8'],
+  ]) {
+    await reach(field);
+    await page.keyboard.type(text);
+  }
+  await page.keyboard.press('Enter');
+  await toast(page, 'Your password is changed');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('signing in works while the registry does not say what it offers', async () => {
+  const { context, page } = await visit(browser);
+  let broken = true;
+  await page.route('**/api/v2.0/systeminfo', (route) =>
+    broken
+      ? route.fulfill({ status: 500, json: { errors: [{ code: 'UNKNOWN', message: 'no' }] } })
+      : route.continue(),
+  );
+  await page.goto(`${PAGES}/ui/login`);
+  await page.getByText('the registry did not say what it offers').waitFor();
+  assert.deepEqual(await violations(page), []);
+  await page.fill('[name=principal]', 'dev');
+  await page.fill('[name=password]', PASSWORD);
+  broken = false;
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.app');
+  await context.close();
+});
