@@ -283,7 +283,8 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         external_host: has_external_url.then(|| config.external_host()),
         admin: admin(
             &config,
-            (&db, &registry, &identity, &settings, &clock),
+            (&db, &identity, &settings, &clock),
+            &registry,
             Csrf::new(&master),
             authority.certificate_pem(),
             component_errors.clone(),
@@ -372,13 +373,8 @@ pub(crate) fn registry(
 
 fn admin(
     config: &Config,
-    (db, registry, identity, settings, clock): (
-        &Db,
-        &Arc<Registry>,
-        &Arc<Identity>,
-        &Arc<Settings>,
-        &Arc<dyn Clock>,
-    ),
+    (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
+    registry: &Arc<Registry>,
     csrf: Csrf,
     ca: &str,
     component_errors: watch::Receiver<ComponentErrors>,

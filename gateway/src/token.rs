@@ -75,7 +75,8 @@ async fn issue(
         scope: None,
         error: None,
     };
-    let caller = if parts.method == Method::POST && one("grant_type").is_some() {
+    let is_grant = parts.method == Method::POST && one("grant_type").is_some();
+    let caller = if is_grant {
         by_grant(app, address, one).await?
     } else {
         let header = authorization(&parts.headers);
@@ -85,7 +86,7 @@ async fn issue(
         }
     };
     let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
-    respond(app, &caller, &scopes, challenge).await
+    respond(app, &caller, (&scopes, is_grant), challenge).await
 }
 
 /// What a form may take: it is read before it is known who sends it.
@@ -134,7 +135,7 @@ async fn by_grant<'a>(
 async fn respond(
     app: &App,
     caller: &Caller,
-    scopes: &[Scope],
+    (scopes, is_grant): (&[Scope], bool),
     challenge: Challenge,
 ) -> Result<Response<Body>, OciError> {
     if !caller.is_signed_in() && scopes.is_empty() {
@@ -159,13 +160,16 @@ async fn respond(
     if caller.is_signed_in() {
         app.identity.record_login(caller);
     }
-    let body = json!({
+    let mut body = json!({
         "token": issued.token,
         "access_token": issued.token,
         "expires_in": issued.expires_in,
         "issued_at": issued.issued_at.to_string(),
-        "scope": issued.scope,
     });
+    if is_grant {
+        // RFC 6749, section 5.1; Harbor's GET has none.
+        body["scope"] = issued.scope.into();
+    }
     let mut response = json_answer(StatusCode::OK, &body);
     response
         .headers_mut()

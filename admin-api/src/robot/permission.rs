@@ -227,7 +227,7 @@ pub(crate) async fn of(
 fn add(places: &mut Vec<RobotPermission>, (kind, namespace): (&str, &str), added: Permission) {
     let access = Access {
         action: Some(added.action().name().to_owned()),
-        effect: None,
+        effect: Some("allow".to_owned()),
         resource: Some(added.resource().to_owned()),
     };
     let is_there = |place: &&mut RobotPermission| {

@@ -90,7 +90,6 @@ const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
 const ONE_FIELD: &str = "the description alone can be changed, in Harbor too";
 const NO_SCANS: &str = "there are no scans yet";
-const NO_LABELS: &str = "there are no labels yet";
 const NOT_INHERITED: &str = "signatures of indexes are shown with these alone";
 const NOT_STORED: &str = "of what an index says of a part, os, architecture and variant are stored";
 const NEVER_THERE: &str = "Harbor's answers never have it";
@@ -197,14 +196,6 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".scan_overview", ARTIFACTS, NO_SCANS),
     (".sbom_overview", ARTIFACTS, NO_SCANS),
     (".inherited_accessories", ARTIFACTS, NOT_INHERITED),
-    (".labels[].color", ARTIFACTS, NO_LABELS),
-    (".labels[].creation_time", ARTIFACTS, NO_LABELS),
-    (".labels[].description", ARTIFACTS, NO_LABELS),
-    (".labels[].id", ARTIFACTS, NO_LABELS),
-    (".labels[].name", ARTIFACTS, NO_LABELS),
-    (".labels[].project_id", ARTIFACTS, NO_LABELS),
-    (".labels[].scope", ARTIFACTS, NO_LABELS),
-    (".labels[].update_time", ARTIFACTS, NO_LABELS),
     (".references[].annotations", ARTIFACTS, NOT_STORED),
     (
         ".references[].platform.'os.features'",

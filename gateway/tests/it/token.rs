@@ -281,22 +281,24 @@ async fn of_too_many_scopes_those_that_fit_are_granted() {
             crate::harness::ADMIN_PASSWORD
         );
         let path = "/service/token?service=harbor-registry";
-        let mut answers = vec![admin.post("/service/token").form(&form).await.expect(200)];
+        let posted = admin.post("/service/token").form(&form).await.expect(200);
+        let mut answers = vec![posted];
         // A longer one does not fit into a request's header.
         if count == 64 {
             let one = format!("{path}&scope={joined}");
             answers.push(admin.get(&one).await.expect(200));
             answers.push(admin.get(&format!("{path}{query}")).await.expect(200));
         }
-        for answer in answers {
+        for (number, answer) in answers.into_iter().enumerate() {
             let body = answer.json();
             let token = body["token"].as_str().expect("a token is text");
             assert!(token.len() <= 12 << 10, "{} bytes", token.len());
             let access = Jwt::parse(token).claims["access"].clone();
             let granted = access.as_array().expect("access is a list");
             assert!(granted.len() >= least, "{}", granted.len());
-            let named = scopes[..granted.len()].join(" ");
-            assert_eq!(body["scope"], named, "the first ones, in order");
+            // The first ones, in order. As in Harbor, GET does not say it.
+            let named = (number == 0).then(|| scopes[..granted.len()].join(" "));
+            assert_eq!(body["scope"], json!(named));
             let (_, rest) = scopes[0].split_once(':').expect("a scope has a type");
             let (name, _) = rest.rsplit_once(':').expect("a scope has actions");
             server
@@ -352,7 +354,7 @@ async fn the_answer_names_the_granted_scope() {
     );
     let path = "/service/token?service=harbor-registry";
     let nothing = guest.get(path).await.expect(200);
-    assert_eq!(nothing.json()["scope"], "");
+    assert_eq!(nothing.json().get("scope"), None);
 }
 
 #[tokio::test]
