@@ -6,7 +6,6 @@ pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
-pub(crate) mod platform;
 mod with;
 
 use std::collections::BTreeMap;

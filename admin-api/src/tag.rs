@@ -5,6 +5,7 @@ pub(crate) mod delete;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod overview;
+mod platform;
 
 use std::collections::HashSet;
 

@@ -10,7 +10,7 @@ use pingora::server::{ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::background::BackgroundService;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::app::App;
 use crate::connection::Open;
@@ -67,9 +67,10 @@ impl Signals {
     async fn hand_over(&self) -> bool {
         let data: PathBuf = self.app.config.server.data.clone();
         let sockets = self.sockets.clone();
-        let given =
-            tokio::task::spawn_blocking(move || hand_over::give(&data, &sockets, SUCCESSOR)).await;
-        match given.map_err(anyhow::Error::from).flatten() {
+        let (done, given) = oneshot::channel();
+        // No task of the runtime, which would wait for it as the process ends.
+        std::thread::spawn(move || done.send(hand_over::give(&data, &sockets, SUCCESSOR)));
+        match given.await.map_err(anyhow::Error::from).flatten() {
             Ok(()) => {
                 tracing::info!("handed over: the successor serves");
                 self.app.draining.store(true, Ordering::Relaxed);

@@ -5,14 +5,15 @@ mod attrs;
 mod copy;
 
 use db::blob::Place;
-use db::{manifest, repository, tag};
-use model::{Event, Operation, ProjectId, Reference, RepositoryId, RepositoryName, Subject};
+use db::manifest;
+use model::{Event, Operation, Reference, RepositoryName, Subject};
 use policy::{ProjectPermit, on, to};
 use tracing::instrument;
 
 pub use self::addition::Added;
 pub use self::copy::Source;
 use crate::immutability::Immutability;
+use crate::named::hold;
 use crate::{Error, Registry, Result};
 
 impl Registry {
@@ -63,24 +64,4 @@ impl Registry {
         });
         deleted.await
     }
-}
-
-/// The repository of a project, and the manifest that a reference names in it, held until the transaction ends.
-pub(crate) async fn hold(
-    tx: &mut db::Tx,
-    (project, name): (ProjectId, &RepositoryName),
-    reference: &Reference,
-) -> Result<(RepositoryId, manifest::HeldManifest)> {
-    let unknown = || Error::manifest_unknown(name, reference);
-    let id = repository::published_in(tx, project, name).await?;
-    let id = id.ok_or_else(unknown)?;
-    let digest = match reference {
-        Reference::Digest(digest) => Some(*digest),
-        Reference::Tag(tag) => tag::target(tx, id, tag).await?,
-    };
-    let held = match digest {
-        Some(digest) => manifest::hold(tx, id, &digest).await?,
-        None => None,
-    };
-    Ok((id, held.ok_or_else(unknown)?))
 }

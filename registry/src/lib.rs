@@ -9,6 +9,7 @@ mod error;
 pub mod immutability;
 pub mod manifest;
 pub mod memory;
+mod named;
 pub mod pull_log;
 mod purge;
 pub mod referrers;

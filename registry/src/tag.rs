@@ -8,9 +8,9 @@ use model::{
 };
 use policy::{DeletePermit, ProjectPermit, PullPermit, on, to};
 
-use crate::artifact::hold;
 use crate::catalog::Names;
 use crate::immutability::Immutability;
+use crate::named::hold;
 use crate::{Error, Registry, Result};
 
 impl Registry {

@@ -14,10 +14,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::allowed::Allowed;
-use crate::artifact::platform;
 use crate::listing::Listing;
 use crate::param::{ProjectByName, RepositoryRef};
-use crate::tag::{immutable_among, time};
+use crate::tag::{immutable_among, platform, time};
 use crate::{App, Error};
 
 const NEWEST_FIRST: (Field, Direction) = (listing::PUSHED, Direction::Down);

@@ -14,9 +14,9 @@ use model::{
 use policy::{ProjectPermit, on, to};
 use tracing::instrument;
 
-use super::hold;
 use crate::immutability::Immutability;
 use crate::manifest::refuse_missing;
+use crate::named::hold;
 use crate::tag::point_tags;
 use crate::{Error, Registry, Result};
 

@@ -44,6 +44,8 @@ fn may(level: Level, action: Action, needs: Needs) -> bool {
     match needs {
         // The setting lets everyone make projects, but robots must be given it.
         _ if action == Action::CreateProject => level == Level::System,
+        // It takes from another project.
+        _ if action == Action::CopyArtifact => level == Level::System,
         Needs::Nobody | Needs::SignedIn => true,
         Needs::System | Needs::User | Needs::AnyProjectAdmin => false,
         Needs::OnSystem(resource, action) => {

@@ -41,7 +41,7 @@ impl Robot {
 fn access(pairs: &[&str]) -> Value {
     let pairs = pairs.iter().map(|pair| {
         let (resource, action) = pair.split_once(':').expect("RESOURCE:ACTION");
-        json!({ "resource": resource, "action": action })
+        json!({ "resource": resource, "action": action, "effect": "allow" })
     });
     pairs.collect()
 }
