@@ -278,8 +278,8 @@ fn refusals(operation: &Operation, method: &str, needs: Needs) -> Vec<Refusal> {
             .any(|found| *found == place)
     };
     let by_needs: &[Refusal] = match needs {
-        Needs::Nobody => &[],
-        Needs::SignedIn => &[NOT_SIGNED_IN],
+        // What is asked for may need more.
+        Needs::Nobody if !reads(ParameterIn::Query) => &[],
         _ => &[NOT_SIGNED_IN, NOT_ALLOWED],
     };
     let by_method: &[Refusal] = match method {
