@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use axum::extract::State;
 use axum::response::Response;
 use db::artifact::{self, Accessory, Artifact};
+use db::label::Label;
 use db::list::{Direction, Field};
 use db::repository;
 use db::tag::listing::{self, Listed};
@@ -14,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::allowed::Allowed;
+use crate::label;
 use crate::listing::Listing;
 use crate::param::{ProjectByName, RepositoryRef};
 use crate::tag::{immutable_among, platform, time};
@@ -28,6 +30,8 @@ pub(crate) struct TagOverview {
     artifact_id: ManifestId,
     digest: String,
     immutable: bool,
+    /// Those of its artifact, by name.
+    labels: Vec<label::View>,
     manifest_media_type: String,
     media_type: String,
     name: String,
@@ -75,6 +79,7 @@ pub(crate) async fn list(
         platforms: platform::of_indexes(&mut reader, &artifacts).await?,
         accessories: artifact::accessories_of(&mut reader, &ids).await?,
         immutable: immutable_among(&mut reader, project, &named).await?,
+        labels: db::label::of_manifests(&mut reader, &ids).await?,
     };
     drop(reader);
     app.registry.fill_attrs(&mut artifacts).await?;
@@ -92,6 +97,7 @@ struct Facts {
     platforms: HashMap<ManifestId, Vec<String>>,
     accessories: Vec<(ManifestId, Accessory)>,
     immutable: HashSet<TagId>,
+    labels: HashMap<ManifestId, Vec<Label>>,
 }
 
 impl Facts {
@@ -101,11 +107,13 @@ impl Facts {
             accessories.any(|(of, one)| *of == artifact.id && wanted(one))
         };
         let listed = self.platforms.get(&artifact.id).cloned();
+        let labels = self.labels.get(&artifact.id).into_iter().flatten();
         let own = || platform::of_attrs(artifact).into_iter().collect();
         TagOverview {
             artifact_id: artifact.id,
             digest: artifact.digest.to_string(),
             immutable: self.immutable.contains(&tag.id),
+            labels: labels.cloned().map(Into::into).collect(),
             manifest_media_type: artifact.media_type.clone(),
             media_type: artifact.config_type.clone(),
             name: tag.name.to_string(),

@@ -351,3 +351,51 @@ async fn the_command_line_does_the_same() {
     server.cli_prints(&["rule", "delete", name, &id]).await;
     assert_eq!(server.cli_prints(&["rule", "list", name]).await, "");
 }
+
+#[tokio::test]
+async fn rules_hold_for_what_rest_does_to_tags() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let other = server.private_project().await;
+    let admin = server.admin();
+    let (kept, moved) = (image(&fresh("kept")), image(&fresh("moved")));
+    let repository = project.repository("app");
+    admin.push_image(&repository, "v1", &moved).await;
+    admin.push_image(&repository, "v1", &kept).await;
+    admin
+        .push_image(&other.repository("app"), "v1", &moved)
+        .await;
+    make(&admin, &project, &rule("**", "v1")).await;
+    let here = format!("projects/{}/repositories/app", project.name);
+    let (rest, own) = (format!("/api/v2.0/{here}"), format!("/api/ext/v1/{here}"));
+    let artifacts = format!("{rest}/artifacts");
+    let from = format!("{artifacts}?from={}:v1", other.repository("app"));
+    let restore = json!({ "digest": moved.digest });
+    for refused in [
+        admin.delete(&format!("{artifacts}/v1")).await,
+        admin.delete(&format!("{artifacts}/{}", kept.digest)).await,
+        admin.delete(&format!("{artifacts}/v1/tags/v1")).await,
+        admin.delete(&rest).await,
+        admin.post(&from).await,
+        admin
+            .post(&format!("{own}/tags/v1/restore"))
+            .json(&restore)
+            .await,
+    ] {
+        refused.expect_error(412, "PRECONDITION");
+    }
+    let flags = format!("{artifacts}/v1?with_immutable_status=true");
+    let shown = admin.get(&flags).await.expect(200).json();
+    assert_eq!(shown["digest"], kept.digest.to_string());
+    assert_eq!(shown["tags"][0]["immutable"], true);
+    let overview = admin.get(&format!("{own}/tags")).await.expect(200).json();
+    assert_eq!(overview[0]["immutable"], true);
+    // Another tag is free, and goes.
+    let tags = format!("{artifacts}/v1/tags");
+    admin
+        .post(&tags)
+        .json(&json!({ "name": "v2" }))
+        .await
+        .expect(201);
+    admin.delete(&format!("{tags}/v2")).await.expect(200);
+}

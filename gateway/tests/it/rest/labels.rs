@@ -263,3 +263,69 @@ async fn the_command_line_does_the_same() {
         .await;
     assert_eq!(gone, "");
 }
+
+#[tokio::test]
+async fn artifacts_show_their_labels_and_are_found_by_them() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    let repository = project.repository("app");
+    for tag in ["v1", "v2", "v3"] {
+        let image = image(&fresh("labelled"));
+        admin.push_image(&repository, tag, &image).await;
+    }
+    let rest = format!("/projects/{}/repositories/app", project.name);
+    let artifacts = format!("/api/v2.0{rest}/artifacts");
+    let mut ids = Vec::new();
+    for name in ["one", "two"] {
+        let body = json!({ "name": name, "scope": "p", "project_id": project.id });
+        ids.push(id_of(&make(&admin, body).await));
+    }
+    for (tag, label) in [("v1", ids[0]), ("v1", ids[1]), ("v2", ids[1])] {
+        let path = format!("{artifacts}/{tag}/labels");
+        let added = admin.post(&path).json(&json!({ "id": label })).await;
+        added.expect(200);
+    }
+    let named = |artifact: &Value| -> Vec<String> {
+        let labels = artifact["labels"].as_array().into_iter().flatten();
+        labels
+            .map(|label| label["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let first = admin.get(&format!("{artifacts}/v1?with_label=true")).await;
+    assert_eq!(named(&first.expect(200).json()), ["one", "two"]);
+    let plain = admin.get(&format!("{artifacts}/v1")).await.expect(200);
+    assert_eq!(plain.json()["labels"], Value::Null);
+    let found = async |q: &str| {
+        let page = admin.get(&format!("{artifacts}?q=labels%3D{q}")).await;
+        let page = page.expect(200);
+        let count = page.json().as_array().map_or(0, Vec::len);
+        assert_eq!(page.header("x-total-count"), count.to_string());
+        count
+    };
+    let both = format!("({}%20{})", ids[0], ids[1]);
+    for (q, expected) in [
+        (ids[0].to_string(), 1),
+        (ids[1].to_string(), 2),
+        (both, 1),
+        ("999999".to_owned(), 0),
+    ] {
+        assert_eq!(found(&q).await, expected, "{q}");
+    }
+    let overview = admin.get(&format!("/api/ext/v1{rest}/tags?sort=name"));
+    let overview = overview.await.expect(200).json();
+    let rows: Vec<_> = overview
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(named)
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            vec!["one".to_owned(), "two".to_owned()],
+            vec!["two".to_owned()],
+            vec![]
+        ]
+    );
+}
