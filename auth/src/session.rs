@@ -156,7 +156,9 @@ impl Sessions {
             let ended = self
                 .db
                 .write(move |tx| Box::pin(async move { session::end_by_hash(tx, &hash).await }));
-            ended.await?;
+            if let Err(error) = ended.await {
+                tracing::warn!(%error, "a session that is over cannot be ended");
+            }
             return Ok(None);
         }
         let generation = Some(session.generation);

@@ -104,14 +104,11 @@ impl Restore {
             looked_at.context(NOTHING)?
         };
         let found = self.look(backup, &stores).await?;
-        let db = Db::open(location).await?;
-        if self.claim {
-            let confirmed = self.is_confirmed(&db, &stores, &found).await;
-            if !confirmed.context(NOTHING)? {
-                line(NOTHING);
-                return Ok(ExitCode::FAILURE);
-            }
+        if self.claim && !self.is_confirmed(&stores, &found).await.context(NOTHING)? {
+            line(NOTHING);
+            return Ok(ExitCode::FAILURE);
         }
+        let db = Db::open(location).await?;
         let done = self.write(&db, backup, &stores, binding).await;
         db.close().await;
         done?;
@@ -120,9 +117,8 @@ impl Restore {
     }
 
     /// Says what a claim would take, and asks.
-    async fn is_confirmed(&self, db: &Db, stores: &Stores, found: &Found) -> anyhow::Result<bool> {
-        // The database is empty: it names none of them.
-        let objects = storage::objects(db, stores).await?;
+    async fn is_confirmed(&self, stores: &Stores, found: &Found) -> anyhow::Result<bool> {
+        let objects = storage::objects(stores).await?;
         line(&format!(
             "the store has {objects} objects; the backup names {} blobs and finds {} of them: all other objects will be deleted",
             found.blobs,

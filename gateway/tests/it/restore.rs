@@ -172,6 +172,7 @@ async fn a_store_without_an_identity_is_taken_on_demand_alone() {
         assert!(said.contains(part), "no {part} in: {said}");
     }
     assert!(!blobs.join("gantry-store.json").exists());
+    assert!(!server.data().join("gantry.db").exists());
     let (code, said) = restore(&server, &folder, &["--claim", "--yes"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("of 3 objects, 0 are not in"), "{said}");

@@ -26,7 +26,7 @@ impl Registry {
     /// Fills in what is shown of the configs of artifacts that nobody has looked at yet.
     ///
     /// # Errors
-    /// When the database cannot be read or written.
+    /// When the database cannot be read.
     #[instrument(name = "registry.artifact.attrs", level = "debug", skip_all)]
     pub async fn fill_attrs(&self, artifacts: &mut [Artifact]) -> Result<()> {
         let unread: HashMap<ManifestId, usize> = artifacts
@@ -60,7 +60,11 @@ impl Registry {
         let kept = self
             .db
             .write(move |tx| Box::pin(async move { attrs::keep(tx, &shown).await }));
-        Ok(kept.await?)
+        if let Err(error) = kept.await {
+            // What can only be read is shown all the same.
+            tracing::warn!(%error, "what is shown of configs cannot be kept");
+        }
+        Ok(())
     }
 
     /// The bytes of configs, as far as they come in time. Those of a large one are none.
