@@ -12,7 +12,7 @@ use crate::install::{self, Mode};
 use crate::long::{BENCH, Long, SOAK};
 use crate::tally::Tally;
 use crate::tools::cache;
-use crate::{api_tests, test};
+use crate::{api_tests, run};
 
 /// One piece: a soak, a benchmark or a test of the REST API, and its arguments.
 struct Piece {
@@ -88,7 +88,7 @@ impl Piece {
             Program::Long(program) => program,
             Program::Api => {
                 install::ensure(&api_tests::NEEDS, mode)?;
-                return api_tests::run(self.arguments, &test::server()?);
+                return api_tests::run(self.arguments, &run::build(mode)?);
             }
         };
         let mut arguments: Vec<String> = self
