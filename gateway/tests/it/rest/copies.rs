@@ -199,7 +199,7 @@ async fn a_copy_with_more_entries_than_one_transaction_may_write_is_refused() {
         let mut manifest: Value = serde_json::from_slice(&part.manifest).expect("it is JSON");
         let layer = manifest["layers"][0].clone();
         manifest["layers"] = vec![layer; 5_000].into();
-        part.manifest = manifest.to_string().into_bytes();
+        part.manifest = manifest.to_string().into_bytes().into();
         part.digest = sha256(&part.manifest);
         let (kind, bytes) = (&part.media_type, part.manifest.clone());
         let pushed = admin.push_manifest(&repository, &part.digest, kind, bytes);
