@@ -341,8 +341,9 @@ async fn a_closure_has_all_that_belongs_to_an_artifact() {
                 let first = payload("first", Some(&digest(&payload("part b", None))));
                 let second = payload("second", Some(&digest(&first)));
                 let mut expected = vec![ids[3].0, ids[4].0, ids[5].0];
-                for bytes in [&first, &second] {
-                    let id = store(tx, project, &app(), (bytes, Some("acc"))).await?;
+                let scheme = format!("{}.sig", digest(&first)).replace(':', "-");
+                for (bytes, tag) in [(&first, "acc"), (&second, &*scheme)] {
+                    let id = store(tx, project, &app(), (bytes, Some(tag))).await?;
                     expected.push(id.0);
                 }
                 let members = closure::members(tx, (repository, ids[5]), 100).await?;
@@ -354,9 +355,10 @@ async fn a_closure_has_all_that_belongs_to_an_artifact() {
                 let rows: Vec<ManifestId> = expected.into_iter().map(ManifestId).collect();
                 let blobs = closure::hold_blobs(tx, &rows, 10).await?;
                 assert_eq!(blobs.len(), 1, "the config that all have");
-                let tags = closure::tags(tx, &rows, 10).await?;
+                assert_eq!(closure::references(tx, &rows, 10).await?, 6);
+                let tags = closure::tags(tx, ids[5], &rows, 10).await?;
                 let names: Vec<String> = tags.iter().map(|(_, tag)| tag.to_string()).collect();
-                assert_eq!(names, ["acc", "all"]);
+                assert_eq!(names, ["all", &*scheme]);
                 assert_eq!(closure::payloads(tx, &rows).await?.len(), 5);
                 assert!(closure::is_accessory(tx, ids[6]).await?);
                 assert!(!closure::is_accessory(tx, ids[0]).await?);

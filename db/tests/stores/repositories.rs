@@ -26,7 +26,7 @@ fn index(children: &[Vec<u8>]) -> Vec<u8> {
         .into_bytes()
 }
 
-async fn publish(tx: &mut Tx, name: &RepositoryName) -> Result<(), Error> {
+async fn publish(tx: &mut Tx, project: ProjectId, name: &RepositoryName) -> Result<(), Error> {
     let id = repository::id(tx, project, name).await?.unwrap();
     repository::publish(tx, id, NOW).await
 }
@@ -81,8 +81,8 @@ async fn a_deleted_repository_is_not_found_and_goes_in_parts() {
                 let referrer = payload("referrer", Some(&subject));
                 store(tx, project, &gone, (&referrer, None)).await?;
                 store(tx, project, &kept, (&images[0], Some("v1"))).await?;
-                publish(tx, &gone).await?;
-                publish(tx, &kept).await
+                publish(tx, project, &gone).await?;
+                publish(tx, project, &kept).await
             })
         })
         .await
@@ -110,7 +110,7 @@ async fn a_deleted_repository_is_not_found_and_goes_in_parts() {
             Box::pin(async move {
                 let again = payload("again", None);
                 store(tx, project, &name("team/gone"), (&again, Some("v9"))).await?;
-                publish(tx, &name("team/gone")).await
+                publish(tx, project, &name("team/gone")).await
             })
         })
         .await
