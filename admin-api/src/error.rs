@@ -359,7 +359,7 @@ impl From<tenancy::Error> for Error {
             | E::RuleExists
             | E::RobotExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
-            E::TooManyRules(_) => Self::BadRequest(text),
+            E::TooManyRules(_) | E::TooManyLabels(_) => Self::BadRequest(text),
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }

@@ -10,9 +10,9 @@ mod platform;
 use std::collections::HashSet;
 
 use db::Reader;
+use db::immutability::Immutability;
 use db::tag::listing::Listed;
 use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, TagId, Timestamp};
-use registry::immutability::Immutability;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -64,33 +64,27 @@ async fn id_in(
     row.get("repository", "id").map(Some)
 }
 
-/// The repository's id, if there is one.
+/// The id of a project's repository, if there is one.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn id(reader: &mut Reader, name: &RepositoryName) -> Result<Option<RepositoryId>> {
+pub async fn id(
+    reader: &mut Reader,
+    project: ProjectId,
+    name: &RepositoryName,
+) -> Result<Option<RepositoryId>> {
     let row = reader
-        .query("select id from repository where name = $1 and deleted_at is null")
+        .query(
+            "select id from repository where name = $1 and project_id = $2 and deleted_at is null",
+        )
         .bind(name.as_str())
+        .bind(project)
         .optional()
         .await?;
     row.map(|row| row.get("repository", "id")).transpose()
 }
 
-/// The id of a repository that is shown.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn published(reader: &mut Reader, name: &RepositoryName) -> Result<Option<RepositoryId>> {
-    let row = reader
-        .query("select id from repository where name = $1 and published = 1 and deleted_at is null")
-        .bind(name.as_str())
-        .optional()
-        .await?;
-    row.map(|row| row.get("repository", "id")).transpose()
-}
-
-/// As [`published`], if it is of a project.
+/// As [`id`], if it is shown.
 ///
 /// # Errors
 /// When the statement fails.
@@ -309,19 +303,24 @@ pub async fn find(
     list::list(reader, &EVERYWHERE, shown, selection, Repository::read).await
 }
 
-/// The repository that is shown under a name.
+/// The repository that a project shows under a name.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn by_name(reader: &mut Reader, name: &RepositoryName) -> Result<Option<Repository>> {
+pub async fn by_name(
+    reader: &mut Reader,
+    project: ProjectId,
+    name: &RepositoryName,
+) -> Result<Option<Repository>> {
     let row = reader
         .query(concat!(
             "select ",
             repository_columns!(),
             " from repository r left join repository_stat s on s.repository_id = r.id
-             where r.name = $1 and r.published = 1 and r.deleted_at is null"
+             where r.name = $1 and r.project_id = $2 and r.published = 1 and r.deleted_at is null"
         ))
         .bind(name.as_str())
+        .bind(project)
         .optional()
         .await?;
     row.as_ref().map(Repository::read).transpose()

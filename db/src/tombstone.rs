@@ -13,6 +13,10 @@
 //! push gives the old row its tombstone and makes a new one ([`bury_if_doomed`]). Where the subject is pushed again, the
 //! referrers that were not looked at hang on the new one and stay.
 //!
+//! **Immutable tags.** A referrer with a tag that a rule covers stays, as one that a living index lists: the rules are
+//! asked in [`hold_hanging`], once it is held and before it gets its tombstone, so that no tag of it can come meanwhile.
+//! Whoever deletes a manifest asks for its own tags, and is told of those of its referrers before (`registry::immutability`).
+//!
 //! **Beside others.** Who deletes holds the row (`for update`) before it looks for an index that lists the manifest; a
 //! push of an index holds what it lists (`for key share`). So the deletion sees the index and is refused, or the push
 //! finds nothing. A push that tags a manifest writes its row first, so that it comes before the tombstone, and its tag
@@ -30,6 +34,7 @@ use crate::blob;
 use crate::broken::Walked;
 use crate::content::Place;
 use crate::error::Result;
+use crate::immutability::Immutability;
 use crate::quota;
 use crate::sql::{Reader, Row, Tx, json_list};
 use crate::touch::Touch;
@@ -309,7 +314,7 @@ async fn bury_referrers(
     let mut buried: Vec<Tombstone> = Vec::new();
     loop {
         // An index among them that goes keeps those no longer that it lists.
-        let hanging = hold_hanging(tx, &looked_at).await?;
+        let hanging = hold_hanging(tx, at, &looked_at).await?;
         if hanging.is_empty() {
             break;
         }
@@ -339,9 +344,9 @@ macro_rules! hangs_on_its_subject {
     };
 }
 
-/// Those of the referrers that have no living parent once they are held: nobody tags or lists them until
-/// the transaction ends.
-async fn hold_hanging(tx: &mut Tx, referrers: &[i64]) -> Result<Vec<i64>> {
+/// Those of the referrers that have no living parent and no immutable tag once they are held: nobody tags or lists them
+/// until the transaction ends.
+async fn hold_hanging(tx: &mut Tx, at: Place<'_>, referrers: &[i64]) -> Result<Vec<i64>> {
     if referrers.is_empty() {
         return Ok(Vec::new());
     }
@@ -371,7 +376,12 @@ async fn hold_hanging(tx: &mut Tx, referrers: &[i64]) -> Result<Vec<i64>> {
         .bind(referrers)
         .all()
         .await?;
-    rows.iter().map(|row| row.get("manifest", "id")).collect()
+    let hanging = rows.iter().map(|row| row.get("manifest", "id"));
+    let mut hanging: Vec<i64> = hanging.collect::<Result<_>>()?;
+    let rules = Immutability::of(tx, at.project).await?;
+    let kept = rules.kept(tx, at.name, &hanging).await?;
+    hanging.retain(|id| !kept.contains(id));
+    Ok(hanging)
 }
 
 /// Gives a living manifest that is pushed again its tombstone where it would go with a subject that was deleted: what
@@ -399,7 +409,7 @@ pub(crate) async fn bury_if_doomed(
         .optional()
         .await?;
     let Some(row) = doomed else { return Ok(()) };
-    let hanging = hold_hanging(tx, &[row.get("manifest", "id")?]).await?;
+    let hanging = hold_hanging(tx, at, &[row.get("manifest", "id")?]).await?;
     bury(tx, at, &hanging, now).await?;
     Ok(())
 }
@@ -530,6 +540,40 @@ async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
         bytes += row.get::<i64>("manifest", "size")?;
     }
     quota::refund(tx, project, bytes).await
+}
+
+/// Tags of the referrers that would go with a living manifest, with theirs and so on: at most `limit`. Those that a living
+/// index lists stay.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn tags_of_referrers(
+    reader: &mut Reader,
+    (repository, subject): (RepositoryId, &Digest),
+    limit: i64,
+) -> Result<Vec<Tag>> {
+    let rows = reader
+        .query(concat!(
+            "with recursive going (id, digest) as (
+                 select m.id, m.digest from accessory x join manifest m on m.id = x.manifest_id
+                 where x.repository_id = $1 and x.subject = $2 and ",
+            hangs_on_its_subject!(),
+            " union select m.id, m.digest from going g join accessory x on x.repository_id = $1 and x.subject = g.digest
+                 join manifest m on m.id = x.manifest_id where ",
+            hangs_on_its_subject!(),
+            ")
+             select t.name from going join tag t on t.manifest_id = going.id limit $3"
+        ))
+        .bind(repository)
+        .bind(subject)
+        .bind(limit)
+        .all()
+        .await?;
+    // One that cannot be understood is covered by no rule.
+    Ok(rows
+        .iter()
+        .filter_map(|row| row.get("tag", "name").ok())
+        .collect())
 }
 
 /// A deleted manifest, and where it was.

@@ -92,6 +92,14 @@ impl<R: On, A: To> ProjectPermit<R, A> {
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
+
+    /// The same caller's permit for something else in the project, for what needs both.
+    ///
+    /// # Errors
+    /// As [`permit_project`].
+    pub fn and<S: On, B: To>(&self) -> Result<ProjectPermit<S, B>, Refusal> {
+        permit_project(&self.caller, Some(&self.standing))
+    }
 }
 
 /// Proof that the caller is signed in, and no more.

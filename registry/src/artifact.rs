@@ -5,6 +5,7 @@ mod attrs;
 mod copy;
 
 use db::blob::Place;
+use db::immutability::Immutability;
 use db::manifest;
 use model::{Event, Operation, Reference, RepositoryName, Subject};
 use policy::{ProjectPermit, on, to};
@@ -12,7 +13,7 @@ use tracing::instrument;
 
 pub use self::addition::Added;
 pub use self::copy::Source;
-use crate::immutability::Immutability;
+use crate::immutability::refuse_manifest;
 use crate::named::hold;
 use crate::{Error, Registry, Result};
 
@@ -21,7 +22,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index; [`Error::Immutable`] where a
-    /// rule keeps one of its tags.
+    /// rule keeps one of its tags, or one of an accessory that would go with it.
     #[instrument(name = "registry.artifact.delete", level = "debug", skip_all, fields(repo.name = %name))]
     pub async fn delete_artifact(
         &self,
@@ -29,7 +30,9 @@ impl Registry {
         name: &RepositoryName,
         reference: &Reference,
     ) -> Result<()> {
-        let (project, name, reference) = (permit.project().id, name.clone(), reference.clone());
+        let project = permit.project().id;
+        self.refuse_immutable((project, name), reference).await?;
+        let (name, reference) = (name.clone(), reference.clone());
         let (when, rows, origin) = (
             self.deleting_now(),
             self.rows_at_once(),
@@ -40,7 +43,7 @@ impl Registry {
             Box::pin(async move {
                 let (id, held) = hold(tx, (project, &name), &reference).await?;
                 let rules = Immutability::of(tx, project).await?;
-                rules.refuse_manifest(tx, &name, held.id).await?;
+                refuse_manifest(tx, (&rules, &name), held.id).await?;
                 if let Some(parent) = manifest::parent(tx, held.id).await? {
                     let child = held.digest;
                     return Err(Error::ManifestInUse { child, parent });

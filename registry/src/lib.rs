@@ -6,7 +6,7 @@ pub mod blob;
 mod body;
 pub mod catalog;
 mod error;
-pub mod immutability;
+mod immutability;
 pub mod manifest;
 pub mod memory;
 mod named;

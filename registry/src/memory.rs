@@ -79,6 +79,11 @@ impl BodyMemory {
         self.wait(caller, at_most(DOWNLOAD, Some(length))).await
     }
 
+    /// For manifests that are read to be stored again.
+    pub(crate) async fn for_copy(&self, caller: &Caller, bytes: u64) -> Result<Reservation> {
+        self.wait(caller, at_most(usize::MAX, Some(bytes))).await
+    }
+
     async fn wait(&self, caller: &Caller, bytes: usize) -> Result<Reservation> {
         Ok(self.bulk.take(holder(caller), bytes, PATIENCE).await?)
     }

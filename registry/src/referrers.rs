@@ -23,8 +23,8 @@ impl Registry {
     ) -> Result<Referrers> {
         let limit = limit.min(PAGE);
         let mut tx = self.db.reader().await?;
-        let name = permit.repository();
-        let page = manifest::referrers(&mut tx, name, subject, artifact_type, (after, limit));
+        let repository = (permit.project(), permit.repository());
+        let page = manifest::referrers(&mut tx, repository, subject, artifact_type, (after, limit));
         Ok(page.await?)
     }
 }

@@ -71,6 +71,9 @@ pub enum Error {
     /// The artifact has the label.
     #[error("the artifact has label {0} already")]
     LabelAttached(String),
+    /// The artifact has as many labels as it may have.
+    #[error("an artifact has at most {0} labels: take one off first")]
+    TooManyLabels(i64),
     /// The artifact does not have the label.
     #[error("reference with label {label} and artifact {artifact} not found")]
     LabelNotAttached {

@@ -86,7 +86,8 @@ impl BodyOf for RestoreTag {
     const NAME: &'static str = "restore";
 }
 
-/// Points a tag at a digest of its history: 404 if it never pointed there, 410 if the artifact was deleted since.
+/// Points a tag at a digest of its history, as a push would: 404 if it never pointed there, 410 if the artifact was deleted
+/// since.
 #[utoipa::path(
     post, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/restore",
     operation_id = "restoreTag", tag = "tag", request_body = RestoreTag,
@@ -98,7 +99,7 @@ impl BodyOf for RestoreTag {
 pub(crate) async fn restore(
     named: RepositoryRef,
     tag: TagRef,
-    Allowed { permit, .. }: Allowed<on::Tag, to::Create, ProjectByName>,
+    Allowed { permit, .. }: Allowed<on::Repository, to::Push, ProjectByName>,
     State(app): App,
     body: Unread<RestoreTag>,
 ) -> Result<(), Error> {

@@ -388,13 +388,16 @@ create table label (
     description text collate "C" not null,
     color text collate "C" not null,
     created_at bigint not null,
-    updated_at bigint not null
+    updated_at bigint not null,
+    -- It does not exist any more; its links are still to be purged.
+    deleted_at bigint
 );
-create unique index label_name on label (coalesce(project_id, 0), name);
+create unique index label_name on label (coalesce(project_id, 0), name) where deleted_at is null;
+create index label_deleted on label (id) where deleted_at is not null;
 
 create table label_link (
     manifest_id bigint not null references manifest (id) on delete cascade,
-    label_id bigint not null references label (id) on delete cascade,
+    label_id bigint not null references label (id),
     primary key (manifest_id, label_id)
 );
 create index label_link_label on label_link (label_id);

@@ -78,7 +78,8 @@ fn labelled(conditions: Conditions, test: &Test) -> Conditions {
     let Test::Number(label) = test else {
         return conditions.and("1 = 0");
     };
-    let with = "m.id in (select k.manifest_id from label_link k where k.label_id = $)";
+    let with = "m.id in (select k.manifest_id from label_link k join label l on l.id = k.label_id and l.deleted_at is null
+         where k.label_id = $)";
     conditions.and_value(with, *label)
 }
 

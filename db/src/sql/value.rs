@@ -2,7 +2,7 @@
 
 use model::{
     BlobId, Digest, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RepositoryId, RobotId, SessionId, Timestamp, UserId,
+    ProjectId, RepositoryId, RobotId, SessionId, TagId, Timestamp, UserId,
 };
 
 /// A value to be bound.
@@ -42,6 +42,7 @@ values! {
     Option<ProjectId> => |x| Self::Int(x.map(|id| id.0));
     RepositoryId => |x| Self::Int(Some(x.0));
     ManifestId => |x| Self::Int(Some(x.0));
+    TagId => |x| Self::Int(Some(x.0));
     BlobId => |x| Self::Int(Some(x.0));
     MemberId => |x| Self::Int(Some(x.0));
     SessionId => |x| Self::Int(Some(x.0));

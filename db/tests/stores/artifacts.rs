@@ -57,7 +57,7 @@ async fn content(db: &Db) -> Content {
             ids.push(store(tx, project, &app(), (&index, Some("all"))).await?);
             let bytes = payload("accessory", Some(&digest(&payload("one", None))));
             ids.push(store(tx, project, &app(), (&bytes, None)).await?);
-            let repository = repository::id(tx, &app()).await?.unwrap();
+            let repository = repository::id(tx, project, &app()).await?.unwrap();
             repository::publish(tx, repository, NOW).await?;
             Ok::<_, Error>(Content {
                 project,
@@ -153,7 +153,7 @@ async fn a_projects_artifacts_are_those_of_all_its_repositories() {
                 let other: RepositoryName = "team/other".parse().unwrap();
                 let bytes = payload("one", None);
                 let id = store(tx, project, &other, (&bytes, Some("v1"))).await?;
-                let repository = repository::id(tx, &other).await?.unwrap();
+                let repository = repository::id(tx, project, &other).await?.unwrap();
                 repository::publish(tx, repository, NOW).await?;
                 Ok::<_, Error>(id)
             })
@@ -252,22 +252,20 @@ async fn tags_of_deleted_manifests_are_not_listed_and_are_made_anew() {
         db.write(move |tx| {
             Box::pin(async move {
                 let v1 = "v1".parse().unwrap();
-                let to = (repository, &app());
+                let app = app();
+                let at = place(project, repository, &app);
                 let two = digest(&payload("two", None));
                 let two = manifest::hold(tx, repository, &two).await?.unwrap();
-                assert!(
-                    !tag::create(tx, to, &v1, two, (None, NOW)).await?,
-                    "it is there"
-                );
+                let made = set_tag(tx, at, &v1, two.id, Onto::Nothing).await?;
+                assert!(!made, "it is there");
                 let one = digest(&payload("one", None));
                 assert_eq!(tag::target(tx, repository, &v1).await?, Some(one));
                 // Nothing of it is purged: the tag's row is there.
-                let at = place(project, repository, to.1);
                 manifest::delete(tx, at, ids[0], when(NOW), 0).await?;
                 let all = Selection::all();
                 assert_eq!(listing::of_repository(tx, repository, &all).await?.1, 2);
                 assert_eq!(tag::target(tx, repository, &v1).await?, None);
-                assert!(tag::create(tx, to, &v1, two, (None, NOW)).await?);
+                assert!(set_tag(tx, at, &v1, two.id, Onto::Nothing).await?);
                 assert_eq!(tag::target(tx, repository, &v1).await?, Some(two.digest));
                 assert_eq!(listing::of_repository(tx, repository, &all).await?.1, 3);
                 Ok::<_, Error>(())
@@ -343,8 +341,9 @@ async fn a_closure_has_all_that_belongs_to_an_artifact() {
                 let first = payload("first", Some(&digest(&payload("part b", None))));
                 let second = payload("second", Some(&digest(&first)));
                 let mut expected = vec![ids[3].0, ids[4].0, ids[5].0];
-                for bytes in [&first, &second] {
-                    let id = store(tx, project, &app(), (bytes, Some("acc"))).await?;
+                let scheme = format!("{}.sig", digest(&first)).replace(':', "-");
+                for (bytes, tag) in [(&first, "acc"), (&second, &*scheme)] {
+                    let id = store(tx, project, &app(), (bytes, Some(tag))).await?;
                     expected.push(id.0);
                 }
                 let members = closure::members(tx, (repository, ids[5]), 100).await?;
@@ -356,9 +355,10 @@ async fn a_closure_has_all_that_belongs_to_an_artifact() {
                 let rows: Vec<ManifestId> = expected.into_iter().map(ManifestId).collect();
                 let blobs = closure::hold_blobs(tx, &rows, 10).await?;
                 assert_eq!(blobs.len(), 1, "the config that all have");
-                let tags = closure::tags(tx, &rows, 10).await?;
+                assert_eq!(closure::references(tx, &rows, 10).await?, 6);
+                let tags = closure::tags(tx, ids[5], &rows, 10).await?;
                 let names: Vec<String> = tags.iter().map(|(_, tag)| tag.to_string()).collect();
-                assert_eq!(names, ["acc", "all"]);
+                assert_eq!(names, ["all", &*scheme]);
                 assert_eq!(closure::payloads(tx, &rows).await?.len(), 5);
                 assert!(closure::is_accessory(tx, ids[6]).await?);
                 assert!(!closure::is_accessory(tx, ids[0]).await?);
@@ -388,7 +388,7 @@ async fn a_description_is_of_a_repository_that_is_shown() {
                 let text = "what it is for";
                 assert!(repository::describe(tx, project, &app(), text, NOW).await?);
                 assert!(!repository::describe(tx, other, &app(), "no", NOW).await?);
-                let found = repository::by_name(tx, &app()).await?.unwrap();
+                let found = repository::by_name(tx, project, &app()).await?.unwrap();
                 assert_eq!(found.description, text);
                 Ok::<_, Error>(())
             })

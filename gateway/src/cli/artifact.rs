@@ -62,7 +62,8 @@ pub(super) async fn find(
     reader: &mut db::Reader,
     name: &RepositoryName,
 ) -> anyhow::Result<RepositoryId> {
-    let found = repository::published(reader, name).await?;
+    let project = project::find(reader, &name.project()).await?.id;
+    let found = repository::published_in(reader, project, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no repository {name}"))
 }
 

@@ -87,6 +87,46 @@ async fn with_image(server: &Server, project: &Project<'_>) -> String {
 }
 
 #[tokio::test]
+async fn a_robot_copies_and_restores_what_it_may_pull_and_push() {
+    let server = SERVER.get().await;
+    let (from, to) = (
+        server.private_project().await,
+        server.private_project().await,
+    );
+    with_image(&server, &from).await;
+    let (admin, repository) = (server.admin(), to.repository("app"));
+    let (old, new) = (image(&fresh("old")), image(&fresh("new")));
+    for pushed in [&old, &new] {
+        admin.push_image(&repository, "v1", pushed).await;
+    }
+    let copy = format!(
+        "/api/v2.0/projects/{}/repositories/copied/artifacts?from={}:latest",
+        to.name,
+        from.repository("app")
+    );
+    let restore = format!(
+        "/api/ext/v1/projects/{}/repositories/app/tags/v1/restore",
+        to.name
+    );
+    let body = json!({ "digest": old.digest });
+    let (read, create) = (["artifact:read"], ["artifact:create", "tag:create"]);
+    let pull = ["artifact:read", "repository:pull"];
+    let push = ["artifact:create", "tag:create", "repository:push"];
+    for (there, here, copied, restored) in [
+        (&read[..], &create[..], 403, 403),
+        (&read[..], &push[..], 403, 200),
+        (&pull[..], &create[..], 403, 403),
+        (&pull[..], &push[..], 201, 200),
+    ] {
+        let permissions = [in_project(&from.name, there), in_project(&to.name, here)];
+        let robot = system_robot(&server, &permissions).await.client(&server);
+        assert_eq!(robot.post(&copy).await.status, copied, "{there:?} {here:?}");
+        let answer = robot.post(&restore).json(&body).await;
+        assert_eq!(answer.status, restored, "{here:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_robot_is_made_read_changed_and_deleted() {
     let server = SERVER.get().await;
     let project = server.private_project().await;
