@@ -92,6 +92,9 @@ pub enum Error {
     /// The database cannot be read or written.
     #[error("the database did not serve the request")]
     Database(#[source] db::Error),
+    /// A list took too long.
+    #[error("the list took too long and was stopped: ask for less of it, or narrow it with q")]
+    Stopped(#[source] db::Error),
     /// A secret could not be sealed or opened.
     #[error("cannot seal or open a secret")]
     Secret(#[from] SecretError),
@@ -128,7 +131,7 @@ impl Error {
             Self::Precondition(_) | Self::Immutable(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Database(error) => database_status(error),
             Self::Password(PasswordError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
@@ -170,6 +173,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Migrate(_)
         | db::Error::Outdated { .. }
         | db::Error::Statement(..)
+        | db::Error::Stopped(..)
         | db::Error::Contended(_)
         | db::Error::Busy(_)
         | db::Error::Commit(_)
@@ -245,6 +249,8 @@ impl IntoResponse for Error {
         let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
         if db::is_outage(&self) {
             tracing::debug!(error = chain(&self), "an API request failed");
+        } else if matches!(self, Self::Stopped(_)) {
+            tracing::warn!(error = chain(&self), "an API request took too long");
         } else if status.is_server_error() && !is_refusal {
             tracing::error!(error = chain(&self), "an API request failed");
         }
@@ -278,6 +284,7 @@ impl From<db::Error> for Error {
     fn from(error: db::Error) -> Self {
         match error {
             db::Error::ProjectGone | db::Error::UploadGone => Self::NotFound(error.to_string()),
+            db::Error::Stopped(..) => Self::Stopped(error),
             other => Self::Database(other),
         }
     }

@@ -36,6 +36,7 @@ mod quota;
 mod read_only;
 mod repository;
 mod robot;
+mod room;
 mod route;
 mod search;
 mod session;
@@ -62,11 +63,12 @@ pub use crate::declaration::{At, Declarations, Guarded, Needs, Permission, Route
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
 pub use crate::input::Input;
+pub use crate::room::HeldRoom;
 pub use crate::route::{router, routes};
 
 /// Everything that handlers need.
 pub struct AdminState {
-    /// The database.
+    /// The database, as [`Db::for_lists`] reads it.
     pub db: Db,
     /// Content, and what happens to it.
     pub registry: Arc<Registry>,

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use db::list::{Page, Selection, Test};
 use db::project::{self, Project};
 use db::repository::{self, Repository};
@@ -11,13 +11,13 @@ use model::ProjectId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::App;
 use crate::allowed::Everyone;
 use crate::caller::By;
-use crate::error::Rendered;
 use crate::param::{Named, Required};
 use crate::project::View;
 use crate::project::list::{repository_viewer, roles, viewer};
+use crate::room::{HeldRoom, Room};
+use crate::{App, Error};
 
 /// The response of `GET /search`.
 #[derive(Serialize, ToSchema)]
@@ -66,9 +66,10 @@ impl Named for Part {
 }
 
 /// How many projects are found at most, and how many repositories.
+const MOST_EACH: usize = 1_000;
 const MOST: Page = Page {
     offset: 0,
-    limit: Some(1_000),
+    limit: Some(MOST_EACH as i64),
 };
 
 /// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names.
@@ -81,7 +82,8 @@ pub(crate) async fn search(
     _: Everyone,
     By(caller): By,
     State(app): App,
-) -> Rendered<Search> {
+) -> Result<(Extension<HeldRoom>, Json<Search>), Error> {
+    let mut room = Room::for_rows(&app, &caller, 2 * MOST_EACH).await?;
     let mut reader = app.db.reader().await?;
     let named = |field| Selection {
         page: MOST,
@@ -100,12 +102,14 @@ pub(crate) async fn search(
     let project = projects.iter().map(view).collect();
     let by_name = named(repository::NAME);
     let (found, _) = repository::find(&mut reader, repository_viewer(&caller), &by_name).await?;
+    room.texts(found.iter().map(|found| found.description.len()).sum())?;
     let ids: Vec<ProjectId> = found.iter().map(|found| found.project).collect();
     let public = project::public_among(&mut reader, &ids).await?;
     let found = found.iter();
     let repository = found.map(|found| SearchRepository::new(found, &public));
-    Ok(Json(Search {
+    let found = Search {
         project,
         repository: repository.collect(),
-    }))
+    };
+    Ok((room.held(), Json(found)))
 }

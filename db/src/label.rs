@@ -7,7 +7,7 @@ use model::{Digest, LabelId, ManifestId, NewLabel, ProjectId, Reference, Reposit
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
-use crate::sql::{Reader, Tx, json_list, row};
+use crate::sql::{Reader, Row, Tx, ids_of_postgres, row};
 use crate::tombstone::Part;
 
 row! {
@@ -310,7 +310,7 @@ pub async fn detach(tx: &mut Tx, manifest: ManifestId, label: LabelId) -> Result
     Ok(detached == 1)
 }
 
-/// The labels of some artifacts, by name; artifacts without are left out.
+/// The labels of some artifacts, by name; artifacts without are left out. See [`list::hanging`] for how many.
 ///
 /// # Errors
 /// When the statement fails.
@@ -318,28 +318,28 @@ pub async fn of_manifests(
     reader: &mut Reader,
     manifests: &[ManifestId],
 ) -> Result<HashMap<ManifestId, Vec<Label>>> {
-    let rows = reader
-        .query_either(
-            concat!(
-                "select k.manifest_id, ",
-                label_columns!(),
-                " from label_link k join label l on l.id = k.label_id and l.deleted_at is null
-                 where k.manifest_id in (select value from json_each($1)) order by l.name, l.id"
-            ),
-            concat!(
-                "select k.manifest_id, ",
-                label_columns!(),
-                " from label_link k join label l on l.id = k.label_id and l.deleted_at is null where k.manifest_id = any
-                 (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) order by l.name, l.id"
-            ),
-        )
-        .bind(json_list(manifests.iter().map(|id| id.0)))
-        .all()
-        .await?;
+    const STATEMENTS: (&str, &str) = (
+        concat!(
+            "select k.manifest_id, ",
+            label_columns!(),
+            " from (select k.* from json_each($1) j cross join label_link k on k.manifest_id = j.value and k.label_id in (
+                 select x.label_id from label_link x where x.manifest_id = j.value order by x.label_id limit $2) limit $3) k
+             join label l on l.id = k.label_id and l.deleted_at is null order by l.name, l.id"
+        ),
+        concat!(
+            "select k.manifest_id, ",
+            label_columns!(),
+            " from (select k.* from ",
+            ids_of_postgres!(),
+            " cross join lateral (
+                 select x.* from label_link x where x.manifest_id = j.id order by x.label_id limit $2) k limit $3) k
+             join label l on l.id = k.label_id and l.deleted_at is null order by l.name, l.id"
+        ),
+    );
+    let read = |row: &Row| Ok((row.get("label_link", "manifest_id")?, Label::read(row)?));
     let mut labels: HashMap<ManifestId, Vec<Label>> = HashMap::new();
-    for row in &rows {
-        let manifest = row.get("label_link", "manifest_id")?;
-        labels.entry(manifest).or_default().push(Label::read(row)?);
+    for (manifest, label) in list::hanging(reader, STATEMENTS, manifests, read).await? {
+        labels.entry(manifest).or_default().push(label);
     }
     Ok(labels)
 }

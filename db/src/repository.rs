@@ -5,7 +5,7 @@ use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 use crate::broken::Walked;
 use crate::content::Place;
 use crate::error::{Error, Result};
-use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::list::{self, Conditions, Field, Kind, LONGEST_TEXT, Selection, Source};
 use crate::project::{self, Viewer};
 use crate::quota::Taking;
 use crate::sql::{Reader, Row, Tx, json_list, row};
@@ -230,8 +230,6 @@ row! {
         pub project: ProjectId = r.project_id,
         /// The whole name.
         pub name: RepositoryName = r.name,
-        /// What its members say about it.
-        pub description: String = r.description,
         /// When it was made.
         pub created_at: Timestamp = r.created_at,
         /// When it was last pushed into.
@@ -242,6 +240,9 @@ row! {
     computed {
         /// How often a manifest was pulled.
         pub pulls: i64 = "coalesce(s.pulls, 0)",
+        /// What its members say about it; its beginning where that is long. No letter has more than four bytes.
+        pub description: String =
+            "case when octet_length(r.description) <= :longest then r.description else substr(r.description, 1, cast(:longest / 4 as integer)) end",
     }
 }
 
@@ -313,12 +314,18 @@ pub async fn by_name(
     name: &RepositoryName,
 ) -> Result<Option<Repository>> {
     let row = reader
-        .query(concat!(
-            "select ",
-            repository_columns!(),
-            " from repository r left join repository_stat s on s.repository_id = r.id
-             where r.name = $1 and r.project_id = $2 and r.published = 1 and r.deleted_at is null"
-        ))
+        .query_built(
+            "repository.by_name",
+            list::showing(
+                concat!(
+                    "select ",
+                    repository_columns!(),
+                    " from repository r left join repository_stat s on s.repository_id = r.id
+                     where r.name = $1 and r.project_id = $2 and r.published = 1 and r.deleted_at is null"
+                ),
+                LONGEST_TEXT,
+            ),
+        )
         .bind(name.as_str())
         .bind(project)
         .optional()

@@ -96,6 +96,8 @@ pub(crate) async fn serve(
             None => Box::pin(with_memory(&app, address, bytes, response)).await,
         };
     }
+    // It is built, and has a place of its own.
+    response.extensions_mut().remove::<admin_api::HeldRoom>();
     finish.template = response.extensions().get().cloned();
     finish.answered(response.status());
     finish.principal = response.extensions().get().and_then(principal_name);

@@ -390,7 +390,7 @@ fn admin(
         data_folder: config.server.data.clone(),
     };
     admin_api::router(Arc::new(admin_api::AdminState {
-        db: db.clone(),
+        db: db.for_lists(),
         registry: registry.clone(),
         identity: identity.clone(),
         csrf,

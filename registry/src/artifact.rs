@@ -1,7 +1,7 @@
 //! Artifacts as administrators see them: deleting one with its tags. Reading configs, copying and additions are below.
 
 mod addition;
-mod attrs;
+pub(crate) mod attrs;
 mod copy;
 
 use db::blob::Place;

@@ -20,7 +20,7 @@ impl Registry {
     /// # Errors
     /// [`Error::NameUnknown`] if there is no such repository.
     pub async fn tags(&self, permit: &PullPermit, last: Option<&str>, limit: i64) -> Result<Names> {
-        let mut tx = self.db.reader().await?;
+        let mut tx = self.db.for_lists().reader().await?;
         let (project, name) = (permit.project(), permit.repository());
         let tags = tag::list(&mut tx, (project, name), last, limit + 1).await?;
         // A repository with tags is visible.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use db::audit;
+use db::audit::list::{SEARCHED, bound_search};
 use db::audit::series::{self, Point};
 use db::list::Page;
 use model::Timestamp;
@@ -90,8 +91,10 @@ pub(crate) async fn count(
         .min(filter.to.unwrap_or(Timestamp(i64::MAX)));
     let spans = if filter.from.is_some() { MOST } else { usual };
     filter.from = filter.from.max(Some(end.minus(step * spans)));
+    let searched_since = bound_search(&mut reader, &mut filter, SEARCHED).await?;
     let micros = step.as_micros() as i64;
     let (points, truncated) = series::series(&mut reader, &filter, micros).await?;
+    let truncated = truncated || searched_since.is_some();
     let points = points.into_iter().map(View::from).collect();
     Ok(Json(Series { points, truncated }))
 }

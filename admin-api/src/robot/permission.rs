@@ -1,7 +1,8 @@
 //! Permissions of robots as Harbor writes them: a list of actions for each place, which is the system, all projects (`*`),
 //! or a project by its name.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use db::{Reader, project, robot};
 use model::{ProjectId, ProjectName, RobotId};
@@ -26,14 +27,24 @@ pub(crate) struct RobotPermission {
     namespace: Option<String>,
 }
 
+impl RobotPermission {
+    /// Bytes that it needs until it is sent.
+    pub(super) fn size(&self) -> usize {
+        self.access.as_ref().map_or(0, Vec::len) * SIZE
+    }
+}
+
 /// An action on a resource.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Access {
-    action: Option<String>,
+    #[schema(value_type = Option<String>)]
+    action: Option<Cow<'static, str>>,
     /// `allow`, or nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    effect: Option<String>,
-    resource: Option<String>,
+    #[schema(value_type = Option<String>)]
+    effect: Option<Cow<'static, str>>,
+    #[schema(value_type = Option<String>)]
+    resource: Option<Cow<'static, str>>,
 }
 
 /// Where a robot may do something.
@@ -195,21 +206,38 @@ fn parse(
     })
 }
 
-/// The permissions of some robots as clients see them: two statements, however many there are.
+/// Permissions that the robots of a page have together: ten of the largest robots.
+const MOST: usize = 100_000;
+/// Bytes that a permission needs until it is sent.
+const SIZE: usize = 256;
+
+/// The permissions of some robots as clients see them: two statements, however many there are. None is left out, since a
+/// client that changes a robot sends all of them back.
+///
+/// # Errors
+/// [`Error::BadRequest`] where they are too many for one answer.
 pub(crate) async fn of(
     reader: &mut Reader,
     robots: &[RobotId],
 ) -> Result<HashMap<RobotId, Vec<RobotPermission>>, Error> {
-    let stored = robot::permissions_of(reader, robots).await?;
+    let stored = robot::permissions_within(reader, robots, MOST as i64 + 1).await?;
+    if stored.len() > MOST {
+        return Err(Error::BadRequest(format!(
+            "page_size: these robots have more than {MOST} permissions: ask for fewer at a time"
+        )));
+    }
     let named = stored
         .iter()
         .filter_map(|(_, permission)| match permission {
             Permission::Project(id, ..) => Some(*id),
             Permission::System(..) | Permission::Everywhere(..) => None,
         });
-    let named: Vec<ProjectId> = named.collect();
+    let named: HashSet<ProjectId> = named.collect();
+    let named: Vec<ProjectId> = named.into_iter().collect();
     let names = project::names_of(reader, &named).await?;
     let mut all: HashMap<RobotId, Vec<RobotPermission>> = HashMap::new();
+    // Where among a robot's permissions those of a place are.
+    let mut at: HashMap<(RobotId, &str, &str), usize> = HashMap::new();
     for (robot, permission) in stored {
         let (kind, namespace) = match permission {
             Permission::System(..) => (SYSTEM, THE_SYSTEM),
@@ -220,28 +248,19 @@ pub(crate) async fn of(
             },
         };
         let places = all.entry(robot).or_default();
-        add(places, (kind, namespace), permission);
+        let at = *at.entry((robot, kind, namespace)).or_insert(places.len());
+        if at == places.len() {
+            places.push(RobotPermission {
+                access: None,
+                kind: Some(kind.to_owned()),
+                namespace: Some(namespace.to_owned()),
+            });
+        }
+        places[at].access.get_or_insert_default().push(Access {
+            action: Some(permission.action().name().into()),
+            effect: Some("allow".into()),
+            resource: Some(permission.resource().into()),
+        });
     }
     Ok(all)
-}
-
-/// Adds a permission to those of its place.
-fn add(places: &mut Vec<RobotPermission>, (kind, namespace): (&str, &str), added: Permission) {
-    let access = Access {
-        action: Some(added.action().name().to_owned()),
-        effect: Some("allow".to_owned()),
-        resource: Some(added.resource().to_owned()),
-    };
-    let is_there = |place: &&mut RobotPermission| {
-        place.kind.as_deref() == Some(kind) && place.namespace.as_deref() == Some(namespace)
-    };
-    if let Some(place) = places.iter_mut().find(is_there) {
-        place.access.get_or_insert_default().push(access);
-        return;
-    }
-    places.push(RobotPermission {
-        access: Some(vec![access]),
-        kind: Some(kind.to_owned()),
-        namespace: Some(namespace.to_owned()),
-    });
 }

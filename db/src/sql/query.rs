@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use futures_util::StreamExt as _;
+use sqlx::sqlite::SqliteError;
 use sqlx::{Postgres, SqlStr, Sqlite};
 use tracing::Instrument as _;
 
@@ -11,7 +12,7 @@ use super::pooled::{InTime as _, is_timeout};
 use super::row::Row;
 use super::span;
 use super::value::Value;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sqlite_code};
 
 /// The kind of a query that only reads.
 pub(crate) struct Reading;
@@ -79,8 +80,19 @@ fn refine(statement: &'static str, error: sqlx::Error) -> Error {
     match &error {
         sqlx::Error::Database(inner) if inner.is_unique_violation() => Error::Duplicate(error),
         _ if is_pooler_conflict(&error) => Error::Pooler(error),
+        _ if is_interrupted(&error) => Error::Stopped(statement, error),
         _ => Error::Statement(statement, error),
     }
+}
+
+/// True where the deadline of the connection has passed: SQLITE_INTERRUPT.
+fn is_interrupted(error: &sqlx::Error) -> bool {
+    const INTERRUPTED: i32 = 9;
+    // Codes of PostgreSQL may be numbers too.
+    let of_sqlite = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<SqliteError>());
+    of_sqlite.is_some() && sqlite_code(error) == Some(INTERRUPTED)
 }
 
 /// True for a prepared statement that is there already, or not there any more.

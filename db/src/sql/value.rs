@@ -59,6 +59,14 @@ pub(crate) fn json_list<T: serde::Serialize>(values: impl IntoIterator<Item = T>
     serde_json::to_string(&values).unwrap_or_default()
 }
 
+/// The ids of the JSON array `$1` as `j.id`, to be joined with on PostgreSQL.
+macro_rules! ids_of_postgres {
+    () => {
+        "(select cast(json_array_elements_text(cast($1 as json)) as bigint) as id) j"
+    };
+}
+pub(crate) use ids_of_postgres;
+
 /// Digests as one JSON array of their bytes in hex.
 pub(crate) fn json_digests<'d>(digests: impl IntoIterator<Item = &'d Digest>) -> String {
     json_list(digests.into_iter().map(hex_of))

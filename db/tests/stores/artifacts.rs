@@ -145,6 +145,108 @@ async fn artifacts_are_listed_by_every_field() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_comes_before_all_that_is() {
+    on_both("artifact_nulls", async |db| {
+        let Content {
+            repository, ids, ..
+        } = content(&db).await;
+        let pulls = [stat::Pulls {
+            repository: app(),
+            digest: digest(&payload("two", None)),
+            tag: Some("V_2".parse().unwrap()),
+            times: 1,
+        }];
+        db.write(move |tx| Box::pin(async move { stat::add(tx, &pulls, NOW).await }))
+            .await
+            .unwrap();
+        let mut reader = db.reader().await.unwrap();
+        let (up, down) = (Direction::Up, Direction::Down);
+        for (name, way, expected) in [
+            ("pull_time", up, [0, 2, 5, 1]),
+            ("pull_time", down, [1, 5, 2, 0]),
+            // The index has none.
+            ("artifact_type", up, [5, 0, 1, 2]),
+            ("artifact_type", down, [2, 1, 0, 5]),
+        ] {
+            let mut selection = Selection::all();
+            selection.order = Some((field(name), way));
+            let listed = artifact::list(&mut reader, repository, &selection).await;
+            let found: Vec<_> = listed.unwrap().0.iter().map(|one| one.id).collect();
+            assert_eq!(found, expected.map(|at| ids[at]), "{name} {way:?}");
+        }
+        for (way, expected) in [(up, ["v1", "all", "V_2"]), (down, ["V_2", "all", "v1"])] {
+            let pulled = listing::FIELDS.into_iter();
+            let pulled = pulled.clone().find(|field| field.name == "pull_time");
+            let mut selection = Selection::all();
+            selection.order = pulled.map(|field| (field, way));
+            let listed = listing::of_repository(&mut reader, repository, &selection).await;
+            let found: Vec<_> = listed
+                .unwrap()
+                .0
+                .iter()
+                .map(|tag| tag.name.to_string())
+                .collect();
+            assert_eq!(found, expected, "{way:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_has_a_greatest_size() {
+    on_both("artifact_sizes", async |db| {
+        let (_, project) = team(&db).await;
+        let (repository, indexes) = db
+            .write(move |tx| {
+                Box::pin(async move {
+                    let long = "x".repeat(50_000);
+                    for number in 0..90 {
+                        let seed = format!("{number}{long}");
+                        store(tx, project, &app(), (&payload(&seed, None), None)).await?;
+                    }
+                    let part = payload("part", None);
+                    store(tx, project, &app(), (&part, None)).await?;
+                    let mut indexes = Vec::new();
+                    for count in [3_000, 3_001] {
+                        let index = index(&vec![part.as_slice(); count]);
+                        indexes.push(store(tx, project, &app(), (&index, None)).await?);
+                    }
+                    let repository = repository::id(tx, &app()).await?.unwrap();
+                    repository::publish(tx, repository, NOW).await?;
+                    Ok::<_, Error>((repository, indexes))
+                })
+            })
+            .await
+            .unwrap();
+        let mut reader = db.reader().await.unwrap();
+        // With long annotations, of how many rows.
+        for (limit, offset, expected) in [
+            (Some(10), 0, (10, 10)),
+            (Some(100), 0, (0, 92)),
+            (Some(100), 80, (10, 12)),
+            (None, 0, (90, 92)),
+        ] {
+            let mut selection = Selection::all();
+            selection.page = Page { offset, limit };
+            let listed = artifact::list(&mut reader, repository, &selection).await;
+            let (listed, total) = listed.unwrap();
+            let is_long = |text: &String| text.len() > 50_000;
+            let has = |one: &&artifact::Artifact| one.annotations.as_ref().is_some_and(is_long);
+            let shown = (listed.iter().filter(has).count(), listed.len());
+            assert_eq!((shown, total), (expected, 92), "{limit:?} {offset}");
+        }
+        let parts = async |reader: &mut gantry_db::Reader, of: &[ManifestId]| {
+            let parts = artifact::parts(reader, of).await.unwrap();
+            let of = |id: &ManifestId| parts.iter().filter(|part| part.index == *id).count();
+            indexes.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(&mut reader, &indexes[..1]).await, [3_000, 0]);
+        assert_eq!(parts(&mut reader, &indexes).await, [2_500, 2_500]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_projects_artifacts_are_those_of_all_its_repositories() {
     on_both("artifacts_all", async |db| {
         let Content { project, ids, .. } = content(&db).await;
@@ -215,7 +317,8 @@ async fn an_artifact_is_found_with_its_parts_accessories_and_tags() {
         let (listed, total) = listed.unwrap();
         assert_eq!((listed[0].id, total), (ids[6], 1));
         assert_eq!(listed[0].kind, "subject.accessory");
-        assert!(!listed[0].is_signature());
+        let kinds = artifact::accessory_kinds(reader, &ids).await.unwrap();
+        assert!(kinds.iter().eq([&(ids[0], listed[0].kind.clone())]));
         let together = artifact::accessories_of(reader, &ids).await.unwrap();
         assert_eq!(together, [(ids[0], listed[0].clone())]);
         let layers = artifact::layers(reader, ids[0]).await.unwrap();
@@ -304,6 +407,13 @@ async fn what_is_shown_of_configs_is_kept_once() {
             db.write(move |tx| Box::pin(async move { attrs::keep(tx, &rows).await }))
                 .await
                 .unwrap();
+        }
+        for (longest, expected) in [(100, Some(r#"{"a":"é\u0000"}"#)), (10, None)] {
+            let kept = attrs::kept(&mut reader, &ids, longest).await.unwrap();
+            let mut kept: Vec<_> = kept.iter().map(|one| (one.manifest, &one.attrs)).collect();
+            kept.sort_unstable();
+            let expected = expected.map(str::to_owned);
+            assert_eq!(kept, [(ids[0].0, &expected), (ids[1].0, &None)]);
         }
         let mut selection = Selection::all();
         selection.order = Some((artifact::PUSHED, Direction::Up));

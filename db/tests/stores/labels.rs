@@ -36,6 +36,30 @@ async fn a_name_is_taken_within_its_scope_alone() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_name_is_found_whatever_its_letters() {
+    on_both("label_search", async |db| {
+        for name in ["Änderung", "änderung", "Plain_1"] {
+            make(&db, None, name).await.unwrap();
+        }
+        let mut reader = db.reader().await.unwrap();
+        for (text, expected) in [
+            ("Änd", vec!["Änderung"]),
+            ("änd", vec!["änderung"]),
+            ("NDERUNG", vec!["Änderung", "änderung"]),
+            ("pLAIN_", vec!["Plain_1"]),
+            ("_", vec!["Plain_1"]),
+            ("%", vec![]),
+        ] {
+            let named = Selection::all().with(label::NAME, Test::Contains(text.into()));
+            let (found, _) = label::list(&mut reader, None, &named).await.unwrap();
+            let names: Vec<&str> = found.iter().map(|label| label.name.as_str()).collect();
+            assert_eq!(names, expected, "{text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn labels_of_artifacts_go_with_either() {
     on_both("label_links", async |db| {
         let (_, team) = team(&db).await;

@@ -1,5 +1,6 @@
 //! `gantry artifact`.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -77,6 +78,9 @@ struct Row {
     r#type: String,
 }
 
+/// Artifacts whose tags are read together.
+const TOGETHER: usize = 50;
+
 async fn list(
     local: &Local,
     name: &RepositoryName,
@@ -94,17 +98,19 @@ async fn list(
     };
     let (artifacts, _) = artifact::list(&mut reader, repository, &newest).await?;
     let ids: Vec<ManifestId> = artifacts.iter().map(|artifact| artifact.id).collect();
-    let tags = listing::of_manifests(&mut reader, &ids).await?;
+    let mut tags: HashMap<ManifestId, Vec<String>> = HashMap::new();
+    for ids in ids.chunks(TOGETHER) {
+        for tag in listing::of_manifests(&mut reader, ids).await? {
+            let names = tags.entry(tag.manifest).or_default();
+            names.push(tag.name.to_string());
+        }
+    }
     let row = |artifact: &Artifact| Row {
         digest: artifact.digest.to_string(),
         media_type: artifact.media_type.clone(),
         push_time: artifact.pushed_at.to_string(),
         size: artifact.size,
-        tags: tags
-            .iter()
-            .filter(|tag| tag.manifest == artifact.id)
-            .map(|tag| tag.name.to_string())
-            .collect(),
+        tags: tags.get(&artifact.id).cloned().unwrap_or_default(),
         r#type: artifact.kind.clone(),
     };
     let rows: Vec<Row> = artifacts.iter().map(row).collect();
