@@ -71,7 +71,8 @@ const MOST: Page = Page {
     limit: Some(1_000),
 };
 
-/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names.
+/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names. Two searches run
+/// at a time; others wait for up to five seconds.
 #[utoipa::path(
     get, path = "/api/v2.0/search", operation_id = "search", tag = "search",
     responses((status = 200, description = "What was found, by name.", body = Search))
@@ -82,12 +83,13 @@ pub(crate) async fn search(
     By(caller): By,
     State(app): App,
 ) -> Rendered<Search> {
+    let _place = app.heavy.search().await?;
     let (viewer, mut reader) = (viewer(&caller), app.db.reader().await?);
     let named = |field| Selection {
         page: MOST,
         ..Selection::all().with(field, Test::Contains(part.text.clone()))
     };
-    let (projects, _) = project::list(&mut reader, viewer.clone(), &named(project::NAME)).await?;
+    let projects = project::page(&mut reader, viewer.clone(), &named(project::NAME)).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
     let roles = roles(&mut reader, &caller, &ids).await?;
     let mut settings = project::metadata_of(&mut reader, &ids).await?;
@@ -97,7 +99,7 @@ pub(crate) async fn search(
         View::with_settings(roles, project, settings)
     };
     let project = projects.iter().map(view).collect();
-    let (found, _) = repository::find(&mut reader, viewer, &named(repository::NAME)).await?;
+    let found = repository::page(&mut reader, viewer, &named(repository::NAME)).await?;
     let ids: Vec<ProjectId> = found.iter().map(|found| found.project).collect();
     let public = project::public_among(&mut reader, &ids).await?;
     let found = found.iter();

@@ -12,7 +12,7 @@ use model::{
 
 use self::filter::Scope;
 use crate::error::Result;
-use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
 use crate::sql::{Reader, json_list, row};
 
 row! {
@@ -64,7 +64,8 @@ macro_rules! joined {
 
 /// When it was first pushed.
 pub const PUSHED: Field = Field::new("push_time", Kind::Time, "m.pushed_at");
-const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at");
+/// What was never pulled is older than all else, on either database.
+const PULLED: Field = Field::new("pull_time", Kind::Time, "coalesce(s.pulled_at, 0)");
 /// The tags: `*` for any, `nil` for none.
 pub const TAGS: Field = Field::new("tags", Kind::Text, "").unsorted();
 /// The id of a label that they have; several are asked for together.
@@ -103,6 +104,12 @@ const SOURCE: Source = Source {
     order: PUSHED,
 };
 
+/// When they were pulled is elsewhere; the rest is only shown.
+const LEAN: Lean = Lean {
+    from: "manifest m",
+    without: &["s."],
+};
+
 /// The artifacts of a repository, and how many there are in all. Where nothing narrows them, the repository's counter
 /// says how many.
 ///
@@ -115,7 +122,15 @@ pub async fn list(
 ) -> Result<(Vec<Artifact>, i64)> {
     let scope = Scope::Repository(repository);
     let conditions = filter::asked(reader.is_postgres(), scope, selection);
-    let rows = list::page(reader, &SOURCE, &conditions, selection, Artifact::read).await?;
+    let from = LEAN.of(&SOURCE, selection);
+    let rows = list::page(
+        reader,
+        (&SOURCE, from),
+        &conditions,
+        selection,
+        Artifact::read,
+    )
+    .await?;
     let total = if selection.tests.is_empty() {
         counted(reader, repository).await?
     } else {
@@ -161,7 +176,15 @@ pub async fn list_in_project(
         Latest::ByMediaType => conditions.and(nothing_newer!("config_type")),
         Latest::ByArtifactType => conditions.and(nothing_newer!("artifact_type")),
     };
-    let rows = list::page(reader, &SOURCE, &conditions, selection, Artifact::read).await?;
+    let from = LEAN.of(&SOURCE, selection);
+    let rows = list::page(
+        reader,
+        (&SOURCE, from),
+        &conditions,
+        selection,
+        Artifact::read,
+    )
+    .await?;
     let total = count(reader, selection, &conditions).await?;
     Ok((rows, total))
 }
@@ -265,6 +288,8 @@ row! {
         pub digest: Digest = c.digest,
         /// `os/architecture[/variant]`.
         pub platform: Option<String> = c.platform,
+        /// What the index says of it besides, as JSON.
+        pub annotations: Option<String> = c.annotations,
     }
 }
 

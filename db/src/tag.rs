@@ -149,6 +149,24 @@ pub async fn of_manifest(reader: &mut Reader, manifest: ManifestId) -> Result<Ve
     rows.iter().map(|row| row.get("tag", "name")).collect()
 }
 
+/// The first of the tags that point at a manifest, by name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn first_of_manifest(
+    reader: &mut Reader,
+    manifest: ManifestId,
+    limit: i64,
+) -> Result<Vec<Tag>> {
+    let rows = reader
+        .query("select name from tag where manifest_id = $1 order by name limit $2")
+        .bind(manifest)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("tag", "name")).collect()
+}
+
 /// Points a tag at a manifest that is held, as another registry has it. One that is there is moved only where it
 /// points at what an earlier import set: whether it points at the manifest now.
 ///

@@ -68,6 +68,7 @@ const PIECES: [Piece; 24] = [
     bench("s3 --rounds 3"),
     bench("gc"),
     bench("scale"),
+    bench("lists"),
     soak("crash --rounds 225"),
     soak("power --rounds 30"),
     soak("machine --seed 1 --steps 10000"),

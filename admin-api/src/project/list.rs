@@ -85,6 +85,15 @@ pub(crate) fn viewer(caller: &Caller) -> Viewer {
     }
 }
 
+/// Who looks at a list of the projects that are the caller's own: that one is public makes it nobody's.
+pub(crate) fn own_viewer(caller: &Caller) -> Viewer {
+    match viewer(caller) {
+        Viewer::Principal(principal) => Viewer::Member(principal),
+        Viewer::Robot(projects) => Viewer::Only(projects),
+        other => other,
+    }
+}
+
 /// A robot sees the projects in which it may do anything.
 fn robot_viewer(permissions: &Permissions) -> Viewer {
     let system = permissions.of_system(SystemResource::Project);

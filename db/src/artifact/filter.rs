@@ -61,10 +61,11 @@ fn tagged(conditions: Conditions, postgres: bool, scope: Scope, test: &Test) -> 
         Test::Is(text) if text == "nil" => return conditions.and("m.tagged = 0"),
         Test::Is(text) => ("t.name = $".to_owned(), text.as_str().into()),
         Test::Contains(text) => {
-            // Tags are ASCII, of which SQLite does not tell the case.
-            let like = if postgres { "ilike" } else { "like" };
-            let like = format!("t.name {like} $ escape '\\'");
-            (like, containing(text).into())
+            // Tags are ASCII, of which SQLite does not tell the case. With `ilike`, PostgreSQL would lower the text
+            // once more for each tag.
+            let name = if postgres { "lower(t.name)" } else { "t.name" };
+            let like = format!("{name} like $ escape '\\'");
+            (like, containing(&text.to_ascii_lowercase()).into())
         }
         Test::AnyOf(texts) => (any_of(postgres, "t.name"), json_list(texts).into()),
         Test::Number(_) | Test::Flag(_) | Test::Within(..) => return conditions.and("1 = 0"),
