@@ -579,7 +579,7 @@ async fn what_an_index_lists_goes_with_it_unless_something_else_keeps_it() {
 
 #[tokio::test]
 async fn a_child_that_is_pushed_again_before_the_purge_stays() {
-    within("tomb_again", |tx, project| {
+    within("tomb_child_again", |tx, project| {
         Box::pin(async move {
             let child = payload("child", None);
             let first = push(tx, project, &child, None).await?;
