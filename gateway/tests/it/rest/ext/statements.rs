@@ -7,6 +7,8 @@ use crate::harness::{Client, Server, fresh};
 
 /// Rows of each list.
 const ROWS: usize = 100;
+/// Statements that a list runs at most.
+const MOST: i64 = 15;
 /// No other row has such a number.
 const FIRST: usize = 1_000_000;
 
@@ -26,84 +28,68 @@ pub(super) async fn do_not_grow_with_rows(installation: &Installation<'_>) {
         (
             "/api/v2.0/projects".to_owned(),
             "/api/v2.0/projects".to_owned(),
-            3,
         ),
-        (
-            "/api/v2.0/users".to_owned(),
-            "/api/v2.0/users".to_owned(),
-            2,
-        ),
+        ("/api/v2.0/users".to_owned(), "/api/v2.0/users".to_owned()),
         (
             format!("{project}/repositories"),
             format!("{by_name}/repositories"),
-            4,
         ),
         (
             format!("{project}/repositories/many/artifacts?{with}"),
             format!("{by_name}/repositories/{{repository_name}}/artifacts"),
-            11,
         ),
         (
             format!("{project}/artifacts?{with}"),
             format!("{of_project}/artifacts"),
-            10,
         ),
         (
             format!("/api/ext/v1/projects/{}/repositories/many/tags", team.name),
             "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags".to_owned(),
-            10,
         ),
         (
             format!("{project}/members"),
             format!("{of_project}/members"),
-            4,
         ),
         (
             format!("/api/v2.0/robots?q=Level=project,ProjectID={}", team.id),
             "/api/v2.0/robots".to_owned(),
-            5,
         ),
         (
             "/api/v2.0/auditlog-exts".to_owned(),
             "/api/v2.0/auditlog-exts".to_owned(),
-            3,
         ),
-        (
-            "/api/v2.0/quotas".to_owned(),
-            "/api/v2.0/quotas".to_owned(),
-            3,
-        ),
+        ("/api/v2.0/quotas".to_owned(), "/api/v2.0/quotas".to_owned()),
         (
             "/api/ext/v1/projects/usage".to_owned(),
             "/api/ext/v1/projects/usage".to_owned(),
-            4,
         ),
         (
             format!("/api/ext/v1/projects/{}/repositories/usage", team.name),
             "/api/ext/v1/projects/{project_name}/repositories/usage".to_owned(),
-            5,
         ),
         (
             "/api/ext/v1/me/access".to_owned(),
             "/api/ext/v1/me/access".to_owned(),
-            3,
         ),
     ];
     let mut wrong = String::new();
-    for (path, route, expected) in lists {
+    for (path, route) in lists {
         let and = if path.contains('?') { '&' } else { '?' };
         // Whoever asks is known from then on.
         admin.get(&path).await.expect(200);
+        let mut ran = Vec::new();
         for size in [10, ROWS] {
             let asked = format!("{path}{and}page_size={size}");
-            let ran = statements(server, &admin, (&asked, &route), size).await;
-            if ran != expected {
-                writeln!(wrong, "{asked}: {ran} statements, {expected} expected")
-                    .expect("a string can be written");
-            }
+            ran.push(statements(server, &admin, (&asked, &route), size).await);
+        }
+        if ran[0] != ran[1] || !(1..=MOST).contains(&ran[0]) {
+            writeln!(wrong, "{path}: {ran:?}").expect("a string can be written");
         }
     }
-    assert!(wrong.is_empty(), "lists run other statements:\n{wrong}");
+    assert!(
+        wrong.is_empty(),
+        "lists run other statements for 100 rows than for 10, or too many:\n{wrong}"
+    );
     pulls_sort_alike(
         installation,
         &format!("{project}/repositories/many/artifacts"),
