@@ -235,7 +235,7 @@ pub(crate) trait Renew: Sized + Send + Sync {
 }
 
 /// The caller with the rights of now.
-async fn now(app: &AdminState, caller: &Caller) -> Result<Caller, Error> {
+pub(crate) async fn now(app: &AdminState, caller: &Caller) -> Result<Caller, Error> {
     let caller = app.identity.again(caller).await.map_err(unidentified)?;
     caller.ok_or(Error::NotSignedIn)
 }

@@ -152,6 +152,25 @@ impl Error {
         }
     }
 
+    /// Status, code and message, as a response has them. What is the server's own fault is logged.
+    pub(crate) fn told(&self) -> (StatusCode, &'static str, String) {
+        let status = self.status();
+        let message = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
+            _ => self.to_string(),
+        };
+        // Refusals come in floods: logging each would cause another.
+        let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
+        if db::is_outage(self) {
+            tracing::debug!(error = chain(self), "an API request failed");
+        } else if matches!(self, Self::Stopped(_)) {
+            tracing::warn!(error = chain(self), "an API request took too long");
+        } else if status.is_server_error() && !is_refusal {
+            tracing::error!(error = chain(self), "an API request failed");
+        }
+        (status, self.code(status), message)
+    }
+
     fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
         match self {
             Self::Throttled { retry_after } => Some(retry_after.as_secs().max(1).into()),
@@ -240,21 +259,7 @@ impl Errors {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let message = match status {
-            StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
-            _ => self.to_string(),
-        };
-        // Refusals come in floods: logging each would cause another.
-        let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
-        if db::is_outage(&self) {
-            tracing::debug!(error = chain(&self), "an API request failed");
-        } else if matches!(self, Self::Stopped(_)) {
-            tracing::warn!(error = chain(&self), "an API request took too long");
-        } else if status.is_server_error() && !is_refusal {
-            tracing::error!(error = chain(&self), "an API request failed");
-        }
-        let code = self.code(status);
+        let (status, code, message) = self.told();
         let mut response = (status, Errors::one(code, message).line()).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -305,6 +310,7 @@ impl From<registry::Error> for Error {
             | E::ProjectGone => Self::NotFound(text),
             E::Immutable(_) => Self::Immutable(text),
             E::ManifestInUse { .. } | E::BlobInUse { .. } => Self::InUse(text),
+            E::OtherTags { .. } => Self::Precondition(text),
             E::TagExists { .. } | E::TakenOver => Self::Conflict(text),
             E::DigestGone { .. } => Self::Gone(text),
             E::CopiesAccessory | E::QuotaExceeded(_) => Self::Denied(text),

@@ -6,7 +6,10 @@ mod allowed;
 mod artifact;
 mod audit;
 mod body;
+mod bulk;
 mod caller;
+mod capability;
+mod certificate;
 mod configuration;
 mod cookie;
 mod csrf;
@@ -14,9 +17,12 @@ mod cve_allowlist;
 mod declaration;
 mod error;
 mod execution;
+mod explore;
 mod form;
 mod group;
 mod health;
+mod heavy;
+mod home;
 mod icon;
 mod immutable_rule;
 mod input;
@@ -24,7 +30,9 @@ mod job_service;
 mod json;
 mod label;
 mod listing;
+mod me;
 mod member;
+mod notice;
 mod openapi;
 mod page;
 mod param;
@@ -41,8 +49,10 @@ mod route;
 mod search;
 mod session;
 mod statistics;
+mod storage;
 mod systeminfo;
 mod tag;
+mod usage;
 mod user;
 
 use std::net::IpAddr;
@@ -59,12 +69,15 @@ use tokio::sync::watch;
 
 pub use crate::allowed::Everyone;
 pub use crate::body::{LARGEST_BODY, LARGEST_FORM};
+pub use crate::bulk::PartlyRefused;
+pub use crate::certificate::Certificates;
 pub use crate::declaration::{At, Declarations, Guarded, Needs, Permission, Route};
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
+pub use crate::heavy::Heavy;
 pub use crate::input::Input;
 pub use crate::room::HeldRoom;
-pub use crate::route::{router, routes};
+pub use crate::route::{Statements, router, routes};
 
 /// Everything that handlers need.
 pub struct AdminState {
@@ -84,6 +97,10 @@ pub struct AdminState {
     pub info: SystemInfo,
     /// This process.
     pub process: ProcessInfo,
+    /// What listeners present.
+    pub certificates: Certificates,
+    /// Costly work, which is bounded for all requests together.
+    pub heavy: Heavy,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
 }

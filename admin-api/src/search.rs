@@ -72,7 +72,8 @@ const MOST: Page = Page {
     limit: Some(MOST_EACH as i64),
 };
 
-/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names.
+/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names. Two searches run
+/// at a time; others wait for up to five seconds.
 #[utoipa::path(
     get, path = "/api/v2.0/search", operation_id = "search", tag = "search",
     responses((status = 200, description = "What was found, by name.", body = Search))
@@ -83,6 +84,7 @@ pub(crate) async fn search(
     By(caller): By,
     State(app): App,
 ) -> Result<(Extension<HeldRoom>, Json<Search>), Error> {
+    let _place = app.heavy.search().await?;
     let mut room = Room::for_rows(&app, &caller, 2 * MOST_EACH).await?;
     let mut reader = app.db.reader().await?;
     let named = |field| Selection {
@@ -90,7 +92,7 @@ pub(crate) async fn search(
         ..Selection::all().with(field, Test::Contains(part.text.clone()))
     };
     let by_name = named(project::NAME);
-    let (projects, _) = project::list(&mut reader, viewer(&caller), &by_name).await?;
+    let projects = project::page(&mut reader, viewer(&caller), &by_name).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
     let roles = roles(&mut reader, &caller, &ids).await?;
     let mut settings = project::metadata_of(&mut reader, &ids).await?;
@@ -101,7 +103,7 @@ pub(crate) async fn search(
     };
     let project = projects.iter().map(view).collect();
     let by_name = named(repository::NAME);
-    let (found, _) = repository::find(&mut reader, repository_viewer(&caller), &by_name).await?;
+    let found = repository::page(&mut reader, repository_viewer(&caller), &by_name).await?;
     room.texts(found.iter().map(|found| found.description.len()).sum())?;
     let ids: Vec<ProjectId> = found.iter().map(|found| found.project).collect();
     let public = project::public_among(&mut reader, &ids).await?;

@@ -11,7 +11,7 @@ use model::{Digest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryNa
 
 use self::filter::Scope;
 use crate::error::Result;
-use crate::list::{self, Conditions, Field, Kind, LONGEST_TEXT, Selection, Source};
+use crate::list::{self, Conditions, Field, Kind, LONGEST_TEXT, Lean, Selection, Source};
 use crate::sql::{Reader, Row, ids_of_postgres, json_list, row};
 
 row! {
@@ -103,6 +103,12 @@ const SOURCE: Source = Source {
     order: PUSHED,
 };
 
+/// When they were pulled is elsewhere; the rest is only shown.
+const LEAN: Lean = Lean {
+    from: "manifest m",
+    without: &["s."],
+};
+
 /// The artifacts of a repository, and how many there are in all. Where nothing narrows them, the repository's counter
 /// says how many.
 ///
@@ -120,8 +126,8 @@ pub async fn list(
     } else {
         count(reader, selection, &conditions).await?
     };
-    let wanted = (selection, total);
-    let rows = list::page(reader, &SOURCE, &conditions, wanted, Artifact::read).await?;
+    let (source, wanted) = ((&SOURCE, LEAN.of(&SOURCE, selection)), (selection, total));
+    let rows = list::page(reader, source, &conditions, wanted, Artifact::read).await?;
     Ok((rows, total))
 }
 
@@ -154,8 +160,8 @@ pub async fn list_in_project(
         Latest::ByArtifactType => filter::latest(conditions, scope, "artifact_type"),
     };
     let total = count(reader, selection, &conditions).await?;
-    let wanted = (selection, total);
-    let rows = list::page(reader, &SOURCE, &conditions, wanted, Artifact::read).await?;
+    let (source, wanted) = ((&SOURCE, LEAN.of(&SOURCE, selection)), (selection, total));
+    let rows = list::page(reader, source, &conditions, wanted, Artifact::read).await?;
     Ok((rows, total))
 }
 
@@ -256,6 +262,8 @@ row! {
         pub digest: Digest = c.digest,
         /// `os/architecture[/variant]`.
         pub platform: Option<String> = c.platform,
+        /// What the index says of it besides, as JSON.
+        pub annotations: Option<String> = c.annotations,
     }
 }
 

@@ -222,6 +222,28 @@ pub(crate) struct Source {
     pub(crate) order: Field,
 }
 
+/// The fewest tables that find a list's rows, where nothing is asked of the others.
+pub(crate) struct Lean {
+    /// Tables and joins.
+    pub(crate) from: &'static str,
+    /// Aliases of the tables that are left out, with their dots.
+    pub(crate) without: &'static [&'static str],
+}
+
+impl Lean {
+    /// The tables that a selection needs, of a list's.
+    pub(crate) fn of(&self, source: &Source, selection: &Selection) -> &'static str {
+        let tested = selection.tests.iter().map(|(field, _)| field.column);
+        let sorted = selection.order.map_or(source.order, |(field, _)| field);
+        let mut asked = tested.chain([sorted.column]);
+        let is_left_out = |column: &str| self.without.iter().any(|alias| column.contains(alias));
+        match asked.any(is_left_out) {
+            true => source.from,
+            false => self.from,
+        }
+    }
+}
+
 /// A page of a list, and how many rows the whole has: two statements, whatever the page.
 pub(crate) async fn list<T>(
     reader: &mut Reader,
@@ -230,16 +252,35 @@ pub(crate) async fn list<T>(
     selection: &Selection,
     read: impl Fn(&Row) -> Result<T>,
 ) -> Result<(Vec<T>, i64)> {
+    let from = source.from;
+    list_in(reader, (source, from), conditions, selection, read).await
+}
+
+/// As [`list`], whose rows are found in the tables of `from`.
+pub(crate) async fn list_in<T>(
+    reader: &mut Reader,
+    (source, from): (&Source, &'static str),
+    conditions: Conditions,
+    selection: &Selection,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<(Vec<T>, i64)> {
     let conditions = conditions.and_tests(reader.is_postgres(), &selection.tests);
-    let total = count(reader, (source.name, source.from), &conditions).await?;
-    let rows = page(reader, source, &conditions, (selection, total), read).await?;
+    let total = count(reader, (source.name, from), &conditions).await?;
+    let rows = page(
+        reader,
+        (source, from),
+        &conditions,
+        (selection, total),
+        read,
+    )
+    .await?;
     Ok((rows, total))
 }
 
-/// A page of the rows for which the conditions hold, of which there are `total`.
+/// A page of the rows for which the conditions hold, of which there are `total`; they are found in the tables of `from`.
 pub(crate) async fn page<T>(
     reader: &mut Reader,
-    source: &Source,
+    (source, found_in): (&Source, &'static str),
     conditions: &Conditions,
     (selection, total): (&Selection, i64),
     read: impl Fn(&Row) -> Result<T>,
@@ -259,7 +300,7 @@ pub(crate) async fn page<T>(
     let columns = columns.replace(LONGEST, &format!("${}", offset + 1));
     // The page is chosen first: what the select list counts, it counts for the page alone.
     let page = format!(
-        "select {columns} from {from} where {id} in (select {id} from {from} {clause}
+        "select {columns} from {from} where {id} in (select {id} from {found_in} {clause}
              order by {by} limit ${limit} offset ${offset}) order by {by}"
     );
     let query = conditions.bind(reader.query_built(name, page));

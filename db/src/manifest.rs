@@ -320,7 +320,11 @@ struct ReferenceRow<'a> {
     size: i64,
     media_type: &'a str,
     platform: Option<&'a str>,
+    annotations: Option<String>,
 }
+
+/// Bytes of annotations of a manifest's references that are stored; those beyond are left out.
+const MOST_ANNOTATIONS: usize = 64 << 10;
 
 impl<'a> ReferenceRow<'a> {
     fn of((position, (child, found)): (usize, (&'a Child, &Found))) -> Self {
@@ -338,6 +342,8 @@ impl<'a> ReferenceRow<'a> {
             size: child.size,
             media_type: &child.media_type,
             platform: child.platform.as_deref(),
+            annotations: (!child.annotations.is_empty())
+                .then(|| serde_json::to_string(&child.annotations).unwrap_or_default()),
         }
     }
 }
@@ -395,11 +401,15 @@ pub async fn store(
         tombstone::bury_if_doomed(tx, at, new.digest, now).await?;
         inserted = insert(tx, at.repository, &new, now).await?;
     }
-    let Some(id) = inserted else {
-        return restart_untagged_time(tx, at.repository, new.digest)
-            .await
-            .map(Ok);
-    };
+    if inserted.is_none() {
+        let (there, is_doomed) = restart_untagged_time(tx, at.repository, new.digest).await?;
+        if !is_doomed || !new.tags.is_empty() {
+            return Ok(Ok(there));
+        }
+        tombstone::bury_child(tx, at, there, now).await?;
+        inserted = insert(tx, at.repository, &new, now).await?;
+    }
+    let id = inserted.ok_or(Error::Contended("the manifest"))?;
     store_references(tx, at.repository, id, &new).await?;
     tx.touch(Touch::Manifest(at.name.clone(), *new.digest));
     let charged = quota::charge(tx, at.project, new.payload.len() as i64, at.taking).await?;
@@ -475,20 +485,26 @@ async fn insert(
     Ok(Some(id))
 }
 
-/// The time without a tag of a manifest begins anew when it is next seen without; its row.
+/// The time without a tag of a manifest begins anew when it is next seen without; its row, and whether it goes with
+/// deleted indexes unless something else keeps it.
 async fn restart_untagged_time(
     tx: &mut Tx,
     repository: RepositoryId,
     digest: &Digest,
-) -> Result<ManifestId> {
+) -> Result<(ManifestId, bool)> {
     let row = tx
-        .query("update manifest set untagged_at = null where repository_id = $1 and digest = $2 and deleted_at is null returning id")
+        .query(
+            "update manifest set untagged_at = null where repository_id = $1 and digest = $2 and deleted_at is null
+             returning id, cast(case when exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
+                     where c.child_id = manifest.id and p.deleted_at is not null)
+                 then 1 else 0 end as bigint) as doomed",
+        )
         .bind(repository)
         .bind(digest)
         .optional()
         .await?;
-    row.ok_or(Error::Contended("the manifest"))?
-        .get("manifest", "id")
+    let row = row.ok_or(Error::Contended("the manifest"))?;
+    Ok((row.get("manifest", "id")?, row.get("manifest", "doomed")?))
 }
 
 async fn store_references(
@@ -498,7 +514,15 @@ async fn store_references(
     new: &New<'_>,
 ) -> Result<()> {
     let children = new.manifest.children.iter().zip(new.found).enumerate();
-    let rows: Vec<ReferenceRow<'_>> = children.map(ReferenceRow::of).collect();
+    let mut rows: Vec<ReferenceRow<'_>> = children.map(ReferenceRow::of).collect();
+    let mut room = MOST_ANNOTATIONS;
+    for row in &mut rows {
+        let bytes = row.annotations.as_ref().map_or(0, String::len);
+        match room.checked_sub(bytes) {
+            Some(left) => room = left,
+            None => row.annotations = None,
+        }
+    }
     if rows.is_empty() {
         return Ok(());
     }
@@ -507,13 +531,13 @@ async fn store_references(
         .manifests
         .extend(rows.iter().filter_map(|row| row.child));
     tx.query_either(
-        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
+        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform, annotations)
          select $1, $2, value ->> 'position', value ->> 'kind', unhex(value ->> 'digest'), value ->> 'blob', value ->> 'child',
-                value ->> 'size', value ->> 'media_type', value ->> 'platform' from json_each($3)",
-        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
-         select $1, $2, position, kind, decode(digest, 'hex'), blob, child, size, media_type, platform
+                value ->> 'size', value ->> 'media_type', value ->> 'platform', value ->> 'annotations' from json_each($3)",
+        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform, annotations)
+         select $1, $2, position, kind, decode(digest, 'hex'), blob, child, size, media_type, platform, annotations
          from json_to_recordset(cast($3 as json)) as r
-              (position bigint, kind text, digest text, blob bigint, child bigint, size bigint, media_type text, platform text)",
+              (position bigint, kind text, digest text, blob bigint, child bigint, size bigint, media_type text, platform text, annotations text)",
     )
     .bind(manifest)
     .bind(repository)

@@ -251,13 +251,15 @@ pub const NAME: Field = Field::new("name", Kind::Text, "r.name").unique();
 
 /// When it was made.
 pub const CREATED: Field = Field::new("creation_time", Kind::Time, "r.created_at");
+/// When it was last pushed into.
+pub const UPDATED: Field = Field::new("update_time", Kind::Time, "r.updated_at");
 
 /// What lists can be narrowed and sorted by.
 pub const FIELDS: [Field; 4] = [
     NAME,
     CREATED,
     Field::new("description", Kind::Text, "r.description").unsorted(),
-    Field::new("update_time", Kind::Time, "r.updated_at"),
+    UPDATED,
 ];
 
 const SOURCE: Source = Source {
@@ -280,7 +282,14 @@ pub async fn list(
     let shown = Conditions::default()
         .and_value("r.project_id = $", project)
         .and("r.published = 1 and r.deleted_at is null");
-    list::list(reader, &SOURCE, shown, selection, Repository::read).await
+    list::list_in(
+        reader,
+        (&SOURCE, "repository r"),
+        shown,
+        selection,
+        Repository::read,
+    )
+    .await
 }
 
 const EVERYWHERE: Source = Source {
@@ -290,6 +299,9 @@ const EVERYWHERE: Source = Source {
     id: "r.id",
     order: NAME,
 };
+
+/// By how often they were pulled they are neither found nor sorted.
+const FOUND: &str = "repository r join project p on p.id = r.project_id";
 
 /// Repositories of all projects that the viewer may see, and how many there are in all.
 ///
@@ -301,7 +313,35 @@ pub async fn find(
     selection: &Selection,
 ) -> Result<(Vec<Repository>, i64)> {
     let shown = project::visible(viewer).and("r.published = 1 and r.deleted_at is null");
-    list::list(reader, &EVERYWHERE, shown, selection, Repository::read).await
+    list::list_in(
+        reader,
+        (&EVERYWHERE, FOUND),
+        shown,
+        selection,
+        Repository::read,
+    )
+    .await
+}
+
+/// A page of the repositories that the viewer may see, without a count of all.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn page(
+    reader: &mut Reader,
+    viewer: Viewer,
+    selection: &Selection,
+) -> Result<Vec<Repository>> {
+    let shown = project::visible(viewer).and("r.published = 1 and r.deleted_at is null");
+    let shown = shown.and_tests(reader.is_postgres(), &selection.tests);
+    list::page(
+        reader,
+        (&EVERYWHERE, FOUND),
+        &shown,
+        (selection, i64::MAX),
+        Repository::read,
+    )
+    .await
 }
 
 /// The repository that a project shows under a name.

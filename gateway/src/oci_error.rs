@@ -288,7 +288,9 @@ fn registry(error: &Error) -> Response<Body> {
             StatusCode::PRECONDITION_FAILED,
             "VIOLATE_FOREIGN_KEY_CONSTRAINT",
         ),
-        Error::Immutable(_) => one(StatusCode::PRECONDITION_FAILED, "PRECONDITION"),
+        Error::Immutable(_) | Error::OtherTags { .. } => {
+            one(StatusCode::PRECONDITION_FAILED, "PRECONDITION")
+        }
         Error::TagExists { .. } => one(StatusCode::CONFLICT, "TAG_INVALID"),
         Error::TagUnknown { .. } | Error::NeverTagged { .. } | Error::AdditionUnknown(_) => {
             one(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN")

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin_api::ComponentErrors;
+use admin_api::{Certificates, ComponentErrors};
 use anyhow::Context as _;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
@@ -265,6 +265,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let authority = bootstrap::authority(&db, &master, now).await?;
     let files = certificate::prepare(&config, &authority, now)?;
     let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
+    let reloader = FileReloader::new(files, certificate.clone());
     let keys = bootstrap::token_keys(&db, &master).await?;
     let audit = Arc::new(Recorder::default());
     let uses = Arc::new(RobotUses::default());
@@ -287,6 +288,10 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
             &registry,
             Csrf::new(&master),
             authority.certificate_pem(),
+            Certificates {
+                hot: certificate.clone(),
+                reloader: reloader.clone(),
+            },
             component_errors.clone(),
         ),
         component_errors,
@@ -341,7 +346,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         leftovers,
         errors,
         authority,
-        reloader: FileReloader::new(files, certificate),
+        reloader,
     })
 }
 
@@ -377,6 +382,7 @@ fn admin(
     registry: &Arc<Registry>,
     csrf: Csrf,
     ca: &str,
+    certificates: Certificates,
     component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {
     let info = admin_api::SystemInfo {
@@ -401,6 +407,8 @@ fn admin(
             id: registry.process().to_string(),
             started: clock.now(),
         },
+        certificates,
+        heavy: admin_api::Heavy::default(),
         component_errors,
     }))
 }

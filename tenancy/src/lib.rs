@@ -10,6 +10,7 @@ pub mod installation;
 pub mod label;
 pub mod member;
 pub mod password;
+pub mod preference;
 pub mod project;
 pub mod quota;
 pub mod robot;

@@ -51,7 +51,7 @@ const fn api(arguments: &'static str) -> Piece {
 }
 
 /// What the issues ask for first, then what makes it whole. A walk of the machine goes on where the piece before ended.
-const PIECES: [Piece; 24] = [
+const PIECES: [Piece; 25] = [
     soak("crash --rounds 75"),
     soak("power --rounds 20"),
     soak("race --minutes 20"),
@@ -68,6 +68,7 @@ const PIECES: [Piece; 24] = [
     bench("s3 --rounds 3"),
     bench("gc"),
     bench("scale"),
+    bench("lists"),
     soak("crash --rounds 225"),
     soak("power --rounds 30"),
     soak("machine --seed 1 --steps 10000"),

@@ -242,7 +242,7 @@ const STEPS: [Step; 15] = [
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.
 fn benches(tally: &mut Tally, setting: &Setting) {
     thread::scope(|scope| {
-        let others = scope.spawn(|| benches_in_turn(&["scale", "gc", "audit"], setting));
+        let others = scope.spawn(|| benches_in_turn(&["scale", "gc", "audit", "lists"], setting));
         tally.add(&benches_in_turn(&["", "s3"], setting));
         match others.join() {
             Ok(others) => tally.add(&others),

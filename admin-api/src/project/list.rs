@@ -93,6 +93,15 @@ pub(crate) fn repository_viewer(caller: &Caller) -> Viewer {
     })
 }
 
+/// The same of what is the caller's own: that a project is public makes it nobody's.
+pub(crate) fn own(viewer: Viewer) -> Viewer {
+    match viewer {
+        Viewer::Principal(principal) => Viewer::Member(principal),
+        Viewer::Robot(projects) => Viewer::Only(projects),
+        other => other,
+    }
+}
+
 fn viewer_by(caller: &Caller, reach: impl Fn(&Permissions) -> Reach) -> Viewer {
     match (caller.id(), &caller.authority.robot) {
         (None, _) => Viewer::Anonymous,

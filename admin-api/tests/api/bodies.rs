@@ -196,7 +196,6 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".scan_overview", ARTIFACTS, NO_SCANS),
     (".sbom_overview", ARTIFACTS, NO_SCANS),
     (".inherited_accessories", ARTIFACTS, NOT_INHERITED),
-    (".references[].annotations", ARTIFACTS, NOT_STORED),
     (
         ".references[].platform.'os.features'",
         ARTIFACTS,

@@ -24,8 +24,8 @@ use db::quota::Taking;
 use db::user::{self, NewUser};
 use db::{Db, Location, audit, label, manifest, member, principal, project, repository};
 use gantry_admin_api::{
-    AdminState, ClientAddress, ComponentErrors, Error, Needs, ProcessInfo, Route, SystemInfo,
-    router, routes,
+    AdminState, Certificates, ClientAddress, ComponentErrors, Error, Heavy, Needs, ProcessInfo,
+    Route, SystemInfo, router, routes,
 };
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
@@ -95,6 +95,8 @@ impl Api {
                 id: "this".into(),
                 started: NOW,
             },
+            certificates: certificates(folder.path()),
+            heavy: Heavy::default(),
             component_errors,
         };
         make_admin(&db, hash).await;
@@ -166,6 +168,20 @@ impl Api {
             )
         };
         entries.iter().map(line).collect()
+    }
+}
+
+/// A certificate of a CA that nobody trusts.
+fn certificates(folder: &std::path::Path) -> Certificates {
+    let now = model::Timestamp::date_time(NOW);
+    let authority = certs::Authority::create("CA", now).unwrap();
+    let issued = authority.issue(&["registry.example".parse().unwrap()], now, 365);
+    let files = certs::write_pair(folder, &issued.unwrap()).unwrap();
+    let loaded = certs::ServerCertificate::load(&files.certificate, &files.key);
+    let hot = certs::HotCertificate::new(loaded.unwrap());
+    Certificates {
+        reloader: certs::FileReloader::new(files, hot.clone()),
+        hot,
     }
 }
 
@@ -263,7 +279,8 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{purge_id}", "1")
         .replace("{job_id}", "1")
         .replace("{pool_id}", "all")
-        .replace("{job_type}", "all");
+        .replace("{job_type}", "all")
+        .replace("{notice_id}", "read-only");
     match route.method {
         "HEAD" => format!("{path}?project_name=library"),
         _ => format!("{path}?username=a&groupname=a&scope=g&q=name%3Da"),

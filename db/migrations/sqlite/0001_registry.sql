@@ -97,6 +97,23 @@ create table session (
 create index session_principal on session (principal_id);
 create index session_expiry on session (expires_at);
 
+-- What users keep for their own pages, as JSON: preferences and favourites.
+create table preference (
+    principal_id integer not null references principal (id),
+    name text not null,
+    value text not null,
+    updated_at integer not null,
+    primary key (principal_id, name)
+) without rowid;
+
+-- Notices that somebody does not want to see again, by their keys.
+create table notice_dismissal (
+    principal_id integer not null references principal (id),
+    notice text not null,
+    at integer not null,
+    primary key (principal_id, notice)
+) without rowid;
+
 create table project (
     id integer not null primary key autoincrement,
     name text not null,
@@ -111,6 +128,8 @@ create table project (
     deleted_at integer
 );
 create unique index project_name on project (name) where deleted_at is null;
+-- Projects with a limit, which few have.
+create index project_limited on project (id) where storage_limit >= 0 and deleted_at is null;
 
 -- Robots: programs that sign in by themselves.
 create table robot (
@@ -137,6 +156,8 @@ create table robot (
     updated_at integer not null
 );
 create index robot_project on robot (project_id, name);
+-- Which robots end next.
+create index robot_expiry on robot (expires_at) where expires_at is not null and disabled = 0;
 
 -- What a robot may do, in the order in which it was given.
 create table robot_permission (
@@ -284,7 +305,9 @@ create table manifest (
 create unique index manifest_digest on manifest (repository_id, digest) where deleted_at is null;
 create index manifest_repository on manifest (repository_id, id);
 create index manifest_subject on manifest (repository_id, subject, id) where subject is not null and deleted_at is null;
-create index manifest_listed on manifest (repository_id, pushed_at, id) where listed = 1 and deleted_at is null;
+-- With what lists ask of a manifest besides: or SQLite reads each row for it.
+create index manifest_listed on manifest (repository_id, pushed_at, id, tagged, listed, deleted_at)
+    where listed = 1 and deleted_at is null;
 create index manifest_untagged on manifest (repository_id, pushed_at, id)
     where listed = 1 and tagged = 0 and deleted_at is null;
 create index manifest_kind on manifest (repository_id, kind, pushed_at, id) where listed = 1 and deleted_at is null;
@@ -320,6 +343,8 @@ create table manifest_reference (
     size integer not null,
     media_type text not null,
     platform text,
+    -- What an index says of it besides, as JSON.
+    annotations text,
     primary key (manifest_id, position)
 ) without rowid;
 create index manifest_reference_digest on manifest_reference (repository_id, digest);

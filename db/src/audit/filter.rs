@@ -18,6 +18,9 @@ pub const ID: Field = Field::new("id", Kind::Int, "e.id").unique();
 pub const TIME: Field = Field::new("op_time", Kind::Time, "e.at");
 /// Whether it was done.
 pub const RESULT: Field = Field::new("operation_result", Kind::Flag, "e.success").unsorted();
+/// What kind of thing something is done to.
+pub const RESOURCE_TYPE: Field =
+    Field::new("resource_type", Kind::Text, "e.resource_type").unsorted();
 /// The name of its project.
 const PROJECT: Field = Field::new(
     "project",
@@ -35,7 +38,7 @@ pub const FIELDS: [Field; 13] = [
     Field::new("username", Kind::Text, "e.principal_name").unsorted(),
     Field::new("operation", Kind::Text, "e.operation").unsorted(),
     Field::new("resource", Kind::Text, "e.resource").unsorted(),
-    Field::new("resource_type", Kind::Text, "e.resource_type").unsorted(),
+    RESOURCE_TYPE,
     Field::new("repository", Kind::Text, "e.repository").unsorted(),
     Field::new("tag", Kind::Text, "e.tag").unsorted(),
     Field::new("address", Kind::Text, "e.address").unsorted(),

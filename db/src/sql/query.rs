@@ -13,6 +13,7 @@ use super::row::Row;
 use super::span;
 use super::value::Value;
 use crate::error::{Error, Result, sqlite_code};
+use crate::statements;
 
 /// The kind of a query that only reads.
 pub(crate) struct Reading;
@@ -104,6 +105,7 @@ pub(crate) fn is_pooler_conflict(error: &sqlx::Error) -> bool {
 impl Query<'_, Writing> {
     /// Runs it; the number of rows changed.
     pub(crate) async fn execute(self) -> Result<u64> {
+        statements::note();
         let span = span::of(self.name);
         let run = async {
             run!(self, execute, |done| done.rows_affected(), |done| done
@@ -132,6 +134,7 @@ impl<'c, Kind> Query<'c, Kind> {
 
     /// All rows.
     pub(crate) async fn all(self) -> Result<Vec<Row>> {
+        statements::note();
         let span = span::of(self.name);
         let run = async {
             run!(
@@ -146,6 +149,7 @@ impl<'c, Kind> Query<'c, Kind> {
 
     /// The only row, if there is one.
     pub(crate) async fn optional(self) -> Result<Option<Row>> {
+        statements::note();
         let span = span::of(self.name);
         let run = async {
             run!(self, fetch_optional, |row| row.map(Row::Sqlite), |row| row
@@ -159,6 +163,7 @@ impl<'c, Kind> Query<'c, Kind> {
         self,
         mut take: impl FnMut(Row) -> Result<(), E> + Send,
     ) -> Result<(), E> {
+        statements::note();
         let name = self.name;
         match self.dialect {
             Dialect::Sqlite(connection) => {

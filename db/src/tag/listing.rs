@@ -3,7 +3,7 @@
 use model::{ManifestId, RepositoryId, Tag, TagId, Timestamp};
 
 use crate::error::Result;
-use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
 use crate::sql::{Reader, ids_of_postgres, row};
 
 row! {
@@ -57,6 +57,12 @@ const SOURCE: Source = Source {
     order: NAME,
 };
 
+/// What their artifacts are, and when they were pulled, is elsewhere.
+const LEAN: Lean = Lean {
+    from: "tag t",
+    without: &["s.", "m."],
+};
+
 /// The tags of a living manifest, and how many there are in all.
 ///
 /// # Errors
@@ -88,14 +94,10 @@ pub async fn of_repository(
         );
     let postgres = reader.is_postgres();
     let conditions = conditions.and_tests(postgres, &selection.tests);
-    let mut tests = selection.tests.iter();
-    let from = match tests.all(|(field, _)| [NAME, PUSHED].contains(field)) {
-        true => "tag t",
-        false => SOURCE.from,
-    };
+    let from = LEAN.of(&SOURCE, selection);
     let total = list::count(reader, (SOURCE.name, from), &conditions).await?;
-    let wanted = (selection, total);
-    let rows = list::page(reader, &SOURCE, &conditions, wanted, Listed::read).await?;
+    let (source, wanted) = ((&SOURCE, from), (selection, total));
+    let rows = list::page(reader, source, &conditions, wanted, Listed::read).await?;
     Ok((rows, total))
 }
 
@@ -123,4 +125,44 @@ pub async fn of_manifests(reader: &mut Reader, manifests: &[ManifestId]) -> Resu
         ),
     );
     list::hanging(reader, STATEMENTS, manifests, Listed::read).await
+}
+
+/// Tags of some repositories whose names begin with a text, by name; at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn beginning(
+    reader: &mut Reader,
+    repositories: &[RepositoryId],
+    text: &str,
+    limit: i64,
+) -> Result<Vec<(RepositoryId, Tag)>> {
+    macro_rules! select {
+        ($among:literal) => {
+            concat!(
+                "select t.repository_id, t.name from tag t join manifest m on m.id = t.manifest_id and m.deleted_at is null
+                 where t.name >= $2 and t.name < $3 and t.repository_id ",
+                $among,
+                " order by t.name, t.repository_id limit $4"
+            )
+        };
+    }
+    // Tags are ASCII, and compared by their bytes.
+    let beyond = format!("{text}\u{7f}");
+    let rows = reader
+        .query_either(
+            select!("in (select value from json_each($1))"),
+            select!(
+                "= any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))"
+            ),
+        )
+        .bind(json_list(repositories.iter().map(|id| id.0)))
+        .bind(text)
+        .bind(beyond)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.get("tag", "repository_id")?, row.get("tag", "name")?)))
+        .collect()
 }

@@ -501,7 +501,7 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 let subject = payload("subject", None);
                 let late = store(tx, project, &name(), (&subject, None)).await?;
                 untagged::note(tx, &[late], NOW).await?;
-                // A month later it gets an index, which goes again.
+                // A month later it gets an index, which goes again, and a tag meanwhile.
                 let digest = Digest::of(Algorithm::Sha256, &subject);
                 let index = format!(
                     r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{{"mediaType":"{}","digest":"{digest}","size":{}}}]}}"#,
@@ -518,7 +518,10 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 manifest::delete(tx, at, going.id, when(month), 0).await?;
                 untagged::note(tx, &[late], month).await?;
                 assert!(!untagged::hold(tx, late, month).await?, "the index keeps it until it is purged");
+                let tag = "v1".parse().unwrap();
+                tag::set(tx, (repo, &app), &tag, late, None, month).await?;
                 assert_eq!(purge_all(tx, at, 10).await?, 1);
+                tag::delete(tx, (repo, &app), &tag).await?;
                 assert!(!untagged::hold(tx, late, month).await?, "its time begins anew");
                 untagged::note(tx, &[late], month).await?;
                 assert!(untagged::hold(tx, late, month).await?);

@@ -602,3 +602,58 @@ async fn a_restored_tombstone_does_not_wait_for_ids_that_are_given_out_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_an_index_lists_goes_with_it_unless_something_else_keeps_it() {
+    within("tomb_children", |tx, project| {
+        Box::pin(async move {
+            let [alone, tagged, shared] = ["alone", "tagged", "shared"].map(|it| payload(it, None));
+            push(tx, project, &alone, None).await?;
+            push(tx, project, &tagged, Some("own")).await?;
+            push(tx, project, &shared, None).await?;
+            push(tx, project, &index(&shared), Some("other")).await?;
+            for child in [&alone, &tagged, &shared] {
+                push(tx, project, &outer(child), None).await?;
+                delete(tx, project, &outer(child), 0).await?;
+            }
+            assert!(
+                row(tx, &alone).await?.is_some(),
+                "it is looked at by the purge"
+            );
+            purge(tx, project).await?;
+            assert_eq!(row(tx, &alone).await?, None);
+            assert!(row(tx, &tagged).await?.is_some() && row(tx, &shared).await?.is_some());
+            delete(tx, project, &index(&shared), 100).await?;
+            assert_eq!(row(tx, &shared).await?, None);
+            assert_eq!(tombstone::list(tx, ManifestId(0), 10).await?.found, []);
+            usage_is_exact(tx, project).await
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_child_that_is_pushed_again_before_the_purge_stays() {
+    within("tomb_child_again", |tx, project| {
+        Box::pin(async move {
+            let child = payload("child", None);
+            let first = push(tx, project, &child, None).await?;
+            push(tx, project, &index(&child), Some("v1")).await?;
+            delete(tx, project, &index(&child), 0).await?;
+            let second = push(tx, project, &child, None).await?;
+            assert_ne!(first, second, "what is pushed is new");
+            purge(tx, project).await?;
+            assert_eq!(row(tx, &child).await?, Some(second));
+            assert_eq!(tombstone::list(tx, ManifestId(0), 10).await?.found, []);
+            usage_is_exact(tx, project).await
+        })
+    })
+    .await;
+}
+
+/// Another index of a manifest.
+fn outer(child: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(index(child)).unwrap();
+    text.replacen('{', r#"{"annotations":{"a":"b"},"#, 1)
+        .into_bytes()
+}

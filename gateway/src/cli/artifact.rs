@@ -9,7 +9,7 @@ use db::list::{Direction, Page, Selection};
 use db::repository;
 use db::tag::listing;
 use model::{Address, ManifestId, RepositoryId, RepositoryName};
-use registry::artifact::Source;
+use registry::artifact::{OtherTags, Source};
 use serde::Serialize;
 
 use super::local::Local;
@@ -144,7 +144,8 @@ async fn copy(local: &Local, from: &Address, into: &RepositoryName) -> anyhow::R
 async fn delete(local: &Local, artifact: &Address) -> anyhow::Result<()> {
     let permit = project::permit(local, &artifact.repository.project()).await?;
     let registry = local.registry().await?;
-    let deleted = registry.delete_artifact(&permit, &artifact.repository, &artifact.reference);
+    let (repository, reference) = (&artifact.repository, &artifact.reference);
+    let deleted = registry.delete_artifact(&permit, repository, reference, OtherTags::Go);
     deleted.await?;
     line(&format!("artifact {artifact} is deleted"));
     Ok(())

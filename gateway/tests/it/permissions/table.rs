@@ -83,6 +83,8 @@ pub(super) enum Action {
     ListOldAuditLog,
     ExportAuditLog,
     CountAuditLog,
+    CountPulls,
+    CountPushes,
     ListEventTypes,
     ListProjectLog,
     ListOldProjectLog,
@@ -138,6 +140,17 @@ pub(super) enum Action {
     DeleteGroup,
     SearchGroups,
     ExplainAccess,
+    ReadMatrix,
+    ReadStats,
+    ListRepositoryUsage,
+    ReadRobotUsage,
+    StopAnyJob,
+    RetryJob,
+    ReadStorage,
+    ReadLargest,
+    ListCertificates,
+    ReloadCertificates,
+    SetOwner,
 }
 
 const CALLERS: [&str; 8] = [
@@ -161,7 +174,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 23] = [
+const OPEN: [&str; 36] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -186,6 +199,20 @@ const OPEN: [&str; 23] = [
     "DELETE /api/v2.0/labels/{label_id}",
     "GET /api/ext/v1/me/sessions",
     "DELETE /api/ext/v1/me/sessions/{session_id}",
+    "GET /api/ext/v1/me/preferences",
+    "PUT /api/ext/v1/me/preferences",
+    "GET /api/ext/v1/me/favourites",
+    "PUT /api/ext/v1/me/favourites",
+    "GET /api/ext/v1/me/access",
+    "GET /api/ext/v1/capabilities",
+    "GET /api/ext/v1/home",
+    "GET /api/ext/v1/notices",
+    "DELETE /api/ext/v1/notices/{notice_id}",
+    "GET /api/ext/v1/search",
+    "GET /api/ext/v1/projects/usage",
+    "GET /api/ext/v1/certificates/ca",
+    // What it is done to decides who may, one by one.
+    "POST /api/ext/v1/bulk",
 ];
 
 /// In every table: the status that each of [`CALLERS`] gets.
@@ -273,6 +300,8 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ListOldAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
     (ExportAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
     (CountAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (CountPulls, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (CountPushes, [401, 200, 200, 200, 200, 200, 200, 200]),
     (ListEventTypes, [401, 403, 403, 403, 403, 403, 403, 200]),
     (ListProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
     (ListOldProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
@@ -327,6 +356,17 @@ pub(super) const PRIVATE_REST: &Table = &[
     (DeleteGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (SearchGroups,   [401,    200,    200,    200,    200,    200,    200,    200]),
     (ExplainAccess,  [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadMatrix,     [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadStats,      [401,    403,    200,    200,    200,    200,    200,    200]),
+    (ListRepositoryUsage, [401, 403,  200,    200,    200,    200,    200,    200]),
+    (ReadRobotUsage, [401,    403,    403,    200,    200,    200,    200,    200]),
+    (StopAnyJob,     [401,    403,    403,    403,    403,    403,    403,    404]),
+    (RetryJob,       [401,    403,    403,    403,    403,    403,    403,    404]),
+    (ReadStorage,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadLargest,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ListCertificates, [401,  403,    403,    403,    403,    403,    403,    200]),
+    (ReloadCertificates, [401, 403,   403,    403,    403,    403,    403,    200]),
+    (SetOwner,       [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -693,6 +733,8 @@ impl<'s> World<'s> {
                     .await
             }
             CountAuditLog => caller.get("/api/ext/v1/stats/audit").await,
+            CountPulls => caller.get("/api/ext/v1/stats/pulls").await,
+            CountPushes => caller.get("/api/ext/v1/stats/pushes").await,
             ListEventTypes => caller.get("/api/v2.0/auditlog-exts/events").await,
             ListProjectLog => caller.get(&format!("{rest}/auditlog-exts")).await,
             ListOldProjectLog => caller.get(&format!("{rest}/logs")).await,
@@ -839,6 +881,35 @@ impl<'s> World<'s> {
                 let path = format!("/api/ext/v1/access/explain?{query}");
                 caller.get(&path).await
             }
+            ReadMatrix => {
+                let query = format!("project={}", self.project.name);
+                let path = format!("/api/ext/v1/access/matrix?{query}");
+                caller.get(&path).await
+            }
+            ReadStats => {
+                let path = format!("/api/ext/v1/projects/{}/stats", self.project.name);
+                caller.get(&path).await
+            }
+            ListRepositoryUsage => {
+                let project = &self.project.name;
+                let path = format!("/api/ext/v1/projects/{project}/repositories/usage");
+                caller.get(&path).await
+            }
+            ReadRobotUsage => {
+                let path = self.new_robot().await.replace("/api/v2.0", "/api/ext/v1");
+                caller.get(&format!("{path}/usage")).await
+            }
+            SetOwner => {
+                let path = format!("/api/ext/v1/projects/{}/owner", self.project.name);
+                let owner = json!({ "username": "admin" });
+                caller.put(&path).json(&owner).await
+            }
+            StopAnyJob => caller.post("/api/ext/v1/jobs/999999/stop").await,
+            RetryJob => caller.post("/api/ext/v1/jobs/999999/retry").await,
+            ReadStorage => caller.get("/api/ext/v1/storage/overview").await,
+            ReadLargest => caller.get("/api/ext/v1/storage/largest").await,
+            ListCertificates => caller.get("/api/ext/v1/certificates").await,
+            ReloadCertificates => caller.post("/api/ext/v1/certificates/reload").await,
         }
     }
 
@@ -1135,6 +1206,8 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         ListOldAuditLog => "GET /audit-logs".to_owned(),
         ExportAuditLog => "GET /api/ext/v1/audit/export".to_owned(),
         CountAuditLog => "GET /api/ext/v1/stats/audit".to_owned(),
+        CountPulls => "GET /api/ext/v1/stats/pulls".to_owned(),
+        CountPushes => "GET /api/ext/v1/stats/pushes".to_owned(),
         ListEventTypes => "GET /auditlog-exts/events".to_owned(),
         ListProjectLog => "GET /projects/{project_name}/auditlog-exts".to_owned(),
         ListOldProjectLog => "GET /projects/{project_name}/logs".to_owned(),
@@ -1183,7 +1256,20 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         RenameGroup => "PUT /usergroups/{group_id}".to_owned(),
         DeleteGroup => "DELETE /usergroups/{group_id}".to_owned(),
         SearchGroups => "GET /usergroups/search".to_owned(),
-        ExplainAccess => return Some("GET /api/ext/v1/access/explain".to_owned()),
+        ExplainAccess => "GET /api/ext/v1/access/explain".to_owned(),
+        ReadMatrix => "GET /api/ext/v1/access/matrix".to_owned(),
+        ReadStats => "GET /api/ext/v1/projects/{project_name_or_id}/stats".to_owned(),
+        ListRepositoryUsage => {
+            "GET /api/ext/v1/projects/{project_name}/repositories/usage".to_owned()
+        }
+        ReadRobotUsage => "GET /api/ext/v1/robots/{robot_id}/usage".to_owned(),
+        StopAnyJob => "POST /api/ext/v1/jobs/{job_id}/stop".to_owned(),
+        RetryJob => "POST /api/ext/v1/jobs/{job_id}/retry".to_owned(),
+        ReadStorage => "GET /api/ext/v1/storage/overview".to_owned(),
+        ReadLargest => "GET /api/ext/v1/storage/largest".to_owned(),
+        ListCertificates => "GET /api/ext/v1/certificates".to_owned(),
+        SetOwner => "PUT /api/ext/v1/projects/{project_name_or_id}/owner".to_owned(),
+        ReloadCertificates => "POST /api/ext/v1/certificates/reload".to_owned(),
     };
     match route.contains(" /api/") {
         true => Some(route),
