@@ -1,5 +1,5 @@
 /** The names of kinds of work. */
-import { t } from '../../i18n/index.svelte';
+import { t } from '../i18n/index.svelte';
 
 const KNOWN = [
   'AUDIT_PARTITION',
@@ -15,10 +15,18 @@ const KNOWN = [
   'UPLOAD_EXPIRY',
 ] as const;
 
+/** Kinds that have another name in Harbor's operations than in our own. */
+const OWN: Record<string, string> = {
+  gc_run: 'GARBAGE_COLLECTION',
+  audit_purge: 'PURGE_AUDIT_LOG',
+  prune: 'EXECUTION_SWEEP',
+};
+
 /** What a kind of work does, in a few words; one that we do not know keeps the server's name, readable. */
 export function jobName(type: string): string {
-  const known = KNOWN.find((name) => name === type);
+  const name = OWN[type] ?? type.toUpperCase();
+  const known = KNOWN.find((one) => one === name);
   if (known) return t(`jobs.name.${known}`);
-  const words = type.toLowerCase().replaceAll('_', ' ');
+  const words = name.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
