@@ -221,8 +221,10 @@ export interface Messages {
   'audit.username': null;
   'audit.usernameHint': null;
   'bar.again': { count: number };
+  'bar.ends': { time: string | number };
   'bar.lost': null;
   'bar.readOnly': null;
+  'bar.stay': null;
   'bar.tryNow': null;
   'bar.trying': null;
   'colour.blue': null;
