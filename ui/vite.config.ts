@@ -45,6 +45,7 @@ export default defineConfig({
         // A page is one file; all that pages share is another. What reads Markdown comes when there is some.
         codeSplitting: {
           groups: [
+            { name: 'marked', test: /node_modules\/marked\// },
             {
               name: 'core',
               test: /src\/(kit|lib(?!\/markdown)|shell)\/|node_modules\/(?!marked\/)|i18n\/index|styles\//,

@@ -133,7 +133,7 @@ test('signing in works while the registry does not say what it offers', async ()
   await context.close();
 });
 
-test('addresses of Harbor\'s portal lead to the pages', async () => {
+test("addresses of Harbor's portal lead to the pages", async () => {
   const { project_id: id } = JSON.parse((await must('GET', '/api/v2.0/projects/platform')).text);
   const { context, page, faults } = await visit(browser, { as: 'admin' });
   for (const [old, now] of [
@@ -165,7 +165,8 @@ test('single keys move among rows, and can be switched off', async () => {
   const { context, page, faults } = await visit(browser, { as: 'admin' });
   await open(page, `${TAGS}?sort=name`);
   const names = await page.locator('tbody .row-link').allTextContents();
-  const at = () => page.evaluate(() => document.activeElement?.closest('tr')?.querySelector('.row-link')?.textContent);
+  const at = () =>
+    page.evaluate(() => document.activeElement?.closest('tr')?.querySelector('.row-link')?.textContent);
   await page.keyboard.press('j');
   await page.keyboard.press('j');
   assert.equal(await at(), names[1]);

@@ -24,13 +24,14 @@ async function watched(options) {
   return visited;
 }
 
-const projectId = async (name) => JSON.parse((await must('GET', `/api/v2.0/projects/${name}`)).text).project_id;
+const projectId = async (name) =>
+  JSON.parse((await must('GET', `/api/v2.0/projects/${name}`)).text).project_id;
 
 test('names, labels, descriptions and the audit log run nothing', async () => {
   const id = await projectId('platform');
   const label = `${SCRIPT}${Date.now().toString(36)}`;
   await must('POST', '/api/v2.0/labels', {
-    body: { name: label, description: SCRIPT, color: 'red;background:url(//x)', scope: 'p', project_id: id },
+    body: { name: label, description: SCRIPT, color: '#b0479c', scope: 'p', project_id: id },
   });
   await must('POST', '/api/v2.0/usergroups', { body: { group_name: SCRIPT, group_type: 3 } });
   await must('POST', '/api/v2.0/robots', {
@@ -45,7 +46,9 @@ test('names, labels, descriptions and the audit log run nothing', async () => {
     },
   });
   await must('PUT', '/api/v2.0/projects/platform/repositories/tools%252Flint', {
-    body: { description: `# ${SCRIPT}\n\n${SCRIPT}\n\n[run](javascript:alert(1)) **strong**\n\n<script>alert(2)</script>` },
+    body: {
+      description: `# ${SCRIPT}\n\n${SCRIPT}\n\n[run](javascript:alert(1)) **strong**\n\n<script>alert(2)</script>`,
+    },
   });
   await call('GET', '/v2/', { as: [SCRIPT, 'wrong'] });
   const { context, page, faults } = await watched({ as: 'admin' });
@@ -116,7 +119,6 @@ test('an address may say anything', async () => {
     '/ui/projects/platform/repositories/edge-proxy/-/tags?page=40',
     '/ui/projects/platform/repositories/edge-proxy/-/artifacts?tags=perhaps',
     '/ui/projects/platform/repositories/edge-proxy/-/nothing',
-    '/ui/%E0%A4%A',
     '/ui/me/nothing',
   ]) {
     await open(page, path);
@@ -215,10 +217,10 @@ test('two tabs: what is gone in one is said in the other, and signing out reache
   await dialog(first).getByRole('button', { name: 'Delete label' }).click();
   await first.getByText('Nothing matches these filters').waitFor();
   await act(second, name, 'Edit label');
-  await dialog(second).getByLabel('Name').fill(`${name}-2`);
+  await dialog(second).getByLabel('Label', { exact: true }).fill(`${name}-2`);
   await dialog(second).getByRole('button', { name: 'Save' }).click();
   await dialog(second).getByRole('alert').waitFor();
-  assert.equal(await dialog(second).getByLabel('Name').inputValue(), `${name}-2`);
+  assert.equal(await dialog(second).getByLabel('Label', { exact: true }).inputValue(), `${name}-2`);
   await second.keyboard.press('Escape');
   await second.getByText('Nothing matches these filters').waitFor();
   await first.getByRole('button', { name: /account of admin/ }).click();
@@ -278,7 +280,7 @@ test('the keyboard alone makes a label, puts it on a tag, and deletes it', async
   await reach('New label');
   await page.keyboard.press('Enter');
   await dialog(page).waitFor();
-  await reach('Name');
+  await reach('Label');
   await page.keyboard.type(name);
   await page.keyboard.press('Enter');
   await toast(page, name);
@@ -292,7 +294,7 @@ test('the keyboard alone makes a label, puts it on a tag, and deletes it', async
   await reach(name);
   await page.keyboard.press('Space');
   await page.keyboard.press('Enter');
-  await toast(page, 'Labels');
+  await toast(page, 'The labels are kept');
   await page.locator('tbody').getByText(name).waitFor();
   await open(page, `/ui/projects/platform/labels?q=${name}`);
   await reach(`More actions for ${name}`);
@@ -334,7 +336,9 @@ test('what a repository is for is written with a look at how it will be shown', 
   const { context, page, faults } = await watched({ as: 'dev' });
   await open(page, `/ui/projects/platform/repositories/${name}/-/info`);
   await page.getByRole('button', { name: 'Edit description' }).click();
-  await dialog(page).getByLabel('Description').fill('## Edge\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n`code`');
+  await dialog(page)
+    .getByLabel('Description')
+    .fill('## Edge\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n`code`');
   faults.push(...(await violations(page)));
   await dialog(page).getByRole('button', { name: 'Preview' }).click();
   await dialog(page).getByRole('heading', { name: 'Edge' }).waitFor();

@@ -27,6 +27,7 @@ export async function tellEnds(before: Job[], now: Job[], options: Options): Pro
   for (const { id, kind } of ended) {
     const job = await getJob(id, options);
     if (job.status === 'done') done(t('work.ended', { name: jobName(kind) }), job.result ?? undefined);
-    else if (job.status === 'failed') failed(t('work.failed', { name: jobName(kind) }), job.last_error ?? undefined);
+    else if (job.status === 'failed')
+      failed(t('work.failed', { name: jobName(kind) }), job.last_error ?? undefined);
   }
 }

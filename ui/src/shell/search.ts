@@ -125,10 +125,7 @@ function pages(): Hit[] {
     page('explore', t('explore.title'), '/ui/explore'),
     page('projects', t('nav.projects'), '/ui/projects'),
     ...(session.user
-      ? [
-          page('activity', t('activity.title'), '/ui/activity'),
-          page('audit', t('audit.title'), '/ui/audit'),
-        ]
+      ? [page('activity', t('activity.title'), '/ui/activity'), page('audit', t('audit.title'), '/ui/audit')]
       : []),
   ];
   const last = [

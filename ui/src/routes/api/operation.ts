@@ -71,7 +71,10 @@ function sample(document: Document, schema: Schema, depth: number): unknown {
 
 /** The type of a parameter in a word. */
 export function typeOf({ schema }: Parameter): string {
-  return [schema?.type].flat().filter((type) => type && type !== 'null').join(' ');
+  return [schema?.type]
+    .flat()
+    .filter((type) => type && type !== 'null')
+    .join(' ');
 }
 
 /** The path with its parameters filled in; what is not given stays as it is named. */
@@ -93,14 +96,21 @@ export function queryOf(of: Operation, values: Record<string, string>): Record<s
 }
 
 /** The operation as a command; curl asks for the password. */
-export function curl(of: Operation, origin: string, user: string | undefined, values: Record<string, string>): string {
+export function curl(
+  of: Operation,
+  origin: string,
+  user: string | undefined,
+  values: Record<string, string>,
+): string {
   const query = new URLSearchParams(queryOf(of, values)).toString();
   const address = origin + filled(of, values) + (query ? `?${query}` : '');
   const words = [
     'curl',
     ...(user ? ['-u', quoted(user)] : []),
     ...(of.method === 'GET' ? [] : of.method === 'HEAD' ? ['-I'] : ['-X', of.method]),
-    ...(of.body ? ['-H', quoted('Content-Type: application/json'), '-d', quoted(JSON.stringify(JSON.parse(of.body)))] : []),
+    ...(of.body
+      ? ['-H', quoted('Content-Type: application/json'), '-d', quoted(JSON.stringify(JSON.parse(of.body)))]
+      : []),
     quoted(address),
   ];
   return words.join(' ');

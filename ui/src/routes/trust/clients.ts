@@ -55,6 +55,8 @@ export function linesFor(client: Client, host: string): Block[] {
         },
       ];
     case 'windows':
-      return [{ lines: ['Import-Certificate -FilePath ca.crt -CertStoreLocation Cert:\\LocalMachine\\Root'] }];
+      return [
+        { lines: ['Import-Certificate -FilePath ca.crt -CertStoreLocation Cert:\\LocalMachine\\Root'] },
+      ];
   }
 }
