@@ -241,7 +241,7 @@ test('back and forward keep filters, and close what is open', async () => {
   await page.waitForURL(/q=nightly&sort=name/);
   await settled(page);
   assert.equal(await page.locator('[data-filter]').inputValue(), 'nightly');
-  assert.equal(await page.locator('tbody tr').count(), 3);
+  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 3);
   await act(page, 'nightly-1', 'Delete tag');
   await dialog(page).getByRole('button', { name: 'Cancel' }).waitFor();
   await page.goForward();

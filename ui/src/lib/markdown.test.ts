@@ -52,12 +52,19 @@ describe('markdown', () => {
     );
   });
 
+  test('headings and links without a word are none, or their address', () => {
+    expect(parse('# <img src=x>\n\n#\n')).toEqual([]);
+    expect(said(parse('[<img src=x>](https://example.org)'))).toContain('"text":"https://example.org"');
+  });
+
   test('deep nesting ends somewhere', () => {
     expect(said(parse(`${'> '.repeat(500)}deep`))).toContain('deep');
     expect(said(parse(`${'*a '.repeat(2000)}`))).toContain('a');
   });
 
   test('tasks have boxes', () => {
-    expect(said(parse('- [x] done\n- [ ] open\n'))).toMatch(/☑.*done.*☐.*open/);
+    const [list] = parse('- [x] done\n- [ ] open\n');
+    expect(said(list ? [list] : [])).toMatch(/☑.*done.*☐.*open/);
+    expect(list?.kind === 'list' && list.items.map((item) => item.length)).toEqual([1, 1]);
   });
 });

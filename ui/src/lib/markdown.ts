@@ -53,7 +53,7 @@ class Reading {
   #block(token: Token, depth: number): Block[] {
     switch (token.type) {
       case 'heading':
-        return [this.#heading(token as Tokens.Heading)];
+        return this.#heading(token as Tokens.Heading);
       case 'paragraph':
       case 'text':
         return [paragraph(inlines(token as Tokens.Paragraph))];
@@ -79,15 +79,26 @@ class Reading {
     }
   }
 
-  #heading(token: Tokens.Heading): Block {
+  /** One of nothing but dropped tags is none. */
+  #heading(token: Tokens.Heading): Block[] {
+    const children = inlines(token);
+    if (!isSaid(children)) return [];
     this.#level = Math.min(this.#base + token.depth, this.#level + 1, 6);
-    return { kind: 'heading', level: this.#level, children: inlines(token) };
+    return [{ kind: 'heading', level: this.#level, children }];
   }
 
   #list(token: Tokens.List, depth: number): Block {
-    const items = token.items.map((item) => this.blocks(item.tokens, depth + 1));
+    const items = token.items.map((item) => withBox(this.blocks(item.tokens, depth + 1)));
     return { kind: 'list', ordered: token.ordered, start: Number(token.start) || 1, items };
   }
+}
+
+/** A box stands before the words that it belongs to, not above them. */
+function withBox([first, second, ...rest]: Block[]): Block[] {
+  const [box] = first?.kind === 'paragraph' ? first.children : [];
+  if (first && second?.kind === 'paragraph' && box?.kind === 'text' && /^[☑☐] $/.test(box.text))
+    return [paragraph([box, ...second.children]), ...rest];
+  return [first, second, ...rest].filter((block) => block !== undefined);
 }
 
 function paragraph(children: Inline[]): Block {
@@ -126,7 +137,8 @@ function inline(token: Token, depth: number, linked: boolean): Inline[] {
     case 'link': {
       const { href } = token as Tokens.Link;
       const children = inlines(token as Tokens.Link, depth, true);
-      return linked || !isSafe(href) ? children : [{ kind: 'link', href, children }];
+      if (linked || !isSafe(href)) return children;
+      return [{ kind: 'link', href, children: isSaid(children) ? children : [textOf(href)] }];
     }
     case 'image': {
       const { href, text } = token as Tokens.Image;
@@ -140,6 +152,13 @@ function inline(token: Token, depth: number, linked: boolean): Inline[] {
     default:
       return [];
   }
+}
+
+/** Whether there is a word in it. */
+function isSaid(children: Inline[]): boolean {
+  return children.some((one) =>
+    'children' in one ? isSaid(one.children) : 'text' in one && one.text.trim() !== '',
+  );
 }
 
 function box(token: Token): Inline {

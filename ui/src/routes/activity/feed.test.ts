@@ -31,7 +31,7 @@ test('no more are kept than a page can show', () => {
 });
 
 test('figures are of the last minutes', () => {
-  const events = [event(9, { operation: 'push' }), event(8, { operation_result: false }), event(1)];
+  const events = [event(9, { operation: 'create' }), event(8, { operation_result: false }), event(1)];
   const found = figures(events, 1_005_000);
   expect(found).toMatchObject({ push: 1, pull: 0, refused: 1, users: 1 });
   expect(isOf('sign', event(1, { operation: 'login' }))).toBe(true);

@@ -21,13 +21,17 @@ export function merged(
 }
 
 export function isOf(kind: Kind, event: AuditEvent): boolean {
+  const done = event.operation_result;
   switch (kind) {
     case 'refused':
-      return !event.operation_result;
+      return !done;
     case 'sign':
       return event.operation === 'login' || event.operation === 'logout';
+    // What a push makes: an artifact, or another tag of one.
+    case 'push':
+      return done && event.operation === 'create' && ['artifact', 'tag'].includes(event.resource_type);
     default:
-      return event.operation === kind && event.operation_result;
+      return done && event.operation === kind;
   }
 }
 
