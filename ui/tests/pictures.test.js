@@ -6,6 +6,8 @@ import { dialog } from './lib/page.js';
 import { call, must, REPOSITORY, seed, seedContent } from './lib/registry.js';
 
 const WANTED = process.env.UI_PICTURES === '1';
+/** Small files: a page of 1280 by 800 becomes a picture of 960 by 600. */
+const SCALE = 0.75;
 const FOLDER = fileURLToPath(new URL('../../docs/pictures/', import.meta.url));
 const TAGS = `/ui/projects/platform/repositories/${REPOSITORY.split('/')[1]}/-/tags`;
 
@@ -13,7 +15,7 @@ const TAGS = `/ui/projects/platform/repositories/${REPOSITORY.split('/')[1]}/-/t
 const PICTURES = {
   projects: { path: '/ui/projects' },
   'tags-dark': { path: TAGS, theme: 'dark' },
-  'artifact-zh': { path: `${TAGS}/2.14.3`, language: 'zh-CN' },
+  'projects-zh': { path: '/ui/projects', language: 'zh-CN' },
   tags: { path: TAGS },
   artifact: { path: `${TAGS}/2.14.3` },
   repository: { path: TAGS.replace(/tags$/, 'info') },
@@ -56,7 +58,7 @@ after(() => browser?.close());
 
 for (const [file, { path, theme = 'light', language = 'en', first }] of Object.entries(PICTURES)) {
   test(`picture ${file}`, { skip: !WANTED && 'UI_PICTURES=1 takes them' }, async () => {
-    const { context, page } = await visit(browser, { as: 'admin', theme, language });
+    const { context, page } = await visit(browser, { as: 'admin', theme, language, scale: SCALE });
     await open(page, path);
     await first?.(page);
     await settled(page);
