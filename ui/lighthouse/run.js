@@ -65,7 +65,11 @@ try {
     let best = CATEGORIES.map(() => 0);
     let found;
     for (let run = 0; run < RUNS && best.some((score) => score < WANTED); run += 1) {
-      found = await look(new URL(path, REGISTRY).href, chrome.port, signedIn ? cookie : undefined);
+      found = await look(
+        new URL(path, process.env.UI_URL ?? REGISTRY).href,
+        chrome.port,
+        signedIn ? cookie : undefined,
+      );
       best = best.map((score, at) => Math.max(score, found.scores[at]));
     }
     said.push(`${name} ${best.join('/')}`);
