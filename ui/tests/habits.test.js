@@ -153,7 +153,7 @@ test("addresses of Harbor's portal lead to the pages", async () => {
     await page.goto(PAGES + old.replace(/^\/harbor/, '/ui/harbor').replace('/devcenter-api-2.0', '/ui/api'));
     await page.waitForURL(`**${now}`);
     await settled(page);
-    assert.equal(await page.locator('main').getByText('404').count(), 0, old);
+    assert.equal(await page.locator('.error-meta').count(), 0, old);
   }
   assert.deepEqual(faults, []);
   await page.goto(`${PAGES}/ui/harbor/projects/999999/members`);
