@@ -352,7 +352,7 @@ impl From<tenancy::Error> for Error {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
             E::CallerVoid => Self::NotSignedIn,
-            E::RobotTooStrong(_) => Self::Denied(text),
+            E::RobotTooStrong(_) | E::RobotOutlives(_) => Self::Denied(text),
             E::SettingExists(_)
             | E::LabelExists(_)
             | E::LabelAttached(_)

@@ -17,7 +17,7 @@ use crate::caller::By;
 use crate::error::Rendered;
 use crate::param::{Named, Required};
 use crate::project::View;
-use crate::project::list::{roles, viewer};
+use crate::project::list::{repository_viewer, roles, viewer};
 
 /// The response of `GET /search`.
 #[derive(Serialize, ToSchema)]
@@ -82,12 +82,13 @@ pub(crate) async fn search(
     By(caller): By,
     State(app): App,
 ) -> Rendered<Search> {
-    let (viewer, mut reader) = (viewer(&caller), app.db.reader().await?);
+    let mut reader = app.db.reader().await?;
     let named = |field| Selection {
         page: MOST,
         ..Selection::all().with(field, Test::Contains(part.text.clone()))
     };
-    let (projects, _) = project::list(&mut reader, viewer.clone(), &named(project::NAME)).await?;
+    let by_name = named(project::NAME);
+    let (projects, _) = project::list(&mut reader, viewer(&caller), &by_name).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
     let roles = roles(&mut reader, &caller, &ids).await?;
     let mut settings = project::metadata_of(&mut reader, &ids).await?;
@@ -97,7 +98,8 @@ pub(crate) async fn search(
         View::with_settings(roles, project, settings)
     };
     let project = projects.iter().map(view).collect();
-    let (found, _) = repository::find(&mut reader, viewer, &named(repository::NAME)).await?;
+    let by_name = named(repository::NAME);
+    let (found, _) = repository::find(&mut reader, repository_viewer(&caller), &by_name).await?;
     let ids: Vec<ProjectId> = found.iter().map(|found| found.project).collect();
     let public = project::public_among(&mut reader, &ids).await?;
     let found = found.iter();

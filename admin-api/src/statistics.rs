@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::allowed::Granted;
 use crate::error::Rendered;
-use crate::project::list::viewer;
+use crate::project::list::{repository_viewer, viewer};
 
 /// The response of `GET /statistics`.
 #[derive(Serialize, ToSchema)]
@@ -35,7 +35,8 @@ pub(crate) async fn get(
 ) -> Rendered<Statistic> {
     let is_sysadmin = permit.caller().is_sysadmin();
     let mut reader = app.db.reader().await?;
-    let (public, private) = project::counts(&mut reader, viewer(permit.caller())).await?;
+    let (projects, repositories) = (viewer(permit.caller()), repository_viewer(permit.caller()));
+    let (public, private) = project::counts(&mut reader, projects, repositories).await?;
     let total = |count: i64| if is_sysadmin { count } else { 0 };
     let stored = if is_sysadmin {
         quota::used_in_all(&mut reader).await?

@@ -214,33 +214,45 @@ pub struct Count {
     pub repositories: i64,
 }
 
-/// What the viewer may see, in public and in private projects.
+/// What is seen in public and in private projects: the projects that one viewer may see, and the repositories that another
+/// may.
 ///
 /// # Errors
-/// When the statement fails.
-pub async fn counts(reader: &mut Reader, viewer: Viewer) -> Result<(Count, Count)> {
+/// When a statement fails.
+pub async fn counts(
+    reader: &mut Reader,
+    projects: Viewer,
+    repositories: Viewer,
+) -> Result<(Count, Count)> {
+    let projects = counted(reader, projects, ("project.counts", "project p")).await?;
+    let shown = "project p join repository r
+                     on r.project_id = p.id and r.published = 1 and r.deleted_at is null";
+    let repositories = counted(reader, repositories, ("repository.counts", shown)).await?;
+    let count = |public: usize| Count {
+        projects: projects[public],
+        repositories: repositories[public],
+    };
+    Ok((count(1), count(0)))
+}
+
+/// How many rows the viewer may see in private projects, and in public ones.
+async fn counted(
+    reader: &mut Reader,
+    viewer: Viewer,
+    (name, from): (&'static str, &str),
+) -> Result<[i64; 2]> {
     let visible = visible(viewer);
     let statement = format!(
-        "select p.public, count(distinct p.id) as projects, count(r.id) as repositories
-         from project p left join repository r
-             on r.project_id = p.id and r.published = 1 and r.deleted_at is null
-         {} group by p.public",
+        "select p.public, count(*) as counted from {from} {} group by p.public",
         visible.clause()
     );
-    let query = visible.bind(reader.query_built("project.counts", statement));
-    let (mut public, mut private) = (Count::default(), Count::default());
+    let query = visible.bind(reader.query_built(name, statement));
+    let mut counts = [0, 0];
     for row in query.all().await? {
-        let counted = if row.get("project", "public")? {
-            &mut public
-        } else {
-            &mut private
-        };
-        *counted = Count {
-            projects: row.get("project", "projects")?,
-            repositories: row.get("project", "repositories")?,
-        };
+        let public: bool = row.get("project", "public")?;
+        counts[usize::from(public)] = row.get("project", "counted")?;
     }
-    Ok((public, private))
+    Ok(counts)
 }
 
 /// Which of some projects are public.

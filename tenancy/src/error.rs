@@ -102,6 +102,11 @@ pub enum Error {
         "permission scope is invalid. It must be equal to or more restrictive than the creator's permissions, which lack {0}"
     )]
     RobotTooStrong(String),
+    /// A robot makes none that is valid longer than itself.
+    #[error(
+        "duration: the robot that makes it ends at {0}; one that it makes cannot end later. Give a shorter duration"
+    )]
+    RobotOutlives(Timestamp),
     /// Another group has the name, or comes from the same entry of the directory.
     #[error("user group {0} already exists")]
     GroupExists(String),

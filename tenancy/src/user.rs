@@ -186,11 +186,14 @@ pub async fn delete(
     .await
 }
 
-/// A user who is to be changed, with the generation of its principal: nobody deletes or changes it meanwhile.
+/// A user who is to be changed, with the generation of its principal: nobody deletes or changes it meanwhile. It is read
+/// after it is held, for whoever held it before may have changed it.
 async fn hold(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
-    let user = user::by_id(tx, id).await?.ok_or(Error::UserUnknown(id))?;
-    let generation = principal::hold_alone(tx, user.principal_id).await?;
-    Ok((user, generation.ok_or(Error::UserUnknown(id))?))
+    let unknown = || Error::UserUnknown(id);
+    let found = user::by_id(tx, id).await?.ok_or_else(unknown)?;
+    let generation = principal::hold_alone(tx, found.principal_id).await?;
+    let user = user::by_id(tx, id).await?.ok_or_else(unknown)?;
+    Ok((user, generation.ok_or_else(unknown)?))
 }
 
 /// Refuses to take the rights of a system administrator, or the user, from the last one.

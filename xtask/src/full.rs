@@ -14,7 +14,7 @@ use crate::install::{self, Mode};
 use crate::long::{BENCH, Long, SOAK};
 use crate::tally::Tally;
 use crate::tools::cache;
-use crate::{api_tests, test, ui};
+use crate::{api_tests, run, ui};
 
 /// One piece: a soak, a benchmark, a test of the REST API or of the web UI, and its arguments.
 struct Piece {
@@ -101,11 +101,11 @@ impl Piece {
             Program::Long(program) => program,
             Program::Api => {
                 install::ensure(&api_tests::NEEDS, mode)?;
-                return api_tests::run(self.arguments, &test::server()?);
+                return api_tests::run(self.arguments, &run::build(mode)?);
             }
             Program::Ui => {
                 install::ensure(&ui::NEEDS, mode)?;
-                return ui::full(self.arguments, &Binary::at(&test::server()?));
+                return ui::full(self.arguments, &Binary::at(&run::build(mode)?));
             }
         };
         let mut arguments: Vec<String> = self

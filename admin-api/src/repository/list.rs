@@ -10,7 +10,7 @@ use crate::allowed::{Allowed, Everyone};
 use crate::caller::By;
 use crate::listing::Listing;
 use crate::param::ProjectByName;
-use crate::project::list::viewer;
+use crate::project::list::repository_viewer;
 use crate::repository::View;
 use crate::{App, Error};
 
@@ -48,7 +48,8 @@ pub(crate) async fn list_all(
     let mut selection = listing.select(&repository::FIELDS)?;
     selection.order = selection.order.or(Some(NEWEST_FIRST));
     let mut reader = app.db.reader().await?;
-    let (found, total) = repository::find(&mut reader, viewer(&caller), &selection).await?;
+    let viewer = repository_viewer(&caller);
+    let (found, total) = repository::find(&mut reader, viewer, &selection).await?;
     let views: Vec<View> = found.into_iter().map(View::from).collect();
     Ok(listing.answer(&views, total))
 }

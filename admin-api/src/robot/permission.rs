@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use db::{Reader, project, robot};
 use model::{ProjectId, ProjectName, RobotId};
-use policy::{Action, Caller, Permission, PermissionList, Resource, SystemResource};
+use policy::{Action, Permission, PermissionList, Resource, RobotPermit, SystemResource, to};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -97,23 +97,45 @@ impl AskedPermissions {
     /// The permissions, with the ids of their projects.
     ///
     /// # Errors
-    /// For a project that is not there, and for what robots are not given.
-    pub(crate) async fn resolve(
+    /// For what robots are not given, and for a project that is not there: only system administrators learn that it is
+    /// not, to others it is one in which they may give nothing.
+    pub(crate) async fn resolve<A: to::To>(
         self,
         reader: &mut Reader,
-        caller: &Caller,
+        permit: &RobotPermit<A>,
     ) -> Result<PermissionList, Error> {
         let named = self.0.iter().filter_map(|(place, _)| match place {
             Place::Project(name) => Some(name.clone()),
             Place::System | Place::Everywhere => None,
         });
         let named: Vec<ProjectName> = named.collect();
-        let ids = project::ids_of(reader, &named).await?;
+        let mut ids = project::ids_of(reader, &named).await?;
+        // No project has such an id: the answer for one that is hidden and one that is missing is made by the same steps.
+        let mut absent: Vec<ProjectName> = Vec::new();
+        for name in named {
+            if !ids.contains_key(&name) {
+                ids.insert(name.clone(), ProjectId(-1 - absent.len() as i64));
+                absent.push(name);
+            }
+        }
         let asked = self.0.iter();
-        let permissions = asked.map(|(place, access)| permission(place, access, &ids, caller));
+        let permissions = asked.map(|(place, access)| permission(place, access, &ids));
         let permissions: Vec<Permission> = permissions.collect::<Result<_, _>>()?;
-        PermissionList::try_from(permissions)
-            .map_err(|invalid| Error::BadRequest(invalid.to_string()))
+        let permissions = PermissionList::try_from(permissions)
+            .map_err(|invalid| Error::BadRequest(invalid.to_string()))?;
+        match absent.first() {
+            None => Ok(permissions),
+            Some(name) if permit.caller().is_sysadmin() => {
+                Err(Error::NotFound(format!("project {name} not found")))
+            }
+            Some(_) => {
+                let is_absent = |permission: &Permission| matches!(permission, Permission::Project(project, ..) if project.0 < 0);
+                let lacking = permissions
+                    .iter()
+                    .filter(|asked| is_absent(asked) || !permit.may_give(**asked));
+                Err(tenancy::robot::too_strong(lacking).into())
+            }
+        }
     }
 }
 
@@ -142,7 +164,6 @@ fn permission(
     place: &Place,
     access: &Access,
     ids: &HashMap<ProjectName, ProjectId>,
-    caller: &Caller,
 ) -> Result<Permission, Error> {
     let resource = access.resource.as_deref().unwrap_or_default();
     let action = access.action.as_deref().unwrap_or_default();
@@ -152,8 +173,7 @@ fn permission(
             "bad request permission: effect {effect:?}: what is not listed is not allowed anyway"
         )));
     }
-    let parsed = parse(place, resource, action, ids, caller)?;
-    parsed
+    parse(place, resource, action, ids)
         .filter(|permission| permission.is_grantable())
         .ok_or_else(|| Error::BadRequest(format!("bad request permission: {resource}:{action}")))
 }
@@ -164,33 +184,15 @@ fn parse(
     resource: &str,
     action: &str,
     ids: &HashMap<ProjectName, ProjectId>,
-    caller: &Caller,
-) -> Result<Option<Permission>, Error> {
-    let Some(action) = Action::from_name(action) else {
-        return Ok(None);
-    };
-    let of_project = Resource::from_name(resource);
-    Ok(match place {
-        Place::System => {
-            SystemResource::from_name(resource).map(|resource| Permission::System(resource, action))
-        }
-        Place::Everywhere => of_project.map(|resource| Permission::Everywhere(resource, action)),
+) -> Option<Permission> {
+    let action = Action::from_name(action)?;
+    Some(match place {
+        Place::System => Permission::System(SystemResource::from_name(resource)?, action),
+        Place::Everywhere => Permission::Everywhere(Resource::from_name(resource)?, action),
         Place::Project(name) => {
-            let id = *ids.get(name).ok_or_else(|| {
-                let pair = format!("{resource}:{}", action.name());
-                missing(name, &pair, caller)
-            })?;
-            of_project.map(|resource| Permission::Project(id, resource, action))
+            Permission::Project(*ids.get(name)?, Resource::from_name(resource)?, action)
         }
     })
-}
-
-/// Only system administrators learn that there is no such project; to others it is one in which they may give nothing.
-fn missing(name: &ProjectName, pair: &str, caller: &Caller) -> Error {
-    if caller.is_sysadmin() {
-        return Error::NotFound(format!("project {name} not found"));
-    }
-    tenancy::Error::RobotTooStrong(pair.to_owned()).into()
 }
 
 /// The permissions of some robots as clients see them: two statements, however many there are.
