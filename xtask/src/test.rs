@@ -187,17 +187,9 @@ const STEPS: [Step; 15] = [
             tally.check("promtool check metrics", lint);
         },
     ),
-    step(
-        "ui",
-        true,
-        &[
-            CURL,
-            need("npm", "npm", "builds the web UI"),
-            need("chromium", "chromium", "shows its pages"),
-        ],
-        &[],
-        |tally, setting| ui::check(tally, &setting.binary),
-    ),
+    step("ui", true, &ui::NEEDS, &[], |tally, setting| {
+        ui::check(tally, &setting.binary);
+    }),
     step(
         "deploy",
         true,

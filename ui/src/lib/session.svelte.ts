@@ -1,13 +1,13 @@
 /** Who the reader is: the account, what the installation says to it, and what happens when the session ends. */
-import { signIn as postSignIn, signOut as getSignOut } from './api/session';
+import { sessionEnd, signIn as postSignIn, signOut as getSignOut } from './api/session';
 import { systemInfo } from './api/system';
 import type { SystemInfo, User } from './api/types';
 import { currentUser } from './api/user';
 import { ApiError, isCsrf, onLostSession } from './client';
 import { go, router } from './router.svelte';
 
-/** How often a visible page looks whether its session still is, in milliseconds. */
-const PULSE = 60_000;
+/** How often a visible page looks whether its session still is, and how long before its end it says so, in milliseconds. */
+const [PULSE, SOON] = [60_000, 150_000];
 
 export const session = $state<{
   /** Unset until the first answer. */
@@ -17,6 +17,8 @@ export const session = $state<{
   fault?: ApiError;
   /** The session ended: a dialog asks to sign in again. */
   expired: boolean;
+  /** When it ends, if that is soon. */
+  ends?: Date;
 }>({ expired: false });
 
 let waiting: ((signedIn: boolean) => void)[] = [];
@@ -46,10 +48,25 @@ function isAccount(info: SystemInfo): boolean {
 /** Watches for the end of the session while the page is seen, without keeping it alive. */
 export function watchSession(): void {
   const look = () => {
-    if (document.visibilityState === 'visible' && session.user && !session.expired) void lost();
+    if (document.visibilityState === 'visible' && session.user && !session.expired) void lookAtEnd();
   };
   setInterval(look, PULSE);
   document.addEventListener('visibilitychange', look);
+}
+
+async function lookAtEnd(): Promise<void> {
+  try {
+    const end = await sessionEnd();
+    session.ends = end && end.getTime() - Date.now() < SOON ? end : undefined;
+  } catch {
+    await lost();
+  }
+}
+
+/** Does something, so that the session goes on. */
+export async function stayIn(): Promise<void> {
+  session.info = await systemInfo();
+  await lookAtEnd();
 }
 
 /** Asks the server whether there still is a session; if not, waits for a new sign-in. */
@@ -101,6 +118,7 @@ export function stayOut(): void {
 
 function settle(signedIn: boolean): void {
   session.expired = false;
+  session.ends = undefined;
   for (const resolve of waiting) resolve(signedIn);
   waiting = [];
 }

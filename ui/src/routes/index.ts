@@ -55,6 +55,7 @@ export const ROUTES: Route[] = [
     load: () => import('./project-settings/Page.svelte'),
   },
   { pattern: '/me/:tab', who: 'account', load: () => import('./me/Page.svelte') },
+  { pattern: '/activity', who: 'account', load: () => import('./activity/Page.svelte') },
   { pattern: '/audit', who: 'account', load: () => import('./audit/Page.svelte') },
   { pattern: '/admin/health', who: 'sysadmin', load: () => import('./health/Page.svelte') },
   { pattern: '/admin/users', who: 'sysadmin', load: () => import('./users/Page.svelte') },
@@ -67,6 +68,10 @@ export const ROUTES: Route[] = [
   { pattern: '/admin/audit-retention', who: 'sysadmin', load: () => import('./audit-retention/Page.svelte') },
   { pattern: '/admin/quotas', who: 'sysadmin', load: () => import('./quotas/Page.svelte') },
   { pattern: '/admin/settings', who: 'sysadmin', load: () => import('./settings/Page.svelte') },
+  { pattern: '/trust', who: 'account', load: () => import('./trust/Page.svelte') },
+  { pattern: '/api', load: () => import('./api/Page.svelte') },
+  { pattern: '/harbor/*rest', load: () => import('./harbor/Page.svelte') },
+  { pattern: '/license', load: () => import('./about/Page.svelte') },
   { pattern: '/about', load: () => import('./about/Page.svelte') },
 ];
 
