@@ -2,6 +2,7 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod access;
+mod account;
 mod allowed;
 mod artifact;
 mod audit;
@@ -24,6 +25,7 @@ mod job_service;
 mod json;
 mod label;
 mod listing;
+mod mail;
 mod member;
 mod openapi;
 mod page;

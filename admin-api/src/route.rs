@@ -15,10 +15,10 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, access, artifact, audit, configuration, csrf, cve_allowlist, execution,
-    group, health, icon, immutable_rule, job_service, label, member, openapi, permission, ping,
-    project, quota, read_only, repository, robot, search, session, statistics, systeminfo, tag,
-    user,
+    AdminState, Error, access, account, artifact, audit, configuration, csrf, cve_allowlist,
+    execution, group, health, icon, immutable_rule, job_service, label, mail, member, openapi,
+    permission, ping, project, quota, read_only, repository, robot, search, session, statistics,
+    systeminfo, tag, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -175,6 +175,12 @@ fn declarations() -> Declarations {
         session::user_exists::user_exists,
         session::own::list,
         session::own::end,
+
+        account::options::options,
+        account::verify::verify,
+        account::password::forgot,
+        account::password::reset,
+        mail::test,
     }
 }
 

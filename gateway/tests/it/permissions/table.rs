@@ -138,6 +138,7 @@ pub(super) enum Action {
     DeleteGroup,
     SearchGroups,
     ExplainAccess,
+    TestMail,
 }
 
 const CALLERS: [&str; 8] = [
@@ -161,7 +162,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 23] = [
+const OPEN: [&str; 27] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -186,6 +187,10 @@ const OPEN: [&str; 23] = [
     "DELETE /api/v2.0/labels/{label_id}",
     "GET /api/ext/v1/me/sessions",
     "DELETE /api/ext/v1/me/sessions/{session_id}",
+    "GET /api/ext/v1/accounts/options",
+    "POST /api/ext/v1/users/verify",
+    "POST /api/ext/v1/password/forgot",
+    "POST /api/ext/v1/password/reset",
 ];
 
 /// In every table: the status that each of [`CALLERS`] gets.
@@ -327,6 +332,7 @@ pub(super) const PRIVATE_REST: &Table = &[
     (DeleteGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (SearchGroups,   [401,    200,    200,    200,    200,    200,    200,    200]),
     (ExplainAccess,  [401,    403,    403,    403,    403,    403,    403,    200]),
+    (TestMail,       [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -831,6 +837,10 @@ impl<'s> World<'s> {
             }
             DeleteGroup => caller.delete(&self.new_group().await).await,
             SearchGroups => caller.get("/api/v2.0/usergroups/search?groupname=a").await,
+            TestMail => {
+                let body = json!({ "to": "somebody@example.com" });
+                caller.post("/api/ext/v1/mail/test").json(&body).await
+            }
             ExplainAccess => {
                 let query = format!(
                     "subject=user:admin&action=repository:push&project={}",
@@ -1184,6 +1194,7 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         DeleteGroup => "DELETE /usergroups/{group_id}".to_owned(),
         SearchGroups => "GET /usergroups/search".to_owned(),
         ExplainAccess => return Some("GET /api/ext/v1/access/explain".to_owned()),
+        TestMail => "POST /api/ext/v1/mail/test".to_owned(),
     };
     match route.contains(" /api/") {
         true => Some(route),
