@@ -13,6 +13,7 @@ use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde::Serialize;
 use tenancy::InvalidSetting;
+use tenancy::mailed_link::InvalidLinkToken;
 use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
 use tenancy::secret::SecretError;
 use tenancy::setting::READ_ONLY;
@@ -83,8 +84,8 @@ pub enum Error {
     /// Too many bodies at once.
     #[error("too many requests are on their way: try again")]
     Busy,
-    /// Too many wrong passwords.
-    #[error("too many failed logins")]
+    /// Too many wrong passwords, or too much of what anybody may ask for.
+    #[error("too many attempts: try again in {} s", .retry_after.as_secs().max(1))]
     Throttled {
         /// When to try again.
         retry_after: Duration,
@@ -365,6 +366,7 @@ impl From<tenancy::Error> for Error {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
             E::CallerVoid => Self::NotSignedIn,
+            E::LinkVoid => Self::BadRequest(text),
             E::RobotTooStrong(_) | E::RobotOutlives(_) => Self::Denied(text),
             E::SettingExists(_)
             | E::LabelExists(_)
@@ -433,6 +435,12 @@ impl From<InvalidLabel> for Error {
 
 impl From<InvalidRule> for Error {
     fn from(invalid: InvalidRule) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidLinkToken> for Error {
+    fn from(invalid: InvalidLinkToken) -> Self {
         Self::BadRequest(invalid.to_string())
     }
 }

@@ -2,6 +2,7 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod access;
+mod account;
 mod allowed;
 mod artifact;
 mod audit;
@@ -30,6 +31,7 @@ mod job_service;
 mod json;
 mod label;
 mod listing;
+mod mail;
 mod me;
 mod member;
 mod notice;

@@ -16,10 +16,11 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, access, artifact, audit, bulk, capability, certificate, configuration, csrf,
-    cve_allowlist, execution, explore, group, health, home, icon, immutable_rule, job_service,
-    label, me, member, notice, openapi, permission, ping, project, quota, read_only, repository,
-    robot, search, session, statistics, storage, systeminfo, tag, usage, user,
+    AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
+    configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
+    immutable_rule, job_service, label, mail, me, member, notice, openapi, permission, ping,
+    project, quota, read_only, repository, robot, search, session, statistics, storage, systeminfo,
+    tag, usage, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -206,6 +207,12 @@ fn declarations() -> Declarations {
         session::user_exists::user_exists,
         session::own::list,
         session::own::end,
+
+        account::options::options,
+        account::verify::verify,
+        account::password::forgot,
+        account::password::reset,
+        mail::test,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
-//! either. What only running processes need is left out, such as failed logins of the last minutes, and
-//! sessions, which may have been ended since; and what is read again from blobs.
+//! either. What only running processes need is left out, such as failed logins of the last minutes, sessions and
+//! mailed links, which may have been ended since; and what is read again from blobs.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,11 +52,12 @@ pub const TABLES: [&str; 39] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 7] = [
+pub const LEFT_OUT: [&str; 8] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
     "session",
+    "mailed_link",
     "written_batch",
     "_sqlx_migrations",
     "schema_least",

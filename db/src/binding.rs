@@ -43,7 +43,7 @@ async fn read_authority(
     let mut reader = db.reader().await?;
     let row = reader
         .query(
-            "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, r.id as robot_id, r.expires_at
+            "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, u.unverified, r.id as robot_id, r.expires_at
              from principal p left join user_account u on u.principal_id = p.id
              left join robot r on r.principal_id = p.id and r.disabled = 0
              where p.id = $1 and p.deleted_at is null",
@@ -55,6 +55,8 @@ async fn read_authority(
         return Ok(None);
     };
     let authority = match row.get("principal", "kind")? {
+        // Whoever has not verified their address is nobody yet.
+        Kind::User if row.get("user_account", "unverified")? => None,
         Kind::User => Some(user_authority(id, &row)?),
         Kind::Robot => robot_authority(&mut reader, id, &row).await?,
         Kind::Group => None,

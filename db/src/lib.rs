@@ -30,6 +30,7 @@ pub mod label;
 pub mod list;
 mod listed;
 pub mod login_failure;
+pub mod mailed_link;
 pub mod manifest;
 pub mod member;
 pub mod notice;

@@ -4,6 +4,7 @@
 use model::{PrincipalId, Timestamp};
 
 use crate::error::Result;
+use crate::mailed_link;
 use crate::session;
 use crate::sql::{Tx, stored_names};
 use crate::touch::Touch;
@@ -110,6 +111,7 @@ pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Resu
         tx.query(statement).bind(id).execute().await?;
     }
     session::end_others(tx, id, None).await?;
+    mailed_link::remove_all(tx, id).await?;
     tx.touch(Touch::Principal(id));
     Ok(())
 }

@@ -188,7 +188,7 @@ fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Res
 fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
     use auth::Error as E;
     match error {
-        E::Malformed | E::WrongCredentials | E::RobotDisabled | E::RobotExpired => {
+        E::Malformed | E::WrongCredentials | E::Unverified | E::RobotDisabled | E::RobotExpired => {
             let mut response =
                 envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());
             response

@@ -256,7 +256,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     // Before anything is made in the database: it may be the wrong one.
     let (stores, _) = stores::attach(&config, &db, &*clock).await?;
     let master = bootstrap::master_key(&config, &db).await?;
-    let settings = Settings::open(db.clone(), master.clone(), config.settings.clone()).await?;
+    let settings = Settings::open(db.clone(), master.clone(), config.fixed_settings()?).await?;
     let now = clock.now();
     if let Err(error) = db::audit::partition::make_ahead(&db, now).await {
         let error = anyhow::Error::from(error);

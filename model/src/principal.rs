@@ -46,6 +46,8 @@ pub enum SystemTask {
     GarbageCollection,
     /// Removes old entries of the audit log.
     AuditPurge,
+    /// Removes accounts whose address nobody verified.
+    Registration,
 }
 
 impl Principal {
@@ -57,6 +59,7 @@ impl Principal {
             Self::System(SystemTask::FirstStart) => "first start",
             Self::System(SystemTask::GarbageCollection) => "garbage collection",
             Self::System(SystemTask::AuditPurge) => "audit purge",
+            Self::System(SystemTask::Registration) => "registration",
             Self::CommandLine => "command line",
         }
     }

@@ -51,11 +51,13 @@ pub enum InvalidProfile {
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
 /// What the history calls those who are no users.
-const RESERVED: [&str; 4] = [
+const RESERVED: [&str; 6] = [
     "anonymous",
     "command line",
     "first start",
     "garbage collection",
+    "audit purge",
+    "registration",
 ];
 /// Bytes of the longest name.
 const LONGEST_NAME: usize = 255;
@@ -114,7 +116,8 @@ impl Profile {
         if realname.is_empty() || realname.len() > LONGEST_NAME {
             return Err(InvalidProfile::RealnameLength);
         }
-        if realname.contains(ILLEGAL) {
+        // A line break would end a header of a mail, were it ever put into one.
+        if realname.contains(ILLEGAL) || realname.contains(char::is_control) {
             return Err(InvalidProfile::RealnameCharacters);
         }
         if comment.chars().count() > LONGEST_COMMENT {
@@ -153,7 +156,7 @@ pub fn is_unseen(letter: char) -> bool {
 }
 
 /// Whether a text looks like a mail address: enough to catch slips, as only sending can tell.
-fn is_email(text: &str) -> bool {
+pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
     };

@@ -116,6 +116,11 @@ pub enum Error {
     /// There is no such group (any more).
     #[error("user group {0} not found")]
     GroupUnknown(GroupId),
+    /// The link was used or replaced, has expired, or never was one.
+    #[error(
+        "token: the link does not work any more: it was used, has expired, or the account has changed since; ask for a new one"
+    )]
+    LinkVoid,
     /// A setting is not changed.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
@@ -169,13 +174,23 @@ pub enum InvalidSetting {
     },
     /// The setting is fixed outside of the database.
     #[error(
-        "{name}: is fixed by [settings] {name} of the configuration file or by GANTRY_SETTINGS__{}: change it there",
+        "{name}: is fixed by {} of the configuration file or by GANTRY_SETTINGS__{}: change it there",
+        fixed_by(name),
         name.to_uppercase()
     )]
     Fixed {
         /// The setting.
         name: &'static str,
     },
+}
+
+/// What of the configuration file fixes a setting.
+fn fixed_by(name: &str) -> String {
+    let beside = match name {
+        "external_url" => "[server] or ",
+        _ => "",
+    };
+    format!("{beside}[settings] {name}")
 }
 
 /// Result of this crate.

@@ -97,7 +97,14 @@ for (const { theme, language, width } of full ? FORMS : [FORMS[0], FORMS[7]]) {
   const kind = `${theme}.${language}.${width}`;
   test(`pages of nobody ${kind}`, async () => {
     const { context, page, faults } = await visit(browser, { theme, language, width });
-    for (const [name, path] of Object.entries({ 'sign-in': '/ui/login', anonymous: '/ui/' })) {
+    for (const [name, path] of Object.entries({
+      'sign-in': '/ui/login',
+      forgot: '/ui/forgot',
+      'sign-up': '/ui/sign-up',
+      reset: `/ui/reset#${'0'.repeat(64)}`,
+      verify: `/ui/verify#${'0'.repeat(64)}`,
+      anonymous: '/ui/',
+    })) {
       await open(page, path);
       faults.push(...(await violations(page)).map((fault) => `${name}: ${fault}`));
       await shoot(page, `${name}.${kind}`);

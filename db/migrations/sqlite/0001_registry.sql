@@ -53,11 +53,14 @@ create table user_account (
     comment text not null,
     password_hash text,
     sysadmin integer not null,
+    -- 1 until the address of an account that somebody made for themselves is verified: before, it does not sign in.
+    unverified integer not null default 0,
     created_at integer not null,
     updated_at integer not null
 );
 -- Not unique: changing one's own address must not tell that another user has it.
-create index user_account_email on user_account (email);
+create index user_account_email on user_account (lower(email));
+create index user_account_unverified on user_account (created_at) where unverified = 1;
 
 -- Groups of users, which hold roles as users do.
 create table user_group (
@@ -113,6 +116,23 @@ create table notice_dismissal (
     at integer not null,
     primary key (principal_id, notice)
 ) without rowid;
+
+-- Links that were mailed. What they hold is not stored, only its hash.
+create table mailed_link (
+    id integer not null primary key autoincrement,
+    hash blob not null unique,
+    principal_id integer not null references principal (id),
+    -- verify or reset.
+    purpose text not null,
+    -- The address that it was sent to: with another one the link is void.
+    email text not null,
+    -- The principal's when it was made: with another one, as after a change of the password, the link is void.
+    generation integer not null,
+    created_at integer not null,
+    expires_at integer not null
+);
+create index mailed_link_principal on mailed_link (principal_id);
+create index mailed_link_expiry on mailed_link (expires_at);
 
 create table project (
     id integer not null primary key autoincrement,

@@ -15,6 +15,7 @@ mod jobs;
 mod labels;
 mod listed;
 mod login_failure;
+mod mailed_link;
 mod pooler;
 mod repositories;
 mod robots;
@@ -84,6 +85,7 @@ fn ann() -> user::NewUser {
         comment: String::new(),
         password_hash: Some("x".into()),
         sysadmin: false,
+        unverified: false,
     }
 }
 

@@ -19,6 +19,7 @@ mod jobs;
 mod limits;
 mod lost;
 mod machine;
+mod mail;
 mod metrics;
 mod permissions;
 mod push_pull;

@@ -24,7 +24,7 @@ export const session = $state<{
 let waiting: ((signedIn: boolean) => void)[] = [];
 
 /** Why a sign-in did not work. */
-export type Refusal = 'wrong' | 'throttled' | 'cookies' | 'elsewhere' | 'down' | 'other';
+export type Refusal = 'wrong' | 'unverified' | 'throttled' | 'cookies' | 'elsewhere' | 'down' | 'other';
 
 /** Learns who the reader is. Anonymous readers cost one request, and none that fails. */
 export async function begin(): Promise<void> {
@@ -107,6 +107,7 @@ function refusalOf(error: unknown): { refusal: Refusal; wait?: number } {
   if (error.status === 0 || error.status === 503) return { refusal: 'down', wait: error.retryAfter };
   if (error.status === 429) return { refusal: 'throttled', wait: error.retryAfter };
   if (error.status === 401) return { refusal: 'wrong' };
+  if (error.status === 412) return { refusal: 'unverified' };
   if (isCsrf(error)) return { refusal: 'cookies' };
   return { refusal: error.status === 403 ? 'elsewhere' : 'other' };
 }

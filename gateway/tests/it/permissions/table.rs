@@ -151,6 +151,7 @@ pub(super) enum Action {
     ListCertificates,
     ReloadCertificates,
     SetOwner,
+    TestMail,
 }
 
 const CALLERS: [&str; 8] = [
@@ -174,7 +175,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 36] = [
+const OPEN: [&str; 40] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -213,6 +214,10 @@ const OPEN: [&str; 36] = [
     "GET /api/ext/v1/certificates/ca",
     // What it is done to decides who may, one by one.
     "POST /api/ext/v1/bulk",
+    "GET /api/ext/v1/accounts/options",
+    "POST /api/ext/v1/users/verify",
+    "POST /api/ext/v1/password/forgot",
+    "POST /api/ext/v1/password/reset",
 ];
 
 /// In every table: the status that each of [`CALLERS`] gets.
@@ -367,6 +372,7 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ListCertificates, [401,  403,    403,    403,    403,    403,    403,    200]),
     (ReloadCertificates, [401, 403,   403,    403,    403,    403,    403,    200]),
     (SetOwner,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (TestMail,       [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -873,6 +879,10 @@ impl<'s> World<'s> {
             }
             DeleteGroup => caller.delete(&self.new_group().await).await,
             SearchGroups => caller.get("/api/v2.0/usergroups/search?groupname=a").await,
+            TestMail => {
+                let body = json!({ "to": "somebody@example.com" });
+                caller.post("/api/ext/v1/mail/test").json(&body).await
+            }
             ExplainAccess => {
                 let query = format!(
                     "subject=user:admin&action=repository:push&project={}",
@@ -1270,6 +1280,7 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         ListCertificates => "GET /api/ext/v1/certificates".to_owned(),
         SetOwner => "PUT /api/ext/v1/projects/{project_name_or_id}/owner".to_owned(),
         ReloadCertificates => "POST /api/ext/v1/certificates/reload".to_owned(),
+        TestMail => "POST /api/ext/v1/mail/test".to_owned(),
     };
     match route.contains(" /api/") {
         true => Some(route),
