@@ -23,6 +23,7 @@ mod input;
 mod job_service;
 mod json;
 mod label;
+mod ldap;
 mod listing;
 mod member;
 mod openapi;

@@ -16,9 +16,9 @@ use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
     AdminState, Error, access, artifact, audit, configuration, csrf, cve_allowlist, execution,
-    group, health, icon, immutable_rule, job_service, label, member, openapi, permission, ping,
-    project, quota, read_only, repository, robot, search, session, statistics, systeminfo, tag,
-    user,
+    group, health, icon, immutable_rule, job_service, label, ldap, member, openapi, permission,
+    ping, project, quota, read_only, repository, robot, search, session, statistics, systeminfo,
+    tag, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -151,6 +151,11 @@ fn declarations() -> Declarations {
         member::get::get,
         member::update::update,
         member::update::remove,
+
+        ldap::ping::ping,
+        ldap::user::search,
+        ldap::user::import,
+        ldap::group::search,
 
         group::list::list,
         group::list::search,

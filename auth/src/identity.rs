@@ -7,20 +7,23 @@ use db::audit::recorder::Recorder;
 use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
 use model::{Clock, Principal, SessionId};
+use outgoing::Guard;
 use policy::{Caller, Presented};
 use tenancy::password::PasswordHasher;
 use tenancy::setting::Settings;
 
 use crate::basic::Basic;
 use crate::bearer::{Bearer, Issued};
+use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::login::{self, Counter};
 use crate::password::Passwords;
 use crate::scope::Scope;
 use crate::session::{Renewal, SessionKey, Sessions};
-use crate::source::{Local, Robots};
+use crate::source::{Ldap, Local, PasswordSource, Robots};
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
+use crate::verified::VerifiedCredentials;
 
 /// Identifies callers.
 pub struct Identity {
@@ -29,19 +32,21 @@ pub struct Identity {
     audit: Arc<Recorder>,
     uses: Arc<RobotUses>,
     hasher: Arc<PasswordHasher>,
+    directory: Arc<Directory>,
     passwords: Passwords,
     bearer: Bearer,
     sessions: Sessions,
 }
 
 impl Identity {
-    /// An identity service over the users and robots in `db`. Tokens and sessions are valid for as long as the settings say.
+    /// An identity service over the users and robots in `db` and the directory that the settings name, as far as `guard` lets
+    /// anything connect to it. Tokens and sessions are valid for as long as the settings say.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
         (audit, uses): (Arc<Recorder>, Arc<RobotUses>),
         keys: TokenKeys,
-        settings: Arc<Settings>,
+        (settings, guard): (Arc<Settings>, Arc<Guard>),
     ) -> Self {
         let hasher = Arc::new(PasswordHasher::new());
         let counter = Counter {
@@ -51,8 +56,16 @@ impl Identity {
         };
         let robots = Box::new(Robots::new(db.clone(), hasher.clone()));
         let local = Box::new(Local::new(db.clone(), hasher.clone()));
+        let verified = Arc::new(VerifiedCredentials::new());
+        let directory = Directory::new(db.clone(), settings.clone(), clock.clone(), guard);
+        let directory = Arc::new(directory);
+        let of_settings = (settings.clone(), clock.clone());
+        let ldap = Ldap::new(directory.clone(), of_settings, verified.clone());
+        // Last, so that nobody whom this database knows waits for it.
+        let sources: Vec<Box<dyn PasswordSource>> = vec![robots, local, Box::new(ldap.clone())];
         Self {
-            passwords: Passwords::new(db.clone(), counter, vec![robots, local]),
+            passwords: Passwords::new(db.clone(), counter, (sources, Some(ldap)), verified),
+            directory,
             bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
             sessions: Sessions::new(db.clone(), clock.clone(), settings),
             db,
@@ -71,6 +84,11 @@ impl Identity {
     /// The throttle on password guessing.
     pub fn throttle(&self) -> &LoginThrottle {
         self.passwords.throttle()
+    }
+
+    /// The directory that the settings name.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
     }
 
     /// Hashes and checks passwords.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 37] = [
+pub const TABLES: [&str; 38] = [
     "installation",
     "setting",
     "store_identity",
@@ -17,6 +17,7 @@ pub const TABLES: [&str; 37] = [
     "user_account",
     "user_group",
     "group_member",
+    "identity",
     "project",
     "robot",
     "robot_permission",

@@ -46,6 +46,8 @@ pub enum SystemTask {
     GarbageCollection,
     /// Removes old entries of the audit log.
     AuditPurge,
+    /// Takes over what a directory says of people and groups.
+    Directory,
 }
 
 impl Principal {
@@ -57,6 +59,7 @@ impl Principal {
             Self::System(SystemTask::FirstStart) => "first start",
             Self::System(SystemTask::GarbageCollection) => "garbage collection",
             Self::System(SystemTask::AuditPurge) => "audit purge",
+            Self::System(SystemTask::Directory) => "directory",
             Self::CommandLine => "command line",
         }
     }

@@ -51,9 +51,10 @@ pub enum InvalidProfile {
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
 /// What the history calls those who are no users.
-const RESERVED: [&str; 4] = [
+const RESERVED: [&str; 5] = [
     "anonymous",
     "command line",
+    "directory",
     "first start",
     "garbage collection",
 ];

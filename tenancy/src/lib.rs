@@ -3,6 +3,7 @@
 //! command lines are unknown here.
 
 pub mod cve_allowlist;
+pub mod directory;
 mod error;
 pub mod group;
 pub mod immutable_rule;

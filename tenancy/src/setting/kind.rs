@@ -107,15 +107,12 @@ impl Held for String {
     const KIND: Kind = Kind::Text;
 
     fn from_json(json: &Value) -> Result<Self, Unfit> {
-        let text = json.as_str().ok_or(Unfit::Kind)?;
-        let rule = |reason: String| Err(Unfit::Rule(reason));
-        if text.len() > LONGEST {
-            return rule(format!("must have at most {LONGEST} bytes"));
-        }
+        let text = bounded(json, LONGEST)?;
         if text.chars().any(char::is_control) {
-            return rule("must not contain line breaks or other control characters".to_owned());
+            let reason = "must not contain line breaks or other control characters";
+            return Err(Unfit::Rule(reason.to_owned()));
         }
-        Ok(text.to_owned())
+        Ok(text)
     }
 
     fn to_json(&self) -> Value {
@@ -123,11 +120,54 @@ impl Held for String {
     }
 }
 
+/// A text that is not too long.
+fn bounded(json: &Value, longest: usize) -> Result<String, Unfit> {
+    let text = json.as_str().ok_or(Unfit::Kind)?;
+    if text.len() > longest {
+        let reason = format!("must have at most {longest} bytes");
+        return Err(Unfit::Rule(reason));
+    }
+    Ok(text.to_owned())
+}
+
+/// Certificates in PEM, which is text of several lines; empty for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pem(String);
+
+/// Most bytes of certificates in PEM.
+const LONGEST_PEM: usize = 65_536;
+
+impl Pem {
+    /// The text; `None` if it is empty.
+    pub fn text(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.trim().is_empty())
+    }
+}
+
+impl Held for Pem {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        bounded(json, LONGEST_PEM).map(Self)
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
 impl Held for Secret {
     const KIND: Kind = Kind::Secret;
 
+    /// Of several lines, where it is a key in PEM.
     fn from_json(json: &Value) -> Result<Self, Unfit> {
-        String::from_json(json).map(Self::new)
+        let text = bounded(json, LONGEST)?;
+        let is_key = text.starts_with("-----BEGIN ");
+        if text.chars().any(|it| it.is_control() && !is_key) {
+            let reason = "must not contain line breaks or other control characters";
+            return Err(Unfit::Rule(reason.to_owned()));
+        }
+        Ok(Self::new(text))
     }
 
     fn to_json(&self) -> Value {

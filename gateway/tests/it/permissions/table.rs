@@ -137,6 +137,10 @@ pub(super) enum Action {
     RenameGroup,
     DeleteGroup,
     SearchGroups,
+    PingDirectory,
+    SearchDirectoryUsers,
+    SearchDirectoryGroups,
+    ImportDirectoryUsers,
     ExplainAccess,
 }
 
@@ -326,6 +330,11 @@ pub(super) const PRIVATE_REST: &Table = &[
     (RenameGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (DeleteGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (SearchGroups,   [401,    200,    200,    200,    200,    200,    200,    200]),
+    // There is no directory: whoever may ask for one is told so.
+    (PingDirectory,  [401,    403,    403,    403,    403,    403,    403,    412]),
+    (SearchDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
+    (SearchDirectoryGroups, [401, 403, 403,   403,    403,    403,    403,    412]),
+    (ImportDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
     (ExplainAccess,  [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
@@ -831,6 +840,14 @@ impl<'s> World<'s> {
             }
             DeleteGroup => caller.delete(&self.new_group().await).await,
             SearchGroups => caller.get("/api/v2.0/usergroups/search?groupname=a").await,
+            PingDirectory => caller.post("/api/v2.0/ldap/ping").await,
+            SearchDirectoryUsers => caller.get("/api/v2.0/ldap/users/search").await,
+            SearchDirectoryGroups => caller.get("/api/v2.0/ldap/groups/search").await,
+            ImportDirectoryUsers => {
+                let people = json!({ "ldap_uid_list": ["alice"] });
+                let import = caller.post("/api/v2.0/ldap/users/import");
+                import.json(&people).await
+            }
             ExplainAccess => {
                 let query = format!(
                     "subject=user:admin&action=repository:push&project={}",
@@ -1183,6 +1200,10 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         RenameGroup => "PUT /usergroups/{group_id}".to_owned(),
         DeleteGroup => "DELETE /usergroups/{group_id}".to_owned(),
         SearchGroups => "GET /usergroups/search".to_owned(),
+        PingDirectory => "POST /ldap/ping".to_owned(),
+        SearchDirectoryUsers => "GET /ldap/users/search".to_owned(),
+        SearchDirectoryGroups => "GET /ldap/groups/search".to_owned(),
+        ImportDirectoryUsers => "POST /ldap/users/import".to_owned(),
         ExplainAccess => return Some("GET /api/ext/v1/access/explain".to_owned()),
     };
     match route.contains(" /api/") {
