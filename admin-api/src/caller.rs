@@ -111,6 +111,10 @@ pub(crate) fn unidentified(error: auth::Error) -> Error {
         auth::Error::Throttled { retry_after } => Error::Throttled { retry_after },
         auth::Error::Database(error) => error.into(),
         auth::Error::Password(error) => Error::Password(error),
+        // Whoever signs in is not told what is behind it.
+        auth::Error::Directory(error) => Error::Directory(error.to_string()),
+        auth::Error::NotAdmitted(tenancy::Error::Database(error)) => error.into(),
+        auth::Error::NotAdmitted(_) | auth::Error::Ended(_) => Error::Forbidden(error.to_string()),
         auth::Error::Malformed
         | auth::Error::WrongCredentials
         | auth::Error::Unverified

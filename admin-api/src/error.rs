@@ -72,6 +72,9 @@ pub enum Error {
     /// It was there once, and is not any more.
     #[error("{0}")]
     Gone(String),
+    /// The directory did not answer; the text says why.
+    #[error("{0}")]
+    Directory(String),
     /// The store cannot be read.
     #[error("the content cannot be read now")]
     Content(#[source] registry::Error),
@@ -125,7 +128,7 @@ impl Error {
             Self::Forbidden(_) | Self::ReadOnly | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::InUse(_) => StatusCode::PRECONDITION_FAILED,
             Self::Gone(_) => StatusCode::GONE,
-            Self::Content(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Content(_) | Self::Directory(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -161,7 +164,10 @@ impl Error {
             _ => self.to_string(),
         };
         // Refusals come in floods: logging each would cause another.
-        let is_refusal = matches!(self, Self::Busy | Self::Password(PasswordError::Busy));
+        let is_refusal = matches!(
+            self,
+            Self::Busy | Self::Directory(_) | Self::Password(PasswordError::Busy)
+        );
         if db::is_outage(self) {
             tracing::debug!(error = chain(self), "an API request failed");
         } else if matches!(self, Self::Stopped(_)) {
@@ -296,6 +302,28 @@ impl From<db::Error> for Error {
     }
 }
 
+impl From<auth::ldap::Error> for Error {
+    /// For administrators, who may know all that is behind it.
+    fn from(error: auth::ldap::Error) -> Self {
+        use auth::ldap::Error as E;
+        match error {
+            E::NotConfigured => Self::Precondition(error.to_string()),
+            E::Settings(_) => Self::BadRequest(error.to_string()),
+            E::Unreachable(_)
+            | E::Tls(_)
+            | E::StrongAuth(_)
+            | E::SearchRefused(_)
+            | E::Cut(_)
+            | E::NoBase(_)
+            | E::Ambiguous
+            | E::Timeout
+            | E::Busy
+            | E::Refused(_)
+            | E::Protocol(_) => Self::Directory(error.chain()),
+        }
+    }
+}
+
 impl From<registry::Error> for Error {
     fn from(error: registry::Error) -> Self {
         use registry::Error as E;
@@ -365,6 +393,9 @@ impl From<tenancy::Error> for Error {
             E::MemberExists(_) => {
                 Self::Conflict("The project member specified already exist".to_owned())
             }
+            E::UserExternal(_) => Self::Forbidden(text),
+            E::NameTaken(_) => Self::Conflict(text),
+            E::NameInvalid(_) => Self::BadRequest(text),
             E::CallerVoid => Self::NotSignedIn,
             E::LinkVoid => Self::BadRequest(text),
             E::RobotTooStrong(_) | E::RobotOutlives(_) => Self::Denied(text),

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -41,22 +42,47 @@ impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
     }
 }
 
+impl<T: BodyOf + Default> Unread<T> {
+    /// As [`Self::read`], where the body may be left out.
+    pub(crate) async fn read_if_any<P: Renew>(
+        self,
+        app: &AdminState,
+        permit: P,
+    ) -> Result<(P, Option<T>), Error> {
+        let (permit, bytes, headers) = self.read_bytes(app, permit).await?;
+        if bytes.is_empty() {
+            return Ok((permit, None));
+        }
+        check_content_type(&headers)?;
+        Ok((permit, Some(parse(&bytes)?)))
+    }
+}
+
 impl<T: BodyOf> Unread<T> {
     /// Reads and parses it, given a permit. How long that takes is up to the client: whoever has lost the permit by
     /// then is refused, and so is writing that is not allowed any more.
     pub(crate) async fn read<P: Renew>(self, app: &AdminState, permit: P) -> Result<(P, T), Error> {
-        let (parts, body) = self.request.into_parts();
-        let bytes = body::read(&parts.headers, body, LARGEST_BODY).await?;
-        let permit = permit.renewed(app).await?;
-        read_only::check(app, &parts.method, &parts.extensions)?;
+        let (permit, bytes, headers) = self.read_bytes(app, permit).await?;
         if bytes.is_empty() {
             return Err(Error::Validation(format!(
                 "{} in body is required",
                 T::NAME
             )));
         }
-        check_content_type(&parts.headers)?;
+        check_content_type(&headers)?;
         Ok((permit, parse(&bytes)?))
+    }
+
+    async fn read_bytes<P: Renew>(
+        self,
+        app: &AdminState,
+        permit: P,
+    ) -> Result<(P, Bytes, HeaderMap), Error> {
+        let (parts, body) = self.request.into_parts();
+        let bytes = body::read(&parts.headers, body, LARGEST_BODY).await?;
+        let permit = permit.renewed(app).await?;
+        read_only::check(app, &parts.method, &parts.extensions)?;
+        Ok((permit, bytes, parts.headers))
     }
 }
 

@@ -30,6 +30,7 @@ mod input;
 mod job_service;
 mod json;
 mod label;
+mod ldap;
 mod listing;
 mod mail;
 mod me;

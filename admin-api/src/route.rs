@@ -18,7 +18,7 @@ use crate::openapi::Document;
 use crate::{
     AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
-    immutable_rule, job_service, label, mail, me, member, notice, openapi, permission, ping,
+    immutable_rule, job_service, label, ldap, mail, me, member, notice, openapi, permission, ping,
     project, quota, read_only, repository, robot, search, session, statistics, storage, systeminfo,
     tag, usage, user,
 };
@@ -158,6 +158,11 @@ fn declarations() -> Declarations {
         member::get::get,
         member::update::update,
         member::update::remove,
+
+        ldap::ping::ping,
+        ldap::user::search,
+        ldap::user::import,
+        ldap::group::search,
 
         group::list::list,
         group::list::search,

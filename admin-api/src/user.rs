@@ -41,7 +41,7 @@ pub(crate) struct User {
 impl From<user::User> for User {
     fn from(user: user::User) -> Self {
         Self {
-            admin_role_in_auth: false,
+            admin_role_in_auth: user.is_external_admin,
             comment: user.comment,
             creation_time: user.created_at.to_string(),
             email: user.email.filter(|email| !email.is_empty()),

@@ -30,6 +30,15 @@ pub enum Error {
     /// The secret is right, and the robot's time is over.
     #[error("the robot account has expired")]
     RobotExpired,
+    /// The directory did not say whether the password is right.
+    #[error(transparent)]
+    Directory(#[from] crate::ldap::Error),
+    /// The directory knows the person, who gets no account here.
+    #[error(transparent)]
+    NotAdmitted(tenancy::Error),
+    /// The password is right, and the directory does not let the account in.
+    #[error("{0}")]
+    Ended(&'static str),
     /// Too many wrong passwords, or too much of what anybody may ask for.
     #[error("too many attempts: try again in {} s", .retry_after.as_secs())]
     Throttled {

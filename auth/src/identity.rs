@@ -7,6 +7,7 @@ use db::audit::recorder::Recorder;
 use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
 use model::{Clock, Principal, SessionId};
+use outgoing::Guard;
 use policy::{Caller, Presented};
 use tenancy::password::PasswordHasher;
 use tenancy::setting::Settings;
@@ -14,15 +15,17 @@ use tenancy::setting::Settings;
 use crate::allowance::Allowances;
 use crate::basic::Basic;
 use crate::bearer::{Bearer, Issued};
+use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::login::{self, Counter};
 use crate::password::Passwords;
 use crate::scope::Scope;
 use crate::sender::Sender;
 use crate::session::{Renewal, SessionKey, Sessions};
-use crate::source::{Local, Robots};
+use crate::source::{Ldap, Local, PasswordSource, Robots};
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
+use crate::verified::VerifiedCredentials;
 
 /// Identifies callers.
 pub struct Identity {
@@ -31,6 +34,7 @@ pub struct Identity {
     audit: Arc<Recorder>,
     uses: Arc<RobotUses>,
     hasher: Arc<PasswordHasher>,
+    directory: Arc<Directory>,
     passwords: Passwords,
     bearer: Bearer,
     sessions: Sessions,
@@ -38,13 +42,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity service over the users and robots in `db`. Tokens and sessions are valid for as long as the settings say.
+    /// An identity service over the users and robots in `db` and the directory that the settings name, as far as `guard` lets
+    /// anything connect to it. Tokens and sessions are valid for as long as the settings say.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
         (audit, uses): (Arc<Recorder>, Arc<RobotUses>),
         keys: TokenKeys,
-        settings: Arc<Settings>,
+        (settings, guard): (Arc<Settings>, Arc<Guard>),
     ) -> Self {
         let hasher = Arc::new(PasswordHasher::new());
         let counter = Counter {
@@ -54,8 +59,16 @@ impl Identity {
         };
         let robots = Box::new(Robots::new(db.clone(), hasher.clone()));
         let local = Box::new(Local::new(db.clone(), hasher.clone()));
+        let verified = Arc::new(VerifiedCredentials::new());
+        let directory = Directory::new(db.clone(), settings.clone(), clock.clone(), guard);
+        let directory = Arc::new(directory);
+        let of_settings = (settings.clone(), clock.clone());
+        let ldap = Ldap::new(directory.clone(), of_settings, verified.clone());
+        // Last, so that nobody whom this database knows waits for it.
+        let sources: Vec<Box<dyn PasswordSource>> = vec![robots, local, Box::new(ldap.clone())];
         Self {
-            passwords: Passwords::new(db.clone(), counter, vec![robots, local]),
+            passwords: Passwords::new(db.clone(), counter, (sources, Some(ldap)), verified),
+            directory,
             bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
             sessions: Sessions::new(db.clone(), clock.clone(), settings),
             allowances: Allowances::default(),
@@ -80,6 +93,11 @@ impl Identity {
     /// How often anybody may do what anybody may.
     pub fn allowances(&self) -> &Allowances {
         &self.allowances
+    }
+
+    /// The directory that the settings name.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
     }
 
     /// Hashes and checks passwords.

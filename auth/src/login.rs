@@ -116,6 +116,11 @@ impl Login {
         Checked::Unknown(self)
     }
 
+    /// No source said whether it is right: it counts as no outcome.
+    pub(crate) fn excuse(mut self) {
+        self.owes = false;
+    }
+
     fn fail(&mut self) {
         self.owes = false;
         self.counter.failed(&self.name, self.address, &self.agent);

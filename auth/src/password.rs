@@ -14,7 +14,7 @@ use crate::attempts::Attempts;
 use crate::error::{Error, Result};
 use crate::login::{Checked, Counter, Login};
 use crate::sender::Sender;
-use crate::source::PasswordSource;
+use crate::source::{Ldap, PasswordSource};
 use crate::throttle::LoginThrottle;
 use crate::verified::{Verified, VerifiedCredentials};
 
@@ -32,17 +32,25 @@ pub(crate) struct Passwords {
     db: Db,
     /// In the order in which they are asked.
     sources: Vec<Box<dyn PasswordSource>>,
-    verified: VerifiedCredentials,
+    /// The one among them that remembers for longer than [`VerifiedCredentials`].
+    ldap: Option<Ldap>,
+    verified: Arc<VerifiedCredentials>,
     attempts: Attempts,
     counter: Counter,
 }
 
 impl Passwords {
-    pub(crate) fn new(db: Db, counter: Counter, sources: Vec<Box<dyn PasswordSource>>) -> Self {
+    pub(crate) fn new(
+        db: Db,
+        counter: Counter,
+        (sources, ldap): (Vec<Box<dyn PasswordSource>>, Option<Ldap>),
+        verified: Arc<VerifiedCredentials>,
+    ) -> Self {
         Self {
             db,
             sources,
-            verified: VerifiedCredentials::new(),
+            ldap,
+            verified,
             attempts: Attempts::default(),
             counter,
         }
@@ -79,7 +87,8 @@ impl Passwords {
         password: &str,
         age: Age,
     ) -> Result<Option<Arc<Authority>>> {
-        match self.verified.get(name, password) {
+        let recalled = || self.ldap.as_ref()?.recall(name, password);
+        match self.verified.get(name, password).or_else(recalled) {
             Some(verified) => self.bound(verified, age).await,
             None => Ok(None),
         }
@@ -111,11 +120,13 @@ impl Passwords {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let right = self.ask(login).await?;
-        let (verified, _login) = right.ok_or(Error::WrongCredentials)?;
+        let (right, source) = self.ask(login).await?.ok_or(Error::WrongCredentials)?;
+        let (verified, _login) = right;
         let authority = self.bound(verified, Age::Now).await?;
         let authority = authority.ok_or(Error::WrongCredentials)?;
-        self.verified.put(name, password, verified);
+        if !source.remembers() {
+            self.verified.put(name, password, verified);
+        }
         Ok(authority)
     }
 
@@ -142,11 +153,17 @@ impl Passwords {
         ))
     }
 
-    /// Asks one source after the other; `None` if the password is wrong, or no source knows the name.
-    async fn ask(&self, mut login: Login) -> Result<Option<(Verified, Login)>> {
+    /// Asks one source after the other, and says which one it was; `None` if the password is wrong, or no source knows the
+    /// name.
+    async fn ask(
+        &self,
+        mut login: Login,
+    ) -> Result<Option<((Verified, Login), &dyn PasswordSource)>> {
         for source in &self.sources {
             login = match source.check(login).await? {
-                Checked::Right(verified, login) => return Ok(Some((verified, login))),
+                Checked::Right(verified, login) => {
+                    return Ok(Some(((verified, login), &**source)));
+                }
                 Checked::Wrong => return Ok(None),
                 Checked::Unknown(login) => login,
             };

@@ -1,11 +1,13 @@
 //! Where passwords are checked. Names and passwords go to one source after the other until one knows the name; the
 //! throttle, the queues and the cache stand before all of them, in [`crate::password`].
 
+mod ldap;
 mod local;
 mod robots;
 
 use async_trait::async_trait;
 
+pub(crate) use ldap::Ldap;
 pub(crate) use local::Local;
 pub(crate) use robots::Robots;
 
@@ -21,4 +23,9 @@ use crate::login::{Checked, Login};
 pub(crate) trait PasswordSource: Send + Sync {
     /// Checks a login, and counts the outcome if the name is one of the source's.
     async fn check(&self, login: Login) -> Result<Checked>;
+
+    /// True if it remembers by itself which passwords were right, and for how long.
+    fn remembers(&self) -> bool {
+        false
+    }
 }

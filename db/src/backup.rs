@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 39] = [
+pub const TABLES: [&str; 40] = [
     "installation",
     "setting",
     "store_identity",
@@ -19,6 +19,7 @@ pub const TABLES: [&str; 39] = [
     "group_member",
     "preference",
     "notice_dismissal",
+    "identity",
     "project",
     "robot",
     "robot_permission",

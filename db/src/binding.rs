@@ -43,10 +43,12 @@ async fn read_authority(
     let mut reader = db.reader().await?;
     let row = reader
         .query(
-            "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, u.unverified, r.id as robot_id, r.expires_at
+            "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, u.unverified, coalesce(i.admin, 0) as external_admin,
+                 r.id as robot_id, r.expires_at
              from principal p left join user_account u on u.principal_id = p.id
+             left join identity i on i.principal_id = p.id
              left join robot r on r.principal_id = p.id and r.disabled = 0
-             where p.id = $1 and p.deleted_at is null",
+             where p.id = $1 and p.deleted_at is null and coalesce(i.active, 1) = 1",
         )
         .bind(id)
         .optional()
@@ -75,7 +77,8 @@ fn user_authority(id: PrincipalId, row: &Row) -> Result<Authority> {
             user: row.get("user_account", "user_id")?,
             name: row.get::<String>("principal", "name")?.into(),
         },
-        sysadmin: row.get("user_account", "sysadmin")?,
+        sysadmin: row.get("user_account", "sysadmin")?
+            || row.get::<bool>("identity", "external_admin")?,
         generation: row.get("principal", "generation")?,
         robot: None,
     })

@@ -1,12 +1,12 @@
 //! Groups of users. What they share with other principals is in [`crate::principal`]; who is in one is filled by the
 //! directory that it comes from.
 
-use model::{GroupId, GroupSource, PrincipalId, Timestamp};
+use model::{Dn, GroupId, GroupSource, PrincipalId, Timestamp};
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Direction, Field, Kind, Page, Selection, Source, Test};
 use crate::principal;
-use crate::sql::{Reader, Tx, row};
+use crate::sql::{Reader, Tx, json_list, row};
 use crate::touch::Touch;
 
 row! {
@@ -43,18 +43,19 @@ macro_rules! select {
 /// [`crate::Error::Duplicate`] where the name or the entry in the directory is taken.
 pub async fn create(
     tx: &mut Tx,
-    (name, source, ldap_dn): (&str, GroupSource, &str),
+    (name, source, entry): (&str, GroupSource, Option<&Dn>),
     now: Timestamp,
 ) -> Result<(GroupId, PrincipalId)> {
     let principal = principal::create(tx, principal::Kind::Group, name).await?;
     let row = tx
         .query(
-            "insert into user_group (principal_id, source, ldap_dn, created_at, updated_at)
-             values ($1, $2, $3, $4, $4) returning id",
+            "insert into user_group (principal_id, source, ldap_dn, ldap_key, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $5) returning id",
         )
         .bind(principal)
         .bind(source.id())
-        .bind(ldap_dn)
+        .bind(entry.map_or("", Dn::as_str))
+        .bind(entry.map_or("", Dn::key))
         .bind(now)
         .one()
         .await?;
@@ -91,10 +92,13 @@ pub async fn by_name(reader: &mut Reader, name: &str) -> Result<Option<Group>> {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn by_ldap_dn(reader: &mut Reader, dn: &str) -> Result<Option<Group>> {
+pub async fn by_entry(reader: &mut Reader, entry: &Dn) -> Result<Option<Group>> {
     let row = reader
-        .query(concat!(select!(), "and g.ldap_dn = $1 and g.ldap_dn <> ''"))
-        .bind(dn)
+        .query(concat!(
+            select!(),
+            "and g.ldap_key = $1 and g.ldap_key <> ''"
+        ))
+        .bind(entry.key())
         .optional()
         .await?;
     row.as_ref().map(Group::read).transpose()
@@ -116,8 +120,8 @@ pub async fn hold(tx: &mut Tx, id: GroupId) -> Result<Option<Group>> {
 
 /// Name.
 pub const NAME: Field = Field::new("group_name", Kind::Text, "p.name").unique();
-/// Entry in the directory.
-pub const LDAP_DN: Field = Field::new("ldap_group_dn", Kind::Text, "g.ldap_dn").unsorted();
+/// Entry in the directory, in the form that all its names have in common.
+pub const LDAP_DN: Field = Field::new("ldap_group_dn", Kind::Text, "g.ldap_key").unsorted();
 
 const SOURCE: Source = Source {
     name: "group.list",
@@ -173,11 +177,74 @@ pub async fn rename(tx: &mut Tx, group: &Group, name: &str, now: Timestamp) -> R
 /// # Errors
 /// When a statement fails.
 pub async fn delete(tx: &mut Tx, group: &Group, now: Timestamp) -> Result<()> {
-    tx.query("update user_group set ldap_dn = '', updated_at = $2 where id = $1")
+    tx.query("update user_group set ldap_dn = '', ldap_key = '', updated_at = $2 where id = $1")
         .bind(group.id)
         .bind(now)
         .execute()
         .await?;
     tx.touch(Touch::Bindings);
     principal::delete(tx, group.principal_id, now).await
+}
+
+/// The groups of a source that a principal is in, by their ids among principals.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_member(
+    reader: &mut Reader,
+    principal: PrincipalId,
+    source: GroupSource,
+) -> Result<Vec<PrincipalId>> {
+    let rows = reader
+        .query(
+            "select m.group_id from group_member m join user_group g on g.principal_id = m.group_id
+             where m.principal_id = $1 and g.source = $2 order by m.group_id",
+        )
+        .bind(principal)
+        .bind(source.id())
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.get("group_member", "group_id"))
+        .collect()
+}
+
+/// Puts a principal into these groups of a source and takes it out of all others of it. Whether that changed anything.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn set_of_member(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    source: GroupSource,
+    groups: &[PrincipalId],
+) -> Result<bool> {
+    let before = of_member(tx, principal, source).await?;
+    let gone: Vec<i64> = before
+        .iter()
+        .filter(|id| !groups.contains(id))
+        .map(|id| id.0)
+        .collect();
+    let new: Vec<&PrincipalId> = groups.iter().filter(|id| !before.contains(id)).collect();
+    if gone.is_empty() && new.is_empty() {
+        return Ok(false);
+    }
+    tx.query_either(
+        "delete from group_member where principal_id = $1 and group_id in (select value from json_each($2))",
+        "delete from group_member where principal_id = $1
+             and group_id = any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))",
+    )
+    .bind(principal)
+    .bind(json_list(gone))
+    .execute()
+    .await?;
+    for group in new {
+        tx.query("insert into group_member (principal_id, group_id) values ($1, $2) on conflict do nothing")
+            .bind(principal)
+            .bind(*group)
+            .execute()
+            .await?;
+    }
+    tx.touch(Touch::Bindings);
+    Ok(true)
 }

@@ -21,6 +21,7 @@ pub mod fence;
 pub mod garbage;
 pub mod gc;
 pub mod group;
+pub mod identity;
 pub mod immutability;
 pub mod immutable_rule;
 pub mod installation;

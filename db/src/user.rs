@@ -38,6 +38,12 @@ row! {
         /// When it was last changed.
         pub updated_at: Timestamp = u.updated_at,
     }
+    computed {
+        /// Whether a directory knows it, which then keeps its password, name and mail address.
+        pub is_external: bool = "(select count(*) from identity i where i.principal_id = u.principal_id)",
+        /// Whether a group of the directory makes it a system administrator.
+        pub is_external_admin: bool = "(select count(*) from identity i where i.principal_id = u.principal_id and i.admin = 1)",
+    }
 }
 
 macro_rules! select {
@@ -249,13 +255,17 @@ pub async fn hold_email(tx: &mut Tx, email: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a user other than `id` has a mail address, whatever the case of its letters. Deleted users have none.
+/// Whether a user other than `id` has a mail address, whatever the case of its letters. Deleted users have none, and those
+/// of directories do not count.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn is_email_taken(reader: &mut Reader, email: &str, id: Option<UserId>) -> Result<bool> {
     let row = reader
-        .query("select id from user_account where lower(email) = $1 and id <> $2 limit 1")
+        .query(
+            "select u.id from user_account u where lower(u.email) = $1 and u.id <> $2
+                 and not exists (select 1 from identity i where i.principal_id = u.principal_id) limit 1",
+        )
         .bind(email.to_ascii_lowercase())
         .bind(id.map_or(0, |id| id.0))
         .optional()
@@ -338,6 +348,43 @@ pub async fn set_profile(
     Ok(())
 }
 
+/// Takes over what a directory says of a user.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_person(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    (email, realname): (Option<&str>, &str),
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "update user_account set email = $2, realname = $3, updated_at = $4
+         where principal_id = $1 and (coalesce(email, '') <> coalesce($2, '') or realname <> $3)",
+    )
+    .bind(principal)
+    .bind(email)
+    .bind(realname)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Gives a user another name to sign in with.
+///
+/// # Errors
+/// [`crate::Error::Duplicate`] where the name is taken.
+pub async fn rename(tx: &mut Tx, principal: PrincipalId, name: &str) -> Result<()> {
+    tx.query("update principal set name = $2 where id = $1")
+        .bind(principal)
+        .bind(name)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(principal));
+    Ok(())
+}
+
 /// Changes the password and makes all tokens of before invalid.
 ///
 /// # Errors
@@ -397,5 +444,9 @@ pub async fn delete(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
     .bind(now)
     .execute()
     .await?;
+    tx.query("delete from identity where principal_id = $1")
+        .bind(user.principal_id)
+        .execute()
+        .await?;
     principal::delete(tx, user.principal_id, now).await
 }

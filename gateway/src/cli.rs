@@ -10,6 +10,7 @@ mod gc;
 mod group;
 mod job;
 mod label;
+mod ldap;
 mod local;
 mod member;
 mod out;
@@ -68,6 +69,9 @@ enum Command {
     /// Manage groups of users.
     #[command(subcommand)]
     Group(group::Command),
+    /// Try the directory out, and search it.
+    #[command(subcommand)]
+    Ldap(ldap::Command),
     /// Manage projects and their quotas.
     #[command(subcommand)]
     Project(project::Command),
@@ -185,6 +189,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(command) => command.run(config),
         Command::User(command) => local::run(config, async |local| command.run(local).await),
         Command::Group(command) => local::run(config, async |local| command.run(local).await),
+        Command::Ldap(command) => local::run(config, async |local| command.run(local).await),
         Command::Member(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
         Command::Robot(command) => local::run(config, async |local| command.run(local).await),

@@ -40,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) uploads: Uploads,
     pub(crate) gc: Gc,
     pub(crate) audit: Audit,
+    pub(crate) outgoing: Outgoing,
     pub(crate) log: Log,
     pub(crate) tracing: Tracing,
     /// Settings of `/api/v2.0/configurations` that cannot be changed there, by their names. Default: none.
@@ -324,6 +325,26 @@ pub(crate) enum Pulls {
     Coalesced,
     /// One entry each.
     Each,
+}
+
+/// Connections to addresses that requests name, such as a directory's. Without these keys they lead anywhere but to
+/// loopback, link-local, unspecified and multicast addresses, and to those at which clouds give out credentials.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Outgoing {
+    /// Networks to which they may lead whatever they are. Default: none.
+    #[serde(deserialize_with = "form::networks")]
+    pub(crate) allow: Vec<IpNet>,
+    /// Networks to which they never lead. Default: none.
+    #[serde(deserialize_with = "form::networks")]
+    pub(crate) deny: Vec<IpNet>,
+}
+
+impl Outgoing {
+    /// What decides where they may lead.
+    pub(crate) fn guard(&self) -> outgoing::Guard {
+        outgoing::Guard::new(self.allow.clone(), self.deny.clone())
+    }
 }
 
 /// Logs, on standard error; the access log goes to standard output.

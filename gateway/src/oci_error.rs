@@ -185,10 +185,29 @@ fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Res
     response
 }
 
+/// When to try again if the directory could not be asked.
+const DIRECTORY_RETRY: Duration = Duration::from_secs(5);
+
 fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
     use auth::Error as E;
     match error {
-        E::Malformed | E::WrongCredentials | E::Unverified | E::RobotDisabled | E::RobotExpired => {
+        E::NotAdmitted(tenancy::Error::Database(_)) => {
+            log(error);
+            unavailable("cannot find out who is calling")
+        }
+        E::Directory(_) => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            &error.to_string(),
+            DIRECTORY_RETRY,
+        ),
+        E::Malformed
+        | E::WrongCredentials
+        | E::Unverified
+        | E::RobotDisabled
+        | E::RobotExpired
+        | E::NotAdmitted(_)
+        | E::Ended(_) => {
             let mut response =
                 envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());
             response

@@ -274,7 +274,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         clock.clone(),
         (audit.clone(), uses.clone()),
         keys,
-        settings.clone(),
+        (settings.clone(), Arc::new(config.outgoing.guard())),
     ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
     let progress = Arc::new(jobs::gc::Progress::default());

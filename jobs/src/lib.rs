@@ -10,6 +10,7 @@ pub mod failures;
 pub mod flush;
 pub mod gc;
 pub mod gc_run;
+mod ldap_reading;
 mod local;
 mod login_failures;
 pub mod mail;
@@ -47,6 +48,7 @@ use crate::failures::causes;
 use crate::flush::Flush;
 use crate::gc::Gc;
 use crate::gc_run::GcRun;
+use crate::ldap_reading::LdapReading;
 use crate::local::{ClockComparison, repeat};
 use crate::login_failures::LoginFailures;
 use crate::prune::Prune;
@@ -76,6 +78,9 @@ pub enum Error {
     /// A project that an import needs, or the settings.
     #[error("the job cannot use projects or settings")]
     Tenancy(#[from] tenancy::Error),
+    /// The directory, or what was read of it.
+    #[error("the directory cannot be read")]
+    Directory(#[source] auth::Error),
     /// The registry.
     #[error("the job cannot use the registry")]
     Registry(#[from] registry::Error),
@@ -220,6 +225,9 @@ impl Jobs {
                 clock.clone(),
                 self.master.clone(),
             ))
+            .with_standing(LdapReading {
+                identity: self.identity.clone(),
+            })
             .with(GcRun {
                 db: db.clone(),
                 registry: registry.clone(),

@@ -128,7 +128,7 @@ fn fingerprint(values: &Values) -> Vec<u8> {
         values.smtp_tls,
         values.smtp_user,
         values.smtp_from,
-        values.smtp_ca.pem(),
+        values.smtp_ca.pem().unwrap_or_default(),
     );
     Digest::of(Algorithm::Sha256, text.as_bytes()).to_bytes()
 }
@@ -296,10 +296,9 @@ impl Header for AutoSubmitted {
 
 fn tls(values: &Values) -> Result<TlsParameters, lettre::transport::smtp::Error> {
     let builder = TlsParameters::builder(values.smtp_host.clone());
-    let pem = values.smtp_ca.pem();
-    if pem.is_empty() {
+    let Some(pem) = values.smtp_ca.pem() else {
         return builder.build_rustls();
-    }
+    };
     builder
         .certificate_store(CertificateStore::None)
         .add_root_certificate(Certificate::from_pem(pem.as_bytes())?)

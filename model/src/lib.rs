@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod clock;
 pub mod cron;
 pub mod digest;
+pub mod dn;
 pub mod event;
 pub mod group;
 pub mod id;
@@ -31,6 +32,7 @@ pub use artifact::Addition;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
+pub use dn::Dn;
 pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use group::{GroupName, GroupSource};
 pub use id::{

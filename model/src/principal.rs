@@ -48,6 +48,8 @@ pub enum SystemTask {
     AuditPurge,
     /// Removes accounts whose address nobody verified.
     Registration,
+    /// Takes over what a directory says of people and groups.
+    Directory,
 }
 
 impl Principal {
@@ -60,6 +62,7 @@ impl Principal {
             Self::System(SystemTask::GarbageCollection) => "garbage collection",
             Self::System(SystemTask::AuditPurge) => "audit purge",
             Self::System(SystemTask::Registration) => "registration",
+            Self::System(SystemTask::Directory) => "directory",
             Self::CommandLine => "command line",
         }
     }

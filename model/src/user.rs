@@ -51,9 +51,10 @@ pub enum InvalidProfile {
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
 /// What the history calls those who are no users.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 7] = [
     "anonymous",
     "command line",
+    "directory",
     "first start",
     "garbage collection",
     "audit purge",

@@ -1,5 +1,6 @@
 //! Why a change is not made: one variant for each thing that a caller can tell apart.
 
+use model::user::InvalidUserName;
 use model::{
     GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName,
     RobotId, UserId,
@@ -34,6 +35,17 @@ pub enum Error {
         /// The mail address.
         email: String,
     },
+    /// A user of a directory is changed there.
+    #[error("user {0} is kept in a directory: change it there")]
+    UserExternal(String),
+    /// What a directory calls somebody is the name of another user.
+    #[error(
+        "the name {0} belongs to another account: an administrator can delete or rename that one"
+    )]
+    NameTaken(String),
+    /// What a directory calls somebody is no name of a user.
+    #[error("the directory's name for this account cannot be used: {0}")]
+    NameInvalid(InvalidUserName),
     /// There is no user with the id.
     #[error("user {0} not found")]
     UserUnknown(UserId),

@@ -3,7 +3,7 @@
 use db::group::{self, Group};
 use db::{Db, Tx};
 use model::{
-    Event, GroupId, GroupName, GroupSource, Operation, Origin, PrincipalId, Subject, Timestamp,
+    Dn, Event, GroupId, GroupName, GroupSource, Operation, Origin, PrincipalId, Subject, Timestamp,
 };
 use policy::{SystemPermit, system, to};
 
@@ -16,8 +16,8 @@ pub struct NewGroup {
     pub name: GroupName,
     /// Where it comes from.
     pub source: GroupSource,
-    /// Its entry in the directory; empty unless it comes from LDAP.
-    pub ldap_dn: String,
+    /// Its entry in the directory; none unless it comes from LDAP.
+    pub entry: Option<Dn>,
 }
 
 /// Makes a group.
@@ -47,7 +47,7 @@ pub(crate) async fn insert(
     (origin, now): (Origin, Timestamp),
 ) -> Result<(GroupId, PrincipalId)> {
     let name = new.name.as_str();
-    let made = group::create(tx, (name, new.source, &new.ldap_dn), now).await;
+    let made = group::create(tx, (name, new.source, new.entry.as_ref()), now).await;
     let made = made.map_err(|error| match error {
         db::Error::Duplicate(_) => Error::GroupExists(new.name.to_string()),
         other => other.into(),

@@ -4,6 +4,7 @@
 
 pub mod account_mail;
 pub mod cve_allowlist;
+pub mod directory;
 mod error;
 pub mod group;
 pub mod immutable_rule;

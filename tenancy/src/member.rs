@@ -43,7 +43,10 @@ pub async fn grant_group(
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_in(project, move |tx| {
         Box::pin(async move {
-            let known = db::group::by_name(tx, group.name.as_str()).await?;
+            let known = match &group.entry {
+                Some(entry) => db::group::by_entry(tx, entry).await?,
+                None => db::group::by_name(tx, group.name.as_str()).await?,
+            };
             let principal = match known {
                 Some(known) if known.source == group.source => known.principal_id,
                 Some(known) => return Err(Error::GroupExists(known.name)),

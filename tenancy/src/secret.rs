@@ -209,7 +209,7 @@ pub fn equal(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// Text that is never printed and is wiped when dropped: a password, a robot's secret, a database URL.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

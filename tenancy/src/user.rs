@@ -158,7 +158,7 @@ pub async fn remove_unverified(db: &Db, now: Timestamp, limit: i64) -> Result<u6
 /// refusing it would tell ordinary callers whose addresses are known here, and system administrators may list all.
 ///
 /// # Errors
-/// [`Error::UserUnknown`], [`Error::UserExists`].
+/// [`Error::UserUnknown`], [`Error::UserExists`], [`Error::UserExternal`].
 pub async fn update_profile(
     db: &Db,
     permit: &UserPermit,
@@ -169,7 +169,7 @@ pub async fn update_profile(
     let may_list_all = permit.caller().is_sysadmin();
     db.write(move |tx| {
         Box::pin(async move {
-            let (user, _) = hold(tx, id).await?;
+            let (user, _) = hold_local(tx, id).await?;
             let changed = (profile.email(), profile.realname(), profile.comment());
             if may_list_all {
                 refuse_taken_email(tx, (&user.name, changed.0), Some(id)).await?;
@@ -186,7 +186,7 @@ pub async fn update_profile(
 /// password goes on if `key` is given, the hash of what opens it from now on. Whether it does.
 ///
 /// # Errors
-/// [`Error::UserUnknown`], [`Error::Password`]; [`Error::CallerVoid`] if another change of their own password came first.
+/// [`Error::UserUnknown`], [`Error::UserExternal`], [`Error::Password`]; [`Error::CallerVoid`] if another change of their own password came first.
 pub async fn set_password(
     db: &Db,
     hasher: &PasswordHasher,
@@ -200,7 +200,7 @@ pub async fn set_password(
     let hash = hasher.hash(password).await?;
     db.write(move |tx| {
         Box::pin(async move {
-            let (user, found) = hold(tx, id).await?;
+            let (user, found) = hold_local(tx, id).await?;
             // Hashing takes its time: who has a new password since does not lose it to somebody who knows the old one.
             if own && generation != found {
                 return Err(Error::CallerVoid);
@@ -291,6 +291,15 @@ async fn hold(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
     let generation = principal::hold_alone(tx, found.principal_id).await?;
     let user = user::by_id(tx, id).await?.ok_or_else(unknown)?;
     Ok((user, generation.ok_or_else(unknown)?))
+}
+
+/// As [`hold`], for what a directory keeps of its users.
+async fn hold_local(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
+    let held = hold(tx, id).await?;
+    match held.0.is_external {
+        true => Err(Error::UserExternal(held.0.name)),
+        false => Ok(held),
+    }
 }
 
 /// Refuses to take the rights of a system administrator, or the user, from the last one.

@@ -47,6 +47,7 @@ pub mod proxy;
 pub mod registry;
 pub mod scratch;
 pub mod seaweed;
+pub mod slapd;
 pub mod target;
 pub mod topology;
 pub mod trust;

@@ -106,6 +106,8 @@ const STEPS: [Step; 15] = [
             ),
             need("faketime", "faketime", "lets a server live at another time"),
             need("pgbouncer", "pgbouncer", "a pooler in front of PostgreSQL"),
+            need("slapd", "slapd", "is the directory by which people sign in"),
+            need("ldapmodify", "ldap-utils", "changes it"),
             need("setpriv", "util-linux", "runs it as another user"),
         ],
         &[SEAWEEDFS],

@@ -4,9 +4,10 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use model::GroupSource;
+use model::{Dn, GroupSource};
 use policy::{SystemPermit, system, to};
 use serde::Deserialize;
+use tenancy::directory;
 use tenancy::group::{self, NewGroup};
 use utoipa::ToSchema;
 
@@ -14,7 +15,7 @@ use crate::allowed::Granted;
 use crate::group::{NO_SUCH_TYPE, check_name};
 use crate::json::{BodyOf, Unread};
 use crate::param::GroupRef;
-use crate::{AdminState, App, Error};
+use crate::{AdminState, App, Error, ldap};
 
 /// The body of `POST` and `PUT /usergroups`.
 #[derive(Default, Deserialize, ToSchema)]
@@ -43,39 +44,55 @@ pub(crate) async fn create(
     body: Unread<GroupRequest>,
 ) -> Result<impl IntoResponse, Error> {
     let (permit, body) = body.read(&app, permit).await?;
-    let new = check(&app, body)?;
+    let new = check(&app, body).await?;
     let id = group::create(&app.db, &permit, new, app.clock.now()).await?;
     let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// Bytes of the longest entry in a directory.
-const LONGEST_DN: usize = 1_024;
+/// Characters of an entry that a message repeats.
+const SHOWN: usize = 1_024;
 
-/// The group that a body asks for. Only a directory knows whether it has an entry.
-fn check(app: &AdminState, body: GroupRequest) -> Result<NewGroup, Error> {
+/// The group that a body asks for.
+async fn check(app: &AdminState, body: GroupRequest) -> Result<NewGroup, Error> {
     let source = body.group_type.and_then(GroupSource::from_id);
     let source = source.ok_or_else(|| Error::BadRequest(NO_SUCH_TYPE.to_owned()))?;
     let dn = body.ldap_group_dn.unwrap_or_default();
-    let has_directory = !app.settings.current().ldap_url.is_empty();
+    let name = body.group_name.unwrap_or_default();
     match source {
-        GroupSource::Ldap if dn.is_empty() || dn.len() > LONGEST_DN || !has_directory => {
-            return Err(Error::BadRequest(format!(
-                "LDAP Group DN is not found: DN:{}",
-                dn.chars().take(LONGEST_DN).collect::<String>()
-            )));
-        }
+        GroupSource::Ldap => return from_directory(app, &name, &dn).await,
         GroupSource::Http | GroupSource::Oidc if !dn.is_empty() => {
             return Err(Error::BadRequest(
                 "ldap_group_dn: is for group_type 1 (LDAP) alone".to_owned(),
             ));
         }
-        GroupSource::Ldap | GroupSource::Http | GroupSource::Oidc => {}
+        GroupSource::Http | GroupSource::Oidc => {}
     }
     Ok(NewGroup {
-        name: check_name(&body.group_name.unwrap_or_default())?,
+        name: check_name(&name)?,
         source,
-        ldap_dn: dn,
+        entry: None,
+    })
+}
+
+/// A group of the directory, which must have it. Without a name it has the directory's.
+async fn from_directory(app: &AdminState, name: &str, dn: &str) -> Result<NewGroup, Error> {
+    let found = match dn.parse::<Dn>() {
+        Ok(entry) => ldap::group::at(app, &entry).await?,
+        Err(_) => None,
+    };
+    let found = found.ok_or_else(|| {
+        let shown: String = dn.chars().take(SHOWN).collect();
+        Error::BadRequest(format!("LDAP Group DN is not found: DN:{shown}"))
+    })?;
+    if name.is_empty() {
+        let mut reader = app.db.reader().await?;
+        return Ok(directory::new_group(&mut reader, &found).await?);
+    }
+    Ok(NewGroup {
+        name: check_name(name)?,
+        source: GroupSource::Ldap,
+        entry: Some(found.entry),
     })
 }
 

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use db::group::{self, Group};
 use db::list::{Selection, Test};
-use model::GroupId;
+use model::{Dn, GroupId};
 use policy::{SignedIn, SystemPermit, system, to};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -38,7 +38,10 @@ pub(crate) async fn list(
 fn select(listing: &mut Listing) -> Result<Selection, Error> {
     let selection = listing.select(&[group::NAME, group::LDAP_DN])?;
     let name = listing.params.text("group_name")?.map(str::to_owned);
-    let entry = listing.params.get("ldap_group_dn").map(str::to_owned);
+    let entry = listing.params.get("ldap_group_dn").map(|text| {
+        let entry = text.parse::<Dn>();
+        entry.map_or_else(|_| text.to_owned(), |entry| entry.key().to_owned())
+    });
     Ok(selection
         .or(group::NAME, name.map(Test::Contains))
         .or(group::LDAP_DN, entry.map(Test::Is)))

@@ -2,12 +2,14 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use db::{Reader, group, user};
+use db::group::Group;
+use db::{group, user};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use model::{GroupId, GroupSource, PrincipalId, UserId};
-use policy::{on, to};
+use model::{Dn, GroupId, GroupSource, PrincipalId, UserId};
+use policy::{Caller, on, to};
 use serde::Deserialize;
+use tenancy::directory;
 use tenancy::group::NewGroup;
 use tenancy::member;
 use utoipa::ToSchema;
@@ -16,7 +18,7 @@ use crate::allowed::Allowed;
 use crate::group::{NO_SUCH_TYPE, check_name};
 use crate::json::{BodyOf, Unread};
 use crate::member::check_role;
-use crate::{App, Error};
+use crate::{AdminState, App, Error, ldap};
 
 /// The body of `POST …/members`.
 #[derive(Default, Deserialize, ToSchema)]
@@ -54,8 +56,8 @@ enum Entity {
     GroupNamed(NewGroup),
 }
 
-/// Makes a user or a group a member of a project. A group of an OIDC provider or an authenticating proxy that is not known is
-/// made.
+/// Makes a user or a group a member of a project. A group that is not known is made: of an OIDC provider or an
+/// authenticating proxy by its name, of the directory if it has it. So is a user whom the directory knows.
 #[utoipa::path(
     post, path = "/api/v2.0/projects/{project_name_or_id}/members", operation_id = "createProjectMember", tag = "member",
     request_body = AddMember,
@@ -70,7 +72,7 @@ pub(crate) async fn create(
     let (permit, body) = body.read(&app, permit).await?;
     let (role_id, entity) = (body.role_id, entity(body)?);
     let now = app.clock.now();
-    let found = find(&mut app.db.reader().await?, entity).await?;
+    let found = find(&app, permit.caller(), entity).await?;
     let id = match found {
         Found::Principal(principal) => {
             let role = check_role(role_id)?;
@@ -117,7 +119,7 @@ fn named_group(name: String, source: Option<i64>) -> Result<Entity, Error> {
         Some(source) => Ok(Entity::GroupNamed(NewGroup {
             name: check_name(&name)?,
             source,
-            ldap_dn: String::new(),
+            entry: None,
         })),
         None => Err(Error::BadRequest(NO_SUCH_TYPE.to_owned())),
     }
@@ -130,29 +132,75 @@ enum Found {
     NewGroup(NewGroup),
 }
 
-async fn find(reader: &mut Reader, entity: Entity) -> Result<Found, Error> {
+/// Nothing of the database is held while the directory is asked.
+async fn find(app: &AdminState, caller: &Caller, entity: Entity) -> Result<Found, Error> {
     let principal = match entity {
-        Entity::User(id) => user::by_id(reader, id)
-            .await?
-            .map(|user| user.principal_id)
-            .ok_or_else(|| {
+        Entity::User(id) => {
+            let found = user::by_id(&mut app.db.reader().await?, id).await?;
+            found.map(|user| user.principal_id).ok_or_else(|| {
                 Error::BadRequest(format!("member_user: there is no user with ID {id}"))
-            })?,
-        Entity::UserNamed(name) => user::by_name(reader, &name)
-            .await?
-            .map(|user| user.principal_id)
-            .ok_or_else(|| Error::NotFound(format!("user {name} is not found")))?,
-        Entity::Group(id) => group::by_id(reader, id)
-            .await?
-            .map(|group| group.principal_id)
-            .ok_or_else(|| {
+            })?
+        }
+        Entity::UserNamed(name) => {
+            let found = user::by_name(&mut app.db.reader().await?, &name).await?;
+            match found {
+                Some(user) => user.principal_id,
+                None => ldap::user::take_over(app, &name, caller.origin())
+                    .await?
+                    .ok_or_else(|| Error::NotFound(format!("user {name} is not found")))?,
+            }
+        }
+        Entity::Group(id) => {
+            let found = group::by_id(&mut app.db.reader().await?, id).await?;
+            found.map(|group| group.principal_id).ok_or_else(|| {
                 Error::BadRequest(format!("member_group: there is no group with ID {id}"))
-            })?,
-        Entity::GroupOfEntry(dn) => group::by_ldap_dn(reader, &dn)
-            .await?
-            .map(|group| group.principal_id)
-            .ok_or_else(|| Error::NotFound(format!("{dn} not found: not supported")))?,
+            })?
+        }
+        Entity::GroupOfEntry(text) => {
+            let found = group_of_entry(app, &text).await?;
+            return found.ok_or_else(|| {
+                Error::NotFound(format!(
+                    "{text} not found: neither here nor in the directory"
+                ))
+            });
+        }
         Entity::GroupNamed(group) => return Ok(Found::NewGroup(group)),
     };
     Ok(Found::Principal(principal))
+}
+
+/// A group of the directory by its entry or its name, which is to be made if it is in the directory alone.
+async fn group_of_entry(app: &AdminState, text: &str) -> Result<Option<Found>, Error> {
+    let entry = text.parse::<Dn>().ok();
+    if let Some(known) = known_group(app, entry.as_ref(), text).await? {
+        return Ok(Some(Found::Principal(known.principal_id)));
+    }
+    let found = match &entry {
+        Some(entry) => ldap::group::at(app, entry).await?,
+        None => ldap::group::named(app, text).await?,
+    };
+    let Some(found) = found else {
+        return Ok(None);
+    };
+    let mut reader = app.db.reader().await?;
+    // By a name that it has in the directory alone.
+    if let Some(known) = group::by_entry(&mut reader, &found.entry).await? {
+        return Ok(Some(Found::Principal(known.principal_id)));
+    }
+    let new = directory::new_group(&mut reader, &found).await?;
+    Ok(Some(Found::NewGroup(new)))
+}
+
+/// The group of the directory that is known here by its entry or its name.
+async fn known_group(
+    app: &AdminState,
+    entry: Option<&Dn>,
+    name: &str,
+) -> Result<Option<Group>, Error> {
+    let mut reader = app.db.reader().await?;
+    let known = match entry {
+        Some(entry) => group::by_entry(&mut reader, entry).await?,
+        None => group::by_name(&mut reader, name).await?,
+    };
+    Ok(known.filter(|group| group.source == GroupSource::Ldap))
 }

@@ -69,7 +69,13 @@ impl Api {
         let recorder = Arc::new(Recorder::default());
         let settings = settings(&db, fixed).await;
         let records = (recorder, Arc::default());
-        let identity = Identity::new(db.clone(), clock.clone(), records, keys, settings.clone());
+        let identity = Identity::new(
+            db.clone(),
+            clock.clone(),
+            records,
+            keys,
+            (settings.clone(), Arc::default()),
+        );
         let master = MasterKey::generate_text().unwrap();
         let master = Arc::new(MasterKey::parse(master.as_bytes()).unwrap());
         let password = NewPassword::try_from(ADMIN.to_owned()).unwrap();

@@ -65,7 +65,7 @@ impl Installation {
         let local = Box::new(Local::new(db.clone(), hasher));
         let sources: Vec<Box<dyn PasswordSource>> = vec![local, Box::new(stuck.clone())];
         Self {
-            passwords: Arc::new(Passwords::new(db, counter, sources)),
+            passwords: Arc::new(Passwords::new(db, counter, (sources, None), Arc::default())),
             stuck,
             _folder: folder,
         }

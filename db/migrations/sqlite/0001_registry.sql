@@ -68,12 +68,13 @@ create table user_group (
     principal_id integer not null unique references principal (id),
     -- Where it comes from: 1 LDAP, 2 HTTP, 3 OIDC.
     source integer not null,
-    -- Empty unless it comes from LDAP.
+    -- Empty unless it comes from LDAP: its entry as it was given, and the same text for all names of that entry.
     ldap_dn text not null,
+    ldap_key text not null,
     created_at integer not null,
     updated_at integer not null
 );
-create unique index user_group_ldap_dn on user_group (ldap_dn) where ldap_dn <> '';
+create unique index user_group_ldap_key on user_group (ldap_key) where ldap_key <> '';
 
 -- Who is in which group, by their ids among principals.
 create table group_member (
@@ -82,6 +83,24 @@ create table group_member (
     primary key (principal_id, group_id)
 ) without rowid;
 create index group_member_group on group_member (group_id);
+
+-- Users that a directory knows. What never changes there ties them to it, never a name or a mail address.
+create table identity (
+    principal_id integer not null primary key references principal (id),
+    -- What knows it: `ldap`.
+    source text not null,
+    -- What it never changes: an attribute and its value, such as entryuuid:….
+    subject text not null,
+    -- Its entry, where it was found last.
+    dn text not null,
+    -- Whether a group there makes it a system administrator.
+    admin integer not null,
+    -- 0 where the last reading did not find it, or found that it may not sign in.
+    active integer not null,
+    read_at integer not null,
+    unique (source, subject)
+);
+create index identity_read on identity (source, read_at);
 
 -- Sessions of browsers. The hash is of what the browser holds, which is stored nowhere.
 create table session (

@@ -4,7 +4,7 @@ use gantry_db::list::Selection;
 use gantry_db::member::Entity;
 use gantry_db::principal::Kind;
 use gantry_db::{Age, Db, Error, backup, binding, group, member, project, user};
-use model::{GroupId, GroupSource, PrincipalId, ProjectId};
+use model::{Dn, GroupId, GroupSource, PrincipalId, ProjectId};
 use policy::{Caller, Presented, Role};
 
 use crate::{NOW, ann, on_both, team};
@@ -20,7 +20,7 @@ async fn devs(db: &Db, project: ProjectId) -> (GroupId, user::User) {
             };
             user::create(tx, &bob, NOW).await?;
             let bob = user::by_name(tx, "bob").await?.unwrap();
-            let new = ("devs", GroupSource::Oidc, "");
+            let new = ("devs", GroupSource::Oidc, None);
             let (id, principal) = group::create(tx, new, NOW).await?;
             member::add(tx, project, (principal, Kind::Group), Role::Developer, NOW).await?;
             // What a directory will do.
@@ -133,26 +133,32 @@ async fn a_role_of_a_group_ends_with_the_membership_and_with_the_group() {
 #[tokio::test]
 async fn a_name_and_an_entry_of_the_directory_belong_to_one_group() {
     on_both("group_names", async |db| {
-        let make = async |name: &'static str, dn: &'static str| {
-            let new = (name, GroupSource::Ldap, dn);
-            db.write(move |tx| Box::pin(async move { group::create(tx, new, NOW).await }))
-                .await
+        let make = async |name: &'static str, entry: Option<&str>| {
+            let entry: Option<Dn> = entry.map(|text| text.parse().unwrap());
+            db.write(move |tx| {
+                Box::pin(async move {
+                    let new = (name, GroupSource::Ldap, entry.as_ref());
+                    group::create(tx, new, NOW).await
+                })
+            })
+            .await
         };
-        let (id, _) = make("devs", "cn=devs").await.unwrap();
+        let (id, _) = make("devs", Some("cn=devs, dc=x")).await.unwrap();
         assert!(matches!(
-            make("devs", "cn=other").await,
+            make("devs", Some("cn=other,dc=x")).await,
             Err(Error::Duplicate(_))
         ));
         assert!(matches!(
-            make("other", "cn=devs").await,
+            make("other", Some("CN=Devs,dc=X")).await,
             Err(Error::Duplicate(_))
         ));
-        make("proxied", "").await.unwrap();
-        make("claimed", "").await.unwrap();
+        make("proxied", None).await.unwrap();
+        make("claimed", None).await.unwrap();
         let mut reader = db.reader().await.unwrap();
-        let found = group::by_ldap_dn(&mut reader, "cn=devs").await.unwrap();
-        assert_eq!(found.unwrap().id, id);
-        assert_eq!(group::by_ldap_dn(&mut reader, "").await.unwrap(), None);
+        let entry: Dn = "CN=devs,dc=x".parse().unwrap();
+        let found = group::by_entry(&mut reader, &entry).await.unwrap();
+        let found = found.unwrap();
+        assert_eq!((found.id, &*found.ldap_dn), (id, "cn=devs, dc=x"));
         let (groups, total) = group::list(&mut reader, &Selection::all()).await.unwrap();
         let names: Vec<&str> = groups.iter().map(|group| &*group.name).collect();
         assert_eq!((names, total), (vec!["claimed", "devs", "proxied"], 3));

@@ -11,6 +11,7 @@ mod collecting;
 mod deletion;
 mod failover;
 mod groups;
+mod identities;
 mod jobs;
 mod labels;
 mod listed;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use db::group::{self, Group};
 use db::list::Selection;
-use model::{GroupName, GroupSource};
+use model::{Dn, GroupName, GroupSource};
 use serde::Serialize;
 use tenancy::group::NewGroup;
 
@@ -23,7 +23,7 @@ pub(super) enum Command {
         source: Source,
         /// Its entry in the directory, for LDAP.
         #[arg(long, required_if_eq("source", "ldap"))]
-        ldap_dn: Option<String>,
+        ldap_dn: Option<Dn>,
     },
     /// List all groups.
     List {
@@ -77,7 +77,7 @@ impl Command {
                 let new = NewGroup {
                     name,
                     source: source.into(),
-                    ldap_dn: ldap_dn.unwrap_or_default(),
+                    entry: ldap_dn,
                 };
                 create(local, new).await?;
             }
@@ -91,7 +91,7 @@ impl Command {
 
 async fn create(local: &Local, new: NewGroup) -> anyhow::Result<()> {
     anyhow::ensure!(
-        new.source == GroupSource::Ldap || new.ldap_dn.is_empty(),
+        new.source == GroupSource::Ldap || new.entry.is_none(),
         "--ldap-dn is for --source ldap alone"
     );
     let (name, permit) = (new.name.clone(), local::system()?);

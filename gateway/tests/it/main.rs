@@ -16,6 +16,7 @@ mod forwarded;
 mod garbage;
 mod import;
 mod jobs;
+mod ldap;
 mod limits;
 mod lost;
 mod machine;

@@ -14,7 +14,7 @@ const SESSIONS: &str = "/api/ext/v1/me/sessions";
 const TOKEN: &str = "x-harbor-csrf-token";
 
 /// A browser: it keeps cookies, and the newest token.
-struct Browser {
+pub(crate) struct Browser {
     client: Client,
     cookies: BTreeMap<String, String>,
     token: String,
@@ -22,7 +22,7 @@ struct Browser {
 
 impl Browser {
     /// A browser that looks at the page for signing in.
-    async fn open(client: Client) -> Self {
+    pub(crate) async fn open(client: Client) -> Self {
         let mut browser = Self {
             client,
             cookies: BTreeMap::new(),
@@ -39,13 +39,13 @@ impl Browser {
         browser
     }
 
-    async fn sign_in(&mut self, name: &str, password: &str) -> Answer {
+    pub(crate) async fn sign_in(&mut self, name: &str, password: &str) -> Answer {
         let form = format!("principal={name}&password={password}");
         self.send(Method::POST, "/c/login", |request| request.form(&form))
             .await
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, |request| request).await
     }
 
@@ -59,7 +59,7 @@ impl Browser {
     }
 
     /// Whether the session is one.
-    async fn is_signed_in(&mut self) -> bool {
+    pub(crate) async fn is_signed_in(&mut self) -> bool {
         let answer = self.get(CURRENT).await;
         assert!(matches!(answer.status, 200 | 401), "{answer}");
         answer.status == 200

@@ -161,9 +161,9 @@ async fn a_request_changes_all_of_its_settings_or_none() {
             "skip_audit_log_database: cannot",
         ),
         (
-            json!({ "auth_mode": "ldap_auth" }),
+            json!({ "auth_mode": "http_auth" }),
             400,
-            "auth_mode: cannot be changed",
+            "auth_mode: Gantry has no http_auth",
         ),
         (
             json!({ "http_authproxy_endpoint": "https://x" }),
@@ -423,7 +423,7 @@ async fn a_wrong_setting_in_the_environment_stops_the_start() {
         (
             "GANTRY_SETTINGS__AUTH_MODE",
             "http_auth",
-            "auth_mode: cannot be changed",
+            "auth_mode: Gantry has no http_auth",
         ),
     ] {
         let output = Server::run(&["config", "check"], &[(key, value)]).await;

@@ -65,7 +65,6 @@ macro_rules! settings {
     };
 }
 
-const LOCAL_USERS_ONLY: Effect = Never("users are local ones (db_auth) yet");
 const NO_HTTP_AUTH: Effect = Never("Gantry has no http_auth: let users sign in by OIDC or LDAP");
 const NO_UAA: Effect = Never("Gantry has no uaa_auth: let users sign in by OIDC or LDAP");
 const ALWAYS_WRITTEN: Effect = Never(
@@ -73,8 +72,9 @@ const ALWAYS_WRITTEN: Effect = Never(
 );
 
 settings! {
-    /// How users sign in.
-    auth_mode: String = "db_auth".to_owned(), Everyone, LOCAL_USERS_ONLY, rule::any;
+    /// The source of people that user interfaces prefer: `db_auth`, this database, or `ldap_auth`, a directory. People sign
+    /// in by every source that is configured, whatever it says.
+    auth_mode: String = "db_auth".to_owned(), Everyone, Now, rule::auth_mode;
     /// Whether user interfaces show the sign-in by another identity provider first.
     primary_auth_mode: bool = false, Everyone, Now, rule::any;
     /// Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link
@@ -134,38 +134,58 @@ settings! {
     /// Whether a pull by a scanner leaves the time of the last pull as it is.
     scanner_skip_update_pulltime: bool = false, Administrators, Later, rule::any;
 
-    /// `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. Empty: none.
-    ldap_url: String = String::new(), Administrators, Later, rule::ldap_url;
+    /// `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are
+    /// set, whatever `auth_mode` is. Empty: none.
+    ldap_url: String = String::new(), Administrators, Now, rule::ldap_url;
+    /// Further addresses of the same directory, separated by spaces, for when `ldap_url` does not answer.
+    ldap_fallback_urls: String = String::new(), Administrators, Now, rule::ldap_urls;
+    /// Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said.
+    ldap_starttls: bool = false, Administrators, Now, rule::any;
     /// Whether the directory's certificate is checked.
-    ldap_verify_cert: bool = true, Administrators, Later, rule::any;
+    ldap_verify_cert: bool = true, Administrators, Now, rule::any;
+    /// The only authorities that may have signed the directory's certificate, in PEM. Empty: those of the system.
+    ldap_ca_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
+    /// The certificate, in PEM, that is shown to a directory that asks for one.
+    ldap_client_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
+    /// The key of `ldap_client_certificate`, in PEM and without a passphrase.
+    ldap_client_key: Secret = Secret::default(), Nobody, Now, rule::any;
     /// Seconds that the directory has for an answer.
-    ldap_timeout: i64 = 5, Administrators, Later, rule::between::<1, 300>;
+    ldap_timeout: i64 = 5, Administrators, Now, rule::between::<1, 300>;
     /// Who searches the directory; empty for an anonymous search.
-    ldap_search_dn: String = String::new(), Administrators, Later, rule::any;
+    ldap_search_dn: String = String::new(), Administrators, Now, rule::any;
     /// The password of `ldap_search_dn`.
-    ldap_search_password: Secret = Secret::default(), Nobody, Later, rule::any;
+    ldap_search_password: Secret = Secret::default(), Nobody, Now, rule::any;
     /// Where users are searched.
-    ldap_base_dn: String = String::new(), Administrators, Later, rule::any;
+    ldap_base_dn: String = String::new(), Administrators, Now, rule::dn;
     /// How deep: 0 the entry alone, 1 one level, 2 the whole tree.
-    ldap_scope: i64 = 2, Administrators, Later, rule::between::<0, 2>;
+    ldap_scope: i64 = 2, Administrators, Now, rule::between::<0, 2>;
     /// Which entries are users.
-    ldap_filter: String = String::new(), Administrators, Later, rule::any;
+    ldap_filter: String = String::new(), Administrators, Now, rule::ldap_filter;
     /// The attribute that is the user's name.
-    ldap_uid: String = "cn".to_owned(), Administrators, Later, rule::filled;
-    /// Where groups are searched.
-    ldap_group_base_dn: String = String::new(), Administrators, Later, rule::any;
+    ldap_uid: String = "cn".to_owned(), Administrators, Now, rule::ldap_attribute;
+    /// Where groups are searched. Empty: where users are.
+    ldap_group_base_dn: String = String::new(), Administrators, Now, rule::dn;
     /// How deep: 0 the entry alone, 1 one level, 2 the whole tree.
-    ldap_group_search_scope: i64 = 2, Administrators, Later, rule::between::<0, 2>;
-    /// Which entries are groups.
-    ldap_group_search_filter: String = String::new(), Administrators, Later, rule::any;
-    /// The attribute that is the group's name.
-    ldap_group_attribute_name: String = String::new(), Administrators, Later, rule::any;
+    ldap_group_search_scope: i64 = 2, Administrators, Now, rule::between::<0, 2>;
+    /// Which entries are groups. Empty: no groups are taken over.
+    ldap_group_search_filter: String = String::new(), Administrators, Now, rule::ldap_filter;
+    /// The attribute that is the group's name. Empty: `cn`.
+    ldap_group_attribute_name: String = String::new(), Administrators, Now, rule::ldap_attribute_or_none;
     /// The attribute of a user that names the groups.
-    ldap_group_membership_attribute: String = "memberof".to_owned(), Administrators, Later, rule::any;
+    ldap_group_membership_attribute: String = "memberof".to_owned(), Administrators, Now, rule::ldap_attribute_or_none;
+    /// How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the
+    /// groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included.
+    ldap_group_lookup: String = "attribute".to_owned(), Administrators, Now, rule::group_lookup;
     /// The group whose members are system administrators.
-    ldap_group_admin_dn: String = String::new(), Administrators, Later, rule::any;
-    /// Whether groups are looked up side by side.
-    ldap_group_attach_parallel: bool = false, Administrators, Later, rule::any;
+    ldap_group_admin_dn: String = String::new(), Administrators, Now, rule::dn;
+    /// Taken for Harbor's clients: all groups are looked up at once, whatever it says.
+    ldap_group_attach_parallel: bool = false, Administrators, Now, rule::any;
+    /// Seconds for which a password that the directory confirmed is not checked again.
+    ldap_password_secs: i64 = 600, Administrators, Now, rule::between::<0, 3_600>;
+    /// Seconds after which people and their groups are read from the directory again.
+    ldap_reading_secs: i64 = 300, Administrators, Now, rule::between::<1, 86_400>;
+    /// Seconds for which a password that the directory confirmed is good while the directory cannot be asked.
+    ldap_outage_secs: i64 = 3_600, Administrators, Now, rule::between::<0, 86_400>;
 
     /// What user interfaces call the OIDC provider.
     oidc_name: String = String::new(), Administrators, Later, rule::any;
@@ -242,6 +262,11 @@ impl Values {
             .map(|minutes| Duration::from_secs(minutes * 60))
     }
 
+    /// True if people can sign in by a directory.
+    pub const fn has_directory(&self) -> bool {
+        !self.ldap_url.is_empty() && !self.ldap_base_dn.is_empty()
+    }
+
     /// Seconds for which a registry token is valid.
     pub fn token_secs(&self) -> u32 {
         // The rule keeps it far below.
@@ -300,6 +325,14 @@ impl Declaration {
     /// Its value where nothing was changed.
     pub fn initial(&self) -> Value {
         (self.get)(&Values::default())
+    }
+
+    /// Sets it in values that are stored nowhere, such as to try them out.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`].
+    pub fn put_into(&self, values: &mut Values, value: &Value) -> Result<(), InvalidSetting> {
+        self.set(values, value)
     }
 
     /// Its value, secret or not.

@@ -107,15 +107,12 @@ impl Held for String {
     const KIND: Kind = Kind::Text;
 
     fn from_json(json: &Value) -> Result<Self, Unfit> {
-        let text = json.as_str().ok_or(Unfit::Kind)?;
-        let rule = |reason: String| Err(Unfit::Rule(reason));
-        if text.len() > LONGEST {
-            return rule(format!("must have at most {LONGEST} bytes"));
-        }
+        let text = bounded(json, LONGEST)?;
         if text.chars().any(char::is_control) {
-            return rule("must not contain line breaks or other control characters".to_owned());
+            let reason = "must not contain line breaks or other control characters";
+            return Err(Unfit::Rule(reason.to_owned()));
         }
-        Ok(text.to_owned())
+        Ok(text)
     }
 
     fn to_json(&self) -> Value {
@@ -123,11 +120,27 @@ impl Held for String {
     }
 }
 
+/// A text that is not too long.
+fn bounded(json: &Value, longest: usize) -> Result<String, Unfit> {
+    let text = json.as_str().ok_or(Unfit::Kind)?;
+    if text.len() > longest {
+        let reason = format!("must have at most {longest} bytes");
+        return Err(Unfit::Rule(reason));
+    }
+    Ok(text.to_owned())
+}
+
 impl Held for Secret {
     const KIND: Kind = Kind::Secret;
 
+    /// Of several lines, where it is a key in PEM.
     fn from_json(json: &Value) -> Result<Self, Unfit> {
-        let text = String::from_json(json)?;
+        let text = bounded(json, LONGEST)?;
+        let is_key = text.starts_with("-----BEGIN ");
+        if text.chars().any(|it| it.is_control() && !is_key) {
+            let reason = "must not contain line breaks or other control characters";
+            return Err(Unfit::Rule(reason.to_owned()));
+        }
         // What forms and commands show in place of a secret, sent back.
         let is_mask = !text.is_empty() && text.chars().all(|letter| "*•".contains(letter));
         if is_mask {
@@ -147,9 +160,9 @@ impl Held for Secret {
 pub struct Certificates(String);
 
 impl Certificates {
-    /// The PEM; empty for none.
-    pub fn pem(&self) -> &str {
-        &self.0
+    /// The PEM, where there are any.
+    pub fn pem(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
     }
 }
 

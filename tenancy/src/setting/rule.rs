@@ -1,6 +1,6 @@
 //! Rules of single settings: each returns the value, tidied where that is needed, or what it must be.
 
-use model::{EVENT_TYPES, is_email};
+use model::{Dn, EVENT_TYPES, is_email};
 use serde_json::{Map, Value};
 
 /// Anything.
@@ -26,12 +26,16 @@ pub(super) fn robot_prefix(prefix: String) -> Result<String, String> {
     Err("must have 1 to 64 letters, digits or of $ . _ - + @ # % = ~".to_owned())
 }
 
-/// Something that is not left empty.
-pub(super) fn filled(text: String) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("must not be empty".to_owned());
+/// Which source of people is preferred.
+pub(super) fn auth_mode(mode: String) -> Result<String, String> {
+    match mode.as_str() {
+        "db_auth" | "ldap_auth" => Ok(mode),
+        "oidc_auth" => Err("cannot be oidc_auth yet".to_owned()),
+        "http_auth" | "uaa_auth" => Err(format!(
+            "Gantry has no {mode}: let people sign in by LDAP (ldap_auth)"
+        )),
+        _ => Err("must be db_auth or ldap_auth".to_owned()),
     }
-    Ok(text)
 }
 
 /// A directory's address; empty for none.
@@ -41,8 +45,12 @@ pub(super) fn ldap_url(url: String) -> Result<String, String> {
         Some(("ldap" | "ldaps", host)) if !host.is_empty() => host,
         Some(_) => "/",
     };
-    // A query or a path would be ignored by some clients and obeyed by others.
-    if host.contains(['/', '?', '#', '@', ' ']) {
+    // A query or a path would be ignored by some clients and obeyed by others. Of a port, nothing but a number is one.
+    let port = host
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.ends_with(']'));
+    let is_port = port.is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if host.contains(['/', '?', '#', '@', ' ']) || !is_port {
         return Err("must be ldap://HOST[:PORT] or ldaps://HOST[:PORT]".to_owned());
     }
     Ok(url)
@@ -110,6 +118,62 @@ pub(super) fn mailbox(text: String) -> Result<String, String> {
     valid.then_some(text).ok_or_else(|| {
         "must be gantry@registry.example or Gantry <gantry@registry.example>".to_owned()
     })
+}
+
+/// Addresses of a directory, separated by spaces; empty for none.
+pub(super) fn ldap_urls(urls: String) -> Result<String, String> {
+    for url in urls.split_whitespace() {
+        ldap_url(url.to_owned()).map_err(|why| format!("each {why}"))?;
+    }
+    Ok(urls)
+}
+
+/// An entry of a directory; empty for none.
+pub(super) fn dn(text: String) -> Result<String, String> {
+    match text.is_empty() || text.parse::<Dn>().is_ok() {
+        true => Ok(text),
+        false => Err("must be empty or a distinguished name: ou=people,dc=example".to_owned()),
+    }
+}
+
+/// A filter, RFC 4515; empty for none. The parentheses around it may be left out, as in Harbor.
+pub(super) fn ldap_filter(text: String) -> Result<String, String> {
+    let mut depth = 0_u32;
+    let is_closed = text.bytes().all(|byte| match byte {
+        b'(' => {
+            depth += 1;
+            true
+        }
+        b')' => depth.checked_sub(1).map(|less| depth = less).is_some(),
+        _ => true,
+    });
+    let valid = text.is_empty() || (is_closed && depth == 0 && text.contains('='));
+    let wrong = "must be empty or a filter: (&(objectClass=person)(!(ou=guests)))";
+    valid.then_some(text).ok_or_else(|| wrong.to_owned())
+}
+
+/// The name of an attribute.
+pub(super) fn ldap_attribute(name: String) -> Result<String, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let valid = !name.is_empty() && name.bytes().all(is_name);
+    let wrong = "must not be empty, and be the name of an attribute: uid, cn, sAMAccountName";
+    valid.then_some(name).ok_or_else(|| wrong.to_owned())
+}
+
+/// The name of an attribute; empty for none.
+pub(super) fn ldap_attribute_or_none(name: String) -> Result<String, String> {
+    match name.is_empty() {
+        true => Ok(name),
+        false => ldap_attribute(name),
+    }
+}
+
+/// How it is known which groups somebody is in.
+pub(super) fn group_lookup(lookup: String) -> Result<String, String> {
+    match ["attribute", "search", "nested"].contains(&lookup.as_str()) {
+        true => Ok(lookup),
+        false => Err("must be attribute, search or nested".to_owned()),
+    }
 }
 
 /// A provider's address; empty for none.
@@ -207,8 +271,12 @@ mod tests {
             "ldap://u:p@h",
             "ldap://h/dc=x",
             "a b",
+            "ldap://h:0",
+            "ldap://h:ldap",
         ];
         check(ldap_url, &good, &bad);
+        let good = ["", "ldap://a ldaps://b:636", "c:389"];
+        check(ldap_urls, &good, &["ldap://a http://b", "ldap://a/x"]);
         let good = ["", "https://id.example:8443/realms/x", "http://localhost"];
         check(
             http_url,
@@ -256,6 +324,29 @@ mod tests {
             mailbox,
             &good,
             &["g", "Gantry <g>", "<g@r.example", "a@b.c <g@r.example>"],
+        );
+    }
+
+    #[test]
+    fn what_goes_into_a_search_is_well_formed() {
+        check(dn, &["", "ou=People, dc=example"], &["people", "ou=x,"]);
+        let good = ["", "objectClass=person", "(&(a=b)(!(c=d)))"];
+        check(ldap_filter, &good, &["(a=b", "a=b)", "(a=b))(", "person"]);
+        check(
+            ldap_attribute,
+            &["uid", "sAMAccountName", "2.5.4.3"],
+            &["", "a=b", "a)(b"],
+        );
+        check(ldap_attribute_or_none, &["", "cn"], &["*"]);
+        check(
+            group_lookup,
+            &["attribute", "search", "nested"],
+            &["", "all"],
+        );
+        check(
+            auth_mode,
+            &["db_auth", "ldap_auth"],
+            &["", "http_auth", "oidc_auth", "ldap"],
         );
     }
 

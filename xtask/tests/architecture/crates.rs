@@ -5,12 +5,13 @@ use serde_json::Value;
 use crate::metadata::{packages, text};
 
 /// All crates, from the top of the house down.
-pub(crate) const ORDER: [&str; 15] = [
+pub(crate) const ORDER: [&str; 16] = [
     "gantry-model",
     "gantry-policy",
     "gantry-storage",
     "gantry-db",
     "gantry-certs",
+    "gantry-outgoing",
     "gantry-tenancy",
     "gantry-auth",
     "gantry-registry",

@@ -139,6 +139,10 @@ pub(super) enum Action {
     RenameGroup,
     DeleteGroup,
     SearchGroups,
+    PingDirectory,
+    SearchDirectoryUsers,
+    SearchDirectoryGroups,
+    ImportDirectoryUsers,
     ExplainAccess,
     ReadMatrix,
     ReadStats,
@@ -360,6 +364,11 @@ pub(super) const PRIVATE_REST: &Table = &[
     (RenameGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (DeleteGroup,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (SearchGroups,   [401,    200,    200,    200,    200,    200,    200,    200]),
+    // There is no directory: whoever may ask for one is told so.
+    (PingDirectory,  [401,    403,    403,    403,    403,    403,    403,    412]),
+    (SearchDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
+    (SearchDirectoryGroups, [401, 403, 403,   403,    403,    403,    403,    412]),
+    (ImportDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
     (ExplainAccess,  [401,    403,    403,    403,    403,    403,    403,    200]),
     (ReadMatrix,     [401,    403,    403,    403,    403,    403,    403,    200]),
     (ReadStats,      [401,    403,    200,    200,    200,    200,    200,    200]),
@@ -883,6 +892,14 @@ impl<'s> World<'s> {
                 let body = json!({ "to": "somebody@example.com" });
                 caller.post("/api/ext/v1/mail/test").json(&body).await
             }
+            PingDirectory => caller.post("/api/v2.0/ldap/ping").await,
+            SearchDirectoryUsers => caller.get("/api/v2.0/ldap/users/search").await,
+            SearchDirectoryGroups => caller.get("/api/v2.0/ldap/groups/search").await,
+            ImportDirectoryUsers => {
+                let people = json!({ "ldap_uid_list": ["alice"] });
+                let import = caller.post("/api/v2.0/ldap/users/import");
+                import.json(&people).await
+            }
             ExplainAccess => {
                 let query = format!(
                     "subject=user:admin&action=repository:push&project={}",
@@ -1266,6 +1283,10 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         RenameGroup => "PUT /usergroups/{group_id}".to_owned(),
         DeleteGroup => "DELETE /usergroups/{group_id}".to_owned(),
         SearchGroups => "GET /usergroups/search".to_owned(),
+        PingDirectory => "POST /ldap/ping".to_owned(),
+        SearchDirectoryUsers => "GET /ldap/users/search".to_owned(),
+        SearchDirectoryGroups => "GET /ldap/groups/search".to_owned(),
+        ImportDirectoryUsers => "POST /ldap/users/import".to_owned(),
         ExplainAccess => "GET /api/ext/v1/access/explain".to_owned(),
         ReadMatrix => "GET /api/ext/v1/access/matrix".to_owned(),
         ReadStats => "GET /api/ext/v1/projects/{project_name_or_id}/stats".to_owned(),

@@ -1,0 +1,5 @@
+//! The directory: trying it out, and searching and importing its people and groups.
+
+pub(crate) mod group;
+pub(crate) mod ping;
+pub(crate) mod user;

@@ -1,0 +1,185 @@
+//! Passwords that a directory has confirmed, so that it need not be asked again at each request.
+//!
+//! A proof is fresh for `ldap_password_secs`. After that a use goes through on the old proof while the directory is asked
+//! again, once at a time and in the background: it ends the proof, or makes it fresh, or cannot be asked. Then the proof
+//! is good until `ldap_outage_secs` have passed. Whether the account may still sign in is asked of the database at each use.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use model::Timestamp;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use crate::verified::Verified;
+
+const LARGEST: u64 = 10_000;
+/// Proofs are forgotten after this time at the latest: as long as `ldap_outage_secs` may be.
+const LIFETIME: Duration = Duration::from_secs(86_400);
+/// Proofs that are checked again at a time.
+const MOST_CHECKS: usize = 256;
+/// How long a proof that could not be checked is not checked again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the directory has confirmed. As everywhere, only a hash of names and passwords is kept, under a key that exists only
+/// in this process.
+pub(crate) struct Proofs {
+    entries: Cache<[u8; 32], Proof>,
+    checked: Mutex<HashSet<[u8; 32]>>,
+}
+
+/// When a password was right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Proof {
+    verified: Verified,
+    at: Timestamp,
+    /// When it could not be checked again last.
+    failed_at: Option<Timestamp>,
+    /// The directory that confirmed it.
+    epoch: u64,
+}
+
+/// How long proofs are good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Without asking again.
+    pub(crate) fresh: Duration,
+    /// If the directory cannot be asked.
+    pub(crate) outage: Duration,
+    /// The directory of now.
+    pub(crate) epoch: u64,
+}
+
+/// What is known of a password.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Recall {
+    /// Nothing.
+    Unknown,
+    /// It is right.
+    Right(Verified),
+    /// It was right, and whoever is told this checks it again.
+    CheckAgain(Verified),
+}
+
+impl Proofs {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Cache::builder()
+                .max_capacity(LARGEST)
+                .time_to_live(LIFETIME)
+                .build(),
+            checked: Mutex::default(),
+        }
+    }
+
+    /// What is known of a password now.
+    pub(crate) fn recall(&self, key: &[u8; 32], terms: Terms, now: Timestamp) -> Recall {
+        let Some(proof) = self.entries.get(key) else {
+            return Recall::Unknown;
+        };
+        let age = now.since(proof.at);
+        if age <= terms.fresh && proof.epoch == terms.epoch {
+            return Recall::Right(proof.verified);
+        }
+        if age > terms.outage.max(terms.fresh) || proof.epoch != terms.epoch {
+            return Recall::Unknown;
+        }
+        let is_paused = proof.failed_at.is_some_and(|at| now.since(at) < PAUSE);
+        match !is_paused && self.begin(key) {
+            true => Recall::CheckAgain(proof.verified),
+            false => Recall::Right(proof.verified),
+        }
+    }
+
+    /// True if nobody else checks it, and not too much is checked.
+    fn begin(&self, key: &[u8; 32]) -> bool {
+        let mut checked = self.checked.lock();
+        checked.len() < MOST_CHECKS && checked.insert(*key)
+    }
+
+    /// A check has ended, however it did.
+    pub(crate) fn end_check(&self, key: &[u8; 32]) {
+        self.checked.lock().remove(key);
+    }
+
+    /// The directory has confirmed it.
+    pub(crate) fn put(&self, key: [u8; 32], verified: Verified, (at, epoch): (Timestamp, u64)) {
+        let proof = Proof {
+            verified,
+            at,
+            failed_at: None,
+            epoch,
+        };
+        self.entries.insert(key, proof);
+    }
+
+    /// The directory could not be asked.
+    pub(crate) fn could_not_check(&self, key: &[u8; 32], now: Timestamp) {
+        if let Some(proof) = self.entries.get(key) {
+            let failed_at = Some(now);
+            self.entries.insert(*key, Proof { failed_at, ..proof });
+        }
+    }
+
+    /// It is not right any more.
+    pub(crate) fn forget(&self, key: &[u8; 32]) {
+        self.entries.invalidate(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::PrincipalId;
+
+    use super::*;
+
+    const ALICE: Verified = Verified {
+        principal: PrincipalId(7),
+        generation: 1,
+    };
+    const TERMS: Terms = Terms {
+        fresh: Duration::from_secs(600),
+        outage: Duration::from_secs(3_600),
+        epoch: 1,
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_proof_is_fresh_then_checked_once_at_a_time_and_ends() {
+        let (proofs, key) = (Proofs::new(), [1; 32]);
+        assert_eq!(proofs.recall(&key, TERMS, at(0)), Recall::Unknown);
+        proofs.put(key, ALICE, (at(0), 1));
+        assert_eq!(proofs.recall(&key, TERMS, at(600)), Recall::Right(ALICE));
+        assert_eq!(
+            proofs.recall(&key, TERMS, at(601)),
+            Recall::CheckAgain(ALICE)
+        );
+        // Another use meanwhile.
+        assert_eq!(proofs.recall(&key, TERMS, at(601)), Recall::Right(ALICE));
+        // The directory is down.
+        proofs.could_not_check(&key, at(602));
+        proofs.end_check(&key);
+        assert_eq!(proofs.recall(&key, TERMS, at(603)), Recall::Right(ALICE));
+        assert_eq!(
+            proofs.recall(&key, TERMS, at(610)),
+            Recall::CheckAgain(ALICE)
+        );
+        proofs.end_check(&key);
+        assert_eq!(proofs.recall(&key, TERMS, at(3_601)), Recall::Unknown);
+        // The password was changed.
+        proofs.put(key, ALICE, (at(4_000), 1));
+        proofs.forget(&key);
+        assert_eq!(proofs.recall(&key, TERMS, at(4_000)), Recall::Unknown);
+    }
+
+    #[test]
+    fn another_directory_proves_anew() {
+        let (proofs, key) = (Proofs::new(), [1; 32]);
+        proofs.put(key, ALICE, (at(0), 1));
+        let other = Terms { epoch: 2, ..TERMS };
+        assert_eq!(proofs.recall(&key, other, at(0)), Recall::Unknown);
+    }
+}

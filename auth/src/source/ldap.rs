@@ -1,0 +1,197 @@
+//! People whom a directory knows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use model::Clock;
+use parking_lot::Mutex;
+use tenancy::directory::origin;
+use tenancy::setting::Settings;
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
+
+use super::PasswordSource;
+use crate::directory::Directory;
+use crate::error::{Error, Result};
+use crate::ldap::{Server, seconds};
+use crate::login::{Checked, Login};
+use crate::proof::{Proofs, Recall, Terms};
+use crate::verified::{Verified, VerifiedCredentials};
+
+/// Time between two warnings that the directory could not be asked.
+const WARNINGS: Duration = Duration::from_secs(60);
+
+/// Checks passwords by asking the directory, unless it has confirmed them lately.
+#[derive(Clone)]
+pub(crate) struct Ldap(Arc<Shared>);
+
+struct Shared {
+    directory: Arc<Directory>,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+    verified: Arc<VerifiedCredentials>,
+    proofs: Proofs,
+    /// What is checked again in the background; it ends with this.
+    checks: Mutex<JoinSet<()>>,
+    /// When the log said last that the directory could not be asked.
+    warned: Mutex<Option<Instant>>,
+}
+
+/// What the directory says of a name and a password.
+enum Answer {
+    Unknown,
+    Wrong,
+    Right(Verified),
+}
+
+impl Ldap {
+    pub(crate) fn new(
+        directory: Arc<Directory>,
+        (settings, clock): (Arc<Settings>, Arc<dyn Clock>),
+        verified: Arc<VerifiedCredentials>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            directory,
+            settings,
+            clock,
+            verified,
+            proofs: Proofs::new(),
+            checks: Mutex::default(),
+            warned: Mutex::default(),
+        }))
+    }
+
+    /// Whose name and password these are, if the directory has confirmed them lately. It is never waited for.
+    pub(crate) fn recall(&self, name: &str, password: &str) -> Option<Verified> {
+        let shared = &self.0;
+        // Without a directory nothing that one confirmed holds.
+        if !matches!(shared.directory.server_if_any(), Ok(Some(_))) {
+            return None;
+        }
+        let key = shared.verified.key(name, password);
+        let recalled = shared
+            .proofs
+            .recall(&key, shared.terms(), shared.clock.now());
+        match recalled {
+            Recall::Unknown => None,
+            Recall::Right(verified) => Some(verified),
+            Recall::CheckAgain(verified) => {
+                self.check_again(key, name, password);
+                Some(verified)
+            }
+        }
+    }
+
+    fn check_again(&self, key: [u8; 32], name: &str, password: &str) {
+        let shared = self.0.clone();
+        let (name, password) = (name.to_owned(), Zeroizing::new(password.to_owned()));
+        let mut checks = self.0.checks.lock();
+        while checks.try_join_next().is_some() {}
+        checks.spawn(async move {
+            let answer = shared.ask(&name, &password).await;
+            match answer {
+                Ok(Answer::Right(_)) => {}
+                Err(Error::NotAdmitted(tenancy::Error::Database(_))) => {
+                    shared.proofs.could_not_check(&key, shared.clock.now());
+                }
+                Ok(Answer::Unknown | Answer::Wrong)
+                | Err(Error::NotAdmitted(_) | Error::Ended(_)) => {
+                    shared.proofs.forget(&key);
+                }
+                Err(error) => {
+                    let error = causes(&error);
+                    tracing::debug!(error, "a password cannot be checked again now");
+                    shared.proofs.could_not_check(&key, shared.clock.now());
+                }
+            }
+            shared.proofs.end_check(&key);
+        });
+    }
+}
+
+impl Shared {
+    fn terms(&self) -> Terms {
+        let values = self.settings.current();
+        Terms {
+            fresh: seconds(values.ldap_password_secs),
+            outage: seconds(values.ldap_outage_secs),
+            epoch: self.directory.epoch(),
+        }
+    }
+
+    /// Says in the log that the directory could not be asked, once in a while.
+    fn warn(&self, error: &Error) {
+        let mut warned = self.warned.lock();
+        if warned.is_none_or(|at| at.elapsed() > WARNINGS) {
+            *warned = Some(Instant::now());
+            let cause = causes(error);
+            tracing::warn!(cause, "somebody could not sign in by the directory");
+        }
+    }
+
+    /// Asks the directory, and keeps what it confirms.
+    async fn ask(&self, name: &str, password: &str) -> Result<Answer> {
+        let Some(server) = self.directory.server_if_any()? else {
+            return Ok(Answer::Unknown);
+        };
+        let epoch = self.directory.epoch();
+        let answer = self.ask_server(&server, name, password).await?;
+        if let Answer::Right(verified) = &answer {
+            let key = self.verified.key(name, password);
+            let at = (self.clock.now(), epoch);
+            self.proofs.put(key, *verified, at);
+        }
+        Ok(answer)
+    }
+
+    async fn ask_server(&self, server: &Server, name: &str, password: &str) -> Result<Answer> {
+        let Some(person) = server.find(name, self.clock.now()).await? else {
+            return Ok(Answer::Unknown);
+        };
+        if !server.check(&person.dn, password).await? {
+            return Ok(Answer::Wrong);
+        }
+        let admitted = self.directory.admit(server, person, origin()).await?;
+        Ok(Answer::Right(Verified {
+            principal: admitted.principal,
+            generation: admitted.generation,
+        }))
+    }
+}
+
+#[async_trait]
+impl PasswordSource for Ldap {
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    async fn check(&self, login: Login) -> Result<Checked> {
+        if login.password().is_empty() || !self.0.directory.is_configured() {
+            return Ok(Checked::Unknown(login));
+        }
+        login.allowed()?;
+        let password = login.secret();
+        match self.0.ask(login.name(), &password).await {
+            Ok(Answer::Right(verified)) => Ok(login.right(verified)),
+            Ok(Answer::Wrong) => Ok(login.wrong()),
+            Ok(Answer::Unknown) => Ok(login.unknown()),
+            Err(error) => {
+                login.excuse();
+                self.0.warn(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// An error and all that is behind it, on one line.
+fn causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

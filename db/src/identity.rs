@@ -1,0 +1,183 @@
+//! Users that a directory knows: what ties them to it, and what was read of them last. What they share with other users
+//! is in [`crate::user`].
+
+use model::{PrincipalId, Timestamp};
+
+use crate::error::Result;
+use crate::principal;
+use crate::session;
+use crate::sql::{Reader, Tx, json_list, row};
+use crate::touch::Touch;
+
+/// The source of directories that speak LDAP.
+pub const LDAP: &str = "ldap";
+
+row! {
+    columns identity_columns;
+    /// A user that a directory knows.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Identity of identity {
+        /// Its id among principals.
+        pub principal: PrincipalId = i.principal_id,
+        /// The name to sign in with.
+        pub name: String = p.name,
+        /// The principal's generation.
+        pub generation: i64 = p.generation,
+        /// What the directory never changes of it.
+        pub subject: String = i.subject,
+        /// Its entry, where it was found last.
+        pub dn: String = i.dn,
+        /// Whether a group there makes it a system administrator.
+        pub admin: bool = i.admin,
+        /// Whether it may sign in.
+        pub active: bool = i.active,
+        /// When it was last read.
+        pub read_at: Timestamp = i.read_at,
+    }
+}
+
+macro_rules! select {
+    () => {
+        concat!(
+            "select ",
+            identity_columns!(),
+            " from identity i join principal p on p.id = i.principal_id where p.deleted_at is null and i.source = $1 "
+        )
+    };
+}
+
+/// What a directory says of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// Its entry.
+    pub dn: &'a str,
+    /// Whether a group there makes it a system administrator.
+    pub admin: bool,
+}
+
+/// Ties a user to what a directory knows.
+///
+/// # Errors
+/// [`crate::Error::Duplicate`] where another user is tied to it.
+pub async fn create(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    (source, subject): (&str, &str),
+    found: Found<'_>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "insert into identity (principal_id, source, subject, dn, admin, active, read_at)
+         values ($1, $2, $3, $4, $5, 1, $6)",
+    )
+    .bind(principal)
+    .bind(source)
+    .bind(subject)
+    .bind(found.dn)
+    .bind(found.admin)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The user that a source knows by a subject.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_subject(
+    reader: &mut Reader,
+    source: &str,
+    subject: &str,
+) -> Result<Option<Identity>> {
+    let row = reader
+        .query(concat!(select!(), "and i.subject = $2"))
+        .bind(source)
+        .bind(subject)
+        .optional()
+        .await?;
+    row.as_ref().map(Identity::read).transpose()
+}
+
+/// Users of a source that were last read before a time, those that were not read for longest first.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn due(
+    reader: &mut Reader,
+    source: &str,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<Identity>> {
+    let rows = reader
+        .query(concat!(
+            select!(),
+            "and i.read_at <= $2 order by i.read_at limit $3"
+        ))
+        .bind(source)
+        .bind(before)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(Identity::read).collect()
+}
+
+/// Takes over what a directory says of a user, who may sign in.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_found(
+    tx: &mut Tx,
+    identity: &Identity,
+    found: Found<'_>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "update identity set dn = $2, admin = $3, active = 1, read_at = $4 where principal_id = $1",
+    )
+    .bind(identity.principal)
+    .bind(found.dn)
+    .bind(found.admin)
+    .bind(now)
+    .execute()
+    .await?;
+    if !identity.active || identity.admin != found.admin {
+        tx.touch(Touch::Principal(identity.principal));
+    }
+    Ok(())
+}
+
+/// Notes that these users were read and are as they were.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_read(
+    tx: &mut Tx,
+    principals: impl IntoIterator<Item = PrincipalId>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query_either(
+        "update identity set read_at = $2 where principal_id in (select value from json_each($1))",
+        "update identity set read_at = $2
+         where principal_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
+    )
+    .bind(json_list(principals.into_iter().map(|id| id.0)))
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// A user may not sign in any more: its tokens are void, and its sessions end.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn end(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> Result<()> {
+    tx.query("update identity set active = 0, admin = 0, read_at = $2 where principal_id = $1")
+        .bind(principal)
+        .bind(now)
+        .execute()
+        .await?;
+    principal::void_tokens(tx, principal).await?;
+    session::end_others(tx, principal, None).await
+}

@@ -1,0 +1,37 @@
+//! Why there is no connection.
+
+use std::io;
+use std::net::IpAddr;
+
+/// Why there is no connection. Messages name no addresses, so that whoever signs in may read them; sources do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name has no address.
+    #[error("the host's name cannot be resolved")]
+    Resolve(#[source] io::Error),
+    /// Every address of the host lies in a network to which nothing may connect.
+    #[error(
+        "the host's address is one to which Gantry does not connect unless [outgoing] allow names its network"
+    )]
+    Forbidden(#[source] ForbiddenAddress),
+    /// The host does not take the connection.
+    #[error("the host does not take the connection")]
+    Connect(#[source] io::Error),
+    /// It took too long.
+    #[error("the host did not answer in time")]
+    Timeout,
+    /// Certificates or a key that were given cannot be used.
+    #[error("{0}")]
+    Pem(&'static str),
+    /// TLS cannot be set up with what was given.
+    #[error("TLS cannot be set up with these certificates and this key")]
+    Tls(#[source] rustls::Error),
+}
+
+/// An address to which nothing may connect.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{0} is in a network that is not allowed")]
+pub struct ForbiddenAddress(pub IpAddr);
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,145 @@
+//! TLS towards hosts that users name: trusted authorities and a certificate of one's own.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::{Error, Result};
+
+/// How a host's certificate is checked.
+#[derive(Clone, Copy, Debug)]
+pub enum Verification<'a> {
+    /// By the authorities that the system trusts.
+    System,
+    /// By these authorities alone, in PEM.
+    Authorities(&'a str),
+    /// Not at all: whoever answers is believed.
+    Off,
+}
+
+/// What a client shows of itself: a certificate chain and its key, in PEM.
+#[derive(Clone, Copy)]
+pub struct Identity<'a> {
+    /// The chain, its own certificate first.
+    pub chain: &'a str,
+    /// The key.
+    pub key: &'a str,
+}
+
+/// TLS for a client.
+///
+/// # Errors
+/// [`Error::Pem`], [`Error::Tls`].
+pub fn client_config(
+    verification: Verification<'_>,
+    identity: Option<Identity<'_>>,
+) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(Error::Tls)?;
+    let builder = match verification {
+        Verification::System => builder.with_root_certificates(of_the_system()),
+        Verification::Authorities(pem) => builder.with_root_certificates(authorities(pem)?),
+        Verification::Off => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unverified(provider))),
+    };
+    let config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let chain = certificates(identity.chain)?;
+            let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
+            let key = key.map_err(|_| Error::Pem("the client's key is no unencrypted PEM key"))?;
+            let with_identity = builder.with_client_auth_cert(chain, key);
+            with_identity.map_err(Error::Tls)?
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+/// Without any, TLS fails at the host's certificate.
+fn of_the_system() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+fn authorities(pem: &str) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(Error::Tls)?;
+    }
+    Ok(roots)
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match read {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        _ => Err(Error::Pem(
+            "there is no certificate in PEM: -----BEGIN CERTIFICATE-----",
+        )),
+    }
+}
+
+/// Believes every certificate; whoever shows it must still have its key.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_or_key_is_refused() {
+        for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n"] {
+            let refused = client_config(Verification::Authorities(pem), None);
+            assert!(refused.is_err(), "{pem}");
+        }
+        let identity = Identity { chain: "", key: "" };
+        client_config(Verification::Off, Some(identity)).unwrap_err();
+        client_config(Verification::System, None).unwrap();
+    }
+}
