@@ -382,7 +382,12 @@ async fn hold_hanging(tx: &mut Tx, at: Place<'_>, referrers: &[i64]) -> Result<V
         .bind(referrers)
         .all()
         .await?;
-    rows.iter().map(|row| row.get("manifest", "id")).collect()
+    let hanging = rows.iter().map(|row| row.get("manifest", "id"));
+    let mut hanging: Vec<i64> = hanging.collect::<Result<_>>()?;
+    let rules = Immutability::of(tx, at.project).await?;
+    let kept = rules.kept(tx, at.name, &hanging).await?;
+    hanging.retain(|id| !kept.contains(id));
+    Ok(hanging)
 }
 
 macro_rules! hangs_on_its_parents {
@@ -454,12 +459,7 @@ async fn hold_children(tx: &mut Tx, children: &[i64]) -> Result<Vec<i64>> {
         .bind(children)
         .all()
         .await?;
-    let hanging = rows.iter().map(|row| row.get("manifest", "id"));
-    let mut hanging: Vec<i64> = hanging.collect::<Result<_>>()?;
-    let rules = Immutability::of(tx, at.project).await?;
-    let kept = rules.kept(tx, at.name, &hanging).await?;
-    hanging.retain(|id| !kept.contains(id));
-    Ok(hanging)
+    rows.iter().map(|row| row.get("manifest", "id")).collect()
 }
 
 /// Holds manifests where others write beside this transaction.

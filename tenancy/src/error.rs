@@ -3,7 +3,7 @@
 use model::user::InvalidUserName;
 use model::{
     GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName,
-    RobotId, UserId,
+    RobotId, Timestamp, UserId,
 };
 
 use crate::password::PasswordError;

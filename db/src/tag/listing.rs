@@ -4,7 +4,7 @@ use model::{ManifestId, RepositoryId, Tag, TagId, Timestamp};
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
-use crate::sql::{Reader, ids_of_postgres, row};
+use crate::sql::{Reader, ids_of_postgres, json_list, row};
 
 row! {
     columns tag_columns;
