@@ -14,11 +14,16 @@ CACHE = pathlib.Path(os.environ.get("GANTRY_CACHE") or pathlib.Path.home() / ".c
 PACKAGE = "generated_harbor"
 
 
+def packages():
+    """Puts what `requirements.txt` names on the path."""
+    folder = kept("packages", (HERE / "requirements.txt").read_bytes(), fetch)
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = str(folder)
+
+
 def use():
-    """Puts the clients of `requirements.txt` and the generated one on the path."""
-    packages = kept("packages", (HERE / "requirements.txt").read_bytes(), fetch)
-    sys.path.insert(0, str(packages))
-    os.environ["PYTHONPATH"] = str(packages)
+    """The same, and a client that is generated."""
+    packages()
     document = json.dumps(contract.document(), sort_keys=True).encode()
     sys.path.insert(0, str(kept("client", document, generate)))
 

@@ -42,9 +42,15 @@ export default defineConfig({
     chunkSizeWarningLimit: 200,
     rolldownOptions: {
       output: {
-        // A page is one file; all that pages share is another.
+        // A page is one file; all that pages share is another. What reads Markdown comes when there is some.
         codeSplitting: {
-          groups: [{ name: 'core', test: /src\/(kit|lib|shell)\/|node_modules|i18n\/index|styles\// }],
+          groups: [
+            { name: 'marked', test: /node_modules\/marked\// },
+            {
+              name: 'core',
+              test: /src\/(kit|lib(?!\/markdown)|shell)\/|node_modules\/(?!marked\/)|i18n\/index|styles\//,
+            },
+          ],
         },
         chunkFileNames: (chunk) => `assets/${nameOf(chunk.facadeModuleId ?? '', chunk.name)}-[hash].js`,
       },

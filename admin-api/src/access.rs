@@ -1,6 +1,7 @@
 //! Why somebody may do something in a project, or may not: the same decision as for a request of theirs, with all that led
 //! to it.
 
+pub(crate) mod matrix;
 pub(crate) mod subject;
 
 use axum::Json;

@@ -14,8 +14,8 @@ use policy::on::On;
 use policy::system::SystemNeed;
 use policy::to::To;
 use policy::{
-    Caller, CreateProjectPermit, ProjectPermit, Refusal, RobotPermit, SignedIn, SystemPermit,
-    UserPermit, permit,
+    Caller, CreateProjectPermit, NewUserPermit, ProjectPermit, Refusal, RobotPermit, SignedIn,
+    SystemPermit, UserPermit, permit, system, to,
 };
 use utoipa::openapi::path::Parameter;
 
@@ -210,6 +210,25 @@ fn user_permit(caller: &Caller, user: UserId) -> Result<UserPermit, Error> {
     })
 }
 
+/// For whom it needs nothing while `self_registration` is on, for an account of one's own.
+impl Grant for NewUserPermit {
+    const NEEDS: Needs = <SystemPermit<(system::User, to::Create)> as Grant>::NEEDS;
+
+    async fn take(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        let By(caller) = By::from_request_parts(parts, app).await?;
+        new_user(app, &caller)
+    }
+}
+
+fn new_user(app: &AdminState, caller: &Caller) -> Result<NewUserPermit, Error> {
+    let is_open = app.settings.current().self_registration;
+    permit::permit_new_user(caller, is_open).map_err(|refusal| {
+        let message =
+            "forbidden: people do not make accounts for themselves here (self_registration)";
+        forbidden(refusal, message)
+    })
+}
+
 impl Grant for CreateProjectPermit {
     const NEEDS: Needs = Needs::SignedIn;
 
@@ -235,9 +254,25 @@ pub(crate) trait Renew: Sized + Send + Sync {
 }
 
 /// The caller with the rights of now.
-async fn now(app: &AdminState, caller: &Caller) -> Result<Caller, Error> {
+pub(crate) async fn now(app: &AdminState, caller: &Caller) -> Result<Caller, Error> {
     let caller = app.identity.again(caller).await.map_err(unidentified)?;
     caller.ok_or(Error::NotSignedIn)
+}
+
+impl Renew for Everyone {
+    async fn renewed(self, _: &AdminState) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl Renew for NewUserPermit {
+    async fn renewed(self, app: &AdminState) -> Result<Self, Error> {
+        let caller = self.caller();
+        match caller.is_signed_in() {
+            true => new_user(app, &now(app, caller).await?),
+            false => new_user(app, caller),
+        }
+    }
 }
 
 impl<N: SystemNeed> Renew for SystemPermit<N> {

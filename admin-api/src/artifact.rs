@@ -68,6 +68,9 @@ struct AdditionLink {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ArtifactReference)]
 struct Reference {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    annotations: Option<Box<RawValue>>,
     child_digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
@@ -149,6 +152,7 @@ fn path(repository: &RepositoryName) -> String {
 impl From<Part> for Reference {
     fn from(part: Part) -> Self {
         Self {
+            annotations: part.annotations.and_then(raw),
             child_digest: part.digest.to_string(),
             child_id: part.child,
             parent_id: part.index,

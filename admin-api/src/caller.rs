@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use auth::Sender;
 use auth::session::{Renewal, SessionKey};
 use axum::extract::FromRequestParts;
 use db::Age;
@@ -27,7 +28,10 @@ impl FromRequestParts<Arc<AdminState>> for By {
         }
         let ClientAddress(address) = *parts.extensions.get().ok_or(Error::NoAddress)?;
         let caller = match (basic(parts), session(parts)) {
-            (Some(header), _) => identify(app, header, address).await?,
+            (Some(header), _) => {
+                let sender = Sender::of(address, &parts.headers);
+                identify(app, header, sender).await?
+            }
             (None, Some(key)) => by_session(app, &key, (address, renewal(parts))).await?,
             (None, None) => Caller::anonymous(address),
         };
@@ -85,17 +89,18 @@ async fn by_session(
     caller.map_err(unidentified)
 }
 
-async fn identify(app: &AdminState, header: &str, address: IpAddr) -> Result<Caller, Error> {
-    match app.identity.caller(Some(header), address, Age::Now).await {
+async fn identify(app: &AdminState, header: &str, sender: Sender<'_>) -> Result<Caller, Error> {
+    match app.identity.caller(Some(header), sender, Age::Now).await {
         Ok(caller) => Ok(caller),
         Err(
             auth::Error::Malformed
             | auth::Error::WrongCredentials
+            | auth::Error::Unverified
             | auth::Error::RobotDisabled
             | auth::Error::RobotExpired
             | auth::Error::Token(_)
             | auth::Error::Void,
-        ) => Ok(Caller::anonymous(address)),
+        ) => Ok(Caller::anonymous(sender.address)),
         Err(other) => Err(unidentified(other)),
     }
 }
@@ -112,6 +117,7 @@ pub(crate) fn unidentified(error: auth::Error) -> Error {
         auth::Error::NotAdmitted(_) | auth::Error::Ended(_) => Error::Forbidden(error.to_string()),
         auth::Error::Malformed
         | auth::Error::WrongCredentials
+        | auth::Error::Unverified
         | auth::Error::RobotDisabled
         | auth::Error::RobotExpired
         | auth::Error::Token(_)

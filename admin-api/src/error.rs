@@ -13,6 +13,7 @@ use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde::Serialize;
 use tenancy::InvalidSetting;
+use tenancy::mailed_link::InvalidLinkToken;
 use tenancy::password::{BUSY_RETRY, PasswordError, WeakPassword};
 use tenancy::secret::SecretError;
 use tenancy::setting::READ_ONLY;
@@ -86,8 +87,8 @@ pub enum Error {
     /// Too many bodies at once.
     #[error("too many requests are on their way: try again")]
     Busy,
-    /// Too many wrong passwords.
-    #[error("too many failed logins")]
+    /// Too many wrong passwords, or too much of what anybody may ask for.
+    #[error("too many attempts: try again in {} s", .retry_after.as_secs().max(1))]
     Throttled {
         /// When to try again.
         retry_after: Duration,
@@ -95,6 +96,9 @@ pub enum Error {
     /// The database cannot be read or written.
     #[error("the database did not serve the request")]
     Database(#[source] db::Error),
+    /// A list took too long.
+    #[error("the list took too long and was stopped: ask for less of it, or narrow it with q")]
+    Stopped(#[source] db::Error),
     /// A secret could not be sealed or opened.
     #[error("cannot seal or open a secret")]
     Secret(#[from] SecretError),
@@ -131,7 +135,7 @@ impl Error {
             Self::Precondition(_) | Self::Immutable(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Database(error) => database_status(error),
             Self::Password(PasswordError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
@@ -150,6 +154,28 @@ impl Error {
             Self::InUse(_) => "VIOLATE_FOREIGN_KEY_CONSTRAINT",
             _ => code(status),
         }
+    }
+
+    /// Status, code and message, as a response has them. What is the server's own fault is logged.
+    pub(crate) fn told(&self) -> (StatusCode, &'static str, String) {
+        let status = self.status();
+        let message = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
+            _ => self.to_string(),
+        };
+        // Refusals come in floods: logging each would cause another.
+        let is_refusal = matches!(
+            self,
+            Self::Busy | Self::Directory(_) | Self::Password(PasswordError::Busy)
+        );
+        if db::is_outage(self) {
+            tracing::debug!(error = chain(self), "an API request failed");
+        } else if matches!(self, Self::Stopped(_)) {
+            tracing::warn!(error = chain(self), "an API request took too long");
+        } else if status.is_server_error() && !is_refusal {
+            tracing::error!(error = chain(self), "an API request failed");
+        }
+        (status, self.code(status), message)
     }
 
     fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
@@ -173,6 +199,7 @@ fn database_status(error: &db::Error) -> StatusCode {
         | db::Error::Migrate(_)
         | db::Error::Outdated { .. }
         | db::Error::Statement(..)
+        | db::Error::Stopped(..)
         | db::Error::Contended(_)
         | db::Error::Busy(_)
         | db::Error::Commit(_)
@@ -239,22 +266,7 @@ impl Errors {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let message = match status {
-            StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
-            _ => self.to_string(),
-        };
-        // Refusals come in floods: logging each would cause another.
-        let is_refusal = matches!(
-            self,
-            Self::Busy | Self::Directory(_) | Self::Password(PasswordError::Busy)
-        );
-        if db::is_outage(&self) {
-            tracing::debug!(error = chain(&self), "an API request failed");
-        } else if status.is_server_error() && !is_refusal {
-            tracing::error!(error = chain(&self), "an API request failed");
-        }
-        let code = self.code(status);
+        let (status, code, message) = self.told();
         let mut response = (status, Errors::one(code, message).line()).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -284,6 +296,7 @@ impl From<db::Error> for Error {
     fn from(error: db::Error) -> Self {
         match error {
             db::Error::ProjectGone | db::Error::UploadGone => Self::NotFound(error.to_string()),
+            db::Error::Stopped(..) => Self::Stopped(error),
             other => Self::Database(other),
         }
     }
@@ -326,6 +339,7 @@ impl From<registry::Error> for Error {
             | E::ProjectGone => Self::NotFound(text),
             E::Immutable(_) => Self::Immutable(text),
             E::ManifestInUse { .. } | E::BlobInUse { .. } => Self::InUse(text),
+            E::OtherTags { .. } => Self::Precondition(text),
             E::TagExists { .. } | E::TakenOver => Self::Conflict(text),
             E::DigestGone { .. } => Self::Gone(text),
             E::CopiesAccessory | E::QuotaExceeded(_) => Self::Denied(text),
@@ -383,14 +397,15 @@ impl From<tenancy::Error> for Error {
             E::NameTaken(_) => Self::Conflict(text),
             E::NameInvalid(_) => Self::BadRequest(text),
             E::CallerVoid => Self::NotSignedIn,
-            E::RobotTooStrong(_) => Self::Denied(text),
+            E::LinkVoid => Self::BadRequest(text),
+            E::RobotTooStrong(_) | E::RobotOutlives(_) => Self::Denied(text),
             E::SettingExists(_)
             | E::LabelExists(_)
             | E::LabelAttached(_)
             | E::RuleExists
             | E::RobotExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
-            E::TooManyRules(_) => Self::BadRequest(text),
+            E::TooManyRules(_) | E::TooManyLabels(_) => Self::BadRequest(text),
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }
@@ -451,6 +466,12 @@ impl From<InvalidLabel> for Error {
 
 impl From<InvalidRule> for Error {
     fn from(invalid: InvalidRule) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidLinkToken> for Error {
+    fn from(invalid: InvalidLinkToken) -> Self {
         Self::BadRequest(invalid.to_string())
     }
 }

@@ -19,6 +19,7 @@ use jobs::engine::control;
 use jobs::execution::{Execution, Ordered};
 use model::JobId;
 use policy::SystemPermit;
+use policy::system::SystemNeed;
 use serde_json::{Map, Value};
 use utoipa::openapi::path::Parameter;
 
@@ -94,7 +95,11 @@ async fn find<S: Served>(app: &AdminState, id: JobId) -> Result<Job, Error> {
 }
 
 /// Stops an execution; one that has ended stays as it is.
-async fn stop<S: Served>(app: &AdminState, permit: &SystemPermit, id: JobId) -> Result<(), Error> {
+async fn stop<S: Served>(
+    app: &AdminState,
+    permit: &SystemPermit<impl SystemNeed>,
+    id: JobId,
+) -> Result<(), Error> {
     find::<S>(app, id).await?;
     stop_job(app, permit, id).await
 }
@@ -102,7 +107,7 @@ async fn stop<S: Served>(app: &AdminState, permit: &SystemPermit, id: JobId) -> 
 /// Stops a job; one that has ended stays as it is.
 pub(crate) async fn stop_job(
     app: &AdminState,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     id: JobId,
 ) -> Result<(), Error> {
     match control::cancel(&app.db, permit, id, app.clock.now()).await {

@@ -2,11 +2,15 @@
 //! `registry`; listeners and middleware are in the gateway.
 
 mod access;
+mod account;
 mod allowed;
 mod artifact;
 mod audit;
 mod body;
+mod bulk;
 mod caller;
+mod capability;
+mod certificate;
 mod configuration;
 mod cookie;
 mod csrf;
@@ -14,9 +18,12 @@ mod cve_allowlist;
 mod declaration;
 mod error;
 mod execution;
+mod explore;
 mod form;
 mod group;
 mod health;
+mod heavy;
+mod home;
 mod icon;
 mod immutable_rule;
 mod input;
@@ -25,7 +32,10 @@ mod json;
 mod label;
 mod ldap;
 mod listing;
+mod mail;
+mod me;
 mod member;
+mod notice;
 mod openapi;
 mod page;
 mod param;
@@ -37,12 +47,15 @@ mod quota;
 mod read_only;
 mod repository;
 mod robot;
+mod room;
 mod route;
 mod search;
 mod session;
 mod statistics;
+mod storage;
 mod systeminfo;
 mod tag;
+mod usage;
 mod user;
 
 use std::net::IpAddr;
@@ -59,15 +72,19 @@ use tokio::sync::watch;
 
 pub use crate::allowed::Everyone;
 pub use crate::body::{LARGEST_BODY, LARGEST_FORM};
+pub use crate::bulk::PartlyRefused;
+pub use crate::certificate::Certificates;
 pub use crate::declaration::{At, Declarations, Guarded, Needs, Permission, Route};
 pub use crate::error::Error;
 pub use crate::health::ComponentErrors;
+pub use crate::heavy::Heavy;
 pub use crate::input::Input;
-pub use crate::route::{router, routes};
+pub use crate::room::HeldRoom;
+pub use crate::route::{Statements, router, routes};
 
 /// Everything that handlers need.
 pub struct AdminState {
-    /// The database.
+    /// The database, as [`Db::for_lists`] reads it.
     pub db: Db,
     /// Content, and what happens to it.
     pub registry: Arc<Registry>,
@@ -83,6 +100,10 @@ pub struct AdminState {
     pub info: SystemInfo,
     /// This process.
     pub process: ProcessInfo,
+    /// What listeners present.
+    pub certificates: Certificates,
+    /// Costly work, which is bounded for all requests together.
+    pub heavy: Heavy,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
 }

@@ -18,6 +18,7 @@ use crate::input::{Input, in_query};
 use crate::page::{Far, Paging};
 use crate::param::Params;
 use crate::query::Query;
+use crate::room::Room;
 use crate::{AdminState, Error};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
@@ -32,6 +33,8 @@ pub(crate) struct Listing {
     paging: Paging,
     /// `q` and `sort`.
     pub(crate) query: Query,
+    /// Memory for the page.
+    pub(crate) room: Room,
 }
 
 impl Input for Listing {
@@ -41,7 +44,7 @@ impl Input for Listing {
             in_query(
                 "page_size",
                 Type::Integer,
-                "Rows of a page: 10 by default, at most 100; 0 or less for all rows.",
+                "Rows of a page: 10 by default, at most 100; 0 or less for all rows, 1,000 at a time.",
             ),
             in_query(
                 "q",
@@ -62,12 +65,14 @@ impl FromRequestParts<Arc<AdminState>> for Listing {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
         // First, so that a list that is malformed is logged with its caller as well.
-        By::from_request_parts(parts, app).await?;
+        let By(caller) = By::from_request_parts(parts, app).await?;
         let params = Params::from_request_parts(parts, app).await?;
+        let (paging, query) = (Paging::parse(&params)?, Query::parse(&params)?);
         Ok(Self {
             path: parts.uri.path().to_owned(),
-            paging: Paging::parse(&params)?,
-            query: Query::parse(&params)?,
+            room: Room::for_rows(app, &caller, paging.most()).await?,
+            paging,
+            query,
             params,
         })
     }
@@ -85,14 +90,15 @@ impl Listing {
     }
 
     /// The response: these rows, out of `total`.
-    pub(crate) fn answer<T: Serialize>(&self, rows: &[T], total: i64) -> Response {
+    pub(crate) fn answer<T: Serialize>(self, rows: &[T], total: i64) -> Response {
         let headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(total))]);
         let link = self.paging.links(&self.path, &self.params, total);
-        respond(headers, rows, link, self.query.warning())
+        let warnings = [self.query.warning(), self.paging.warning(total)];
+        self.respond(headers, rows, (link, warnings))
     }
 
     /// The response of a list that may be long: these rows, out of about so many.
-    pub(crate) fn answer_far<T: Serialize>(&self, rows: &[T], far: Far) -> Response {
+    pub(crate) fn answer_far<T: Serialize>(self, rows: &[T], far: Far) -> Response {
         let mut headers = HeaderMap::from_iter([(TOTAL_COUNT, HeaderValue::from(far.total))]);
         if far.is_estimate {
             headers.insert(ESTIMATED, HeaderValue::from_static("true"));
@@ -101,23 +107,28 @@ impl Listing {
         let searched = far.searched_since.map(|since| {
             format!("299 gantry \"searched since {since} only: give op_time=[FROM~TO] for another time\"")
         });
-        let warnings: Vec<String> = self.query.warning().into_iter().chain(searched).collect();
-        let warning = (!warnings.is_empty()).then(|| warnings.join(", "));
-        respond(headers, rows, link, warning)
+        let warnings = [
+            self.query.warning(),
+            self.paging.warning(far.total),
+            searched,
+        ];
+        self.respond(headers, rows, (link, warnings))
     }
-}
 
-fn respond<T: Serialize>(
-    mut headers: HeaderMap,
-    rows: &[T],
-    link: Option<String>,
-    warning: Option<String>,
-) -> Response {
-    for (name, text) in [(LINK, link), (WARNING, warning)] {
-        // A value that is not valid in a header is left out; both headers are hints.
-        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
-            headers.insert(name, value);
+    fn respond<T: Serialize>(
+        self,
+        mut headers: HeaderMap,
+        rows: &[T],
+        (link, warnings): (Option<String>, impl IntoIterator<Item = Option<String>>),
+    ) -> Response {
+        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+        let warning = (!warnings.is_empty()).then(|| warnings.join(", "));
+        for (name, text) in [(LINK, link), (WARNING, warning)] {
+            // A value that is not valid in a header is left out; both headers are hints.
+            if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+                headers.insert(name, value);
+            }
         }
+        (headers, self.room.held(), Json(rows)).into_response()
     }
-    (headers, Json(rows)).into_response()
 }

@@ -9,8 +9,10 @@ use crate::param::Params;
 
 /// Default number of rows per page.
 const DEFAULT_SIZE: i64 = 10;
-/// Maximum rows per page, other than all of them.
+/// Maximum rows per page that can be asked for by their number.
 const LARGEST_SIZE: i64 = 100;
+/// Rows of a page without a bound: as many as one answer has.
+pub(crate) const MOST: i64 = 1_000;
 
 /// Rows that are paged by number; the links to pages beyond say after which row they begin.
 const NEAR: i64 = 10_000;
@@ -35,12 +37,14 @@ pub(crate) struct Far {
 pub(crate) struct Paging {
     /// From 1.
     number: i64,
-    /// Rows per page; `None` for all rows on one.
-    size: Option<i64>,
+    /// Rows per page.
+    size: i64,
+    /// Whether all rows were asked for.
+    all: bool,
 }
 
 impl Paging {
-    /// Reads `page` and `page_size`; a page below 1 is the first, a size below 1 is everything.
+    /// Reads `page` and `page_size`; a page below 1 is the first, a size below 1 asks for all rows and gets [`MOST`].
     pub(crate) fn parse(params: &Params) -> Result<Self, Error> {
         let number = params.int("page")?.unwrap_or(1).max(1);
         let size = params.int("page_size")?.unwrap_or(DEFAULT_SIZE);
@@ -49,24 +53,34 @@ impl Paging {
                 "page_size in query should be less than or equal to {LARGEST_SIZE}"
             )));
         }
-        let size = (size > 0).then_some(size);
-        Ok(Self { number, size })
+        let all = size <= 0;
+        let size = if all { MOST } else { size };
+        Ok(Self { number, size, all })
     }
 
     /// The rows to read.
     pub(crate) fn rows(self) -> Page {
-        match self.size {
-            None => Page::ALL,
-            Some(size) => Page {
-                offset: size.saturating_mul(self.number - 1),
-                limit: Some(size),
-            },
+        Page {
+            offset: self.size.saturating_mul(self.number - 1),
+            limit: Some(self.size),
         }
+    }
+
+    /// How many rows there are at most.
+    pub(crate) fn most(self) -> usize {
+        usize::try_from(self.size).unwrap_or_default()
+    }
+
+    /// A warning that a page has not all rows that were asked for.
+    pub(crate) fn warning(self, total: i64) -> Option<String> {
+        (self.all && total > self.size).then(|| {
+            format!("299 gantry \"a page has at most {MOST} rows: Link leads to the next ones\"")
+        })
     }
 
     /// The `Link` header of a list with `total` rows, if there are adjacent pages.
     pub(crate) fn links(self, path: &str, params: &Params, total: i64) -> Option<String> {
-        let size = self.size?;
+        let size = self.size;
         let before = size.saturating_mul(self.number - 1);
         let mut links = Vec::new();
         if self.number > 1 && before <= total {
@@ -80,7 +94,7 @@ impl Paging {
 
     /// The same of a list that may be long.
     pub(crate) fn far_links(self, path: &str, params: &Params, far: &Far) -> Option<String> {
-        let size = self.size?;
+        let size = self.size;
         let end = size.saturating_mul(self.number);
         if end <= NEAR && params.get("before").is_none() && !far.is_estimate {
             return self.links(path, params, far.total);
@@ -154,6 +168,7 @@ mod tests {
         assert_eq!(links("", 10), None);
         assert_eq!(links("page_size=0", 10), None);
         assert_eq!(links("page_size=-1", 10), None);
+        assert_eq!(links("page_size=0", MOST), None);
     }
 
     #[test]
@@ -187,6 +202,25 @@ mod tests {
             far("before=99&page=101&page_size=100", 20_000, true).unwrap(),
             "</p?page=100&page_size=100>; rel=\"prev\" , </p?before=77&page=102&page_size=100>; rel=\"next\""
         );
+    }
+
+    #[test]
+    fn all_rows_come_on_as_many_pages_as_they_need() {
+        let paging = |query| Paging::parse(&Params::parse(query).unwrap()).unwrap();
+        let (first, second) = (paging("page_size=0"), paging("page=2&page_size=-1"));
+        assert_eq!(first.rows().limit, Some(MOST));
+        assert_eq!(second.rows().offset, MOST);
+        assert_eq!(
+            links("page_size=0", MOST + 1).unwrap(),
+            "</p?page=2&page_size=0>; rel=\"next\""
+        );
+        assert_eq!(
+            links("page=2&page_size=-1", MOST + 1).unwrap(),
+            "</p?page=1&page_size=-1>; rel=\"prev\""
+        );
+        assert_eq!(first.warning(MOST), None);
+        assert!(first.warning(MOST + 1).is_some());
+        assert_eq!(paging("page_size=100").warning(MOST), None);
     }
 
     #[test]

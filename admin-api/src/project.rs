@@ -5,6 +5,7 @@ pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod metadata;
+pub(crate) mod owner;
 pub(crate) mod summary;
 pub(crate) mod update;
 

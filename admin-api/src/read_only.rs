@@ -10,11 +10,16 @@ use http::{Extensions, Method};
 use crate::{AdminState, Error};
 
 /// Routes that write nevertheless.
-const OPEN: [(&str, &str); 4] = [
+const OPEN: [(&str, &str); 8] = [
     ("PUT", "/api/v2.0/configurations"),
     ("POST", "/c/login"),
+    ("POST", "/api/ext/v1/mail/test"),
     ("POST", "/c/userExists"),
     ("DELETE", "/api/ext/v1/me/sessions/{session_id}"),
+    // What concerns the caller's own pages alone.
+    ("PUT", "/api/ext/v1/me/preferences"),
+    ("PUT", "/api/ext/v1/me/favourites"),
+    ("DELETE", "/api/ext/v1/notices/{notice_id}"),
 ];
 
 /// Answers in place of handlers that would write.

@@ -8,6 +8,7 @@ pub(crate) mod managed;
 pub(crate) mod permission;
 pub(crate) mod secret;
 pub(crate) mod update;
+pub(crate) mod usage;
 
 use db::robot::Robot;
 use model::{RobotId, RobotMaker, Timestamp};

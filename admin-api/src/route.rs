@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::{Extension, Router};
+use db::statements;
 use http::Uri;
 use http::header::ACCEPT;
 use tower::util::MapRequest;
@@ -15,10 +16,11 @@ use crate::caller::Asked;
 use crate::declaration::{Declarations, Route};
 use crate::openapi::Document;
 use crate::{
-    AdminState, Error, access, artifact, audit, configuration, csrf, cve_allowlist, execution,
-    group, health, icon, immutable_rule, job_service, label, ldap, member, openapi, permission,
-    ping, project, quota, read_only, repository, robot, search, session, statistics, systeminfo,
-    tag, user,
+    AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
+    configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
+    immutable_rule, job_service, label, ldap, mail, me, member, notice, openapi, permission, ping,
+    project, quota, read_only, repository, robot, search, session, statistics, storage, systeminfo,
+    tag, usage, user,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -57,6 +59,7 @@ fn declarations() -> Declarations {
         project::delete::delete,
         project::delete::deletable,
         project::summary::summary,
+        project::owner::set,
         project::metadata::list,
         project::metadata::get,
         project::metadata::change::add,
@@ -98,6 +101,8 @@ fn declarations() -> Declarations {
         audit::list::brief_of_project,
         audit::export::export,
         audit::series::count,
+        audit::series::pulls,
+        audit::series::pushes,
 
         label::list::list,
         label::create::create,
@@ -138,6 +143,8 @@ fn declarations() -> Declarations {
         job_service::queue::act,
         job_service::list::list,
         job_service::list::get,
+        job_service::list::stop,
+        job_service::list::retry,
 
         cve_allowlist::get,
         cve_allowlist::update,
@@ -171,8 +178,33 @@ fn declarations() -> Declarations {
         robot::update::update,
         robot::secret::set,
         robot::delete::delete,
+        robot::usage::get,
 
         access::explain,
+        access::matrix::list,
+
+        capability::list,
+        home::get,
+        notice::list,
+        notice::dismiss,
+        explore::search,
+        bulk::run,
+
+        usage::projects,
+        usage::repositories,
+        usage::project,
+        storage::overview,
+        storage::largest,
+
+        certificate::list,
+        certificate::reload,
+        certificate::authority,
+
+        me::preference::get,
+        me::preference::put,
+        me::favourite::get,
+        me::favourite::put,
+        me::access::list,
 
         session::sign_in::prepare,
         session::sign_in::sign_in,
@@ -180,8 +212,18 @@ fn declarations() -> Declarations {
         session::user_exists::user_exists,
         session::own::list,
         session::own::end,
+
+        account::options::options,
+        account::verify::verify,
+        account::password::forgot,
+        account::password::reset,
+        mail::test,
     }
 }
+
+/// In the extensions of a response: how many statements the request ran.
+#[derive(Clone, Copy, Debug)]
+pub struct Statements(pub u64);
 
 /// All routes, in the order of their declaration.
 pub fn routes() -> &'static [Route] {
@@ -191,8 +233,8 @@ pub fn routes() -> &'static [Route] {
 
 /// The API, for paths below `/api` and `/c`, with [`crate::ClientAddress`] in the extensions of each request.
 ///
-/// Extensions of the response carry what the gateway logs: the route's [`MatchedPath`], and the [`policy::Caller`] if
-/// the route extracted it.
+/// Extensions of the response carry what the gateway logs: the route's [`MatchedPath`], the [`policy::Caller`] if the route
+/// extracted it, and the number of [`Statements`].
 pub fn router(state: Arc<AdminState>) -> Router {
     let (routes, declared) = declarations().split();
     let document = Document::new(declared, &state.info.version);
@@ -229,7 +271,8 @@ async fn tell(mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let asked = Asked::default();
     request.extensions_mut().insert(asked.clone());
-    let mut response = next.run(request).await;
+    let (mut response, statements) = statements::counted(next.run(request)).await;
+    response.extensions_mut().insert(Statements(statements));
     if let Some(matched) = matched {
         response.extensions_mut().insert(matched);
     }
@@ -254,7 +297,13 @@ async fn wrong_method(path: MatchedPath, request: Request) -> Error {
 
 /// Refuses clients that do not accept JSON if the response is JSON.
 async fn negotiate(request: Request, next: Next) -> Result<Response, Error> {
-    let other = ["/ping", "/getcert", "/audit/export", "/log"];
+    let other = [
+        "/ping",
+        "/getcert",
+        "/certificates/ca",
+        "/audit/export",
+        "/log",
+    ];
     let path = request.uri().path();
     let is_text = other.iter().any(|end| path.ends_with(end)) || path.contains("/additions/");
     let json = !is_text;

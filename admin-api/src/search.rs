@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use db::list::{Page, Selection, Test};
 use db::project::{self, Project};
 use db::repository::{self, Repository};
@@ -11,13 +11,13 @@ use model::ProjectId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::App;
 use crate::allowed::Everyone;
 use crate::caller::By;
-use crate::error::Rendered;
 use crate::param::{Named, Required};
 use crate::project::View;
-use crate::project::list::{roles, viewer};
+use crate::project::list::{repository_viewer, roles, viewer};
+use crate::room::{HeldRoom, Room};
+use crate::{App, Error};
 
 /// The response of `GET /search`.
 #[derive(Serialize, ToSchema)]
@@ -66,12 +66,14 @@ impl Named for Part {
 }
 
 /// How many projects are found at most, and how many repositories.
+const MOST_EACH: usize = 1_000;
 const MOST: Page = Page {
     offset: 0,
-    limit: Some(1_000),
+    limit: Some(MOST_EACH as i64),
 };
 
-/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names.
+/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names. Two searches run
+/// at a time; others wait for up to five seconds.
 #[utoipa::path(
     get, path = "/api/v2.0/search", operation_id = "search", tag = "search",
     responses((status = 200, description = "What was found, by name.", body = Search))
@@ -81,13 +83,16 @@ pub(crate) async fn search(
     _: Everyone,
     By(caller): By,
     State(app): App,
-) -> Rendered<Search> {
-    let (viewer, mut reader) = (viewer(&caller), app.db.reader().await?);
+) -> Result<(Extension<HeldRoom>, Json<Search>), Error> {
+    let _place = app.heavy.search().await?;
+    let mut room = Room::for_rows(&app, &caller, 2 * MOST_EACH).await?;
+    let mut reader = app.db.reader().await?;
     let named = |field| Selection {
         page: MOST,
         ..Selection::all().with(field, Test::Contains(part.text.clone()))
     };
-    let (projects, _) = project::list(&mut reader, viewer.clone(), &named(project::NAME)).await?;
+    let by_name = named(project::NAME);
+    let projects = project::page(&mut reader, viewer(&caller), &by_name).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
     let roles = roles(&mut reader, &caller, &ids).await?;
     let mut settings = project::metadata_of(&mut reader, &ids).await?;
@@ -97,13 +102,16 @@ pub(crate) async fn search(
         View::with_settings(roles, project, settings)
     };
     let project = projects.iter().map(view).collect();
-    let (found, _) = repository::find(&mut reader, viewer, &named(repository::NAME)).await?;
+    let by_name = named(repository::NAME);
+    let found = repository::page(&mut reader, repository_viewer(&caller), &by_name).await?;
+    room.texts(found.iter().map(|found| found.description.len()).sum())?;
     let ids: Vec<ProjectId> = found.iter().map(|found| found.project).collect();
     let public = project::public_among(&mut reader, &ids).await?;
     let found = found.iter();
     let repository = found.map(|found| SearchRepository::new(found, &public));
-    Ok(Json(Search {
+    let found = Search {
         project,
         repository: repository.collect(),
-    }))
+    };
+    Ok((room.held(), Json(found)))
 }

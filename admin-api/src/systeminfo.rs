@@ -61,7 +61,10 @@ fn details(app: &AdminState, settings: &Values) -> Details {
     let info = &app.info;
     Details {
         current_time: app.clock.now().to_string(),
-        external_url: format!("https://{}", info.external_host),
+        external_url: match settings.external_url.as_str() {
+            "" => format!("https://{}", info.external_host),
+            url => url.to_owned(),
+        },
         harbor_version: info.version.clone(),
         has_ca_root: info.ca_pem.is_some(),
         notification_enable: settings.notification_enable,

@@ -10,9 +10,9 @@ mod platform;
 use std::collections::HashSet;
 
 use db::Reader;
+use db::immutability::Immutability;
 use db::tag::listing::Listed;
-use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, TagId, Timestamp};
-use registry::immutability::Immutability;
+use model::{ManifestId, ProjectId, RepositoryId, RepositoryName, Tag, TagId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -61,8 +61,19 @@ pub(crate) async fn immutable_among(
     tags: &[(&RepositoryName, &Listed)],
 ) -> Result<HashSet<TagId>, Error> {
     let rules = Immutability::of(reader, project).await?;
-    let covered = tags
-        .iter()
-        .filter(|(repository, tag)| rules.covers(repository, &tag.name));
-    Ok(covered.map(|(_, tag)| tag.id).collect())
+    if rules.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let tags = tags.iter();
+    let tags: Vec<(RepositoryName, Tag, TagId)> = tags
+        .map(|(repository, tag)| ((*repository).clone(), tag.name.clone(), tag.id))
+        .collect();
+    // A hundred rules for thousands of tags take a while.
+    let covered = tokio::task::spawn_blocking(move || {
+        let covered = tags
+            .iter()
+            .filter(|(repository, tag, _)| rules.covers(repository, tag));
+        covered.map(|(_, _, id)| *id).collect()
+    });
+    covered.await.map_err(Error::Interrupted)
 }

@@ -29,6 +29,9 @@ pub(crate) struct User {
     #[serde(skip_serializing_if = "String::is_empty")]
     realname: String,
     sysadmin_flag: bool,
+    /// True until the mail address of an account that somebody made for themselves is verified.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unverified: bool,
     update_time: String,
     #[schema(value_type = i64)]
     user_id: UserId,
@@ -44,6 +47,7 @@ impl From<user::User> for User {
             email: user.email.filter(|email| !email.is_empty()),
             realname: user.realname,
             sysadmin_flag: user.sysadmin,
+            unverified: user.unverified,
             update_time: user.updated_at.to_string(),
             user_id: user.id,
             username: user.name,

@@ -21,6 +21,9 @@ pub enum Error {
     /// The user or robot was deleted, disabled or has expired, or the password changed, since the token was issued.
     #[error("the token is void: sign in again")]
     Void,
+    /// The password is right, and the account's mail address is not verified yet.
+    #[error("verify your mail address first: open the link that was mailed to you")]
+    Unverified,
     /// The secret is right, and somebody disabled the robot.
     #[error("the robot account is disabled")]
     RobotDisabled,
@@ -36,8 +39,8 @@ pub enum Error {
     /// The password is right, and the directory does not let the account in.
     #[error("{0}")]
     Ended(&'static str),
-    /// Too many wrong passwords.
-    #[error("too many failed logins: try again in {} s", .retry_after.as_secs())]
+    /// Too many wrong passwords, or too much of what anybody may ask for.
+    #[error("too many attempts: try again in {} s", .retry_after.as_secs())]
     Throttled {
         /// When to try again.
         retry_after: Duration,

@@ -12,6 +12,7 @@ use policy::{Caller, Presented};
 use tenancy::password::PasswordHasher;
 use tenancy::setting::Settings;
 
+use crate::allowance::Allowances;
 use crate::basic::Basic;
 use crate::bearer::{Bearer, Issued};
 use crate::directory::Directory;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::login::{self, Counter};
 use crate::password::Passwords;
 use crate::scope::Scope;
+use crate::sender::Sender;
 use crate::session::{Renewal, SessionKey, Sessions};
 use crate::source::{Ldap, Local, PasswordSource, Robots};
 use crate::throttle::LoginThrottle;
@@ -36,6 +38,7 @@ pub struct Identity {
     passwords: Passwords,
     bearer: Bearer,
     sessions: Sessions,
+    allowances: Allowances,
 }
 
 impl Identity {
@@ -68,6 +71,7 @@ impl Identity {
             directory,
             bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
             sessions: Sessions::new(db.clone(), clock.clone(), settings),
+            allowances: Allowances::default(),
             db,
             clock,
             audit,
@@ -84,6 +88,11 @@ impl Identity {
     /// The throttle on password guessing.
     pub fn throttle(&self) -> &LoginThrottle {
         self.passwords.throttle()
+    }
+
+    /// How often anybody may do what anybody may.
+    pub fn allowances(&self) -> &Allowances {
+        &self.allowances
     }
 
     /// The directory that the settings name.
@@ -104,9 +113,10 @@ impl Identity {
     pub async fn caller(
         &self,
         authorization: Option<&str>,
-        address: IpAddr,
+        sender: Sender<'_>,
         age: Age,
     ) -> Result<Caller> {
+        let address = sender.address;
         let Some(header) = authorization else {
             return Ok(Caller::anonymous(address));
         };
@@ -117,7 +127,7 @@ impl Identity {
         }
         if scheme.eq_ignore_ascii_case("basic") {
             let basic = Basic::decode(rest.trim())?;
-            return self.by_pair(basic.pair(), address, age).await;
+            return self.by_pair(basic.pair(), sender, age).await;
         }
         Err(Error::Malformed)
     }
@@ -154,13 +164,13 @@ impl Identity {
     pub async fn by_pair(
         &self,
         (name, password): (&str, &str),
-        address: IpAddr,
+        sender: Sender<'_>,
         age: Age,
     ) -> Result<Caller> {
         if name.is_empty() && password.is_empty() {
-            return Ok(Caller::anonymous(address));
+            return Ok(Caller::anonymous(sender.address));
         }
-        self.by_password((name, password), address, age).await
+        self.by_password((name, password), sender, age).await
     }
 
     /// The caller of a name and a password.
@@ -170,11 +180,12 @@ impl Identity {
     pub async fn by_password(
         &self,
         credentials: (&str, &str),
-        address: IpAddr,
+        sender: Sender<'_>,
         age: Age,
     ) -> Result<Caller> {
+        let address = sender.address;
         let caller = Caller {
-            authority: self.passwords.check(credentials, address, age).await?,
+            authority: self.passwords.check(credentials, sender, age).await?,
             presented: Presented::Password,
             grants: None,
             address: Some(address),

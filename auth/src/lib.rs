@@ -1,6 +1,7 @@
 //! Authentication: passwords, registry tokens, sessions and the throttle on guessing. `policy` decides what a caller may
 //! do; routes and status codes are in the gateway.
 
+pub mod allowance;
 mod attempts;
 mod basic;
 mod bearer;
@@ -13,6 +14,7 @@ mod login;
 mod password;
 mod proof;
 pub mod scope;
+mod sender;
 pub mod session;
 mod source;
 pub mod throttle;
@@ -21,6 +23,7 @@ mod verified;
 
 pub use bearer::Issued;
 pub use error::{Error, Result};
+pub use sender::Sender;
 
 /// Random bytes in hex, twice `N` characters, for names that nobody may guess.
 ///

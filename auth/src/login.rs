@@ -12,8 +12,12 @@ use zeroize::Zeroizing;
 
 use crate::attempts::Attempt;
 use crate::error::{Error, Result};
+use crate::sender::Sender;
 use crate::throttle::{LoginThrottle, Verdict};
 use crate::verified::Verified;
+
+/// Characters of what a program calls itself that the history keeps.
+const LONGEST_AGENT: usize = 255;
 
 /// What a source says of a login.
 pub(crate) enum Checked {
@@ -30,6 +34,8 @@ pub(crate) struct Login {
     name: String,
     password: Zeroizing<String>,
     address: IpAddr,
+    /// What the program calls itself.
+    agent: String,
     applicant: Applicant,
     counter: Counter,
     /// True if a source did its work for it, and the outcome is not counted yet.
@@ -40,7 +46,7 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) fn new(
         (name, password): (&str, &str),
-        address: IpAddr,
+        sender: Sender<'_>,
         applicant: Applicant,
         counter: Counter,
         attempt: Attempt,
@@ -48,7 +54,8 @@ impl Login {
         Self {
             name: name.to_owned(),
             password: Zeroizing::new(password.to_owned()),
-            address,
+            address: sender.address,
+            agent: sender.agent.chars().take(LONGEST_AGENT).collect(),
             applicant,
             counter,
             owes: false,
@@ -116,7 +123,7 @@ impl Login {
 
     fn fail(&mut self) {
         self.owes = false;
-        self.counter.failed(&self.name, self.address);
+        self.counter.failed(&self.name, self.address, &self.agent);
     }
 }
 
@@ -154,14 +161,20 @@ impl Counter {
         self.throttle.succeeded(name, address, now);
     }
 
-    fn failed(&self, name: &str, address: IpAddr) {
+    fn failed(&self, name: &str, address: IpAddr, agent: &str) {
         let now = self.clock.now();
         self.throttle.failed(name, address, now.date_time());
         let origin = Origin {
             principal: Principal::Claimed(name.into()),
             address: Some(address),
         };
-        self.audit.record_failed_login(event(now, origin).refused());
+        let event = event(now, origin).refused();
+        // So that whoever has an old password somewhere finds the program that still tries it.
+        let event = match agent {
+            "" => event,
+            agent => event.with_detail(format!("by {agent}")),
+        };
+        self.audit.record_failed_login(event);
     }
 }
 

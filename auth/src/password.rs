@@ -1,7 +1,6 @@
 //! Signing in with a name and a password: what was verified lately is known, else the throttle decides, attempts at a name
 //! queue, and the sources are asked.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tracing::instrument;
 use crate::attempts::Attempts;
 use crate::error::{Error, Result};
 use crate::login::{Checked, Counter, Login};
+use crate::sender::Sender;
 use crate::source::{Ldap, PasswordSource};
 use crate::throttle::LoginThrottle;
 use crate::verified::{Verified, VerifiedCredentials};
@@ -69,7 +69,7 @@ impl Passwords {
     pub(crate) async fn check(
         &self,
         (name, password): (&str, &str),
-        address: IpAddr,
+        sender: Sender<'_>,
         age: Age,
     ) -> Result<Arc<Authority>> {
         if password.len() > LONGEST_PASSWORD || name.len() > LONGEST_NAME {
@@ -77,7 +77,7 @@ impl Passwords {
         }
         match self.verified_lately(name, password, age).await? {
             Some(authority) => Ok(authority),
-            None => Box::pin(self.check_now(name, password, address)).await,
+            None => Box::pin(self.check_now(name, password, sender)).await,
         }
     }
 
@@ -109,14 +109,14 @@ impl Passwords {
         &self,
         name: &str,
         password: &str,
-        address: IpAddr,
+        sender: Sender<'_>,
     ) -> Result<Arc<Authority>> {
-        let login = self.begin((name, password), address).await?;
+        let login = self.begin((name, password), sender).await?;
         // An attempt before this one may have had the same password.
         if let Some(authority) = self.verified_lately(name, password, Age::Now).await? {
             return Ok(authority);
         }
-        let delay = self.counter.allowed(name, address)?;
+        let delay = self.counter.allowed(name, sender.address)?;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
@@ -131,7 +131,8 @@ impl Passwords {
     }
 
     /// Waits for the attempts before this one.
-    async fn begin(&self, (name, password): (&str, &str), address: IpAddr) -> Result<Login> {
+    async fn begin(&self, (name, password): (&str, &str), sender: Sender<'_>) -> Result<Login> {
+        let address = sender.address;
         self.counter.allowed(name, address)?;
         let (key, applicant) = if self.throttle().is_known(name, address) {
             (self.verified.key(name, password), Applicant::Known)
@@ -145,7 +146,7 @@ impl Passwords {
         let counter = self.counter.clone();
         Ok(Login::new(
             (name, password),
-            address,
+            sender,
             applicant,
             counter,
             attempt,

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: Gantry beside other servers in one run on loopback, alternating. `files` has the cases on files
-//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale`, `gc` and `audit` are of Gantry alone.
+//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale`, `gc`, `audit` and `lists` are of
+//! Gantry alone.
 
 #![expect(clippy::future_not_send, reason = "clients run where they are awaited")]
 
@@ -7,6 +8,7 @@ mod audit;
 mod case;
 mod files;
 mod gc;
+mod lists;
 mod load;
 mod paper;
 mod profile;
@@ -51,6 +53,8 @@ enum Command {
     Gc(Options),
     /// Pages and counts of an audit log of 10,000,000 events, and what its indexes cost those who write it.
     Audit(Options),
+    /// Pages of the REST API's lists among 100,000 artifacts, 10,000 projects and 5,000 users.
+    Lists(Options),
 }
 
 #[derive(clap::Args)]
@@ -64,7 +68,7 @@ struct Options {
     /// Seconds, in which answers are checked and no time; writes no document.
     #[arg(long)]
     short: bool,
-    /// Files or replicas, of scale, gc and audit: one process with SQLite, or on PostgreSQL and SeaweedFS. Default: both.
+    /// Files or replicas, of scale, gc, audit and lists: one process with SQLite, or on PostgreSQL and SeaweedFS. Default: both.
     #[arg(long)]
     on: Vec<Topology>,
     /// Measure this binary instead of building one.
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         Some(Command::Scale(options)) => scale::run(options),
         Some(Command::Gc(options)) => gc::run(options),
         Some(Command::Audit(options)) => audit::run(options),
+        Some(Command::Lists(options)) => lists::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

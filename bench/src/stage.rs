@@ -1,4 +1,4 @@
-//! What `bench scale`, `bench gc` and `bench audit` stand on: one server process, with files and SQLite or with PostgreSQL
+//! What `bench scale`, `bench gc`, `bench audit` and `bench lists` stand on: one server process, with files and SQLite or with PostgreSQL
 //! and SeaweedFS, whose database can be filled by SQL.
 
 use std::path::PathBuf;

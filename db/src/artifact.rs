@@ -5,15 +5,14 @@ pub mod attrs;
 pub mod closure;
 mod filter;
 
-use model::{
-    AccessoryKind, Digest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryName,
-    Timestamp,
-};
+use std::collections::HashSet;
+
+use model::{Digest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryName, Timestamp};
 
 use self::filter::Scope;
 use crate::error::Result;
-use crate::list::{self, Conditions, Field, Kind, Selection, Source};
-use crate::sql::{Reader, json_list, row};
+use crate::list::{self, Conditions, Field, Kind, LONGEST_TEXT, Lean, Selection, Source};
+use crate::sql::{Reader, Row, ids_of_postgres, json_list, row};
 
 row! {
     columns artifact_columns;
@@ -40,8 +39,6 @@ row! {
         pub pushed_at: Timestamp = m.pushed_at,
         /// When it was last pulled.
         pub pulled_at: Option<Timestamp> = s.pulled_at,
-        /// What is shown of its config, as far as that was read.
-        pub attrs: Option<String> = a.attrs,
     }
     computed {
         /// Its repository's name.
@@ -51,7 +48,9 @@ row! {
         /// Whether its config has still to be read.
         pub is_unread: bool = "cast(case when m.config_digest is not null and a.manifest_id is null then 1 else 0 end as bigint)",
         /// Its annotations as JSON, unless they are large.
-        pub annotations: Option<String> = "case when octet_length(m.annotations) <= 65536 then m.annotations end",
+        pub annotations: Option<String> = "case when octet_length(m.annotations) <= :longest then m.annotations end",
+        /// What is shown of its config, as far as that was read, unless it is large.
+        pub attrs: Option<String> = "case when octet_length(a.attrs) <= :longest then a.attrs end",
     }
 }
 
@@ -64,7 +63,7 @@ macro_rules! joined {
 
 /// When it was first pushed.
 pub const PUSHED: Field = Field::new("push_time", Kind::Time, "m.pushed_at");
-const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at");
+const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at").optional();
 /// The tags: `*` for any, `nil` for none.
 pub const TAGS: Field = Field::new("tags", Kind::Text, "").unsorted();
 /// The id of a label that they have; several are asked for together.
@@ -77,7 +76,8 @@ pub const DIGEST: Field = Field::new("digest", Kind::Text, "m.digest");
 /// The media type of the config.
 pub const MEDIA_TYPE: Field = Field::new("media_type", Kind::Text, "m.config_type");
 /// The artifact type.
-pub const ARTIFACT_TYPE: Field = Field::new("artifact_type", Kind::Text, "m.artifact_type");
+pub const ARTIFACT_TYPE: Field =
+    Field::new("artifact_type", Kind::Text, "m.artifact_type").optional();
 
 /// What lists can be narrowed and sorted by.
 pub const FIELDS: [Field; 12] = [
@@ -103,6 +103,12 @@ const SOURCE: Source = Source {
     order: PUSHED,
 };
 
+/// When they were pulled is elsewhere; the rest is only shown.
+const LEAN: Lean = Lean {
+    from: "manifest m",
+    without: &["s."],
+};
+
 /// The artifacts of a repository, and how many there are in all. Where nothing narrows them, the repository's counter
 /// says how many.
 ///
@@ -115,12 +121,13 @@ pub async fn list(
 ) -> Result<(Vec<Artifact>, i64)> {
     let scope = Scope::Repository(repository);
     let conditions = filter::asked(reader.is_postgres(), scope, selection);
-    let rows = list::page(reader, &SOURCE, &conditions, selection, Artifact::read).await?;
     let total = if selection.tests.is_empty() {
         counted(reader, repository).await?
     } else {
         count(reader, selection, &conditions).await?
     };
+    let (source, wanted) = ((&SOURCE, LEAN.of(&SOURCE, selection)), (selection, total));
+    let rows = list::page(reader, source, &conditions, wanted, Artifact::read).await?;
     Ok((rows, total))
 }
 
@@ -145,24 +152,16 @@ pub async fn list_in_project(
     latest: Latest,
     selection: &Selection,
 ) -> Result<(Vec<Artifact>, i64)> {
-    macro_rules! nothing_newer {
-        ($column:literal) => {
-            concat!(
-                "not exists (select 1 from manifest n where n.repository_id = m.repository_id and n.listed = 1
-                 and n.deleted_at is null and (n.pushed_at, n.id) > (m.pushed_at, m.id) and n.",
-                $column, " = m.", $column, ")"
-            )
-        };
-    }
     let scope = Scope::Project(project);
     let conditions = filter::asked(reader.is_postgres(), scope, selection);
     let conditions = match latest {
         Latest::All => conditions,
-        Latest::ByMediaType => conditions.and(nothing_newer!("config_type")),
-        Latest::ByArtifactType => conditions.and(nothing_newer!("artifact_type")),
+        Latest::ByMediaType => filter::latest(conditions, scope, "config_type"),
+        Latest::ByArtifactType => filter::latest(conditions, scope, "artifact_type"),
     };
-    let rows = list::page(reader, &SOURCE, &conditions, selection, Artifact::read).await?;
     let total = count(reader, selection, &conditions).await?;
+    let (source, wanted) = ((&SOURCE, LEAN.of(&SOURCE, selection)), (selection, total));
+    let rows = list::page(reader, source, &conditions, wanted, Artifact::read).await?;
     Ok((rows, total))
 }
 
@@ -183,6 +182,21 @@ async fn counted(reader: &mut Reader, repository: RepositoryId) -> Result<i64> {
     row.map_or(Ok(0), |row| row.get("repository", "artifacts"))
 }
 
+/// A statement for the living artifacts of a condition, which shows texts of `:longest` bytes.
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "select ",
+            artifact_columns!(),
+            " from ",
+            joined!(),
+            " where ",
+            $condition,
+            " and m.deleted_at is null"
+        )
+    };
+}
+
 /// The manifest that a reference names in a repository of a project, listed or not.
 ///
 /// # Errors
@@ -193,32 +207,23 @@ pub async fn find(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<Artifact>> {
+    let statement = match reference {
+        Reference::Digest(_) => select!(
+            "m.repository_id = (select id from repository where name = $1 and project_id = $2 and deleted_at is null)
+             and m.digest = $3"
+        ),
+        Reference::Tag(_) => select!(
+            "m.id = (select t.manifest_id from tag t join repository n on n.id = t.repository_id
+                 where n.name = $1 and n.project_id = $2 and n.deleted_at is null and t.name = $3)"
+        ),
+    };
+    let query = reader
+        .query_built("artifact.find", list::showing(statement, LONGEST_TEXT))
+        .bind(repository.as_str())
+        .bind(project);
     let query = match reference {
-        Reference::Digest(digest) => reader
-            .query(concat!(
-                "select ",
-                artifact_columns!(),
-                " from ",
-                joined!(),
-                " where m.repository_id = (select id from repository where name = $1 and project_id = $2 and deleted_at is null)
-                 and m.digest = $3 and m.deleted_at is null"
-            ))
-            .bind(repository.as_str())
-            .bind(project)
-            .bind(digest),
-        Reference::Tag(tag) => reader
-            .query(concat!(
-                "select ",
-                artifact_columns!(),
-                " from ",
-                joined!(),
-                " where m.id = (select t.manifest_id from tag t join repository n on n.id = t.repository_id
-                     where n.name = $1 and n.project_id = $2 and n.deleted_at is null and t.name = $3)
-                 and m.deleted_at is null"
-            ))
-            .bind(repository.as_str())
-            .bind(project)
-            .bind(tag.as_str()),
+        Reference::Digest(digest) => query.bind(digest),
+        Reference::Tag(tag) => query.bind(tag.as_str()),
     };
     let row = query.optional().await?;
     row.as_ref().map(Artifact::read).transpose()
@@ -229,24 +234,16 @@ pub async fn find(
 /// # Errors
 /// When the statement fails.
 pub async fn by_ids(reader: &mut Reader, ids: &[ManifestId]) -> Result<Vec<Artifact>> {
+    let statement = match reader.is_postgres() {
+        false => select!("m.id in (select value from json_each($1))"),
+        true => select!(
+            "m.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))"
+        ),
+    };
     let rows = reader
-        .query_either(
-            concat!(
-                "select ",
-                artifact_columns!(),
-                " from ",
-                joined!(),
-                " where m.id in (select value from json_each($1)) and m.deleted_at is null"
-            ),
-            concat!(
-                "select ",
-                artifact_columns!(),
-                " from ",
-                joined!(),
-                " where m.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and m.deleted_at is null"
-            ),
-        )
+        .query_built("artifact.by_ids", statement.replace(list::LONGEST, "$2"))
         .bind(json_list(ids.iter().map(|id| id.0)))
+        .bind(list::longest_text(ids.len() as i64) as i64)
         .all()
         .await?;
     rows.iter().map(Artifact::read).collect()
@@ -265,34 +262,35 @@ row! {
         pub digest: Digest = c.digest,
         /// `os/architecture[/variant]`.
         pub platform: Option<String> = c.platform,
+        /// What the index says of it besides, as JSON.
+        pub annotations: Option<String> = c.annotations,
     }
 }
 
-/// What some indexes list, in their order.
+/// What some indexes list, in their order; see [`list::hanging`] for how much.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn parts(reader: &mut Reader, indexes: &[ManifestId]) -> Result<Vec<Part>> {
-    let rows = reader
-        .query_either(
-            concat!(
-                "select ",
-                part_columns!(),
-                " from manifest_reference c where c.manifest_id in (select value from json_each($1)) and c.kind = 'manifest'
-                 order by c.manifest_id, c.position"
-            ),
-            concat!(
-                "select ",
-                part_columns!(),
-                " from manifest_reference c
-                 where c.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-                 and c.kind = 'manifest' order by c.manifest_id, c.position"
-            ),
-        )
-        .bind(json_list(indexes.iter().map(|id| id.0)))
-        .all()
-        .await?;
-    rows.iter().map(Part::read).collect()
+    const STATEMENTS: (&str, &str) = (
+        concat!(
+            "select ",
+            part_columns!(),
+            " from (select c.* from json_each($1) j cross join manifest_reference c
+                 where c.manifest_id = j.value and c.position < $2 and c.kind = 'manifest' limit $3) c
+             order by c.manifest_id, c.position"
+        ),
+        concat!(
+            "select ",
+            part_columns!(),
+            " from (select c.* from ",
+            ids_of_postgres!(),
+            " join manifest_reference c on c.manifest_id = j.id
+                 where c.position < $2 and c.kind = 'manifest' limit $3) c
+             order by c.manifest_id, c.position"
+        ),
+    );
+    list::hanging(reader, STATEMENTS, indexes, Part::read).await
 }
 
 row! {
@@ -312,15 +310,6 @@ row! {
         pub size: i64 = m.total_size,
         /// When it was first pushed.
         pub pushed_at: Timestamp = m.pushed_at,
-    }
-}
-
-impl Accessory {
-    /// Whether it is a signature.
-    pub fn is_signature(&self) -> bool {
-        [AccessoryKind::Cosign, AccessoryKind::Notation]
-            .iter()
-            .any(|kind| kind.name() == self.kind)
     }
 }
 
@@ -359,7 +348,7 @@ pub async fn accessories(
     list::list(reader, &ACCESSORIES, conditions, selection, Accessory::read).await
 }
 
-/// The accessories of several living manifests with the rows of these, oldest first.
+/// The accessories of several living manifests with the rows of these, oldest first; see [`list::hanging`] for how many.
 ///
 /// # Errors
 /// When the statement fails.
@@ -367,29 +356,62 @@ pub async fn accessories_of(
     reader: &mut Reader,
     subjects: &[ManifestId],
 ) -> Result<Vec<(ManifestId, Accessory)>> {
+    macro_rules! of_subject {
+        () => {
+            "select x.* from accessory x join manifest y on y.id = x.manifest_id
+             where x.repository_id = s.repository_id and x.subject = s.digest and y.deleted_at is null
+             order by x.manifest_id limit $2"
+        };
+    }
+    const STATEMENTS: (&str, &str) = (
+        concat!(
+            "select a.subject_id, ",
+            accessory_columns!(),
+            " from (select s.id as subject_id, a.* from json_each($1) j cross join manifest s on s.id = j.value
+                 cross join accessory a on a.manifest_id in (select manifest_id from (",
+            of_subject!(),
+            ")) limit $3) a join manifest m on m.id = a.manifest_id order by a.manifest_id"
+        ),
+        concat!(
+            "select a.subject_id, ",
+            accessory_columns!(),
+            " from (select s.id as subject_id, a.* from ",
+            ids_of_postgres!(),
+            " join manifest s on s.id = j.id cross join lateral (",
+            of_subject!(),
+            ") a limit $3) a join manifest m on m.id = a.manifest_id order by a.manifest_id"
+        ),
+    );
+    let read = |row: &Row| Ok((row.get("manifest", "subject_id")?, Accessory::read(row)?));
+    list::hanging(reader, STATEMENTS, subjects, read).await
+}
+
+/// Which kinds of accessories some living manifests have.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn accessory_kinds(
+    reader: &mut Reader,
+    subjects: &[ManifestId],
+) -> Result<HashSet<(ManifestId, String)>> {
     let rows = reader
         .query_either(
+            "select distinct s.id, a.type from json_each($1) j cross join manifest s on s.id = j.value
+             cross join accessory a on a.repository_id = s.repository_id and a.subject = s.digest
+             join manifest m on m.id = a.manifest_id where m.deleted_at is null",
             concat!(
-                "select s.id as subject_id, ",
-                accessory_columns!(),
-                " from json_each($1) j cross join manifest s on s.id = j.value
-                 cross join accessory a on a.repository_id = s.repository_id and a.subject = s.digest
-                 join manifest m on m.id = a.manifest_id where m.deleted_at is null order by a.manifest_id"
-            ),
-            concat!(
-                "select s.id as subject_id, ",
-                accessory_columns!(),
-                " from manifest s join accessory a on a.repository_id = s.repository_id and a.subject = s.digest
-                 join manifest m on m.id = a.manifest_id
-                 where s.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-                 and m.deleted_at is null order by a.manifest_id"
+                "select distinct s.id, a.type from ",
+                ids_of_postgres!(),
+                " join manifest s on s.id = j.id
+                 join accessory a on a.repository_id = s.repository_id and a.subject = s.digest
+                 join manifest m on m.id = a.manifest_id where m.deleted_at is null"
             ),
         )
         .bind(json_list(subjects.iter().map(|id| id.0)))
         .all()
         .await?;
     rows.iter()
-        .map(|row| Ok((row.get("manifest", "subject_id")?, Accessory::read(row)?)))
+        .map(|row| Ok((row.get("manifest", "id")?, row.get("accessory", "type")?)))
         .collect()
 }
 

@@ -14,7 +14,7 @@ pub mod series;
 
 use model::Digest;
 
-pub use filter::{FIELDS, Filter, ID, RESULT, Scope, TIME};
+pub use filter::{FIELDS, Filter, ID, RESOURCE_TYPE, RESULT, Scope, TIME};
 pub use list::{Listed, list};
 
 use crate::error::Result;

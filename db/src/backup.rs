@@ -1,6 +1,6 @@
 //! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
-//! either. What only running processes need is left out, such as failed logins of the last minutes, and
-//! sessions, which may have been ended since; and what is read again from blobs.
+//! either. What only running processes need is left out, such as failed logins of the last minutes, sessions and
+//! mailed links, which may have been ended since; and what is read again from blobs.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 38] = [
+pub const TABLES: [&str; 40] = [
     "installation",
     "setting",
     "store_identity",
@@ -17,6 +17,8 @@ pub const TABLES: [&str; 38] = [
     "user_account",
     "user_group",
     "group_member",
+    "preference",
+    "notice_dismissal",
     "identity",
     "project",
     "robot",
@@ -51,11 +53,12 @@ pub const TABLES: [&str; 38] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 7] = [
+pub const LEFT_OUT: [&str; 8] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
     "session",
+    "mailed_link",
     "written_batch",
     "_sqlx_migrations",
     "schema_least",

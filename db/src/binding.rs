@@ -43,7 +43,7 @@ async fn read_authority(
     let mut reader = db.reader().await?;
     let row = reader
         .query(
-            "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, coalesce(i.admin, 0) as external_admin,
+            "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, u.unverified, coalesce(i.admin, 0) as external_admin,
                  r.id as robot_id, r.expires_at
              from principal p left join user_account u on u.principal_id = p.id
              left join identity i on i.principal_id = p.id
@@ -57,6 +57,8 @@ async fn read_authority(
         return Ok(None);
     };
     let authority = match row.get("principal", "kind")? {
+        // Whoever has not verified their address is nobody yet.
+        Kind::User if row.get("user_account", "unverified")? => None,
         Kind::User => Some(user_authority(id, &row)?),
         Kind::Robot => robot_authority(&mut reader, id, &row).await?,
         Kind::Group => None,
@@ -322,23 +324,50 @@ pub async fn held_in(
     principal: PrincipalId,
     project: ProjectId,
 ) -> Result<Vec<Held>> {
+    let mut held = held_among(reader, principal, &[project]).await?;
+    Ok(held.remove(&project).unwrap_or_default())
+}
+
+/// As [`held_in`], of several projects; those in which it has none are left out.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn held_among(
+    reader: &mut Reader,
+    principal: PrincipalId,
+    projects: &[ProjectId],
+) -> Result<HashMap<ProjectId, Vec<Held>>> {
+    macro_rules! select {
+        ($among:literal) => {
+            concat!(
+                "select m.project_id, m.role, case when m.principal_id = $1 then null else p.name end as group_name
+                 from member m join principal p on p.id = m.principal_id
+                 where m.principal_id in (select cast($1 as bigint) union all select group_id from group_member where principal_id = $1)
+                 and m.project_id ",
+                $among,
+                " order by case when m.principal_id = $1 then 0 else 1 end, p.name"
+            )
+        };
+    }
     let rows = reader
-        .query(
-            "select m.role, case when m.principal_id = $1 then null else p.name end as group_name
-             from member m join principal p on p.id = m.principal_id
-             where m.project_id = $2 and (m.principal_id = $1
-                 or m.principal_id in (select group_id from group_member where principal_id = $1))
-             order by case when m.principal_id = $1 then 0 else 1 end, p.name",
+        .query_either(
+            select!("in (select value from json_each($2))"),
+            select!(
+                "= any (array(select cast(json_array_elements_text(cast($2 as json)) as bigint)))"
+            ),
         )
         .bind(principal)
-        .bind(project)
+        .bind(json_list(projects.iter().map(|id| id.0)))
         .all()
         .await?;
-    let read = |row: &Row| {
-        Ok(Held {
+    let mut found: HashMap<ProjectId, Vec<Held>> = HashMap::new();
+    for row in &rows {
+        let held = Held {
             role: row.get("member", "role")?,
             group: row.get("principal", "group_name")?,
-        })
-    };
-    rows.iter().map(read).collect()
+        };
+        let project = row.get("member", "project_id")?;
+        found.entry(project).or_default().push(held);
+    }
+    Ok(found)
 }

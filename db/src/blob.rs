@@ -557,16 +557,18 @@ pub(crate) async fn renew_named(
 /// When the statement fails.
 pub async fn is_named(
     reader: &mut Reader,
-    repository: &RepositoryName,
+    (project, repository): (ProjectId, &RepositoryName),
     blob: &Digest,
 ) -> Result<bool> {
     let row = reader
         .query(
             "select count(*) as named from (select 1 from manifest_reference c join repository r on r.id = c.repository_id
-             where r.name = $1 and r.deleted_at is null and c.digest = $2 and c.kind <> 'manifest' limit 1) found",
+             where r.name = $1 and r.project_id = $3 and r.deleted_at is null
+             and c.digest = $2 and c.kind <> 'manifest' limit 1) found",
         )
         .bind(repository.as_str())
         .bind(blob)
+        .bind(project)
         .one()
         .await?;
     row.get("manifest_reference", "named")

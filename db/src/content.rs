@@ -36,6 +36,8 @@ pub struct LinkedBlob {
 /// A manifest as it is pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredManifest {
+    /// The project of its repository.
+    pub project: ProjectId,
     /// Its digest.
     pub digest: Digest,
     /// Its media type.

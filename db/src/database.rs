@@ -32,12 +32,27 @@ use crate::writer::Writer;
 pub struct Db {
     backend: Backend,
     caches: Arc<Caches>,
+    use_of: Use,
 }
 
 #[derive(Clone)]
 enum Backend {
-    Sqlite { writer: Writer, readers: SqlitePool },
+    Sqlite {
+        writer: Writer,
+        readers: SqlitePool,
+        /// Those of [`Use::Lists`].
+        listers: SqlitePool,
+    },
     Postgres(PgPool),
+}
+
+/// What readers are for.
+#[derive(Clone, Copy)]
+enum Use {
+    /// Statements of which it is known how long they take: those of pushes, pulls, signing in, and jobs.
+    Work,
+    /// Lists, which clients narrow and sort as they like.
+    Lists,
 }
 
 impl Db {
@@ -54,7 +69,11 @@ impl Db {
                 (Backend::Postgres(pool), Arc::new(Caches::shared()))
             }
         };
-        Ok(Self { backend, caches })
+        Ok(Self {
+            backend,
+            caches,
+            use_of: Use::Work,
+        })
     }
 
     /// The migrations that this program knows, and whether the database has them.
@@ -93,18 +112,30 @@ impl Db {
         matches!(self.backend, Backend::Postgres(_))
     }
 
+    /// The same database, to read lists from. With SQLite, whose readers are few, these are others than those of pulls
+    /// and sign-ins, and each is stopped after [`sqlite::LONGEST_READ`]; PostgreSQL ends each statement in time.
+    #[must_use]
+    pub fn for_lists(&self) -> Self {
+        Self {
+            use_of: Use::Lists,
+            ..self.clone()
+        }
+    }
+
     /// A connection to read with. Statements see what was committed before each of them.
     ///
     /// # Errors
     /// When no connection is free within five seconds.
     pub async fn reader(&self) -> Result<Reader> {
-        match &self.backend {
-            Backend::Sqlite { readers, .. } => {
-                let acquired = readers.acquire().await.map(Reader::sqlite);
-                acquired.map_err(|error| Error::Statement("acquire", error))
+        let acquired = match (&self.backend, self.use_of) {
+            (Backend::Postgres(pool), _) => return Reader::postgres(pool).await,
+            (Backend::Sqlite { readers, .. }, Use::Work) => readers.acquire().await,
+            (Backend::Sqlite { listers, .. }, Use::Lists) => {
+                sqlite::acquire_for(listers, sqlite::LONGEST_READ).await
             }
-            Backend::Postgres(pool) => Reader::postgres(pool).await,
-        }
+        };
+        let acquired = acquired.map(Reader::sqlite);
+        acquired.map_err(|error| Error::Statement("acquire", error))
     }
 
     /// A view of the database at one moment, for as long as it is held. What has to be written meanwhile is.
@@ -251,7 +282,12 @@ impl Db {
     /// Connections in use and idle, for metrics.
     pub fn pool_size(&self) -> (u32, usize) {
         match &self.backend {
-            Backend::Sqlite { readers, .. } => (readers.size(), readers.num_idle()),
+            Backend::Sqlite {
+                readers, listers, ..
+            } => (
+                readers.size() + listers.size(),
+                readers.num_idle() + listers.num_idle(),
+            ),
             Backend::Postgres(pool) => (pool.size(), pool.num_idle()),
         }
     }
@@ -259,9 +295,14 @@ impl Db {
     /// Finishes what waits and closes all connections.
     pub async fn close(&self) {
         match &self.backend {
-            Backend::Sqlite { writer, readers } => {
+            Backend::Sqlite {
+                writer,
+                readers,
+                listers,
+            } => {
                 // The writer last: only a connection that may write brings the log into the file as it closes.
                 readers.close().await;
+                listers.close().await;
                 writer.stop().await;
             }
             Backend::Postgres(pool) => pool.close().await,

@@ -38,6 +38,9 @@ pub enum Error {
     /// A statement failed, or no connection was to be had.
     #[error("cannot run the statement {0:?}")]
     Statement(&'static str, #[source] sqlx::Error),
+    /// A statement that a list needs took too long.
+    #[error("the statement {0:?} took too long and was stopped")]
+    Stopped(&'static str, #[source] sqlx::Error),
     /// A pooler in front of PostgreSQL gave the connection's prepared statements to others.
     #[error(
         "the pooler in front of PostgreSQL loses prepared statements: set pool_mode = session, or, for \

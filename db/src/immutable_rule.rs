@@ -61,7 +61,7 @@ pub async fn list(
 /// When the statement fails.
 pub async fn in_effect(reader: &mut Reader, project: ProjectId) -> Result<Vec<String>> {
     let rows = reader
-        .query("select selectors from immutable_rule where project_id = $1 and enabled = 1")
+        .query("select selectors from immutable_rule where project_id = $1 and enabled = 1 order by id")
         .bind(project)
         .all()
         .await?;

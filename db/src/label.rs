@@ -1,4 +1,5 @@
-//! Labels of the installation and of projects, and the artifacts that have them.
+//! Labels of the installation and of projects, and the artifacts that have them. A deleted one gets a tombstone: it is not
+//! found any more, its name is free, and nobody puts it on an artifact; its links are purged in parts.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,8 @@ use model::{Digest, LabelId, ManifestId, NewLabel, ProjectId, Reference, Reposit
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
-use crate::sql::{Reader, Tx, json_list, row};
+use crate::sql::{Reader, Row, Tx, ids_of_postgres, row};
+use crate::tombstone::Part;
 
 row! {
     columns label_columns;
@@ -64,6 +66,7 @@ pub async fn list(
         "coalesce(l.project_id, 0) = $",
         project.map_or(0, |id| id.0),
     );
+    let of = of.and("l.deleted_at is null");
     list::list(reader, &SOURCE, of, selection, Label::read).await
 }
 
@@ -76,7 +79,7 @@ pub async fn get(reader: &mut Reader, id: LabelId) -> Result<Option<Label>> {
         .query(concat!(
             "select ",
             label_columns!(),
-            " from label l where l.id = $1"
+            " from label l where l.id = $1 and l.deleted_at is null"
         ))
         .bind(id)
         .optional()
@@ -91,11 +94,15 @@ pub async fn get(reader: &mut Reader, id: LabelId) -> Result<Option<Label>> {
 pub async fn hold(tx: &mut Tx, id: LabelId) -> Result<Option<Label>> {
     let row = tx
         .query_either(
-            concat!("select ", label_columns!(), " from label l where l.id = $1"),
             concat!(
                 "select ",
                 label_columns!(),
-                " from label l where l.id = $1 for update"
+                " from label l where l.id = $1 and l.deleted_at is null"
+            ),
+            concat!(
+                "select ",
+                label_columns!(),
+                " from label l where l.id = $1 and l.deleted_at is null for update"
             ),
         )
         .bind(id)
@@ -147,16 +154,57 @@ pub async fn update(tx: &mut Tx, id: LabelId, new: &NewLabel, now: Timestamp) ->
     Ok(())
 }
 
-/// Deletes a label, and takes it off the artifacts that have it.
+/// Deletes a label, which no artifact has from then on.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn delete(tx: &mut Tx, id: LabelId) -> Result<()> {
-    tx.query("delete from label where id = $1")
-        .bind(id)
+pub async fn delete(tx: &mut Tx, id: LabelId, now: Timestamp) -> Result<()> {
+    tx.query(
+        "update label set deleted_at = $2, updated_at = $2 where id = $1 and deleted_at is null",
+    )
+    .bind(id)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The first deleted label that is still to be purged.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn deleted(reader: &mut Reader) -> Result<Option<LabelId>> {
+    let row = reader
+        .query("select id from label where deleted_at is not null order by id limit 1")
+        .optional()
+        .await?;
+    row.map(|row| row.get("label", "id")).transpose()
+}
+
+/// Removes a part of what deleted labels left: at most `limit` links, and labels without.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn purge(tx: &mut Tx, limit: i64) -> Result<Part> {
+    let Some(label) = deleted(tx).await? else {
+        return Ok(Part::NOTHING);
+    };
+    let links = tx
+        .query(
+            "delete from label_link where label_id = $1 and manifest_id in (
+                 select manifest_id from label_link where label_id = $1 order by manifest_id limit $2)",
+        )
+        .bind(label)
+        .bind(limit)
         .execute()
         .await?;
-    Ok(())
+    if (links as i64) < limit {
+        tx.query("delete from label where id = $1 and deleted_at is not null")
+            .bind(label)
+            .execute()
+            .await?;
+    }
+    Ok(Part::of(links as i64 + 1))
 }
 
 row! {
@@ -215,6 +263,22 @@ pub async fn hold_artifact(
     row.as_ref().map(Artifact::read).transpose()
 }
 
+/// How many labels an artifact has, those that are to be purged included; counted up to `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_of(reader: &mut Reader, manifest: ManifestId, limit: i64) -> Result<i64> {
+    let row = reader
+        .query(
+            "select count(*) as total from (select 1 from label_link where manifest_id = $1 limit $2) found",
+        )
+        .bind(manifest)
+        .bind(limit)
+        .one()
+        .await?;
+    row.get("label_link", "total")
+}
+
 /// Puts a label on an artifact. Returns false if it has it.
 ///
 /// # Errors
@@ -246,7 +310,7 @@ pub async fn detach(tx: &mut Tx, manifest: ManifestId, label: LabelId) -> Result
     Ok(detached == 1)
 }
 
-/// The labels of some artifacts, by name; artifacts without are left out.
+/// The labels of some artifacts, by name; artifacts without are left out. See [`list::hanging`] for how many.
 ///
 /// # Errors
 /// When the statement fails.
@@ -254,28 +318,28 @@ pub async fn of_manifests(
     reader: &mut Reader,
     manifests: &[ManifestId],
 ) -> Result<HashMap<ManifestId, Vec<Label>>> {
-    let rows = reader
-        .query_either(
-            concat!(
-                "select k.manifest_id, ",
-                label_columns!(),
-                " from label_link k join label l on l.id = k.label_id
-                 where k.manifest_id in (select value from json_each($1)) order by l.name, l.id"
-            ),
-            concat!(
-                "select k.manifest_id, ",
-                label_columns!(),
-                " from label_link k join label l on l.id = k.label_id where k.manifest_id = any
-                 (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) order by l.name, l.id"
-            ),
-        )
-        .bind(json_list(manifests.iter().map(|id| id.0)))
-        .all()
-        .await?;
+    const STATEMENTS: (&str, &str) = (
+        concat!(
+            "select k.manifest_id, ",
+            label_columns!(),
+            " from (select k.* from json_each($1) j cross join label_link k on k.manifest_id = j.value and k.label_id in (
+                 select x.label_id from label_link x where x.manifest_id = j.value order by x.label_id limit $2) limit $3) k
+             join label l on l.id = k.label_id and l.deleted_at is null order by l.name, l.id"
+        ),
+        concat!(
+            "select k.manifest_id, ",
+            label_columns!(),
+            " from (select k.* from ",
+            ids_of_postgres!(),
+            " cross join lateral (
+                 select x.* from label_link x where x.manifest_id = j.id order by x.label_id limit $2) k limit $3) k
+             join label l on l.id = k.label_id and l.deleted_at is null order by l.name, l.id"
+        ),
+    );
+    let read = |row: &Row| Ok((row.get("label_link", "manifest_id")?, Label::read(row)?));
     let mut labels: HashMap<ManifestId, Vec<Label>> = HashMap::new();
-    for row in &rows {
-        let manifest = row.get("label_link", "manifest_id")?;
-        labels.entry(manifest).or_default().push(Label::read(row)?);
+    for (manifest, label) in list::hanging(reader, STATEMENTS, manifests, read).await? {
+        labels.entry(manifest).or_default().push(label);
     }
     Ok(labels)
 }

@@ -1,6 +1,6 @@
 //! Lists: the fields that narrow and sort them, and the one builder of their statements.
 
-use model::Timestamp;
+use model::{ManifestId, Timestamp};
 
 use crate::error::Result;
 use crate::sql::{Query, Reader, Reading, Row, Value, json_list};
@@ -20,6 +20,62 @@ impl Page {
         offset: 0,
         limit: None,
     };
+
+    /// How long a text may be that the page shows, of `total` rows in all. The command line asks for all rows, and has
+    /// them whole.
+    fn longest_text(&self, total: i64) -> i64 {
+        match self.limit {
+            None => LONGEST_TEXT as i64,
+            Some(limit) => longest_text(limit.min(total - self.offset)) as i64,
+        }
+    }
+}
+
+/// Bytes of the longest text that a list shows, such as an artifact's annotations.
+pub const LONGEST_TEXT: usize = 64 << 10;
+/// Bytes that such texts of a page have together, each of its columns by itself.
+const TEXTS: usize = 4 << 20;
+
+/// How long a text may be of which a page shows one for each of so many rows.
+pub fn longest_text(rows: i64) -> usize {
+    let rows = usize::try_from(rows).unwrap_or_default().max(1);
+    (TEXTS / rows).min(LONGEST_TEXT)
+}
+
+/// Stands in select lists for the most bytes of a text that is shown.
+pub(crate) const LONGEST: &str = ":longest";
+
+/// A statement outside of lists that shows texts, each with so many bytes at most.
+pub(crate) fn showing(statement: &str, longest: usize) -> String {
+    statement.replace(LONGEST, &longest.to_string())
+}
+
+/// Rows of one kind that hang on those of a page, such as the tags of its artifacts, which are read for all of them at
+/// once.
+const HANGING: i64 = 5_000;
+
+/// What hangs on the rows of a page: all of it, or, where there is more than [`HANGING`], of each row its even share. The
+/// statements for SQLite and PostgreSQL take the ids as JSON (`$1`), and how much of each (`$2`) and of all together
+/// (`$3`) they read.
+pub(crate) async fn hanging<T>(
+    reader: &mut Reader,
+    (sqlite, postgres): (&'static str, &'static str),
+    ids: &[ManifestId],
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<Vec<T>> {
+    let of = json_list(ids.iter().map(|id| id.0));
+    let mut rows = Vec::new();
+    for (each, all) in [
+        (HANGING, HANGING + 1),
+        (HANGING / ids.len().max(1) as i64, HANGING),
+    ] {
+        let query = reader.query_either(sqlite, postgres).bind(of.as_str());
+        rows = query.bind(each.max(1)).bind(all).all().await?;
+        if rows.len() as i64 <= HANGING {
+            break;
+        }
+    }
+    rows.iter().map(read).collect()
 }
 
 /// A field that a list can be narrowed and sorted by.
@@ -35,6 +91,8 @@ pub struct Field {
     column: &'static str,
     /// Whether no two rows have the same value.
     unique: bool,
+    /// Whether rows may be without a value.
+    optional: bool,
 }
 
 /// What a field holds, which decides what can be asked of it.
@@ -58,12 +116,20 @@ impl Field {
             sortable: true,
             column,
             unique: false,
+            optional: false,
         }
     }
 
     pub(crate) const fn unique(self) -> Self {
         Self {
             unique: true,
+            ..self
+        }
+    }
+
+    pub(crate) const fn optional(self) -> Self {
+        Self {
+            optional: true,
             ..self
         }
     }
@@ -156,6 +222,28 @@ pub(crate) struct Source {
     pub(crate) order: Field,
 }
 
+/// The fewest tables that find a list's rows, where nothing is asked of the others.
+pub(crate) struct Lean {
+    /// Tables and joins.
+    pub(crate) from: &'static str,
+    /// Aliases of the tables that are left out, with their dots.
+    pub(crate) without: &'static [&'static str],
+}
+
+impl Lean {
+    /// The tables that a selection needs, of a list's.
+    pub(crate) fn of(&self, source: &Source, selection: &Selection) -> &'static str {
+        let tested = selection.tests.iter().map(|(field, _)| field.column);
+        let sorted = selection.order.map_or(source.order, |(field, _)| field);
+        let mut asked = tested.chain([sorted.column]);
+        let is_left_out = |column: &str| self.without.iter().any(|alias| column.contains(alias));
+        match asked.any(is_left_out) {
+            true => source.from,
+            false => self.from,
+        }
+    }
+}
+
 /// A page of a list, and how many rows the whole has: two statements, whatever the page.
 pub(crate) async fn list<T>(
     reader: &mut Reader,
@@ -164,18 +252,37 @@ pub(crate) async fn list<T>(
     selection: &Selection,
     read: impl Fn(&Row) -> Result<T>,
 ) -> Result<(Vec<T>, i64)> {
+    let from = source.from;
+    list_in(reader, (source, from), conditions, selection, read).await
+}
+
+/// As [`list`], whose rows are found in the tables of `from`.
+pub(crate) async fn list_in<T>(
+    reader: &mut Reader,
+    (source, from): (&Source, &'static str),
+    conditions: Conditions,
+    selection: &Selection,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<(Vec<T>, i64)> {
     let conditions = conditions.and_tests(reader.is_postgres(), &selection.tests);
-    let rows = page(reader, source, &conditions, selection, read).await?;
-    let total = count(reader, (source.name, source.from), &conditions).await?;
+    let total = count(reader, (source.name, from), &conditions).await?;
+    let rows = page(
+        reader,
+        (source, from),
+        &conditions,
+        (selection, total),
+        read,
+    )
+    .await?;
     Ok((rows, total))
 }
 
-/// A page of the rows for which the conditions hold.
+/// A page of the rows for which the conditions hold, of which there are `total`; they are found in the tables of `from`.
 pub(crate) async fn page<T>(
     reader: &mut Reader,
-    source: &Source,
+    (source, found_in): (&Source, &'static str),
     conditions: &Conditions,
-    selection: &Selection,
+    (selection, total): (&Selection, i64),
     read: impl Fn(&Row) -> Result<T>,
 ) -> Result<Vec<T>> {
     let Source {
@@ -186,17 +293,23 @@ pub(crate) async fn page<T>(
         order,
     } = source;
     let clause = conditions.clause();
-    let by = order_by(selection.order.unwrap_or((*order, Direction::Up)), id);
+    let order = selection.order.unwrap_or((*order, Direction::Up));
+    let by = order_by(reader.is_postgres(), order, id);
     let (limit, offset) = (conditions.values.len() + 1, conditions.values.len() + 2);
+    let shows_texts = columns.contains(LONGEST);
+    let columns = columns.replace(LONGEST, &format!("${}", offset + 1));
     // The page is chosen first: what the select list counts, it counts for the page alone.
     let page = format!(
-        "select {columns} from {from} where {id} in (select {id} from {from} {clause}
+        "select {columns} from {from} where {id} in (select {id} from {found_in} {clause}
              order by {by} limit ${limit} offset ${offset}) order by {by}"
     );
     let query = conditions.bind(reader.query_built(name, page));
-    let query = query
+    let mut query = query
         .bind(selection.page.limit.unwrap_or(i64::MAX))
         .bind(selection.page.offset);
+    if shows_texts {
+        query = query.bind(selection.page.longest_text(total));
+    }
     query.all().await?.iter().map(read).collect()
 }
 
@@ -213,15 +326,21 @@ pub(crate) async fn count(
     row.await?.get("list", "total")
 }
 
-fn order_by((field, direction): (Field, Direction), id: &str) -> String {
-    let suffix = match direction {
-        Direction::Up => "",
-        Direction::Down => " desc",
+fn order_by(postgres: bool, (field, direction): (Field, Direction), id: &str) -> String {
+    let (suffix, nulls) = match direction {
+        Direction::Up => ("", " nulls first"),
+        Direction::Down => (" desc", " nulls last"),
+    };
+    // SQLite takes nothing for less than anything. PostgreSQL does not, and neither do its indexes.
+    let nulls = if postgres && field.optional {
+        nulls
+    } else {
+        ""
     };
     if field.unique {
-        format!("{}{suffix}", field.column)
+        format!("{}{suffix}{nulls}", field.column)
     } else {
-        format!("{}{suffix}, {id}{suffix}", field.column)
+        format!("{}{suffix}{nulls}, {id}{suffix}", field.column)
     }
 }
 
@@ -322,8 +441,7 @@ impl Conditions {
         match test {
             Test::Is(text) => self.push(&format!("{column} = $"), text.as_str()),
             Test::Contains(text) => {
-                let like = format!("lower({column}) like lower($) escape '\\'");
-                self.push(&like, containing(text));
+                self.push(&like(postgres, column), containing(text));
             }
             Test::AnyOf(texts) => {
                 self.push(&any_of(postgres, column), json_list(texts));
@@ -370,6 +488,14 @@ pub(crate) fn any_of(postgres: bool, column: &str) -> String {
     } else {
         format!("{column} in (select value from json_each($))")
     }
+}
+
+/// The condition that a text column holds what stands for `$`. The case of ASCII letters does not count: SQLite folds no
+/// others, and columns have PostgreSQL's collation "C", which folds no others. With a collation of its own, what is
+/// looked for would be folded otherwise than where it is looked for.
+pub(crate) fn like(postgres: bool, column: &str) -> String {
+    let collation = if postgres { " collate \"C\"" } else { "" };
+    format!("lower({column}) like lower(${collation}) escape '\\'")
 }
 
 /// Escapes a text for `like … escape '\'`, to be found anywhere in a column.

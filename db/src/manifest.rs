@@ -43,7 +43,7 @@ pub async fn find(
         Reference::Tag(tag) => tag::resolve(db, repository, tag).await?,
     };
     match digest {
-        Some(digest) => stored(db, repository, &digest).await,
+        Some(digest) => stored(db, (project, repository), &digest).await,
         None => Ok(None),
     }
 }
@@ -94,13 +94,13 @@ async fn find_row(
         .await?;
     // Deleted in between.
     let Some(row) = row else { return Ok(None) };
-    let manifest = read(digest, &row)?;
+    let manifest = read(project, digest, &row)?;
     rows.insert((id, digest), manifest.clone());
     Ok(Some(manifest))
 }
 
 /// Bytes that do not have the digest are never handed on.
-fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
+fn read(project: ProjectId, digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
     let payload: Vec<u8> = row.get("manifest_payload", "payload")?;
     if Digest::of(digest.algorithm(), &payload) != digest {
         return Err(Error::Corrupt {
@@ -109,26 +109,28 @@ fn read(digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
         });
     }
     Ok(Arc::new(StoredManifest {
+        project,
         digest,
         media_type: row.get("manifest", "media_type")?,
         payload: payload.into(),
     }))
 }
 
-/// The manifest of a repository with a digest, through the cache.
+/// The manifest of a project's repository with a digest, through the cache.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn stored(
     db: &Db,
-    repository: &RepositoryName,
+    (project, repository): (ProjectId, &RepositoryName),
     digest: &Digest,
 ) -> Result<Option<Arc<StoredManifest>>> {
     let key = (repository.clone(), *digest);
-    if let Some(manifest) = db.caches().manifests.get(&key) {
-        return Ok(Some(manifest));
-    }
-    Box::pin(read_through(db, key)).await
+    let found = match db.caches().manifests.get(&key) {
+        Some(manifest) => Some(manifest),
+        None => Box::pin(read_through(db, key)).await?,
+    };
+    Ok(found.filter(|manifest| manifest.project == project))
 }
 
 /// Reads what the cache does not have, and puts it there.
@@ -141,7 +143,7 @@ async fn read_through(
     let mut reader = db.reader().await?;
     let row = reader
         .query(
-            "select m.media_type, p.payload from manifest m join repository r on r.id = m.repository_id
+            "select r.project_id, m.media_type, p.payload from manifest m join repository r on r.id = m.repository_id
              join manifest_payload p on p.manifest_id = m.id
              where r.name = $1 and r.deleted_at is null and m.digest = $2 and m.deleted_at is null",
         )
@@ -150,7 +152,7 @@ async fn read_through(
         .optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let manifest = read(*digest, &row)?;
+    let manifest = read(row.get("repository", "project_id")?, *digest, &row)?;
     db.caches().manifests.put(read_at, key, manifest.clone());
     Ok(Some(manifest))
 }
@@ -318,7 +320,11 @@ struct ReferenceRow<'a> {
     size: i64,
     media_type: &'a str,
     platform: Option<&'a str>,
+    annotations: Option<String>,
 }
+
+/// Bytes of annotations of a manifest's references that are stored; those beyond are left out.
+const MOST_ANNOTATIONS: usize = 64 << 10;
 
 impl<'a> ReferenceRow<'a> {
     fn of((position, (child, found)): (usize, (&'a Child, &Found))) -> Self {
@@ -336,6 +342,8 @@ impl<'a> ReferenceRow<'a> {
             size: child.size,
             media_type: &child.media_type,
             platform: child.platform.as_deref(),
+            annotations: (!child.annotations.is_empty())
+                .then(|| serde_json::to_string(&child.annotations).unwrap_or_default()),
         }
     }
 }
@@ -393,11 +401,15 @@ pub async fn store(
         tombstone::bury_if_doomed(tx, at, new.digest, now).await?;
         inserted = insert(tx, at.repository, &new, now).await?;
     }
-    let Some(id) = inserted else {
-        return restart_untagged_time(tx, at.repository, new.digest)
-            .await
-            .map(Ok);
-    };
+    if inserted.is_none() {
+        let (there, is_doomed) = restart_untagged_time(tx, at.repository, new.digest).await?;
+        if !is_doomed || !new.tags.is_empty() {
+            return Ok(Ok(there));
+        }
+        tombstone::bury_child(tx, at, there, now).await?;
+        inserted = insert(tx, at.repository, &new, now).await?;
+    }
+    let id = inserted.ok_or(Error::Contended("the manifest"))?;
     store_references(tx, at.repository, id, &new).await?;
     tx.touch(Touch::Manifest(at.name.clone(), *new.digest));
     let charged = quota::charge(tx, at.project, new.payload.len() as i64, at.taking).await?;
@@ -473,20 +485,26 @@ async fn insert(
     Ok(Some(id))
 }
 
-/// The time without a tag of a manifest begins anew when it is next seen without; its row.
+/// The time without a tag of a manifest begins anew when it is next seen without; its row, and whether it goes with
+/// deleted indexes unless something else keeps it.
 async fn restart_untagged_time(
     tx: &mut Tx,
     repository: RepositoryId,
     digest: &Digest,
-) -> Result<ManifestId> {
+) -> Result<(ManifestId, bool)> {
     let row = tx
-        .query("update manifest set untagged_at = null where repository_id = $1 and digest = $2 and deleted_at is null returning id")
+        .query(
+            "update manifest set untagged_at = null where repository_id = $1 and digest = $2 and deleted_at is null
+             returning id, cast(case when exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
+                     where c.child_id = manifest.id and p.deleted_at is not null)
+                 then 1 else 0 end as bigint) as doomed",
+        )
         .bind(repository)
         .bind(digest)
         .optional()
         .await?;
-    row.ok_or(Error::Contended("the manifest"))?
-        .get("manifest", "id")
+    let row = row.ok_or(Error::Contended("the manifest"))?;
+    Ok((row.get("manifest", "id")?, row.get("manifest", "doomed")?))
 }
 
 async fn store_references(
@@ -496,7 +514,15 @@ async fn store_references(
     new: &New<'_>,
 ) -> Result<()> {
     let children = new.manifest.children.iter().zip(new.found).enumerate();
-    let rows: Vec<ReferenceRow<'_>> = children.map(ReferenceRow::of).collect();
+    let mut rows: Vec<ReferenceRow<'_>> = children.map(ReferenceRow::of).collect();
+    let mut room = MOST_ANNOTATIONS;
+    for row in &mut rows {
+        let bytes = row.annotations.as_ref().map_or(0, String::len);
+        match room.checked_sub(bytes) {
+            Some(left) => room = left,
+            None => row.annotations = None,
+        }
+    }
     if rows.is_empty() {
         return Ok(());
     }
@@ -505,13 +531,13 @@ async fn store_references(
         .manifests
         .extend(rows.iter().filter_map(|row| row.child));
     tx.query_either(
-        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
+        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform, annotations)
          select $1, $2, value ->> 'position', value ->> 'kind', unhex(value ->> 'digest'), value ->> 'blob', value ->> 'child',
-                value ->> 'size', value ->> 'media_type', value ->> 'platform' from json_each($3)",
-        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform)
-         select $1, $2, position, kind, decode(digest, 'hex'), blob, child, size, media_type, platform
+                value ->> 'size', value ->> 'media_type', value ->> 'platform', value ->> 'annotations' from json_each($3)",
+        "insert into manifest_reference (manifest_id, repository_id, position, kind, digest, blob_id, child_id, size, media_type, platform, annotations)
+         select $1, $2, position, kind, decode(digest, 'hex'), blob, child, size, media_type, platform, annotations
          from json_to_recordset(cast($3 as json)) as r
-              (position bigint, kind text, digest text, blob bigint, child bigint, size bigint, media_type text, platform text)",
+              (position bigint, kind text, digest text, blob bigint, child bigint, size bigint, media_type text, platform text, annotations text)",
     )
     .bind(manifest)
     .bind(repository)
@@ -553,14 +579,14 @@ pub struct Referrers {
     pub total: i64,
 }
 
-/// Descriptors of the manifests whose subject is `subject`, with row ids after `after`: at most `limit`,
-/// fewer where their annotations are large.
+/// Descriptors of the manifests of a project's repository whose subject is `subject`, with row ids after `after`: at most
+/// `limit`, fewer where their annotations are large.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn referrers(
     reader: &mut Reader,
-    repository: &RepositoryName,
+    (project, repository): (ProjectId, &RepositoryName),
     subject: &Digest,
     artifact_type: Option<&str>,
     (after, limit): (i64, i64),
@@ -570,9 +596,9 @@ pub async fn referrers(
             "select m.id, m.digest, m.media_type, m.artifact_type, m.size,
                  case when octet_length(m.annotations) <= $6 then m.annotations end as annotations,
                  (select count(*) from manifest
-                     where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2 and deleted_at is null) as total
+                     where repository_id = (select id from repository where name = $1 and project_id = $7 and deleted_at is null) and subject = $2 and deleted_at is null) as total
              from manifest m
-             where m.repository_id = (select id from repository where name = $1 and deleted_at is null) and m.subject = $2 and m.deleted_at is null and m.id > $3 and ($4 is null or m.artifact_type = $4)
+             where m.repository_id = (select id from repository where name = $1 and project_id = $7 and deleted_at is null) and m.subject = $2 and m.deleted_at is null and m.id > $3 and ($4 is null or m.artifact_type = $4)
              order by m.id limit $5",
         )
         .bind(repository.as_str())
@@ -581,12 +607,13 @@ pub async fn referrers(
         .bind(artifact_type)
         .bind(limit + 1)
         .bind(SMALL)
+        .bind(project)
         .all()
         .await?;
     let total = match rows.first() {
         Some(row) => row.get("manifest", "total")?,
         None if after == 0 && artifact_type.is_none() => 0,
-        None => count_referrers(reader, repository, subject).await?,
+        None => count_referrers(reader, (project, repository), subject).await?,
     };
     let mut descriptors = Vec::with_capacity(rows.len());
     let (mut last, mut large) = (after, 0);
@@ -649,16 +676,18 @@ fn object(text: String) -> Result<Option<Box<RawValue>>> {
 /// When the statement fails.
 async fn count_referrers(
     reader: &mut Reader,
-    repository: &RepositoryName,
+    (project, repository): (ProjectId, &RepositoryName),
     subject: &Digest,
 ) -> Result<i64> {
     let row = reader
         .query(
             "select count(*) as total from manifest
-             where repository_id = (select id from repository where name = $1 and deleted_at is null) and subject = $2 and deleted_at is null",
+             where repository_id = (select id from repository where name = $1 and project_id = $3 and deleted_at is null)
+             and subject = $2 and deleted_at is null",
         )
         .bind(repository.as_str())
         .bind(subject)
+        .bind(project)
         .one()
         .await?;
     row.get("manifest", "total")

@@ -4,6 +4,7 @@
 use model::{PrincipalId, Timestamp};
 
 use crate::error::Result;
+use crate::mailed_link;
 use crate::session;
 use crate::sql::{Tx, stored_names};
 use crate::touch::Touch;
@@ -87,8 +88,8 @@ pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a principal: its name becomes free, its tokens and sessions are void, and its memberships of projects and groups
-/// go, also those that others give it meanwhile: they [hold](hold) it.
+/// Deletes a principal: its name becomes free, its tokens and sessions are void, and what it keeps for itself and its memberships of
+/// projects and groups go, also those that others give it meanwhile: they [hold](hold) it.
 pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Result<()> {
     if tx.is_postgres() {
         tx.query("select id from principal where id = $1 for update")
@@ -104,10 +105,13 @@ pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Resu
     for statement in [
         "delete from member where principal_id = $1",
         "delete from group_member where principal_id = $1 or group_id = $1",
+        "delete from preference where principal_id = $1",
+        "delete from notice_dismissal where principal_id = $1",
     ] {
         tx.query(statement).bind(id).execute().await?;
     }
     session::end_others(tx, id, None).await?;
+    mailed_link::remove_all(tx, id).await?;
     tx.touch(Touch::Principal(id));
     Ok(())
 }

@@ -6,7 +6,7 @@ use model::{PrincipalId, ProjectId, ProjectName, Timestamp, UserId};
 use policy::ProjectFacts;
 
 use crate::error::Result;
-use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
 use crate::sql::{Reader, Tx, Value, json_list, row};
 use crate::touch::Touch;
 use crate::{member, quota, robot, upload};
@@ -132,6 +132,8 @@ pub const OWNER_NAME: Field = Field::new("owner_name", Kind::Text, "o.name").uns
 
 /// When it was made.
 pub const CREATED: Field = Field::new("creation_time", Kind::Time, "p.created_at");
+/// When it was last changed.
+pub const UPDATED: Field = Field::new("update_time", Kind::Time, "p.updated_at");
 
 /// What lists can be narrowed and sorted by.
 pub const FIELDS: [Field; 7] = [
@@ -141,7 +143,7 @@ pub const FIELDS: [Field; 7] = [
     OWNER_NAME,
     Field::new("owner_id", Kind::Int, "p.owner_id").unsorted(),
     CREATED,
-    Field::new("update_time", Kind::Time, "p.updated_at"),
+    UPDATED,
 ];
 
 const SOURCE: Source = Source {
@@ -150,6 +152,12 @@ const SOURCE: Source = Source {
     from: FROM,
     id: "p.id",
     order: NAME,
+};
+
+/// The owner's name alone is elsewhere.
+const LEAN: Lean = Lean {
+    from: "project p",
+    without: &["o."],
 };
 
 /// Who looks at a list of projects.
@@ -165,6 +173,8 @@ pub enum Viewer {
     Member(PrincipalId),
     /// A robot: those that it may do something in, and public ones.
     Robot(Vec<ProjectId>),
+    /// Whoever asks for these alone.
+    Only(Vec<ProjectId>),
 }
 
 /// Projects that the viewer may see, and how many there are in all.
@@ -176,13 +186,44 @@ pub async fn list(
     viewer: Viewer,
     selection: &Selection,
 ) -> Result<(Vec<Project>, i64)> {
-    list::list(reader, &SOURCE, visible(viewer), selection, Project::read).await
+    let from = LEAN.of(&SOURCE, selection);
+    let conditions = visible(viewer);
+    list::list_in(
+        reader,
+        (&SOURCE, from),
+        conditions,
+        selection,
+        Project::read,
+    )
+    .await
+}
+
+/// A page of the projects that the viewer may see, without a count of all.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn page(
+    reader: &mut Reader,
+    viewer: Viewer,
+    selection: &Selection,
+) -> Result<Vec<Project>> {
+    let conditions = visible(viewer).and_tests(reader.is_postgres(), &selection.tests);
+    let from = LEAN.of(&SOURCE, selection);
+    list::page(
+        reader,
+        (&SOURCE, from),
+        &conditions,
+        (selection, i64::MAX),
+        Project::read,
+    )
+    .await
 }
 
 macro_rules! is_member {
     () => {
-        "exists (select 1 from member m where m.project_id = p.id and (m.principal_id = $
-             or m.principal_id in (select group_id from group_member where principal_id = $)))"
+        // Looked up once, not for each project.
+        "p.id in (select m.project_id from member m where m.principal_id in
+             (select cast($ as bigint) union all select group_id from group_member where principal_id = $))"
     };
 }
 
@@ -196,6 +237,10 @@ pub(crate) fn visible(viewer: Viewer) -> Conditions {
             living.and_value(concat!("(p.public = 1 or ", is_member!(), ")"), id)
         }
         Viewer::Member(id) => living.and_value(is_member!(), id),
+        Viewer::Only(projects) => {
+            let ids: Vec<i64> = projects.iter().map(|id| id.0).collect();
+            living.and_any("p.id", &ids)
+        }
         Viewer::Robot(projects) if projects.is_empty() => living.and("p.public = 1"),
         Viewer::Robot(projects) => {
             let places = vec!["$"; projects.len()].join(", ");
@@ -214,33 +259,45 @@ pub struct Count {
     pub repositories: i64,
 }
 
-/// What the viewer may see, in public and in private projects.
+/// What is seen in public and in private projects: the projects that one viewer may see, and the repositories that another
+/// may.
 ///
 /// # Errors
-/// When the statement fails.
-pub async fn counts(reader: &mut Reader, viewer: Viewer) -> Result<(Count, Count)> {
+/// When a statement fails.
+pub async fn counts(
+    reader: &mut Reader,
+    projects: Viewer,
+    repositories: Viewer,
+) -> Result<(Count, Count)> {
+    let projects = counted(reader, projects, ("project.counts", "project p")).await?;
+    let shown = "project p join repository r
+                     on r.project_id = p.id and r.published = 1 and r.deleted_at is null";
+    let repositories = counted(reader, repositories, ("repository.counts", shown)).await?;
+    let count = |public: usize| Count {
+        projects: projects[public],
+        repositories: repositories[public],
+    };
+    Ok((count(1), count(0)))
+}
+
+/// How many rows the viewer may see in private projects, and in public ones.
+async fn counted(
+    reader: &mut Reader,
+    viewer: Viewer,
+    (name, from): (&'static str, &str),
+) -> Result<[i64; 2]> {
     let visible = visible(viewer);
     let statement = format!(
-        "select p.public, count(distinct p.id) as projects, count(r.id) as repositories
-         from project p left join repository r
-             on r.project_id = p.id and r.published = 1 and r.deleted_at is null
-         {} group by p.public",
+        "select p.public, count(*) as counted from {from} {} group by p.public",
         visible.clause()
     );
-    let query = visible.bind(reader.query_built("project.counts", statement));
-    let (mut public, mut private) = (Count::default(), Count::default());
+    let query = visible.bind(reader.query_built(name, statement));
+    let mut counts = [0, 0];
     for row in query.all().await? {
-        let counted = if row.get("project", "public")? {
-            &mut public
-        } else {
-            &mut private
-        };
-        *counted = Count {
-            projects: row.get("project", "projects")?,
-            repositories: row.get("project", "repositories")?,
-        };
+        let public: bool = row.get("project", "public")?;
+        counts[usize::from(public)] = row.get("project", "counted")?;
     }
-    Ok((public, private))
+    Ok(counts)
 }
 
 /// Which of some projects are public.
@@ -321,6 +378,25 @@ pub async fn set_public(
         .execute()
         .await?;
     tx.touch(Touch::Project(project.name.clone()));
+    Ok(())
+}
+
+/// Names another owner.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_owner(
+    tx: &mut Tx,
+    project: ProjectId,
+    owner: UserId,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query("update project set owner_id = $2, updated_at = $3 where id = $1")
+        .bind(project)
+        .bind(owner)
+        .bind(now)
+        .execute()
+        .await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use model::{ProjectId, RepositoryId, RepositoryName, Timestamp};
 use crate::broken::Walked;
 use crate::content::Place;
 use crate::error::{Error, Result};
-use crate::list::{self, Conditions, Field, Kind, Selection, Source};
+use crate::list::{self, Conditions, Field, Kind, LONGEST_TEXT, Selection, Source};
 use crate::project::{self, Viewer};
 use crate::quota::Taking;
 use crate::sql::{Reader, Row, Tx, json_list, row};
@@ -64,33 +64,27 @@ async fn id_in(
     row.get("repository", "id").map(Some)
 }
 
-/// The repository's id, if there is one.
+/// The id of a project's repository, if there is one.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn id(reader: &mut Reader, name: &RepositoryName) -> Result<Option<RepositoryId>> {
+pub async fn id(
+    reader: &mut Reader,
+    project: ProjectId,
+    name: &RepositoryName,
+) -> Result<Option<RepositoryId>> {
     let row = reader
-        .query("select id from repository where name = $1 and deleted_at is null")
+        .query(
+            "select id from repository where name = $1 and project_id = $2 and deleted_at is null",
+        )
         .bind(name.as_str())
+        .bind(project)
         .optional()
         .await?;
     row.map(|row| row.get("repository", "id")).transpose()
 }
 
-/// The id of a repository that is shown.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn published(reader: &mut Reader, name: &RepositoryName) -> Result<Option<RepositoryId>> {
-    let row = reader
-        .query("select id from repository where name = $1 and published = 1 and deleted_at is null")
-        .bind(name.as_str())
-        .optional()
-        .await?;
-    row.map(|row| row.get("repository", "id")).transpose()
-}
-
-/// As [`published`], if it is of a project.
+/// As [`id`], if it is shown.
 ///
 /// # Errors
 /// When the statement fails.
@@ -236,8 +230,6 @@ row! {
         pub project: ProjectId = r.project_id,
         /// The whole name.
         pub name: RepositoryName = r.name,
-        /// What its members say about it.
-        pub description: String = r.description,
         /// When it was made.
         pub created_at: Timestamp = r.created_at,
         /// When it was last pushed into.
@@ -248,6 +240,9 @@ row! {
     computed {
         /// How often a manifest was pulled.
         pub pulls: i64 = "coalesce(s.pulls, 0)",
+        /// What its members say about it; its beginning where that is long. No letter has more than four bytes.
+        pub description: String =
+            "case when octet_length(r.description) <= :longest then r.description else substr(r.description, 1, cast(:longest / 4 as integer)) end",
     }
 }
 
@@ -256,13 +251,15 @@ pub const NAME: Field = Field::new("name", Kind::Text, "r.name").unique();
 
 /// When it was made.
 pub const CREATED: Field = Field::new("creation_time", Kind::Time, "r.created_at");
+/// When it was last pushed into.
+pub const UPDATED: Field = Field::new("update_time", Kind::Time, "r.updated_at");
 
 /// What lists can be narrowed and sorted by.
 pub const FIELDS: [Field; 4] = [
     NAME,
     CREATED,
     Field::new("description", Kind::Text, "r.description").unsorted(),
-    Field::new("update_time", Kind::Time, "r.updated_at"),
+    UPDATED,
 ];
 
 const SOURCE: Source = Source {
@@ -285,7 +282,14 @@ pub async fn list(
     let shown = Conditions::default()
         .and_value("r.project_id = $", project)
         .and("r.published = 1 and r.deleted_at is null");
-    list::list(reader, &SOURCE, shown, selection, Repository::read).await
+    list::list_in(
+        reader,
+        (&SOURCE, "repository r"),
+        shown,
+        selection,
+        Repository::read,
+    )
+    .await
 }
 
 const EVERYWHERE: Source = Source {
@@ -295,6 +299,9 @@ const EVERYWHERE: Source = Source {
     id: "r.id",
     order: NAME,
 };
+
+/// By how often they were pulled they are neither found nor sorted.
+const FOUND: &str = "repository r join project p on p.id = r.project_id";
 
 /// Repositories of all projects that the viewer may see, and how many there are in all.
 ///
@@ -306,22 +313,61 @@ pub async fn find(
     selection: &Selection,
 ) -> Result<(Vec<Repository>, i64)> {
     let shown = project::visible(viewer).and("r.published = 1 and r.deleted_at is null");
-    list::list(reader, &EVERYWHERE, shown, selection, Repository::read).await
+    list::list_in(
+        reader,
+        (&EVERYWHERE, FOUND),
+        shown,
+        selection,
+        Repository::read,
+    )
+    .await
 }
 
-/// The repository that is shown under a name.
+/// A page of the repositories that the viewer may see, without a count of all.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn by_name(reader: &mut Reader, name: &RepositoryName) -> Result<Option<Repository>> {
+pub async fn page(
+    reader: &mut Reader,
+    viewer: Viewer,
+    selection: &Selection,
+) -> Result<Vec<Repository>> {
+    let shown = project::visible(viewer).and("r.published = 1 and r.deleted_at is null");
+    let shown = shown.and_tests(reader.is_postgres(), &selection.tests);
+    list::page(
+        reader,
+        (&EVERYWHERE, FOUND),
+        &shown,
+        (selection, i64::MAX),
+        Repository::read,
+    )
+    .await
+}
+
+/// The repository that a project shows under a name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_name(
+    reader: &mut Reader,
+    project: ProjectId,
+    name: &RepositoryName,
+) -> Result<Option<Repository>> {
     let row = reader
-        .query(concat!(
-            "select ",
-            repository_columns!(),
-            " from repository r left join repository_stat s on s.repository_id = r.id
-             where r.name = $1 and r.published = 1 and r.deleted_at is null"
-        ))
+        .query_built(
+            "repository.by_name",
+            list::showing(
+                concat!(
+                    "select ",
+                    repository_columns!(),
+                    " from repository r left join repository_stat s on s.repository_id = r.id
+                     where r.name = $1 and r.project_id = $2 and r.published = 1 and r.deleted_at is null"
+                ),
+                LONGEST_TEXT,
+            ),
+        )
         .bind(name.as_str())
+        .bind(project)
         .optional()
         .await?;
     row.as_ref().map(Repository::read).transpose()

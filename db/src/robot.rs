@@ -11,7 +11,7 @@ use crate::principal;
 use crate::sql::{Reader, Tx, row};
 use crate::touch::Touch;
 
-pub use permission::{permissions_of, set_permissions};
+pub use permission::{permissions_of, permissions_within, set_permissions};
 
 row! {
     columns robot_columns;
@@ -196,7 +196,7 @@ pub const FIELDS: [Field; 7] = [
     Field::new("disable", Kind::Flag, "r.disabled").unsorted(),
     Field::new("creation_time", Kind::Time, "r.created_at"),
     Field::new("update_time", Kind::Time, "r.updated_at"),
-    Field::new("last_used_at", Kind::Time, "r.used_at"),
+    Field::new("last_used_at", Kind::Time, "r.used_at").optional(),
 ];
 
 const SOURCE: Source = Source {

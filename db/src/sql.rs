@@ -13,4 +13,4 @@ pub(crate) use pooled::unreachable;
 pub(crate) use query::{Query, Reading, is_pooler_conflict};
 pub use reader::{Reader, Tx};
 pub(crate) use row::{Row, Stored, row, select_list, stored_names};
-pub(crate) use value::{Value, hex_of, json_digests, json_list};
+pub(crate) use value::{Value, hex_of, ids_of_postgres, json_digests, json_list};

@@ -1,18 +1,24 @@
 //! Tags. One that points at a deleted manifest does not exist: it waits to be purged, or to be pushed again.
+//!
+//! [`set`] alone points tags at manifests, for whoever does it: pushes, copies, REST and imports. What it may do was asked
+//! before ([`claim`]); the history of the tag and the event of the change are written with it.
 
+mod claim;
 pub mod history;
 pub mod listing;
 
-use model::{Digest, ManifestId, PrincipalId, RepositoryId, RepositoryName, Tag, Timestamp};
+use model::{Digest, Event, ManifestId, ProjectId, RepositoryId, RepositoryName, Tag, TagId};
+
+pub use self::claim::{Claim, Kept, Onto, claim};
 
 use crate::accessory;
-use crate::content::HeldManifest;
+use crate::content::Place;
 use crate::database::Db;
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 use crate::touch::Touch;
 
-/// The digest that a tag points at, through the cache.
+/// The digest that a tag points at, through the cache. Whose repository it is, is asked of what is found by the digest.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -44,55 +50,94 @@ async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Dige
     Ok(Some(digest))
 }
 
-/// Points a tag at a manifest; one that pointed at a deleted manifest is a new one. The time without a tag of that one, and of the one that the tag leaves, begins anew
-/// when it is next seen without.
+/// Points claimed tags at the manifest that they were claimed for, and records the event for each of them. One that
+/// pointed at a deleted manifest is a new one. The time without a tag of that one, and of the one that the tag leaves,
+/// begins anew when it is next seen without.
 ///
 /// # Errors
-/// When the statement fails.
+/// When a statement fails.
 pub async fn set(
     tx: &mut Tx,
-    (id, name): (RepositoryId, &RepositoryName),
-    tag: &Tag,
-    to: ManifestId,
-    by: Option<PrincipalId>,
-    now: Timestamp,
-) -> Result<()> {
-    // One round trip. What was pushed is not an import's any more.
-    tx.query_either(
-        "delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
-             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null);
-         update manifest set untagged_at = null where untagged_at is not null
-         and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2));
-         insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
-         on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
-             previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
-                 pushed_at = excluded.pushed_at, imported_digest = null;
-         insert into tag_history (repository_id, name, digest, principal_id, at)
-         select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is not (
-             select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)",
-        // The manifests are held first, as by all who take both: whether they are listed may change.
-        "with held as (select id, untagged_at from manifest where deleted_at is null
-             and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) order by id for no key update),
-         begun as (update manifest m set untagged_at = null from held where m.id = held.id and held.untagged_at is not null),
-         recorded as (insert into tag_history (repository_id, name, digest, principal_id, at)
-             select $1, $2, m.digest, $5, $4 from manifest m where m.id = $3 and m.digest is distinct from (
-                 select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)),
-         forgotten as (delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
-             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null))
-         insert into tag (repository_id, name, manifest_id, pushed_at)
-         select $1, $2, $3, $4 from (select count(*) from held) counted
-         on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
-             previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
-                 pushed_at = excluded.pushed_at, imported_digest = null",
-    )
-    .bind(id)
-    .bind(tag.as_str())
-    .bind(to)
-    .bind(now)
-    .bind(by)
-    .execute()
-    .await?;
-    has_moved(tx, (id, name), tag, to).await
+    at: Place<'_>,
+    claim: Claim,
+    manifest: ManifestId,
+    event: &Event,
+) -> Result<Result<(), Kept>> {
+    let mut events = Vec::with_capacity(claim.tags.len());
+    for tag in &claim.tags {
+        if !set_one(tx, at.repository, (tag, &claim), manifest, event).await? {
+            return Ok(Err(Kept::Taken(tag.clone())));
+        }
+        has_moved(tx, (at.repository, at.name), tag, manifest).await?;
+        events.push(event.tagged(tag));
+    }
+    tx.record_all(&events).await?;
+    Ok(Ok(()))
+}
+
+/// Sets a tag unless it is one that the claim does not cover; whether it did. One round trip.
+async fn set_one(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    (tag, claim): (&Tag, &Claim),
+    manifest: ManifestId,
+    event: &Event,
+) -> Result<bool> {
+    let imported = (claim.onto == Onto::Imported).then_some(&claim.to);
+    let onto: i64 = match claim.onto {
+        Onto::Anything => 0,
+        Onto::Nothing => 1,
+        Onto::Imported => 2,
+    };
+    let set = tx
+        .query_either(
+            "delete from tag where repository_id = $1 and name = $2
+             and exists (select 1 from manifest m where m.id = tag.manifest_id and m.deleted_at is not null);
+             update manifest set untagged_at = null where untagged_at is not null
+             and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2));
+             insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest) values ($1, $2, $3, $4, $6)
+             on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
+                 previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
+                 pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
+             where $7 = 0 or ($7 = 2 and tag.manifest_id <> excluded.manifest_id and exists (
+                 select 1 from manifest m where m.id = tag.manifest_id and m.digest = tag.imported_digest))
+             returning id;
+             insert into tag_history (repository_id, name, digest, principal_id, at)
+             select $1, $2, m.digest, $5, $4 from manifest m where changes() > 0 and m.id = $3 and m.digest is not (
+                 select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)",
+            // The manifests are held first, as by all who take both: whether they are listed may change. A tag that is a
+            // new one gets a new id, as it does above.
+            "with held as (select id, untagged_at from manifest where deleted_at is null
+                 and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) order by id for no key update),
+             begun as (update manifest m set untagged_at = null from held where m.id = held.id and held.untagged_at is not null),
+             forgotten as (delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
+                 where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null)),
+             done as (insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest)
+                 select $1, $2, $3, $4, $6 from (select count(*) from held) counted
+                 on conflict (repository_id, name) do update set
+                     id = case when exists (select 1 from manifest m where m.id = tag.manifest_id and m.deleted_at is not null)
+                         then excluded.id else tag.id end,
+                     manifest_id = excluded.manifest_id,
+                     previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
+                     pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
+                 where $7 = 0 or exists (select 1 from manifest m where m.id = tag.manifest_id
+                     and (m.deleted_at is not null or ($7 = 2 and m.id <> excluded.manifest_id and m.digest = tag.imported_digest)))
+                 returning id),
+             recorded as (insert into tag_history (repository_id, name, digest, principal_id, at)
+                 select $1, $2, m.digest, $5, $4 from done cross join manifest m where m.id = $3 and m.digest is distinct from (
+                     select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1))
+             select id from done",
+        )
+        .bind(repository)
+        .bind(tag.as_str())
+        .bind(manifest)
+        .bind(event.at)
+        .bind(event.origin.principal.id())
+        .bind(imported)
+        .bind(onto)
+        .all()
+        .await?;
+    Ok(!set.is_empty())
 }
 
 /// Notes what follows from pointing a tag at a manifest.
@@ -110,148 +155,64 @@ async fn has_moved(
     Ok(())
 }
 
-/// The digest that a tag points at, which nobody else who asks for it changes until the transaction ends: also not by
-/// making the tag, where there is none.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn hold_name(tx: &mut Tx, repository: RepositoryId, tag: &Tag) -> Result<Option<Digest>> {
-    tx.query_either(
-        "select $1 as locked where $2 is not null",
-        "select 1 as locked from pg_advisory_xact_lock(hashtextextended($2, cast(7108 as bigint) * 100000000 + $1))",
-    )
-    .bind(repository)
-    .bind(tag.as_str())
-    .optional()
-    .await?;
-    let row = tx
-        .query(
-            "select m.digest from tag t join manifest m on m.id = t.manifest_id and m.deleted_at is null
-             where t.repository_id = $1 and t.name = $2",
-        )
-        .bind(repository)
-        .bind(tag.as_str())
-        .optional()
-        .await?;
-    row.map(|row| row.get("manifest", "digest")).transpose()
-}
-
-/// The tags that point at a manifest.
+/// The tags that point at a manifest after `last`, bytewise sorted, at most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn of_manifest(reader: &mut Reader, manifest: ManifestId) -> Result<Vec<Tag>> {
+pub async fn of_manifest(
+    reader: &mut Reader,
+    manifest: ManifestId,
+    last: Option<&Tag>,
+    limit: i64,
+) -> Result<Vec<Tag>> {
     let rows = reader
-        .query("select name from tag where manifest_id = $1 order by name")
+        .query("select name from tag where manifest_id = $1 and name > $2 order by name limit $3")
         .bind(manifest)
+        .bind(last.map_or("", Tag::as_str))
+        .bind(limit)
         .all()
         .await?;
     rows.iter().map(|row| row.get("tag", "name")).collect()
 }
 
-/// Points a tag at a manifest that is held, as another registry has it. One that is there is moved only where it
-/// points at what an earlier import set: whether it points at the manifest now.
+/// The tags of a repository after `last` whose rows are newer than `newer_than`, bytewise sorted, at most `limit`.
 ///
 /// # Errors
-/// When a statement fails.
-pub async fn import(
-    tx: &mut Tx,
-    (id, name): (RepositoryId, &RepositoryName),
-    tag: &Tag,
-    to: HeldManifest,
-    now: Timestamp,
-) -> Result<bool> {
-    forget_deleted(tx, id, tag).await?;
-    let set = tx
-        .query(
-            "insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest) values ($1, $2, $3, $4, $5)
-             on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
-                 previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
-                 pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
-             where tag.manifest_id <> excluded.manifest_id and exists (select 1 from manifest m
-                 where m.id = tag.manifest_id and (m.digest = tag.imported_digest or m.deleted_at is not null))",
-        )
-        .bind(id)
-        .bind(tag.as_str())
-        .bind(to.id)
-        .bind(now)
-        .bind(&to.digest)
-        .execute()
-        .await?;
-    if set == 0 {
-        return points_at(tx, id, tag, to.id).await;
-    }
-    restart_untagged_time(tx, to.id).await?;
-    tx.query("insert into tag_history (repository_id, name, digest, at) values ($1, $2, $3, $4)")
-        .bind(id)
-        .bind(tag.as_str())
-        .bind(&to.digest)
-        .bind(now)
-        .execute()
-        .await?;
-    has_moved(tx, (id, name), tag, to.id).await?;
-    Ok(true)
-}
-
-/// Takes the counters of a tag that points at a deleted manifest away: it is a new one when it is set again.
-async fn forget_deleted(tx: &mut Tx, repository: RepositoryId, tag: &Tag) -> Result<()> {
-    tx.query(
-        "delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
-             where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null)",
-    )
-    .bind(repository)
-    .bind(tag.as_str())
-    .execute()
-    .await?;
-    Ok(())
-}
-
-/// Points a tag that does not exist at a manifest that is held. `false` where it exists, whatever it points at.
-///
-/// # Errors
-/// When a statement fails.
-pub async fn create(
-    tx: &mut Tx,
-    (id, name): (RepositoryId, &RepositoryName),
-    tag: &Tag,
-    to: HeldManifest,
-    (by, now): (Option<PrincipalId>, Timestamp),
-) -> Result<bool> {
-    forget_deleted(tx, id, tag).await?;
-    let made = tx
-        .query(
-            "insert into tag (repository_id, name, manifest_id, pushed_at) values ($1, $2, $3, $4)
-             on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
-                 previous_id = null, pushed_at = excluded.pushed_at, imported_digest = null
-             where exists (select 1 from manifest m where m.id = tag.manifest_id and m.deleted_at is not null)",
-        )
-        .bind(id)
-        .bind(tag.as_str())
-        .bind(to.id)
-        .bind(now)
-        .execute()
-        .await?;
-    if made == 0 {
-        return Ok(false);
-    }
-    set(tx, (id, name), tag, to.id, by, now).await?;
-    Ok(true)
-}
-
-async fn points_at(
+/// When the statement fails.
+pub async fn newer(
     reader: &mut Reader,
     repository: RepositoryId,
-    tag: &Tag,
-    manifest: ManifestId,
-) -> Result<bool> {
-    let row = reader
-        .query("select id from tag where repository_id = $1 and name = $2 and manifest_id = $3")
+    newer_than: TagId,
+    last: Option<&Tag>,
+    limit: i64,
+) -> Result<Vec<Tag>> {
+    let rows = reader
+        .query(
+            "select t.name from tag t where t.repository_id = $1 and t.name > $2 and t.id > $3
+             and exists (select 1 from manifest m where m.id = t.manifest_id and m.deleted_at is null)
+             order by t.name limit $4",
+        )
         .bind(repository)
-        .bind(tag.as_str())
-        .bind(manifest)
-        .optional()
+        .bind(last.map_or("", Tag::as_str))
+        .bind(newer_than)
+        .bind(limit)
+        .all()
         .await?;
-    Ok(row.is_some())
+    rows.iter().map(|row| row.get("tag", "name")).collect()
+}
+
+/// The newest row of a repository's tags; 0 where it has none. A tag keeps its row when it is moved, and gets a new one
+/// when it is made, also where one of its name is still to be purged.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn newest(reader: &mut Reader, repository: RepositoryId) -> Result<TagId> {
+    let row = reader
+        .query("select coalesce(max(id), 0) as newest from tag where repository_id = $1")
+        .bind(repository)
+        .one()
+        .await?;
+    row.get("tag", "newest")
 }
 
 /// The time without a tag begins anew when the manifest is next seen without.
@@ -341,25 +302,27 @@ async fn hold_target(
     )))
 }
 
-/// Names of a repository's tags after `last`, bytewise sorted, at most `limit`.
+/// Names of the tags of a project's repository after `last`, bytewise sorted, at most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn list(
     reader: &mut Reader,
-    repository: &RepositoryName,
+    (project, repository): (ProjectId, &RepositoryName),
     last: Option<&str>,
     limit: i64,
 ) -> Result<Vec<String>> {
     let rows = reader
         .query(
-            "select t.name from tag t where t.repository_id = (select id from repository where name = $1 and deleted_at is null)
+            "select t.name from tag t where t.repository_id = (
+                 select id from repository where name = $1 and project_id = $4 and deleted_at is null)
              and t.name > $2 and exists (select 1 from manifest m where m.id = t.manifest_id and m.deleted_at is null)
              order by t.name limit $3",
         )
         .bind(repository.as_str())
         .bind(last.unwrap_or_default())
         .bind(limit)
+        .bind(project)
         .all()
         .await?;
     rows.iter().map(|row| row.get("tag", "name")).collect()

@@ -13,14 +13,25 @@
 //! push gives the old row its tombstone and makes a new one ([`bury_if_doomed`]). Where the subject is pushed again, the
 //! referrers that were not looked at hang on the new one and stay.
 //!
+//! **Immutable tags.** A referrer with a tag that a rule covers stays, as one that a living index lists: the rules are
+//! asked in [`hold_hanging`], once it is held and before it gets its tombstone, so that no tag of it can come meanwhile.
+//! Whoever deletes a manifest asks for its own tags, and is told of those of its referrers before (`registry::immutability`).
+//!
+//! **Children**, which an index lists. Those that nothing else keeps, no tag, no other living index and no living subject, go
+//! with the last index that lists them, as in Harbor. An index with many is left with its tombstone until all were looked
+//! at. One that waits so and is pushed again without a tag would be lost as well: that push makes a new row
+//! ([`bury_child`]). Who deletes holds the children before it asks what keeps them, and a push of an index or a tag holds
+//! what it names: so the child is kept, or the push finds nothing, or is run again.
+//!
 //! **Beside others.** Who deletes holds the row (`for update`) before it looks for an index that lists the manifest; a
 //! push of an index holds what it lists (`for key share`). So the deletion sees the index and is refused, or the push
 //! finds nothing. A push that tags a manifest writes its row first, so that it comes before the tombstone, and its tag
 //! goes too, or makes a new row. Referrers are held before it is asked what keeps them, for the same reason. A purge
 //! passes over rows that others hold: another purge, or a count of pulls; the next walk finds them.
 //!
-//! **Blobs and children** are kept by references of deleted manifests until the purge removes these: it then renews the
-//! leases of the blobs, and begins the time without a tag of the children anew. No living manifest lists a deleted one.
+//! **Blobs and children that stay** are kept by references of deleted manifests until the purge removes these: it then
+//! renews the leases of the blobs, and begins the time without a tag of the children anew. No living manifest lists a
+//! deleted one.
 
 use std::collections::HashSet;
 
@@ -30,6 +41,7 @@ use crate::blob;
 use crate::broken::Walked;
 use crate::content::Place;
 use crate::error::Result;
+use crate::immutability::Immutability;
 use crate::quota;
 use crate::sql::{Reader, Row, Tx, json_list};
 use crate::touch::Touch;
@@ -188,7 +200,7 @@ impl Part {
 }
 
 /// Removes a part of what hangs on deleted manifests of one repository, and at last their rows: at most `limit` tags
-/// and manifests. Referrers that go with them get tombstones of their own.
+/// and manifests. Referrers and children that go with them get tombstones of their own.
 ///
 /// # Errors
 /// When a statement fails.
@@ -202,11 +214,18 @@ pub async fn purge(
     let mut room = Room::of(limit);
     let mut going = hold(tx, at.repository, manifests).await?;
     delete_tags(tx, at.name, &going, &mut room).await?;
-    let mut next = 0;
-    while room.is_left() && next < going.len() {
-        let buried = bury_referrers(tx, at, &going[next], when.now, &mut room).await?;
-        going.extend(buried);
-        next += 1;
+    let (mut next, mut listed) = (0, 0);
+    while room.is_left() && listed < going.len() {
+        while room.is_left() && next < going.len() {
+            let buried = bury_referrers(tx, at, &going[next], when.now, &mut room).await?;
+            going.extend(buried);
+            next += 1;
+        }
+        if room.is_left() {
+            let buried = bury_children(tx, at, &going[listed..], when.now, &mut room).await?;
+            listed = going.len();
+            going.extend(buried);
+        }
     }
     if room.is_left() {
         let removals: Vec<Removal> = going.iter().map(Tombstone::removal).collect();
@@ -309,7 +328,7 @@ async fn bury_referrers(
     let mut buried: Vec<Tombstone> = Vec::new();
     loop {
         // An index among them that goes keeps those no longer that it lists.
-        let hanging = hold_hanging(tx, &looked_at).await?;
+        let hanging = hold_hanging(tx, at, &looked_at).await?;
         if hanging.is_empty() {
             break;
         }
@@ -339,22 +358,14 @@ macro_rules! hangs_on_its_subject {
     };
 }
 
-/// Those of the referrers that have no living parent once they are held: nobody tags or lists them until
-/// the transaction ends.
-async fn hold_hanging(tx: &mut Tx, referrers: &[i64]) -> Result<Vec<i64>> {
+/// Those of the referrers that have no living parent and no immutable tag once they are held: nobody tags or lists them
+/// until the transaction ends.
+async fn hold_hanging(tx: &mut Tx, at: Place<'_>, referrers: &[i64]) -> Result<Vec<i64>> {
     if referrers.is_empty() {
         return Ok(Vec::new());
     }
     let referrers = json_list(referrers);
-    if tx.is_postgres() {
-        tx.query(
-            "select id from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-             order by id for update",
-        )
-        .bind(referrers.as_str())
-        .all()
-        .await?;
-    }
+    hold_rows(tx, &referrers).await?;
     // A statement of its own: it sees what was committed before the rows were held.
     let rows = tx
         .query_either(
@@ -372,6 +383,113 @@ async fn hold_hanging(tx: &mut Tx, referrers: &[i64]) -> Result<Vec<i64>> {
         .all()
         .await?;
     rows.iter().map(|row| row.get("manifest", "id")).collect()
+}
+
+macro_rules! hangs_on_its_parents {
+    () => {
+        "m.deleted_at is null and not exists (select 1 from tag t where t.manifest_id = m.id)
+         and not exists (select 1 from manifest_reference o join manifest p on p.id = o.manifest_id
+             where o.child_id = m.id and p.deleted_at is null)
+         and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject
+             and s.deleted_at is null)"
+    };
+}
+
+/// Gives what deleted indexes listed and nothing else keeps its tombstones.
+async fn bury_children(
+    tx: &mut Tx,
+    at: Place<'_>,
+    indexes: &[Tombstone],
+    now: Timestamp,
+    room: &mut Room,
+) -> Result<Vec<Tombstone>> {
+    let rows = tx
+        .query_either(
+            concat!(
+                "select distinct m.id from json_each($1) j cross join manifest_reference c on c.manifest_id = j.value
+                 cross join manifest m on m.id = c.child_id where ",
+                hangs_on_its_parents!(),
+                " order by m.id limit $2"
+            ),
+            concat!(
+                "select distinct m.id from manifest_reference c join manifest m on m.id = c.child_id
+                 where c.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and ",
+                hangs_on_its_parents!(),
+                " order by m.id limit $2"
+            ),
+        )
+        .bind(ids(indexes))
+        .bind(room.rows)
+        .all()
+        .await?;
+    let looked_at: Vec<i64> = rows
+        .iter()
+        .map(|row| row.get("manifest", "id"))
+        .collect::<Result<_>>()?;
+    let hanging = hold_children(tx, &looked_at).await?;
+    room.rows -= looked_at.len() as i64;
+    bury(tx, at, &hanging, now).await
+}
+
+/// Those of the children that nothing keeps once they are held: nobody tags or lists them until the transaction ends.
+async fn hold_children(tx: &mut Tx, children: &[i64]) -> Result<Vec<i64>> {
+    if children.is_empty() {
+        return Ok(Vec::new());
+    }
+    let children = json_list(children);
+    hold_rows(tx, &children).await?;
+    // A statement of its own: it sees what was committed before the rows were held.
+    let rows = tx
+        .query_either(
+            concat!(
+                "select m.id from json_each($1) j cross join manifest m on m.id = j.value where ",
+                hangs_on_its_parents!()
+            ),
+            concat!(
+                "select m.id from manifest m
+                 where m.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and ",
+                hangs_on_its_parents!()
+            ),
+        )
+        .bind(children)
+        .all()
+        .await?;
+    let hanging = rows.iter().map(|row| row.get("manifest", "id"));
+    let mut hanging: Vec<i64> = hanging.collect::<Result<_>>()?;
+    let rules = Immutability::of(tx, at.project).await?;
+    let kept = rules.kept(tx, at.name, &hanging).await?;
+    hanging.retain(|id| !kept.contains(id));
+    Ok(hanging)
+}
+
+/// Holds manifests where others write beside this transaction.
+async fn hold_rows(tx: &mut Tx, manifests: &str) -> Result<()> {
+    if tx.is_postgres() {
+        tx.query(
+            "select id from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+             order by id for update",
+        )
+        .bind(manifests)
+        .all()
+        .await?;
+    }
+    Ok(())
+}
+
+/// Gives a living manifest that is pushed again without a tag its tombstone where it would go with deleted indexes: what
+/// is pushed is new.
+///
+/// # Errors
+/// When a statement fails.
+pub(crate) async fn bury_child(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifest: ManifestId,
+    now: Timestamp,
+) -> Result<()> {
+    let hanging = hold_children(tx, &[manifest.0]).await?;
+    bury(tx, at, &hanging, now).await?;
+    Ok(())
 }
 
 /// Gives a living manifest that is pushed again its tombstone where it would go with a subject that was deleted: what
@@ -399,7 +517,7 @@ pub(crate) async fn bury_if_doomed(
         .optional()
         .await?;
     let Some(row) = doomed else { return Ok(()) };
-    let hanging = hold_hanging(tx, &[row.get("manifest", "id")?]).await?;
+    let hanging = hold_hanging(tx, at, &[row.get("manifest", "id")?]).await?;
     bury(tx, at, &hanging, now).await?;
     Ok(())
 }
@@ -530,6 +648,40 @@ async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
         bytes += row.get::<i64>("manifest", "size")?;
     }
     quota::refund(tx, project, bytes).await
+}
+
+/// Tags of the referrers that would go with a living manifest, with theirs and so on: at most `limit`. Those that a living
+/// index lists stay.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn tags_of_referrers(
+    reader: &mut Reader,
+    (repository, subject): (RepositoryId, &Digest),
+    limit: i64,
+) -> Result<Vec<Tag>> {
+    let rows = reader
+        .query(concat!(
+            "with recursive going (id, digest) as (
+                 select m.id, m.digest from accessory x join manifest m on m.id = x.manifest_id
+                 where x.repository_id = $1 and x.subject = $2 and ",
+            hangs_on_its_subject!(),
+            " union select m.id, m.digest from going g join accessory x on x.repository_id = $1 and x.subject = g.digest
+                 join manifest m on m.id = x.manifest_id where ",
+            hangs_on_its_subject!(),
+            ")
+             select t.name from going join tag t on t.manifest_id = going.id limit $3"
+        ))
+        .bind(repository)
+        .bind(subject)
+        .bind(limit)
+        .all()
+        .await?;
+    // One that cannot be understood is covered by no rule.
+    Ok(rows
+        .iter()
+        .filter_map(|row| row.get("tag", "name").ok())
+        .collect())
 }
 
 /// A deleted manifest, and where it was.

@@ -29,6 +29,8 @@ row! {
         pub password_hash: Option<String> = u.password_hash,
         /// Whether it may do everything.
         pub sysadmin: bool = u.sysadmin,
+        /// Whether its address waits to be verified, before which it does not sign in.
+        pub unverified: bool = u.unverified,
         /// Rises whenever tokens made before must no longer be valid.
         pub generation: i64 = p.generation,
         /// When it was made.
@@ -70,6 +72,8 @@ pub struct NewUser {
     pub password_hash: Option<String>,
     /// Whether it may do everything.
     pub sysadmin: bool,
+    /// Whether its address has to be verified before it signs in.
+    pub unverified: bool,
 }
 
 /// Makes a user.
@@ -80,8 +84,8 @@ pub async fn create(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<(UserI
     let principal = principal::create(tx, principal::Kind::User, &new.name).await?;
     let row = tx
         .query(
-            "insert into user_account (principal_id, email, realname, comment, password_hash, sysadmin, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $7) returning id",
+            "insert into user_account (principal_id, email, realname, comment, password_hash, sysadmin, unverified, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $8) returning id",
         )
         .bind(principal)
         .bind(new.email.as_deref())
@@ -89,6 +93,7 @@ pub async fn create(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<(UserI
         .bind(new.comment.as_str())
         .bind(new.password_hash.as_deref())
         .bind(new.sysadmin)
+        .bind(new.unverified)
         .bind(now)
         .one()
         .await?;
@@ -140,6 +145,19 @@ pub async fn create_admin(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<
 pub async fn by_id(reader: &mut Reader, id: UserId) -> Result<Option<User>> {
     let row = reader
         .query(concat!(select!(), "and u.id = $1"))
+        .bind(id)
+        .optional()
+        .await?;
+    row.as_ref().map(User::read).transpose()
+}
+
+/// The user that is a principal.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_principal(reader: &mut Reader, id: PrincipalId) -> Result<Option<User>> {
+    let row = reader
+        .query(concat!(select!(), "and u.principal_id = $1"))
         .bind(id)
         .optional()
         .await?;
@@ -230,28 +248,81 @@ pub async fn search(reader: &mut Reader, text: &str, page: Page) -> Result<(Vec<
 pub async fn hold_email(tx: &mut Tx, email: &str) -> Result<()> {
     if tx.is_postgres() {
         tx.query("select 1 as locked from pg_advisory_xact_lock(7107, hashtext($1))")
-            .bind(email)
+            .bind(email.to_ascii_lowercase())
             .one()
             .await?;
     }
     Ok(())
 }
 
-/// Whether a user other than `id` has a mail address. Deleted users have none, and those of directories do not count.
+/// Whether a user other than `id` has a mail address, whatever the case of its letters. Deleted users have none, and those
+/// of directories do not count.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn is_email_taken(reader: &mut Reader, email: &str, id: Option<UserId>) -> Result<bool> {
     let row = reader
         .query(
-            "select u.id from user_account u where u.email = $1 and u.id <> $2
+            "select u.id from user_account u where lower(u.email) = $1 and u.id <> $2
                  and not exists (select 1 from identity i where i.principal_id = u.principal_id) limit 1",
         )
-        .bind(email)
+        .bind(email.to_ascii_lowercase())
         .bind(id.map_or(0, |id| id.0))
         .optional()
         .await?;
     Ok(row.is_some())
+}
+
+/// Users with a mail address, whatever the case of its letters, and a password here: the oldest, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_email(reader: &mut Reader, email: &str, limit: i64) -> Result<Vec<User>> {
+    let rows = reader
+        .query(concat!(
+            select!(),
+            "and lower(u.email) = $1 and u.password_hash is not null order by u.id limit $2"
+        ))
+        .bind(email.to_ascii_lowercase())
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(User::read).collect()
+}
+
+/// Users whose address nobody has verified since before a time, the oldest, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn unverified_since(
+    reader: &mut Reader,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<User>> {
+    let rows = reader
+        .query(concat!(
+            select!(),
+            "and u.unverified = 1 and u.created_at < $1 order by u.created_at limit $2"
+        ))
+        .bind(before)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(User::read).collect()
+}
+
+/// The address of a user counts as verified: it signs in from now on.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_verified(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
+    tx.query("update user_account set unverified = 0, updated_at = $2 where id = $1")
+        .bind(user.id)
+        .bind(now)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(user.principal_id));
+    Ok(())
 }
 
 /// Changes mail address, name and comment.
@@ -366,7 +437,8 @@ pub async fn is_last_sysadmin(tx: &mut Tx, id: UserId) -> Result<bool> {
 /// When a statement fails.
 pub async fn delete(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
     tx.query(
-        "update user_account set email = null, password_hash = null, sysadmin = 0, updated_at = $2 where id = $1",
+        "update user_account set email = null, password_hash = null, sysadmin = 0, unverified = 0, updated_at = $2
+         where id = $1",
     )
     .bind(user.id)
     .bind(now)

@@ -8,7 +8,7 @@ use auth::token::{TokenKey, TokenKeys};
 use certs::Authority;
 use db::Db;
 use db::installation::{self, TOKEN_KEY};
-use model::{Event, Operation, ResourceType, Subject, SystemTask, Timestamp};
+use model::{Event, Operation, ResourceType, Subject, SystemTask, Timestamp, UserId};
 use policy::{Caller, ProjectCreation, SystemPermit, permit};
 use tenancy::password::{NewPassword, PasswordHasher};
 use tenancy::project::NewProject;
@@ -167,6 +167,7 @@ pub(crate) async fn administrator(
     now: Timestamp,
 ) -> anyhow::Result<Option<NewPassword>> {
     if tenancy::installation::has_begun(db).await? {
+        warn_of_unused_password(db, config, hasher).await?;
         return Ok(None);
     }
     let (password, made) = match config.admin_password().map_err(anyhow::Error::msg)? {
@@ -182,6 +183,27 @@ pub(crate) async fn administrator(
     let first =
         tenancy::installation::begin(db, hasher, permits, (&password, library), now).await?;
     Ok((first && made).then_some(password))
+}
+
+/// A given password is the first one of `admin`. Where another one is stored, whoever changed it in the configuration is told
+/// what would change it.
+async fn warn_of_unused_password(
+    db: &Db,
+    config: &Config,
+    hasher: &PasswordHasher,
+) -> anyhow::Result<()> {
+    let Some(given) = config.admin_password().map_err(anyhow::Error::msg)? else {
+        return Ok(());
+    };
+    let admin = db::user::by_id(&mut db.reader().await?, UserId::ADMIN).await?;
+    let stored = admin.and_then(|admin| admin.password_hash);
+    if !hasher.verify(given.expose(), stored.as_deref()).await? {
+        tracing::warn!(
+            "the password of admin is not the one in GANTRY_ADMIN_PASSWORD or [secrets] admin_password_file, which is for the \
+             first start alone: `gantry user passwd admin` changes it, or take the setting away"
+        );
+    }
+    Ok(())
 }
 
 /// 120 random bits, in the classes that the password rule asks for.

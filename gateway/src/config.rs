@@ -18,6 +18,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use storage::s3;
+use tenancy::InvalidSetting;
 use tenancy::setting::Fixed;
 
 use crate::pace::Least;
@@ -427,6 +428,19 @@ impl Config {
             "" => Ok(None),
             text => form::parse_address(text).map(Some),
         }
+    }
+
+    /// Settings that cannot be changed, with what `[server] external_url` fixes.
+    ///
+    /// # Errors
+    /// Where both name an address, and not the same.
+    pub(crate) fn fixed_settings(&self) -> Result<Fixed, InvalidSetting> {
+        let fixed = self.settings.clone();
+        if self.server.external_url.is_empty() {
+            return Ok(fixed);
+        }
+        let url = format!("https://{}", self.external_host());
+        fixed.and("external_url", url.into())
     }
 
     /// HOST or HOST:PORT at which clients reach the registry.

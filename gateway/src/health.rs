@@ -4,8 +4,9 @@
 pub(crate) mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use db::upload;
+use db::{notice, upload};
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::app::App;
@@ -48,12 +49,23 @@ fn not_ready(app: &App) -> Option<&'static str> {
     errors.database.or(errors.store).or(errors.clock)
 }
 
+/// Days before their end by which robots are counted.
+const ROBOT_DAYS: [u64; 3] = [0, 3, 14];
+
 async fn metrics(app: &App) -> Response<Body> {
     let metrics = &app.metrics;
-    if let Ok(mut tx) = app.db.reader().await
-        && let Ok(open) = upload::count_open(&mut tx).await
-    {
-        metrics.open_uploads.set(open);
+    if let Ok(mut reader) = app.db.reader().await {
+        if let Ok(open) = upload::count_open(&mut reader).await {
+            metrics.open_uploads.set(open);
+        }
+        let days = ROBOT_DAYS.map(|days| Duration::from_secs(days * 86_400));
+        let before = days.map(|days| app.clock.now().plus(days));
+        if let Ok(counts) = notice::count_ending(&mut reader, before).await {
+            for (days, count) in ROBOT_DAYS.iter().zip(counts) {
+                let gauge = &metrics.robots_ending;
+                gauge.with_label_values(&[&days.to_string()]).set(count);
+            }
+        }
     }
     metrics
         .body_memory_free

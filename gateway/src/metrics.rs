@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
+    pub(crate) statements: IntCounterVec,
     /// Handles by route, method and class, so that a request costs no look-up by label.
     handles: Vec<OnceLock<IntCounter>>,
     histograms: Vec<OnceLock<Histogram>>,
@@ -46,6 +47,7 @@ pub(crate) struct Metrics {
     pub(crate) cache_entries: IntGaugeVec,
     pub(crate) pool_connections: IntGaugeVec,
     pub(crate) certificate_expiry: Gauge,
+    pub(crate) robots_ending: IntGaugeVec,
     pub(crate) database_up: IntGauge,
     pub(crate) clock_skew: Gauge,
     pub(crate) store_up: IntGauge,
@@ -84,6 +86,13 @@ impl Metrics {
         )?;
         let counter = |name: &str, help: &str| IntCounter::new(name, help);
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        let statements = IntCounterVec::new(
+            Opts::new(
+                "gantry_http_request_statements_total",
+                "Statements that requests to the REST API ran on the database, but for those of transactions on SQLite.",
+            ),
+            &["route"],
+        )?;
         // Both were looked at before anything is served.
         let up = |name: &str, help: &str| gauge(name, help).inspect(|gauge| gauge.set(1));
         let metrics = Self {
@@ -93,6 +102,7 @@ impl Metrics {
             histograms: RouteName::ALL.iter().map(|_| OnceLock::new()).collect(),
             requests,
             durations,
+            statements,
             sent: counter(
                 "gantry_http_response_bytes_total",
                 "Bytes of answers' bodies.",
@@ -125,6 +135,13 @@ impl Metrics {
             certificate_expiry: Gauge::new(
                 "gantry_certificate_expiry_timestamp_seconds",
                 "When the server certificate ends, in seconds since 1970.",
+            )?,
+            robots_ending: IntGaugeVec::new(
+                Opts::new(
+                    "gantry_robots_ending",
+                    "Robots that are not disabled and end within so many days; with 0 those that have ended.",
+                ),
+                &["days"],
             )?,
             clock_skew: Gauge::new(
                 "gantry_clock_skew_seconds",
@@ -174,9 +191,10 @@ impl Metrics {
         build
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 24] = [
+        let all: [Box<dyn prometheus::core::Collector>; 26] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
+            Box::new(self.statements.clone()),
             Box::new(self.sent.clone()),
             Box::new(self.received.clone()),
             Box::new(self.connections.clone()),
@@ -186,6 +204,7 @@ impl Metrics {
             Box::new(self.cache_entries.clone()),
             Box::new(self.pool_connections.clone()),
             Box::new(self.certificate_expiry.clone()),
+            Box::new(self.robots_ending.clone()),
             Box::new(self.database_up.clone()),
             Box::new(self.clock_skew.clone()),
             Box::new(self.store_up.clone()),

@@ -12,6 +12,7 @@ mod upload;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use auth::Sender;
 use db::Age;
 use http::header::HeaderName;
 use http::request::Parts;
@@ -88,7 +89,8 @@ async fn operate(
     let caller = match authorization {
         Ok(authorization) => {
             let age = age(&route, &parts.method);
-            app.identity.caller(authorization, address, age).await
+            let sender = Sender::of(address, &parts.headers);
+            app.identity.caller(authorization, sender, age).await
         }
         Err(malformed) => Err(malformed),
     };

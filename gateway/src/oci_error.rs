@@ -203,6 +203,7 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
         ),
         E::Malformed
         | E::WrongCredentials
+        | E::Unverified
         | E::RobotDisabled
         | E::RobotExpired
         | E::NotAdmitted(_)
@@ -306,7 +307,9 @@ fn registry(error: &Error) -> Response<Body> {
             StatusCode::PRECONDITION_FAILED,
             "VIOLATE_FOREIGN_KEY_CONSTRAINT",
         ),
-        Error::Immutable(_) => one(StatusCode::PRECONDITION_FAILED, "PRECONDITION"),
+        Error::Immutable(_) | Error::OtherTags { .. } => {
+            one(StatusCode::PRECONDITION_FAILED, "PRECONDITION")
+        }
         Error::TagExists { .. } => one(StatusCode::CONFLICT, "TAG_INVALID"),
         Error::TagUnknown { .. } | Error::NeverTagged { .. } | Error::AdditionUnknown(_) => {
             one(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN")

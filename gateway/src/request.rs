@@ -68,6 +68,7 @@ pub(crate) async fn serve(
         status: None,
         address,
         principal: None,
+        statements: 0,
         id,
         app: app.clone(),
         _served: served,
@@ -96,7 +97,11 @@ pub(crate) async fn serve(
             None => Box::pin(with_memory(&app, address, bytes, response)).await,
         };
     }
+    // It is built, and has a place of its own.
+    response.extensions_mut().remove::<admin_api::HeldRoom>();
     finish.template = response.extensions().get().cloned();
+    let statements = response.extensions().get::<admin_api::Statements>();
+    finish.statements = statements.map_or(0, |statements| statements.0);
     finish.answered(response.status());
     finish.principal = response.extensions().get().and_then(principal_name);
     let closes = version < Version::HTTP_2 && peer.wire.ends_with(response.status());

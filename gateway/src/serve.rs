@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin_api::ComponentErrors;
+use admin_api::{Certificates, ComponentErrors};
 use anyhow::Context as _;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
@@ -256,7 +256,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     // Before anything is made in the database: it may be the wrong one.
     let (stores, _) = stores::attach(&config, &db, &*clock).await?;
     let master = bootstrap::master_key(&config, &db).await?;
-    let settings = Settings::open(db.clone(), master.clone(), config.settings.clone()).await?;
+    let settings = Settings::open(db.clone(), master.clone(), config.fixed_settings()?).await?;
     let now = clock.now();
     if let Err(error) = db::audit::partition::make_ahead(&db, now).await {
         let error = anyhow::Error::from(error);
@@ -265,6 +265,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let authority = bootstrap::authority(&db, &master, now).await?;
     let files = certificate::prepare(&config, &authority, now)?;
     let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
+    let reloader = FileReloader::new(files, certificate.clone());
     let keys = bootstrap::token_keys(&db, &master).await?;
     let audit = Arc::new(Recorder::default());
     let uses = Arc::new(RobotUses::default());
@@ -287,6 +288,10 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
             &registry,
             Csrf::new(&master),
             authority.certificate_pem(),
+            Certificates {
+                hot: certificate.clone(),
+                reloader: reloader.clone(),
+            },
             component_errors.clone(),
         ),
         component_errors,
@@ -341,7 +346,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         leftovers,
         errors,
         authority,
-        reloader: FileReloader::new(files, certificate),
+        reloader,
     })
 }
 
@@ -377,6 +382,7 @@ fn admin(
     registry: &Arc<Registry>,
     csrf: Csrf,
     ca: &str,
+    certificates: Certificates,
     component_errors: watch::Receiver<ComponentErrors>,
 ) -> axum::Router {
     let info = admin_api::SystemInfo {
@@ -390,7 +396,7 @@ fn admin(
         data_folder: config.server.data.clone(),
     };
     admin_api::router(Arc::new(admin_api::AdminState {
-        db: db.clone(),
+        db: db.for_lists(),
         registry: registry.clone(),
         identity: identity.clone(),
         csrf,
@@ -401,6 +407,8 @@ fn admin(
             id: registry.process().to_string(),
             started: clock.now(),
         },
+        certificates,
+        heavy: admin_api::Heavy::default(),
         component_errors,
     }))
 }

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::Error;
 use auth::scope::{MOST_SCOPES, Scope, parse_scopes};
+use auth::{Error, Sender};
 use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use policy::{Caller, Presented};
@@ -75,13 +75,14 @@ async fn issue(
         scope: None,
         error: None,
     };
+    let sender = Sender::of(address, &parts.headers);
     let is_grant = parts.method == Method::POST && one("grant_type").is_some();
     let caller = if is_grant {
-        by_grant(app, address, one).await?
+        by_grant(app, sender, one).await?
     } else {
         let header = authorization(&parts.headers);
         match header {
-            Ok(header) => app.identity.caller(header, address, Age::Now).await,
+            Ok(header) => app.identity.caller(header, sender, Age::Now).await,
             Err(error) => Err(error),
         }
     };
@@ -112,7 +113,7 @@ fn decode_parameters(query: &str) -> Vec<(String, String)> {
 /// The password grant; the only one, since docker would store a refresh token.
 async fn by_grant<'a>(
     app: &App,
-    address: IpAddr,
+    sender: Sender<'_>,
     one: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Result<Caller, Error>, OciError> {
     match one("grant_type") {
@@ -123,7 +124,7 @@ async fn by_grant<'a>(
                     "grant_type=password needs username and password",
                 ));
             };
-            Ok(app.identity.by_pair(pair, address, Age::Now).await)
+            Ok(app.identity.by_pair(pair, sender, Age::Now).await)
         }
         _ => Err(OciError::bad(
             "UNSUPPORTED",

@@ -105,7 +105,8 @@ impl Execution for AuditPurge {
 }
 
 impl AuditPurge {
-    /// Removes what the parameters mean, seal by seal; how many entries. A run that breaks off is completed by the next
+    /// Removes what the parameters mean, seal by seal; how many entries. The history says so twice: with the first
+    /// entries that go, how many are to go, and at the end how many went. A run that breaks off is completed by the next
     /// one.
     ///
     /// # Errors
@@ -128,12 +129,16 @@ impl AuditPurge {
             return Ok(found);
         }
         let purged = match extent {
-            Some(extent) => self.purge_seals(&rule, extent, now, tell).await?,
+            Some(extent) => self.purge_seals(&rule, extent, (&by, now), tell).await?,
             None => 0,
         };
         tell(format!("purged {purged} entries: {rule}"));
         if purged > 0 {
-            self.record(&rule, by, purged, now).await?;
+            let event = event(&rule, by, &format!("{purged} entries"), now);
+            let recorded = self
+                .db
+                .write(move |tx| Box::pin(async move { tx.record(&event).await }));
+            recorded.await?;
         }
         Ok(purged)
     }
@@ -142,7 +147,7 @@ impl AuditPurge {
         &self,
         rule: &Rule,
         extent: Extent,
-        now: Timestamp,
+        (by, now): (&Origin, Timestamp),
         tell: &mut (dyn FnMut(String) + Send),
     ) -> Result<i64> {
         /// Seals between two lines of the log.
@@ -154,10 +159,17 @@ impl AuditPurge {
         let mut purged = 0;
         loop {
             let (rule, master) = (rule.clone(), self.master.clone());
+            let begun = format!("begun: {} entries", extent.entries);
+            let begun = (purged == 0).then(|| event(&rule, by.clone(), &begun, now));
             let step = self.db.write(move |tx| {
                 Box::pin(async move {
                     let sign = |hash: &[u8]| sign(&master, hash);
-                    purge::purge(tx, sequence, &rule, &sign, now).await
+                    let step = purge::purge(tx, sequence, &rule, &sign, now).await?;
+                    let removes = step.as_ref().is_some_and(|step| step.removed > 0);
+                    if let Some(begun) = begun.filter(|_| removes) {
+                        tx.record(&begun).await?;
+                    }
+                    Ok::<_, db::Error>(step)
                 })
             });
             let Some(step) = step.await? else {
@@ -173,16 +185,12 @@ impl AuditPurge {
             sequence += 1;
         }
     }
+}
 
-    async fn record(&self, rule: &Rule, by: Origin, purged: i64, now: Timestamp) -> Result<()> {
-        let subject = Subject::Installation(ResourceType::AuditLog, "audit log".to_owned());
-        let event = Event::new(now, by, Operation::Delete, subject);
-        let event = event.with_detail(format!("{purged} entries {rule}"));
-        let recorded = self
-            .db
-            .write(move |tx| Box::pin(async move { tx.record(&event).await }));
-        Ok(recorded.await?)
-    }
+/// What the history says of a purge.
+fn event(rule: &Rule, by: Origin, what: &str, now: Timestamp) -> Event {
+    let subject = Subject::Installation(ResourceType::AuditLog, "audit log".to_owned());
+    Event::new(now, by, Operation::Delete, subject).with_detail(format!("{what} {rule}"))
 }
 
 #[cfg(test)]

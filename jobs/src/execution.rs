@@ -6,6 +6,7 @@ use db::job::{self, NewJob, Priority};
 use db::schedule::{self, NewSchedule};
 use model::{Cron, Event, JobId, Operation, ResourceType, Subject, Timestamp};
 use policy::SystemPermit;
+use policy::system::SystemNeed;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,7 @@ pub trait Execution: Job<Payload = Ordered<<Self as Execution>::Parameters>> {
 /// When the database fails.
 pub async fn start<E: Execution>(
     db: &Db,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     parameters: E::Parameters,
     now: Timestamp,
 ) -> Result<JobId> {
@@ -96,7 +97,7 @@ pub async fn start<E: Execution>(
 /// When the database fails.
 pub async fn schedule<E: Execution>(
     db: &Db,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     (cadence, cron): (Cadence, Cron),
     parameters: E::Parameters,
     now: Timestamp,
@@ -125,7 +126,7 @@ pub async fn schedule<E: Execution>(
 /// When the database fails.
 pub async fn unschedule<E: Execution>(
     db: &Db,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     now: Timestamp,
 ) -> Result<()> {
     let event = scheduled::<E>(permit, Operation::Delete, now);
@@ -146,7 +147,11 @@ fn payload<P: Serialize>(cadence: Cadence, parameters: P) -> Result<String> {
     serde_json::to_string(&ordered).map_err(Error::Payload)
 }
 
-fn scheduled<E: Execution>(permit: &SystemPermit, operation: Operation, now: Timestamp) -> Event {
+fn scheduled<E: Execution>(
+    permit: &SystemPermit<impl SystemNeed>,
+    operation: Operation,
+    now: Timestamp,
+) -> Event {
     let subject = Subject::Installation(ResourceType::Job, format!("{} schedule", E::KIND));
     Event::new(now, permit.caller().origin(), operation, subject)
 }

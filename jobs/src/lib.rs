@@ -1,5 +1,6 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
+mod account_mail;
 mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
@@ -12,6 +13,7 @@ pub mod gc_run;
 mod ldap_reading;
 mod local;
 mod login_failures;
+pub mod mail;
 pub mod maintenance;
 pub mod once;
 mod prune;
@@ -37,6 +39,7 @@ use tenancy::setting::Settings;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::account_mail::AccountMails;
 use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
@@ -102,6 +105,9 @@ pub enum Error {
     /// Another pass is collecting.
     #[error("another collection is running: try again when it has ended")]
     Collecting,
+    /// A mail was not sent.
+    #[error(transparent)]
+    Mail(#[from] mail::MailError),
     /// A job's payload does not parse.
     #[error("the job's payload cannot be read")]
     Payload(#[source] serde_json::Error),
@@ -232,6 +238,11 @@ impl Jobs {
                 db: db.clone(),
                 clock: clock.clone(),
                 master: self.master.clone(),
+            })
+            .with(AccountMails {
+                db: db.clone(),
+                clock: clock.clone(),
+                settings: self.settings.clone(),
             })
             .with(Prune {
                 db: db.clone(),

@@ -1,11 +1,14 @@
-//! Removes jobs that ended long ago, old lines of all job logs, and sessions that have expired.
+//! Removes jobs that ended long ago, old lines of all job logs, sessions and mailed links that have expired, and accounts
+//! whose address nobody verified.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use db::schedule::NewSchedule;
-use db::{Db, job, job_log, session};
+use db::{Db, job, job_log, mailed_link, session};
 use model::Clock;
+use tenancy::user;
 
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry};
@@ -14,6 +17,8 @@ use crate::engine::{Context, Job, Outcome, Retry};
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Rows to remove per transaction.
 const BATCH: i64 = 500;
+/// Accounts to remove per transaction, each of which is an event.
+const BATCH_OF_ACCOUNTS: i64 = 50;
 /// Hourly, at a minute when little else starts.
 const CRON: &str = "0 17 * * * *";
 
@@ -23,6 +28,20 @@ pub(crate) struct Prune {
     pub(crate) db: Db,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// How many jobs were removed, log lines of other jobs, sessions, mailed links and accounts.
+#[derive(Default)]
+struct Pruned([u64; 5]);
+
+impl fmt::Display for Pruned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [jobs, lines, sessions, links, accounts] = self.0;
+        write!(
+            f,
+            "{jobs} jobs, {lines} log lines, {sessions} sessions, {links} mailed links and {accounts} unverified accounts removed"
+        )
+    }
 }
 
 impl Job for Prune {
@@ -36,9 +55,7 @@ impl Job for Prune {
 
     async fn run(&self, (): (), _: &mut Context) -> Outcome {
         match self.prune().await {
-            Ok((jobs, lines, sessions)) => Outcome::Done(Some(format!(
-                "{jobs} jobs, {lines} log lines and {sessions} sessions removed"
-            ))),
+            Ok(pruned) => Outcome::Done(Some(pruned.to_string())),
             Err(error) => Outcome::Failed(error),
         }
     }
@@ -51,26 +68,28 @@ impl Prune {
         NewSchedule::of_kind(Self::KIND, Self::VERSION, cron)
     }
 
-    /// Returns the number of jobs removed, of log lines of other jobs, and of sessions.
-    async fn prune(&self) -> Result<(u64, u64, u64)> {
+    async fn prune(&self) -> Result<Pruned> {
         let now = self.db.now(&*self.clock).await?;
         let before = now.minus(KEPT);
-        let (mut jobs, mut lines, mut sessions) = (0, 0, 0);
+        let mut all = Pruned::default();
         loop {
             let pruned = self.db.write(move |tx| {
                 Box::pin(async move {
                     let jobs = job::prune(tx, before, BATCH).await?;
                     let lines = job_log::prune(tx, before, BATCH).await?;
                     let sessions = session::prune(tx, now, BATCH).await?;
-                    Ok::<_, db::Error>((jobs, lines, sessions))
+                    let links = mailed_link::prune(tx, now, BATCH).await?;
+                    Ok::<_, db::Error>([jobs, lines, sessions, links])
                 })
             });
-            let pruned = pruned.await?;
-            jobs += pruned.0;
-            lines += pruned.1;
-            sessions += pruned.2;
-            if pruned == (0, 0, 0) {
-                return Ok((jobs, lines, sessions));
+            let [jobs, lines, sessions, links] = pruned.await?;
+            let accounts = user::remove_unverified(&self.db, now, BATCH_OF_ACCOUNTS).await?;
+            let pruned = [jobs, lines, sessions, links, accounts];
+            for (sum, count) in all.0.iter_mut().zip(pruned) {
+                *sum += count;
+            }
+            if pruned == [0; 5] {
+                return Ok(all);
             }
         }
     }

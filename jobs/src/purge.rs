@@ -1,9 +1,9 @@
-//! Removes what hangs on deleted manifests and repositories.
+//! Removes what hangs on deleted manifests, repositories and labels.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::{Db, repository, tombstone};
+use db::{Db, label, repository, tombstone};
 use model::{ManifestId, RepositoryId};
 use registry::Registry;
 
@@ -13,7 +13,7 @@ use crate::engine::{Context, Job, Outcome, Retry, Standing};
 /// How long one round takes.
 const SPELL: Duration = Duration::from_secs(3);
 
-/// Purges deleted manifests and repositories.
+/// Purges deleted manifests, repositories and labels.
 pub(crate) struct Purge {
     /// The database.
     pub(crate) db: Db,
@@ -41,7 +41,7 @@ impl Standing for Purge {
             return Ok(true);
         }
         let repositories = repository::deleted(&mut reader, RepositoryId(0), 1).await?;
-        Ok(repositories.last.is_some())
+        Ok(repositories.last.is_some() || label::deleted(&mut reader).await?.is_some())
     }
 }
 

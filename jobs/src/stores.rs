@@ -272,14 +272,14 @@ const LOOKED_UP: usize = 500;
 /// as the database knows them now.
 ///
 /// # Errors
-/// When a store cannot be written, or the database.
+/// When a store cannot be read or written, or the database.
 pub async fn claim(
     db: &Db,
     stores: &Stores,
     permit: &SystemPermit,
     now: Timestamp,
 ) -> Result<Vec<KnownStore>> {
-    let binding = Binding::claimed(stores, permit, now).await;
+    let binding = Binding::claimed(stores, permit, now).await?;
     let claimed = binding.rows().to_vec();
     let written = db.write(move |tx| Box::pin(async move { binding.write(tx).await }));
     written.await?;

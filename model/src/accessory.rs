@@ -59,6 +59,18 @@ pub fn signed_by(tag: &Tag) -> Option<Digest> {
     (digest.algorithm() == Algorithm::Sha256).then_some(digest)
 }
 
+/// The manifest that a tag of a referrer names: `sha256-<hex>`, and perhaps a dot and more. By such tags clients find
+/// signatures, attestations, SBOMs and lists of referrers.
+pub fn referred_by(tag: &Tag) -> Option<Digest> {
+    let rest = tag.as_str().strip_prefix("sha256-")?;
+    let (hash, kind) = rest.split_at_checked(64)?;
+    let is_scheme = kind.is_empty() || kind.starts_with('.');
+    format!("sha256:{}", hash.to_ascii_lowercase())
+        .parse()
+        .ok()
+        .filter(|_| is_scheme)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +131,14 @@ mod tests {
             subject(&format!("sha256-{hash}.sig")),
             format!("sha256:{hash}").parse().ok()
         );
+        for kind in ["", ".sig", ".att", ".sbom"] {
+            let tag = format!("sha256-{hash}{kind}").parse().unwrap();
+            let named = referred_by(&tag);
+            assert_eq!(named, format!("sha256:{hash}").parse().ok(), "{tag}");
+        }
+        for tag in [format!("sha256-{hash}x"), format!("sha256-{}", &hash[1..])] {
+            assert_eq!(referred_by(&tag.parse().unwrap()), None, "{tag}");
+        }
         for tag in [
             format!("sha256-{hash}.att"),
             format!("sha256-{hash}.sbom"),

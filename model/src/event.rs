@@ -71,6 +71,15 @@ impl Event {
         }
     }
 
+    /// The same about a tag of what it is about.
+    #[must_use]
+    pub fn tagged(&self, tag: &Tag) -> Self {
+        Self {
+            subject: self.subject.clone().tagged(tag),
+            ..self.clone()
+        }
+    }
+
     /// The same with something else that is worth knowing.
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
@@ -401,6 +410,17 @@ impl Subject {
         }
     }
 
+    /// The same content, named by a tag.
+    #[must_use]
+    pub fn tagged(mut self, name: &Tag) -> Self {
+        match &mut self {
+            Self::Artifact { tag, .. } => *tag = Some(name.clone()),
+            Self::Tag { tag, .. } => *tag = name.clone(),
+            _ => {}
+        }
+        self
+    }
+
     /// The digest of its content.
     pub const fn digest(&self) -> Option<&Digest> {
         match self {
@@ -465,6 +485,8 @@ mod tests {
         };
         assert_eq!(artifact(Some("v1")).to_string(), "team/app:v1");
         let by_digest = artifact(None);
+        let tag = "v1".parse().unwrap();
+        assert_eq!(by_digest.clone().tagged(&tag), artifact(Some("v1")));
         assert_eq!(by_digest.to_string(), format!("team/app@{digest}"));
         assert_eq!(by_digest.project(), Some(project));
         let blobs = Subject::Blob {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
+use crate::accessory::referred_by;
 use crate::{RepositoryName, Tag};
 
 /// What a rule says. Only the first selector of each list counts, as in Harbor; a rule that lacks one covers nothing.
@@ -135,9 +136,8 @@ impl CompiledRule {
         };
         let name = repository.as_str();
         let rest = name.split_once('/').map_or(name, |(_, rest)| rest);
-        let tag = tag.as_str();
-        let is_meant = !is_of_referrer(tag) || tags.names_referrers;
-        is_meant && repositories.selects(rest) && tags.selects(tag)
+        let is_meant = tags.names_referrers || referred_by(tag).is_none();
+        is_meant && repositories.selects(rest) && tags.selects(tag.as_str())
     }
 }
 
@@ -205,18 +205,6 @@ fn glob(pattern: &str) -> Result<Option<GlobMatcher>, globset::Error> {
         .backslash_escape(true)
         .empty_alternates(true);
     builder.build().map(|glob| Some(glob.compile_matcher()))
-}
-
-/// Whether a tag is one by which clients find signatures and other referrers: `sha256-`, 64 digits, and perhaps a dot
-/// and more.
-fn is_of_referrer(tag: &str) -> bool {
-    let Some(rest) = tag.strip_prefix("sha256-") else {
-        return false;
-    };
-    let (digits, kind) = rest.split_at_checked(64).unwrap_or(("", rest));
-    !digits.is_empty()
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && (kind.is_empty() || kind.starts_with('.'))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! push or a pull is in `registry`.
 
 pub mod accessory;
+pub mod account_mail;
 pub mod artifact;
 pub mod clock;
 pub mod cron;
@@ -26,6 +27,7 @@ pub mod tag;
 pub mod user;
 
 pub use accessory::AccessoryKind;
+pub use account_mail::{AccountMail, MailLanguage};
 pub use artifact::Addition;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
@@ -50,4 +52,4 @@ pub use reference::{Address, Reference};
 pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
-pub use user::{Profile, UserName, is_unseen};
+pub use user::{Profile, UserName, is_email, is_unseen};

@@ -42,6 +42,8 @@ pub struct Child {
     pub media_type: String,
     /// `os/architecture[/variant]`, for the children of an index.
     pub platform: Option<String>,
+    /// What an index says of it besides, unless that is large.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Where a child is found. `urls` in a descriptor do not matter: a child in the repository is referenced there.
@@ -233,16 +235,60 @@ struct RawDescriptor {
     annotations: Option<Marks>,
 }
 
-/// Annotations of a descriptor that mean something here.
-#[derive(Deserialize)]
+/// Annotations of a descriptor. Nothing of them is checked: what is no text that can be stored is left out, and all where
+/// they are large.
+#[derive(Default)]
 struct Marks {
-    #[serde(rename = "containerd.io/snapshot/nydus-bootstrap")]
-    nydus_bootstrap: Option<de::IgnoredAny>,
+    texts: BTreeMap<String, String>,
+    is_nydus: bool,
 }
 
+/// Bytes of a descriptor's annotations that are kept.
+const MAX_MARKS: usize = 4 << 10;
+/// Marks the bootstrap of a Nydus image.
+const NYDUS_BOOTSTRAP: &str = "containerd.io/snapshot/nydus-bootstrap";
+
 impl Marks {
-    const fn is_nydus(&self) -> bool {
-        self.nydus_bootstrap.is_some()
+    fn add(&mut self, name: String, value: &RawValue) {
+        // Null stands for nothing.
+        self.is_nydus |= name == NYDUS_BOOTSTRAP && value.get() != "null";
+        if !value.get().starts_with('"') {
+            return;
+        }
+        if let Ok(text) = serde_json::from_str::<String>(value.get())
+            && !name.contains('\0')
+            && !text.contains('\0')
+        {
+            self.texts.insert(name, text);
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Marks {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Map;
+
+        impl<'de> Visitor<'de> for Map {
+            type Value = Marks;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Marks, A::Error> {
+                let (mut marks, mut bytes) = (Marks::default(), 0);
+                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+                    bytes += name.len() + value.get().len();
+                    marks.add(name, value);
+                    if bytes > MAX_MARKS {
+                        marks.texts.clear();
+                    }
+                }
+                Ok(marks)
+            }
+        }
+
+        from.deserialize_map(Map)
     }
 }
 
@@ -365,7 +411,7 @@ impl Document {
             return Err(InvalidManifest::Field(TooManyEntries.to_string()));
         }
         let last = layers.0.last().and_then(|last| last.annotations.as_ref());
-        let is_nydus = last.is_some_and(Marks::is_nydus);
+        let is_nydus = last.is_some_and(|marks| marks.is_nydus);
         let config = self.config.map(|raw| {
             let field = Field {
                 name: "config",
@@ -420,6 +466,10 @@ impl RawDescriptor {
             platform: match self.platform {
                 Some(platform) => Some(platform.print(field)?),
                 None => None,
+            },
+            annotations: match self.annotations {
+                Some(marks) if field.name == "manifests" => marks.texts,
+                _ => BTreeMap::new(),
             },
         })
     }

@@ -46,6 +46,8 @@ pub enum SystemTask {
     GarbageCollection,
     /// Removes old entries of the audit log.
     AuditPurge,
+    /// Removes accounts whose address nobody verified.
+    Registration,
     /// Takes over what a directory says of people and groups.
     Directory,
 }
@@ -59,6 +61,7 @@ impl Principal {
             Self::System(SystemTask::FirstStart) => "first start",
             Self::System(SystemTask::GarbageCollection) => "garbage collection",
             Self::System(SystemTask::AuditPurge) => "audit purge",
+            Self::System(SystemTask::Registration) => "registration",
             Self::System(SystemTask::Directory) => "directory",
             Self::CommandLine => "command line",
         }

@@ -51,12 +51,14 @@ pub enum InvalidProfile {
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
 /// What the history calls those who are no users.
-const RESERVED: [&str; 5] = [
+const RESERVED: [&str; 7] = [
     "anonymous",
     "command line",
     "directory",
     "first start",
     "garbage collection",
+    "audit purge",
+    "registration",
 ];
 /// Bytes of the longest name.
 const LONGEST_NAME: usize = 255;
@@ -115,7 +117,8 @@ impl Profile {
         if realname.is_empty() || realname.len() > LONGEST_NAME {
             return Err(InvalidProfile::RealnameLength);
         }
-        if realname.contains(ILLEGAL) {
+        // A line break would end a header of a mail, were it ever put into one.
+        if realname.contains(ILLEGAL) || realname.contains(char::is_control) {
             return Err(InvalidProfile::RealnameCharacters);
         }
         if comment.chars().count() > LONGEST_COMMENT {
@@ -154,7 +157,7 @@ pub fn is_unseen(letter: char) -> bool {
 }
 
 /// Whether a text looks like a mail address: enough to catch slips, as only sending can tell.
-fn is_email(text: &str) -> bool {
+pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
     };

@@ -16,8 +16,9 @@ pub mod to;
 pub use action::{Action, Actions};
 pub use caller::{Authority, Caller, Grant, Grants, Presented};
 pub use permit::{
-    CatalogPermit, CreateProjectPermit, DeletePermit, ProjectCreation, ProjectPermit, PullPermit,
-    PushPermit, Refusal, SignedIn, SystemPermit, UserPermit,
+    CatalogPermit, CreateProjectPermit, DeletePermit, NewUserPermit, ProjectCreation,
+    ProjectPermit, PullPermit, PushPermit, Refusal, RegisterPermit, SignedIn, SystemPermit,
+    UserPermit,
 };
 pub use robot::{
     InvalidPermissions, Permission, PermissionList, Permissions, Reach, RobotAuthority,

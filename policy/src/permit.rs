@@ -9,7 +9,7 @@ use crate::on::On;
 use crate::robot::Reach;
 use crate::system::{Everything, SystemNeed, SystemResource};
 use crate::to::To;
-use crate::{Action, Caller, ProjectFacts, Resource, Standing};
+use crate::{Action, Caller, ProjectFacts, Resource, Standing, system, to};
 
 /// Why a caller was refused. It does not reveal whether the resource exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +92,14 @@ impl<R: On, A: To> ProjectPermit<R, A> {
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
+
+    /// The same caller's permit for something else in the project, for what needs both.
+    ///
+    /// # Errors
+    /// As [`permit_project`].
+    pub fn and<S: On, B: To>(&self) -> Result<ProjectPermit<S, B>, Refusal> {
+        permit_project(&self.caller, Some(&self.standing))
+    }
 }
 
 /// Proof that the caller is signed in, and no more.
@@ -149,6 +157,38 @@ impl<N> SystemPermit<N> {
     /// Who holds the permit.
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+}
+
+/// Permission to make an account for oneself.
+#[derive(Clone, Debug)]
+pub struct RegisterPermit {
+    caller: Caller,
+}
+
+impl RegisterPermit {
+    /// Who holds the permit.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Permission to make an account.
+#[derive(Clone, Debug)]
+pub enum NewUserPermit {
+    /// For anybody.
+    Any(SystemPermit<(system::User, to::Create)>),
+    /// For oneself.
+    Own(RegisterPermit),
+}
+
+impl NewUserPermit {
+    /// Who holds the permit.
+    pub fn caller(&self) -> &Caller {
+        match self {
+            Self::Any(permit) => permit.caller(),
+            Self::Own(permit) => permit.caller(),
+        }
     }
 }
 
@@ -290,6 +330,22 @@ pub fn permit_system<N: SystemNeed>(caller: &Caller) -> Result<SystemPermit<N>, 
 fn given(caller: &Caller, resource: SystemResource, action: Action) -> bool {
     let robot = caller.authority.robot.as_ref();
     robot.is_some_and(|robot| robot.permissions.of_system(resource).contains(action))
+}
+
+/// Checks that the caller may make an account: for anybody, or for themselves where registration is open.
+///
+/// # Errors
+/// As [`permit_system`], and for robots that were not given it whether or not registration is open.
+pub fn permit_new_user(caller: &Caller, is_open: bool) -> Result<NewUserPermit, Refusal> {
+    let any = permit_system(caller);
+    match any {
+        Ok(permit) => Ok(NewUserPermit::Any(permit)),
+        Err(_) if is_open && caller.authority.robot.is_none() => {
+            let caller = caller.clone();
+            Ok(NewUserPermit::Own(RegisterPermit { caller }))
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Checks that the caller is signed in, which is enough for actions such as searching for users.
@@ -487,6 +543,21 @@ mod tests {
             permit_delete(&caller, &repository, Some(&maintainer)).unwrap_err(),
             Refusal::TokenTooNarrow
         );
+    }
+
+    #[test]
+    fn people_register_themselves_where_that_is_open() {
+        let nobody = Caller::anonymous(HOME);
+        let refused = permit_new_user(&nobody, false).unwrap_err();
+        assert_eq!(refused, Refusal::NotSignedIn);
+        let refused = permit_new_user(&ann(), false).unwrap_err();
+        assert_eq!(refused, Refusal::NotPermitted);
+        for person in [nobody, ann()] {
+            let permit = permit_new_user(&person, true).unwrap();
+            assert!(matches!(permit, NewUserPermit::Own(_)));
+        }
+        let permit = permit_new_user(&sysadmin(), true).unwrap();
+        assert!(matches!(permit, NewUserPermit::Any(_)));
     }
 
     #[test]

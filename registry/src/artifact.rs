@@ -1,35 +1,51 @@
 //! Artifacts as administrators see them: deleting one with its tags. Reading configs, copying and additions are below.
 
 mod addition;
-mod attrs;
+pub(crate) mod attrs;
 mod copy;
 
 use db::blob::Place;
-use db::manifest;
-use model::{Event, Operation, Reference, RepositoryName, Subject};
+use db::immutability::Immutability;
+use db::{manifest, tag};
+use model::{Digest, Event, Operation, Reference, RepositoryName, Subject, Tag};
 use policy::{ProjectPermit, on, to};
 use tracing::instrument;
 
 pub use self::addition::Added;
 pub use self::copy::Source;
-use crate::immutability::Immutability;
+use crate::immutability::refuse_manifest;
 use crate::named::hold;
 use crate::{Error, Registry, Result};
 
+/// Tags of a deleted artifact that are returned.
+const TOLD: i64 = 100;
+
+/// What becomes of an artifact that has other tags than the one that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherTags {
+    /// They go with it.
+    Go,
+    /// They keep it.
+    Keep,
+}
+
 impl Registry {
-    /// Deletes the manifest that a reference names, with its tags and its accessories.
+    /// Deletes the manifest that a reference names, with its tags, of which the first 100 are returned, and its accessories.
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index; [`Error::Immutable`] where a
-    /// rule keeps one of its tags.
+    /// rule keeps one of its tags, or one of an accessory that would go with it; [`Error::OtherTags`] where these keep it.
     #[instrument(name = "registry.artifact.delete", level = "debug", skip_all, fields(repo.name = %name))]
     pub async fn delete_artifact(
         &self,
         permit: &ProjectPermit<on::Artifact, to::Delete>,
         name: &RepositoryName,
         reference: &Reference,
-    ) -> Result<()> {
-        let (project, name, reference) = (permit.project().id, name.clone(), reference.clone());
+        others: OtherTags,
+    ) -> Result<Vec<Tag>> {
+        let project = permit.project().id;
+        self.refuse_immutable((project, name), reference).await?;
+        let (name, reference) = (name.clone(), reference.clone());
         let (when, rows, origin) = (
             self.deleting_now(),
             self.rows_at_once(),
@@ -40,7 +56,11 @@ impl Registry {
             Box::pin(async move {
                 let (id, held) = hold(tx, (project, &name), &reference).await?;
                 let rules = Immutability::of(tx, project).await?;
-                rules.refuse_manifest(tx, &name, held.id).await?;
+                refuse_manifest(tx, (&rules, &name), held.id).await?;
+                let tags = tag::of_manifest(tx, held.id, None, TOLD).await?;
+                if others == OtherTags::Keep {
+                    refuse_other_tags(&held.digest, &tags, &reference)?;
+                }
                 if let Some(parent) = manifest::parent(tx, held.id).await? {
                     let child = held.digest;
                     return Err(Error::ManifestInUse { child, parent });
@@ -59,9 +79,22 @@ impl Registry {
                     digest: held.digest,
                 };
                 let event = Event::new(when.now, origin, Operation::Delete, subject);
-                Ok(tx.record(&event).await?)
+                tx.record(&event).await?;
+                Ok(tags)
             })
         });
         deleted.await
+    }
+}
+
+fn refuse_other_tags(artifact: &Digest, tags: &[Tag], named_by: &Reference) -> Result<()> {
+    let is_other = |tag: &&Tag| !matches!(named_by, Reference::Tag(named) if named == *tag);
+    let tags: Vec<Tag> = tags.iter().filter(is_other).cloned().collect();
+    match tags.is_empty() {
+        true => Ok(()),
+        false => Err(Error::OtherTags {
+            artifact: *artifact,
+            tags,
+        }),
     }
 }

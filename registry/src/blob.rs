@@ -102,17 +102,17 @@ impl Registry {
     }
 
     async fn renew_unless_named(&self, permit: &PullPermit, linked: &LinkedBlob) -> Result<()> {
-        let name = permit.repository();
+        let (project, name) = (permit.project(), permit.repository());
         let mut tx = self.db.reader().await?;
-        if blob::is_named(&mut tx, name, &linked.blob.digest).await? {
+        if blob::is_named(&mut tx, (project, name), &linked.blob.digest).await? {
             return Ok(());
         }
         drop(tx);
         let (name, stored) = (name.clone(), linked.blob.clone());
         let lease = self.clock.now().plus(self.limits.grace);
-        let renewed = self.db.write_in(permit.project(), move |tx| {
+        let renewed = self.db.write_in(project, move |tx| {
             Box::pin(async move {
-                match repository::id(tx, &name).await? {
+                match repository::id(tx, project, &name).await? {
                     Some(id) => blob::renew(tx, (id, &name), &stored, lease).await,
                     None => Ok(false),
                 }
@@ -321,7 +321,8 @@ impl Registry {
             let (name, event) = (name.clone(), event.clone());
             Box::pin(async move {
                 let unknown = || Error::BlobUnknown(digest);
-                let id = repository::id(tx, &name).await?.ok_or_else(unknown)?;
+                let id = repository::id(tx, project, &name).await?;
+                let id = id.ok_or_else(unknown)?;
                 // Locked first, so that no manifest that names it can be pushed meanwhile.
                 let stored = blob::hold_alone(tx, &digest).await?.ok_or_else(unknown)?;
                 if blob::lost_since(tx, stored.id).await?.is_none()

@@ -36,7 +36,7 @@ impl Registry {
         last: Option<&str>,
         limit: i64,
     ) -> Result<Names> {
-        let mut reader = self.db.reader().await?;
+        let mut reader = self.db.for_lists().reader().await?;
         let projects = match permit {
             CatalogPermit::Everything => None,
             CatalogPermit::Visible(principal) => {

@@ -83,6 +83,14 @@ pub enum Error {
         /// The index.
         parent: Digest,
     },
+    /// The artifact has other tags than the one that names it.
+    #[error("artifact {artifact} has the tags {}: use force to delete them with it", names(.tags))]
+    OtherTags {
+        /// The artifact.
+        artifact: Digest,
+        /// The other tags.
+        tags: Vec<Tag>,
+    },
     /// A rule of the project keeps the tag where it is. In Harbor's words.
     #[error("Failed to process request due to '{0}' configured as immutable.")]
     Immutable(String),
@@ -224,6 +232,17 @@ impl Error {
             Reference::Tag(tag) => format!("{repository}:{tag}"),
             Reference::Digest(digest) => format!("{repository}@{digest}"),
         })
+    }
+}
+
+/// The first few tags.
+fn names(tags: &[Tag]) -> String {
+    const FEW: usize = 10;
+    let few: Vec<&str> = tags.iter().take(FEW).map(Tag::as_str).collect();
+    let few = few.join(", ");
+    match tags.len().saturating_sub(FEW) {
+        0 => few,
+        more => format!("{few} and {more} more"),
     }
 }
 

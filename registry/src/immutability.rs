@@ -1,127 +1,178 @@
-//! Which tags are immutable: the rules of a project, compiled. They are asked in the transaction that would move or
-//! delete a tag, so that replicas agree; a rule is changed while nobody writes into its project.
+//! Refusing to delete what has immutable tags. The rules, and how they are asked where a tag is set, are in
+//! [`db::immutability`] and [`db::tag`].
+//!
+//! Many tags are looked at page by page by a reader, before the transaction that deletes: a refusal then keeps nobody
+//! from writing. Of a manifest, that transaction looks at its own tags once more, which is less work than setting them
+//! was; a tag that came to a referrer since is kept by the deletion itself (`db::tombstone`). Of a repository it looks
+//! at the newest tag alone, as [`Seen`] says.
 
-use std::sync::{Arc, LazyLock};
+use db::blob::Place;
+use db::immutability::Immutability;
+use db::tag::{self, Kept};
+use db::{Db, Reader, Tx, manifest, repository, tombstone};
+use model::{Digest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryName, Tag, TagId};
 
-use db::{Reader, Tx, immutable_rule, tag};
-use model::immutable_rule::CompiledRule;
-use model::{Digest, ImmutableRule, ManifestId, ProjectId, RepositoryId, RepositoryName, Tag};
-use moka::sync::Cache;
+use crate::named::find;
+use crate::{Error, Registry, Result};
 
-use crate::{Error, Result};
+/// Tags that are looked at together.
+const PAGE: i64 = 1_000;
+/// Tags of referrers that are looked at before a manifest is deleted. Beyond these a referrer with an immutable tag is
+/// kept without a word.
+const TAGS_OF_REFERRERS: i64 = 100_000;
 
-/// Rules that stay compiled.
-const COMPILED: u64 = 10_000;
-
-/// By what they say: a rule that is changed is another one.
-static RULES: LazyLock<Cache<String, Arc<CompiledRule>>> =
-    LazyLock::new(|| Cache::builder().max_capacity(COMPILED).build());
-
-/// The rules of a project that have an effect.
-#[derive(Clone, Debug, Default)]
-pub struct Immutability(Vec<Arc<CompiledRule>>);
-
-impl Immutability {
-    /// Reads them: one statement.
-    ///
-    /// # Errors
-    /// When the statement fails, and for a rule that no version of this program writes.
-    pub async fn of(reader: &mut Reader, project: ProjectId) -> db::Result<Self> {
-        let texts = immutable_rule::in_effect(reader, project).await?;
-        let rules = texts.into_iter().map(compiled);
-        rules.collect::<db::Result<_>>().map(Self)
+/// Refuses to delete an immutable tag.
+pub(crate) fn refuse_tag(rules: &Immutability, name: &RepositoryName, tag: &Tag) -> Result<()> {
+    match rules.covers(name, tag) {
+        true => Err(Error::immutable(name, tag)),
+        false => Ok(()),
     }
+}
 
-    /// Whether a tag of a repository is immutable.
-    pub fn covers(&self, repository: &RepositoryName, tag: &Tag) -> bool {
-        self.0.iter().any(|rule| rule.covers(repository, tag))
+/// Refuses to delete a manifest that has an immutable tag.
+pub(crate) async fn refuse_manifest(
+    reader: &mut Reader,
+    (rules, name): (&Immutability, &RepositoryName),
+    manifest: ManifestId,
+) -> Result<()> {
+    if rules.is_empty() {
+        return Ok(());
     }
-
-    /// Whether no tag is immutable.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Of tags that are to point at a manifest, those that do not yet. An immutable one that points at another manifest
-    /// is refused; while the transaction runs, nobody else sets one of these.
-    pub(crate) async fn movable(
-        &self,
-        tx: &mut Tx,
-        (id, name): (RepositoryId, &RepositoryName),
-        tags: &[Tag],
-        to: &Digest,
-    ) -> Result<Vec<Tag>> {
-        let (mut covered, mut movable): (Vec<Tag>, Vec<Tag>) =
-            tags.iter().cloned().partition(|tag| self.covers(name, tag));
-        // In one order, so that transactions wait for each other in that.
-        covered.sort_unstable();
-        for tag in covered {
-            match tag::hold_name(tx, id, &tag).await? {
-                None => movable.push(tag),
-                Some(digest) if digest == *to => {}
-                Some(_) => return Err(Error::immutable(name, &tag)),
-            }
-        }
-        Ok(movable)
-    }
-
-    /// Refuses to delete an immutable tag.
-    pub(crate) fn refuse_tag(&self, name: &RepositoryName, tag: &Tag) -> Result<()> {
-        match self.covers(name, tag) {
-            true => Err(Error::immutable(name, tag)),
-            false => Ok(()),
-        }
-    }
-
-    /// Refuses to delete a manifest that has an immutable tag.
-    pub(crate) async fn refuse_manifest(
-        &self,
-        reader: &mut Reader,
-        name: &RepositoryName,
-        manifest: ManifestId,
-    ) -> Result<()> {
-        if self.is_empty() {
+    let mut last: Option<Tag> = None;
+    loop {
+        let tags = tag::of_manifest(reader, manifest, last.as_ref(), PAGE).await?;
+        refuse_any(rules, name, &tags)?;
+        if (tags.len() as i64) < PAGE {
             return Ok(());
         }
-        let tags = tag::of_manifest(reader, manifest).await?;
-        tags.iter().try_for_each(|tag| self.refuse_tag(name, tag))
+        last = tags.last().cloned();
     }
+}
 
-    /// Refuses to delete a repository that has an immutable tag.
-    pub(crate) async fn refuse_repository(
+/// Refuses to delete a manifest if it, or a referrer that would go with it, has an immutable tag.
+async fn refuse_with_referrers(
+    reader: &mut Reader,
+    (rules, name): (&Immutability, &RepositoryName),
+    (repository, manifest, digest): (RepositoryId, ManifestId, &Digest),
+) -> Result<()> {
+    refuse_manifest(reader, (rules, name), manifest).await?;
+    let of_subject = (repository, digest);
+    let tags = tombstone::tags_of_referrers(reader, of_subject, TAGS_OF_REFERRERS).await?;
+    refuse_any(rules, name, &tags)
+}
+
+impl Registry {
+    /// Refuses to delete what a reference names in a repository of a project, before the transaction that does.
+    pub(crate) async fn refuse_immutable(
         &self,
-        reader: &mut Reader,
-        name: &RepositoryName,
+        (project, name): (ProjectId, &RepositoryName),
+        reference: &Reference,
     ) -> Result<()> {
-        /// Tags that are looked at together.
-        const PAGE: i64 = 1_000;
-        if self.is_empty() {
+        let mut reader = self.db().reader().await?;
+        let rules = Immutability::of(&mut reader, project).await?;
+        if rules.is_empty() {
             return Ok(());
         }
-        let mut last: Option<String> = None;
-        loop {
-            let tags = tag::list(reader, name, last.as_deref(), PAGE).await?;
-            for tag in tags.iter().filter_map(|tag| tag.parse().ok()) {
-                self.refuse_tag(name, &tag)?;
-            }
-            last = tags.last().cloned();
-            if (tags.len() as i64) < PAGE {
-                return Ok(());
-            }
+        let (repository, digest) = match find(&mut reader, (project, name), reference).await {
+            // The transaction says what is missing.
+            Err(Error::ManifestUnknown(_)) => return Ok(()),
+            found => found?,
+        };
+        let Some(id) = manifest::id(&mut reader, repository, &digest).await? else {
+            return Ok(());
+        };
+        refuse_with_referrers(&mut reader, (&rules, name), (repository, id, &digest)).await
+    }
+
+    /// Whether an immutable tag keeps a manifest or a referrer that would go with it.
+    pub(crate) async fn is_kept(
+        &self,
+        (project, name): (ProjectId, &RepositoryName),
+        manifest: (RepositoryId, ManifestId, &Digest),
+    ) -> Result<bool> {
+        let mut reader = self.db().reader().await?;
+        let rules = Immutability::of(&mut reader, project).await?;
+        if rules.is_empty() {
+            return Ok(false);
+        }
+        match refuse_with_referrers(&mut reader, (&rules, name), manifest).await {
+            Err(Error::Immutable(_)) => Ok(true),
+            refused => refused.map(|()| false),
         }
     }
 }
 
-fn compiled(text: String) -> db::Result<Arc<CompiledRule>> {
-    if let Some(rule) = RULES.get(&text) {
-        return Ok(rule);
+fn refuse_any(rules: &Immutability, name: &RepositoryName, tags: &[Tag]) -> Result<()> {
+    tags.iter().try_for_each(|tag| refuse_tag(rules, name, tag))
+}
+
+/// All tags that a repository had at a moment when nobody wrote into its project, and by which rules none of them is
+/// immutable. Where repository, rules and newest tag are the same at a later such moment, none is there that was not
+/// looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    repository: RepositoryId,
+    rules: Immutability,
+    newest: TagId,
+}
+
+impl Seen {
+    /// What has to be looked at now, in a transaction that holds the project alone; `None` where no tag of the repository
+    /// can be immutable, or there is none of that name.
+    pub(crate) async fn wanted(
+        tx: &mut Tx,
+        (project, name): (ProjectId, &RepositoryName),
+    ) -> Result<Option<Self>> {
+        let rules = Immutability::of(tx, project).await?;
+        if rules.is_empty() {
+            return Ok(None);
+        }
+        let Some(repository) = repository::published_in(tx, project, name).await? else {
+            return Ok(None);
+        };
+        let newest = tag::newest(tx, repository).await?;
+        Ok(Some(Self {
+            repository,
+            rules,
+            newest,
+        }))
     }
-    let corrupt = || db::Error::Corrupt {
-        table: "immutable_rule",
-        column: "selectors",
-    };
-    let rule: ImmutableRule = serde_json::from_str(&text).map_err(|_| corrupt())?;
-    let rule = Arc::new(rule.compile().map_err(|_| corrupt())?);
-    RULES.insert(text, rule.clone());
-    Ok(rule)
+
+    /// Looks at the tags, but for those that were `seen`, and refuses to delete the repository if one is immutable.
+    pub(crate) async fn look(
+        &self,
+        db: &Db,
+        name: &RepositoryName,
+        seen: Option<&Self>,
+    ) -> Result<()> {
+        let known =
+            seen.filter(|seen| (seen.repository, &seen.rules) == (self.repository, &self.rules));
+        let known = known.map_or(TagId(0), |seen| seen.newest);
+        let mut last: Option<Tag> = None;
+        loop {
+            let mut reader = db.reader().await?;
+            let tags = tag::newer(&mut reader, self.repository, known, last.as_ref(), PAGE);
+            let tags = tags.await?;
+            drop(reader);
+            refuse_any(&self.rules, name, &tags)?;
+            if (tags.len() as i64) < PAGE {
+                return Ok(());
+            }
+            last = tags.last().cloned();
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Error {
+    /// Why a tag of a repository stays where it is.
+    pub(crate) fn kept(at: Place<'_>, kept: Kept) -> Self {
+        match kept {
+            Kept::Immutable(tag) => Self::immutable(at.name, &tag),
+            Kept::Taken(tag) => {
+                let repository = at.repository;
+                Self::TagExists { tag, repository }
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ pub mod blob;
 mod body;
 pub mod catalog;
 mod error;
-pub mod immutability;
+mod immutability;
 pub mod manifest;
 pub mod memory;
 mod named;
@@ -35,6 +35,7 @@ use tenancy::secret::MasterKey;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use artifact::attrs::Configs;
 pub use body::{Body, BodyError};
 pub use error::{Error, Result};
 use memory::BodyMemory;
@@ -82,6 +83,7 @@ pub struct Registry {
     unnamed: Unnamed,
     /// Turns of requests that read what lies in layers.
     additions: Semaphore,
+    configs: Configs,
     /// Requests that run to completion even if the client leaves.
     tasks: TaskTracker,
 }
@@ -109,6 +111,7 @@ impl Registry {
             turns: upload::Turns::default(),
             unnamed: Unnamed::default(),
             additions: Semaphore::new(ADDITIONS),
+            configs: Configs::default(),
             tasks: TaskTracker::new(),
             small_blobs: Cache::builder()
                 .max_capacity(SMALL_BLOBS)

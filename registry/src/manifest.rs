@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use db::blob::Place;
+use db::immutability::Immutability;
 use db::manifest::{Found, StoredManifest, When};
+use db::tag::{self, Onto};
 use db::{manifest, repository};
-use model::{Algorithm, Digest, Event, Manifest, Operation, Reference, RepositoryId, Subject, Tag};
+use model::{Algorithm, Digest, Manifest, Operation, Reference, RepositoryId, Subject, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
-use crate::immutability::Immutability;
+use crate::immutability::refuse_manifest;
 use crate::size::wrong_sizes;
-use crate::tag::point_tags;
 use crate::{Error, LARGEST_MANIFEST, Registry, Result};
 
 /// What a client pushes.
@@ -62,10 +63,12 @@ impl Registry {
     async fn not_found(&self, permit: &PullPermit, reference: &Reference) -> Result<Error> {
         let mut tx = self.db.reader().await?;
         let name = permit.repository();
-        Ok(match repository::published(&mut tx, name).await? {
-            Some(_) => Error::manifest_unknown(name, reference),
-            None => Error::NameUnknown(name.clone()),
-        })
+        Ok(
+            match repository::published_in(&mut tx, permit.project(), name).await? {
+                Some(_) => Error::manifest_unknown(name, reference),
+                None => Error::NameUnknown(name.clone()),
+            },
+        )
     }
 
     /// As [`Registry::manifest`], and counts it as a pull.
@@ -109,39 +112,32 @@ impl Registry {
             permit.repository().clone(),
             self.clock.now(),
         );
-        let created = |tag: Option<&Tag>| {
-            let subject = Subject::Artifact {
-                project,
-                repository: name.clone(),
-                tag: tag.cloned(),
-                digest,
-            };
-            self.event(permit.caller(), Operation::Create, subject)
+        let subject = Subject::Artifact {
+            project,
+            repository: name.clone(),
+            tag: None,
+            digest,
         };
-        let events = if tags.is_empty() {
-            vec![created(None)]
-        } else {
-            tags.iter().map(|tag| created(Some(tag))).collect()
-        };
+        let event = self.event(permit.caller(), Operation::Create, subject);
         let (parsed, payload) = (Arc::new(parsed), new.payload);
-        let (tags, events): (Arc<[Tag]>, Arc<[Event]>) = (tags.into(), events.into());
-        let by = permit.caller().id();
+        let tags: Arc<[Tag]> = tags.into();
         let stored = self.charging(project, move |taking, tx| {
             let (parsed, payload) = (parsed.clone(), payload.clone());
-            let (name, tags, events) = (name.clone(), tags.clone(), events.clone());
+            let (name, tags, event) = (name.clone(), tags.clone(), event.clone());
             Box::pin(async move {
                 let id = repository::ensure(tx, project, &name, now).await?;
-                let rules = Immutability::of(tx, project).await?;
-                let moved = rules.movable(tx, (id, &name), &tags, &digest).await?;
-                let found = manifest::find_children(tx, id, &parsed.children).await?;
-                refuse_missing(&parsed, &found)?;
-                refuse_wrong_sizes(tx, (id, &digest), &parsed, &found).await?;
                 let at = Place {
                     project,
                     repository: id,
                     name: &name,
                     taking,
                 };
+                let rules = Immutability::of(tx, project).await?;
+                let claim = tag::claim(tx, (at, &rules), &tags, &digest, Onto::Anything).await?;
+                let claim = claim.map_err(|kept| Error::kept(at, kept))?;
+                let found = manifest::find_children(tx, id, &parsed.children).await?;
+                refuse_missing(&parsed, &found)?;
+                refuse_wrong_sizes(tx, (id, &digest), &parsed, &found).await?;
                 let new = manifest::New {
                     digest: &digest,
                     manifest: &parsed,
@@ -151,10 +147,12 @@ impl Registry {
                 };
                 let stored = manifest::store(tx, at, new, now).await?;
                 let row = stored.map_err(Error::QuotaExceeded)?;
-                point_tags(tx, (id, &name), &moved, (row, by, now)).await?;
-                repository::publish(tx, id, now).await?;
-                tx.record_all(&told(&events, &moved)).await?;
-                Ok::<_, Error>(())
+                if tags.is_empty() {
+                    tx.record(&event).await?;
+                }
+                let set = tag::set(tx, at, claim, row, &event).await?;
+                set.map_err(|kept| Error::kept(at, kept))?;
+                Ok::<_, Error>(repository::publish(tx, id, now).await?)
             })
         });
         stored.await?;
@@ -180,6 +178,8 @@ impl Registry {
     /// Deletes a manifest in one short transaction. What is left of what depends on it is purged later.
     async fn delete_digest(&self, permit: &DeletePermit, digest: &Digest) -> Result<()> {
         let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
+        let reference = Reference::Digest(digest);
+        self.refuse_immutable((project, &name), &reference).await?;
         let (when, rows) = (self.deleting_now(), self.rows_at_once());
         let subject = Subject::Artifact {
             project,
@@ -191,13 +191,13 @@ impl Registry {
         let deleted = self.charging(project, move |taking, tx| {
             let (name, event) = (name.clone(), event.clone());
             Box::pin(async move {
-                let id = repository::published(tx, &name).await?;
+                let id = repository::published_in(tx, project, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
                 let manifest = manifest::hold(tx, id, &digest)
                     .await?
                     .ok_or_else(|| Error::manifest_unknown(&name, &Reference::Digest(digest)))?;
                 let rules = Immutability::of(tx, project).await?;
-                rules.refuse_manifest(tx, &name, manifest.id).await?;
+                refuse_manifest(tx, (&rules, &name), manifest.id).await?;
                 if let Some(parent) = manifest::parent(tx, manifest.id).await? {
                     return Err(Error::ManifestInUse {
                         child: digest,
@@ -229,12 +229,6 @@ impl Registry {
     pub(crate) fn rows_at_once(&self) -> i64 {
         if self.db.is_shared() { 100 } else { 30 }
     }
-}
-
-/// Of the events of a push, one for each tag or one without, those of tags that it moves.
-fn told(events: &[Event], moved: &[Tag]) -> Vec<Event> {
-    let is_told = |event: &&Event| event.subject.tag().is_none_or(|tag| moved.contains(tag));
-    events.iter().filter(is_told).cloned().collect()
 }
 
 /// Parses and hashes a pushed manifest, and compares it with the digest in the path, if any.

@@ -21,6 +21,10 @@ const LEAST: usize = 64 << 10;
 const SHORT: usize = 16;
 /// Limit of short bodies per source that wait for memory, each with its connection's buffers.
 const SHORT_QUEUE: usize = 16;
+/// Memory for answers of the REST API that are being built: rows, what is shown of them, and their JSON.
+const ANSWERS: usize = 64 << 20;
+/// Limit of such answers per source that wait for memory.
+const ANSWERS_QUEUE: usize = 64;
 /// How long a body waits for memory.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +33,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct BodyMemory {
     bulk: Arc<Budget>,
     short: Arc<Budget>,
+    answers: Arc<Budget>,
 }
 
 /// The holder for a caller's requests.
@@ -48,6 +53,10 @@ impl BodyMemory {
                 queue: SHORT_QUEUE,
                 ..(bytes / SHORT).into()
             }),
+            answers: Budget::new(Terms {
+                queue: ANSWERS_QUEUE,
+                ..ANSWERS.into()
+            }),
         }
     }
 
@@ -60,6 +69,12 @@ impl BodyMemory {
     /// pushes and pulls.
     pub fn short(&self) -> &Arc<Budget> {
         &self.short
+    }
+
+    /// For answers of the REST API until they are built, apart from all bodies. How much they need is known only once
+    /// their rows were read, so that they would wait for others while these wait for them.
+    pub fn answers(&self) -> &Arc<Budget> {
+        &self.answers
     }
 
     /// Bytes that are free.
@@ -77,6 +92,11 @@ impl BodyMemory {
 
     pub(crate) async fn for_download(&self, caller: &Caller, length: u64) -> Result<Reservation> {
         self.wait(caller, at_most(DOWNLOAD, Some(length))).await
+    }
+
+    /// For manifests that are read to be stored again.
+    pub(crate) async fn for_copy(&self, caller: &Caller, bytes: u64) -> Result<Reservation> {
+        self.wait(caller, at_most(usize::MAX, Some(bytes))).await
     }
 
     async fn wait(&self, caller: &Caller, bytes: usize) -> Result<Reservation> {

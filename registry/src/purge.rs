@@ -1,4 +1,4 @@
-//! Removes what hangs on deleted manifests and repositories, which cannot be found any more. Each part is a short
+//! Removes what hangs on deleted manifests, repositories and labels, which cannot be found any more. Each part is a short
 //! transaction, and a rest after it leaves most of the time to others. If the process dies, the next run removes the
 //! rest. What is removed, and why beside pushes, is argued in `db::tombstone`.
 
@@ -12,7 +12,7 @@ use db::broken::Broken;
 use db::manifest::When;
 use db::quota::Taking;
 use db::tombstone::{self, Deleted, Part};
-use db::{Tx, repository};
+use db::{Tx, label, repository};
 use futures_util::future::BoxFuture;
 use model::{ManifestId, RepositoryId};
 use tracing::instrument;
@@ -27,7 +27,7 @@ const REPOSITORIES: i64 = 100;
 const REST: u32 = 9;
 
 impl Registry {
-    /// Removes what hangs on deleted manifests and repositories, for about `spell`. Returns true if there may be more to
+    /// Removes what hangs on deleted manifests, repositories and labels, for about `spell`. Returns true if there may be more to
     /// remove. What cannot be removed is passed over.
     ///
     /// # Errors
@@ -39,6 +39,8 @@ impl Registry {
         let more = manifests.await?;
         let repositories = self.purge_repositories(Instant::now() + spell, &mut passed);
         let more = repositories.await? | more;
+        let labels = self.purge_in_parts(labels(), Instant::now() + spell);
+        let more = labels.await? | more;
         if more { Ok(true) } else { passed.end() }
     }
 
@@ -169,6 +171,11 @@ fn whole(deleted: repository::Deleted) -> Purge {
         let deleted = deleted.clone();
         Box::pin(async move { repository::purge(tx, &deleted, when.lease_until, rows).await })
     })
+}
+
+/// Deleted labels.
+fn labels() -> Purge {
+    Arc::new(|tx, _, rows| Box::pin(label::purge(tx, rows)))
 }
 
 fn by_repository(deleted: Vec<Deleted>) -> Vec<Vec<Deleted>> {

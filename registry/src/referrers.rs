@@ -22,9 +22,9 @@ impl Registry {
         (after, limit): (i64, i64),
     ) -> Result<Referrers> {
         let limit = limit.min(PAGE);
-        let mut tx = self.db.reader().await?;
-        let name = permit.repository();
-        let page = manifest::referrers(&mut tx, name, subject, artifact_type, (after, limit));
+        let mut tx = self.db.for_lists().reader().await?;
+        let repository = (permit.project(), permit.repository());
+        let page = manifest::referrers(&mut tx, repository, subject, artifact_type, (after, limit));
         Ok(page.await?)
     }
 }

@@ -14,7 +14,10 @@ use model::{Event, Operation, RepositoryName, Subject, Timestamp};
 use policy::{ProjectPermit, on, to};
 
 use crate::Result;
-use crate::immutability::Immutability;
+use crate::immutability::Seen;
+
+/// How often tags may come while those are looked at that are there already.
+const ATTEMPTS: usize = 10;
 
 /// Sets the description of a repository. Returns false if there is none.
 ///
@@ -55,22 +58,51 @@ pub async fn delete(
     name: &RepositoryName,
     now: Timestamp,
 ) -> Result<bool> {
+    let mut seen = None;
+    for _ in 0..ATTEMPTS {
+        let wanted = match delete_seen(db, permit, (name, seen.clone()), now).await? {
+            Attempt::Done(deleted) => return Ok(deleted),
+            Attempt::Unseen(wanted) => wanted,
+        };
+        wanted.look(db, name, seen.as_ref()).await?;
+        seen = Some(wanted);
+    }
+    Err(db::Error::Contended("the repository").into())
+}
+
+/// What came of an attempt to delete a repository.
+enum Attempt {
+    /// It is deleted, or there was none.
+    Done(bool),
+    /// It has tags that have to be looked at first.
+    Unseen(Seen),
+}
+
+/// Deletes a repository unless it has tags that were not seen.
+async fn delete_seen(
+    db: &Db,
+    permit: &ProjectPermit<on::Repository, to::Delete>,
+    (name, seen): (&RepositoryName, Option<Seen>),
+    now: Timestamp,
+) -> Result<Attempt> {
     let (project, name) = (permit.project().id, name.clone());
     let subject = Subject::Repository {
         project: Some(project),
         name: name.clone(),
     };
     let event = Event::new(now, permit.caller().origin(), Operation::Delete, subject);
-    let deleted = db.write_alone_in(project, move |tx| {
+    let attempt = db.write_alone_in(project, move |tx| {
         Box::pin(async move {
-            let rules = Immutability::of(tx, project).await?;
-            rules.refuse_repository(tx, &name).await?;
+            let wanted = Seen::wanted(tx, (project, &name)).await?;
+            if let Some(wanted) = wanted.filter(|wanted| seen.as_ref() != Some(wanted)) {
+                return Ok(Attempt::Unseen(wanted));
+            }
             let deleted = repository::delete(tx, project, &name, now).await?;
             if deleted {
                 tx.record(&event).await?;
             }
-            Ok(deleted)
+            Ok(Attempt::Done(deleted))
         })
     });
-    deleted.await
+    attempt.await
 }

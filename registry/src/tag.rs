@@ -1,16 +1,17 @@
 //! Tags: pointing them at manifests, deleting and listing them.
 
-use db::tag::history;
+use std::slice;
+
+use db::blob::Place;
+use db::immutability::Immutability;
+use db::tag::{Onto, history};
 use db::{Tx, manifest, repository, tag};
-use model::{
-    Digest, ManifestId, Operation, PrincipalId, ProjectId, Reference, RepositoryId, RepositoryName,
-    Subject, Tag, Timestamp,
-};
+use model::{Digest, Event, Operation, ProjectId, Reference, RepositoryName, Subject, Tag};
 use policy::{DeletePermit, ProjectPermit, PullPermit, on, to};
 
 use crate::catalog::Names;
-use crate::immutability::Immutability;
-use crate::named::hold;
+use crate::immutability::refuse_tag;
+use crate::named::{find, hold};
 use crate::{Error, Registry, Result};
 
 impl Registry {
@@ -19,11 +20,15 @@ impl Registry {
     /// # Errors
     /// [`Error::NameUnknown`] if there is no such repository.
     pub async fn tags(&self, permit: &PullPermit, last: Option<&str>, limit: i64) -> Result<Names> {
-        let mut tx = self.db.reader().await?;
-        let name = permit.repository();
-        let tags = tag::list(&mut tx, name, last, limit + 1).await?;
+        let mut tx = self.db.for_lists().reader().await?;
+        let (project, name) = (permit.project(), permit.repository());
+        let tags = tag::list(&mut tx, (project, name), last, limit + 1).await?;
         // A repository with tags is visible.
-        if tags.is_empty() && repository::published(&mut tx, name).await?.is_none() {
+        if tags.is_empty()
+            && repository::published_in(&mut tx, project, name)
+                .await?
+                .is_none()
+        {
             return Err(Error::NameUnknown(name.clone()));
         }
         Ok(Names::cut(tags, limit))
@@ -37,11 +42,9 @@ impl Registry {
         let deleted = self.charging(project, move |_, tx| {
             let (name, tag, event) = (name.clone(), tag.clone(), event.clone());
             Box::pin(async move {
-                let id = repository::published(tx, &name).await?;
+                let id = repository::published_in(tx, project, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
-                Immutability::of(tx, project)
-                    .await?
-                    .refuse_tag(&name, &tag)?;
+                refuse_tag(&Immutability::of(tx, project).await?, &name, &tag)?;
                 let gone = tag::delete(tx, (id, &name), &tag).await?;
                 gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
                 Ok(tx.record(&event).await?)
@@ -71,21 +74,25 @@ impl Registry {
         name: &RepositoryName,
         (reference, tag): (&Reference, &Tag),
     ) -> Result<()> {
-        let (project, by, now) = (permit.project().id, permit.caller().id(), self.clock.now());
+        let project = permit.project().id;
         let what = subject(project, name, tag);
         let event = self.event(permit.caller(), Operation::Create, what);
         let (name, reference, tag) = (name.clone(), reference.clone(), tag.clone());
-        let created = self.charging(project, move |_, tx| {
+        let created = self.charging(project, move |taking, tx| {
             let (name, reference) = (name.clone(), reference.clone());
             let (tag, event) = (tag.clone(), event.clone());
             Box::pin(async move {
-                let (repository, held) = hold(tx, (project, &name), &reference).await?;
-                let to = (repository, &name);
-                if !tag::create(tx, to, &tag, held, (by, now)).await? {
-                    return Err(Error::TagExists { tag, repository });
+                let (repository, digest) = find(tx, (project, &name), &reference).await?;
+                let at = Place {
+                    project,
+                    repository,
+                    name: &name,
+                    taking,
+                };
+                match point(tx, at, (&tag, &digest), Onto::Nothing, &event).await? {
+                    true => Ok(()),
+                    false => Err(Error::manifest_unknown(&name, &reference)),
                 }
-                repository::publish(tx, repository, now).await?;
-                Ok(tx.record(&event).await?)
             })
         });
         created.await
@@ -114,9 +121,7 @@ impl Registry {
                     let artifact = held.id;
                     return Err(Error::TagUnknown { tag, artifact });
                 }
-                Immutability::of(tx, project)
-                    .await?
-                    .refuse_tag(&name, &tag)?;
+                refuse_tag(&Immutability::of(tx, project).await?, &name, &tag)?;
                 tag::delete(tx, (repository, &name), &tag).await?;
                 repository::publish(tx, repository, now).await?;
                 Ok(tx.record(&event).await?)
@@ -131,11 +136,11 @@ impl Registry {
     /// [`Error::NeverTagged`]; [`Error::DigestGone`] where the manifest is not there any more.
     pub async fn restore_tag(
         &self,
-        permit: &ProjectPermit<on::Tag, to::Create>,
+        permit: &ProjectPermit<on::Repository, to::Push>,
         name: &RepositoryName,
         (tag, digest): (&Tag, Digest),
     ) -> Result<()> {
-        let (project, by, now) = (permit.project().id, permit.caller().id(), self.clock.now());
+        let project = permit.project().id;
         let what = Subject::Artifact {
             project,
             repository: name.clone(),
@@ -145,7 +150,7 @@ impl Registry {
         let event = self.event(permit.caller(), Operation::Update, what);
         let event = event.with_detail("restored");
         let (name, tag) = (name.clone(), tag.clone());
-        let restored = self.charging(project, move |_, tx| {
+        let restored = self.charging(project, move |taking, tx| {
             let (name, tag, event) = (name.clone(), tag.clone(), event.clone());
             Box::pin(async move {
                 let repository = repository::published_in(tx, project, &name).await?;
@@ -153,33 +158,41 @@ impl Registry {
                 if !history::has(tx, repository, &tag, &digest).await? {
                     return Err(Error::NeverTagged { tag, digest });
                 }
-                let Some(held) = manifest::hold(tx, repository, &digest).await? else {
-                    return Err(Error::DigestGone { tag, digest });
-                };
                 if tag::target(tx, repository, &tag).await? == Some(digest) {
                     return Ok(());
                 }
-                let (to, tags) = ((repository, &name), std::slice::from_ref(&tag));
-                let rules = Immutability::of(tx, project).await?;
-                rules.movable(tx, to, tags, &digest).await?;
-                tag::set(tx, to, &tag, held.id, by, now).await?;
-                repository::publish(tx, repository, now).await?;
-                Ok(tx.record(&event).await?)
+                let at = Place {
+                    project,
+                    repository,
+                    name: &name,
+                    taking,
+                };
+                match point(tx, at, (&tag, &digest), Onto::Anything, &event).await? {
+                    true => Ok(()),
+                    false => Err(Error::DigestGone { tag, digest }),
+                }
             })
         });
         restored.await
     }
 }
 
-/// Points tags at a pushed manifest, in the transaction of the push.
-pub(crate) async fn point_tags(
+/// Points one tag at a manifest of the repository. `false` where that is not there.
+async fn point(
     tx: &mut Tx,
-    repository: (RepositoryId, &RepositoryName),
-    tags: &[Tag],
-    (manifest, by, now): (ManifestId, Option<PrincipalId>, Timestamp),
-) -> Result<()> {
-    for tag in tags {
-        tag::set(tx, repository, tag, manifest, by, now).await?;
-    }
-    Ok(())
+    at: Place<'_>,
+    (tag, digest): (&Tag, &Digest),
+    onto: Onto,
+    event: &Event,
+) -> Result<bool> {
+    let rules = Immutability::of(tx, at.project).await?;
+    let claim = tag::claim(tx, (at, &rules), slice::from_ref(tag), digest, onto).await?;
+    let claim = claim.map_err(|kept| Error::kept(at, kept))?;
+    let Some(held) = manifest::hold(tx, at.repository, digest).await? else {
+        return Ok(false);
+    };
+    let set = tag::set(tx, at, claim, held.id, event).await?;
+    set.map_err(|kept| Error::kept(at, kept))?;
+    repository::publish(tx, at.repository, event.at).await?;
+    Ok(true)
 }

@@ -10,7 +10,7 @@ use crate::{Registry, Result};
 
 impl Registry {
     /// Deletes a manifest and its referrers if it has been untagged since `due` and still is. Returns true if
-    /// it did.
+    /// it did. A referrer with an immutable tag keeps it.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -21,6 +21,10 @@ impl Registry {
         manifest: &Untagged,
         due: Timestamp,
     ) -> Result<bool> {
+        let going = (repository, manifest.id, &manifest.digest);
+        if self.is_kept((project, name), going).await? {
+            return Ok(false);
+        }
         let (name, going) = (name.clone(), manifest.id);
         let (when, rows) = (self.deleting_now(), self.rows_at_once());
         let subject = Subject::Artifact {

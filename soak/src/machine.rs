@@ -18,7 +18,8 @@ pub(super) fn run(soak: &mut Soak) -> Result<(), String> {
         .iter()
         .map(|it| format!("machine::random_steps_on_{it}"));
     let tests: Vec<String> = tests.collect();
-    let words = "test --release --package gantry --test it -- --nocapture --exact";
+    let profile = workspace::profile();
+    let words = format!("test --profile {profile} --workspace --test it -- --nocapture --exact");
     workspace::cargo(&format!("{words} {}", tests.join(" ")))
         .limit_secs(LIMIT_SECS)
         .env("GANTRY_BIN", soak.binary.path())

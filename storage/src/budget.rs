@@ -357,6 +357,19 @@ impl Reservation {
         Ok(())
     }
 
+    /// Grows it to at least this size if that is free now and nobody waits. Unlike [`Self::grow_to`], nobody who holds
+    /// something waits for others who do.
+    pub fn try_grow_to(&mut self, amount: usize) -> bool {
+        let Some(more) = amount.checked_sub(self.amount).filter(|more| *more > 0) else {
+            return true;
+        };
+        let Some(mut more) = self.budget.try_take(self.holder, more) else {
+            return false;
+        };
+        self.amount += std::mem::take(&mut more.amount);
+        self.amount >= amount
+    }
+
     /// Transfers it to another holder, regardless of that holder's share.
     pub fn pass_to(&mut self, holder: Holder) {
         let mut state = self.budget.state.lock();
@@ -556,6 +569,20 @@ mod tests {
             budget.take(holder(1), 1, PATIENCE).await.unwrap_err(),
             Exhausted
         );
+    }
+
+    #[test]
+    fn a_place_grows_as_far_as_its_holders_share() {
+        let budget = Budget::new(90);
+        let mut place = budget.try_take(holder(1), 10).unwrap();
+        assert!(place.try_grow_to(5), "it is as large");
+        assert!(place.try_grow_to(60));
+        assert!(!place.try_grow_to(61), "two thirds");
+        assert!(!place.try_grow_to(1_000), "more than anybody gets");
+        assert_eq!(budget.free(), 30);
+        drop(place);
+        assert_eq!(budget.free(), 90);
+        assert!(budget.state.lock().held.is_empty());
     }
 
     #[test]

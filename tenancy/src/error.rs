@@ -83,6 +83,9 @@ pub enum Error {
     /// The artifact has the label.
     #[error("the artifact has label {0} already")]
     LabelAttached(String),
+    /// The artifact has as many labels as it may have.
+    #[error("an artifact has at most {0} labels: take one off first")]
+    TooManyLabels(i64),
     /// The artifact does not have the label.
     #[error("reference with label {label} and artifact {artifact} not found")]
     LabelNotAttached {
@@ -114,12 +117,22 @@ pub enum Error {
         "permission scope is invalid. It must be equal to or more restrictive than the creator's permissions, which lack {0}"
     )]
     RobotTooStrong(String),
+    /// A robot makes none that is valid longer than itself.
+    #[error(
+        "duration: the robot that makes it ends at {0}; one that it makes cannot end later. Give a shorter duration"
+    )]
+    RobotOutlives(Timestamp),
     /// Another group has the name, or comes from the same entry of the directory.
     #[error("user group {0} already exists")]
     GroupExists(String),
     /// There is no such group (any more).
     #[error("user group {0} not found")]
     GroupUnknown(GroupId),
+    /// The link was used or replaced, has expired, or never was one.
+    #[error(
+        "token: the link does not work any more: it was used, has expired, or the account has changed since; ask for a new one"
+    )]
+    LinkVoid,
     /// A setting is not changed.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
@@ -173,13 +186,23 @@ pub enum InvalidSetting {
     },
     /// The setting is fixed outside of the database.
     #[error(
-        "{name}: is fixed by [settings] {name} of the configuration file or by GANTRY_SETTINGS__{}: change it there",
+        "{name}: is fixed by {} of the configuration file or by GANTRY_SETTINGS__{}: change it there",
+        fixed_by(name),
         name.to_uppercase()
     )]
     Fixed {
         /// The setting.
         name: &'static str,
     },
+}
+
+/// What of the configuration file fixes a setting.
+fn fixed_by(name: &str) -> String {
+    let beside = match name {
+        "external_url" => "[server] or ",
+        _ => "",
+    };
+    format!("{beside}[settings] {name}")
 }
 
 /// Result of this crate.

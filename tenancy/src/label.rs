@@ -14,6 +14,9 @@ use policy::{ProjectPermit, SystemPermit, on, to};
 
 use crate::{Error, Result};
 
+/// Labels that an artifact has at most.
+pub const MOST: i64 = 1_000;
+
 /// Permission to do something to labels of one scope.
 #[derive(Clone, Debug)]
 pub enum LabelPermit<A> {
@@ -90,7 +93,7 @@ pub async fn change(
     .await
 }
 
-/// Deletes a label, and takes it off all artifacts.
+/// Deletes a label, which no artifact has from then on. What is left of it is purged later.
 ///
 /// # Errors
 /// [`Error::LabelUnknown`], [`Error::ProjectGone`].
@@ -104,7 +107,7 @@ pub async fn delete(
     write(db, scope, move |tx| {
         Box::pin(async move {
             let label = hold(tx, scope, id).await?;
-            label::delete(tx, id).await?;
+            label::delete(tx, id, now).await?;
             let event = event(now, origin, Operation::Delete, (scope, &label.name));
             Ok(tx.record(&event).await?)
         })
@@ -115,7 +118,8 @@ pub async fn delete(
 /// Puts a label on an artifact: one of its project or of the installation.
 ///
 /// # Errors
-/// [`Error::ArtifactUnknown`], [`Error::LabelUnknown`], [`Error::LabelAttached`], [`Error::ProjectGone`].
+/// [`Error::ArtifactUnknown`], [`Error::LabelUnknown`], [`Error::LabelAttached`], [`Error::TooManyLabels`],
+/// [`Error::ProjectGone`].
 pub async fn attach(
     db: &Db,
     permit: &ProjectPermit<on::ArtifactLabel, to::Create>,
@@ -128,6 +132,9 @@ pub async fn attach(
         Box::pin(async move {
             let manifest = hold_artifact(tx, project, &artifact).await?;
             let label = hold_usable(tx, project, id).await?;
+            if label::count_of(tx, manifest.id, MOST).await? >= MOST {
+                return Err(Error::TooManyLabels(MOST));
+            }
             if !label::attach(tx, manifest.id, id).await? {
                 return Err(Error::LabelAttached(label.name));
             }
@@ -211,7 +218,7 @@ async fn hold_artifact(
         };
         Error::ArtifactUnknown(at)
     };
-    let repository = repository::published(tx, name).await?;
+    let repository = repository::published_in(tx, project, name).await?;
     let repository = repository.ok_or_else(unknown)?;
     let held = label::hold_artifact(tx, (project, repository), reference).await?;
     held.ok_or_else(unknown)

@@ -2,6 +2,7 @@
 //! one event. REST, command line, first start and import call the same ones. Who may call is shown by a permit; HTTP and
 //! command lines are unknown here.
 
+pub mod account_mail;
 pub mod cve_allowlist;
 pub mod directory;
 mod error;
@@ -9,8 +10,10 @@ pub mod group;
 pub mod immutable_rule;
 pub mod installation;
 pub mod label;
+pub mod mailed_link;
 pub mod member;
 pub mod password;
+pub mod preference;
 pub mod project;
 pub mod quota;
 pub mod robot;

@@ -217,8 +217,21 @@ impl PasswordHasher {
     ///
     /// [`PasswordError`].
     pub async fn hash(&self, password: &NewPassword) -> Result<String, PasswordError> {
+        self.hash_for(Applicant::Known, password).await
+    }
+
+    /// As [`PasswordHasher::hash`], for whomever.
+    ///
+    /// # Errors
+    ///
+    /// [`PasswordError`].
+    pub async fn hash_for(
+        &self,
+        applicant: Applicant,
+        password: &NewPassword,
+    ) -> Result<String, PasswordError> {
         let password = password.clone();
-        let slot = self.slot(Applicant::Known).await?;
+        let slot = self.slot(applicant).await?;
         slot.run(move || hash(password.expose())).await
     }
 

@@ -2,12 +2,12 @@
 
 pub mod setting;
 
-use db::{Db, Tx, project, untagged};
+use db::{Db, Tx, principal, project, untagged, user};
 use model::{
     Event, Operation, Origin, ProjectId, ProjectName, ProjectSetting, StorageLimit, Subject,
-    Timestamp,
+    Timestamp, UserId,
 };
-use policy::{CreateProjectPermit, ProjectFacts, ProjectPermit, on, to};
+use policy::{CreateProjectPermit, ProjectFacts, ProjectPermit, SystemPermit, on, to};
 
 use crate::{Error, Result};
 
@@ -183,6 +183,36 @@ pub async fn set_untagged(
             let named = (project.id, &project.name);
             let event = event(now, origin, Operation::Update, named);
             Ok(tx.record(&event.with_detail(detail)).await?)
+        })
+    })
+    .await
+}
+
+/// Names another owner.
+///
+/// # Errors
+/// [`Error::UserUnknown`], [`Error::ProjectGone`].
+pub async fn set_owner(
+    db: &Db,
+    permit: &SystemPermit,
+    project: ProjectFacts,
+    owner: UserId,
+    now: Timestamp,
+) -> Result<()> {
+    let origin = permit.caller().origin();
+    db.write_in(project.id, move |tx| {
+        Box::pin(async move {
+            let user = user::by_id(tx, owner).await?;
+            let user = user.ok_or(Error::UserUnknown(owner))?;
+            // Whoever owns a project is not deleted meanwhile.
+            let held = principal::hold(tx, user.principal_id).await?;
+            held.ok_or(Error::UserUnknown(owner))?;
+            project::set_owner(tx, project.id, owner, now).await?;
+            let named = (project.id, &project.name);
+            let event = event(now, origin, Operation::Update, named);
+            Ok(tx
+                .record(&event.with_detail(format!("owner={}", user.name)))
+                .await?)
         })
     })
     .await

@@ -45,7 +45,8 @@ pub struct MadeRobot {
 /// Makes a robot, whose name to sign in with begins with `prefix`.
 ///
 /// # Errors
-/// [`Error::RobotTooStrong`], [`Error::RobotExists`], [`Error::ProjectGone`], [`Error::Password`].
+/// [`Error::RobotTooStrong`], [`Error::RobotOutlives`], [`Error::RobotExists`], [`Error::ProjectGone`],
+/// [`Error::Password`].
 pub async fn create(
     db: &Db,
     hasher: &PasswordHasher,
@@ -54,6 +55,7 @@ pub async fn create(
     now: Timestamp,
 ) -> Result<MadeRobot> {
     refuse_stronger(permit, &new.permissions)?;
+    refuse_longer(permit.caller(), new.lifetime.end(now))?;
     let row = row(permit, prefix, &new, new.secret.hash(hasher).await?, now);
     let (full_name, expires_at) = (row.full_name.clone(), row.expires_at);
     let origin = permit.caller().origin();
@@ -263,12 +265,29 @@ async fn hold(tx: &mut Tx, project: Option<ProjectId>, id: RobotId) -> Result<Ro
 
 /// Names what the holder of the permit may not give.
 fn refuse_stronger<A: to::To>(permit: &RobotPermit<A>, permissions: &[Permission]) -> Result<()> {
-    let lacking = permissions.iter().filter(|asked| !permit.may_give(**asked));
-    let lacking: Vec<String> = lacking.map(Permission::to_string).collect();
-    if lacking.is_empty() {
-        return Ok(());
+    let mut lacking = permissions
+        .iter()
+        .filter(|asked| !permit.may_give(**asked))
+        .peekable();
+    match lacking.peek() {
+        None => Ok(()),
+        Some(_) => Err(too_strong(lacking)),
     }
-    Err(Error::RobotTooStrong(lacking.join(", ")))
+}
+
+/// The refusal of permissions that the caller may not give.
+pub fn too_strong<'a>(lacking: impl Iterator<Item = &'a Permission>) -> Error {
+    let lacking: Vec<String> = lacking.map(Permission::to_string).collect();
+    Error::RobotTooStrong(lacking.join(", "))
+}
+
+/// A robot makes none that outlives it.
+fn refuse_longer(caller: &Caller, end: Option<Timestamp>) -> Result<()> {
+    let own = caller.authority.robot.as_ref();
+    match own.and_then(|own| own.expires_at) {
+        Some(own) if end.is_none_or(|end| end > own) => Err(Error::RobotOutlives(own)),
+        _ => Ok(()),
+    }
 }
 
 /// What happens to a robot.

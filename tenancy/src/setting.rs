@@ -21,7 +21,7 @@ use serde_json::Value;
 
 pub use self::declared::{DECLARED, Declaration, Values};
 pub use self::fixed::Fixed;
-pub use self::kind::{Effect, Kind, Pem, Readers};
+pub use self::kind::{Certificates, Effect, Kind, MailTls, Readers};
 use crate::secret::MasterKey;
 use crate::{Error, InvalidSetting, Result};
 

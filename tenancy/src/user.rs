@@ -1,12 +1,21 @@
 //! Users: making, changing and deleting them.
 
+use std::time::Duration;
+
 use db::user::{self, User};
 use db::{Db, Tx, principal, session};
-use model::{Event, Operation, Origin, Profile, Subject, Timestamp, UserId, UserName};
-use policy::{SystemPermit, UserPermit, system, to};
+use model::{
+    AccountMail, Event, MailLanguage, Network, Operation, Origin, Principal, Profile, Subject,
+    SystemTask, Timestamp, UserId, UserName,
+};
+use policy::{RegisterPermit, SystemPermit, UserPermit, system, to};
 
-use crate::password::{NewPassword, PasswordHasher};
+use crate::account_mail;
+use crate::password::{Applicant, NewPassword, PasswordHasher};
 use crate::{Error, Result};
+
+/// How long an account is kept whose address nobody verifies: as long as the link works.
+pub const UNVERIFIED_KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 /// A user to be made.
 #[derive(Clone, Debug)]
@@ -32,30 +41,114 @@ pub async fn create(
     new: NewUser,
     now: Timestamp,
 ) -> Result<UserId> {
-    let row = user::NewUser {
-        name: new.name.to_string(),
-        email: Some(new.profile.email().to_owned()),
-        realname: new.profile.realname().to_owned(),
-        comment: new.profile.comment().to_owned(),
-        password_hash: Some(hasher.hash(&new.password).await?),
-        sysadmin: new.sysadmin,
-    };
+    let hash = hasher.hash(&new.password).await?;
+    let row = row(&new, hash);
     let event = event(now, permit.caller().origin(), Operation::Create, &row.name);
     let event = match new.sysadmin {
         true => event.with_detail(sysadmin_flag(true)),
         false => event,
     };
+    db.write(move |tx| Box::pin(async move { insert(tx, &row, &event, now).await }))
+        .await
+}
+
+/// How somebody who makes an account for themselves shows that the address is theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// By a link that is mailed in this language; before it is opened the account does not sign in.
+    ByMail(MailLanguage),
+    /// Not at all: no mail is sent here.
+    None,
+}
+
+/// Makes an account for whoever asks. Never one with more rights than any account.
+///
+/// # Errors
+/// [`Error::UserExists`], [`Error::Password`].
+pub async fn register(
+    db: &Db,
+    hasher: &PasswordHasher,
+    permit: &RegisterPermit,
+    (new, verification): (NewUser, Verification),
+    now: Timestamp,
+) -> Result<UserId> {
+    let origin = permit.caller().origin();
+    let applicant = match origin.address {
+        Some(address) => Applicant::Stranger(Network::of(address)),
+        None => Applicant::Known,
+    };
+    let hash = hasher.hash_for(applicant, &new.password).await?;
+    let row = user::NewUser {
+        sysadmin: false,
+        unverified: verification != Verification::None,
+        ..row(&new, hash)
+    };
+    let event = event(now, origin, Operation::Create, &row.name).with_detail("registered");
     db.write(move |tx| {
         Box::pin(async move {
-            let email = new.profile.email();
-            refuse_taken_email(tx, (&row.name, email), None).await?;
-            let made = user::create(tx, &row, now).await;
-            let (id, _) = made.map_err(|error| match error {
-                db::Error::Duplicate(_) => taken(&row.name, email),
-                other => other.into(),
-            })?;
-            tx.record(&event).await?;
-            Ok(id)
+            let user = insert(tx, &row, &event, now).await?;
+            if let Verification::ByMail(language) = verification {
+                let mail = AccountMail::Verification { user, language };
+                account_mail::order(tx, &mail, now).await?;
+            }
+            Ok(user)
+        })
+    })
+    .await
+}
+
+fn row(new: &NewUser, hash: String) -> user::NewUser {
+    user::NewUser {
+        name: new.name.to_string(),
+        email: Some(new.profile.email().to_owned()),
+        realname: new.profile.realname().to_owned(),
+        comment: new.profile.comment().to_owned(),
+        password_hash: Some(hash),
+        sysadmin: new.sysadmin,
+        unverified: false,
+    }
+}
+
+async fn insert(tx: &mut Tx, row: &user::NewUser, event: &Event, now: Timestamp) -> Result<UserId> {
+    let email = row.email.as_deref().unwrap_or_default();
+    refuse_taken_email(tx, (&row.name, email), None).await?;
+    let made = user::create(tx, row, now).await;
+    let (id, _) = made.map_err(|error| match error {
+        db::Error::Duplicate(_) => taken(&row.name, email),
+        other => other.into(),
+    })?;
+    tx.record(event).await?;
+    Ok(id)
+}
+
+/// Deletes accounts whose address nobody has verified in time, at most `limit`: their names and addresses become free.
+/// How many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove_unverified(db: &Db, now: Timestamp, limit: i64) -> Result<u64> {
+    let before = now.minus(UNVERIFIED_KEPT);
+    let origin = Origin {
+        principal: Principal::System(SystemTask::Registration),
+        address: None,
+    };
+    db.write(move |tx| {
+        Box::pin(async move {
+            let mut removed = 0;
+            for user in user::unverified_since(tx, before, limit).await? {
+                principal::hold_alone(tx, user.principal_id).await?;
+                // It may have been verified, or deleted, until it was held.
+                let user = user::by_id(tx, user.id).await?;
+                let Some(user) = user.filter(|user| user.unverified) else {
+                    continue;
+                };
+                user::delete(tx, &user, now).await?;
+                let event = event(now, origin.clone(), Operation::Delete, &user.name);
+                tx.record(&event.with_detail("mail address not verified"))
+                    .await?;
+                removed += 1;
+            }
+            Ok(removed)
         })
     })
     .await
@@ -113,6 +206,10 @@ pub async fn set_password(
                 return Err(Error::CallerVoid);
             }
             user::set_password(tx, &user, &hash, now).await?;
+            // An administrator vouches for whom they give a password.
+            if user.unverified {
+                user::set_verified(tx, &user, now).await?;
+            }
             let kept = kept.filter(|_| own).zip(key);
             session::end_others(tx, user.principal_id, kept.map(|(id, _)| id)).await?;
             let goes_on = match kept {
@@ -186,11 +283,14 @@ pub async fn delete(
     .await
 }
 
-/// A user who is to be changed, with the generation of its principal: nobody deletes or changes it meanwhile.
+/// A user who is to be changed, with the generation of its principal: nobody deletes or changes it meanwhile. It is read
+/// after it is held, for whoever held it before may have changed it.
 async fn hold(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
-    let user = user::by_id(tx, id).await?.ok_or(Error::UserUnknown(id))?;
-    let generation = principal::hold_alone(tx, user.principal_id).await?;
-    Ok((user, generation.ok_or(Error::UserUnknown(id))?))
+    let unknown = || Error::UserUnknown(id);
+    let found = user::by_id(tx, id).await?.ok_or_else(unknown)?;
+    let generation = principal::hold_alone(tx, found.principal_id).await?;
+    let user = user::by_id(tx, id).await?.ok_or_else(unknown)?;
+    Ok((user, generation.ok_or_else(unknown)?))
 }
 
 /// As [`hold`], for what a directory keeps of its users.

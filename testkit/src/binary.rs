@@ -83,6 +83,7 @@ pub fn forget_settings(command: &mut Command) {
 
 fn build() -> Result<PathBuf, String> {
     eprintln!("building gantry");
-    workspace::cargo("build --release --bin gantry").show()?;
-    workspace::binary()
+    let profile = workspace::profile();
+    workspace::cargo(&format!("build --profile {profile} --bin gantry")).show()?;
+    workspace::program(&profile, "gantry")
 }

@@ -23,9 +23,17 @@ pub fn target() -> Result<PathBuf, String> {
     Ok(root.join(folder))
 }
 
-/// The server as the release profile builds it.
-pub fn binary() -> Result<PathBuf, String> {
-    Ok(target()?.join("release/gantry"))
+/// The variable that names the profile in which programs and tests of the workspace are built.
+pub const PROFILE: &str = "GANTRY_PROFILE";
+
+/// That profile: the one of releases where none is named.
+pub fn profile() -> String {
+    env::var(PROFILE).unwrap_or_else(|_| "release".to_owned())
+}
+
+/// A program of the workspace as a profile builds it.
+pub fn program(profile: &str, name: &str) -> Result<PathBuf, String> {
+    Ok(target()?.join(profile).join(name))
 }
 
 /// A cargo command, run in the checkout whatever folder the user is in.

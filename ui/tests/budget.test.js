@@ -24,6 +24,7 @@ const VIEWS = [
   '/ui/admin/gc',
   '/ui/admin/jobs',
   '/ui/audit',
+  '/ui/activity',
   '/ui/me/profile',
   '/ui/',
 ];
@@ -40,7 +41,9 @@ test('a view asks the server at most four times', async () => {
   await open(page, '/ui/about');
   let calls = [];
   page.on('request', (request) => {
-    if (request.url().includes('/api/')) calls.push(request.url());
+    // What is looked at by the clock has nothing to do with the view.
+    const byClock = request.headers()['x-harbor-no-session-renewal'];
+    if (request.url().includes('/api/') && !byClock) calls.push(request.url());
   });
   for (const path of VIEWS) {
     calls = [];

@@ -164,6 +164,15 @@ test('a chart shows its values, readme and dependencies', async () => {
   await page.getByRole('link', { name: 'Values' }).click();
   await page.getByText('replicas: 3').waitFor();
   await page.getByRole('link', { name: 'Readme' }).click();
+  await page.getByRole('heading', { name: 'Edge', exact: true }).waitFor();
+  assert.equal(
+    await page.getByRole('link', { name: 'Home' }).last().getAttribute('href'),
+    'https://example.org',
+  );
+  assert.equal(await page.getByRole('link', { name: 'run', exact: true }).count(), 0);
+  faults.push(...(await violations(page)));
+  await shoot(page, 'chart.readme');
+  await page.getByRole('button', { name: 'Source' }).click();
   await page.getByText('<script>alert(1)</script>').waitFor();
   await page.getByRole('link', { name: 'Dependencies' }).click();
   await page.getByRole('rowheader', { name: 'common' }).waitFor();

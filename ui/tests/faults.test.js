@@ -81,3 +81,25 @@ test('when the session is over, the page asks to sign in over it, keeps what was
   await page.waitForURL(`**/ui/projects/${name}`);
   await context.close();
 });
+
+test('a session that is about to end says so, and goes on if that is wanted', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  let soon = true;
+  await page.route('**/api/ext/v1/me/sessions*', async (route) => {
+    const answer = await route.fetch();
+    const sessions = await answer.json();
+    const end = new Date(Date.now() + 90_000).toISOString();
+    if (soon) for (const one of sessions) one.expires_at = end;
+    await route.fulfill({ response: answer, json: sessions });
+  });
+  await open(page, '/ui/projects');
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await page.getByText('Your session ends at').waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'session-ends');
+  soon = false;
+  await page.getByRole('button', { name: 'Stay signed in' }).click();
+  await page.getByText('Your session ends at').waitFor({ state: 'detached' });
+  assert.deepEqual(faults, []);
+  await context.close();
+});

@@ -1,5 +1,6 @@
 // What people do, from page to page, with mouse and keyboard.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { launch, open, settled, shoot, violations, visit } from './lib/browser.js';
 import { dialog, toast } from './lib/page.js';
@@ -239,6 +240,7 @@ test('in the pseudo-language nothing is left in English', async () => {
     '/ui/projects/platform/labels',
     '/ui/projects/platform/policies',
     '/ui/audit',
+    '/ui/activity',
     '/ui/admin/gc',
     '/ui/admin/jobs',
     '/ui/admin/groups',
@@ -248,6 +250,7 @@ test('in the pseudo-language nothing is left in English', async () => {
     '/ui/admin/health',
     '/ui/admin/users',
     '/ui/admin/quotas',
+    '/ui/trust',
     '/ui/about',
   ]) {
     await open(page, path);
@@ -297,6 +300,44 @@ test('settings are changed, and only those', async () => {
   await page.getByLabel('Message on every page').fill('');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('.banner-bar').waitFor({ state: 'detached' });
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('the API is described, and tried where it only reads', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  await open(page, '/ui/api');
+  assert.ok((await page.locator('summary').count()) > 80);
+  await page.locator('[data-filter]').fill('GET Returns a repository.');
+  await page.waitForURL(/q=GET/);
+  const path = '/api/v2.0/projects/{project_name}/repositories/{repository_name}';
+  await page.locator('summary', { hasText: path }).first().click();
+  await page.getByLabel('project_name').fill('platform');
+  await page.getByLabel('repository_name').fill('tools/lint');
+  await page.getByText(/curl -u dev \S+\/tools%252Flint/).waitFor();
+  await page.getByRole('button', { name: 'Try it' }).click();
+  await page.getByText('"platform/tools/lint"').waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'api.tried');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('how clients are made to trust the certificate is said for each of them', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  await open(page, '/ui/projects/platform/repositories');
+  await page.getByRole('button', { name: 'Push guide' }).click();
+  await dialog(page).getByRole('link', { name: 'Trust of clients' }).click();
+  await page.waitForURL('**/ui/trust');
+  await page.getByText(/\/etc\/docker\/certs\.d\/\S+\/ca\.crt/).waitFor();
+  await page.getByRole('button', { name: 'containerd' }).click();
+  await page.getByText('hosts.toml').first().waitFor();
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'Download ca.crt' }).click(),
+  ]);
+  assert.match(readFileSync(await file.path(), 'utf8'), /BEGIN CERTIFICATE/);
+  faults.push(...(await violations(page)));
   assert.deepEqual(faults, []);
   await context.close();
 });

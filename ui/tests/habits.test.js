@@ -132,3 +132,55 @@ test('signing in works while the registry does not say what it offers', async ()
   await page.waitForSelector('.app');
   await context.close();
 });
+
+test("addresses of Harbor's portal lead to the pages", async () => {
+  const { project_id: id } = JSON.parse((await must('GET', '/api/v2.0/projects/platform')).text);
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  for (const [old, now] of [
+    ['/harbor/projects', '/ui/projects'],
+    [`/harbor/projects/${id}/members`, '/ui/projects/platform/members'],
+    [`/harbor/projects/${id}/configs`, '/ui/projects/platform/settings'],
+    [`/harbor/projects/${id}/logs`, '/ui/projects/platform/audit'],
+    [
+      `/harbor/projects/${id}/repositories/tools%252Flint/artifacts-tab`,
+      '/ui/projects/platform/repositories/tools/lint/-/artifacts',
+    ],
+    ['/harbor/robot-accounts', '/ui/admin/robots'],
+    ['/harbor/clearing-job/audit-log-purge', '/ui/admin/audit-retention'],
+    ['/devcenter-api-2.0', '/ui/api'],
+  ]) {
+    // What stands before the pages in development passes only the API on.
+    await page.goto(PAGES + old.replace(/^\/harbor/, '/ui/harbor').replace('/devcenter-api-2.0', '/ui/api'));
+    await page.waitForURL(`**${now}`);
+    await settled(page);
+    assert.equal(await page.locator('.error-meta').count(), 0, old);
+  }
+  assert.deepEqual(faults, []);
+  await page.goto(`${PAGES}/ui/harbor/projects/999999/members`);
+  await page.getByText('This address is one of Harbor').waitFor();
+  await context.close();
+});
+
+test('single keys move among rows, and can be switched off', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  await open(page, `${TAGS}?sort=name`);
+  const names = await page.locator('tbody .row-link').allTextContents();
+  const at = () =>
+    page.evaluate(() => document.activeElement?.closest('tr')?.querySelector('.row-link')?.textContent);
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  assert.equal(await at(), names[1]);
+  await page.keyboard.press('x');
+  assert.ok(await page.getByLabel(`Select ${names[1]}`, { exact: true }).isChecked());
+  await page.keyboard.press('k');
+  assert.equal(await at(), names[0]);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`**/tags/${names[0]}`);
+  await open(page, '/ui/me/preferences');
+  await page.getByLabel('Single keys as shortcuts').uncheck();
+  await open(page, TAGS);
+  await page.keyboard.press('j');
+  assert.equal(await at(), undefined);
+  assert.deepEqual(faults, []);
+  await context.close();
+});

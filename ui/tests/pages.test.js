@@ -13,7 +13,7 @@ const PATHS = {
   'repositories.tree': '/ui/projects/platform/repositories?view=tree',
   'repositories.empty': '/ui/projects/empty/repositories',
   'repositories.many': '/ui/projects/base-images/repositories?page=2&page_size=15',
-  repository: '/ui/projects/platform/repositories/tools/build/go/-/info',
+  repository: '/ui/projects/platform/repositories/edge-proxy/-/info',
   tags: '/ui/projects/platform/repositories/edge-proxy/-/tags',
   'tags.none': '/ui/projects/platform/repositories/edge-proxy/-/tags?q=nothing-has-this-name',
   artifacts: '/ui/projects/platform/repositories/edge-proxy/-/artifacts',
@@ -23,6 +23,7 @@ const PATHS = {
   'artifact.history': '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3/history',
   'artifact.build': '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3/build',
   'artifact.accessories': '/ui/projects/platform/repositories/edge-proxy/-/tags/2.14.3/accessories',
+  'artifact.readme': '/ui/projects/platform/repositories/charts/edge/-/tags/1.2.3/readme',
   'artifact.values': '/ui/projects/platform/repositories/charts/edge/-/tags/1.2.3/values',
   summary: '/ui/projects/platform/summary',
   members: '/ui/projects/platform/members',
@@ -35,6 +36,7 @@ const PATHS = {
   password: '/ui/me/password',
   sessions: '/ui/me/sessions',
   preferences: '/ui/me/preferences',
+  activity: '/ui/activity',
   audit: '/ui/audit',
   health: '/ui/admin/health',
   gc: '/ui/admin/gc',
@@ -47,6 +49,8 @@ const PATHS = {
   users: '/ui/admin/users',
   quotas: '/ui/admin/quotas',
   settings: '/ui/admin/settings',
+  trust: '/ui/trust',
+  api: '/ui/api?q=robots',
   about: '/ui/about',
   missing: '/ui/nowhere',
 };
@@ -93,7 +97,14 @@ for (const { theme, language, width } of full ? FORMS : [FORMS[0], FORMS[7]]) {
   const kind = `${theme}.${language}.${width}`;
   test(`pages of nobody ${kind}`, async () => {
     const { context, page, faults } = await visit(browser, { theme, language, width });
-    for (const [name, path] of Object.entries({ 'sign-in': '/ui/login', anonymous: '/ui/' })) {
+    for (const [name, path] of Object.entries({
+      'sign-in': '/ui/login',
+      forgot: '/ui/forgot',
+      'sign-up': '/ui/sign-up',
+      reset: `/ui/reset#${'0'.repeat(64)}`,
+      verify: `/ui/verify#${'0'.repeat(64)}`,
+      anonymous: '/ui/',
+    })) {
       await open(page, path);
       faults.push(...(await violations(page)).map((fault) => `${name}: ${fault}`));
       await shoot(page, `${name}.${kind}`);

@@ -16,10 +16,11 @@ pub(crate) const NEEDS: [Need; 3] = [
 ];
 
 /// The scripts, with a sample of generated requests.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     "replay.py",
     "tour.py",
     "tour_harborapi.py",
+    "walk.py",
     "lifecycle.py",
     "fuzz.py --seconds 10",
 ];

@@ -1,10 +1,12 @@
-//! `cargo xtask full`: every soak and benchmark in its long form, and generated requests, in pieces of under two hours. What passed is kept
-//! for each commit, so that a run that was broken off goes on where it was.
+//! `cargo xtask full`: every soak and benchmark in its long form, generated requests, and every page of the web UI in every
+//! form, in pieces of under two hours. What passed is kept for each commit, so that a run that was broken off goes on
+//! where it was.
 
 use std::fs;
 use std::path::PathBuf;
 
 use testkit::cmd::Cmd;
+use testkit::gantry::Binary;
 use testkit::scratch::make_folder;
 use testkit::workspace;
 
@@ -12,9 +14,9 @@ use crate::install::{self, Mode};
 use crate::long::{BENCH, Long, SOAK};
 use crate::tally::Tally;
 use crate::tools::cache;
-use crate::{api_tests, test};
+use crate::{api_tests, run, ui};
 
-/// One piece: a soak, a benchmark or a test of the REST API, and its arguments.
+/// One piece: a soak, a benchmark, a test of the REST API or of the web UI, and its arguments.
 struct Piece {
     program: Program,
     name: &'static str,
@@ -24,6 +26,7 @@ struct Piece {
 enum Program {
     Long(&'static Long),
     Api,
+    Ui,
 }
 
 const fn soak(arguments: &'static str) -> Piece {
@@ -50,8 +53,16 @@ const fn api(arguments: &'static str) -> Piece {
     }
 }
 
+const fn pages(arguments: &'static str) -> Piece {
+    Piece {
+        program: Program::Ui,
+        name: "ui",
+        arguments,
+    }
+}
+
 /// What the issues ask for first, then what makes it whole. A walk of the machine goes on where the piece before ended.
-const PIECES: [Piece; 24] = [
+const PIECES: [Piece; 27] = [
     soak("crash --rounds 75"),
     soak("power --rounds 20"),
     soak("race --minutes 20"),
@@ -64,10 +75,13 @@ const PIECES: [Piece; 24] = [
     soak("certs"),
     soak("drain"),
     api("fuzz.py --cases 10000"),
+    pages("pages"),
+    pages("lighthouse"),
     bench("--rounds 3"),
     bench("s3 --rounds 3"),
     bench("gc"),
     bench("scale"),
+    bench("lists"),
     soak("crash --rounds 225"),
     soak("power --rounds 30"),
     soak("machine --seed 1 --steps 10000"),
@@ -88,7 +102,11 @@ impl Piece {
             Program::Long(program) => program,
             Program::Api => {
                 install::ensure(&api_tests::NEEDS, mode)?;
-                return api_tests::run(self.arguments, &test::server()?);
+                return api_tests::run(self.arguments, &run::build(mode)?);
+            }
+            Program::Ui => {
+                install::ensure(&ui::NEEDS, mode)?;
+                return ui::full(self.arguments, &Binary::at(&run::build(mode)?));
             }
         };
         let mut arguments: Vec<String> = self

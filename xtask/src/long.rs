@@ -1,5 +1,6 @@
 //! `cargo xtask soak` and `cargo xtask bench`: programs of their own, started here when all they need is there.
 
+use testkit::cmd::Cmd;
 use testkit::{peer, seaweed, workspace};
 
 use crate::install::{self, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
@@ -90,14 +91,19 @@ impl Long {
             .filter(|arg| *arg != "--no-install")
             .cloned()
             .collect();
-        self.start(&args)
+        let cargo = workspace::cargo("run --quiet --release --package");
+        self.start(cargo.arg(self.package).arg("--"), &args)
     }
 
-    /// Runs it, where all is there.
-    pub(crate) fn start(&self, args: &[String]) -> Result<(), String> {
-        let cmd = workspace::cargo("run --quiet --release --package").arg(self.package);
+    /// Runs what was built in a profile already, where all is there.
+    pub(crate) fn start_built(&self, profile: &str, args: &[String]) -> Result<(), String> {
+        let program = workspace::program(profile, self.package)?;
+        self.start(Cmd::new(program).env(workspace::PROFILE, profile), args)
+    }
+
+    fn start(&self, cmd: Cmd, args: &[String]) -> Result<(), String> {
         args.iter()
-            .fold(cmd.arg("--"), testkit::cmd::Cmd::arg)
+            .fold(cmd, Cmd::arg)
             .env(seaweed::PROGRAM, SEAWEEDFS.path())
             .env(peer::DISTRIBUTION, DISTRIBUTION.path())
             .limit_secs(LIMIT_SECS)

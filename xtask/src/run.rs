@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::install::{self, BUILD, Mode};
-use testkit::gantry::Gantry;
+use testkit::gantry::{Binary, Gantry};
 use testkit::port::loopback;
 use testkit::scratch::Scratch;
 use testkit::workspace;
@@ -23,12 +23,15 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             "run does not know {unknown}; arguments for gantry follow `--`"
         ));
     }
-    install::ensure(&BUILD, Mode::of(ours))?;
-    workspace::cargo("build --release -p gantry").show()?;
-    let binary = workspace::binary()?;
+    let binary = match env::var_os(BUILT) {
+        Some(built) => PathBuf::from(built),
+        None => build(Mode::of(ours))?,
+    };
     let mut command = Command::new(&binary);
     // Settings of the tools, which the server would refuse as unknown.
-    command.env_remove("GANTRY_CACHE").env_remove("GANTRY_BIN");
+    for name in ["GANTRY_CACHE", BUILT, workspace::PROFILE] {
+        command.env_remove(name);
+    }
     if theirs.is_empty() {
         command.args(["serve", "--data", "data"]);
     } else if theirs[0].starts_with('-') {
@@ -37,6 +40,16 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     // On success this does not return: signals then reach the server and nothing else.
     let error = command.args(theirs).current_dir(workspace::root()?).exec();
     Err(format!("cannot start {}: {error}", binary.display()))
+}
+
+/// Names a server that is built already.
+const BUILT: &str = "GANTRY_BIN";
+
+/// Builds the server as a user has it.
+pub(crate) fn build(mode: Mode) -> Result<PathBuf, String> {
+    install::ensure(&BUILD, mode)?;
+    workspace::cargo("build --release -p gantry").show()?;
+    workspace::program("release", "gantry")
 }
 
 /// The program of this process, or what cargo built in its place since it began.
@@ -50,12 +63,11 @@ fn own_program() -> Result<PathBuf, String> {
 
 /// The test of this command: it starts a server that answers, on a data folder that did not exist, and
 /// that ends when asked to.
-pub(crate) fn check() -> Result<String, String> {
+pub(crate) fn check(built: &Binary) -> Result<String, String> {
     let own = own_program()?;
-    // Not part of the time that the start may take.
-    workspace::cargo("build --release -p gantry").show()?;
     let scratch = Scratch::new("run")?;
     let mut command = Command::new(own);
+    command.env(BUILT, built.path());
     command.args(["run", "--no-install", "--"]);
     let (data, listen, metrics) = (scratch.join("data"), loopback()?, loopback()?);
     let gantry = Gantry::alone(command, &data, &listen, metrics, &[])?;

@@ -90,10 +90,7 @@ const STEPS: [Step; 15] = [
         cargo(tally, "fmt --all --check")
     }),
     step("clippy", false, &[], &[], |tally, _| {
-        cargo(
-            tally,
-            "clippy --release --workspace --all-targets -- -D warnings",
-        );
+        cargo(tally, &format!("clippy {EVERYTHING} -- -D warnings"));
     }),
     step(
         "cargo-test",
@@ -116,8 +113,8 @@ const STEPS: [Step; 15] = [
         &[SEAWEEDFS],
         cargo_test,
     ),
-    step("run", true, &[CURL], &[], |tally, _| {
-        tally.check("cargo xtask run", run::check);
+    step("run", true, &[CURL], &[], |tally, setting| {
+        tally.check("cargo xtask run", || run::check(&setting.binary));
     }),
     step(
         "docker",
@@ -192,17 +189,9 @@ const STEPS: [Step; 15] = [
             tally.check("promtool check metrics", lint);
         },
     ),
-    step(
-        "ui",
-        true,
-        &[
-            CURL,
-            need("npm", "npm", "builds the web UI"),
-            need("chromium", "chromium", "shows its pages"),
-        ],
-        &[],
-        |tally, setting| ui::check(tally, &setting.binary),
-    ),
+    step("ui", true, &ui::NEEDS, &[], |tally, setting| {
+        ui::check(tally, &setting.binary);
+    }),
     step(
         "deploy",
         true,
@@ -230,7 +219,7 @@ const STEPS: [Step; 15] = [
         |tally, setting| {
             tally.check("cargo xtask soak --short", || {
                 long::SOAK
-                    .start(&short("", setting))
+                    .start_built(PROFILE, &short("", setting))
                     .map(|()| String::new())
             });
         },
@@ -247,7 +236,7 @@ const STEPS: [Step; 15] = [
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients.
 fn benches(tally: &mut Tally, setting: &Setting) {
     thread::scope(|scope| {
-        let others = scope.spawn(|| benches_in_turn(&["scale", "gc", "audit"], setting));
+        let others = scope.spawn(|| benches_in_turn(&["scale", "gc", "audit", "lists"], setting));
         tally.add(&benches_in_turn(&["", "s3"], setting));
         match others.join() {
             Ok(others) => tally.add(&others),
@@ -261,7 +250,7 @@ fn benches_in_turn(commands: &[&str], setting: &Setting) -> Tally {
     for command in commands {
         let name = format!("cargo xtask bench {command} --short");
         tally.check(&name.replace("  ", " "), || {
-            let done = long::BENCH.start(&short(command, setting));
+            let done = long::BENCH.start_built(PROFILE, &short(command, setting));
             done.map(|()| String::new())
         });
     }
@@ -357,14 +346,20 @@ impl Step {
     }
 }
 
+/// The profile in which the tests are built, and the server that they try: see `Cargo.toml`.
+const PROFILE: &str = "ci";
+
+/// Everything at once, with all features that any of it needs, so that nothing is built twice.
+const EVERYTHING: &str = "--profile ci --workspace --all-targets";
+
 /// The server to test: the one named by the environment, else the one built now.
-pub(crate) fn server() -> Result<PathBuf, String> {
+fn server() -> Result<PathBuf, String> {
     if let Some(binary) = env::var_os("GANTRY_BIN") {
         println!("testing {} as it is", binary.display());
         return Ok(PathBuf::from(binary));
     }
-    workspace::cargo("test --release --workspace --no-run").show()?;
-    workspace::binary()
+    workspace::cargo(&format!("build {EVERYTHING}")).show()?;
+    workspace::program(PROFILE, "gantry")
 }
 
 fn cargo(tally: &mut Tally, words: &str) {
@@ -375,10 +370,11 @@ fn cargo(tally: &mut Tally, words: &str) {
 }
 
 fn cargo_test(tally: &mut Tally, setting: &Setting) {
-    tally.check("cargo test --release --workspace", || {
+    tally.check("cargo test --workspace", || {
         let postgres = Postgres::start(Durability::Fast)?;
         let seaweed = Seaweed::start()?;
-        workspace::cargo("test --release --workspace --no-fail-fast")
+        workspace::cargo("test --profile ci --workspace --no-fail-fast")
+            .env(workspace::PROFILE, PROFILE)
             .env("GANTRY_BIN", setting.binary.path())
             .env("GANTRY_TEST_POSTGRES", postgres.url())
             .env("GANTRY_TEST_S3", seaweed.test_url())

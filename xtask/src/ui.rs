@@ -1,6 +1,6 @@
-//! The web UI: its own checks, that `ui-dist` is what its sources give, and its pages in a real browser.
+//! The web UI: its own checks, that `ui-dist` is what its sources give, and its pages in real browsers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use testkit::cmd::Cmd;
 use testkit::gantry::{Binary, Gantry};
@@ -9,8 +9,20 @@ use testkit::target::ADMIN_PASSWORD;
 use testkit::topology::Topology;
 use testkit::workspace;
 
+use crate::install::{CURL, Need, need};
 use crate::tally::Tally;
 use crate::tools::cache;
+
+pub(crate) const NEEDS: [Need; 4] = [
+    CURL,
+    need("npm", "npm", "builds the web UI"),
+    need("chromium", "chromium", "shows its pages"),
+    need("firefox-esr", "firefox-esr", "shows some of them"),
+];
+
+/// Seconds that a command of npm may take, and the tests of every page in every form.
+const LIMIT_SECS: u32 = 900;
+const FULL_LIMIT_SECS: u32 = 5_400;
 
 /// Checks sources and build, and then the pages.
 pub(crate) fn check(tally: &mut Tally, binary: &Binary) {
@@ -18,43 +30,71 @@ pub(crate) fn check(tally: &mut Tally, binary: &Binary) {
         Ok(folder) => folder,
         Err(reason) => return tally.fail("ui", reason),
     };
-    let npm = |words: &str| {
-        Cmd::new("npm")
-            .words(words)
-            .folder(folder.join("ui"))
-            .limit_secs(900)
-    };
-    let installed = tally.check("npm ci", || {
-        npm("ci --silent").run().map(|()| String::new())
-    });
+    let installed = tally.check("npm ci", || install(&folder).map(|()| String::new()));
     if !installed {
         return;
     }
     tally.check("ui: npm run check", || {
-        npm("run check").run().map(|()| String::new())
+        npm(&folder, "run check").run().map(|()| String::new())
     });
     tally.check("ui: npm test", || {
-        let scratch = Scratch::new("ui")?;
-        let gantry = Gantry::on_loopback(binary, &scratch.join("data"), Topology::Files, &[])?;
-        let url = gantry.target.url.clone();
-        let tested = npm("test")
-            .env("GANTRY_URL", &url)
-            .env("UI_URL", &url)
-            .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
-            // Some tests restart a server of their own.
-            .env("GANTRY_BIN", binary.path())
-            .run();
-        tested.map(|()| String::new())
+        browse(npm(&folder, "test"), binary).map(|_| String::new())
     });
 }
 
-/// Copies sources and build into the cache: packages are kept there, outside the checkout.
+/// What is too long for each change: every page in every form (`pages`), or what Lighthouse finds (`lighthouse`). The
+/// remark is the last line that was printed.
+pub(crate) fn full(what: &str, binary: &Binary) -> Result<String, String> {
+    let folder = copy()?;
+    install(&folder)?;
+    let text = match what {
+        "lighthouse" => {
+            let own = folder.join("lighthouse");
+            install(&own)?;
+            browse(npm(&own, "start --silent"), binary)?
+        }
+        _ => {
+            let every = npm(&folder, "test").env("UI_FULL", "1");
+            browse(every.limit_secs(FULL_LIMIT_SECS), binary)?
+        }
+    };
+    Ok(text.lines().last().unwrap_or_default().to_owned())
+}
+
+fn npm(folder: &Path, words: &str) -> Cmd {
+    Cmd::new("npm")
+        .words(words)
+        .folder(folder)
+        .limit_secs(LIMIT_SECS)
+}
+
+fn install(folder: &Path) -> Result<(), String> {
+    npm(folder, "ci --silent").run()
+}
+
+/// Runs tests against a server of their own; what they print.
+fn browse(tests: Cmd, binary: &Binary) -> Result<String, String> {
+    let scratch = Scratch::new("ui")?;
+    let gantry = Gantry::on_loopback(binary, &scratch.join("data"), Topology::Files, &[])?;
+    let url = gantry.target.url.clone();
+    tests
+        .env("GANTRY_URL", &url)
+        .env("UI_URL", &url)
+        .env("GANTRY_ADMIN_PASSWORD", ADMIN_PASSWORD)
+        // Some tests restart a server of their own.
+        .env("GANTRY_BIN", binary.path())
+        .text()
+}
+
+/// Copies sources and build into the cache, and returns where the sources are: packages are kept there, outside the
+/// checkout.
 fn copy() -> Result<PathBuf, String> {
     let (root, folder) = (workspace::root()?, cache().join("ui"));
     make_folder(&folder)?;
+    // Folders of packages survive: those of the UI, and those of Lighthouse, which no change has to wait for.
     let script = r#"rm -rf "$2"/ui-dist && cp -r "$1"/ui-dist "$2"/ && mkdir -p "$2"/ui &&
-        find "$2"/ui -mindepth 1 -maxdepth 1 ! -name node_modules -exec rm -rf {} + &&
-        cd "$1"/ui && tar cf - --exclude=./node_modules . | tar xf - -C "$2"/ui"#;
+        find "$2"/ui -mindepth 1 -maxdepth 1 ! -name node_modules ! -name lighthouse -exec rm -rf {} + &&
+        cd "$1"/ui && tar cf - --exclude=./node_modules --exclude=./lighthouse/node_modules . | tar xf - -C "$2"/ui"#;
     Cmd::new("sh")
         .arg("-ec")
         .arg(script)
@@ -62,5 +102,5 @@ fn copy() -> Result<PathBuf, String> {
         .arg(&root)
         .arg(&folder)
         .run()?;
-    Ok(folder)
+    Ok(folder.join("ui"))
 }

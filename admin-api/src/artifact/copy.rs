@@ -21,7 +21,9 @@ impl Named for From {
         "What is copied: `project/repository:tag` or `project/repository@digest`.";
 }
 
-/// Copies an artifact, with what it lists, what belongs to it and all tags, into a repository. No bytes are moved.
+/// Copies an artifact, with what it lists, what belongs to it and all its tags, into a repository. No bytes are moved.
+/// Needs `repository` push here too, and of the source `artifact` read and `repository` pull: all roles that have one of
+/// these have the other.
 #[utoipa::path(
     post, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts",
     operation_id = "CopyArtifact", tag = "artifact",
@@ -39,7 +41,10 @@ pub(crate) async fn copy(
         reference,
     } = from.text.parse().map_err(|_| missing())?;
     let project = ProjectRef::Name(repository.project());
-    let (source, _) = permitted(&app.db, permit.caller(), &project).await?;
+    let (source, _) =
+        permitted::<on::Artifact, to::Read>(&app.db, permit.caller(), &project).await?;
+    // What is read and moved takes the rights that pulling and pushing it would.
+    let (source, permit) = (source.and()?, permit.and()?);
     let source = Source {
         permit: &source,
         repository: &repository,

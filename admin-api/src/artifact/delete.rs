@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use policy::{on, to};
+use registry::artifact::OtherTags;
 
 use crate::allowed::Allowed;
 use crate::param::ProjectByName;
@@ -20,8 +21,8 @@ pub(crate) async fn delete(
     State(app): App,
 ) -> Result<(), Error> {
     let (repository, reference) = named.names()?;
-    let deleted = app
-        .registry
-        .delete_artifact(&permit, &repository, &reference);
-    Ok(deleted.await?)
+    let registry = &app.registry;
+    let deleted = registry.delete_artifact(&permit, &repository, &reference, OtherTags::Go);
+    deleted.await?;
+    Ok(())
 }

@@ -1,16 +1,17 @@
 //! A single artifact.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use db::artifact;
 use policy::{on, to};
 
-use crate::App;
 use crate::allowed::Allowed;
 use crate::artifact::{View, With, views};
-use crate::error::Rendered;
+use crate::caller::By;
 use crate::param::content::ArtifactRef;
 use crate::param::{Params, ProjectByName};
+use crate::room::{HeldRoom, Room};
+use crate::{App, Error};
 
 /// Returns an artifact, also one that only an index lists or that belongs to another.
 #[utoipa::path(
@@ -31,15 +32,18 @@ pub(crate) async fn get(
     named: ArtifactRef,
     params: Params,
     Allowed { permit, .. }: Allowed<on::Artifact, to::Read, ProjectByName>,
+    By(caller): By,
     State(app): App,
-) -> Rendered<View> {
+) -> Result<(Extension<HeldRoom>, Json<View>), Error> {
     let (repository, reference) = named.names()?;
     let mut reader = app.db.reader().await?;
     let project = permit.project().id;
     let found = artifact::find(&mut reader, project, &repository, &reference).await?;
     drop(reader);
     let artifact = found.ok_or_else(|| named.missing())?;
-    let views = views(&app, project, vec![artifact], With::parse(&params)).await?;
+    let mut room = Room::for_rows(&app, &caller, 1).await?;
+    let (of, with) = ((project, vec![artifact]), With::parse(&params));
+    let views = views(&app, &mut room, of, with).await?;
     let view = views.into_iter().next();
-    Ok(Json(view.ok_or_else(|| named.missing())?))
+    Ok((room.held(), Json(view.ok_or_else(|| named.missing())?)))
 }

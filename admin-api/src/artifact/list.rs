@@ -38,19 +38,20 @@ pub(crate) async fn list(
 ) -> Result<Response, Error> {
     let mut selection = listing.select(&artifact::FIELDS)?;
     selection.order = selection.order.or(Some(NEWEST_FIRST));
-    let nothing = |listing: &Listing| listing.answer::<View>(&[], 0);
+    let nothing = |listing: Listing| listing.answer::<View>(&[], 0);
     let Ok(name) = named.name() else {
-        return Ok(nothing(&listing));
+        return Ok(nothing(listing));
     };
     let mut reader = app.db.reader().await?;
     let project = permit.project().id;
     let id = repository::published_in(&mut reader, project, &name).await?;
     let Some(id) = id else {
-        return Ok(nothing(&listing));
+        return Ok(nothing(listing));
     };
     let (artifacts, total) = artifact::list(&mut reader, id, &selection).await?;
     drop(reader);
-    let views = views(&app, project, artifacts, With::parse(&listing.params)).await?;
+    let (of, with) = ((project, artifacts), With::parse(&listing.params));
+    let views = views(&app, &mut listing.room, of, with).await?;
     Ok(listing.answer(&views, total))
 }
 
@@ -85,7 +86,8 @@ pub(crate) async fn list_in_project(
     let found = artifact::list_in_project(&mut reader, project, latest, &selection);
     let (artifacts, total) = found.await?;
     drop(reader);
-    let views = views(&app, project, artifacts, With::parse(&listing.params)).await?;
+    let (of, with) = ((project, artifacts), With::parse(&listing.params));
+    let views = views(&app, &mut listing.room, of, with).await?;
     Ok(listing.answer(&views, total))
 }
 

@@ -12,6 +12,7 @@ use model::{ManifestId, ProjectId, RepositoryName};
 use super::{Reference, View, accessory};
 use crate::label;
 use crate::param::Params;
+use crate::room::Room;
 use crate::tag::{self, immutable_among};
 use crate::{AdminState, Error};
 
@@ -40,25 +41,27 @@ impl With {
 /// Artifacts of a project as they are shown.
 pub(crate) async fn views(
     app: &AdminState,
-    project: ProjectId,
-    mut artifacts: Vec<Artifact>,
+    room: &mut Room,
+    (project, mut artifacts): (ProjectId, Vec<Artifact>),
     with: With,
 ) -> Result<Vec<View>, Error> {
     app.registry.fill_attrs(&mut artifacts).await?;
+    room.texts(artifacts.iter().map(texts).sum())?;
     let mut reader = app.db.reader().await?;
-    let mut references = references(&mut reader, &artifacts).await?;
+    let mut references = references(&mut reader, room, &artifacts).await?;
     let mut tags = match with.tags {
-        true => tags(&mut reader, project, &artifacts, with.immutable).await?,
+        true => tags(&mut reader, room, (project, &artifacts), with.immutable).await?,
         false => HashMap::new(),
     };
     let mut accessories = match with.accessories {
-        true => accessories(&mut reader, &artifacts).await?,
+        true => accessories(&mut reader, room, &artifacts).await?,
         false => HashMap::new(),
     };
     let mut labels = match with.labels {
-        true => labels(&mut reader, &artifacts).await?,
+        true => labels(&mut reader, room, &artifacts).await?,
         false => HashMap::new(),
     };
+    drop(reader);
     let view = |artifact: Artifact| {
         let id = artifact.id;
         View {
@@ -72,8 +75,15 @@ pub(crate) async fn views(
     Ok(artifacts.into_iter().map(view).collect())
 }
 
+/// Bytes of an artifact's long texts.
+fn texts(artifact: &Artifact) -> usize {
+    let texts = [&artifact.annotations, &artifact.attrs].into_iter();
+    texts.flatten().map(String::len).sum()
+}
+
 async fn references(
     reader: &mut Reader,
+    room: &mut Room,
     artifacts: &[Artifact],
 ) -> Result<HashMap<ManifestId, Vec<Reference>>, Error> {
     let indexes: Vec<ManifestId> = artifacts
@@ -82,7 +92,9 @@ async fn references(
         .map(|artifact| artifact.id)
         .collect();
     let mut found: HashMap<ManifestId, Vec<Reference>> = HashMap::new();
-    for part in artifact::parts(reader, &indexes).await? {
+    let parts = artifact::parts(reader, &indexes).await?;
+    room.hanging(parts.len())?;
+    for part in parts {
         found.entry(part.index).or_default().push(part.into());
     }
     Ok(found)
@@ -90,8 +102,8 @@ async fn references(
 
 async fn tags(
     reader: &mut Reader,
-    project: ProjectId,
-    artifacts: &[Artifact],
+    room: &mut Room,
+    (project, artifacts): (ProjectId, &[Artifact]),
     with_immutable: bool,
 ) -> Result<HashMap<ManifestId, Vec<tag::View>>, Error> {
     let names: HashMap<ManifestId, &RepositoryName> = artifacts
@@ -100,6 +112,7 @@ async fn tags(
         .collect();
     let ids: Vec<ManifestId> = artifacts.iter().map(|artifact| artifact.id).collect();
     let tags = listing::of_manifests(reader, &ids).await?;
+    room.hanging(tags.len())?;
     let immutable = match with_immutable {
         true => {
             let name = |tag: &listing::Listed| names.get(&tag.manifest).copied();
@@ -118,6 +131,7 @@ async fn tags(
 
 async fn accessories(
     reader: &mut Reader,
+    room: &mut Room,
     artifacts: &[Artifact],
 ) -> Result<HashMap<ManifestId, Vec<accessory::View>>, Error> {
     let subjects: HashMap<ManifestId, &Artifact> = artifacts
@@ -126,7 +140,9 @@ async fn accessories(
         .collect();
     let ids: Vec<ManifestId> = subjects.keys().copied().collect();
     let mut found: HashMap<ManifestId, Vec<accessory::View>> = HashMap::new();
-    for (of, one) in artifact::accessories_of(reader, &ids).await? {
+    let accessories = artifact::accessories_of(reader, &ids).await?;
+    room.hanging(accessories.len())?;
+    for (of, one) in accessories {
         if let Some(subject) = subjects.get(&of) {
             let views = found.entry(of).or_default();
             views.push(accessory::View::new(&one, subject));
@@ -137,10 +153,13 @@ async fn accessories(
 
 async fn labels(
     reader: &mut Reader,
+    room: &mut Room,
     artifacts: &[Artifact],
 ) -> Result<HashMap<ManifestId, Vec<label::View>>, Error> {
     let ids: Vec<ManifestId> = artifacts.iter().map(|artifact| artifact.id).collect();
-    let found = db::label::of_manifests(reader, &ids).await?.into_iter();
+    let found = db::label::of_manifests(reader, &ids).await?;
+    room.hanging(found.values().map(Vec::len).sum())?;
     let views = |labels: Vec<db::label::Label>| labels.into_iter().map(Into::into).collect();
+    let found = found.into_iter();
     Ok(found.map(|(id, labels)| (id, views(labels))).collect())
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use model::EVENT_TYPES;
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,7 +21,9 @@ pub(crate) struct View {
     get, path = "/api/v2.0/auditlog-exts/events", operation_id = "listAuditLogEventTypes", tag = "auditlog",
     responses((status = 200, description = "The types.", body = Vec<View>))
 )]
-pub(crate) async fn list(_: Granted<SystemPermit>) -> Rendered<Vec<View>> {
+pub(crate) async fn list(
+    _: Granted<SystemPermit<(system::AuditLog, to::List)>>,
+) -> Rendered<Vec<View>> {
     let views = EVENT_TYPES.iter().map(|event_type| View { event_type });
     Ok(Json(views.collect()))
 }

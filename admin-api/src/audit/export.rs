@@ -2,7 +2,8 @@
 //!
 //! A part of the stream is read in a short transaction of its own, once the part before it was sent, so that memory is
 //! bounded and no transaction waits for the client. Parts follow each other by the last entry, so that no entry is
-//! there twice or missing, whatever is written meanwhile.
+//! there twice or missing, whatever is written meanwhile. A search that looks at entries one by one goes through the log
+//! window by window, so that no statement looks at more of them than a page of the list does.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use db::Db;
+use db::audit::list::{SEARCHED, bound_search};
 use db::audit::{self, Filter};
 use futures_util::stream::try_unfold;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, WARNING};
@@ -102,7 +104,8 @@ pub(crate) async fn export(
     let scope = scope::of(&mut app.db.reader().await?, &permit).await?;
     let filter = scope::filter(&app, scope, &selection);
     let (kind, suffix) = format.names();
-    let mut response = Body::from_stream(parts(app.db.clone(), filter, format)).into_response();
+    let mut response =
+        Body::from_stream(parts(app.db.clone(), filter, format, SEARCHED)).into_response();
     let headers = response.headers_mut();
     let name = format!("attachment; filename=\"audit-log.{suffix}\"");
     let warning = query.warning();
@@ -122,53 +125,126 @@ pub(crate) async fn export(
 enum Next {
     /// What stands before the first entry.
     Head(Filter),
-    /// Entries.
-    Part(Filter),
+    /// A window is looked for: the newest part of what is left that one statement looks at.
+    Window(Filter),
+    /// Entries of a window, and what is left after it, if anything.
+    Part(Filter, Option<Filter>),
     /// Nothing.
     End,
+}
+
+impl Next {
+    /// What follows a window.
+    fn after(rest: Option<Filter>) -> Self {
+        rest.map_or(Self::End, Self::Window)
+    }
 }
 
 fn parts(
     db: Db,
     filter: Filter,
     format: Format,
+    searched: i64,
 ) -> impl futures_util::Stream<Item = Result<Bytes, db::Error>> + Send {
     let db = Arc::new(db);
     try_unfold(Next::Head(filter), move |next| {
         let db = db.clone();
         async move {
-            match next {
-                Next::Head(filter) => Ok(Some((format.head().into(), Next::Part(filter)))),
-                Next::Part(filter) => part(&db, filter, format).await,
-                Next::End => Ok(None),
+            let mut next = next;
+            loop {
+                next = match next {
+                    Next::Head(filter) => {
+                        return Ok(Some((format.head().into(), Next::Window(filter))));
+                    }
+                    Next::Window(filter) => window(&db, filter, searched).await?,
+                    Next::Part(filter, rest) => match part(&db, filter, rest, format).await? {
+                        (lines, next) if lines.is_empty() => next,
+                        part => return Ok(Some(part)),
+                    },
+                    Next::End => return Ok(None),
+                }
             }
         }
     })
 }
 
+async fn window(db: &Db, filter: Filter, searched: i64) -> Result<Next, db::Error> {
+    let mut window = filter.clone();
+    let since = bound_search(&mut db.reader().await?, &mut window, searched).await?;
+    let rest = since.map(|since| Filter {
+        to: Some(since),
+        ..filter
+    });
+    Ok(Next::Part(window, rest))
+}
+
 async fn part(
     db: &Db,
     mut filter: Filter,
+    rest: Option<Filter>,
     format: Format,
-) -> Result<Option<(Bytes, Next)>, db::Error> {
+) -> Result<(Bytes, Next), db::Error> {
     let mut reader = db.reader().await?;
     let found = audit::list(&mut reader, &filter, PART).await?;
     drop(reader);
-    let Some(last) = found.last() else {
-        return Ok(None);
-    };
-    filter.before = Some(last.entry.id);
-    let next = match found.len() as i64 {
-        PART => Next::Part(filter),
-        _ => Next::End,
+    let next = match found.last() {
+        Some(last) if found.len() as i64 == PART => {
+            filter.before = Some(last.entry.id);
+            Next::Part(filter, rest)
+        }
+        _ => Next::after(rest),
     };
     let lines = found.into_iter().map(|listed| format.line(listed.into()));
-    Ok(Some((lines.collect::<String>().into(), next)))
+    Ok((lines.collect::<String>().into(), next))
 }
 
 #[cfg(test)]
 mod tests {
+    use db::list::Test;
+    use futures_util::TryStreamExt as _;
+    use model::{Event, Operation, Origin, Principal, Subject, Timestamp};
+
     use super::*;
+
+    fn event(at: i64, subject: &str) -> Event {
+        let origin = Origin {
+            principal: Principal::CommandLine,
+            address: None,
+        };
+        let subject = Subject::User(subject.to_owned());
+        Event::new(Timestamp(at), origin, Operation::Create, subject)
+    }
+
+    #[tokio::test]
+    async fn a_search_goes_through_the_whole_log_window_by_window() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = db::Location::Sqlite(folder.path().join("t.db"));
+        let db = Db::open(&at).await.unwrap();
+        // Two of each moment, so that windows end within one; most is found in some windows and nothing in others.
+        let subject = |at: i64| if (20..30).contains(&at) { "ann" } else { "bob" };
+        let events: Vec<Event> = (0..80).map(|at| event(at / 2 + 1, subject(at))).collect();
+        db.write(move |tx| Box::pin(async move { tx.record_all(&events).await }))
+            .await
+            .unwrap();
+        let resource = audit::FIELDS.into_iter();
+        let resource = resource.clone().find(|field| field.name == "resource");
+        let search = |text: &str| Filter {
+            tests: vec![(resource.unwrap(), Test::Contains(text.to_owned()))],
+            ..Filter::default()
+        };
+        for (text, found) in [("AN", 10), ("b", 70), ("n", 10), ("zzz", 0)] {
+            let exported = parts(db.clone(), search(text), Format::Ndjson, 7);
+            let exported: Vec<Bytes> = exported.try_collect().await.unwrap();
+            let exported = exported.concat();
+            let lines = std::str::from_utf8(&exported).unwrap().lines();
+            let ids: Vec<i64> = lines
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+                .map(|line| line["id"].as_i64().unwrap())
+                .collect();
+            assert_eq!(ids.len(), found, "{text}");
+            assert!(ids.is_sorted_by(|a, b| a > b), "{text}: {ids:?}");
+        }
+    }
 
     #[test]
     fn cells_are_quoted_whatever_they_hold() {

@@ -6,6 +6,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use db::audit::count::{self, Count};
+use db::audit::list::{SEARCHED, bound_search};
 use db::audit::{self, Listed, Scope};
 use db::list::{Direction, Page, Test};
 use policy::{SignedIn, on, to};
@@ -18,9 +19,6 @@ use crate::listing::Listing;
 use crate::page::Far;
 use crate::param::ProjectByName;
 use crate::{AdminState, App, Error};
-
-/// Rows of a page without a size.
-const MOST: i64 = 10_000;
 
 /// Lists the audit log: all of it for system administrators, one's own entries and those of projects that one
 /// administers for others.
@@ -95,7 +93,7 @@ async fn answer<V: From<Listed> + Serialize>(
     let direction = selection.order.map_or(Direction::Down, |(_, way)| way);
     let mut filter = scope::filter(app, scope, &selection);
     let mut reader = app.db.reader().await?;
-    let searched_since = audit::list::bound_search(&mut reader, &mut filter).await?;
+    let searched_since = bound_search(&mut reader, &mut filter, SEARCHED).await?;
     let counted = count::count(&mut reader, &filter).await?;
     // Entries before one are a page of their own, whatever its number.
     filter.before = listing
@@ -109,7 +107,7 @@ async fn answer<V: From<Listed> + Serialize>(
         } else {
             rows.offset
         },
-        limit: Some(rows.limit.unwrap_or(MOST)),
+        ..rows
     };
     let found = audit::list::page(&mut reader, &filter, page, direction).await?;
     let last = found.last().map(|listed| listed.entry.id);
@@ -120,7 +118,7 @@ async fn answer<V: From<Listed> + Serialize>(
     let far = Far {
         total,
         is_estimate,
-        is_full: found.len() as i64 == page.limit.unwrap_or(MOST),
+        is_full: Some(found.len() as i64) == page.limit,
         last: last.filter(|_| direction == Direction::Down),
         searched_since,
     };

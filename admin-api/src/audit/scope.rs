@@ -3,24 +3,33 @@
 
 use db::audit::{Filter, Scope};
 use db::list::Selection;
-use db::{Reader, binding};
+use db::{Reader, binding, untagged};
 use model::EventType;
-use policy::{Action, Resource, SignedIn, table};
+use policy::{Action, Reach, Resource, SignedIn, permit, system, table, to};
 
 use crate::{AdminState, Error};
 
-/// What a caller may see of the whole log: everything for system administrators.
+/// What a caller may see of the whole log: everything for system administrators, and for robots that were given it.
 pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, Error> {
     let caller = permit.caller();
-    if caller.is_sysadmin() {
+    if permit::permit_system::<(system::AuditLog, to::List)>(caller).is_ok() {
         return Ok(Scope::Everything);
     }
     let principal = permit.principal();
-    let roles = table::roles_with(Resource::Log, Action::List);
+    let projects = match &caller.authority.robot {
+        Some(robot) => match robot.permissions.reach(Resource::Log, Action::List) {
+            Reach::Everywhere => untagged::projects(reader).await?,
+            Reach::Projects(projects) => projects,
+        },
+        None => {
+            let roles = table::roles_with(Resource::Log, Action::List);
+            binding::projects_with(reader, principal, roles).await?
+        }
+    };
     Ok(Scope::Own {
         principal,
         name: caller.name().to_owned(),
-        projects: binding::projects_with(reader, principal, roles).await?,
+        projects,
     })
 }
 

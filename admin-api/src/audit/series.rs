@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use db::audit;
+use db::audit::list::{SEARCHED, bound_search};
 use db::audit::series::{self, Point};
-use db::list::Page;
-use model::Timestamp;
+use db::audit::{self, Filter};
+use db::list::{Page, Test};
+use model::{Operation, ResourceType, Timestamp};
 use policy::SignedIn;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +19,7 @@ use crate::caller::By;
 use crate::error::Rendered;
 use crate::param::Params;
 use crate::query::Query;
-use crate::{App, Error};
+use crate::{AdminState, App, Error};
 
 /// Points of a series.
 const MOST: u32 = 500;
@@ -79,19 +80,79 @@ pub(crate) async fn count(
     Granted(permit): Granted<SignedIn>,
     State(app): App,
 ) -> Rendered<Series> {
+    points(&app, &permit, &params, |filter| filter).await
+}
+
+/// Counts pulls in what the caller may see of the audit log, by hour or day, as `stats/audit` counts all.
+#[utoipa::path(
+    get, path = "/api/ext/v1/stats/pulls", operation_id = "countPulls", tag = "auditlog",
+    params(
+        ("step" = Option<String>, Query, description = "`hour`, which is the default, or `day`."),
+        ("q" = Option<String>, Query, description = "Conditions, as those of the audit log."),
+    ),
+    responses((status = 200, description = "The counts, oldest first.", body = Series))
+)]
+pub(crate) async fn pulls(
+    By(_): By,
+    params: Params,
+    Granted(permit): Granted<SignedIn>,
+    State(app): App,
+) -> Rendered<Series> {
+    let pulled = |filter| Filter {
+        operation: Some(Operation::Pull),
+        ..filter
+    };
+    points(&app, &permit, &params, pulled).await
+}
+
+/// Counts pushes of artifacts in what the caller may see of the audit log, by hour or day, as `stats/audit` counts all.
+#[utoipa::path(
+    get, path = "/api/ext/v1/stats/pushes", operation_id = "countPushes", tag = "auditlog",
+    params(
+        ("step" = Option<String>, Query, description = "`hour`, which is the default, or `day`."),
+        ("q" = Option<String>, Query, description = "Conditions, as those of the audit log."),
+    ),
+    responses((status = 200, description = "The counts, oldest first.", body = Series))
+)]
+pub(crate) async fn pushes(
+    By(_): By,
+    params: Params,
+    Granted(permit): Granted<SignedIn>,
+    State(app): App,
+) -> Rendered<Series> {
+    let pushed = |mut filter: Filter| {
+        let artifact = ResourceType::Artifact.name().to_owned();
+        filter
+            .tests
+            .push((audit::RESOURCE_TYPE, Test::Is(artifact)));
+        filter.operation = Some(Operation::Create);
+        filter
+    };
+    points(&app, &permit, &params, pushed).await
+}
+
+/// The points of a search that is narrowed further.
+async fn points(
+    app: &AdminState,
+    permit: &SignedIn,
+    params: &Params,
+    narrow: impl FnOnce(Filter) -> Filter + Send,
+) -> Rendered<Series> {
     let (step, usual) = step(params.get("step"))?;
-    let selection = Query::parse(&params)?.select(&audit::FIELDS, Page::ALL)?;
+    let selection = Query::parse(params)?.select(&audit::FIELDS, Page::ALL)?;
     let mut reader = app.db.reader().await?;
-    let scope = scope::of(&mut reader, &permit).await?;
-    let mut filter = scope::filter(&app, scope, &selection);
+    let scope = scope::of(&mut reader, permit).await?;
+    let mut filter = narrow(scope::filter(app, scope, &selection));
     let end = app
         .clock
         .now()
         .min(filter.to.unwrap_or(Timestamp(i64::MAX)));
     let spans = if filter.from.is_some() { MOST } else { usual };
     filter.from = filter.from.max(Some(end.minus(step * spans)));
+    let searched_since = bound_search(&mut reader, &mut filter, SEARCHED).await?;
     let micros = step.as_micros() as i64;
     let (points, truncated) = series::series(&mut reader, &filter, micros).await?;
+    let truncated = truncated || searched_since.is_some();
     let points = points.into_iter().map(View::from).collect();
     Ok(Json(Series { points, truncated }))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Uri;
 use jobs::gc_run::{GcRun, Parameters, Summary, WINDOW};
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde_json::{Map, Value, json};
 
 use super::{ExecutionRef, History, Named, ScheduleRequest, Served, flag, schedule, wrong};
@@ -76,7 +76,7 @@ impl Served for Gc {
 )]
 pub(crate) async fn list(
     listing: Listing,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::GarbageCollection, to::List)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     super::list::<Gc>(&app, listing).await
@@ -89,7 +89,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     execution: ExecutionRef<Gc>,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::GarbageCollection, to::Read)>>,
     State(app): App,
 ) -> Rendered<History> {
     let job = super::find::<Gc>(&app, execution.id).await?;
@@ -103,7 +103,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn stop(
     execution: ExecutionRef<Gc>,
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::GarbageCollection, to::Stop)>>,
     State(app): App,
 ) -> Result<(), Error> {
     super::stop::<Gc>(&app, &permit, execution.id).await
@@ -116,7 +116,7 @@ pub(crate) async fn stop(
 )]
 pub(crate) async fn log(
     execution: ExecutionRef<Gc>,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::GarbageCollection, to::Read)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     let log = super::log::<Gc>(&app, execution.id).await?;
@@ -129,7 +129,7 @@ pub(crate) async fn log(
     responses((status = 200, description = "The schedule.", body = History))
 )]
 pub(crate) async fn scheduled(
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::GarbageCollection, to::Read)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     schedule::get::<Gc>(&app).await
@@ -142,7 +142,7 @@ pub(crate) async fn scheduled(
     responses((status = 201, description = "Set or started; `Location` leads to the execution, 0 for none."))
 )]
 pub(crate) async fn create(
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::GarbageCollection, to::Create)>>,
     State(app): App,
     uri: Uri,
     body: Unread<ScheduleRequest>,
@@ -158,7 +158,7 @@ pub(crate) async fn create(
     responses((status = 200, description = "Set or started."))
 )]
 pub(crate) async fn update(
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::GarbageCollection, to::Update)>>,
     State(app): App,
     body: Unread<ScheduleRequest>,
 ) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Uri;
 use jobs::audit_purge::{AuditPurge, LONGEST_HOURS, Parameters};
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde_json::{Map, Value, json};
 
 use super::{ExecutionRef, History, Named, ScheduleRequest, Served, flag, schedule, wrong};
@@ -71,7 +71,7 @@ impl Served for PurgeAudit {
 )]
 pub(crate) async fn list(
     listing: Listing,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::PurgeAudit, to::List)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     super::list::<PurgeAudit>(&app, listing).await
@@ -84,7 +84,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     execution: ExecutionRef<PurgeAudit>,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::PurgeAudit, to::Read)>>,
     State(app): App,
 ) -> Rendered<History> {
     let job = super::find::<PurgeAudit>(&app, execution.id).await?;
@@ -98,7 +98,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn stop(
     execution: ExecutionRef<PurgeAudit>,
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::PurgeAudit, to::Stop)>>,
     State(app): App,
 ) -> Result<(), Error> {
     super::stop::<PurgeAudit>(&app, &permit, execution.id).await
@@ -111,7 +111,7 @@ pub(crate) async fn stop(
 )]
 pub(crate) async fn log(
     execution: ExecutionRef<PurgeAudit>,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::PurgeAudit, to::Read)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     let log = super::log::<PurgeAudit>(&app, execution.id).await?;
@@ -124,7 +124,7 @@ pub(crate) async fn log(
     responses((status = 200, description = "The schedule.", body = History))
 )]
 pub(crate) async fn scheduled(
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::PurgeAudit, to::Read)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     schedule::get::<PurgeAudit>(&app).await
@@ -137,7 +137,7 @@ pub(crate) async fn scheduled(
     responses((status = 201, description = "Set or started; `Location` leads to the execution, 0 for none."))
 )]
 pub(crate) async fn create(
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::PurgeAudit, to::Create)>>,
     State(app): App,
     uri: Uri,
     body: Unread<ScheduleRequest>,
@@ -153,7 +153,7 @@ pub(crate) async fn create(
     responses((status = 200, description = "Set or started."))
 )]
 pub(crate) async fn update(
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::PurgeAudit, to::Update)>>,
     State(app): App,
     body: Unread<ScheduleRequest>,
 ) -> Result<(), Error> {

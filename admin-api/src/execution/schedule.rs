@@ -9,6 +9,7 @@ use jobs::engine::Job;
 use jobs::execution::{self, Cadence};
 use model::Cron;
 use policy::SystemPermit;
+use policy::system::SystemNeed;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -110,7 +111,7 @@ fn parse_cron<S: Served>(text: &str) -> Result<Cron, Error> {
 /// Does what a request asks for; the ID of the execution, or 0 where none was started.
 async fn set<S: Served>(
     app: &AdminState,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     body: &ScheduleRequest,
 ) -> Result<i64, Error> {
     let (db, now) = (&app.db, app.clock.now());
@@ -132,7 +133,7 @@ async fn set<S: Served>(
 /// As `POST` answers.
 pub(super) async fn create<S: Served>(
     app: &AdminState,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     uri: &Uri,
     body: &ScheduleRequest,
 ) -> Result<Response, Error> {
@@ -147,7 +148,7 @@ pub(super) async fn create<S: Served>(
 /// As `PUT` answers.
 pub(super) async fn update<S: Served>(
     app: &AdminState,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     body: &ScheduleRequest,
 ) -> Result<(), Error> {
     set::<S>(app, permit, body).await.map(|_| ())

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use db::job;
 use http::request::Parts;
 use model::JobId;
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use utoipa::openapi::Type;
 use utoipa::openapi::path::Parameter;
 
@@ -48,7 +48,7 @@ impl FromRequestParts<Arc<AdminState>> for JobRef {
 )]
 pub(crate) async fn stop(
     JobRef(named): JobRef,
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::JobMonitor, to::Stop)>>,
     State(app): App,
 ) -> Result<(), Error> {
     let ids: Vec<JobId> = match named.eq_ignore_ascii_case("all") {
@@ -72,7 +72,7 @@ pub(crate) async fn stop(
 )]
 pub(crate) async fn log(
     JobRef(named): JobRef,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::JobMonitor, to::List)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     let missing = || Error::NotFound(format!("job {named} not found"));

@@ -9,8 +9,9 @@ use db::job::{self, Job};
 use db::job_log::{self, Line};
 use db::list::Direction;
 use http::request::Parts;
+use jobs::engine::control;
 use model::{JobId, Timestamp};
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Type;
@@ -70,7 +71,7 @@ impl From<Job> for View {
 )]
 pub(crate) async fn list(
     mut listing: Listing,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::JobMonitor, to::List)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     let mut selection = listing.select(&job::FIELDS)?;
@@ -133,15 +134,56 @@ impl FromRequestParts<Arc<AdminState>> for JobNumber {
 )]
 pub(crate) async fn get(
     JobNumber(id): JobNumber,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::JobMonitor, to::List)>>,
     State(app): App,
 ) -> Rendered<WithLog> {
+    let found = find(&app, id).await?;
     let mut reader = app.db.reader().await?;
-    let found = job::get(&mut reader, id).await?;
-    let found = found.ok_or_else(|| Error::NotFound(format!("job {id} not found")))?;
     let lines = job_log::list(&mut reader, id, job_log::LINES).await?;
     Ok(Json(WithLog {
         job: found.into(),
         log: lines.into_iter().map(LineView::from).collect(),
     }))
+}
+
+/// Stops a job that runs, or removes one that waits. A standing job pauses for a few seconds. 412 where it has ended.
+#[utoipa::path(
+    post, path = "/api/ext/v1/jobs/{job_id}/stop", operation_id = "stopJob", tag = "jobservice",
+    responses((status = 200, description = "It stops within seconds."))
+)]
+pub(crate) async fn stop(
+    JobNumber(id): JobNumber,
+    Granted(permit): Granted<SystemPermit<(system::JobMonitor, to::Stop)>>,
+    State(app): App,
+) -> Result<(), Error> {
+    find(&app, id).await?;
+    let stopped = control::cancel(&app.db, &permit, id, app.clock.now()).await;
+    match stopped {
+        Ok(_) => Ok(()),
+        Err(error @ jobs::Error::NotCancelled(_)) => Err(Error::Precondition(error.to_string())),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Makes a job that failed, was cancelled or waits due now. 412 where it runs or is done, or another like it is queued.
+#[utoipa::path(
+    post, path = "/api/ext/v1/jobs/{job_id}/retry", operation_id = "retryJob", tag = "jobservice",
+    responses((status = 200, description = "It runs within seconds."))
+)]
+pub(crate) async fn retry(
+    JobNumber(id): JobNumber,
+    Granted(permit): Granted<SystemPermit>,
+    State(app): App,
+) -> Result<(), Error> {
+    find(&app, id).await?;
+    let retried = control::retry(&app.db, &permit, id, app.clock.now()).await;
+    match retried {
+        Err(error @ jobs::Error::NotRetried(_)) => Err(Error::Precondition(error.to_string())),
+        retried => Ok(retried?),
+    }
+}
+
+async fn find(app: &AdminState, id: JobId) -> Result<Job, Error> {
+    let found = job::get(&mut app.db.reader().await?, id).await?;
+    found.ok_or_else(|| Error::NotFound(format!("job {id} not found")))
 }

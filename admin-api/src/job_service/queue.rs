@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use db::job::{self, Waiting};
 use jobs::engine::pause::{self, Action, Paused, QUEUES};
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -31,7 +31,10 @@ pub(crate) struct View {
     get, path = "/api/v2.0/jobservice/queues", operation_id = "listJobQueues", tag = "jobservice",
     responses((status = 200, description = "The queues.", body = Vec<View>))
 )]
-pub(crate) async fn list(_: Granted<SystemPermit>, State(app): App) -> Rendered<Vec<View>> {
+pub(crate) async fn list(
+    _: Granted<SystemPermit<(system::JobMonitor, to::List)>>,
+    State(app): App,
+) -> Rendered<Vec<View>> {
     let now = app.clock.now();
     let mut reader = app.db.reader().await?;
     let waiting = job::waiting(&mut reader, now).await?;
@@ -82,7 +85,7 @@ impl ActionRequest {
 )]
 pub(crate) async fn act(
     JobType(named): JobType,
-    Granted(permit): Granted<SystemPermit>,
+    Granted(permit): Granted<SystemPermit<(system::JobMonitor, to::Stop)>>,
     State(app): App,
     body: Unread<ActionRequest>,
 ) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use db::list::Selection;
 use db::schedule::{self, Schedule};
 use http::request::Parts;
 use jobs::engine::pause::{Paused, SCHEDULER};
-use policy::{SignedIn, SystemPermit};
+use policy::{SignedIn, SystemPermit, system, to};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Type;
@@ -59,7 +59,7 @@ impl From<Schedule> for View {
 )]
 pub(crate) async fn list(
     listing: Listing,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::JobMonitor, to::List)>>,
     State(app): App,
 ) -> Result<Response, Error> {
     let selection = Selection {

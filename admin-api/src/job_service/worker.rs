@@ -10,7 +10,7 @@ use db::job::{self, Job, SERVER};
 use http::request::Parts;
 use jobs::engine::WORKERS;
 use model::Timestamp;
-use policy::SystemPermit;
+use policy::{SystemPermit, system, to};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Type;
@@ -73,7 +73,10 @@ async fn running(app: &AdminState) -> Result<BTreeMap<String, Vec<Job>>, Error> 
     get, path = "/api/v2.0/jobservice/pools", operation_id = "getWorkerPools", tag = "jobservice",
     responses((status = 200, description = "The processes.", body = Vec<Pool>))
 )]
-pub(crate) async fn pools(_: Granted<SystemPermit>, State(app): App) -> Rendered<Vec<Pool>> {
+pub(crate) async fn pools(
+    _: Granted<SystemPermit<(system::JobMonitor, to::List)>>,
+    State(app): App,
+) -> Rendered<Vec<Pool>> {
     let now = app.clock.now();
     let pools = running(&app).await?.into_iter().map(|(id, jobs)| {
         let is_own = id == app.process.id;
@@ -121,7 +124,7 @@ impl FromRequestParts<Arc<AdminState>> for PoolRef {
 )]
 pub(crate) async fn workers(
     PoolRef(named): PoolRef,
-    _: Granted<SystemPermit>,
+    _: Granted<SystemPermit<(system::JobMonitor, to::List)>>,
     State(app): App,
 ) -> Rendered<Vec<Worker>> {
     let pools = running(&app).await?;

@@ -8,7 +8,7 @@ use db::list::{Selection, Test};
 use db::project::{self, Project, Viewer};
 use db::{Reader, binding};
 use model::ProjectId;
-use policy::{Action, Caller, Permissions, Reach, Roles, SystemResource};
+use policy::{Action, Caller, Permissions, Reach, Resource, Roles, SystemResource};
 
 use crate::allowed::Everyone;
 use crate::caller::By;
@@ -75,22 +75,42 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
         ))
 }
 
-/// Who looks at a list of projects.
+/// Who looks at a list of projects. A robot sees those in which it may do anything, or all if it may list them.
 pub(crate) fn viewer(caller: &Caller) -> Viewer {
-    match (caller.id(), &caller.authority.robot) {
-        (None, _) => Viewer::Anonymous,
-        (Some(_), _) if caller.is_sysadmin() => Viewer::Administrator,
-        (Some(_), Some(robot)) => robot_viewer(&robot.permissions),
-        (Some(principal), None) => Viewer::Principal(principal),
+    viewer_by(caller, |permissions| {
+        let system = permissions.of_system(SystemResource::Project);
+        match system.contains(Action::List) {
+            true => Reach::Everywhere,
+            false => permissions.reach_at_all(),
+        }
+    })
+}
+
+/// Who looks at a list of repositories. A robot sees those of public projects, and where it may list them.
+pub(crate) fn repository_viewer(caller: &Caller) -> Viewer {
+    viewer_by(caller, |permissions| {
+        permissions.reach(Resource::Repository, Action::List)
+    })
+}
+
+/// The same of what is the caller's own: that a project is public makes it nobody's.
+pub(crate) fn own(viewer: Viewer) -> Viewer {
+    match viewer {
+        Viewer::Principal(principal) => Viewer::Member(principal),
+        Viewer::Robot(projects) => Viewer::Only(projects),
+        other => other,
     }
 }
 
-/// A robot sees the projects in which it may do anything.
-fn robot_viewer(permissions: &Permissions) -> Viewer {
-    let system = permissions.of_system(SystemResource::Project);
-    match permissions.reach_at_all() {
-        Reach::Projects(projects) if !system.contains(Action::List) => Viewer::Robot(projects),
-        Reach::Projects(_) | Reach::Everywhere => Viewer::Administrator,
+fn viewer_by(caller: &Caller, reach: impl Fn(&Permissions) -> Reach) -> Viewer {
+    match (caller.id(), &caller.authority.robot) {
+        (None, _) => Viewer::Anonymous,
+        (Some(_), _) if caller.is_sysadmin() => Viewer::Administrator,
+        (Some(principal), None) => Viewer::Principal(principal),
+        (Some(_), Some(robot)) => match reach(&robot.permissions) {
+            Reach::Everywhere => Viewer::Administrator,
+            Reach::Projects(projects) => Viewer::Robot(projects),
+        },
     }
 }
 

@@ -18,10 +18,11 @@ use crate::repository::View;
 )]
 pub(crate) async fn get(
     named: RepositoryRef,
-    _: Allowed<on::Repository, to::Read, ProjectByName>,
+    Allowed { permit, .. }: Allowed<on::Repository, to::Read, ProjectByName>,
     State(app): App,
 ) -> Rendered<View> {
     let name = named.name()?;
-    let found = repository::by_name(&mut app.db.reader().await?, &name).await?;
+    let mut reader = app.db.reader().await?;
+    let found = repository::by_name(&mut reader, permit.project().id, &name).await?;
     Ok(Json(found.ok_or_else(|| named.missing())?.into()))
 }

@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::response::Response;
 use db::list::{Direction, Field};
-use db::repository;
+use db::repository::{self, Repository};
 use policy::{on, to};
 
 use crate::allowed::{Allowed, Everyone};
 use crate::caller::By;
 use crate::listing::Listing;
 use crate::param::ProjectByName;
-use crate::project::list::viewer;
+use crate::project::list::repository_viewer;
 use crate::repository::View;
 use crate::{App, Error};
 
@@ -30,7 +30,7 @@ pub(crate) async fn list(
     selection.order = selection.order.or(Some(NEWEST_FIRST));
     let mut reader = app.db.reader().await?;
     let (found, total) = repository::list(&mut reader, permit.project().id, &selection).await?;
-    let views: Vec<View> = found.into_iter().map(View::from).collect();
+    let views = views(&mut listing, found)?;
     Ok(listing.answer(&views, total))
 }
 
@@ -48,7 +48,15 @@ pub(crate) async fn list_all(
     let mut selection = listing.select(&repository::FIELDS)?;
     selection.order = selection.order.or(Some(NEWEST_FIRST));
     let mut reader = app.db.reader().await?;
-    let (found, total) = repository::find(&mut reader, viewer(&caller), &selection).await?;
-    let views: Vec<View> = found.into_iter().map(View::from).collect();
+    let viewer = repository_viewer(&caller);
+    let (found, total) = repository::find(&mut reader, viewer, &selection).await?;
+    let views = views(&mut listing, found)?;
     Ok(listing.answer(&views, total))
+}
+
+/// Repositories as they are shown, if there is room for what is said of them.
+fn views(listing: &mut Listing, found: Vec<Repository>) -> Result<Vec<View>, Error> {
+    let texts = found.iter().map(|repository| repository.description.len());
+    listing.room.texts(texts.sum())?;
+    Ok(found.into_iter().map(View::from).collect())
 }

@@ -72,9 +72,7 @@ pub(crate) async fn create(
         }
     };
     let permit = Making::permit(&app, &signed_in, project).await?;
-    let permissions = asked
-        .resolve(&mut app.db.reader().await?, permit.caller())
-        .await?;
+    let permissions = asked.resolve(&mut app.db.reader().await?, &permit).await?;
     let new = check(&app, body, permissions)?;
     let secret = new.secret.clone();
     let prefix = app.settings.current().robot_name_prefix.clone();

@@ -5,8 +5,9 @@ use axum::response::Response;
 use db::robot;
 use model::RobotId;
 
+use crate::robot::View;
 use crate::robot::managed::Listed;
-use crate::robot::{View, permission};
+use crate::robot::permission::{self, RobotPermission};
 use crate::{App, Error};
 
 /// Lists robots of the system; with `q=Level=project,ProjectID=…` those of a project.
@@ -26,6 +27,8 @@ pub(crate) async fn list(
     let (robots, total) = robot::list(&mut reader, permit.project(), &selection).await?;
     let ids: Vec<RobotId> = robots.iter().map(|robot| robot.id).collect();
     let mut permissions = permission::of(&mut reader, &ids).await?;
+    let given = permissions.values().flatten();
+    listing.room.texts(given.map(RobotPermission::size).sum())?;
     let views = robots.into_iter().map(|robot| {
         let permissions = permissions.remove(&robot.id).unwrap_or_default();
         View::new(robot, permissions)

@@ -1,11 +1,12 @@
 //! Permissions of robots as Harbor writes them: a list of actions for each place, which is the system, all projects (`*`),
 //! or a project by its name.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use db::{Reader, project, robot};
 use model::{ProjectId, ProjectName, RobotId};
-use policy::{Action, Caller, Permission, PermissionList, Resource, SystemResource};
+use policy::{Action, Permission, PermissionList, Resource, RobotPermit, SystemResource, to};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,14 +27,24 @@ pub(crate) struct RobotPermission {
     namespace: Option<String>,
 }
 
+impl RobotPermission {
+    /// Bytes that it needs until it is sent.
+    pub(super) fn size(&self) -> usize {
+        self.access.as_ref().map_or(0, Vec::len) * SIZE
+    }
+}
+
 /// An action on a resource.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Access {
-    action: Option<String>,
+    #[schema(value_type = Option<String>)]
+    action: Option<Cow<'static, str>>,
     /// `allow`, or nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    effect: Option<String>,
-    resource: Option<String>,
+    #[schema(value_type = Option<String>)]
+    effect: Option<Cow<'static, str>>,
+    #[schema(value_type = Option<String>)]
+    resource: Option<Cow<'static, str>>,
 }
 
 /// Where a robot may do something.
@@ -97,23 +108,45 @@ impl AskedPermissions {
     /// The permissions, with the ids of their projects.
     ///
     /// # Errors
-    /// For a project that is not there, and for what robots are not given.
-    pub(crate) async fn resolve(
+    /// For what robots are not given, and for a project that is not there: only system administrators learn that it is
+    /// not, to others it is one in which they may give nothing.
+    pub(crate) async fn resolve<A: to::To>(
         self,
         reader: &mut Reader,
-        caller: &Caller,
+        permit: &RobotPermit<A>,
     ) -> Result<PermissionList, Error> {
         let named = self.0.iter().filter_map(|(place, _)| match place {
             Place::Project(name) => Some(name.clone()),
             Place::System | Place::Everywhere => None,
         });
         let named: Vec<ProjectName> = named.collect();
-        let ids = project::ids_of(reader, &named).await?;
+        let mut ids = project::ids_of(reader, &named).await?;
+        // No project has such an id: the answer for one that is hidden and one that is missing is made by the same steps.
+        let mut absent: Vec<ProjectName> = Vec::new();
+        for name in named {
+            if !ids.contains_key(&name) {
+                ids.insert(name.clone(), ProjectId(-1 - absent.len() as i64));
+                absent.push(name);
+            }
+        }
         let asked = self.0.iter();
-        let permissions = asked.map(|(place, access)| permission(place, access, &ids, caller));
+        let permissions = asked.map(|(place, access)| permission(place, access, &ids));
         let permissions: Vec<Permission> = permissions.collect::<Result<_, _>>()?;
-        PermissionList::try_from(permissions)
-            .map_err(|invalid| Error::BadRequest(invalid.to_string()))
+        let permissions = PermissionList::try_from(permissions)
+            .map_err(|invalid| Error::BadRequest(invalid.to_string()))?;
+        match absent.first() {
+            None => Ok(permissions),
+            Some(name) if permit.caller().is_sysadmin() => {
+                Err(Error::NotFound(format!("project {name} not found")))
+            }
+            Some(_) => {
+                let is_absent = |permission: &Permission| matches!(permission, Permission::Project(project, ..) if project.0 < 0);
+                let lacking = permissions
+                    .iter()
+                    .filter(|asked| is_absent(asked) || !permit.may_give(**asked));
+                Err(tenancy::robot::too_strong(lacking).into())
+            }
+        }
     }
 }
 
@@ -142,7 +175,6 @@ fn permission(
     place: &Place,
     access: &Access,
     ids: &HashMap<ProjectName, ProjectId>,
-    caller: &Caller,
 ) -> Result<Permission, Error> {
     let resource = access.resource.as_deref().unwrap_or_default();
     let action = access.action.as_deref().unwrap_or_default();
@@ -152,8 +184,7 @@ fn permission(
             "bad request permission: effect {effect:?}: what is not listed is not allowed anyway"
         )));
     }
-    let parsed = parse(place, resource, action, ids, caller)?;
-    parsed
+    parse(place, resource, action, ids)
         .filter(|permission| permission.is_grantable())
         .ok_or_else(|| Error::BadRequest(format!("bad request permission: {resource}:{action}")))
 }
@@ -164,50 +195,49 @@ fn parse(
     resource: &str,
     action: &str,
     ids: &HashMap<ProjectName, ProjectId>,
-    caller: &Caller,
-) -> Result<Option<Permission>, Error> {
-    let Some(action) = Action::from_name(action) else {
-        return Ok(None);
-    };
-    let of_project = Resource::from_name(resource);
-    Ok(match place {
-        Place::System => {
-            SystemResource::from_name(resource).map(|resource| Permission::System(resource, action))
-        }
-        Place::Everywhere => of_project.map(|resource| Permission::Everywhere(resource, action)),
+) -> Option<Permission> {
+    let action = Action::from_name(action)?;
+    Some(match place {
+        Place::System => Permission::System(SystemResource::from_name(resource)?, action),
+        Place::Everywhere => Permission::Everywhere(Resource::from_name(resource)?, action),
         Place::Project(name) => {
-            let id = *ids.get(name).ok_or_else(|| {
-                let pair = format!("{resource}:{}", action.name());
-                missing(name, &pair, caller)
-            })?;
-            of_project.map(|resource| Permission::Project(id, resource, action))
+            Permission::Project(*ids.get(name)?, Resource::from_name(resource)?, action)
         }
     })
 }
 
-/// Only system administrators learn that there is no such project; to others it is one in which they may give nothing.
-fn missing(name: &ProjectName, pair: &str, caller: &Caller) -> Error {
-    if caller.is_sysadmin() {
-        return Error::NotFound(format!("project {name} not found"));
-    }
-    tenancy::Error::RobotTooStrong(pair.to_owned()).into()
-}
+/// Permissions that the robots of a page have together: ten of the largest robots.
+const MOST: usize = 100_000;
+/// Bytes that a permission needs until it is sent.
+const SIZE: usize = 256;
 
-/// The permissions of some robots as clients see them: two statements, however many there are.
+/// The permissions of some robots as clients see them: two statements, however many there are. None is left out, since a
+/// client that changes a robot sends all of them back.
+///
+/// # Errors
+/// [`Error::BadRequest`] where they are too many for one answer.
 pub(crate) async fn of(
     reader: &mut Reader,
     robots: &[RobotId],
 ) -> Result<HashMap<RobotId, Vec<RobotPermission>>, Error> {
-    let stored = robot::permissions_of(reader, robots).await?;
+    let stored = robot::permissions_within(reader, robots, MOST as i64 + 1).await?;
+    if stored.len() > MOST {
+        return Err(Error::BadRequest(format!(
+            "page_size: these robots have more than {MOST} permissions: ask for fewer at a time"
+        )));
+    }
     let named = stored
         .iter()
         .filter_map(|(_, permission)| match permission {
             Permission::Project(id, ..) => Some(*id),
             Permission::System(..) | Permission::Everywhere(..) => None,
         });
-    let named: Vec<ProjectId> = named.collect();
+    let named: HashSet<ProjectId> = named.collect();
+    let named: Vec<ProjectId> = named.into_iter().collect();
     let names = project::names_of(reader, &named).await?;
     let mut all: HashMap<RobotId, Vec<RobotPermission>> = HashMap::new();
+    // Where among a robot's permissions those of a place are.
+    let mut at: HashMap<(RobotId, &str, &str), usize> = HashMap::new();
     for (robot, permission) in stored {
         let (kind, namespace) = match permission {
             Permission::System(..) => (SYSTEM, THE_SYSTEM),
@@ -218,28 +248,19 @@ pub(crate) async fn of(
             },
         };
         let places = all.entry(robot).or_default();
-        add(places, (kind, namespace), permission);
+        let at = *at.entry((robot, kind, namespace)).or_insert(places.len());
+        if at == places.len() {
+            places.push(RobotPermission {
+                access: None,
+                kind: Some(kind.to_owned()),
+                namespace: Some(namespace.to_owned()),
+            });
+        }
+        places[at].access.get_or_insert_default().push(Access {
+            action: Some(permission.action().name().into()),
+            effect: Some("allow".into()),
+            resource: Some(permission.resource().into()),
+        });
     }
     Ok(all)
-}
-
-/// Adds a permission to those of its place.
-fn add(places: &mut Vec<RobotPermission>, (kind, namespace): (&str, &str), added: Permission) {
-    let access = Access {
-        action: Some(added.action().name().to_owned()),
-        effect: Some("allow".to_owned()),
-        resource: Some(added.resource().to_owned()),
-    };
-    let is_there = |place: &&mut RobotPermission| {
-        place.kind.as_deref() == Some(kind) && place.namespace.as_deref() == Some(namespace)
-    };
-    if let Some(place) = places.iter_mut().find(is_there) {
-        place.access.get_or_insert_default().push(access);
-        return;
-    }
-    places.push(RobotPermission {
-        access: Some(vec![access]),
-        kind: Some(kind.to_owned()),
-        namespace: Some(namespace.to_owned()),
-    });
 }

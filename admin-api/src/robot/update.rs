@@ -74,7 +74,7 @@ async fn check(
         ));
     }
     let mut reader = app.db.reader().await?;
-    let permissions = asked.resolve(&mut reader, permit.caller()).await?;
+    let permissions = asked.resolve(&mut reader, permit).await?;
     Ok(Changes {
         description: Some(description(body.description.unwrap_or_default())?),
         lifetime: body.duration.map(lifetime).transpose()?,

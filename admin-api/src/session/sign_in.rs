@@ -1,11 +1,11 @@
 //! Signing in with a browser.
 
+use auth::Sender;
 use auth::session::SessionKey;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use db::Age;
-use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -38,6 +38,7 @@ pub(crate) async fn prepare(_: Everyone) {}
     responses(
         (status = 200, description = "Signed in."),
         (status = 401, description = "Wrong name or password."),
+        (status = 412, description = "The password is right, and the mail address is not verified yet."),
     )
 )]
 pub(crate) async fn sign_in(
@@ -49,24 +50,22 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Error> {
     let form = form.read(&everyone).await?;
     let credentials = (&*form.principal, &*form.password);
+    let sender = Sender::of(address, &headers);
     let signed_in = app
         .identity
-        .by_password(credentials, address, Age::Now)
+        .by_password(credentials, sender, Age::Now)
         .await;
     let caller = match signed_in {
         Ok(caller) => caller,
         Err(auth::Error::WrongCredentials) => return Ok(StatusCode::UNAUTHORIZED.into_response()),
+        Err(error @ auth::Error::Unverified) => return Err(Error::Precondition(error.to_string())),
         Err(other) => return Err(unidentified(other)),
     };
-    let agent = headers.get(USER_AGENT);
-    let agent = agent
-        .and_then(|agent| agent.to_str().ok())
-        .unwrap_or_default();
     let had: Option<SessionKey> =
         cookie::only(&headers, cookie::SESSION).and_then(|key| key.parse().ok());
     let begun = app
         .identity
-        .begin_session(&caller, had.as_ref(), agent)
+        .begin_session(&caller, had.as_ref(), sender.agent)
         .await;
     let change = SessionChange::Begun(begun.map_err(unidentified)?);
     Ok((Extension(caller), Extension(change)).into_response())

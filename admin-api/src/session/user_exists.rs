@@ -1,16 +1,17 @@
 //! Whether a name or a mail address is taken.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use db::user;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::account::allow;
 use crate::allowed::Everyone;
 use crate::caller::By;
 use crate::error::Rendered;
 use crate::form::UnreadForm;
-use crate::{App, Error};
+use crate::{App, ClientAddress, Error};
 
 /// The form of `POST /c/userExists`.
 #[derive(Default, Deserialize, ToSchema)]
@@ -21,7 +22,8 @@ pub(crate) struct UserExists {
     value: String,
 }
 
-/// Says whether a user name or a mail address is taken. Only system administrators are told: nobody registers themselves.
+/// Says whether a user name or a mail address is taken: to system administrators, and to everyone while the setting
+/// `self_registration` is on, 60 times in five minutes for a network.
 #[utoipa::path(
     post, path = "/c/userExists", operation_id = "userExists", tag = "session",
     request_body(content = UserExists, content_type = "application/x-www-form-urlencoded"),
@@ -33,11 +35,15 @@ pub(crate) struct UserExists {
 pub(crate) async fn user_exists(
     By(caller): By,
     everyone: Everyone,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     State(app): App,
     form: UnreadForm<UserExists>,
 ) -> Rendered<bool> {
     if !caller.is_sysadmin() {
-        return Err(Error::Precondition("self-registration is off".to_owned()));
+        if !app.settings.current().self_registration {
+            return Err(Error::Precondition("self-registration is off".to_owned()));
+        }
+        allow(&app.identity.allowances().name, address, app.clock.now())?;
     }
     let form = form.read(&everyone).await?;
     let mut reader = app.db.reader().await?;

@@ -6,7 +6,7 @@ use db::list::{Direction, Field};
 use db::repository;
 use db::tag::history::{self, Pointed};
 use model::Digest;
-use policy::{on, to};
+use policy::{Action, ProjectPermit, Resource, Roles, on, to};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,20 +26,27 @@ pub(crate) struct TagHistory {
     available: bool,
     digest: String,
     time: String,
-    /// Who set it; absent where it was set on the machine itself.
+    /// Who set it; absent where it was set on the machine itself, and for callers without a role in the project.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
 }
 
-impl From<Pointed> for TagHistory {
-    fn from(pointed: Pointed) -> Self {
+impl TagHistory {
+    fn new(pointed: Pointed, shows_names: bool) -> Self {
         Self {
             available: pointed.is_there,
             digest: pointed.digest.to_string(),
             time: pointed.at.to_string(),
-            username: pointed.by_name,
+            username: pointed.by_name.filter(|_| shows_names),
         }
     }
+}
+
+/// Who is at work in a project is shown to those who belong to it, not to everybody who may see a public one.
+fn shows_names(permit: &ProjectPermit<on::Tag, to::List>) -> bool {
+    let (standing, caller) = (permit.standing(), permit.caller());
+    let log = standing.allowed(caller, Resource::Log);
+    standing.roles != Roles::NONE || log.contains(Action::List)
 }
 
 /// Lists what a tag pointed at, newest first by default. A tag that was deleted has a history as well.
@@ -62,7 +69,9 @@ pub(crate) async fn list(
     let id = repository::published_in(&mut reader, permit.project().id, &name).await?;
     let id = id.ok_or_else(|| named.missing())?;
     let (pointed, total) = history::list(&mut reader, id, &tag, &selection).await?;
-    let views: Vec<TagHistory> = pointed.into_iter().map(TagHistory::from).collect();
+    let shows_names = shows_names(&permit);
+    let view = |pointed| TagHistory::new(pointed, shows_names);
+    let views: Vec<TagHistory> = pointed.into_iter().map(view).collect();
     Ok(listing.answer(&views, total))
 }
 
@@ -77,7 +86,8 @@ impl BodyOf for RestoreTag {
     const NAME: &'static str = "restore";
 }
 
-/// Points a tag at a digest of its history: 404 if it never pointed there, 410 if the artifact was deleted since.
+/// Points a tag at a digest of its history, as a push would: 404 if it never pointed there, 410 if the artifact was deleted
+/// since.
 #[utoipa::path(
     post, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/restore",
     operation_id = "restoreTag", tag = "tag", request_body = RestoreTag,
@@ -89,7 +99,7 @@ impl BodyOf for RestoreTag {
 pub(crate) async fn restore(
     named: RepositoryRef,
     tag: TagRef,
-    Allowed { permit, .. }: Allowed<on::Tag, to::Create, ProjectByName>,
+    Allowed { permit, .. }: Allowed<on::Repository, to::Push, ProjectByName>,
     State(app): App,
     body: Unread<RestoreTag>,
 ) -> Result<(), Error> {

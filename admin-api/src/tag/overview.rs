@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use axum::extract::State;
 use axum::response::Response;
-use db::artifact::{self, Accessory, Artifact};
+use db::artifact::{self, Artifact};
 use db::label::Label;
 use db::list::{Direction, Field};
 use db::repository;
@@ -76,13 +76,18 @@ pub(crate) async fn list(
     let mut artifacts = artifact::by_ids(&mut reader, &ids).await?;
     let named: Vec<_> = tags.iter().map(|tag| (&name, tag)).collect();
     let facts = Facts {
-        platforms: platform::of_indexes(&mut reader, &artifacts).await?,
-        accessories: artifact::accessories_of(&mut reader, &ids).await?,
+        platforms: platform::of_indexes(&mut reader, &mut listing.room, &artifacts).await?,
+        accessories: artifact::accessory_kinds(&mut reader, &ids).await?,
         immutable: immutable_among(&mut reader, project, &named).await?,
         labels: db::label::of_manifests(&mut reader, &ids).await?,
     };
     drop(reader);
     app.registry.fill_attrs(&mut artifacts).await?;
+    let texts = |artifact: &Artifact| artifact.attrs.as_ref().map_or(0, String::len);
+    listing.room.texts(artifacts.iter().map(texts).sum())?;
+    listing
+        .room
+        .hanging(tags.iter().map(|tag| facts.shown(tag)).sum())?;
     let artifacts: HashMap<ManifestId, Artifact> = artifacts
         .into_iter()
         .map(|artifact| (artifact.id, artifact))
@@ -95,19 +100,33 @@ pub(crate) async fn list(
 /// What is known of the artifacts of a page.
 struct Facts {
     platforms: HashMap<ManifestId, Vec<String>>,
-    accessories: Vec<(ManifestId, Accessory)>,
+    accessories: HashSet<(ManifestId, String)>,
     immutable: HashSet<TagId>,
     labels: HashMap<ManifestId, Vec<Label>>,
 }
 
+/// How many labels are shown with a tag, and how many platforms.
+const SHOWN: usize = 100;
+/// What signatures are to their subjects.
+const SIGNATURES: [AccessoryKind; 2] = [AccessoryKind::Cosign, AccessoryKind::Notation];
+
 impl Facts {
+    /// How many labels and platforms are shown with a tag. Tags of one artifact show the same ones each.
+    fn shown(&self, tag: &Listed) -> usize {
+        let labels = self.labels.get(&tag.manifest).map_or(0, Vec::len);
+        let platforms = self.platforms.get(&tag.manifest).map_or(0, Vec::len);
+        labels.min(SHOWN) + platforms.min(SHOWN)
+    }
+
     fn view(&self, tag: &Listed, artifact: &Artifact) -> TagOverview {
-        let has = |wanted: fn(&Accessory) -> bool| {
-            let mut accessories = self.accessories.iter();
-            accessories.any(|(of, one)| *of == artifact.id && wanted(one))
+        let has = |kind: AccessoryKind| {
+            let kind = (artifact.id, kind.name().to_owned());
+            self.accessories.contains(&kind)
         };
-        let listed = self.platforms.get(&artifact.id).cloned();
+        let listed = self.platforms.get(&artifact.id);
+        let listed = listed.map(|all| all.iter().take(SHOWN).cloned().collect());
         let labels = self.labels.get(&artifact.id).into_iter().flatten();
+        let labels = labels.take(SHOWN);
         let own = || platform::of_attrs(artifact).into_iter().collect();
         TagOverview {
             artifact_id: artifact.id,
@@ -121,8 +140,8 @@ impl Facts {
             pull_count: tag.pulls,
             pull_time: time(tag.pulled_at),
             push_time: tag.pushed_at.to_string(),
-            sbom: has(|one| one.kind == AccessoryKind::HarborSbom.name()),
-            signed: has(Accessory::is_signature),
+            sbom: has(AccessoryKind::HarborSbom),
+            signed: SIGNATURES.into_iter().any(has),
             size: artifact.size,
             r#type: artifact.kind.clone(),
         }

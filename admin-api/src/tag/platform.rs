@@ -1,6 +1,6 @@
 //! What artifacts run on, in the form `os/architecture[/variant]`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use db::Reader;
 use db::artifact::{self, Artifact};
@@ -9,10 +9,12 @@ use model::artifact::is_index;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::room::Room;
 
 /// The platforms that indexes among some artifacts list.
 pub(crate) async fn of_indexes(
     reader: &mut Reader,
+    room: &mut Room,
     artifacts: &[Artifact],
 ) -> Result<HashMap<ManifestId, Vec<String>>, Error> {
     let indexes: Vec<ManifestId> = artifacts
@@ -20,12 +22,17 @@ pub(crate) async fn of_indexes(
         .filter(|artifact| is_index(&artifact.media_type))
         .map(|artifact| artifact.id)
         .collect();
+    let parts = artifact::parts(reader, &indexes).await?;
+    room.hanging(parts.len())?;
     let mut platforms: HashMap<ManifestId, Vec<String>> = HashMap::new();
-    for part in artifact::parts(reader, &indexes).await? {
+    let mut seen: HashSet<(ManifestId, &str)> = HashSet::new();
+    for part in &parts {
         let listed = platforms.entry(part.index).or_default();
         // Attestations stand in an index as images for nothing.
-        let platform = part.platform.filter(|text| text != "unknown/unknown");
-        listed.extend(platform.filter(|text| !listed.contains(text)));
+        let platform = part.platform.as_deref();
+        let platform = platform.filter(|text| *text != "unknown/unknown");
+        let new = platform.filter(|text| seen.insert((part.index, *text)));
+        listed.extend(new.map(str::to_owned));
     }
     Ok(platforms)
 }

@@ -1,18 +1,20 @@
 //! Creating users.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use model::Profile;
-use policy::{SystemPermit, system, to};
+use model::{MailLanguage, Profile};
+use policy::NewUserPermit;
 use serde::Deserialize;
-use tenancy::user::{self, NewUser};
+use tenancy::user::{self, NewUser, Verification};
 use utoipa::ToSchema;
 
+use crate::account::{self, Language};
 use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
-use crate::{App, Error};
+use crate::{AdminState, App, ClientAddress, Error};
 
 /// The body of `POST /users`.
 #[derive(Default, Deserialize, ToSchema)]
@@ -28,14 +30,17 @@ impl BodyOf for CreateUser {
     const NAME: &'static str = "userReq";
 }
 
-/// Creates a user.
+/// Creates a user. While the setting `self_registration` is on, everyone may for themselves, except robots; where mail is
+/// set up, the new account signs in once the link is opened that is mailed to its address.
 #[utoipa::path(
     post, path = "/api/v2.0/users", operation_id = "createUser", tag = "user",
     request_body = CreateUser,
     responses((status = 201, description = "Created; `Location` leads there."))
 )]
 pub(crate) async fn create(
-    Granted(permit): Granted<SystemPermit<(system::User, to::Create)>>,
+    Granted(permit): Granted<NewUserPermit>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Language(language): Language,
     State(app): App,
     uri: Uri,
     body: Unread<CreateUser>,
@@ -44,9 +49,24 @@ pub(crate) async fn create(
     check_lengths(&body)?;
     let new = check(body)?;
     let (hasher, now) = (app.identity.hasher(), app.clock.now());
-    let id = user::create(&app.db, hasher, &permit, new, now).await?;
+    let id = match &permit {
+        NewUserPermit::Any(permit) => user::create(&app.db, hasher, permit, new, now).await?,
+        NewUserPermit::Own(permit) => {
+            account::allow(&app.identity.allowances().register, address, now)?;
+            let verification = verification(&app, language);
+            user::register(&app.db, hasher, permit, (new, verification), now).await?
+        }
+    };
     let location = format!("{}/{id}", uri.path().trim_end_matches('/'));
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
+}
+
+/// How somebody who registers shows that the address is theirs.
+fn verification(app: &AdminState, language: MailLanguage) -> Verification {
+    match app.settings.current().sends_mail() {
+        true => Verification::ByMail(language),
+        false => Verification::None,
+    }
 }
 
 /// Validates the schema, before all other rules.

@@ -74,7 +74,7 @@ async fn check_old(app: &AdminState, address: IpAddr, user: &User, old: &str) ->
     let credentials = (user.name.as_str(), old);
     match app
         .identity
-        .by_password(credentials, address, Age::Now)
+        .by_password(credentials, address.into(), Age::Now)
         .await
     {
         Ok(_) => Ok(()),

@@ -35,6 +35,8 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         "GET /api/ext/v1/stats/audit",
         "Harbor counts no entries by time",
     ),
+    ("GET /api/ext/v1/stats/pulls", NO_USAGE),
+    ("GET /api/ext/v1/stats/pushes", NO_USAGE),
     (
         "GET /api/ext/v1/audit/export",
         "Harbor exports no audit log",
@@ -60,7 +62,59 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         "DELETE /api/ext/v1/me/sessions/{session_id}",
         "Harbor lists no sessions",
     ),
+    ("GET /api/ext/v1/me/preferences", PAGES),
+    ("PUT /api/ext/v1/me/preferences", PAGES),
+    ("GET /api/ext/v1/me/favourites", PAGES),
+    ("PUT /api/ext/v1/me/favourites", PAGES),
+    ("GET /api/ext/v1/me/access", PAGES),
+    ("GET /api/ext/v1/capabilities", PAGES),
+    ("GET /api/ext/v1/home", PAGES),
+    ("GET /api/ext/v1/notices", PAGES),
+    ("DELETE /api/ext/v1/notices/{notice_id}", PAGES),
+    (
+        "GET /api/ext/v1/search",
+        "Harbor finds neither tags nor users together with the rest",
+    ),
+    ("GET /api/ext/v1/projects/usage", NO_USAGE),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/stats",
+        NO_USAGE,
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name}/repositories/usage",
+        NO_USAGE,
+    ),
+    ("GET /api/ext/v1/storage/overview", NO_USAGE),
+    ("GET /api/ext/v1/storage/largest", NO_USAGE),
+    ("GET /api/ext/v1/robots/{robot_id}/usage", NO_USAGE),
+    (
+        "POST /api/ext/v1/jobs/{job_id}/stop",
+        "Harbor stops jobs by kind alone",
+    ),
+    (
+        "POST /api/ext/v1/jobs/{job_id}/retry",
+        "Harbor does not run a job again",
+    ),
+    (
+        "POST /api/ext/v1/bulk",
+        "Harbor takes a request for each thing",
+    ),
+    (
+        "PUT /api/ext/v1/projects/{project_name_or_id}/owner",
+        "in Harbor whoever made a project owns it for ever",
+    ),
+    (
+        "GET /api/ext/v1/access/matrix",
+        "Harbor does not say who may do what",
+    ),
+    ("GET /api/ext/v1/certificates", NO_CERTIFICATES),
+    ("POST /api/ext/v1/certificates/reload", NO_CERTIFICATES),
+    ("GET /api/ext/v1/certificates/ca", NO_CERTIFICATES),
 ];
+
+const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
+const NO_USAGE: &str = "Harbor counts less";
+const NO_CERTIFICATES: &str = "Harbor's certificates are its proxy's";
 
 const FAR_PAGES: &str = "links to pages beyond 10,000 rows say after which entry they begin";
 

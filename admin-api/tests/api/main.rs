@@ -22,15 +22,17 @@ use db::audit::recorder::Recorder;
 use db::blob::Place;
 use db::quota::Taking;
 use db::user::{self, NewUser};
-use db::{Db, Location, audit, manifest, member, principal, project, repository};
+use db::{Db, Location, audit, label, manifest, member, principal, project, repository};
 use gantry_admin_api::{
-    AdminState, ClientAddress, ComponentErrors, Error, Needs, ProcessInfo, Route, SystemInfo,
-    router, routes,
+    AdminState, Certificates, ClientAddress, ComponentErrors, Error, Heavy, Needs, ProcessInfo,
+    Route, SystemInfo, router, routes,
 };
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use model::{Algorithm, Digest, Manifest, ManualClock, ProjectId, ProjectName, Timestamp};
+use model::{
+    Algorithm, Digest, Manifest, ManualClock, NewLabel, ProjectId, ProjectName, Timestamp,
+};
 use policy::{Action, Role, table};
 use registry::{Limits, Registry};
 use tenancy::password::NewPassword;
@@ -88,7 +90,7 @@ impl Api {
         let (errors, component_errors) = watch::channel(ComponentErrors::default());
         let registry = registry(&db, &clock, master.clone());
         let state = AdminState {
-            db: db.clone(),
+            db: db.for_lists(),
             registry: Arc::new(registry),
             identity: Arc::new(identity),
             csrf: Csrf::new(&master),
@@ -99,6 +101,8 @@ impl Api {
                 id: "this".into(),
                 started: NOW,
             },
+            certificates: certificates(folder.path()),
+            heavy: Heavy::default(),
             component_errors,
         };
         make_admin(&db, hash).await;
@@ -173,6 +177,20 @@ impl Api {
     }
 }
 
+/// A certificate of a CA that nobody trusts.
+fn certificates(folder: &std::path::Path) -> Certificates {
+    let now = model::Timestamp::date_time(NOW);
+    let authority = certs::Authority::create("CA", now).unwrap();
+    let issued = authority.issue(&["registry.example".parse().unwrap()], now, 365);
+    let files = certs::write_pair(folder, &issued.unwrap()).unwrap();
+    let loaded = certs::ServerCertificate::load(&files.certificate, &files.key);
+    let hot = certs::HotCertificate::new(loaded.unwrap());
+    Certificates {
+        reloader: certs::FileReloader::new(files, hot.clone()),
+        hot,
+    }
+}
+
 /// A registry whose blobs are in memory.
 fn registry(db: &Db, clock: &Arc<ManualClock>, master: Arc<MasterKey>) -> Registry {
     let hour = Duration::from_secs(3_600);
@@ -206,6 +224,7 @@ async fn make_admin(db: &Db, hash: String) {
                 comment: "admin user".into(),
                 password_hash: Some(hash),
                 sysadmin: true,
+                unverified: false,
             };
             user::create_admin(tx, &admin, NOW).await?;
             let library = "library".parse().unwrap();
@@ -267,7 +286,8 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{purge_id}", "1")
         .replace("{job_id}", "1")
         .replace("{pool_id}", "all")
-        .replace("{job_type}", "all");
+        .replace("{job_type}", "all")
+        .replace("{notice_id}", "read-only");
     match route.method {
         "HEAD" => format!("{path}?project_name=library"),
         _ => format!("{path}?username=a&groupname=a&scope=g&q=name%3Da"),
@@ -312,6 +332,8 @@ async fn every_route_is_there_and_asks_for_what_the_table_says() {
             continue;
         }
         match route.needs {
+            // What this body is no answer to.
+            Needs::Nobody if route.method == "POST" => assert!(!refused(anonymous), "{route:?}"),
             Needs::Nobody => assert!(anonymous.is_success(), "{route:?}"),
             _ => assert_eq!(anonymous, StatusCode::UNAUTHORIZED, "{route:?}"),
         }
@@ -326,6 +348,47 @@ async fn every_route_is_there_and_asks_for_what_the_table_says() {
             _ => assert_eq!(stranger, StatusCode::FORBIDDEN, "{route:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn all_rows_come_in_pages_that_have_an_end() {
+    let api = Api::start().await;
+    api.db
+        .write(|tx| {
+            Box::pin(async move {
+                for number in 0..=1_000 {
+                    let name = format!("l{number:04}");
+                    let new = NewLabel::new(&name, String::new(), "#fff".into()).unwrap();
+                    label::create(tx, None, &new, NOW).await?;
+                }
+                Ok::<_, db::Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    let path = "/api/v2.0/labels?scope=g&page_size=0";
+    let rows = async |path: &str| {
+        let answer = api.ask("GET", path, "anonymous", "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let header = |name: &str| {
+            let value = answer.headers().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        let said = (header("x-total-count"), header("link"), header("warning"));
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&text(answer).await).unwrap();
+        (rows, said)
+    };
+    let (first, (total, link, warning)) = rows(path).await;
+    assert_eq!((first.len(), total.as_deref()), (1_000, Some("1001")));
+    let next = "/api/v2.0/labels?page=2&page_size=0&scope=g";
+    assert_eq!(link, Some(format!("<{next}>; rel=\"next\"")));
+    assert!(warning.unwrap().contains("1000 rows"));
+    let (rest, (total, _, warning)) = rows(next).await;
+    assert_eq!((rest.len(), total.as_deref()), (1, Some("1001")));
+    assert_eq!(rest[0]["name"], "l1000");
+    assert!(warning.is_some());
+    let (few, (_, link, warning)) = rows("/api/v2.0/labels?scope=g&page_size=0&name=99").await;
+    assert_eq!((few.len(), link, warning), (19, None, None));
 }
 
 #[tokio::test]
@@ -435,34 +498,79 @@ async fn every_change_is_audited_with_its_transaction() {
 
 /// Pushes an index of nothing.
 async fn push_nothing(db: &Db, project: ProjectId) {
-    let bytes = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#,
+    push(db, project, "full/app", vec![index("")]).await;
+}
+
+/// An index of nothing that has annotations.
+fn index(annotations: &str) -> String {
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[],"annotations":{{{annotations}}}}}"#,
         model::media_type::OCI_INDEX
-    );
+    )
+}
+
+/// Pushes manifests that refer to nothing.
+async fn push(db: &Db, project: ProjectId, name: &str, manifests: Vec<String>) {
+    let name = name.parse().unwrap();
     let pushed = db.write_in(project, move |tx| {
         Box::pin(async move {
-            let name = "full/app".parse().unwrap();
             let repository = repository::ensure(tx, project, &name, NOW).await?;
-            let at = Place {
-                project,
-                repository,
-                name: &name,
-                taking: Taking::default(),
-            };
-            let digest = Digest::of(Algorithm::Sha256, bytes.as_bytes());
-            let manifest = Manifest::parse(None, bytes.as_bytes()).unwrap();
-            let new = manifest::New {
-                digest: &digest,
-                manifest: &manifest,
-                payload: bytes.as_bytes(),
-                found: &[],
-                tags: &[],
-            };
-            manifest::store(tx, at, new, NOW).await?.unwrap();
+            for bytes in &manifests {
+                let at = Place {
+                    project,
+                    repository,
+                    name: &name,
+                    taking: Taking::default(),
+                };
+                let digest = Digest::of(Algorithm::Sha256, bytes.as_bytes());
+                let manifest = Manifest::parse(None, bytes.as_bytes()).unwrap();
+                let new = manifest::New {
+                    digest: &digest,
+                    manifest: &manifest,
+                    payload: bytes.as_bytes(),
+                    found: &[],
+                    tags: &[],
+                };
+                manifest::store(tx, at, new, NOW).await?.unwrap();
+            }
             repository::publish(tx, repository, NOW).await
         })
     });
     pushed.await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_that_are_being_built_share_a_memory() {
+    let api = Api::with_people().await;
+    let project = api.project("heavy").await;
+    let manifests = (0..100).map(|number| {
+        let long = "x".repeat(40_000);
+        index(&format!(r#""{number}":"{long}""#))
+    });
+    push(&api.db, project, "heavy/app", manifests.collect()).await;
+    let here = "/api/v2.0/projects/heavy/repositories/app/artifacts";
+    let heavy = format!("{here}?page_size=100");
+    let mut held = Vec::new();
+    let refused = loop {
+        let answer = api.ask("GET", &heavy, "alice", "").await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        // The gateway lets go of it once the body has a place of its own.
+        held.push(answer);
+        assert!(held.len() < 10, "each takes more than 8 MB of 64 MiB");
+    };
+    assert!(held.len() > 1, "an ordinary one is not alone");
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()[RETRY_AFTER], "1");
+    let light = api.ask("GET", here, "alice", "").await;
+    assert_eq!(light.status(), StatusCode::OK, "there is room for others");
+    let rows: serde_json::Value = serde_json::from_str(&text(light).await).unwrap();
+    let shown = rows.as_array().unwrap().iter();
+    assert!(shown.clone().all(|row| row["annotations"].is_object()));
+    held.clear();
+    let again = api.ask("GET", &heavy, "alice", "").await;
+    assert_eq!(again.status(), StatusCode::OK);
 }
 
 #[tokio::test]

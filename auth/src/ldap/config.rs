@@ -94,7 +94,7 @@ impl Config {
     pub fn from_values(values: &Values, trust: Trust) -> Result<Self> {
         let further = values.ldap_fallback_urls.split_whitespace();
         let urls = std::iter::once(values.ldap_url.as_str()).chain(further);
-        let certificate = values.ldap_client_certificate.text();
+        let certificate = values.ldap_client_certificate.pem();
         let admin = Some(&values.ldap_group_admin_dn).filter(|dn| !dn.is_empty());
         let admin = admin.map(|dn| dn.parse()).transpose();
         let or = |text: &str, other: &str| match text {
@@ -106,7 +106,7 @@ impl Config {
             trust,
             starttls: values.ldap_starttls,
             verify: values.ldap_verify_cert,
-            authorities: values.ldap_ca_certificate.text().map(str::to_owned),
+            authorities: values.ldap_ca_certificate.pem().map(str::to_owned),
             identity: certificate.map(|pem| (pem.to_owned(), values.ldap_client_key.clone())),
             timeout: seconds(values.ldap_timeout),
             search_dn: values.ldap_search_dn.clone(),

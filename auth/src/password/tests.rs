@@ -1,6 +1,6 @@
 //! What several sources do to one another: nothing.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,6 +51,7 @@ impl Installation {
             comment: String::new(),
             password_hash: Some(hasher.hash(&password).await.unwrap()),
             sysadmin: false,
+            unverified: false,
         };
         db.write(move |tx| Box::pin(async move { user::create(tx, &ann, NOW).await }))
             .await
@@ -71,7 +72,9 @@ impl Installation {
     }
 
     async fn check(&self, name: &str, password: &str) -> Result<Arc<Authority>> {
-        self.passwords.check((name, password), HOME, Age::Now).await
+        self.passwords
+            .check((name, password), HOME.into(), Age::Now)
+            .await
     }
 
     /// A login that waits for the stuck source, until it is aborted.
@@ -79,7 +82,9 @@ impl Installation {
         let asked = self.stuck.0.lock().len();
         let passwords = self.passwords.clone();
         let hung = tokio::spawn(async move {
-            let checked = passwords.check((name, PASSWORD), HOME, Age::Now).await;
+            let checked = passwords
+                .check((name, PASSWORD), HOME.into(), Age::Now)
+                .await;
             drop(checked);
         });
         while self.stuck.0.lock().len() == asked {

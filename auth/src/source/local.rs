@@ -8,7 +8,7 @@ use db::{Db, user};
 use tenancy::password::PasswordHasher;
 
 use super::PasswordSource;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::login::{Checked, Login};
 use crate::verified::Verified;
 
@@ -44,13 +44,18 @@ impl PasswordSource for Local {
             principal: user.principal_id,
             generation: user.generation,
         });
+        let unverified = user.as_ref().is_some_and(|user| user.unverified);
         let stored = user.and_then(|user| user.password_hash);
         let password = login.secret();
         let settle = move |right| match known {
-            Some(verified) if right => login.right(verified),
-            Some(_) => login.wrong(),
-            None => login.unknown(),
+            Some(verified) if right => {
+                let checked = login.right(verified);
+                // Only whoever knows the password is told.
+                (!unverified).then_some(checked).ok_or(Error::Unverified)
+            }
+            Some(_) => Ok(login.wrong()),
+            None => Ok(login.unknown()),
         };
-        Ok(slot.verify(&password, stored.as_deref(), settle).await?)
+        slot.verify(&password, stored.as_deref(), settle).await?
     }
 }

@@ -53,11 +53,14 @@ create table user_account (
     comment text not null,
     password_hash text,
     sysadmin integer not null,
+    -- 1 until the address of an account that somebody made for themselves is verified: before, it does not sign in.
+    unverified integer not null default 0,
     created_at integer not null,
     updated_at integer not null
 );
 -- Not unique: changing one's own address must not tell that another user has it.
-create index user_account_email on user_account (email);
+create index user_account_email on user_account (lower(email));
+create index user_account_unverified on user_account (created_at) where unverified = 1;
 
 -- Groups of users, which hold roles as users do.
 create table user_group (
@@ -116,6 +119,40 @@ create table session (
 create index session_principal on session (principal_id);
 create index session_expiry on session (expires_at);
 
+-- What users keep for their own pages, as JSON: preferences and favourites.
+create table preference (
+    principal_id integer not null references principal (id),
+    name text not null,
+    value text not null,
+    updated_at integer not null,
+    primary key (principal_id, name)
+) without rowid;
+
+-- Notices that somebody does not want to see again, by their keys.
+create table notice_dismissal (
+    principal_id integer not null references principal (id),
+    notice text not null,
+    at integer not null,
+    primary key (principal_id, notice)
+) without rowid;
+
+-- Links that were mailed. What they hold is not stored, only its hash.
+create table mailed_link (
+    id integer not null primary key autoincrement,
+    hash blob not null unique,
+    principal_id integer not null references principal (id),
+    -- verify or reset.
+    purpose text not null,
+    -- The address that it was sent to: with another one the link is void.
+    email text not null,
+    -- The principal's when it was made: with another one, as after a change of the password, the link is void.
+    generation integer not null,
+    created_at integer not null,
+    expires_at integer not null
+);
+create index mailed_link_principal on mailed_link (principal_id);
+create index mailed_link_expiry on mailed_link (expires_at);
+
 create table project (
     id integer not null primary key autoincrement,
     name text not null,
@@ -130,6 +167,8 @@ create table project (
     deleted_at integer
 );
 create unique index project_name on project (name) where deleted_at is null;
+-- Projects with a limit, which few have.
+create index project_limited on project (id) where storage_limit >= 0 and deleted_at is null;
 
 -- Robots: programs that sign in by themselves.
 create table robot (
@@ -156,6 +195,8 @@ create table robot (
     updated_at integer not null
 );
 create index robot_project on robot (project_id, name);
+-- Which robots end next.
+create index robot_expiry on robot (expires_at) where expires_at is not null and disabled = 0;
 
 -- What a robot may do, in the order in which it was given.
 create table robot_permission (
@@ -303,7 +344,9 @@ create table manifest (
 create unique index manifest_digest on manifest (repository_id, digest) where deleted_at is null;
 create index manifest_repository on manifest (repository_id, id);
 create index manifest_subject on manifest (repository_id, subject, id) where subject is not null and deleted_at is null;
-create index manifest_listed on manifest (repository_id, pushed_at, id) where listed = 1 and deleted_at is null;
+-- With what lists ask of a manifest besides: or SQLite reads each row for it.
+create index manifest_listed on manifest (repository_id, pushed_at, id, tagged, listed, deleted_at)
+    where listed = 1 and deleted_at is null;
 create index manifest_untagged on manifest (repository_id, pushed_at, id)
     where listed = 1 and tagged = 0 and deleted_at is null;
 create index manifest_kind on manifest (repository_id, kind, pushed_at, id) where listed = 1 and deleted_at is null;
@@ -339,6 +382,8 @@ create table manifest_reference (
     size integer not null,
     media_type text not null,
     platform text,
+    -- What an index says of it besides, as JSON.
+    annotations text,
     primary key (manifest_id, position)
 ) without rowid;
 create index manifest_reference_digest on manifest_reference (repository_id, digest);
@@ -407,13 +452,16 @@ create table label (
     description text not null,
     color text not null,
     created_at integer not null,
-    updated_at integer not null
+    updated_at integer not null,
+    -- It does not exist any more; its links are still to be purged.
+    deleted_at integer
 );
-create unique index label_name on label (coalesce(project_id, 0), name);
+create unique index label_name on label (coalesce(project_id, 0), name) where deleted_at is null;
+create index label_deleted on label (id) where deleted_at is not null;
 
 create table label_link (
     manifest_id integer not null references manifest (id) on delete cascade,
-    label_id integer not null references label (id) on delete cascade,
+    label_id integer not null references label (id),
     primary key (manifest_id, label_id)
 ) without rowid;
 create index label_link_label on label_link (label_id);

@@ -4,7 +4,7 @@ use model::{Digest, ManifestId};
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::sql::{Reader, Tx, json_list, row};
+use crate::sql::{Reader, Row, Tx, json_list, row};
 
 row! {
     columns config_columns;
@@ -55,6 +55,35 @@ pub struct Shown {
     pub manifest: i64,
     /// JSON.
     pub attrs: Option<String>,
+}
+
+/// What is kept of the configs of some manifests, unless it is longer than `longest` bytes.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn kept(
+    reader: &mut Reader,
+    manifests: &[ManifestId],
+    longest: usize,
+) -> Result<Vec<Shown>> {
+    let rows = reader
+        .query_either(
+            "select manifest_id, case when octet_length(attrs) <= $2 then attrs end as attrs
+             from manifest_attrs where manifest_id in (select value from json_each($1))",
+            "select manifest_id, case when octet_length(attrs) <= $2 then attrs end as attrs from manifest_attrs
+             where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
+        )
+        .bind(json_list(manifests.iter().map(|id| id.0)))
+        .bind(longest as i64)
+        .all()
+        .await?;
+    let read = |row: &Row| {
+        Ok(Shown {
+            manifest: row.get("manifest_attrs", "manifest_id")?,
+            attrs: row.get("manifest_attrs", "attrs")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Keeps what is shown of some configs, of manifests that are still there.

@@ -74,6 +74,25 @@ pub async fn is_accessory(reader: &mut Reader, manifest: ManifestId) -> Result<b
     Ok(row.is_some())
 }
 
+/// How much manifests list and name, counted up to `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn references(reader: &mut Reader, manifests: &[ManifestId], limit: i64) -> Result<i64> {
+    let row = reader
+        .query_either(
+            "select count(*) as total from (select 1 from manifest_reference
+             where manifest_id in (select value from json_each($1)) limit $2) found",
+            "select count(*) as total from (select 1 from manifest_reference
+             where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) limit $2) found",
+        )
+        .bind(json_list(manifests.iter().map(|id| id.0)))
+        .bind(limit)
+        .one()
+        .await?;
+    row.get("manifest_reference", "total")
+}
+
 /// The payloads of manifests.
 ///
 /// # Errors
@@ -130,24 +149,30 @@ pub async fn hold_blobs(
     rows.iter().map(StoredBlob::read).collect()
 }
 
-/// The tags of manifests by their names, at most `limit`.
+/// The tags of a manifest, and those of others that may name what they belong to (`sha256-…`), by their names: at most
+/// `limit`.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn tags(
     reader: &mut Reader,
-    manifests: &[ManifestId],
+    root: ManifestId,
+    others: &[ManifestId],
     limit: i64,
 ) -> Result<Vec<(ManifestId, Tag)>> {
     let rows = reader
         .query_either(
-            "select manifest_id, name from tag where manifest_id in (select value from json_each($1)) order by name limit $2",
-            "select manifest_id, name from tag
+            "select manifest_id, name from tag where manifest_id = $3
+             union select manifest_id, name from tag where manifest_id in (select value from json_each($1))
+             and name >= 'sha256-' and name < 'sha256.' order by name limit $2",
+            "select manifest_id, name from tag where manifest_id = $3
+             union select manifest_id, name from tag
              where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-             order by name limit $2",
+             and name >= 'sha256-' and name < 'sha256.' order by name limit $2",
         )
-        .bind(json_list(manifests.iter().map(|id| id.0)))
+        .bind(json_list(others.iter().map(|id| id.0)))
         .bind(limit)
+        .bind(root)
         .all()
         .await?;
     rows.iter()

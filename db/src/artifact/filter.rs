@@ -3,7 +3,7 @@
 use model::{Digest, ProjectId, RepositoryId};
 
 use super::{BASE, DIGEST, LABELS, TAGS};
-use crate::list::{Conditions, Selection, Test, any_of, containing};
+use crate::list::{Conditions, Selection, Test, any_of, containing, like};
 use crate::sql::{Value, json_digests, json_list};
 
 /// Whose artifacts a list has.
@@ -53,6 +53,19 @@ pub(super) fn asked(postgres: bool, scope: Scope, selection: &Selection) -> Cond
     conditions
 }
 
+/// Of each repository the one that was pushed last among those of its kind, which a column names: a walk over the scope's
+/// artifacts, however many there are of a kind.
+pub(super) fn latest(conditions: Conditions, scope: Scope, kind: &str) -> Conditions {
+    let (there, of) = scope.of("n.repository_id");
+    let last = format!(
+        "m.id in (select k.id from (
+             select n.id, row_number() over (
+                 partition by n.repository_id, n.{kind} order by n.pushed_at desc, n.id desc) as place
+             from manifest n where {there} and n.listed = 1 and n.deleted_at is null) k where k.place = 1)"
+    );
+    conditions.and_value(&last, of)
+}
+
 /// Those with a tag, without one, or with certain ones.
 fn tagged(conditions: Conditions, postgres: bool, scope: Scope, test: &Test) -> Conditions {
     let (there, of) = scope.of("t.repository_id");
@@ -60,12 +73,7 @@ fn tagged(conditions: Conditions, postgres: bool, scope: Scope, test: &Test) -> 
         Test::Is(text) if text == "*" => return conditions.and("m.tagged = 1"),
         Test::Is(text) if text == "nil" => return conditions.and("m.tagged = 0"),
         Test::Is(text) => ("t.name = $".to_owned(), text.as_str().into()),
-        Test::Contains(text) => {
-            // Tags are ASCII, of which SQLite does not tell the case.
-            let like = if postgres { "ilike" } else { "like" };
-            let like = format!("t.name {like} $ escape '\\'");
-            (like, containing(text).into())
-        }
+        Test::Contains(text) => (like(postgres, "t.name"), containing(text).into()),
         Test::AnyOf(texts) => (any_of(postgres, "t.name"), json_list(texts).into()),
         Test::Number(_) | Test::Flag(_) | Test::Within(..) => return conditions.and("1 = 0"),
     };
@@ -78,7 +86,8 @@ fn labelled(conditions: Conditions, test: &Test) -> Conditions {
     let Test::Number(label) = test else {
         return conditions.and("1 = 0");
     };
-    let with = "m.id in (select k.manifest_id from label_link k where k.label_id = $)";
+    let with = "m.id in (select k.manifest_id from label_link k join label l on l.id = k.label_id and l.deleted_at is null
+         where k.label_id = $)";
     conditions.and_value(with, *label)
 }
 

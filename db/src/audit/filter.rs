@@ -9,7 +9,7 @@ use model::{
 };
 
 use crate::error::Result;
-use crate::list::{Conditions, Direction, Field, Kind, Selection, Test, containing};
+use crate::list::{Conditions, Direction, Field, Kind, Selection, Test, containing, like};
 use crate::sql::Reader;
 
 /// Id.
@@ -18,6 +18,9 @@ pub const ID: Field = Field::new("id", Kind::Int, "e.id").unique();
 pub const TIME: Field = Field::new("op_time", Kind::Time, "e.at");
 /// Whether it was done.
 pub const RESULT: Field = Field::new("operation_result", Kind::Flag, "e.success").unsorted();
+/// What kind of thing something is done to.
+pub const RESOURCE_TYPE: Field =
+    Field::new("resource_type", Kind::Text, "e.resource_type").unsorted();
 /// The name of its project.
 const PROJECT: Field = Field::new(
     "project",
@@ -35,7 +38,7 @@ pub const FIELDS: [Field; 13] = [
     Field::new("username", Kind::Text, "e.principal_name").unsorted(),
     Field::new("operation", Kind::Text, "e.operation").unsorted(),
     Field::new("resource", Kind::Text, "e.resource").unsorted(),
-    Field::new("resource_type", Kind::Text, "e.resource_type").unsorted(),
+    RESOURCE_TYPE,
     Field::new("repository", Kind::Text, "e.repository").unsorted(),
     Field::new("tag", Kind::Text, "e.tag").unsorted(),
     Field::new("address", Kind::Text, "e.address").unsorted(),
@@ -46,6 +49,16 @@ pub const FIELDS: [Field; 13] = [
         "(e.operation || '_' || e.resource_type)",
     )
     .unsorted(),
+];
+
+/// Fields with an index, those first that lead to the fewest entries.
+const INDEXED: [&str; 6] = [
+    "repository",
+    "tag",
+    "username",
+    "project",
+    "project_id",
+    "operation",
 ];
 
 /// Whose entries a list shows.
@@ -122,10 +135,29 @@ impl Filter {
         self
     }
 
-    /// Whether a text is looked for, which no index helps to find, without a time since when.
-    pub(super) fn is_unbounded_search(&self) -> bool {
-        let is_searched = |(_, test): &(Field, Test)| matches!(test, Test::Contains(_));
-        self.tests.iter().any(is_searched) && self.from.is_none_or(|from| from.0 <= 0)
+    /// Where entries have to be looked at one by one, since no one index answers what is asked: those that are looked at.
+    pub(super) fn walked(&self) -> Option<Self> {
+        let narrows =
+            |(field, test): &&(Field, Test)| *field != ID && !matches!(test, Test::Flag(true));
+        let asked: Vec<&(Field, Test)> = self.tests.iter().filter(narrows).collect();
+        let exactly = |name: &&str| {
+            let mut asked = asked.iter().copied();
+            asked.find(|(field, test)| {
+                field.name == *name && matches!(test, Test::Is(_) | Test::Number(_))
+            })
+        };
+        let by_index = match self.scope {
+            Scope::Everything => INDEXED.iter().find_map(|name| exactly(name)),
+            // The scope is what the index is of.
+            Scope::Project(_) | Scope::Own { .. } => None,
+        };
+        (asked.len() > usize::from(by_index.is_some())).then(|| Self {
+            scope: self.scope.clone(),
+            from: self.from,
+            to: self.to,
+            tests: by_index.cloned().into_iter().collect(),
+            ..Self::default()
+        })
     }
 
     pub(super) async fn ranges(&self, reader: &mut Reader) -> Result<Ranges> {
@@ -158,11 +190,9 @@ impl Filter {
             all = all.and_values(text, values.map(Into::into));
         }
         if let Some((text, _)) = &self.contains {
-            let pattern = containing(text);
-            all = all.and_value(
-                "(lower(e.resource) like lower($) escape '\\' or lower(e.detail) like lower($) escape '\\')",
-                pattern,
-            );
+            let holds = |column| like(reader.is_postgres(), column);
+            let either = format!("({} or {})", holds("e.resource"), holds("e.detail"));
+            all = all.and_value(&either, containing(text));
         }
         let since = self.contains.as_ref().map(|(_, since)| *since);
         if let Some(from) = self.from.max(since) {

@@ -70,23 +70,26 @@ pub async fn page(
     query.all().await?.iter().map(Listed::read).collect()
 }
 
-/// A search for a text that names no time looks at so many of the newest entries of its scope.
+/// A search that no one index answers looks at so many of the newest entries of its scope and time.
 pub const SEARCHED: i64 = 100_000;
 
-/// Bounds a search for a text that names no time, since no index helps: since when it looks, if it is bounded.
+/// Bounds a search that has to look at entries one by one to `most` of them: since when it looks, if that is later than
+/// what was asked for. What is older is found by asking for the time until then.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn bound_search(reader: &mut Reader, filter: &mut Filter) -> Result<Option<Timestamp>> {
-    if !filter.is_unbounded_search() {
+pub async fn bound_search(
+    reader: &mut Reader,
+    filter: &mut Filter,
+    most: i64,
+) -> Result<Option<Timestamp>> {
+    let Some(walked) = filter.walked() else {
         return Ok(None);
-    }
-    let all = Filter {
-        scope: filter.scope.clone(),
-        ..Filter::default()
     };
-    let ranges = all.ranges(reader).await?;
-    let sql = ranges.keys(Direction::Down, "1", &SEARCHED.to_string());
+    let ranges = walked.ranges(reader).await?;
+    // Ranges are merged, and as many entries of each are looked at.
+    let searched = most / ranges.ranges.len().max(1) as i64;
+    let sql = ranges.keys(Direction::Down, "1", &searched.to_string());
     let row = ranges
         .conditions
         .bind(reader.query_built("audit.search", sql))

@@ -22,19 +22,32 @@ pub async fn permissions_of(
     reader: &mut Reader,
     robots: &[RobotId],
 ) -> Result<Vec<(RobotId, Permission)>> {
+    permissions_within(reader, robots, i64::MAX).await
+}
+
+/// The same, so many at most.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn permissions_within(
+    reader: &mut Reader,
+    robots: &[RobotId],
+    most: i64,
+) -> Result<Vec<(RobotId, Permission)>> {
     let rows = reader
         .query_either(
             "select rp.robot_id, rp.place, rp.project_id, rp.resource, rp.action from robot_permission rp
              left join project p on p.id = rp.project_id
              where rp.robot_id in (select value from json_each($1)) and p.deleted_at is null
-             order by rp.robot_id, rp.id",
+             order by rp.robot_id, rp.id limit $2",
             "select rp.robot_id, rp.place, rp.project_id, rp.resource, rp.action from robot_permission rp
              left join project p on p.id = rp.project_id
              where rp.robot_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
                  and p.deleted_at is null
-             order by rp.robot_id, rp.id",
+             order by rp.robot_id, rp.id limit $2",
         )
         .bind(json_list(robots.iter().map(|id| id.0)))
+        .bind(most)
         .all()
         .await?;
     let read = |row: &Row| Ok((row.get("robot_permission", "robot_id")?, permission(row)?));

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use futures_util::StreamExt as _;
+use sqlx::sqlite::SqliteError;
 use sqlx::{Postgres, SqlStr, Sqlite};
 use tracing::Instrument as _;
 
@@ -11,7 +12,8 @@ use super::pooled::{InTime as _, is_timeout};
 use super::row::Row;
 use super::span;
 use super::value::Value;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sqlite_code};
+use crate::statements;
 
 /// The kind of a query that only reads.
 pub(crate) struct Reading;
@@ -79,8 +81,19 @@ fn refine(statement: &'static str, error: sqlx::Error) -> Error {
     match &error {
         sqlx::Error::Database(inner) if inner.is_unique_violation() => Error::Duplicate(error),
         _ if is_pooler_conflict(&error) => Error::Pooler(error),
+        _ if is_interrupted(&error) => Error::Stopped(statement, error),
         _ => Error::Statement(statement, error),
     }
+}
+
+/// True where the deadline of the connection has passed: SQLITE_INTERRUPT.
+fn is_interrupted(error: &sqlx::Error) -> bool {
+    const INTERRUPTED: i32 = 9;
+    // Codes of PostgreSQL may be numbers too.
+    let of_sqlite = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<SqliteError>());
+    of_sqlite.is_some() && sqlite_code(error) == Some(INTERRUPTED)
 }
 
 /// True for a prepared statement that is there already, or not there any more.
@@ -92,6 +105,7 @@ pub(crate) fn is_pooler_conflict(error: &sqlx::Error) -> bool {
 impl Query<'_, Writing> {
     /// Runs it; the number of rows changed.
     pub(crate) async fn execute(self) -> Result<u64> {
+        statements::note();
         let span = span::of(self.name);
         let run = async {
             run!(self, execute, |done| done.rows_affected(), |done| done
@@ -120,6 +134,7 @@ impl<'c, Kind> Query<'c, Kind> {
 
     /// All rows.
     pub(crate) async fn all(self) -> Result<Vec<Row>> {
+        statements::note();
         let span = span::of(self.name);
         let run = async {
             run!(
@@ -134,6 +149,7 @@ impl<'c, Kind> Query<'c, Kind> {
 
     /// The only row, if there is one.
     pub(crate) async fn optional(self) -> Result<Option<Row>> {
+        statements::note();
         let span = span::of(self.name);
         let run = async {
             run!(self, fetch_optional, |row| row.map(Row::Sqlite), |row| row
@@ -147,6 +163,7 @@ impl<'c, Kind> Query<'c, Kind> {
         self,
         mut take: impl FnMut(Row) -> Result<(), E> + Send,
     ) -> Result<(), E> {
+        statements::note();
         let name = self.name;
         match self.dialect {
             Dialect::Sqlite(connection) => {

@@ -2,7 +2,7 @@
 
 use model::{
     BlobId, Digest, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RepositoryId, RobotId, SessionId, Timestamp, UserId,
+    ProjectId, RepositoryId, RobotId, SessionId, TagId, Timestamp, UserId,
 };
 
 /// A value to be bound.
@@ -42,6 +42,7 @@ values! {
     Option<ProjectId> => |x| Self::Int(x.map(|id| id.0));
     RepositoryId => |x| Self::Int(Some(x.0));
     ManifestId => |x| Self::Int(Some(x.0));
+    TagId => |x| Self::Int(Some(x.0));
     BlobId => |x| Self::Int(Some(x.0));
     MemberId => |x| Self::Int(Some(x.0));
     SessionId => |x| Self::Int(Some(x.0));
@@ -57,6 +58,14 @@ pub(crate) fn json_list<T: serde::Serialize>(values: impl IntoIterator<Item = T>
     let values: Vec<T> = values.into_iter().collect();
     serde_json::to_string(&values).unwrap_or_default()
 }
+
+/// The ids of the JSON array `$1` as `j.id`, to be joined with on PostgreSQL.
+macro_rules! ids_of_postgres {
+    () => {
+        "(select cast(json_array_elements_text(cast($1 as json)) as bigint) as id) j"
+    };
+}
+pub(crate) use ids_of_postgres;
 
 /// Digests as one JSON array of their bytes in hex.
 pub(crate) fn json_digests<'d>(digests: impl IntoIterator<Item = &'d Digest>) -> String {

@@ -3,8 +3,8 @@
 use model::{ManifestId, RepositoryId, Tag, TagId, Timestamp};
 
 use crate::error::Result;
-use crate::list::{self, Conditions, Field, Kind, Selection, Source};
-use crate::sql::{Reader, json_list, row};
+use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
+use crate::sql::{Reader, ids_of_postgres, row};
 
 row! {
     columns tag_columns;
@@ -34,7 +34,7 @@ row! {
 pub const NAME: Field = Field::new("name", Kind::Text, "t.name").unique();
 /// When it was created or moved.
 pub const PUSHED: Field = Field::new("push_time", Kind::Time, "t.pushed_at");
-const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at");
+const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at").optional();
 
 /// What the tags of an artifact can be narrowed and sorted by.
 pub const FIELDS: [Field; 4] = [NAME, PUSHED, PULLED, Field::new("id", Kind::Int, "t.id")];
@@ -55,6 +55,12 @@ const SOURCE: Source = Source {
     from: "tag t left join tag_stat s on s.tag_id = t.id left join manifest m on m.id = t.manifest_id",
     id: "t.id",
     order: NAME,
+};
+
+/// What their artifacts are, and when they were pulled, is elsewhere.
+const LEAN: Lean = Lean {
+    from: "tag t",
+    without: &["s.", "m."],
 };
 
 /// The tags of a living manifest, and how many there are in all.
@@ -88,39 +94,75 @@ pub async fn of_repository(
         );
     let postgres = reader.is_postgres();
     let conditions = conditions.and_tests(postgres, &selection.tests);
-    let rows = list::page(reader, &SOURCE, &conditions, selection, Listed::read).await?;
-    let mut tests = selection.tests.iter();
-    let from = match tests.all(|(field, _)| [NAME, PUSHED].contains(field)) {
-        true => "tag t",
-        false => SOURCE.from,
-    };
+    let from = LEAN.of(&SOURCE, selection);
     let total = list::count(reader, (SOURCE.name, from), &conditions).await?;
+    let (source, wanted) = ((&SOURCE, from), (selection, total));
+    let rows = list::page(reader, source, &conditions, wanted, Listed::read).await?;
     Ok((rows, total))
 }
 
-/// The tags of living manifests, newest first.
+/// The tags of living manifests, newest first; see [`list::hanging`] for how many.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn of_manifests(reader: &mut Reader, manifests: &[ManifestId]) -> Result<Vec<Listed>> {
+    const STATEMENTS: (&str, &str) = (
+        concat!(
+            "select ",
+            tag_columns!(),
+            " from (select t.* from json_each($1) j cross join tag t on t.id in (
+                 select x.id from tag x where x.manifest_id = j.value order by x.name limit $2) limit $3) t
+             left join tag_stat s on s.tag_id = t.id order by t.pushed_at desc, t.id desc"
+        ),
+        concat!(
+            "select ",
+            tag_columns!(),
+            " from (select t.* from ",
+            ids_of_postgres!(),
+            " cross join lateral (
+                 select x.* from tag x where x.manifest_id = j.id order by x.name limit $2) t limit $3) t
+             left join tag_stat s on s.tag_id = t.id order by t.pushed_at desc, t.id desc"
+        ),
+    );
+    list::hanging(reader, STATEMENTS, manifests, Listed::read).await
+}
+
+/// Tags of some repositories whose names begin with a text, by name; at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn beginning(
+    reader: &mut Reader,
+    repositories: &[RepositoryId],
+    text: &str,
+    limit: i64,
+) -> Result<Vec<(RepositoryId, Tag)>> {
+    macro_rules! select {
+        ($among:literal) => {
+            concat!(
+                "select t.repository_id, t.name from tag t join manifest m on m.id = t.manifest_id and m.deleted_at is null
+                 where t.name >= $2 and t.name < $3 and t.repository_id ",
+                $among,
+                " order by t.name, t.repository_id limit $4"
+            )
+        };
+    }
+    // Tags are ASCII, and compared by their bytes.
+    let beyond = format!("{text}\u{7f}");
     let rows = reader
         .query_either(
-            concat!(
-                "select ",
-                tag_columns!(),
-                " from tag t left join tag_stat s on s.tag_id = t.id
-                 where t.manifest_id in (select value from json_each($1)) order by t.pushed_at desc, t.id desc"
-            ),
-            concat!(
-                "select ",
-                tag_columns!(),
-                " from tag t left join tag_stat s on s.tag_id = t.id
-                 where t.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-                 order by t.pushed_at desc, t.id desc"
+            select!("in (select value from json_each($1))"),
+            select!(
+                "= any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))"
             ),
         )
-        .bind(json_list(manifests.iter().map(|id| id.0)))
+        .bind(json_list(repositories.iter().map(|id| id.0)))
+        .bind(text)
+        .bind(beyond)
+        .bind(limit)
         .all()
         .await?;
-    rows.iter().map(Listed::read).collect()
+    rows.iter()
+        .map(|row| Ok((row.get("tag", "repository_id")?, row.get("tag", "name")?)))
+        .collect()
 }

@@ -57,7 +57,7 @@ async fn content(db: &Db) -> Content {
             ids.push(store(tx, project, &app(), (&index, Some("all"))).await?);
             let bytes = payload("accessory", Some(&digest(&payload("one", None))));
             ids.push(store(tx, project, &app(), (&bytes, None)).await?);
-            let repository = repository::id(tx, &app()).await?.unwrap();
+            let repository = repository::id(tx, project, &app()).await?.unwrap();
             repository::publish(tx, repository, NOW).await?;
             Ok::<_, Error>(Content {
                 project,
@@ -145,6 +145,108 @@ async fn artifacts_are_listed_by_every_field() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_comes_before_all_that_is() {
+    on_both("artifact_nulls", async |db| {
+        let Content {
+            repository, ids, ..
+        } = content(&db).await;
+        let pulls = [stat::Pulls {
+            repository: app(),
+            digest: digest(&payload("two", None)),
+            tag: Some("V_2".parse().unwrap()),
+            times: 1,
+        }];
+        db.write(move |tx| Box::pin(async move { stat::add(tx, &pulls, NOW).await }))
+            .await
+            .unwrap();
+        let mut reader = db.reader().await.unwrap();
+        let (up, down) = (Direction::Up, Direction::Down);
+        for (name, way, expected) in [
+            ("pull_time", up, [0, 2, 5, 1]),
+            ("pull_time", down, [1, 5, 2, 0]),
+            // The index has none.
+            ("artifact_type", up, [5, 0, 1, 2]),
+            ("artifact_type", down, [2, 1, 0, 5]),
+        ] {
+            let mut selection = Selection::all();
+            selection.order = Some((field(name), way));
+            let listed = artifact::list(&mut reader, repository, &selection).await;
+            let found: Vec<_> = listed.unwrap().0.iter().map(|one| one.id).collect();
+            assert_eq!(found, expected.map(|at| ids[at]), "{name} {way:?}");
+        }
+        for (way, expected) in [(up, ["v1", "all", "V_2"]), (down, ["V_2", "all", "v1"])] {
+            let pulled = listing::FIELDS.into_iter();
+            let pulled = pulled.clone().find(|field| field.name == "pull_time");
+            let mut selection = Selection::all();
+            selection.order = pulled.map(|field| (field, way));
+            let listed = listing::of_repository(&mut reader, repository, &selection).await;
+            let found: Vec<_> = listed
+                .unwrap()
+                .0
+                .iter()
+                .map(|tag| tag.name.to_string())
+                .collect();
+            assert_eq!(found, expected, "{way:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_has_a_greatest_size() {
+    on_both("artifact_sizes", async |db| {
+        let (_, project) = team(&db).await;
+        let (repository, indexes) = db
+            .write(move |tx| {
+                Box::pin(async move {
+                    let long = "x".repeat(50_000);
+                    for number in 0..90 {
+                        let seed = format!("{number}{long}");
+                        store(tx, project, &app(), (&payload(&seed, None), None)).await?;
+                    }
+                    let part = payload("part", None);
+                    store(tx, project, &app(), (&part, None)).await?;
+                    let mut indexes = Vec::new();
+                    for count in [3_000, 3_001] {
+                        let index = index(&vec![part.as_slice(); count]);
+                        indexes.push(store(tx, project, &app(), (&index, None)).await?);
+                    }
+                    let repository = repository::id(tx, &app()).await?.unwrap();
+                    repository::publish(tx, repository, NOW).await?;
+                    Ok::<_, Error>((repository, indexes))
+                })
+            })
+            .await
+            .unwrap();
+        let mut reader = db.reader().await.unwrap();
+        // With long annotations, of how many rows.
+        for (limit, offset, expected) in [
+            (Some(10), 0, (10, 10)),
+            (Some(100), 0, (0, 92)),
+            (Some(100), 80, (10, 12)),
+            (None, 0, (90, 92)),
+        ] {
+            let mut selection = Selection::all();
+            selection.page = Page { offset, limit };
+            let listed = artifact::list(&mut reader, repository, &selection).await;
+            let (listed, total) = listed.unwrap();
+            let is_long = |text: &String| text.len() > 50_000;
+            let has = |one: &&artifact::Artifact| one.annotations.as_ref().is_some_and(is_long);
+            let shown = (listed.iter().filter(has).count(), listed.len());
+            assert_eq!((shown, total), (expected, 92), "{limit:?} {offset}");
+        }
+        let parts = async |reader: &mut gantry_db::Reader, of: &[ManifestId]| {
+            let parts = artifact::parts(reader, of).await.unwrap();
+            let of = |id: &ManifestId| parts.iter().filter(|part| part.index == *id).count();
+            indexes.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(&mut reader, &indexes[..1]).await, [3_000, 0]);
+        assert_eq!(parts(&mut reader, &indexes).await, [2_500, 2_500]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_projects_artifacts_are_those_of_all_its_repositories() {
     on_both("artifacts_all", async |db| {
         let Content { project, ids, .. } = content(&db).await;
@@ -153,7 +255,7 @@ async fn a_projects_artifacts_are_those_of_all_its_repositories() {
                 let other: RepositoryName = "team/other".parse().unwrap();
                 let bytes = payload("one", None);
                 let id = store(tx, project, &other, (&bytes, Some("v1"))).await?;
-                let repository = repository::id(tx, &other).await?.unwrap();
+                let repository = repository::id(tx, project, &other).await?.unwrap();
                 repository::publish(tx, repository, NOW).await?;
                 Ok::<_, Error>(id)
             })
@@ -215,7 +317,8 @@ async fn an_artifact_is_found_with_its_parts_accessories_and_tags() {
         let (listed, total) = listed.unwrap();
         assert_eq!((listed[0].id, total), (ids[6], 1));
         assert_eq!(listed[0].kind, "subject.accessory");
-        assert!(!listed[0].is_signature());
+        let kinds = artifact::accessory_kinds(reader, &ids).await.unwrap();
+        assert!(kinds.iter().eq([&(ids[0], listed[0].kind.clone())]));
         let together = artifact::accessories_of(reader, &ids).await.unwrap();
         assert_eq!(together, [(ids[0], listed[0].clone())]);
         let layers = artifact::layers(reader, ids[0]).await.unwrap();
@@ -252,22 +355,20 @@ async fn tags_of_deleted_manifests_are_not_listed_and_are_made_anew() {
         db.write(move |tx| {
             Box::pin(async move {
                 let v1 = "v1".parse().unwrap();
-                let to = (repository, &app());
+                let app = app();
+                let at = place(project, repository, &app);
                 let two = digest(&payload("two", None));
                 let two = manifest::hold(tx, repository, &two).await?.unwrap();
-                assert!(
-                    !tag::create(tx, to, &v1, two, (None, NOW)).await?,
-                    "it is there"
-                );
+                let made = set_tag(tx, at, &v1, two.id, Onto::Nothing).await?;
+                assert!(!made, "it is there");
                 let one = digest(&payload("one", None));
                 assert_eq!(tag::target(tx, repository, &v1).await?, Some(one));
                 // Nothing of it is purged: the tag's row is there.
-                let at = place(project, repository, to.1);
                 manifest::delete(tx, at, ids[0], when(NOW), 0).await?;
                 let all = Selection::all();
                 assert_eq!(listing::of_repository(tx, repository, &all).await?.1, 2);
                 assert_eq!(tag::target(tx, repository, &v1).await?, None);
-                assert!(tag::create(tx, to, &v1, two, (None, NOW)).await?);
+                assert!(set_tag(tx, at, &v1, two.id, Onto::Nothing).await?);
                 assert_eq!(tag::target(tx, repository, &v1).await?, Some(two.digest));
                 assert_eq!(listing::of_repository(tx, repository, &all).await?.1, 3);
                 Ok::<_, Error>(())
@@ -307,6 +408,13 @@ async fn what_is_shown_of_configs_is_kept_once() {
                 .await
                 .unwrap();
         }
+        for (longest, expected) in [(100, Some(r#"{"a":"é\u0000"}"#)), (10, None)] {
+            let kept = attrs::kept(&mut reader, &ids, longest).await.unwrap();
+            let mut kept: Vec<_> = kept.iter().map(|one| (one.manifest, &one.attrs)).collect();
+            kept.sort_unstable();
+            let expected = expected.map(str::to_owned);
+            assert_eq!(kept, [(ids[0].0, &expected), (ids[1].0, &None)]);
+        }
         let mut selection = Selection::all();
         selection.order = Some((artifact::PUSHED, Direction::Up));
         let (listed, _) = artifact::list(&mut reader, repository, &selection)
@@ -343,8 +451,9 @@ async fn a_closure_has_all_that_belongs_to_an_artifact() {
                 let first = payload("first", Some(&digest(&payload("part b", None))));
                 let second = payload("second", Some(&digest(&first)));
                 let mut expected = vec![ids[3].0, ids[4].0, ids[5].0];
-                for bytes in [&first, &second] {
-                    let id = store(tx, project, &app(), (bytes, Some("acc"))).await?;
+                let scheme = format!("{}.sig", digest(&first)).replace(':', "-");
+                for (bytes, tag) in [(&first, "acc"), (&second, &*scheme)] {
+                    let id = store(tx, project, &app(), (bytes, Some(tag))).await?;
                     expected.push(id.0);
                 }
                 let members = closure::members(tx, (repository, ids[5]), 100).await?;
@@ -356,9 +465,10 @@ async fn a_closure_has_all_that_belongs_to_an_artifact() {
                 let rows: Vec<ManifestId> = expected.into_iter().map(ManifestId).collect();
                 let blobs = closure::hold_blobs(tx, &rows, 10).await?;
                 assert_eq!(blobs.len(), 1, "the config that all have");
-                let tags = closure::tags(tx, &rows, 10).await?;
+                assert_eq!(closure::references(tx, &rows, 10).await?, 6);
+                let tags = closure::tags(tx, ids[5], &rows, 10).await?;
                 let names: Vec<String> = tags.iter().map(|(_, tag)| tag.to_string()).collect();
-                assert_eq!(names, ["acc", "all"]);
+                assert_eq!(names, ["all", &*scheme]);
                 assert_eq!(closure::payloads(tx, &rows).await?.len(), 5);
                 assert!(closure::is_accessory(tx, ids[6]).await?);
                 assert!(!closure::is_accessory(tx, ids[0]).await?);
@@ -388,7 +498,7 @@ async fn a_description_is_of_a_repository_that_is_shown() {
                 let text = "what it is for";
                 assert!(repository::describe(tx, project, &app(), text, NOW).await?);
                 assert!(!repository::describe(tx, other, &app(), "no", NOW).await?);
-                let found = repository::by_name(tx, &app()).await?.unwrap();
+                let found = repository::by_name(tx, project, &app()).await?.unwrap();
                 assert_eq!(found.description, text);
                 Ok::<_, Error>(())
             })

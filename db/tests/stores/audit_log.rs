@@ -490,8 +490,77 @@ async fn ones_own_entries_and_those_of_some_projects_are_one_list() {
             tests: vec![(audit::FIELDS[4], Test::Contains("ann".into()))],
             ..audit::Filter::default()
         };
-        let bound = audit::list::bound_search(&mut reader, &mut search).await;
+        let bound = audit::list::bound_search(&mut reader, &mut search, 10).await;
         assert_eq!(bound.unwrap(), None, "there are few");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_that_no_index_answers_is_bounded_by_what_it_looks_at() {
+    on_both("audit_search", async |db| {
+        let events: Vec<Event> = (0..50)
+            .map(|number| Event {
+                at: Timestamp(NOW.0 + number * 1_000_000),
+                ..event("Änderung")
+            })
+            .collect();
+        db.write(move |tx| Box::pin(async move { tx.record_all(&events).await }))
+            .await
+            .unwrap();
+        let mut reader = db.reader().await.unwrap();
+        let field = |name: &str| {
+            let mut fields = audit::FIELDS.into_iter();
+            fields.find(|field| field.name == name).unwrap()
+        };
+        let is = |name: &str, text: &str| (field(name), Test::Is(text.to_owned()));
+        let holds = |name: &str, text: &str| (field(name), Test::Contains(text.to_owned()));
+        let any = (field("username"), Test::AnyOf(vec!["x".into()]));
+        let at = |number: i64| Timestamp(NOW.0 + number * 1_000_000);
+        let from_1970 = (Some(Timestamp(1)), None);
+        for (tests, (from, to), since) in [
+            (vec![], (None, None), None),
+            (vec![is("username", "x")], (None, None), None),
+            (vec![(audit::RESULT, Test::Flag(true))], (None, None), None),
+            (
+                vec![(audit::RESULT, Test::Flag(false))],
+                (None, None),
+                Some(39),
+            ),
+            (vec![is("address", "x")], from_1970, Some(39)),
+            (vec![holds("resource", "x")], (None, None), Some(39)),
+            (vec![holds("resource", "x")], from_1970, Some(39)),
+            (vec![holds("resource", "x")], (Some(at(45)), None), None),
+            (vec![holds("resource", "x")], (None, Some(at(30))), Some(19)),
+            (vec![any], (None, None), Some(39)),
+            // No entry is looked at that the index does not lead to.
+            (
+                vec![is("username", "x"), holds("resource", "x")],
+                (None, None),
+                None,
+            ),
+        ] {
+            let mut filter = audit::Filter {
+                tests: tests.clone(),
+                from,
+                to,
+                ..audit::Filter::default()
+            };
+            let bound = audit::list::bound_search(&mut reader, &mut filter, 10).await;
+            let since = since.map(at);
+            assert_eq!(bound.unwrap(), since, "{tests:?} {from:?} {to:?}");
+            assert_eq!(filter.from, since.or(from), "{tests:?}");
+        }
+        let count = async |reader: &mut gantry_db::Reader, text: &str| {
+            let filter = audit::Filter {
+                tests: vec![holds("resource", text)],
+                ..audit::Filter::default()
+            };
+            audit::count::count(reader, &filter).await.unwrap()
+        };
+        assert_eq!(count(&mut reader, "Änd").await, Count::Exact(50));
+        assert_eq!(count(&mut reader, "ÄND").await, Count::Exact(50));
+        assert_eq!(count(&mut reader, "änd").await, Count::Exact(0));
     })
     .await;
 }

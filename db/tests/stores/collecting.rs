@@ -83,7 +83,7 @@ async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
                 push(tx, project, &one, ("twice", 20), at(10)).await?;
                 push(tx, project, &two, ("twice", 20), at(30)).await?;
                 push(tx, project, &one, ("lost", 40), at(10)).await?;
-                let repo = repository::id(tx, &one).await?.unwrap();
+                let repo = repository::id(tx, project, &one).await?.unwrap();
                 let manifest = Manifest::parse(None, &payload).unwrap();
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
                 let what = (&manifest, &payload[..]);
@@ -130,7 +130,7 @@ async fn garbage_is_what_nothing_refers_to_once_its_lease_is_over() {
         db.write(move |tx| {
             Box::pin(async move {
                 garbage::forget(tx, &keys).await?;
-                let repo = repository::id(tx, &name).await?.unwrap();
+                let repo = repository::id(tx, project, &name).await?.unwrap();
                 let going = manifest::hold(tx, repo, &manifest_digest).await?.unwrap();
                 let at_place = place(project, repo, &name);
                 manifest::delete(tx, at_place, going.id, when(at(100)), 10).await?;
@@ -197,16 +197,16 @@ async fn a_repository_that_only_ever_had_blobs_goes_with_the_last_one() {
                 push(tx, project, &name, ("last", 1), later).await?;
                 let review = async |tx: &mut Tx, now| gc::review(tx, now, Duration::ZERO, 10).await;
                 assert_eq!(review(tx, NOW).await?.unlinked, 1);
-                let repo = repository::id(tx, &name).await?;
+                let repo = repository::id(tx, project, &name).await?;
                 assert!(repo.is_some(), "it holds a blob");
                 assert_eq!(review(tx, later).await?.unlinked, 1);
-                assert_eq!(repository::id(tx, &name).await?, None);
+                assert_eq!(repository::id(tx, project, &name).await?, None);
                 // One that was shown stays.
                 push(tx, project, &name, ("again", 1), NOW).await?;
-                let repo = repository::id(tx, &name).await?.unwrap();
+                let repo = repository::id(tx, project, &name).await?.unwrap();
                 repository::publish(tx, repo, NOW).await?;
                 assert_eq!(review(tx, NOW).await?.unlinked, 1);
-                assert_eq!(repository::id(tx, &name).await?, Some(repo));
+                assert_eq!(repository::id(tx, project, &name).await?, Some(repo));
                 Ok::<_, Error>(())
             })
         })
@@ -383,7 +383,7 @@ async fn a_foreign_layer_is_named_whether_it_came_before_or_after() {
                 let name = repository;
                 push(tx, project, &name, ("config", 2), at(10)).await?;
                 push(tx, project, &name, ("before", 4), at(10)).await?;
-                let repo = repository::id(tx, &name).await?.unwrap();
+                let repo = repository::id(tx, project, &name).await?.unwrap();
                 let manifest = Manifest::parse(None, payload.as_bytes()).unwrap();
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
                 let sizes: Vec<_> = found.iter().map(|found| found.size()).collect();
@@ -397,7 +397,7 @@ async fn a_foreign_layer_is_named_whether_it_came_before_or_after() {
                 for text in ["before", "after"] {
                     let named = blob::named_by(tx, repo, &digest(text)).await?;
                     assert_eq!(named, Some(manifest_digest), "{text}");
-                    assert!(blob::is_named(tx, &name, &digest(text)).await?, "{text}");
+                    assert!(blob::is_named(tx, (project, &name), &digest(text)).await?, "{text}");
                 }
                 let outlook = gc::outlook(tx, at(10)).await?;
                 assert_eq!((outlook.due_links, outlook.garbage_links), (3, 0));

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use gantry_db::manifest::When;
 use gantry_db::{tombstone, untagged};
-use model::{ManifestId, RepositoryId};
+use model::{ManifestId, Reference, RepositoryId};
 
 use super::collecting::push;
 use super::untagged_manifests::{payload, store};
@@ -101,6 +101,74 @@ async fn what_a_deleted_project_held_is_collected_and_not_found_in_its_successor
         let mut tx = db.reader().await.unwrap();
         assert_eq!(quota::used(&mut tx, old).await.unwrap(), 0);
         assert_eq!(quota::used(&mut tx, new).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_permit_of_a_deleted_project_finds_nothing_in_its_successor() {
+    on_both("old_permit", async |db| {
+        let (ann, old) = team(&db).await;
+        let subject = payload("subject", None);
+        let digest = Digest::of(Algorithm::Sha256, &subject);
+        let fill = async |project| {
+            let (subject, referrer) = (subject.clone(), payload("referrer", Some(&digest)));
+            db.write(move |tx| {
+                Box::pin(async move {
+                    store(tx, project, &name(), (&subject, Some("v1"))).await?;
+                    store(tx, project, &name(), (&referrer, None)).await?;
+                    let repo = repository::id(tx, project, &name()).await?.unwrap();
+                    repository::publish(tx, repo, NOW).await
+                })
+            })
+            .await
+            .unwrap();
+        };
+        let references = [
+            Reference::Tag("v1".parse().unwrap()),
+            Reference::Digest(digest),
+        ];
+        let found = async |project| {
+            let mut found = Vec::new();
+            for reference in &references {
+                let manifest = manifest::find(&db, project, &name(), reference).await;
+                found.push(manifest.unwrap().is_some());
+            }
+            let (mut reader, app) = (db.reader().await.unwrap(), name());
+            let at = (project, &app);
+            let tags = tag::list(&mut reader, at, None, 10).await.unwrap();
+            found.push(!tags.is_empty());
+            let all = manifest::referrers(&mut reader, at, &digest, None, (0, 10)).await;
+            let all = all.unwrap();
+            assert_eq!(all.total, all.descriptors.len() as i64);
+            found.push(all.total > 0);
+            let config = Digest::of(Algorithm::Sha256, b"{}");
+            let named = blob::is_named(&mut reader, at, &config).await.unwrap();
+            found.push(named);
+            let id = repository::published_in(&mut reader, project, &app).await;
+            found.push(id.unwrap().is_some());
+            let shown = repository::by_name(&mut reader, project, &app).await;
+            found.push(shown.unwrap().is_some());
+            found
+        };
+        fill(old).await;
+        assert_eq!(found(old).await, [true; 7]);
+        let deleted = db.write_alone_in(old, move |tx| {
+            Box::pin(async move {
+                assert!(repository::delete(tx, old, &name(), NOW).await?);
+                let facts = project::by_id(tx, old).await?.unwrap().facts();
+                project::delete(tx, &facts, NOW).await
+            })
+        });
+        assert!(deleted.await.unwrap());
+        let new = make_project(&db, ann.id).await;
+        fill(new).await;
+        assert_eq!(found(new).await, [true; 7]);
+        assert_eq!(
+            found(old).await,
+            [false; 7],
+            "whatever is cached of the other"
+        );
     })
     .await;
 }
@@ -244,9 +312,11 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
     let (tagged, held) = tokio::sync::oneshot::channel::<()>();
     let tag = db.write(move |tx| {
         Box::pin(async move {
-            let repo = repository::id(tx, &name()).await?.unwrap();
+            let repo = repository::id(tx, project, &name()).await?.unwrap();
             let kept = "kept".parse().unwrap();
-            tag::set(tx, (repo, &name()), &kept, referrer, None, NOW).await?;
+            let app = name();
+            let at = place(project, repo, &app);
+            set_tag(tx, at, &kept, referrer, Onto::Anything).await?;
             tagged.send(()).unwrap();
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok::<_, Error>(())
@@ -257,7 +327,7 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
         let digest = Digest::of(Algorithm::Sha256, &subject);
         let deleted = db.write(move |tx| {
             Box::pin(async move {
-                let repo = repository::id(tx, &name()).await?.unwrap();
+                let repo = repository::id(tx, project, &name()).await?.unwrap();
                 let going = manifest::hold(tx, repo, &digest).await?.unwrap();
                 let app = name();
                 let at = place(project, repo, &app);
@@ -275,7 +345,9 @@ async fn tagged_meanwhile(database: &str, kind: Referrer) {
     let found = tag::resolve(&db, &name(), &kept).await.unwrap();
     assert_eq!(found, None, "neither the tag nor its manifest is there");
     let mut reader = db.reader().await.unwrap();
-    let tags = tag::list(&mut reader, &name(), None, 10).await.unwrap();
+    let tags = tag::list(&mut reader, (project, &name()), None, 10)
+        .await
+        .unwrap();
     assert_eq!(tags, [""; 0]);
     drop(reader);
     db.close().await;
@@ -322,7 +394,7 @@ where
         held.await.unwrap();
         let done = db.write(move |tx| {
             Box::pin(async move {
-                let repo = repository::id(tx, &name()).await?.unwrap();
+                let repo = repository::id(tx, project, &name()).await?.unwrap();
                 work(tx, project, repo).await
             })
         });
@@ -385,7 +457,7 @@ async fn a_pull_that_meets_a_deletion_is_counted_when_run_again() {
     let (deleted, gone) = tokio::sync::oneshot::channel::<()>();
     let delete = db.write(move |tx| {
         Box::pin(async move {
-            let repo = repository::id(tx, &name()).await?.unwrap();
+            let repo = repository::id(tx, project, &name()).await?.unwrap();
             let going = manifest::hold(tx, repo, &digest).await?.unwrap();
             let app = name();
             let at = place(project, repo, &app);
@@ -429,7 +501,7 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 let subject = payload("subject", None);
                 let late = store(tx, project, &name(), (&subject, None)).await?;
                 untagged::note(tx, &[late], NOW).await?;
-                // A month later it gets an index, which goes again.
+                // A month later it gets an index, which goes again, and a tag meanwhile.
                 let digest = Digest::of(Algorithm::Sha256, &subject);
                 let index = format!(
                     r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{{"mediaType":"{}","digest":"{digest}","size":{}}}]}}"#,
@@ -438,7 +510,7 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                     subject.len()
                 );
                 store(tx, project, &name(), (index.as_bytes(), None)).await?;
-                let repo = repository::id(tx, &name()).await?.unwrap();
+                let repo = repository::id(tx, project, &name()).await?.unwrap();
                 let index = Digest::of(Algorithm::Sha256, index.as_bytes());
                 let going = manifest::hold(tx, repo, &index).await?.unwrap();
                 let app = name();
@@ -446,7 +518,10 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 manifest::delete(tx, at, going.id, when(month), 0).await?;
                 untagged::note(tx, &[late], month).await?;
                 assert!(!untagged::hold(tx, late, month).await?, "the index keeps it until it is purged");
+                let tag = "v1".parse().unwrap();
+                tag::set(tx, (repo, &app), &tag, late, None, month).await?;
                 assert_eq!(purge_all(tx, at, 10).await?, 1);
+                tag::delete(tx, (repo, &app), &tag).await?;
                 assert!(!untagged::hold(tx, late, month).await?, "its time begins anew");
                 untagged::note(tx, &[late], month).await?;
                 assert!(untagged::hold(tx, late, month).await?);
@@ -490,7 +565,7 @@ async fn a_long_chain_of_referrers_is_gone_down_once() {
         db.write(move |tx| {
             Box::pin(async move {
                 let chain = chain(tx, project, 31).await;
-                let repo = repository::id(tx, &name()).await?.unwrap();
+                let repo = repository::id(tx, project, &name()).await?.unwrap();
                 let app = name();
                 let at = place(project, repo, &app);
                 let parts = delete_in_parts(tx, at, &chain[0].1, 10).await?;
@@ -515,20 +590,20 @@ async fn a_referrer_that_was_tagged_between_two_parts_goes_with_what_hangs_on_it
         db.write(move |tx| {
             Box::pin(async move {
                 let chain = chain(tx, project, 7).await;
-                let repo = repository::id(tx, &name()).await?.unwrap();
+                let repo = repository::id(tx, project, &name()).await?.unwrap();
                 let app = name();
                 let at = place(project, repo, &app);
                 let going = manifest::hold(tx, repo, &chain[0].1).await?.unwrap();
                 manifest::delete(tx, at, going.id, when(NOW), 2).await?;
                 let kept = "kept".parse().unwrap();
-                tag::set(tx, (repo, &app), &kept, chain[3].0, None, NOW).await?;
+                set_tag(tx, at, &kept, chain[3].0, Onto::Anything).await?;
                 purge_all(tx, at, 4).await?;
                 let mut left = Vec::new();
                 for (_, digest) in &chain {
                     left.push(manifest::id(tx, repo, digest).await?.is_some());
                 }
                 assert_eq!(left, [false; 7]);
-                assert_eq!(tag::list(tx, &app, None, 10).await?, [""; 0]);
+                assert_eq!(tag::list(tx, (project, &app), None, 10).await?, [""; 0]);
                 Ok::<_, Error>(())
             })
         })
@@ -566,7 +641,7 @@ async fn referrers_with_many_references_are_deleted_in_parts() {
                     let bytes = layered(&format!("r{number}"), &digest, 600);
                     store(tx, project, &name(), (&bytes, None)).await?;
                 }
-                let repo = repository::id(tx, &name()).await?.unwrap();
+                let repo = repository::id(tx, project, &name()).await?.unwrap();
                 let app = name();
                 let at = place(project, repo, &app);
                 let parts = delete_in_parts(tx, at, &digest, 100).await?;
@@ -588,10 +663,12 @@ async fn what_hangs_on_a_deleted_manifest_is_removed_in_parts() {
             Box::pin(async move {
                 let subject = payload("subject", None);
                 let id = store(tx, project, &name(), (&subject, Some("v0"))).await?;
-                let repo = repository::id(tx, &name()).await?.unwrap();
+                let repo = repository::id(tx, project, &name()).await?.unwrap();
                 for number in 1..7 {
                     let tag = format!("v{number}").parse().unwrap();
-                    tag::set(tx, (repo, &name()), &tag, id, None, NOW).await?;
+                    let app = name();
+                    let at = place(project, repo, &app);
+                    set_tag(tx, at, &tag, id, Onto::Anything).await?;
                     refer(tx, project, &format!("r{number}"), &subject).await;
                 }
                 let first = payload("r1", Some(&Digest::of(Algorithm::Sha256, &subject)));

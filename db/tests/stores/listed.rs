@@ -142,7 +142,8 @@ async fn walk(db: &Db, project: ProjectId, app: &RepositoryName, step: &Step) ->
                 Step::Import(what, name) => {
                     let held = manifest::hold(tx, repo, &what.digest()).await?;
                     let Some(held) = held else { return Ok(()) };
-                    tag::import(tx, (repo, &app), &name.tag(), held, NOW).await?;
+                    let at = place(project, repo, &app);
+                    set_tag(tx, at, &name.tag(), held.id, Onto::Imported).await?;
                     Ok(())
                 }
                 Step::Untag(name) => tag::delete(tx, (repo, &app), &name.tag()).await.map(drop),
@@ -197,7 +198,8 @@ async fn push(
     let id = manifest::store(tx, place(project, repo, app), new, NOW).await?;
     let id = id.unwrap();
     for tag in &tags {
-        tag::set(tx, (repo, app), tag, id, None, NOW).await?;
+        let at = place(project, repo, app);
+        set_tag(tx, at, tag, id, Onto::Anything).await?;
     }
     repository::publish(tx, repo, NOW).await
 }
@@ -323,7 +325,9 @@ async fn after(db: &Db, project: ProjectId, steps: &[Step]) -> (Vec<(Value, Valu
     }
     compare(db).await.unwrap();
     let mut reader = db.reader().await.unwrap();
-    let found = repository::by_name(&mut reader, &app).await.unwrap();
+    let found = repository::by_name(&mut reader, project, &app)
+        .await
+        .unwrap();
     let accessories = table(&mut reader, "accessory").await;
     let told = accessories
         .iter()

@@ -16,10 +16,12 @@ mod jobs;
 mod labels;
 mod listed;
 mod login_failure;
+mod mailed_link;
 mod pooler;
 mod repositories;
 mod robots;
 mod session;
+mod tags;
 mod tombstones;
 mod transactions;
 mod untagged_manifests;
@@ -27,14 +29,17 @@ mod untagged_manifests;
 use std::time::Duration;
 
 use collecting::{committed, place};
+use gantry_db::immutability::Immutability;
 use gantry_db::list::{Page, Selection, Test};
+use gantry_db::tag::Onto;
 use gantry_db::{
-    Age, Db, Error, Location, Tx, audit, binding, blob, garbage, gc, immutable_rule, installation,
-    label, manifest, member, principal, project, quota, repository, stat, tag, upload, user,
+    Age, Db, Error, Location, Tx, artifact, audit, binding, blob, garbage, gc, immutable_rule,
+    installation, label, manifest, member, principal, project, quota, repository, stat, tag,
+    upload, user,
 };
 use model::{
-    Algorithm, Digest, Manifest, ProjectId, ProjectName, RepositoryId, RepositoryName, Timestamp,
-    UserId,
+    Algorithm, Digest, Event, Manifest, ManifestId, Operation, Origin, Principal, ProjectId,
+    ProjectName, RepositoryId, RepositoryName, Subject, Tag, Timestamp, UserId,
 };
 use policy::{Caller, Presented, Role};
 
@@ -81,6 +86,7 @@ fn ann() -> user::NewUser {
         comment: String::new(),
         password_hash: Some("x".into()),
         sysadmin: false,
+        unverified: false,
     }
 }
 
@@ -342,6 +348,46 @@ pub(crate) fn new<'a>(
     }
 }
 
+/// Points a tag at a manifest, as a push or what else does; whether it points there then.
+pub(crate) async fn set_tag(
+    tx: &mut Tx,
+    at: blob::Place<'_>,
+    tag: &Tag,
+    to: ManifestId,
+    onto: Onto,
+) -> Result<bool, Error> {
+    set_tag_by(tx, at, tag, to, (onto, Principal::CommandLine, NOW)).await
+}
+
+/// As [`set_tag`], by somebody at some time.
+pub(crate) async fn set_tag_by(
+    tx: &mut Tx,
+    at: blob::Place<'_>,
+    tag: &Tag,
+    to: ManifestId,
+    (onto, principal, now): (Onto, Principal, Timestamp),
+) -> Result<bool, Error> {
+    let digest = artifact::by_ids(tx, &[to]).await?[0].digest;
+    let origin = Origin {
+        principal,
+        address: None,
+    };
+    let subject = Subject::Artifact {
+        project: at.project,
+        repository: at.name.clone(),
+        tag: None,
+        digest,
+    };
+    let event = Event::new(now, origin, Operation::Create, subject);
+    let rules = Immutability::of(tx, at.project).await?;
+    let tags = std::slice::from_ref(tag);
+    let Ok(claim) = tag::claim(tx, (at, &rules), tags, &digest, onto).await? else {
+        return Ok(false);
+    };
+    let set = tag::set(tx, at, claim, to, &event).await?;
+    Ok(set.is_ok() || tag::target(tx, at.repository, tag).await? == Some(digest))
+}
+
 /// Pushes an index of nothing.
 async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), Error> {
     let bytes = format!(
@@ -356,7 +402,7 @@ async fn push_empty(tx: &mut Tx, project: ProjectId, name: &str) -> Result<(), E
     let what = (&manifest, bytes.as_bytes());
     let id = manifest::store(tx, at, new(&digest, what, &[]), NOW).await?;
     let tag = "latest".parse().unwrap();
-    tag::set(tx, (repository, &name), &tag, id.unwrap(), None, NOW).await?;
+    set_tag(tx, at, &tag, id.unwrap(), Onto::Anything).await?;
     repository::publish(tx, repository, NOW).await
 }
 
@@ -423,7 +469,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
                 let found = manifest::find_children(tx, repo, &manifest.children).await?;
                 let new = new(&digest, (&manifest, &bytes), &found);
                 let id = manifest::store(tx, at, new, NOW).await?.unwrap();
-                tag::set(tx, (repo, &stored_name), &stored_tag, id, None, NOW).await?;
+                set_tag(tx, at, &stored_tag, id, Onto::Anything).await?;
                 repository::publish(tx, repo, NOW).await?;
                 assert_eq!(blob::named_by(tx, repo, &config).await?, Some(digest));
                 Ok::<_, Error>(())
@@ -435,7 +481,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
             tag::resolve(&db, &name, &tag_name).await.unwrap(),
             Some(digest)
         );
-        let stored = manifest::stored(&db, &name, &digest)
+        let stored = manifest::stored(&db, (project, &name), &digest)
             .await
             .unwrap()
             .unwrap();
@@ -451,7 +497,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
         );
         let mut tx = db.reader().await.unwrap();
         let mut referrers = async |kind| {
-            manifest::referrers(&mut tx, &name, &config, kind, (0, 10))
+            manifest::referrers(&mut tx, (project, &name), &config, kind, (0, 10))
                 .await
                 .unwrap()
         };
@@ -519,7 +565,9 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
         drop(tx);
         db.write(move |tx| {
             Box::pin(async move {
-                let repo = repository::published(tx, &gone_name).await?.unwrap();
+                let repo = repository::published_in(tx, project, &gone_name)
+                    .await?
+                    .unwrap();
                 let going = manifest::hold(tx, repo, &digest).await?.unwrap();
                 let at = place(project, repo, &gone_name);
                 manifest::delete(tx, at, going.id, deletion::when(NOW), 1).await?;
@@ -534,7 +582,7 @@ async fn an_image_is_stored_tagged_found_and_deleted() {
         .unwrap();
         assert_eq!(tag::resolve(&db, &name, &tag_name).await.unwrap(), None);
         assert!(
-            manifest::stored(&db, &name, &digest)
+            manifest::stored(&db, (project, &name), &digest)
                 .await
                 .unwrap()
                 .is_none()

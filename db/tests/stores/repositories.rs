@@ -26,8 +26,8 @@ fn index(children: &[Vec<u8>]) -> Vec<u8> {
         .into_bytes()
 }
 
-async fn publish(tx: &mut Tx, name: &RepositoryName) -> Result<(), Error> {
-    let id = repository::id(tx, name).await?.unwrap();
+async fn publish(tx: &mut Tx, project: ProjectId, name: &RepositoryName) -> Result<(), Error> {
+    let id = repository::id(tx, project, name).await?.unwrap();
     repository::publish(tx, id, NOW).await
 }
 
@@ -81,14 +81,14 @@ async fn a_deleted_repository_is_not_found_and_goes_in_parts() {
                 let referrer = payload("referrer", Some(&subject));
                 store(tx, project, &gone, (&referrer, None)).await?;
                 store(tx, project, &kept, (&images[0], Some("v1"))).await?;
-                publish(tx, &gone).await?;
-                publish(tx, &kept).await
+                publish(tx, project, &gone).await?;
+                publish(tx, project, &kept).await
             })
         })
         .await
         .unwrap();
         let mut tx = db.reader().await.unwrap();
-        let found = repository::by_name(&mut tx, &name("team/gone")).await;
+        let found = repository::by_name(&mut tx, project, &name("team/gone")).await;
         assert_eq!(
             found.unwrap().unwrap().artifacts,
             2,
@@ -100,7 +100,9 @@ async fn a_deleted_repository_is_not_found_and_goes_in_parts() {
         assert!(!delete(&db, project, name("team/gone")).await);
         let mut tx = db.reader().await.unwrap();
         assert_eq!(
-            repository::id(&mut tx, &name("team/gone")).await.unwrap(),
+            repository::id(&mut tx, project, &name("team/gone"))
+                .await
+                .unwrap(),
             None
         );
         drop(tx);
@@ -108,7 +110,7 @@ async fn a_deleted_repository_is_not_found_and_goes_in_parts() {
             Box::pin(async move {
                 let again = payload("again", None);
                 store(tx, project, &name("team/gone"), (&again, Some("v9"))).await?;
-                publish(tx, &name("team/gone")).await
+                publish(tx, project, &name("team/gone")).await
             })
         })
         .await
@@ -151,7 +153,7 @@ async fn repositories_are_listed_by_what_one_looks_for() {
                     let at = NOW.plus(Duration::from_secs(number as u64));
                     repository::ensure(tx, project, &name(text), at).await?;
                     store(tx, project, &name(text), (&bytes, None)).await?;
-                    let id = repository::id(tx, &name(text)).await?.unwrap();
+                    let id = repository::id(tx, project, &name(text)).await?.unwrap();
                     repository::publish(tx, id, at).await?;
                 }
                 repository::ensure(tx, project, &name("team/blobs-only"), NOW).await?;
@@ -219,19 +221,18 @@ async fn what_a_tag_pointed_at_outlives_it() {
                 let v1: model::Tag = "v1".parse().unwrap();
                 let one = store(tx, project, &app, (&first, None)).await?;
                 let two = store(tx, project, &app, (&second, None)).await?;
-                let repo = repository::id(tx, &app).await?.unwrap();
+                let repo = repository::id(tx, project, &app).await?.unwrap();
                 let later = |secs| NOW.plus(Duration::from_secs(secs));
                 let set = [(one, 0), (one, 1), (two, 2), (one, 3)];
                 for (manifest, secs) in set {
-                    tag::set(
-                        tx,
-                        (repo, &app),
-                        &v1,
-                        manifest,
-                        Some(ann.principal_id),
-                        later(secs),
-                    )
-                    .await?;
+                    let by = Principal::User {
+                        id: ann.principal_id,
+                        user: ann.id,
+                        name: "ann".into(),
+                    };
+                    let at = place(project, repo, &app);
+                    let how = (Onto::Anything, by, later(secs));
+                    set_tag_by(tx, at, &v1, manifest, how).await?;
                 }
                 tag::delete(tx, (repo, &app), &v1).await?;
                 let digest = |bytes: &[u8]| Digest::of(Algorithm::Sha256, bytes);

@@ -2,7 +2,7 @@
 
 use gantry_db::{tombstone, untagged};
 use model::media_type::{OCI_INDEX, OCI_MANIFEST};
-use model::{ManifestId, Reference};
+use model::{ImmutableRule, ImmutableRuleId, ManifestId, Reference, Tag};
 
 use super::deletion::{purge_all, when};
 use super::untagged_manifests::{payload, store};
@@ -36,14 +36,14 @@ async fn push(
     tag: Option<&str>,
 ) -> Result<ManifestId, Error> {
     let id = store(tx, project, &app(), (bytes, tag)).await?;
-    let repo = repository::id(tx, &app()).await?.unwrap();
+    let repo = repository::id(tx, project, &app()).await?.unwrap();
     repository::publish(tx, repo, NOW).await?;
     Ok(id)
 }
 
 /// Deletes a manifest, and removes so many rows of what hangs on it.
 async fn delete(tx: &mut Tx, project: ProjectId, bytes: &[u8], rows: i64) -> Result<(), Error> {
-    let repo = repository::id(tx, &app()).await?.unwrap();
+    let repo = repository::id(tx, project, &app()).await?.unwrap();
     let going = manifest::hold(tx, repo, &digest(bytes)).await?.unwrap();
     let name = app();
     manifest::delete(tx, place(project, repo, &name), going.id, when(NOW), rows).await
@@ -52,7 +52,7 @@ async fn delete(tx: &mut Tx, project: ProjectId, bytes: &[u8], rows: i64) -> Res
 /// Purges everything, a row at a time; usage is right before and after.
 async fn purge(tx: &mut Tx, project: ProjectId) -> Result<(), Error> {
     let name = app();
-    let repo = repository::id(tx, &name).await?.unwrap();
+    let repo = repository::id(tx, project, &name).await?.unwrap();
     usage_is_exact(tx, project).await?;
     purge_all(tx, place(project, repo, &name), 1).await?;
     usage_is_exact(tx, project).await
@@ -64,8 +64,8 @@ async fn usage_is_exact(tx: &mut Tx, project: ProjectId) -> Result<(), Error> {
     Ok(())
 }
 
-async fn row(tx: &mut Tx, bytes: &[u8]) -> Result<Option<ManifestId>, Error> {
-    let repo = repository::id(tx, &app()).await?.unwrap();
+async fn row(tx: &mut Tx, project: ProjectId, bytes: &[u8]) -> Result<Option<ManifestId>, Error> {
+    let repo = repository::id(tx, project, &app()).await?.unwrap();
     manifest::id(tx, repo, &digest(bytes)).await
 }
 
@@ -122,14 +122,15 @@ async fn nothing_of_a_deleted_manifest_is_found_before_it_is_purged() {
             Box::pin(async move {
                 delete(tx, project, &bytes, 0).await?;
                 delete(tx, project, &payload("listed", None), 0).await?;
-                let repo = repository::id(tx, &app()).await?.unwrap();
+                let repo = repository::id(tx, project, &app()).await?.unwrap();
                 let again = manifest::hold(tx, repo, &digest(&bytes)).await?;
                 assert_eq!(again, None, "it is deleted once");
-                assert_eq!(tag::list(tx, &app(), None, 10).await?, [""; 0]);
+                assert_eq!(tag::list(tx, (project, &app()), None, 10).await?, [""; 0]);
                 let all = repository::Visible::Everything;
                 assert_eq!(repository::catalog(tx, all, None, 10).await?, [""; 0]);
                 let subject = digest(&payload("subject", None));
-                let page = manifest::referrers(tx, &app(), &subject, None, (0, 10)).await?;
+                let page =
+                    manifest::referrers(tx, (project, &app()), &subject, None, (0, 10)).await?;
                 assert_eq!((page.descriptors.len(), page.total), (0, 0));
                 let index = Manifest::parse(None, &index(&bytes)).unwrap();
                 let children = manifest::find_children(tx, repo, &index.children).await?;
@@ -143,7 +144,7 @@ async fn nothing_of_a_deleted_manifest_is_found_before_it_is_purged() {
         })
         .await
         .unwrap();
-        let shown = repository::by_name(&mut db.reader().await.unwrap(), &app()).await;
+        let shown = repository::by_name(&mut db.reader().await.unwrap(), project, &app()).await;
         assert_eq!(shown.unwrap().unwrap().artifacts, 1, "the subject");
         for reference in ["v1", "v2", &by_digest] {
             assert_eq!(found(&db, project, reference).await, None, "{reference}");
@@ -208,7 +209,9 @@ async fn what_is_pushed_again_before_the_purge_is_new_and_stays() {
             );
         }
         let mut tx = db.reader().await.unwrap();
-        let tags = tag::list(&mut tx, &app(), None, 10).await.unwrap();
+        let tags = tag::list(&mut tx, (project, &app()), None, 10)
+            .await
+            .unwrap();
         assert_eq!(tags, ["v2", "v3"]);
     })
     .await;
@@ -222,12 +225,14 @@ async fn an_import_sets_a_tag_whose_manifest_was_deleted() {
             let imported = payload("imported", None);
             push(tx, project, &imported, None).await?;
             delete(tx, project, &payload("pushed", None), 0).await?;
-            let repo = repository::id(tx, &app()).await?.unwrap();
+            let repo = repository::id(tx, project, &app()).await?.unwrap();
             let held = manifest::hold(tx, repo, &digest(&imported)).await?.unwrap();
             let v1 = "v1".parse().unwrap();
-            assert!(tag::import(tx, (repo, &app()), &v1, held, NOW).await?);
+            let name = app();
+            let at = place(project, repo, &name);
+            assert!(set_tag(tx, at, &v1, held.id, Onto::Imported).await?);
             purge(tx, project).await?;
-            assert_eq!(tag::list(tx, &app(), None, 10).await?, ["v1"]);
+            assert_eq!(tag::list(tx, (project, &app()), None, 10).await?, ["v1"]);
             Ok(())
         })
     })
@@ -252,7 +257,7 @@ async fn an_index_that_goes_with_its_subject_keeps_no_referrer() {
             push(tx, project, &lists, None).await?;
             delete(tx, project, &subject, 100).await?;
             for bytes in [&subject, &lists, &listed] {
-                assert_eq!(row(tx, bytes).await?, None);
+                assert_eq!(row(tx, project, bytes).await?, None);
             }
             purge(tx, project).await
         })
@@ -274,22 +279,22 @@ async fn referrers_that_are_pushed_after_their_subject_went_stay() {
             let below = referrer("below", &old);
             push(tx, project, &below, None).await?;
             delete(tx, project, &subject, 0).await?;
-            let before = row(tx, &again).await?;
+            let before = row(tx, project, &again).await?;
             push(tx, project, &again, None).await?;
             assert_ne!(
-                row(tx, &again).await?,
+                row(tx, project, &again).await?,
                 before,
                 "what is pushed again is new"
             );
-            let kept = row(tx, &again).await?;
+            let kept = row(tx, project, &again).await?;
             push(tx, project, &again, None).await?;
-            assert_eq!(row(tx, &again).await?, kept, "once");
+            assert_eq!(row(tx, project, &again).await?, kept, "once");
             push(tx, project, &tagged, Some("kept")).await?;
             push(tx, project, &new, None).await?;
             purge(tx, project).await?;
             let mut left = Vec::new();
             for bytes in [&subject, &old, &below, &again, &tagged, &new] {
-                left.push(row(tx, bytes).await?.is_some());
+                left.push(row(tx, project, bytes).await?.is_some());
             }
             assert_eq!(left, [false, false, false, true, true, true]);
             Ok(())
@@ -309,14 +314,61 @@ async fn referrers_hang_on_a_subject_that_is_pushed_again_before_the_purge() {
             delete(tx, project, &subject, 0).await?;
             push(tx, project, &subject, Some("v1")).await?;
             purge(tx, project).await?;
-            assert!(row(tx, &first).await?.is_some());
-            let page = manifest::referrers(tx, &app(), &digest(&subject), None, (0, 10)).await?;
+            assert!(row(tx, project, &first).await?.is_some());
+            let page = manifest::referrers(tx, (project, &app()), &digest(&subject), None, (0, 10))
+                .await?;
             assert_eq!(page.total, 1);
             // And goes with that one.
             delete(tx, project, &subject, 100).await?;
-            assert_eq!(row(tx, &first).await?, None);
+            assert_eq!(row(tx, project, &first).await?, None);
             assert_eq!(tombstone::list(tx, ManifestId(0), 10).await?.found, []);
             usage_is_exact(tx, project).await
+        })
+    })
+    .await;
+}
+
+/// Makes a rule for tags of the project.
+async fn keep(tx: &mut Tx, project: ProjectId, tags: &str) -> Result<ImmutableRuleId, Error> {
+    let rule = ImmutableRule::of_patterns("**", tags);
+    let text = serde_json::to_string(&rule).unwrap();
+    immutable_rule::create(tx, project, &text, NOW).await
+}
+
+#[tokio::test]
+async fn referrers_with_an_immutable_tag_stay_when_their_subject_goes() {
+    within("tomb_immutable", |tx, project| {
+        Box::pin(async move {
+            let subject = payload("subject", None);
+            push(tx, project, &subject, None).await?;
+            let [covered, free, again] =
+                ["covered", "free", "again"].map(|seed| referrer(seed, &subject));
+            push(tx, project, &covered, Some("v1")).await?;
+            push(tx, project, &free, Some("latest")).await?;
+            push(tx, project, &again, Some("v2")).await?;
+            let below = referrer("below", &covered);
+            push(tx, project, &below, None).await?;
+            let repo = repository::id(tx, project, &app()).await?.unwrap();
+            let of_subject = (repo, &digest(&subject));
+            let mut tags = tombstone::tags_of_referrers(tx, of_subject, 10).await?;
+            tags.sort();
+            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+            assert_eq!(names, ["latest", "v1", "v2"]);
+            // The rule comes when the subject is gone already, but not what hangs on it.
+            delete(tx, project, &subject, 0).await?;
+            keep(tx, project, "v*").await?;
+            let before = row(tx, project, &again).await?;
+            push(tx, project, &again, Some("other")).await?;
+            assert_eq!(row(tx, project, &again).await?, before, "it keeps its tags");
+            purge(tx, project).await?;
+            let mut left = Vec::new();
+            for bytes in [&subject, &covered, &free, &again, &below] {
+                left.push(row(tx, project, bytes).await?.is_some());
+            }
+            assert_eq!(left, [false, true, false, true, true]);
+            let tags = tag::list(tx, (project, &app()), None, 10).await?;
+            assert_eq!(tags, ["other", "v1", "v2"]);
+            Ok(())
         })
     })
     .await;
@@ -385,7 +437,7 @@ async fn an_index_that_is_pushed_beside_is_seen_by_the_deletion_or_finds_nothing
         let index = async |delay: bool, begun: Option<tokio::sync::oneshot::Sender<()>>| {
             db.write(move |tx| {
                 Box::pin(async move {
-                    let repo = repository::id(tx, &app()).await?.unwrap();
+                    let repo = repository::id(tx, project, &app()).await?.unwrap();
                     let bytes = index(&payload("child", None));
                     let parsed = Manifest::parse(None, &bytes).unwrap();
                     let found = manifest::find_children(tx, repo, &parsed.children).await?;
@@ -407,7 +459,7 @@ async fn an_index_that_is_pushed_beside_is_seen_by_the_deletion_or_finds_nothing
         let deletion = async |delay: bool, begun: Option<tokio::sync::oneshot::Sender<()>>| {
             db.write(move |tx| {
                 Box::pin(async move {
-                    let repo = repository::id(tx, &app()).await?.unwrap();
+                    let repo = repository::id(tx, project, &app()).await?.unwrap();
                     let child = digest(&payload("child", None));
                     let held = manifest::hold(tx, repo, &child).await?.unwrap();
                     if manifest::parent(tx, held.id).await?.is_some() {
@@ -490,7 +542,7 @@ async fn a_purge_passes_over_what_another_holds() {
             Box::pin(async move {
                 let deleted = tombstone::list(tx, ManifestId(0), 10).await?.found;
                 let ids: Vec<ManifestId> = deleted.iter().map(|deleted| deleted.id).collect();
-                let repo = repository::id(tx, &app()).await?.unwrap();
+                let repo = repository::id(tx, project, &app()).await?.unwrap();
                 let name = app();
                 let at = place(project, repo, &name);
                 let part = tombstone::purge(tx, at, &ids, when(NOW), 10).await?;
@@ -537,7 +589,10 @@ async fn a_restored_tombstone_does_not_wait_for_ids_that_are_given_out_again() {
                     let later = referrer("later", &subject);
                     push(tx, project, &later, None).await?;
                     purge(tx, project).await?;
-                    assert!(row(tx, &later).await?.is_some(), "pushed after the restore");
+                    assert!(
+                        row(tx, project, &later).await?.is_some(),
+                        "pushed after the restore"
+                    );
                     Ok::<_, Error>(())
                 })
             })
@@ -546,4 +601,59 @@ async fn a_restored_tombstone_does_not_wait_for_ids_that_are_given_out_again() {
         restored.close().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_an_index_lists_goes_with_it_unless_something_else_keeps_it() {
+    within("tomb_children", |tx, project| {
+        Box::pin(async move {
+            let [alone, tagged, shared] = ["alone", "tagged", "shared"].map(|it| payload(it, None));
+            push(tx, project, &alone, None).await?;
+            push(tx, project, &tagged, Some("own")).await?;
+            push(tx, project, &shared, None).await?;
+            push(tx, project, &index(&shared), Some("other")).await?;
+            for child in [&alone, &tagged, &shared] {
+                push(tx, project, &outer(child), None).await?;
+                delete(tx, project, &outer(child), 0).await?;
+            }
+            assert!(
+                row(tx, &alone).await?.is_some(),
+                "it is looked at by the purge"
+            );
+            purge(tx, project).await?;
+            assert_eq!(row(tx, &alone).await?, None);
+            assert!(row(tx, &tagged).await?.is_some() && row(tx, &shared).await?.is_some());
+            delete(tx, project, &index(&shared), 100).await?;
+            assert_eq!(row(tx, &shared).await?, None);
+            assert_eq!(tombstone::list(tx, ManifestId(0), 10).await?.found, []);
+            usage_is_exact(tx, project).await
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_child_that_is_pushed_again_before_the_purge_stays() {
+    within("tomb_child_again", |tx, project| {
+        Box::pin(async move {
+            let child = payload("child", None);
+            let first = push(tx, project, &child, None).await?;
+            push(tx, project, &index(&child), Some("v1")).await?;
+            delete(tx, project, &index(&child), 0).await?;
+            let second = push(tx, project, &child, None).await?;
+            assert_ne!(first, second, "what is pushed is new");
+            purge(tx, project).await?;
+            assert_eq!(row(tx, &child).await?, Some(second));
+            assert_eq!(tombstone::list(tx, ManifestId(0), 10).await?.found, []);
+            usage_is_exact(tx, project).await
+        })
+    })
+    .await;
+}
+
+/// Another index of a manifest.
+fn outer(child: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(index(child)).unwrap();
+    text.replacen('{', r#"{"annotations":{"a":"b"},"#, 1)
+        .into_bytes()
 }

@@ -41,7 +41,7 @@ pub(crate) async fn store(
     let id = manifest::store(tx, at, new(&digest, what, &found), NOW).await?;
     let id = id.unwrap();
     if let Some(tag) = tag {
-        tag::set(tx, (repo, name), &tag.parse().unwrap(), id, None, NOW).await?;
+        set_tag(tx, at, &tag.parse().unwrap(), id, Onto::Anything).await?;
     }
     Ok(id)
 }
@@ -107,11 +107,12 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
             Box::pin(async move {
                 let plain = payload("plain", None);
                 let id = store(tx, project, &name, (&plain, None)).await?;
-                let repo = repository::id(tx, &name).await?.unwrap();
+                let repo = repository::id(tx, project, &name).await?.unwrap();
                 let listed = untagged::list(tx, repo, &[], 10).await?;
                 assert_eq!(listed.found.len(), 1);
+                let at = place(project, repo, &name);
                 let tag = "v1".parse().unwrap();
-                tag::set(tx, (repo, &name), &tag, id, None, NOW).await?;
+                set_tag(tx, at, &tag, id, Onto::Anything).await?;
                 untagged::note(tx, &[id], NOW).await?;
                 tag::delete(tx, (repo, &name), &tag).await?;
                 assert!(
@@ -121,15 +122,15 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
                 untagged::note(tx, &[id], NOW).await?;
                 assert!(is_due(tx, id).await?);
                 // A tag that comes and goes again, by whatever way, begins it anew.
-                tag::set(tx, (repo, &name), &tag, id, None, NOW).await?;
+                set_tag(tx, at, &tag, id, Onto::Anything).await?;
                 tag::delete(tx, (repo, &name), &tag).await?;
                 assert!(!is_due(tx, id).await?);
                 untagged::note(tx, &[id], NOW).await?;
                 let digest = Digest::of(Algorithm::Sha256, &plain);
                 let held = manifest::hold(tx, repo, &digest).await?.unwrap();
-                assert!(tag::import(tx, (repo, &name), &tag, held, NOW).await?);
+                assert!(set_tag(tx, at, &tag, held.id, Onto::Imported).await?);
                 let other = store(tx, project, &name, (&payload("other", None), None)).await?;
-                tag::set(tx, (repo, &name), &tag, other, None, NOW).await?;
+                set_tag(tx, at, &tag, other, Onto::Anything).await?;
                 assert!(!is_due(tx, id).await?);
                 Ok::<_, Error>(())
             })
@@ -151,25 +152,25 @@ async fn an_import_moves_only_tags_that_it_set() {
                 for seed in ["one", "two", "three"] {
                     let bytes = payload(seed, None);
                     store(tx, project, &name, (&bytes, None)).await?;
-                    let repo = repository::id(tx, &name).await?.unwrap();
+                    let repo = repository::id(tx, project, &name).await?.unwrap();
                     let digest = Digest::of(Algorithm::Sha256, &bytes);
                     rows.push(manifest::hold(tx, repo, &digest).await?.unwrap());
                 }
-                let repo = repository::id(tx, &name).await?.unwrap();
-                let at = (repo, &name);
+                let repo = repository::id(tx, project, &name).await?.unwrap();
+                let at = place(project, repo, &name);
                 let tag = "latest".parse().unwrap();
                 let mut moved = Vec::new();
                 // Made, seen again, moved in the other registry, seen again.
                 for row in [0, 0, 1, 1] {
-                    moved.push(tag::import(tx, at, &tag, rows[row], NOW).await?);
+                    moved.push(set_tag(tx, at, &tag, rows[row].id, Onto::Imported).await?);
                 }
                 // A push moves it, or sets it anew where it is.
-                tag::set(tx, at, &tag, rows[2].id, None, NOW).await?;
-                moved.push(tag::import(tx, at, &tag, rows[1], NOW).await?);
-                moved.push(tag::import(tx, at, &tag, rows[2], NOW).await?);
-                tag::set(tx, at, &tag, rows[1].id, None, NOW).await?;
-                moved.push(tag::import(tx, at, &tag, rows[0], NOW).await?);
-                let found = tag::delete(tx, at, &tag).await?;
+                set_tag(tx, at, &tag, rows[2].id, Onto::Anything).await?;
+                moved.push(set_tag(tx, at, &tag, rows[1].id, Onto::Imported).await?);
+                moved.push(set_tag(tx, at, &tag, rows[2].id, Onto::Imported).await?);
+                set_tag(tx, at, &tag, rows[1].id, Onto::Anything).await?;
+                moved.push(set_tag(tx, at, &tag, rows[0].id, Onto::Imported).await?);
+                let found = tag::delete(tx, (repo, &name), &tag).await?;
                 assert_eq!(found, Some(rows[1].digest));
                 Ok::<_, Error>(moved)
             })

@@ -1,5 +1,6 @@
 //! `gantry artifact`.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -8,7 +9,7 @@ use db::list::{Direction, Page, Selection};
 use db::repository;
 use db::tag::listing;
 use model::{Address, ManifestId, RepositoryId, RepositoryName};
-use registry::artifact::Source;
+use registry::artifact::{OtherTags, Source};
 use serde::Serialize;
 
 use super::local::Local;
@@ -62,7 +63,8 @@ pub(super) async fn find(
     reader: &mut db::Reader,
     name: &RepositoryName,
 ) -> anyhow::Result<RepositoryId> {
-    let found = repository::published(reader, name).await?;
+    let project = project::find(reader, &name.project()).await?.id;
+    let found = repository::published_in(reader, project, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no repository {name}"))
 }
 
@@ -75,6 +77,9 @@ struct Row {
     tags: Vec<String>,
     r#type: String,
 }
+
+/// Artifacts whose tags are read together.
+const TOGETHER: usize = 50;
 
 async fn list(
     local: &Local,
@@ -93,17 +98,19 @@ async fn list(
     };
     let (artifacts, _) = artifact::list(&mut reader, repository, &newest).await?;
     let ids: Vec<ManifestId> = artifacts.iter().map(|artifact| artifact.id).collect();
-    let tags = listing::of_manifests(&mut reader, &ids).await?;
+    let mut tags: HashMap<ManifestId, Vec<String>> = HashMap::new();
+    for ids in ids.chunks(TOGETHER) {
+        for tag in listing::of_manifests(&mut reader, ids).await? {
+            let names = tags.entry(tag.manifest).or_default();
+            names.push(tag.name.to_string());
+        }
+    }
     let row = |artifact: &Artifact| Row {
         digest: artifact.digest.to_string(),
         media_type: artifact.media_type.clone(),
         push_time: artifact.pushed_at.to_string(),
         size: artifact.size,
-        tags: tags
-            .iter()
-            .filter(|tag| tag.manifest == artifact.id)
-            .map(|tag| tag.name.to_string())
-            .collect(),
+        tags: tags.get(&artifact.id).cloned().unwrap_or_default(),
         r#type: artifact.kind.clone(),
     };
     let rows: Vec<Row> = artifacts.iter().map(row).collect();
@@ -137,7 +144,8 @@ async fn copy(local: &Local, from: &Address, into: &RepositoryName) -> anyhow::R
 async fn delete(local: &Local, artifact: &Address) -> anyhow::Result<()> {
     let permit = project::permit(local, &artifact.repository.project()).await?;
     let registry = local.registry().await?;
-    let deleted = registry.delete_artifact(&permit, &artifact.repository, &artifact.reference);
+    let (repository, reference) = (&artifact.repository, &artifact.reference);
+    let deleted = registry.delete_artifact(&permit, repository, reference, OtherTags::Go);
     deleted.await?;
     line(&format!("artifact {artifact} is deleted"));
     Ok(())

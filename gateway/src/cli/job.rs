@@ -7,6 +7,7 @@ use db::job::{self, Cancelled, Job, Shown, State};
 use db::job_log;
 use jobs::engine::control;
 use model::{JobId, Timestamp};
+use policy::SystemPermit;
 use serde_json::{Value, json};
 
 use super::local::{self, Local};
@@ -156,7 +157,8 @@ async fn retry(local: &Local, id: JobId) -> anyhow::Result<()> {
 }
 
 async fn cancel(local: &Local, id: JobId) -> anyhow::Result<()> {
-    let cancelled = control::cancel(&local.db, &local::system()?, id, local.now()).await?;
+    let permit: SystemPermit = local::system()?;
+    let cancelled = control::cancel(&local.db, &permit, id, local.now()).await?;
     print(&match cancelled {
         Cancelled::Asked => format!("job {id} stops within seconds"),
         Cancelled::Done | Cancelled::Not => format!("job {id} is cancelled"),

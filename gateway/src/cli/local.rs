@@ -62,7 +62,7 @@ impl Local {
     /// The settings of `/configurations`.
     pub(super) async fn settings(&self) -> anyhow::Result<Arc<Settings>> {
         let (db, master) = (self.db.clone(), self.master.clone());
-        Ok(Settings::open(db, master, self.config.settings.clone()).await?)
+        Ok(Settings::open(db, master, self.config.fixed_settings()?).await?)
     }
 
     /// The registry over the installation's stores.

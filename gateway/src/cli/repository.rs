@@ -95,7 +95,9 @@ async fn describe(
 ) -> anyhow::Result<()> {
     let unknown = || anyhow::anyhow!("there is no repository {name}");
     let Some(text) = description else {
-        let found = repository::by_name(&mut local.db.reader().await?, name).await?;
+        let mut reader = local.db.reader().await?;
+        let project = project::find(&mut reader, &name.project()).await?.id;
+        let found = repository::by_name(&mut reader, project, name).await?;
         for text in found.ok_or_else(unknown)?.description.lines() {
             line(text);
         }

@@ -315,7 +315,9 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
             print("the store and the database belong together: there is nothing to claim");
             return Ok(ExitCode::SUCCESS);
         }
-        Err(error) => print(&format!("{:#}", anyhow::Error::from(error))),
+        Err(jobs::Error::Mismatch(mismatch)) => print(&mismatch.to_string()),
+        // Whether they belong together is not known.
+        Err(error) => return Err(error.into()),
     }
     print(&unnamed(&local.db, &stores).await?);
     if !yes && !is_confirmed()? {

@@ -88,6 +88,8 @@ impl Check {
         self.listeners(config);
         if let Err(why) = form::parse_external_url(&server.external_url) {
             self.wrong("[server] external_url", why);
+        } else if let Err(why) = config.fixed_settings() {
+            self.wrong("[server] external_url", why.to_string());
         }
         for name in &server.names {
             if let Err(why) = name.parse::<SubjectName>() {

@@ -30,6 +30,8 @@ pub(crate) struct Finish {
     pub(crate) address: IpAddr,
     /// The name that the request was made with.
     pub(crate) principal: Option<Arc<str>>,
+    /// Statements that it ran, of a request to the REST API.
+    pub(crate) statements: u64,
     pub(crate) id: HeaderValue,
     pub(crate) app: Arc<App>,
     /// Ends with the answer's last byte.
@@ -84,6 +86,12 @@ impl Finish {
             took,
             sent,
         );
+        if self.route == RouteName::Api {
+            let counter = &self.app.metrics.statements;
+            counter
+                .with_label_values(&[self.label()])
+                .inc_by(self.statements);
+        }
         if let Some(log) = &self.app.access_log {
             log.line(&Entry {
                 at: self.app.clock.now(),

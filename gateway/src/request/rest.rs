@@ -4,6 +4,7 @@ use model::{Event, Operation, Subject};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use admin_api::PartlyRefused;
 use axum::extract::MatchedPath;
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -72,7 +73,8 @@ fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     let Some(caller) = caller.filter(|caller| caller.is_signed_in()) else {
         return;
     };
-    if response.status() != StatusCode::FORBIDDEN {
+    let is_partly = response.extensions().get::<PartlyRefused>().is_some();
+    if response.status() != StatusCode::FORBIDDEN && !is_partly {
         return;
     }
     let route = response.extensions().get::<MatchedPath>();

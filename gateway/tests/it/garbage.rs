@@ -267,6 +267,13 @@ async fn untagged_manifests_go_where_the_project_wants_it() {
     let project = server.private_project().await;
     let repository = project.repository("app");
     let (first, second) = (image("first build"), image("second build"));
+    // A tag that nothing may take away keeps what it belongs to.
+    let signed = image("signed build");
+    admin.push_image(&repository, &signed.digest, &signed).await;
+    let report = signed.about("report of a build", "application/example.report");
+    admin.push_image(&repository, "report-1", &report).await;
+    let rule = ["rule", "create", &project.name, "--tags", "report-*"];
+    server.cli_prints(&rule).await;
     let policy = ["project", "untagged", &project.name];
     let said = server.cli_prints(&policy).await;
     assert!(said.contains("untagged manifests are kept"), "{said}");
@@ -285,6 +292,8 @@ async fn untagged_manifests_go_where_the_project_wants_it() {
     .await;
     let kept = [
         path(&repository, &second.digest),
+        path(&repository, &signed.digest),
+        path(&repository, "report-1"),
         path("library/free", &first.digest),
     ];
     for path in kept {

@@ -275,6 +275,37 @@ async fn a_later_import_follows_the_other_registry_but_leaves_what_was_pushed_he
 }
 
 #[tokio::test]
+async fn a_later_import_leaves_what_a_rule_keeps_and_tells_of_each_tag_that_it_sets() {
+    let server = Server::start().await;
+    let root = server.data().join("blobs");
+    let folder = Distribution {
+        root: &root,
+        repository: "old/app",
+    };
+    let (old, next) = (image("old kept"), image("next kept"));
+    folder.image(&old, Some("v1"));
+    folder.image(&old, Some("latest"));
+    assert_eq!(import(&server).await.0, Some(0));
+    let rule = ["rule", "create", "old", "--tags", "v*"];
+    server.cli_prints(&rule).await;
+    folder.image(&next, Some("v1"));
+    folder.image(&next, Some("latest"));
+    let (code, printed) = import(&server).await;
+    assert_eq!(code, Some(0), "nothing is wrong: {printed}");
+    let line = "skipped old/app:v1: a rule makes it immutable, and it stays where it points";
+    assert!(printed.contains(line), "{printed}");
+    let admin = server.admin();
+    for (tag, expected) in [("v1", &old), ("latest", &next)] {
+        let pulled = admin.get(&format!("/v2/old/app/manifests/{tag}")).await;
+        assert_eq!(pulled.expect(200).digest(), expected.digest, "{tag}");
+    }
+    let list = ["audit", "list", "--repository", "old/app"];
+    let entries = server.cli_prints(&list).await;
+    let imported = entries.lines().filter(|line| line.contains("imported"));
+    assert_eq!(imported.count(), 3, "{entries}");
+}
+
+#[tokio::test]
 async fn an_import_takes_the_mark_of_a_lost_blob_away_only_when_its_bytes_are_right() {
     let server = Server::start().await;
     server.may_complain();

@@ -20,6 +20,7 @@ mod ldap;
 mod limits;
 mod lost;
 mod machine;
+mod mail;
 mod metrics;
 mod permissions;
 mod push_pull;

@@ -7,6 +7,7 @@ mod audit;
 mod conventions;
 mod copies;
 mod executions;
+mod ext;
 mod groups;
 mod immutable_rules;
 mod labels;

@@ -184,6 +184,126 @@ async fn wrong_passwords_open_nothing_and_count() {
         .expect(429);
 }
 
+/// What has broken sign-ins elsewhere, each as a password after `Passw0rd`.
+const HARD: [&str; 40] = [
+    ":",
+    "::a",
+    "a:b",
+    "%",
+    "%41",
+    "%zz",
+    "100%",
+    "&",
+    "a&b=c",
+    "&amp;",
+    "=",
+    "+",
+    "a+b",
+    " ",
+    " a",
+    "a b",
+    "  ",
+    "\t",
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "\\n",
+    "/",
+    "?",
+    "#",
+    ";",
+    ",",
+    "<b>",
+    "{}",
+    "[]",
+    "$HOME",
+    "!",
+    "~",
+    "|",
+    "ä",
+    "ß€",
+    "密码",
+    "\u{1f511}",
+    "é\u{301}",
+];
+
+#[tokio::test]
+async fn hard_passwords_pass_form_json_basic_and_token_alike() {
+    let server = SERVER.get().await;
+    let admin = server.admin();
+    for (number, hard) in HARD.into_iter().enumerate() {
+        let (name, password) = (fresh("hard"), format!("Passw0rd{hard}"));
+        let user = json!({ "username": name, "password": password, "realname": "H",
+            "email": format!("{name}@example.com") });
+        let made = admin.post("/api/v2.0/users").json(&user).await.expect(201);
+        let escaped: String = password
+            .bytes()
+            .map(|byte| format!("%{byte:02X}"))
+            .collect();
+        let by_form = Browser::open(server.anonymous())
+            .await
+            .sign_in(&name, &escaped)
+            .await;
+        let person = server.as_user_with(&name, &password);
+        let by_basic = person.get(CURRENT).await;
+        let by_token = person.get("/service/token?service=harbor-registry").await;
+        let form = format!(
+            "grant_type=password&service=harbor-registry&client_id=t&username={name}&password={escaped}"
+        );
+        let by_grant = server.anonymous().post("/service/token").form(&form).await;
+        for (way, answer) in [
+            ("form", by_form),
+            ("Basic", by_basic),
+            ("token", by_token),
+            ("grant", by_grant),
+        ] {
+            assert_eq!(answer.status, 200, "{password:?} by {way}: {answer}");
+        }
+        // The old and the new one in JSON, and back by a form that writes spaces as plus signs.
+        if number % 8 == 0 {
+            let next = format!("{password} 2");
+            let change = json!({ "old_password": password, "new_password": next });
+            let path = format!("{}/password", made.location());
+            person.put(&path).json(&change).await.expect(200);
+            let plus = format!("{escaped}+2");
+            let mut browser = Browser::open(server.anonymous()).await;
+            browser.sign_in(&name, &plus).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sign_in_names_the_address_and_the_program() {
+    let server = SERVER.get().await;
+    let name = fresh("frozen");
+    server.create_user(&name).await;
+    let cluster = server.as_user_with(&name, "an old secret").at(42);
+    for _ in 0..3 {
+        let tried = cluster
+            .get("/service/token?service=harbor-registry")
+            .header("user-agent", "containerd/2.1.4 \"old\"");
+        tried.await.expect(401);
+    }
+    let admin = server.admin();
+    let query = format!("q=username%3D{name},operation%3Dlogin,operation_result%3Dfalse");
+    let path = format!("/api/ext/v1/audit/export?format=ndjson&{query}");
+    let entries = crate::harness::eventually(10, "all three are written", async || {
+        let text = admin.get(&path).await.expect(200).text();
+        let entries: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("an entry is JSON"))
+            .collect();
+        let times = entries.iter().filter_map(|entry| entry["times"].as_i64());
+        (times.sum::<i64>() == 3).then_some(entries)
+    })
+    .await;
+    for entry in entries {
+        assert_eq!(entry["address"], "127.0.0.42", "{entry}");
+        assert_eq!(entry["detail"], "by containerd/2.1.4 \"old\"", "{entry}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_from_before_is_not_taken_over() {
     let server = SERVER.get().await;

@@ -155,6 +155,23 @@ async fn a_weak_first_password_is_refused_before_anything_is_made() {
     assert!(!data.exists(), "nothing was made");
 }
 
+#[tokio::test]
+async fn a_given_password_that_is_not_the_stored_one_is_named_at_the_start() {
+    let server = Server::start().await;
+    let told = "the password of admin is not the one in GANTRY_ADMIN_PASSWORD";
+    server.stop().await;
+    server.restart().await;
+    assert!(!server.log().contains(told), "it is the stored one");
+    server.stop().await;
+    let next = [("GANTRY_PASSWORD", "Other-Passw0rd")];
+    let changed = server.cli_with(&["user", "passwd", "admin"], &next).await;
+    assert!(changed.status.success(), "{}", said(&changed));
+    server.restart().await;
+    assert!(server.log().contains(told), "{}", server.log());
+    let admin = server.as_user_with("admin", "Other-Passw0rd");
+    admin.get("/api/v2.0/users/current").await.expect(200);
+}
+
 /// Runs a first start without a given password until the welcome is there, and gives it.
 async fn first_start(data: &str, port: u16) -> String {
     let log = format!("{data}.log");

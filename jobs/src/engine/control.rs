@@ -4,6 +4,7 @@ use db::Db;
 use db::job::{self, Cancelled};
 use model::{Event, JobId, Operation, ResourceType, Subject, Timestamp};
 use policy::SystemPermit;
+use policy::system::SystemNeed;
 
 use crate::{Error, Result};
 
@@ -35,7 +36,7 @@ pub async fn retry(db: &Db, permit: &SystemPermit, id: JobId, now: Timestamp) ->
 /// [`Error::NotCancelled`] if the job is neither running nor queued for a single run; when the database fails.
 pub async fn cancel(
     db: &Db,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     id: JobId,
     now: Timestamp,
 ) -> Result<Cancelled> {
@@ -55,7 +56,7 @@ pub async fn cancel(
     cancelled.await
 }
 
-fn event(permit: &SystemPermit, id: JobId, detail: &str, now: Timestamp) -> Event {
+fn event(permit: &SystemPermit<impl SystemNeed>, id: JobId, detail: &str, now: Timestamp) -> Event {
     let subject = Subject::Installation(ResourceType::Job, id.to_string());
     let origin = permit.caller().origin();
     Event::new(now, origin, Operation::Update, subject).with_detail(detail)

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use db::{Db, Reader, Tx, installation, job};
 use model::{Event, Operation, ResourceType, Subject, Timestamp};
 use policy::SystemPermit;
+use policy::system::SystemNeed;
 
 use crate::Result;
 
@@ -72,7 +73,7 @@ impl Action {
 /// When the database fails.
 pub async fn act(
     db: &Db,
-    permit: &SystemPermit,
+    permit: &SystemPermit<impl SystemNeed>,
     kind: Option<&'static str>,
     action: Action,
     now: Timestamp,

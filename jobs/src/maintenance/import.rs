@@ -5,18 +5,21 @@
 mod layout;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::{self, Place, Proof};
+use db::immutability::Immutability;
 use db::quota::{self, Taking};
+use db::tag::Onto;
 use db::{Db, Tx, manifest, project, repository, tag};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::manifest::ChildKind;
 use model::{
-    Clock as _, Digest, Event, Hasher, Manifest, Operation, ProjectId, ProjectName, RepositoryId,
-    RepositoryName, ResourceType, StorageLimit, Subject, SystemClock, Tag, Timestamp,
+    Clock as _, Digest, Event, Hasher, Manifest, Operation, Origin, ProjectId, ProjectName,
+    RepositoryId, RepositoryName, ResourceType, StorageLimit, Subject, SystemClock, Tag, Timestamp,
 };
 use policy::{CreateProjectPermit, SystemPermit};
 use registry::LARGEST_MANIFEST;
@@ -53,7 +56,7 @@ pub struct Imported {
     pub tags: u64,
     /// Imported despite a problem, and the problem.
     pub warnings: Vec<String>,
-    /// Tags left unchanged because they were pushed here.
+    /// Tags left unchanged because they were pushed here, or are immutable.
     pub kept: Vec<String>,
     /// Items that could not be imported, and why.
     pub skipped: Vec<String>,
@@ -86,7 +89,7 @@ struct Whole {
 type Reason = String;
 
 /// Imports all repositories. Can be run again: existing content stays, and a tag follows the other registry unless a
-/// push set it here. Damaged items are reported and skipped: manifests are hashed, and a blob's size is compared with
+/// push set it here, or a rule makes it immutable. Damaged items are reported and skipped: manifests are hashed, and a blob's size is compared with
 /// the size that its manifests state; if they differ, or if the blob is marked as lost, its bytes are read and hashed.
 /// A blob that no manifest names is left alone, because its correct size is unknown.
 ///
@@ -542,12 +545,15 @@ impl Import<'_> {
         }
         for batch in known.chunks(BATCH) {
             let (to, batch, now) = (target.clone(), batch.to_vec(), self.now);
+            let origin = self.permit.caller().origin();
             let count = batch.len() as u64;
             let set = self.db.write_in(to.project, move |tx| {
                 Box::pin(async move {
+                    let rules = Immutability::of(tx, to.project).await?;
                     let mut left = Vec::new();
                     for (name, digest) in batch {
-                        if let Err(why) = set_tag(tx, &to, &name, &digest, now).await? {
+                        let (to, by) = ((&to, &rules), (now, origin.clone()));
+                        if let Err(why) = set_tag(tx, to, (&name, &digest), by).await? {
                             left.push((name, why));
                         }
                     }
@@ -561,6 +567,7 @@ impl Import<'_> {
                 match why {
                     Left::WithoutManifest => self.skip(&what, "its manifest was not imported"),
                     Left::Pushed => self.done.kept.push(format!("{what}: {PUSHED}")),
+                    Left::Immutable => self.done.kept.push(format!("{what}: {IMMUTABLE}")),
                 }
             }
         }
@@ -597,6 +604,7 @@ impl Import<'_> {
 
 const MISSING: &str = "its bytes are missing";
 const PUSHED: &str = "it was pushed here, and stays where it points";
+const IMMUTABLE: &str = "a rule makes it immutable, and it stays where it points";
 
 /// Why one object cannot be read. Fails if no other one could be read either.
 fn reason(error: storage::Error) -> Result<Reason> {
@@ -657,21 +665,33 @@ async fn store(
 enum Left {
     WithoutManifest,
     Pushed,
+    Immutable,
 }
 
 /// Points a tag to its manifest.
 async fn set_tag(
     tx: &mut Tx,
-    to: &Target,
-    tag: &Tag,
-    digest: &Digest,
-    now: Timestamp,
+    (to, rules): (&Target, &Immutability),
+    (tag, digest): (&Tag, &Digest),
+    (now, origin): (Timestamp, Origin),
 ) -> Result<Result<(), Left>> {
+    let (at, tags) = (to.place(), slice::from_ref(tag));
+    let Ok(claim) = tag::claim(tx, (at, rules), tags, digest, Onto::Imported).await? else {
+        return Ok(Err(Left::Immutable));
+    };
     let Some(found) = manifest::hold(tx, to.repository, digest).await? else {
         return Ok(Err(Left::WithoutManifest));
     };
-    let set = tag::import(tx, (to.repository, &to.name), tag, found, now).await?;
-    Ok(set.then_some(()).ok_or(Left::Pushed))
+    let subject = Subject::Artifact {
+        project: to.project,
+        repository: to.name.clone(),
+        tag: None,
+        digest: *digest,
+    };
+    let event = Event::new(now, origin, Operation::Create, subject).with_detail("imported");
+    let set = tag::set(tx, at, claim, found.id, &event).await?;
+    let is_there = set.is_ok() || tag::target(tx, to.repository, tag).await? == Some(*digest);
+    Ok(is_there.then_some(()).ok_or(Left::Pushed))
 }
 
 /// Links a blob; returns false for one marked as lost whose bytes were not read yet.

@@ -1,6 +1,7 @@
 //! Binding stores to a database whatever either says: by a claim, or at the end of a restore. First every store is
-//! looked at; then all that is written is written in one transaction, so that what is refused or fails before its end
-//! leaves stores and database as they were.
+//! looked at; then all that is written is written within one transaction, so that what is refused leaves stores and
+//! database as they were. What fails between the first store and the commit leaves identities that the database does not
+//! know: no server starts with them, nothing is swept, and the same command once more completes it.
 
 use db::Tx;
 use db::store_identity::{self, KnownStore, State};
@@ -62,12 +63,17 @@ impl Binding {
     }
 
     /// Stores for a new installation, whatever their identities say.
-    pub async fn claimed(stores: &Stores, permit: &SystemPermit, now: Timestamp) -> Self {
+    ///
+    /// # Errors
+    /// When a store cannot be asked; an identity that is there and cannot be understood is replaced.
+    pub async fn claimed(stores: &Stores, permit: &SystemPermit, now: Timestamp) -> Result<Self> {
         let installation = InstallationId::new(auth::random());
         let mut rows = Vec::new();
         for (place, state) in places(stores) {
-            // One that cannot be read is replaced too.
-            let found = place.store.identity().await.ok().flatten();
+            let found = match look(place).await {
+                Err(Error::Mismatch(_)) => None,
+                found => found?,
+            };
             let store = found.map_or_else(|| StoreId::new(auth::random()), |found| found.store);
             rows.push(KnownStore {
                 store,
@@ -78,12 +84,12 @@ impl Binding {
         }
         let subject = Subject::Installation(ResourceType::Storage, "claim".to_owned());
         let origin = permit.caller().origin();
-        Self {
+        Ok(Self {
             places: stores.places().cloned().collect(),
             rows,
             existing: Existing::Replaced,
             event: Some(Event::new(now, origin, Operation::Update, subject)),
-        }
+        })
     }
 
     /// The stores, as the database is to know them.

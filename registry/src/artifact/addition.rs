@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use db::artifact::{self, Artifact, Layer, attrs, closure};
 use model::Addition;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tracing::instrument;
 
 use self::archive::Packing;
@@ -36,10 +37,10 @@ pub struct Added {
 }
 
 impl Added {
-    fn json(value: &Value) -> Self {
+    fn json(text: String) -> Self {
         Self {
             content_type: "application/json; charset=utf-8",
-            body: value.to_string().into(),
+            body: text.into(),
         }
     }
 
@@ -71,7 +72,7 @@ impl Registry {
                 Addition::Readme | Addition::License => self.of_model(of, addition).await,
                 Addition::Files => {
                     let payload = self.payload(of).await?;
-                    Ok(Added::json(&model_files::tree(&payload)))
+                    Ok(Added::json(model_files::tree(&payload).to_string()))
                 }
             }
         };
@@ -81,7 +82,12 @@ impl Registry {
     }
 
     /// A list in the config; an empty one where there is none.
-    async fn of_config(&self, of: &Artifact, addition: Addition, field: &str) -> Result<Added> {
+    async fn of_config(
+        &self,
+        of: &Artifact,
+        addition: Addition,
+        field: &'static str,
+    ) -> Result<Added> {
         let name = addition.name();
         let configs = attrs::configs(&mut self.db.reader().await?, &[of.id]).await?;
         let config = configs.first().ok_or(Error::AdditionUnknown(name))?;
@@ -90,10 +96,12 @@ impl Registry {
             return Err(broken("the config has more than 4194304 bytes"));
         }
         let bytes = self.read_whole(&config.key, config.size, &config.digest);
-        let config: Value =
-            serde_json::from_slice(&bytes.await?).map_err(|_| broken("the config is no JSON"))?;
-        let list = config.get(field).filter(|value| value.is_array());
-        Ok(Added::json(list.unwrap_or(&json!([]))))
+        let bytes = bytes.await?;
+        let parsed = tokio::task::spawn_blocking(move || list_in(&bytes, field));
+        let parsed = parsed.await;
+        let list = parsed.map_err(|error| Error::Interrupted("read a config", error))?;
+        list.map(Added::json)
+            .ok_or_else(|| broken("the config is no JSON"))
     }
 
     async fn of_chart(&self, of: &Artifact, addition: Addition, names: &[&str]) -> Result<Added> {
@@ -125,4 +133,23 @@ impl Registry {
         let payload = payloads.into_iter().next();
         Ok(payload.map(|(_, payload)| payload).unwrap_or_default())
     }
+}
+
+/// A list in a config as it is written there, an empty one where there is none; `None` where the config is no JSON. The
+/// rest is not kept: as values it would be many times as large.
+fn list_in(config: &[u8], field: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Lists<'c> {
+        #[serde(borrow)]
+        history: Option<&'c RawValue>,
+        #[serde(borrow)]
+        dependencies: Option<&'c RawValue>,
+    }
+    let lists: Lists<'_> = serde_json::from_slice(config).ok()?;
+    let list = match field {
+        "history" => lists.history,
+        _ => lists.dependencies,
+    };
+    let list = list.map(RawValue::get).filter(|text| text.starts_with('['));
+    Some(list.unwrap_or("[]").to_owned())
 }

@@ -7,29 +7,57 @@ use std::time::Duration;
 use bytes::Bytes;
 use db::artifact::Artifact;
 use db::artifact::attrs::{self, Config, Shown};
+use db::list::longest_text;
 use futures_util::{StreamExt as _, stream};
 use model::{Digest, ManifestId, artifact};
+use moka::sync::Cache;
+use storage::budget::Holder;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::instrument;
 
 use crate::{Error, Registry, Result};
 
 /// Maximum size of a config that is read, in bytes.
 const LARGEST_CONFIG: u64 = 1 << 20;
-/// Configs that are read at a time for one request.
-const AT_ONCE: usize = 8;
+/// Configs that are read at a time.
+const AT_ONCE: usize = 4;
 /// Configs that are read for one request; the rest is read for the next one.
 const MOST: usize = 200;
-/// How long a request waits for configs.
+/// How long a request waits for configs, its turn included.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Configs that cannot be read, of which so many are remembered for so long.
+const UNREADABLE: (u64, Duration) = (10_000, Duration::from_secs(60));
+
+/// What one request after the other does in this process: reading configs.
+pub(crate) struct Configs {
+    turn: Semaphore,
+    /// Those that could not be read lately, and are not tried again yet.
+    unreadable: Cache<Digest, ()>,
+}
+
+impl Default for Configs {
+    fn default() -> Self {
+        let (most, time) = UNREADABLE;
+        Self {
+            turn: Semaphore::new(1),
+            unreadable: Cache::builder()
+                .max_capacity(most)
+                .time_to_live(time)
+                .build(),
+        }
+    }
+}
 
 impl Registry {
-    /// Fills in what is shown of the configs of artifacts that nobody has looked at yet.
+    /// Fills in what is shown of the configs of artifacts that nobody has looked at yet, as far as they come in time
+    /// and there is memory for them.
     ///
     /// # Errors
     /// When the database cannot be read.
     #[instrument(name = "registry.artifact.attrs", level = "debug", skip_all)]
     pub async fn fill_attrs(&self, artifacts: &mut [Artifact]) -> Result<()> {
-        let unread: HashMap<ManifestId, usize> = artifacts
+        let mut unread: HashMap<ManifestId, usize> = artifacts
             .iter()
             .enumerate()
             .filter(|(_, artifact)| artifact.is_unread)
@@ -39,21 +67,28 @@ impl Registry {
         if unread.is_empty() {
             return Ok(());
         }
-        let ids: Vec<ManifestId> = unread.keys().copied().collect();
-        let configs = attrs::configs(&mut self.db.reader().await?, &ids).await?;
-        let mut shown = Vec::with_capacity(configs.len());
-        for (manifest, bytes) in self.read_configs(configs).await {
-            let Some(at) = unread.get(&manifest) else {
-                continue;
-            };
-            let artifact = &mut artifacts[*at];
-            let artifact_type = artifact.artifact_type.as_deref();
-            artifact.attrs = artifact::attrs(artifact_type, &artifact.config_type, &bytes);
-            shown.push(Shown {
-                manifest: manifest.0,
-                attrs: artifact.attrs.clone(),
-            });
+        let end = Instant::now() + PATIENCE;
+        let turn = tokio::time::timeout_at(end, self.configs.turn.acquire()).await;
+        let memory = self.memory.bulk();
+        let place = memory.try_take(Holder::default(), AT_ONCE * LARGEST_CONFIG as usize);
+        let (Ok(Ok(_turn)), Some(place)) = (turn, place) else {
+            return Ok(());
+        };
+        let longest = longest_text(artifacts.len() as i64);
+        let mut ids: Vec<ManifestId> = unread.keys().copied().collect();
+        let mut reader = self.db.reader().await?;
+        // Whoever had the turn before may have read them.
+        for kept in attrs::kept(&mut reader, &ids, longest).await? {
+            if let Some(at) = unread.remove(&ManifestId(kept.manifest)) {
+                artifacts[at].attrs = kept.attrs;
+            }
         }
+        ids.retain(|id| unread.contains_key(id));
+        let mut configs = attrs::configs(&mut reader, &ids).await?;
+        drop(reader);
+        configs.retain(|config| !self.configs.unreadable.contains_key(&config.digest));
+        let shown = self.read_configs(configs, end, (artifacts, &unread)).await;
+        drop(place);
         if shown.is_empty() {
             return Ok(());
         }
@@ -67,20 +102,55 @@ impl Registry {
         Ok(())
     }
 
-    /// The bytes of configs, as far as they come in time. Those of a large one are none.
-    async fn read_configs(&self, configs: Vec<Config>) -> Vec<(ManifestId, Bytes)> {
-        let end = tokio::time::Instant::now() + PATIENCE;
-        let read = stream::iter(configs).map(|config| async move {
-            let bytes = if config.size > LARGEST_CONFIG {
-                Bytes::new()
-            } else {
-                let read = self.read_whole(&config.key, config.size, &config.digest);
-                tokio::time::timeout_at(end, read).await.ok()?.ok()?
+    /// Reads configs and fills in what is shown of them: each as it comes, so that few are there at a time.
+    async fn read_configs(
+        &self,
+        configs: Vec<Config>,
+        end: Instant,
+        (artifacts, at): (&mut [Artifact], &HashMap<ManifestId, usize>),
+    ) -> Vec<Shown> {
+        let longest = longest_text(artifacts.len() as i64);
+        let mut shown = Vec::with_capacity(configs.len());
+        let read = stream::iter(configs).map(|config| self.read_config(config, end));
+        let mut read = std::pin::pin!(read.buffer_unordered(AT_ONCE));
+        while let Some(read) = read.next().await {
+            let Some((manifest, bytes)) = read else {
+                continue;
             };
-            Some((config.manifest, bytes))
-        });
-        let read = read.buffer_unordered(AT_ONCE);
-        read.filter_map(std::future::ready).collect().await
+            let Some(at) = at.get(&manifest) else {
+                continue;
+            };
+            let artifact = &mut artifacts[*at];
+            let (artifact_type, config_type) =
+                (artifact.artifact_type.clone(), artifact.config_type.clone());
+            let parsed = tokio::task::spawn_blocking(move || {
+                artifact::attrs(artifact_type.as_deref(), &config_type, &bytes)
+            });
+            let Ok(attrs) = parsed.await else {
+                continue;
+            };
+            artifact.attrs = attrs.clone().filter(|text| text.len() <= longest);
+            shown.push(Shown {
+                manifest: manifest.0,
+                attrs,
+            });
+        }
+        shown
+    }
+
+    /// The bytes of a config, if they come in time. Those of a large one are none.
+    async fn read_config(&self, config: Config, end: Instant) -> Option<(ManifestId, Bytes)> {
+        if config.size > LARGEST_CONFIG {
+            return Some((config.manifest, Bytes::new()));
+        }
+        let read = self.read_whole(&config.key, config.size, &config.digest);
+        match tokio::time::timeout_at(end, read).await.ok()? {
+            Ok(bytes) => Some((config.manifest, bytes)),
+            Err(_) => {
+                self.configs.unreadable.insert(config.digest, ());
+                None
+            }
+        }
     }
 
     /// All bytes of an object, if they have a digest.

@@ -1,29 +1,36 @@
-//! Copying an artifact into another repository: it, everything that it lists, the accessories of all these, and the tags
-//! of all. No byte moves: blobs are linked, manifests are stored again from their rows, in one transaction.
+//! Copying an artifact into another repository: it, everything that it lists, and the accessories of all these. Its tags
+//! come along, and those by which clients find what belongs to it; other tags of what is copied were not asked for. No
+//! byte moves: blobs are linked, manifests are stored again from their rows, in one transaction.
+//!
+//! What is to be stored is read and parsed before that transaction, which looks whether the same is still there. So it
+//! does nothing but write, within the limits below: on SQLite, all other writers wait for it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use db::artifact::closure::{self, Member};
 use db::blob::Place;
-use db::{Tx, blob, manifest, repository};
-use model::manifest::ChildKind;
+use db::immutability::Immutability;
+use db::tag::{self, Claim, Onto};
+use db::{Reader, Tx, blob, manifest, repository};
+use model::accessory::referred_by;
 use model::{
-    Digest, Event, Manifest, ManifestId, Operation, PrincipalId, Reference, RepositoryId,
-    RepositoryName, Subject, Tag, Timestamp,
+    Digest, Event, Manifest, ManifestId, Operation, Reference, RepositoryId, RepositoryName,
+    Subject, Tag, Timestamp,
 };
 use policy::{ProjectPermit, on, to};
 use tracing::instrument;
 
-use crate::immutability::Immutability;
 use crate::manifest::refuse_missing;
-use crate::named::hold;
-use crate::tag::point_tags;
-use crate::{Error, Registry, Result};
+use crate::named::{find, hold};
+use crate::{ATTEMPTS, Error, Registry, Result};
 
 /// Maximum manifests of a copy.
 const MANIFESTS: i64 = 1_000;
 /// Maximum blobs of a copy.
 const BLOBS: i64 = 5_000;
+/// Maximum entries of the manifests of a copy: what they list, and how often they name blobs.
+const REFERENCES: i64 = 10_000;
 /// Maximum tags of a copy.
 const TAGS: i64 = 1_000;
 /// Maximum bytes of the manifests of a copy.
@@ -32,8 +39,8 @@ const BYTES: i64 = 64 << 20;
 /// What is copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// Who may read it.
-    pub permit: &'a ProjectPermit<on::Artifact, to::Read>,
+    /// Who may pull it.
+    pub permit: &'a ProjectPermit<on::Repository, to::Pull>,
     /// Its repository, of the permit's project.
     pub repository: &'a RepositoryName,
     /// Which artifact it is.
@@ -50,69 +57,150 @@ impl Registry {
     #[instrument(name = "registry.artifact.copy", level = "debug", skip_all, fields(repo.name = %into))]
     pub async fn copy_artifact(
         &self,
-        permit: &ProjectPermit<on::Artifact, to::Create>,
+        permit: &ProjectPermit<on::Repository, to::Push>,
         into: &RepositoryName,
         source: Source<'_>,
     ) -> Result<Digest> {
+        for _ in 0..ATTEMPTS {
+            let plan = self.plan(permit, source).await?;
+            if let Some(copied) = self.store_copy(permit, into, source, plan).await? {
+                return Ok(copied);
+            }
+        }
+        Err(Error::Database(db::Error::Contended("the artifact")))
+    }
+
+    /// Reads what is to be stored.
+    async fn plan(
+        &self,
+        permit: &ProjectPermit<on::Repository, to::Push>,
+        source: Source<'_>,
+    ) -> Result<Plan> {
+        let named = (source.permit.project().id, source.repository);
+        let mut reader = self.db.reader().await?;
+        let (repository, digest) = find(&mut reader, named, source.reference).await?;
+        let root = manifest::id(&mut reader, repository, &digest).await?;
+        let unknown = || Error::manifest_unknown(source.repository, source.reference);
+        let root = root.ok_or_else(unknown)?;
+        let members = members(&mut reader, (repository, root)).await?;
+        drop(reader);
+        let bytes = members.iter().map(|member| member.size).sum::<i64>();
+        let memory = self.memory.for_copy(permit.caller(), bytes.unsigned_abs());
+        let memory = memory.await?;
+        let payloads = closure::payloads(&mut self.db.reader().await?, &ids(&members)).await?;
+        let parsed = tokio::task::spawn_blocking(move || parse(members, payloads));
+        let parsed = parsed.await;
+        let manifests = parsed.map_err(|error| Error::Interrupted("parse the manifests", error))?;
+        Ok(Plan {
+            root,
+            manifests: manifests?,
+            _memory: memory,
+        })
+    }
+
+    /// Stores what was planned; `None` where something else is to be copied by now.
+    async fn store_copy(
+        &self,
+        permit: &ProjectPermit<on::Repository, to::Push>,
+        into: &RepositoryName,
+        source: Source<'_>,
+        plan: Plan,
+    ) -> Result<Option<Digest>> {
         let (project, into, now) = (permit.project().id, into.clone(), self.clock.now());
         let lease = now.plus(self.limits.grace);
         let from = (source.permit.project().id, source.repository.clone());
         let (reference, origin) = (source.reference.clone(), permit.caller().origin());
-        let by = permit.caller().id();
+        let plan = Arc::new(plan);
         let copied = self.charging(project, move |taking, tx| {
             let (into, from, reference) = (into.clone(), from.clone(), reference.clone());
-            let origin = origin.clone();
+            let (origin, plan) = (origin.clone(), plan.clone());
             Box::pin(async move {
                 let (source, root) = hold(tx, (from.0, &from.1), &reference).await?;
-                let members = members(tx, (source, root.id)).await?;
+                if !plan.is_of(tx, (source, root.id)).await? {
+                    return Ok(None);
+                }
                 let at = Place {
                     project,
                     repository: repository::ensure(tx, project, &into, now).await?,
                     name: &into,
                     taking,
                 };
-                link(tx, at, &members, lease).await?;
-                let rules = Immutability::of(tx, project).await?;
-                let tags = store(tx, (at, &rules), members, root.id, (by, now)).await?;
-                repository::publish(tx, at.repository, now).await?;
-                let event = |tag| {
+                link(tx, at, &plan.ids(), lease).await?;
+                let detail = format!("copied from {}@{}", from.1, root.digest);
+                let event = |digest| {
                     let subject = Subject::Artifact {
                         project,
                         repository: into.clone(),
-                        tag,
-                        digest: root.digest,
+                        tag: None,
+                        digest,
                     };
                     Event::new(now, origin.clone(), Operation::Create, subject)
-                        .with_detail(format!("copied from {}@{}", from.1, root.digest))
+                        .with_detail(detail.clone())
                 };
-                let events: Vec<Event> = if tags.is_empty() {
-                    vec![event(None)]
-                } else {
-                    tags.into_iter().map(|tag| event(Some(tag))).collect()
-                };
-                tx.record_all(&events).await?;
-                Ok::<_, Error>(root.digest)
+                store(tx, at, &plan, event).await?;
+                repository::publish(tx, at.repository, now).await?;
+                Ok::<_, Error>(Some(root.digest))
             })
         });
         copied.await
     }
 }
 
+/// What is to be stored.
+struct Plan {
+    root: ManifestId,
+    /// What is listed before what lists it.
+    manifests: Vec<Copied>,
+    _memory: storage::budget::Reservation,
+}
+
+/// A manifest to be stored again.
+struct Copied {
+    id: ManifestId,
+    digest: Digest,
+    manifest: Manifest,
+    payload: Vec<u8>,
+}
+
+impl Plan {
+    fn ids(&self) -> Vec<ManifestId> {
+        self.manifests.iter().map(|copied| copied.id).collect()
+    }
+
+    /// Whether it has what belongs to an artifact, and nothing else.
+    async fn is_of(
+        &self,
+        tx: &mut Tx,
+        (repository, root): (RepositoryId, ManifestId),
+    ) -> Result<bool> {
+        if root != self.root {
+            return Ok(false);
+        }
+        let members = closure::members(tx, (repository, root), MANIFESTS + 1).await?;
+        let mut ids = ids(&members);
+        ids.sort_unstable();
+        Ok(ids == self.ids())
+    }
+}
+
 /// What belongs to the artifact, itself included.
 async fn members(
-    tx: &mut Tx,
+    reader: &mut Reader,
     (repository, root): (RepositoryId, ManifestId),
 ) -> Result<Vec<Member>> {
-    if closure::is_accessory(tx, root).await? {
+    if closure::is_accessory(reader, root).await? {
         return Err(Error::CopiesAccessory);
     }
-    let members = closure::members(tx, (repository, root), MANIFESTS + 1).await?;
-    if members.len() as i64 > MANIFESTS {
-        return Err(Error::CopyTooLarge("manifests", MANIFESTS));
-    }
-    if members.iter().map(|member| member.size).sum::<i64>() > BYTES {
-        return Err(Error::CopyTooLarge("bytes of manifests", BYTES));
-    }
+    let members = closure::members(reader, (repository, root), MANIFESTS + 1).await?;
+    let at_most = |what, count: i64, most| match count > most {
+        true => Err(Error::CopyTooLarge(what, most)),
+        false => Ok(()),
+    };
+    at_most("manifests", members.len() as i64, MANIFESTS)?;
+    let bytes = members.iter().map(|member| member.size).sum();
+    at_most("bytes of manifests", bytes, BYTES)?;
+    let references = closure::references(reader, &ids(&members), REFERENCES + 1).await?;
+    at_most("entries of manifests", references, REFERENCES)?;
     Ok(members)
 }
 
@@ -120,9 +208,32 @@ fn ids(members: &[Member]) -> Vec<ManifestId> {
     members.iter().map(|member| member.id).collect()
 }
 
+/// The manifests by their rows, in whose order what is listed comes first: it was there before.
+fn parse(members: Vec<Member>, payloads: Vec<(ManifestId, Vec<u8>)>) -> Result<Vec<Copied>> {
+    let mut payloads: HashMap<ManifestId, Vec<u8>> = payloads.into_iter().collect();
+    let parse = |member: Member| {
+        let payload = payloads.remove(&member.id).unwrap_or_default();
+        let parsed = Manifest::parse(Some(&member.media_type), &payload);
+        Ok(Copied {
+            id: member.id,
+            digest: member.digest,
+            manifest: parsed.map_err(Error::ManifestInvalid)?,
+            payload,
+        })
+    };
+    let mut copied: Vec<Copied> = members.into_iter().map(parse).collect::<Result<_>>()?;
+    copied.sort_unstable_by_key(|copied| copied.id);
+    Ok(copied)
+}
+
 /// Links the blobs that the manifests name.
-async fn link(tx: &mut Tx, at: Place<'_>, members: &[Member], lease: Timestamp) -> Result<()> {
-    let blobs = closure::hold_blobs(tx, &ids(members), BLOBS + 1).await?;
+async fn link(
+    tx: &mut Tx,
+    at: Place<'_>,
+    manifests: &[ManifestId],
+    lease: Timestamp,
+) -> Result<()> {
+    let blobs = closure::hold_blobs(tx, manifests, BLOBS + 1).await?;
     if blobs.len() as i64 > BLOBS {
         return Err(Error::CopyTooLarge("blobs", BLOBS));
     }
@@ -133,28 +244,16 @@ async fn link(tx: &mut Tx, at: Place<'_>, members: &[Member], lease: Timestamp) 
     Ok(())
 }
 
-/// A manifest to be stored again.
-struct Copied {
-    digest: Digest,
-    manifest: Manifest,
-    payload: Vec<u8>,
-    tags: Vec<Tag>,
-}
-
-/// Stores the manifests, what is listed before what lists it; the tags of the artifact itself.
+/// Stores the manifests and sets their tags.
 async fn store(
     tx: &mut Tx,
-    (at, rules): (Place<'_>, &Immutability),
-    members: Vec<Member>,
-    root: ManifestId,
-    (by, now): (Option<PrincipalId>, Timestamp),
-) -> Result<Vec<Tag>> {
-    let mut own = Vec::new();
-    for (id, copied) in in_order(read(tx, members).await?) {
-        let repository = (at.repository, at.name);
-        let tags = rules
-            .movable(tx, repository, &copied.tags, &copied.digest)
-            .await?;
+    at: Place<'_>,
+    plan: &Plan,
+    event: impl Fn(Digest) -> Event + Send + Sync,
+) -> Result<()> {
+    let mut claims = claims(tx, at, plan).await?;
+    for copied in &plan.manifests {
+        let (tags, claims) = claims.remove(&copied.id).unwrap_or_default();
         let found = manifest::find_children(tx, at.repository, &copied.manifest.children).await?;
         refuse_missing(&copied.manifest, &found)?;
         let new = manifest::New {
@@ -162,69 +261,53 @@ async fn store(
             manifest: &copied.manifest,
             payload: &copied.payload,
             found: &found,
-            tags: &copied.tags,
+            tags: &tags,
         };
-        let stored = manifest::store(tx, at, new, now).await?;
+        let event = event(copied.digest);
+        let stored = manifest::store(tx, at, new, event.at).await?;
         let row = stored.map_err(Error::QuotaExceeded)?;
-        point_tags(tx, repository, &tags, (row, by, now)).await?;
-        if id == root {
-            own = tags;
+        if copied.id == plan.root && claims.iter().all(Claim::is_empty) {
+            tx.record(&event).await?;
+        }
+        for claim in claims {
+            let set = tag::set(tx, at, claim, row, &event).await?;
+            set.map_err(|kept| Error::kept(at, kept))?;
         }
     }
-    Ok(own)
+    Ok(())
 }
 
-/// The manifests with their tags, by their rows.
-async fn read(tx: &mut Tx, members: Vec<Member>) -> Result<BTreeMap<i64, Copied>> {
-    let ids = ids(&members);
-    let tags = closure::tags(tx, &ids, TAGS + 1).await?;
+/// The tags that come along, claimed for the manifests that have them: those of the artifact itself, and of the others
+/// those by which a client finds them that knows what they belong to.
+async fn claims(
+    tx: &mut Tx,
+    at: Place<'_>,
+    plan: &Plan,
+) -> Result<HashMap<ManifestId, (Vec<Tag>, Vec<Claim>)>> {
+    let digests: HashMap<ManifestId, Digest> = (plan.manifests.iter())
+        .map(|copied| (copied.id, copied.digest))
+        .collect();
+    let known: HashSet<Digest> = digests.values().copied().collect();
+    let mut tags = closure::tags(tx, plan.root, &plan.ids(), TAGS + 1).await?;
     if tags.len() as i64 > TAGS {
         return Err(Error::CopyTooLarge("tags", TAGS));
     }
-    let mut tags_of: HashMap<ManifestId, Vec<Tag>> = HashMap::new();
-    for (manifest, tag) in tags {
-        tags_of.entry(manifest).or_default().push(tag);
-    }
-    let payloads = closure::payloads(tx, &ids).await?;
-    let mut payloads: HashMap<ManifestId, Vec<u8>> = payloads.into_iter().collect();
-    let mut copied = BTreeMap::new();
-    for member in members {
-        let payload = payloads.remove(&member.id).unwrap_or_default();
-        let parsed = Manifest::parse(Some(&member.media_type), &payload);
-        let one = Copied {
-            digest: member.digest,
-            manifest: parsed.map_err(Error::ManifestInvalid)?,
-            payload,
-            tags: tags_of.remove(&member.id).unwrap_or_default(),
+    tags.retain(|(id, tag)| {
+        *id == plan.root || referred_by(tag).is_some_and(|subject| known.contains(&subject))
+    });
+    let rules = Immutability::of(tx, at.project).await?;
+    let mut claims: HashMap<ManifestId, (Vec<Tag>, Vec<Claim>)> = HashMap::new();
+    // By their names, so that transactions wait for each other in one order.
+    for (id, tag) in tags {
+        let Some(digest) = digests.get(&id) else {
+            continue;
         };
-        copied.insert(member.id.0, one);
+        let one = std::slice::from_ref(&tag);
+        let claim = tag::claim(tx, (at, &rules), one, digest, Onto::Anything).await?;
+        let claim = claim.map_err(|kept| Error::kept(at, kept))?;
+        let (tags, claimed) = claims.entry(id).or_default();
+        tags.push(tag);
+        claimed.push(claim);
     }
-    Ok(copied)
-}
-
-/// The manifests so that what is listed comes before what lists it.
-fn in_order(mut copied: BTreeMap<i64, Copied>) -> Vec<(ManifestId, Copied)> {
-    let mut ordered = Vec::with_capacity(copied.len());
-    while !copied.is_empty() {
-        let waiting: HashSet<Digest> = copied.values().map(|one| one.digest).collect();
-        let is_ready = |one: &Copied| {
-            let mut children = one.manifest.children.iter();
-            !children
-                .any(|child| child.kind == ChildKind::Manifest && waiting.contains(&child.digest))
-        };
-        let ready: Vec<i64> = copied
-            .iter()
-            .filter(|(_, one)| is_ready(one))
-            .map(|(id, _)| *id)
-            .collect();
-        // Digests make circles impossible.
-        if ready.is_empty() {
-            break;
-        }
-        for id in ready {
-            let one = copied.remove(&id);
-            ordered.extend(one.map(|one| (ManifestId(id), one)));
-        }
-    }
-    ordered
+    Ok(claims)
 }

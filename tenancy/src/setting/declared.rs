@@ -6,7 +6,7 @@ use model::StorageLimit;
 use policy::ProjectCreation;
 use serde_json::Value;
 
-use super::kind::{Effect, Held as _, Kind, Pem, Readers, Unfit, read};
+use super::kind::{Certificates, Effect, Held as _, Kind, MailTls, Readers, Unfit, read};
 use super::rule;
 use crate::InvalidSetting;
 use crate::secret::Secret;
@@ -77,8 +77,9 @@ settings! {
     auth_mode: String = "db_auth".to_owned(), Everyone, Now, rule::auth_mode;
     /// Whether user interfaces show the sign-in by another identity provider first.
     primary_auth_mode: bool = false, Everyone, Now, rule::any;
-    /// Whether people may make accounts for themselves.
-    self_registration: bool = false, Everyone, Later, rule::any;
+    /// Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link
+    /// that is mailed to them.
+    self_registration: bool = false, Everyone, Now, rule::any;
     /// A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`,
     /// `fromDate` and `toDate`. Empty: none.
     banner_message: String = String::new(), Everyone, Now, rule::banner;
@@ -105,6 +106,25 @@ settings! {
     /// How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit.
     storage_per_project: StorageLimit = StorageLimit::UNLIMITED, Administrators, Now, rule::any;
 
+    /// `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin. `[server] external_url` of the
+    /// configuration file fixes it. Empty: no mails are sent.
+    external_url: String = String::new(), Administrators, Now, rule::external_url;
+    /// The mail server, by its name or address. Empty: no mails are sent.
+    smtp_host: String = String::new(), Administrators, Now, rule::host;
+    /// The mail server's port.
+    smtp_port: i64 = 587, Administrators, Now, rule::between::<1, 65_535>;
+    /// How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on
+    /// this machine.
+    smtp_tls: MailTls = MailTls::StartTls, Administrators, Now, rule::any;
+    /// Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts.
+    smtp_ca: Certificates = Certificates::default(), Administrators, Now, rule::any;
+    /// Who signs in to the mail server. Empty: nobody does.
+    smtp_user: String = String::new(), Administrators, Now, rule::any;
+    /// The password of `smtp_user`.
+    smtp_password: Secret = Secret::default(), Nobody, Now, rule::any;
+    /// Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent.
+    smtp_from: String = String::new(), Administrators, Now, rule::mailbox;
+
     /// `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none.
     audit_log_forward_endpoint: String = String::new(), Administrators, Later, rule::host_and_port;
     /// Whether the audit log is only forwarded, which Gantry refuses.
@@ -124,9 +144,9 @@ settings! {
     /// Whether the directory's certificate is checked.
     ldap_verify_cert: bool = true, Administrators, Now, rule::any;
     /// The only authorities that may have signed the directory's certificate, in PEM. Empty: those of the system.
-    ldap_ca_certificate: Pem = Pem::default(), Administrators, Now, rule::pem;
+    ldap_ca_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
     /// The certificate, in PEM, that is shown to a directory that asks for one.
-    ldap_client_certificate: Pem = Pem::default(), Administrators, Now, rule::pem;
+    ldap_client_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
     /// The key of `ldap_client_certificate`, in PEM and without a passphrase.
     ldap_client_key: Secret = Secret::default(), Nobody, Now, rule::any;
     /// Seconds that the directory has for an answer.
@@ -253,8 +273,18 @@ impl Values {
         u32::try_from(self.token_expiration * 60).unwrap_or(u32::MAX)
     }
 
+    /// Whether mails are sent: somewhere, by somebody, with links that lead here.
+    pub const fn sends_mail(&self) -> bool {
+        !self.smtp_host.is_empty() && !self.smtp_from.is_empty() && !self.external_url.is_empty()
+    }
+
     /// What settings mean together.
     pub(super) fn check(&self) -> Result<(), InvalidSetting> {
+        if !self.smtp_user.is_empty() && self.smtp_tls == MailTls::None {
+            let reason = "must be starttls or tls while smtp_user is set: a password is never sent in the clear";
+            let (name, reason) = ("smtp_tls", reason.to_owned());
+            return Err(InvalidSetting::BadValue { name, reason });
+        }
         if self.ldap_group_search_filter.is_empty() {
             return Ok(());
         }

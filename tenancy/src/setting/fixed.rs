@@ -33,6 +33,29 @@ impl Fixed {
         Ok(Self(fixed))
     }
 
+    /// Fixes one more, unless it is fixed already.
+    ///
+    /// # Errors
+    /// As [`Fixed::new`]; and where it is fixed to another value, with that one.
+    pub fn and(mut self, name: &str, value: Value) -> Result<Self, InvalidSetting> {
+        let declaration = Declaration::named(name)?;
+        let mut values = Values::default();
+        declaration.set(&mut values, &value)?;
+        let value = declaration.of(&values);
+        if let Some(found) = self.0.get(declaration.name) {
+            declaration.set(&mut values, found)?;
+            if declaration.of(&values) != value {
+                let (name, reason) = (
+                    declaration.name,
+                    format!("is fixed twice: {value} and {found}"),
+                );
+                return Err(InvalidSetting::BadValue { name, reason });
+            }
+        }
+        self.0.insert(declaration.name, value);
+        Ok(self)
+    }
+
     /// Whether a setting is fixed.
     pub(super) fn has(&self, declaration: &Declaration) -> bool {
         self.0.contains_key(declaration.name)

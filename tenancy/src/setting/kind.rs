@@ -130,32 +130,6 @@ fn bounded(json: &Value, longest: usize) -> Result<String, Unfit> {
     Ok(text.to_owned())
 }
 
-/// Certificates in PEM, which is text of several lines; empty for none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pem(String);
-
-/// Most bytes of certificates in PEM.
-const LONGEST_PEM: usize = 65_536;
-
-impl Pem {
-    /// The text; `None` if it is empty.
-    pub fn text(&self) -> Option<&str> {
-        Some(self.0.as_str()).filter(|text| !text.trim().is_empty())
-    }
-}
-
-impl Held for Pem {
-    const KIND: Kind = Kind::Text;
-
-    fn from_json(json: &Value) -> Result<Self, Unfit> {
-        bounded(json, LONGEST_PEM).map(Self)
-    }
-
-    fn to_json(&self) -> Value {
-        self.0.as_str().into()
-    }
-}
-
 impl Held for Secret {
     const KIND: Kind = Kind::Secret;
 
@@ -167,11 +141,84 @@ impl Held for Secret {
             let reason = "must not contain line breaks or other control characters";
             return Err(Unfit::Rule(reason.to_owned()));
         }
+        // What forms and commands show in place of a secret, sent back.
+        let is_mask = !text.is_empty() && text.chars().all(|letter| "*•".contains(letter));
+        if is_mask {
+            let reason = "must be the secret itself, not what is shown in its place";
+            return Err(Unfit::Rule(reason.to_owned()));
+        }
         Ok(Self::new(text))
     }
 
     fn to_json(&self) -> Value {
         self.expose().into()
+    }
+}
+
+/// Certificates as PEM, which has line breaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificates(String);
+
+impl Certificates {
+    /// The PEM, where there are any.
+    pub fn pem(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    }
+}
+
+impl Held for Certificates {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        /// Room for a few certificates.
+        const LONGEST: usize = 65_536;
+        let text = json.as_str().ok_or(Unfit::Kind)?.trim();
+        let framed = |begin: &str, end: &str| text.starts_with(begin) && text.ends_with(end);
+        let is_pem = framed("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+        if text.len() > LONGEST || !text.is_empty() && !(is_pem && text.is_ascii()) {
+            let reason = "must be certificates as PEM, -----BEGIN CERTIFICATE----- and so on, of at most 64 KiB";
+            return Err(Unfit::Rule(reason.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
+/// How the connection to a mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailTls {
+    /// After connecting, before anything else is said.
+    #[default]
+    StartTls,
+    /// From the first byte.
+    Wrapped,
+    /// Not at all.
+    None,
+}
+
+impl Held for MailTls {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        match json.as_str() {
+            None => Err(Unfit::Kind),
+            Some("starttls") => Ok(Self::StartTls),
+            Some("tls") => Ok(Self::Wrapped),
+            Some("none") => Ok(Self::None),
+            Some(_) => Err(Unfit::Rule("must be starttls, tls or none".to_owned())),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Wrapped => "tls",
+            Self::None => "none",
+        }
+        .into()
     }
 }
 

@@ -1,9 +1,7 @@
 //! Rules of single settings: each returns the value, tidied where that is needed, or what it must be.
 
-use model::{Dn, EVENT_TYPES};
+use model::{Dn, EVENT_TYPES, is_email};
 use serde_json::{Map, Value};
-
-use super::kind::Pem;
 
 /// Anything.
 pub(super) fn any<T>(value: T) -> Result<T, String> {
@@ -56,6 +54,70 @@ pub(super) fn ldap_url(url: String) -> Result<String, String> {
         return Err("must be ldap://HOST[:PORT] or ldaps://HOST[:PORT]".to_owned());
     }
     Ok(url)
+}
+
+/// This server's own address, as links begin with it; empty for none. A slash at its end is taken off.
+pub(super) fn external_url(url: String) -> Result<String, String> {
+    if url.is_empty() {
+        return Ok(url);
+    }
+    let url = url.strip_suffix('/').unwrap_or(&url);
+    let host = url.strip_prefix("https://").unwrap_or_default();
+    let valid = is_authority(host);
+    valid
+        .then(|| url.to_owned())
+        .ok_or_else(|| "must be https://HOST or https://HOST:PORT".to_owned())
+}
+
+/// `HOST`, `HOST:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, rest)) => (
+                host,
+                rest.strip_prefix(':').or(rest.is_empty().then_some("1")),
+            ),
+            None => return false,
+        },
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, Some("1")),
+        },
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_host = match text.starts_with('[') {
+        true => host.parse::<std::net::Ipv6Addr>().is_ok(),
+        false => is_host_name(host),
+    };
+    is_host && port.is_some_and(is_port)
+}
+
+fn is_host_name(host: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=253).contains(&host.len()) && host.bytes().all(is_part)
+}
+
+/// The name or the address of a machine; empty for none.
+pub(super) fn host(host: String) -> Result<String, String> {
+    let valid = host.is_empty() || host.parse::<std::net::IpAddr>().is_ok() || is_host_name(&host);
+    valid
+        .then_some(host)
+        .ok_or_else(|| "must be a host name or an address, without a port".to_owned())
+}
+
+/// Whom mails are from; empty for nobody.
+pub(super) fn mailbox(text: String) -> Result<String, String> {
+    let address = match text.split_once('<') {
+        None => Some(text.as_str()),
+        Some((name, rest)) if !name.contains(['"', '>', '@', ',', ';', ':', '\\']) => {
+            rest.strip_suffix('>')
+        }
+        Some(_) => None,
+    };
+    let valid = text.is_empty() || address.is_some_and(is_email);
+    valid.then_some(text).ok_or_else(|| {
+        "must be gantry@registry.example or Gantry <gantry@registry.example>".to_owned()
+    })
 }
 
 /// Addresses of a directory, separated by spaces; empty for none.
@@ -111,17 +173,6 @@ pub(super) fn group_lookup(lookup: String) -> Result<String, String> {
     match ["attribute", "search", "nested"].contains(&lookup.as_str()) {
         true => Ok(lookup),
         false => Err("must be attribute, search or nested".to_owned()),
-    }
-}
-
-/// Certificates; empty for none.
-pub(super) fn pem(pem: Pem) -> Result<Pem, String> {
-    let is_one = |text: &str| text.contains("-----BEGIN CERTIFICATE-----");
-    match pem.text().is_none_or(is_one) {
-        true => Ok(pem),
-        false => {
-            Err("must be empty or certificates in PEM: -----BEGIN CERTIFICATE-----".to_owned())
-        }
     }
 }
 
@@ -237,6 +288,42 @@ mod tests {
             host_and_port,
             &good,
             &["syslog.example", ":514", "h:0", "h:70000", "tcp://h:1"],
+        );
+    }
+
+    #[test]
+    fn what_mails_need_is_of_its_form_or_empty() {
+        let good = [
+            "",
+            "https://registry.example",
+            "https://r:8443",
+            "https://[fd00::1]:8443",
+        ];
+        let bad = [
+            "http://registry.example",
+            "https://",
+            "https://a/b",
+            "https://u@h",
+            "https://h?x",
+            "https://h:0",
+            "https://[x]",
+            "https://a b",
+        ];
+        check(external_url, &good, &bad);
+        assert_eq!(
+            external_url("https://r/".to_owned()).as_deref(),
+            Ok("https://r")
+        );
+        check(
+            host,
+            &["", "mail.example", "10.0.0.1", "fd00::1"],
+            &["h:25", "smtp://h", "a b"],
+        );
+        let good = ["", "g@r.example", "Gantry <g@r.example>"];
+        check(
+            mailbox,
+            &good,
+            &["g", "Gantry <g>", "<g@r.example", "a@b.c <g@r.example>"],
         );
     }
 

@@ -77,6 +77,7 @@ export function shortDigest(digest: string): string {
 /** 3m ago; over a year, the date. */
 export function ago(time: string, now = Date.now()): string {
   const then = Date.parse(time);
+  if (Number.isNaN(then)) return time;
   let amount = (then - now) / 1000;
   if (Math.abs(amount) < 1) amount = amount < 0 ? -1 : 1;
   for (const [unit, size] of STEPS) {
@@ -89,8 +90,10 @@ export function ago(time: string, now = Date.now()): string {
   return new Intl.DateTimeFormat(region(), { dateStyle: 'medium' }).format(then);
 }
 
-/** 22 Nov 2026, 09:14:05 UTC */
+/** 22 Nov 2026, 09:14:05 UTC; a text that is no time, which an image may bring, as it is. */
 export function moment(time: string): string {
+  const then = Date.parse(time);
+  if (Number.isNaN(then)) return time;
   return new Intl.DateTimeFormat(region(), {
     hourCycle: 'h23',
     year: 'numeric',
@@ -100,6 +103,32 @@ export function moment(time: string): string {
     minute: '2-digit',
     second: '2-digit',
     timeZoneName: 'short',
+  }).format(then);
+}
+
+/** 22 Nov, for a chart. Its days are those of UTC, as the server counts them. */
+export function day(at: Date): string {
+  return new Intl.DateTimeFormat(region(), { day: 'numeric', month: 'short', timeZone: 'UTC' }).format(at);
+}
+
+/** 22 Nov, 09:00, for a chart. */
+export function hour(at: Date): string {
+  return new Intl.DateTimeFormat(region(), {
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  }).format(at);
+}
+
+/** 09:14:05 */
+export function clock(time: string): string {
+  return new Intl.DateTimeFormat(region(), {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
   }).format(Date.parse(time));
 }
 

@@ -11,6 +11,12 @@ export function permission(of: Pair): Permission {
   return { resource, action };
 }
 
+/** Whether what is given is not the same in all projects. */
+export function differsBySpace(grants: { access: Permission[] }[]): boolean {
+  const texts = grants.map(({ access }) => access.map(pair).sort().join());
+  return new Set(texts).size > 1;
+}
+
 /** The columns of the matrix, each with the actions that it stands for. */
 export const COLUMNS = [
   { id: 'read', actions: ['read', 'pull'] },

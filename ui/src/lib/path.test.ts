@@ -26,7 +26,9 @@ test('links encode all but slashes', () => {
 
 test('only our own paths are returned to', () => {
   expect(safeReturn('/ui/projects?q=a')).toBe('/ui/projects?q=a');
+  expect(safeReturn('/harbor/projects')).toBe('/ui/harbor/projects');
   for (const elsewhere of [
+    '/harbor/\\evil',
     '//evil.example',
     'https://evil.example/ui/',
     '/uix',

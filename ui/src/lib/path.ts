@@ -28,8 +28,9 @@ export function link(...segments: string[]): string {
   );
 }
 
-/** `target` if it is a path of this origin's pages, else the home page. */
+/** `target` if it is a path of this origin's pages, or was one of Harbor's portal; else the home page. */
 export function safeReturn(target: string | null): string {
+  if (target?.startsWith('/harbor/')) return safeReturn(`/ui${target}`);
   const local = target !== null && /^\/ui(\/|$)/.test(target) && !/[\\\s]/.test(target);
   return local ? target : '/ui/';
 }

@@ -17,6 +17,8 @@ interface Saved {
   /** What pulls, and whether it names the tag or the digest. */
   pullClient?: Client;
   pullBy: 'tag' | 'digest';
+  /** Whether single keys do something. */
+  keys: boolean;
 }
 
 const KEY = 'gantry';
@@ -30,6 +32,7 @@ function read(): Saved {
     narrowNavigation: false,
     recent: [],
     pullBy: 'tag',
+    keys: true,
   };
   try {
     return { ...standard, ...(JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Saved>) };

@@ -29,6 +29,11 @@ export function isUserName(name: string): boolean {
   return name.length > 0 && new TextEncoder().encode(name).length <= 255 && !/[,"~#%$]/.test(name);
 }
 
+/** Whether a text is what mailed links hold. */
+export function isLinkToken(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text);
+}
+
 /** Whether a text looks like a mail address. */
 export function isEmail(text: string): boolean {
   return /^[^\s@]+@[^\s@]+$/.test(text);

@@ -10,14 +10,17 @@ export function standing(status: string): Standing {
   switch (status.toLowerCase()) {
     case 'success':
     case 'finished':
+    case 'done':
       return { state: 'ok', text: t('run.success') };
     case 'running':
     case 'inprogress':
       return { state: 'run', text: t('run.running') };
     case 'pending':
     case 'scheduled':
+    case 'queued':
       return { state: 'idle', text: t('run.pending') };
     case 'stopped':
+    case 'cancelled':
       return { state: 'warn', text: t('run.stopped') };
     case 'error':
     case 'failed':

@@ -1,13 +1,13 @@
 /** Who the reader is: the account, what the installation says to it, and what happens when the session ends. */
-import { signIn as postSignIn, signOut as getSignOut } from './api/session';
+import { sessionEnd, signIn as postSignIn, signOut as getSignOut } from './api/session';
 import { systemInfo } from './api/system';
 import type { SystemInfo, User } from './api/types';
 import { currentUser } from './api/user';
 import { ApiError, isCsrf, onLostSession } from './client';
 import { go, router } from './router.svelte';
 
-/** How often a visible page looks whether its session still is, in milliseconds. */
-const PULSE = 60_000;
+/** How often a visible page looks whether its session still is, and how long before its end it says so, in milliseconds. */
+const [PULSE, SOON] = [60_000, 150_000];
 
 export const session = $state<{
   /** Unset until the first answer. */
@@ -17,12 +17,14 @@ export const session = $state<{
   fault?: ApiError;
   /** The session ended: a dialog asks to sign in again. */
   expired: boolean;
+  /** When it ends, if that is soon. */
+  ends?: Date;
 }>({ expired: false });
 
 let waiting: ((signedIn: boolean) => void)[] = [];
 
 /** Why a sign-in did not work. */
-export type Refusal = 'wrong' | 'throttled' | 'cookies' | 'elsewhere' | 'down' | 'other';
+export type Refusal = 'wrong' | 'unverified' | 'throttled' | 'cookies' | 'elsewhere' | 'down' | 'other';
 
 /** Learns who the reader is. Anonymous readers cost one request, and none that fails. */
 export async function begin(): Promise<void> {
@@ -46,10 +48,25 @@ function isAccount(info: SystemInfo): boolean {
 /** Watches for the end of the session while the page is seen, without keeping it alive. */
 export function watchSession(): void {
   const look = () => {
-    if (document.visibilityState === 'visible' && session.user && !session.expired) void lost();
+    if (document.visibilityState === 'visible' && session.user && !session.expired) void lookAtEnd();
   };
   setInterval(look, PULSE);
   document.addEventListener('visibilitychange', look);
+}
+
+async function lookAtEnd(): Promise<void> {
+  try {
+    const end = await sessionEnd();
+    session.ends = end && end.getTime() - Date.now() < SOON ? end : undefined;
+  } catch {
+    await lost();
+  }
+}
+
+/** Does something, so that the session goes on. */
+export async function stayIn(): Promise<void> {
+  session.info = await systemInfo();
+  await lookAtEnd();
 }
 
 /** Asks the server whether there still is a session; if not, waits for a new sign-in. */
@@ -90,6 +107,7 @@ function refusalOf(error: unknown): { refusal: Refusal; wait?: number } {
   if (error.status === 0 || error.status === 503) return { refusal: 'down', wait: error.retryAfter };
   if (error.status === 429) return { refusal: 'throttled', wait: error.retryAfter };
   if (error.status === 401) return { refusal: 'wrong' };
+  if (error.status === 412) return { refusal: 'unverified' };
   if (isCsrf(error)) return { refusal: 'cookies' };
   return { refusal: error.status === 403 ? 'elsewhere' : 'other' };
 }
@@ -101,6 +119,7 @@ export function stayOut(): void {
 
 function settle(signedIn: boolean): void {
   session.expired = false;
+  session.ends = undefined;
   for (const resolve of waiting) resolve(signedIn);
   waiting = [];
 }

@@ -19,6 +19,10 @@ const PROJECT = '/projects/:project';
 export const ROUTES: Route[] = [
   { pattern: '/', load: () => import('./home/Page.svelte') },
   { pattern: '/login', bare: true, load: () => import('./login/Page.svelte') },
+  { pattern: '/sign-up', bare: true, load: () => import('./sign-up/Page.svelte') },
+  { pattern: '/forgot', bare: true, load: () => import('./forgot/Page.svelte') },
+  { pattern: '/reset', bare: true, load: () => import('./reset/Page.svelte') },
+  { pattern: '/verify', bare: true, load: () => import('./verify/Page.svelte') },
   { pattern: '/explore', load: () => import('./explore/Page.svelte') },
   { pattern: '/projects', load: () => import('./projects/Page.svelte') },
   { pattern: PROJECT, needs: 'repository:list', load: () => import('./repositories/Page.svelte') },
@@ -55,6 +59,7 @@ export const ROUTES: Route[] = [
     load: () => import('./project-settings/Page.svelte'),
   },
   { pattern: '/me/:tab', who: 'account', load: () => import('./me/Page.svelte') },
+  { pattern: '/activity', who: 'account', load: () => import('./activity/Page.svelte') },
   { pattern: '/audit', who: 'account', load: () => import('./audit/Page.svelte') },
   { pattern: '/admin/health', who: 'sysadmin', load: () => import('./health/Page.svelte') },
   { pattern: '/admin/users', who: 'sysadmin', load: () => import('./users/Page.svelte') },
@@ -67,6 +72,10 @@ export const ROUTES: Route[] = [
   { pattern: '/admin/audit-retention', who: 'sysadmin', load: () => import('./audit-retention/Page.svelte') },
   { pattern: '/admin/quotas', who: 'sysadmin', load: () => import('./quotas/Page.svelte') },
   { pattern: '/admin/settings', who: 'sysadmin', load: () => import('./settings/Page.svelte') },
+  { pattern: '/trust', who: 'account', load: () => import('./trust/Page.svelte') },
+  { pattern: '/api', load: () => import('./api/Page.svelte') },
+  { pattern: '/harbor/*rest', load: () => import('./harbor/Page.svelte') },
+  { pattern: '/license', load: () => import('./about/Page.svelte') },
   { pattern: '/about', load: () => import('./about/Page.svelte') },
 ];
 

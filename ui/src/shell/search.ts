@@ -110,7 +110,7 @@ export function commands(text: string): Group[] {
 function pages(): Hit[] {
   const page = (icon: string, text: string, href: string): Hit => ({ key: href, icon, text, href });
   const admin = isSysadmin()
-    ? ADMIN_PAGES.map(({ id, icon, text }) => page(icon, t(text), link('admin', id)))
+    ? ADMIN_PAGES.flat().map(({ id, icon, text }) => page(icon, t(text), link('admin', id)))
     : [];
   const own = session.user
     ? [
@@ -124,9 +124,16 @@ function pages(): Hit[] {
     page('home', t('nav.home'), '/ui/'),
     page('explore', t('explore.title'), '/ui/explore'),
     page('projects', t('nav.projects'), '/ui/projects'),
-    ...(session.user ? [page('audit', t('audit.title'), '/ui/audit')] : []),
+    ...(session.user
+      ? [page('activity', t('activity.title'), '/ui/activity'), page('audit', t('audit.title'), '/ui/audit')]
+      : []),
   ];
-  return [...all, ...admin, ...own, page('info', t('about.title'), '/ui/about')];
+  const last = [
+    ...(session.user ? [page('shield', t('trust.title'), '/ui/trust')] : []),
+    page('terminal', t('api.title'), '/ui/api'),
+    page('info', t('about.title'), '/ui/about'),
+  ];
+  return [...all, ...admin, ...own, ...last];
 }
 
 function acts(): Hit[] {

@@ -20,9 +20,10 @@ export const launch = () =>
 const KEY = /^(?:[a-z]+[A-Z]?[A-Za-z]*\.)+[a-zA-Z]+$/;
 
 /** Opens a context as an account (`undefined` for nobody), with what the page says and fails collected in `faults`. */
-export async function visit(browser, { as, theme = 'light', language = 'en', width = 1280 } = {}) {
+export async function visit(browser, { as, theme = 'light', language = 'en', width = 1280, scale = 1 } = {}) {
   const context = await browser.newContext({
     viewport: { width, height: width < 500 ? 740 : 800 },
+    deviceScaleFactor: scale,
     colorScheme: theme,
     locale: 'en-GB',
     timezoneId: 'UTC',

@@ -8,8 +8,8 @@ export const REGISTRY = new URL(process.env.GANTRY_URL ?? 'https://127.0.0.1:844
 export const ADMIN = ['admin', process.env.GANTRY_ADMIN_PASSWORD ?? ''];
 
 /** Sends a request; the status, headers and text of the answer. */
-export function call(method, path, { as = ADMIN, body, type = 'application/json' } = {}) {
-  const headers = { authorization: `Basic ${Buffer.from(as.join(':')).toString('base64')}` };
+export function call(method, path, { as = ADMIN, body, type = 'application/json', headers: more = {} } = {}) {
+  const headers = { ...more, authorization: `Basic ${Buffer.from(as.join(':')).toString('base64')}` };
   const bytes = body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
   if (bytes) Object.assign(headers, { 'content-type': type, 'content-length': bytes.length });
   // The registry has a certificate of its own, and is on this machine.
@@ -79,8 +79,12 @@ export async function pushIndex(name, tag) {
     const child = await push(name, undefined, { text: `${name} ${architecture}`, config: { architecture } });
     manifests.push({ ...child, platform: { os: 'linux', architecture } });
   }
-  return manifest(name, tag, { schemaVersion: 2, mediaType: INDEX, manifests });
+  return pushIndexOf(name, tag, manifests);
 }
+
+/** Pushes an index of what was pushed before. */
+export const pushIndexOf = (name, tag, manifests) =>
+  manifest(name, tag, { schemaVersion: 2, mediaType: INDEX, manifests });
 
 /** Pushes something that belongs to an artifact, such as a signature or an SBOM. */
 export async function attach(name, subject, artifactType) {
@@ -206,6 +210,17 @@ export async function seed() {
 /** The repository that the tests of tags and artifacts look at. */
 export const REPOSITORY = 'platform/edge-proxy';
 
+const ABOUT = `The proxy at the edge of **every** site. It ends TLS and knows nothing else.
+
+| tag | what it is |
+|---|---|
+| \`2\` | the newest release |
+| \`nightly-*\` | made each night, kept for a week |
+
+- [Source](https://example.org/edge-proxy)
+- Ask in \`#edge\` before it is updated at a site.
+`;
+
 /** Fills it: tags that share a digest, an index, what belongs to an image, a chart beside it, and what runs nothing. */
 export async function seedContent() {
   if (await isPushed('platform/charts/edge', '1.2.3')) return;
@@ -232,6 +247,7 @@ export async function seedContent() {
   for (const tag of ['nightly-1', 'nightly-2', 'nightly-3'])
     await push(REPOSITORY, tag, { text: tag, config: { history } });
   await pushIndex(REPOSITORY, 'multi');
+  await must('PUT', '/api/v2.0/projects/platform/repositories/edge-proxy', { body: { description: ABOUT } });
   const meta = {
     apiVersion: 'v2',
     name: 'edge',
@@ -248,7 +264,9 @@ export async function seedContent() {
       // JSON is YAML as well.
       'Chart.yaml': JSON.stringify({ ...meta, dependencies }),
       'values.yaml': 'replicas: 3\nimage: edge\n',
-      'README.md': '# Edge\n\n<script>alert(1)</script>\n',
+      'README.md':
+        '# Edge\n\nRuns at **every** site.\n\n- [x] TLS\n- [ ] QUIC\n\n[Home](https://example.org) ' +
+        '[run](javascript:alert(1))\n\n<script>alert(1)</script>\n',
     },
   );
 }

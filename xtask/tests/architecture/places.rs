@@ -49,8 +49,8 @@ fn handlers_and_commands_change_things_by_services_alone() {
     }
 }
 
-#[test]
-fn history_is_written_in_one_place() {
+/// The only source that has one of the statements.
+fn writer_of(statements: &[&str]) -> PathBuf {
     let crates = ORDER.map(|name| {
         name.trim_start_matches("gantry-")
             .replace("gantry", "gateway")
@@ -60,11 +60,23 @@ fn history_is_written_in_one_place() {
         // Its seeds make rows by SQL.
         .filter(|name| *name != "bench")
         .flat_map(|name| sources(&workspace().join(name).join("src")))
-        .filter(|(_, text)| text.contains("insert into audit "))
+        .filter(|(_, text)| statements.iter().any(|statement| text.contains(statement)))
         .map(|(path, _)| path)
         .collect();
     let [writer] = &writers[..] else {
         panic!("{writers:?}");
     };
+    writer.clone()
+}
+
+#[test]
+fn history_is_written_in_one_place() {
+    let writer = writer_of(&["insert into audit "]);
     assert!(writer.ends_with("db/src/audit/event.rs"), "{writer:?}");
+}
+
+#[test]
+fn tags_are_set_in_one_place() {
+    let writer = writer_of(&["insert into tag (repository_id", "update tag "]);
+    assert!(writer.ends_with("db/src/tag.rs"), "{writer:?}");
 }

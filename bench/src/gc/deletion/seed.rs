@@ -277,7 +277,7 @@ impl Rows<'_> {
         format!(
             "insert into manifest_payload (manifest_id, payload)
              select m.id, {payload} from {series} cross join manifest m
-             where m.repository_id = {} and m.digest = {digest};",
+             where m.repository_id = {} and m.digest = {digest} and m.deleted_at is null;",
             self.repository
         )
     }
@@ -307,7 +307,7 @@ impl Rows<'_> {
                  case when position = 1 then '{LAYER}' when value = 0 then '{CONFIG}' else '{SIGNATURE}' end
              from {series} cross join (select 0 as position union select 1) positions
              cross join manifest m cross join blob b
-             where m.repository_id = {repository} and m.digest = {manifest} and b.digest = {blob};",
+             where m.repository_id = {repository} and m.digest = {manifest} and m.deleted_at is null and b.digest = {blob};",
             series = series(manifests),
             manifest = stored(&self.numbered("value"), self.doomed.kind.letter()),
             blob = stored(&self.blob_at("position"), BLOBS),
@@ -319,7 +319,7 @@ impl Rows<'_> {
         format!(
             "insert into tag (repository_id, name, manifest_id, pushed_at)
              select {repository}, 'v' || {name}, m.id, {THEN} from {series} cross join manifest m
-             where value > 0 and m.repository_id = {repository} and m.digest = {digest};",
+             where value > 0 and m.repository_id = {repository} and m.digest = {digest} and m.deleted_at is null;",
             name = padded_key(&self.numbered("value")),
             series = series(self.doomed.count + 1),
             digest = literal(&self.digest()),

@@ -97,9 +97,9 @@ async fn time_without_a_tag_begins_when_nothing_keeps_a_manifest() {
     .await;
 }
 
-/// Seed 1, walk 7 on files, where the model was wrong: it wanted them gone with the next collection.
+/// Seed 1, walk 7 on files.
 #[tokio::test]
-async fn what_an_untagged_index_lists_goes_after_it() {
+async fn what_an_untagged_index_lists_goes_with_it() {
     let begun = [CreateProject(Red), Untagged(Red, true)];
     let untagged = [Push(RedApp, Index, None), Collect, Clock(Hours3)];
     on_files(&[&begun[..], &untagged, &[Collect, Clock(Hours3), Collect]].concat()).await;

@@ -156,7 +156,7 @@ impl Contents {
         }
     }
 
-    /// Takes a manifest away, with its tags and its referrers.
+    /// Takes a manifest away, with its tags, its referrers, and what it lists and nothing else keeps.
     fn delete(&mut self, manifest: Manifest, now: i64) {
         let mut going = vec![manifest];
         while let Some(manifest) = going.pop() {
@@ -171,6 +171,13 @@ impl Contents {
                 referrer.facts().subject == Some(manifest) && self.listed_by(*referrer).is_none()
             });
             going.extend(referrers.collect::<Vec<_>>());
+            let mut hanging = manifest.facts().children.clone();
+            hanging.retain(|child| {
+                self.manifests.contains_key(child)
+                    && !self.is_kept(*child)
+                    && !going.contains(child)
+            });
+            going.extend(hanging);
         }
         self.look(now);
     }
@@ -851,7 +858,12 @@ impl Model {
                         .is_some_and(|subject| gone.contains(&(*at, subject)));
                     let free =
                         !contents.is_tagged(*manifest) && contents.listed_by(*manifest).is_none();
-                    if went && !over(loose.since) && !(with_subject && free) {
+                    // And what an index lists with the index.
+                    let with_index = contents
+                        .listed_by(*manifest)
+                        .is_some_and(|index| gone.contains(&(*at, index)));
+                    let is_due = over(loose.since) || (with_subject && free) || with_index;
+                    if went && !is_due {
                         return Err(format!(
                             "{manifest:?} is gone from {}, and should not be: {loose:?}",
                             at.name()

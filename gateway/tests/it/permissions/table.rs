@@ -83,6 +83,8 @@ pub(super) enum Action {
     ListOldAuditLog,
     ExportAuditLog,
     CountAuditLog,
+    CountPulls,
+    CountPushes,
     ListEventTypes,
     ListProjectLog,
     ListOldProjectLog,
@@ -142,6 +144,18 @@ pub(super) enum Action {
     SearchDirectoryGroups,
     ImportDirectoryUsers,
     ExplainAccess,
+    ReadMatrix,
+    ReadStats,
+    ListRepositoryUsage,
+    ReadRobotUsage,
+    StopAnyJob,
+    RetryJob,
+    ReadStorage,
+    ReadLargest,
+    ListCertificates,
+    ReloadCertificates,
+    SetOwner,
+    TestMail,
 }
 
 const CALLERS: [&str; 8] = [
@@ -165,7 +179,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 23] = [
+const OPEN: [&str; 40] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -190,6 +204,24 @@ const OPEN: [&str; 23] = [
     "DELETE /api/v2.0/labels/{label_id}",
     "GET /api/ext/v1/me/sessions",
     "DELETE /api/ext/v1/me/sessions/{session_id}",
+    "GET /api/ext/v1/me/preferences",
+    "PUT /api/ext/v1/me/preferences",
+    "GET /api/ext/v1/me/favourites",
+    "PUT /api/ext/v1/me/favourites",
+    "GET /api/ext/v1/me/access",
+    "GET /api/ext/v1/capabilities",
+    "GET /api/ext/v1/home",
+    "GET /api/ext/v1/notices",
+    "DELETE /api/ext/v1/notices/{notice_id}",
+    "GET /api/ext/v1/search",
+    "GET /api/ext/v1/projects/usage",
+    "GET /api/ext/v1/certificates/ca",
+    // What it is done to decides who may, one by one.
+    "POST /api/ext/v1/bulk",
+    "GET /api/ext/v1/accounts/options",
+    "POST /api/ext/v1/users/verify",
+    "POST /api/ext/v1/password/forgot",
+    "POST /api/ext/v1/password/reset",
 ];
 
 /// In every table: the status that each of [`CALLERS`] gets.
@@ -277,6 +309,8 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ListOldAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
     (ExportAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
     (CountAuditLog, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (CountPulls, [401, 200, 200, 200, 200, 200, 200, 200]),
+    (CountPushes, [401, 200, 200, 200, 200, 200, 200, 200]),
     (ListEventTypes, [401, 403, 403, 403, 403, 403, 403, 200]),
     (ListProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
     (ListOldProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
@@ -336,6 +370,18 @@ pub(super) const PRIVATE_REST: &Table = &[
     (SearchDirectoryGroups, [401, 403, 403,   403,    403,    403,    403,    412]),
     (ImportDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
     (ExplainAccess,  [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadMatrix,     [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadStats,      [401,    403,    200,    200,    200,    200,    200,    200]),
+    (ListRepositoryUsage, [401, 403,  200,    200,    200,    200,    200,    200]),
+    (ReadRobotUsage, [401,    403,    403,    200,    200,    200,    200,    200]),
+    (StopAnyJob,     [401,    403,    403,    403,    403,    403,    403,    404]),
+    (RetryJob,       [401,    403,    403,    403,    403,    403,    403,    404]),
+    (ReadStorage,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ReadLargest,    [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ListCertificates, [401,  403,    403,    403,    403,    403,    403,    200]),
+    (ReloadCertificates, [401, 403,   403,    403,    403,    403,    403,    200]),
+    (SetOwner,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (TestMail,       [401,    403,    403,    403,    403,    403,    403,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -702,6 +748,8 @@ impl<'s> World<'s> {
                     .await
             }
             CountAuditLog => caller.get("/api/ext/v1/stats/audit").await,
+            CountPulls => caller.get("/api/ext/v1/stats/pulls").await,
+            CountPushes => caller.get("/api/ext/v1/stats/pushes").await,
             ListEventTypes => caller.get("/api/v2.0/auditlog-exts/events").await,
             ListProjectLog => caller.get(&format!("{rest}/auditlog-exts")).await,
             ListOldProjectLog => caller.get(&format!("{rest}/logs")).await,
@@ -840,6 +888,10 @@ impl<'s> World<'s> {
             }
             DeleteGroup => caller.delete(&self.new_group().await).await,
             SearchGroups => caller.get("/api/v2.0/usergroups/search?groupname=a").await,
+            TestMail => {
+                let body = json!({ "to": "somebody@example.com" });
+                caller.post("/api/ext/v1/mail/test").json(&body).await
+            }
             PingDirectory => caller.post("/api/v2.0/ldap/ping").await,
             SearchDirectoryUsers => caller.get("/api/v2.0/ldap/users/search").await,
             SearchDirectoryGroups => caller.get("/api/v2.0/ldap/groups/search").await,
@@ -856,6 +908,35 @@ impl<'s> World<'s> {
                 let path = format!("/api/ext/v1/access/explain?{query}");
                 caller.get(&path).await
             }
+            ReadMatrix => {
+                let query = format!("project={}", self.project.name);
+                let path = format!("/api/ext/v1/access/matrix?{query}");
+                caller.get(&path).await
+            }
+            ReadStats => {
+                let path = format!("/api/ext/v1/projects/{}/stats", self.project.name);
+                caller.get(&path).await
+            }
+            ListRepositoryUsage => {
+                let project = &self.project.name;
+                let path = format!("/api/ext/v1/projects/{project}/repositories/usage");
+                caller.get(&path).await
+            }
+            ReadRobotUsage => {
+                let path = self.new_robot().await.replace("/api/v2.0", "/api/ext/v1");
+                caller.get(&format!("{path}/usage")).await
+            }
+            SetOwner => {
+                let path = format!("/api/ext/v1/projects/{}/owner", self.project.name);
+                let owner = json!({ "username": "admin" });
+                caller.put(&path).json(&owner).await
+            }
+            StopAnyJob => caller.post("/api/ext/v1/jobs/999999/stop").await,
+            RetryJob => caller.post("/api/ext/v1/jobs/999999/retry").await,
+            ReadStorage => caller.get("/api/ext/v1/storage/overview").await,
+            ReadLargest => caller.get("/api/ext/v1/storage/largest").await,
+            ListCertificates => caller.get("/api/ext/v1/certificates").await,
+            ReloadCertificates => caller.post("/api/ext/v1/certificates/reload").await,
         }
     }
 
@@ -1152,6 +1233,8 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         ListOldAuditLog => "GET /audit-logs".to_owned(),
         ExportAuditLog => "GET /api/ext/v1/audit/export".to_owned(),
         CountAuditLog => "GET /api/ext/v1/stats/audit".to_owned(),
+        CountPulls => "GET /api/ext/v1/stats/pulls".to_owned(),
+        CountPushes => "GET /api/ext/v1/stats/pushes".to_owned(),
         ListEventTypes => "GET /auditlog-exts/events".to_owned(),
         ListProjectLog => "GET /projects/{project_name}/auditlog-exts".to_owned(),
         ListOldProjectLog => "GET /projects/{project_name}/logs".to_owned(),
@@ -1204,7 +1287,21 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         SearchDirectoryUsers => "GET /ldap/users/search".to_owned(),
         SearchDirectoryGroups => "GET /ldap/groups/search".to_owned(),
         ImportDirectoryUsers => "POST /ldap/users/import".to_owned(),
-        ExplainAccess => return Some("GET /api/ext/v1/access/explain".to_owned()),
+        ExplainAccess => "GET /api/ext/v1/access/explain".to_owned(),
+        ReadMatrix => "GET /api/ext/v1/access/matrix".to_owned(),
+        ReadStats => "GET /api/ext/v1/projects/{project_name_or_id}/stats".to_owned(),
+        ListRepositoryUsage => {
+            "GET /api/ext/v1/projects/{project_name}/repositories/usage".to_owned()
+        }
+        ReadRobotUsage => "GET /api/ext/v1/robots/{robot_id}/usage".to_owned(),
+        StopAnyJob => "POST /api/ext/v1/jobs/{job_id}/stop".to_owned(),
+        RetryJob => "POST /api/ext/v1/jobs/{job_id}/retry".to_owned(),
+        ReadStorage => "GET /api/ext/v1/storage/overview".to_owned(),
+        ReadLargest => "GET /api/ext/v1/storage/largest".to_owned(),
+        ListCertificates => "GET /api/ext/v1/certificates".to_owned(),
+        SetOwner => "PUT /api/ext/v1/projects/{project_name_or_id}/owner".to_owned(),
+        ReloadCertificates => "POST /api/ext/v1/certificates/reload".to_owned(),
+        TestMail => "POST /api/ext/v1/mail/test".to_owned(),
     };
     match route.contains(" /api/") {
         true => Some(route),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::SERVER;
-use crate::harness::{image, index_of, media, noise};
+use crate::harness::{Image, image, index_of, media, noise};
 
 #[tokio::test]
 async fn deleting_a_tag_keeps_the_digest() {
@@ -105,7 +105,7 @@ async fn a_manifest_with_many_tags_is_gone_at_once_and_can_be_pushed_again() {
 }
 
 #[tokio::test]
-async fn a_child_of_an_index_stays_until_the_index_goes() {
+async fn a_child_of_an_index_goes_with_it_and_not_before() {
     let server = SERVER.get().await;
     let repository = server.private_project().await.repository("child");
     let admin = server.admin();
@@ -126,7 +126,82 @@ async fn a_child_of_an_index_stays_until_the_index_goes() {
         .delete(&format!("/v2/{repository}/manifests/{digest}"))
         .await
         .expect(202);
-    admin.delete(&child).await.expect(202);
+    admin.get(&child).await.expect(404);
+}
+
+#[tokio::test]
+async fn what_something_else_keeps_does_not_go_with_an_index() {
+    let server = SERVER.get().await;
+    let repository = server.private_project().await.repository("kept");
+    let admin = server.admin();
+    let names = ["tagged", "shared", "alone"];
+    let images = names.map(|name| image(&format!("{name} child")));
+    let [tagged, shared, alone] = &images;
+    admin.push_image(&repository, "own", tagged).await;
+    for child in [shared, alone] {
+        admin.push_image(&repository, &child.digest, child).await;
+    }
+    let (first, bytes) = index_of(&[tagged, shared, alone]);
+    let (second, other) = index_of(&[shared]);
+    for (tag, bytes) in [("first", bytes), ("second", other)] {
+        let pushed = admin.push_manifest(&repository, tag, media::OCI_INDEX, bytes);
+        pushed.await.expect(201);
+    }
+    let manifest = |digest: &str| format!("/v2/{repository}/manifests/{digest}");
+    admin.delete(&manifest(&first)).await.expect(202);
+    admin.get(&manifest(&tagged.digest)).await.expect(200);
+    admin.get(&manifest(&shared.digest)).await.expect(200);
+    admin.get(&manifest(&alone.digest)).await.expect(404);
+    // It goes with the last one that lists it.
+    admin.delete(&manifest(&second)).await.expect(202);
+    admin.get(&manifest(&shared.digest)).await.expect(404);
+    admin.get(&manifest("own")).await.expect(200);
+    // What went can be pushed again.
+    admin.push_image(&repository, &alone.digest, alone).await;
+    admin.get(&manifest(&alone.digest)).await.expect(200);
+}
+
+/// Harbor could delete none of such: neither the index, whose signature it held, nor the project.
+#[tokio::test]
+async fn an_index_that_lists_signatures_goes_with_all_of_them() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let repository = project.repository("signed");
+    let admin = server.admin();
+    let child = image("signed child");
+    let signature = child.about(
+        "its signature",
+        "application/vnd.dev.cosign.artifact.sig.v1+json",
+    );
+    for manifest in [&child, &signature] {
+        admin
+            .push_image(&repository, &manifest.digest, manifest)
+            .await;
+    }
+    let (digest, bytes) = index_of(&[&child, &signature]);
+    let size = bytes.len();
+    let pushed = admin.push_manifest(&repository, "v1", media::OCI_INDEX, bytes);
+    pushed.await.expect(201);
+    let subject = json!({ "mediaType": media::OCI_INDEX, "digest": digest, "size": size });
+    let of_index = Image::build("the index's signature", json!({ "subject": subject }));
+    admin
+        .push_image(&repository, &of_index.digest, &of_index)
+        .await;
+    let manifest = |digest: &str| format!("/v2/{repository}/manifests/{digest}");
+    for held in [&child, &signature] {
+        let refused = admin.delete(&manifest(&held.digest)).await;
+        refused.expect_error(412, "VIOLATE_FOREIGN_KEY_CONSTRAINT");
+    }
+    admin.delete(&manifest(&digest)).await.expect(202);
+    for gone in [&child, &signature, &of_index] {
+        admin.get(&manifest(&gone.digest)).await.expect(404);
+    }
+    let project = format!("/api/v2.0/projects/{}", project.name);
+    admin
+        .delete(&format!("{project}/repositories/signed"))
+        .await
+        .expect(200);
+    admin.delete(&project).await.expect(200);
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::SERVER;
-use crate::harness::{Client, Image, Project, Role, Server, image, index_of, media, objects};
+use crate::harness::{
+    Client, Image, Project, Role, Server, image, index_of, media, objects, sha256,
+};
 
 const SIGNATURE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
@@ -45,8 +47,18 @@ async fn a_copy_has_everything_that_belongs_to_the_artifact_and_no_byte_moves() 
     let bill = parts[1].about("copied bill", "application/example.bill");
     push(&admin, &repository, &bill).await;
     let signature = bill.about("copied signature", SIGNATURE);
+    // Tags that nobody asks for, and one by which clients find the signature.
     admin.push_image(&repository, "signed", &signature).await;
+    admin.push_image(&repository, "part", &parts[0]).await;
+    let scheme = format!("{}.sig", bill.digest.replace(':', "-"));
+    admin.push_image(&repository, &scheme, &signature).await;
     push(&admin, &repository, &image("not copied")).await;
+    let own = image("the target's own");
+    let there = to.repository("there/app");
+    for tag in ["signed", "part", "v1"] {
+        admin.push_image(&there, tag, &own).await;
+    }
+    let charged = used(&server, &to).await;
     let before = objects(&server.data().join("blobs")).len();
     let path = into(&to, "there/app", &format!("{repository}:v1"));
     let path = path.replace("there/", "there%252F");
@@ -62,8 +74,7 @@ async fn a_copy_has_everything_that_belongs_to_the_artifact_and_no_byte_moves() 
     let tags: Vec<_> = found["tags"].as_array().into_iter().flatten().collect();
     assert_eq!(tags.len(), 2, "all its tags");
     let listed = admin.get(&here).await.expect(200);
-    assert_eq!(listed.header("x-total-count"), "1");
-    let there = to.repository("there/app");
+    assert_eq!(listed.header("x-total-count"), "2");
     for image in parts.iter().chain([&bill, &signature]) {
         let manifest = admin.get(&format!("/v2/{there}/manifests/{}", image.digest));
         assert_eq!(manifest.await.expect(200).body, image.manifest);
@@ -76,8 +87,14 @@ async fn a_copy_has_everything_that_belongs_to_the_artifact_and_no_byte_moves() 
         .get(&format!("{here}/{}/accessories", bill.digest))
         .await;
     assert_eq!(signed.expect(200).json()[0]["digest"], signature.digest);
-    let tagged = admin.get(&format!("/v2/{there}/manifests/signed")).await;
-    assert_eq!(tagged.expect(200).digest(), signature.digest);
+    for (tag, digest) in [
+        ("signed", &own.digest),
+        ("part", &own.digest),
+        (&scheme, &signature.digest),
+    ] {
+        let tagged = admin.get(&format!("/v2/{there}/manifests/{tag}")).await;
+        assert_eq!(tagged.expect(200).digest(), *digest, "{tag}");
+    }
     let bytes: usize = parts
         .iter()
         .chain([&bill, &signature])
@@ -85,20 +102,15 @@ async fn a_copy_has_everything_that_belongs_to_the_artifact_and_no_byte_moves() 
             image.manifest.len() + image.blobs().map(|blob| blob.bytes.len()).sum::<usize>()
         })
         .sum();
-    assert_eq!(used(&server, &to).await, (bytes + index.len()) as i64);
+    let charged = charged + (bytes + index.len()) as i64;
+    assert_eq!(used(&server, &to).await, charged);
     // What is there is not charged again, and tags move.
     admin.post(&path).await.expect(201);
-    assert_eq!(used(&server, &to).await, (bytes + index.len()) as i64);
+    assert_eq!(used(&server, &to).await, charged);
     let list = ["audit", "list", "--repository", &there];
     let entries = server.cli_prints(&list).await;
-    assert_eq!(
-        entries
-            .lines()
-            .filter(|line| line.contains("create artifact"))
-            .count(),
-        4,
-        "{entries}"
-    );
+    let copied = entries.lines().filter(|line| line.contains("copied from"));
+    assert_eq!(copied.count(), 6, "each tag that is set, twice: {entries}");
     // The copy outlives what was copied.
     let source = format!("/api/v2.0/projects/{}/repositories/app", from.name);
     admin.delete(&source).await.expect(200);
@@ -170,4 +182,35 @@ async fn what_cannot_be_copied_is_refused_and_leaves_nothing() {
     );
     admin.put(&quota).json(&limit(-1)).await.expect(200);
     admin.post(&copy).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_copy_with_more_entries_than_one_transaction_may_write_is_refused() {
+    let server = SERVER.get().await;
+    let (from, to) = (
+        server.private_project().await,
+        server.private_project().await,
+    );
+    let repository = from.repository("app");
+    let admin = server.admin();
+    let mut parts = [1, 2].map(|number| image(&format!("many entries {number}")));
+    for part in &mut parts {
+        push(&admin, &repository, part).await;
+        let mut manifest: Value = serde_json::from_slice(&part.manifest).expect("it is JSON");
+        let layer = manifest["layers"][0].clone();
+        manifest["layers"] = vec![layer; 5_000].into();
+        part.manifest = manifest.to_string().into_bytes().into();
+        part.digest = sha256(&part.manifest);
+        let (kind, bytes) = (&part.media_type, part.manifest.clone());
+        let pushed = admin.push_manifest(&repository, &part.digest, kind, bytes);
+        pushed.await.expect(201);
+    }
+    let (digest, index) = index_of(&[&parts[0], &parts[1]]);
+    let pushed = admin.push_manifest(&repository, &digest, media::OCI_INDEX, index);
+    pushed.await.expect(201);
+    let copy = |digest: &str| into(&to, "app", &format!("{repository}@{digest}"));
+    admin.post(&copy(&parts[0].digest)).await.expect(201);
+    let refused = admin.post(&copy(&digest)).await;
+    let refused = refused.expect_error(400, "BAD_REQUEST");
+    assert!(refused.message().contains("10000"), "{refused}");
 }

@@ -318,6 +318,68 @@ async fn of_two_replicas_that_push_one_tag_at_once_one_is_refused() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_an_artifact_keeps_it_by_a_covered_tag() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    let repository = project.repository("app");
+    let subject = image(&fresh("subject"));
+    admin
+        .push_image(&repository, &subject.digest, &subject)
+        .await;
+    let bill = subject.about(&fresh("bill"), "application/example.bill");
+    admin.push_image(&repository, &bill.digest, &bill).await;
+    let deep = bill.about(&fresh("deep"), "application/example.bill");
+    admin.push_image(&repository, "v1", &deep).await;
+    make(&admin, &project, &rule("**", "v*")).await;
+    let v2 = format!("/v2/{repository}/manifests");
+    let rest = format!(
+        "/api/v2.0/projects/{}/repositories/app/artifacts",
+        project.name
+    );
+    for path in [&v2, &rest] {
+        for digest in [&subject.digest, &bill.digest] {
+            let refused = admin.delete(&format!("{path}/{digest}")).await;
+            let refused = refused.expect_error(412, "PRECONDITION");
+            assert!(refused.message().contains("'app:v1'"), "{refused}");
+        }
+    }
+    let named = format!("{repository}@{}", subject.digest);
+    let kept = server.cli(&["artifact", "delete", &named]).await;
+    assert_eq!(kept.status.code(), Some(1));
+    for reference in [&*subject.digest, &bill.digest, "v1"] {
+        admin.get(&format!("{v2}/{reference}")).await.expect(200);
+    }
+    // Another tag keeps nothing.
+    let free = bill.about(&fresh("free"), "application/example.bill");
+    let other = image(&fresh("other"));
+    admin.push_image(&repository, &other.digest, &other).await;
+    let of_other = other.about(&fresh("of other"), "application/example.bill");
+    admin.push_image(&repository, "free", &of_other).await;
+    admin.push_image(&repository, &free.digest, &free).await;
+    let gone = admin.delete(&format!("{v2}/{}", other.digest)).await;
+    gone.expect(202);
+    let gone = admin.get(&format!("{v2}/free")).await;
+    gone.expect_error(404, "MANIFEST_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_repository_goes_when_no_tag_of_it_is_covered() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    let admin = server.admin();
+    make(&admin, &project, &rule("**", "v*")).await;
+    let repository = project.repository("app");
+    let pushed = image(&fresh("free"));
+    admin.push_image(&repository, "latest", &pushed).await;
+    let path = format!("/api/v2.0/projects/{}/repositories/app", project.name);
+    admin.delete(&path).await.expect(200);
+    admin.delete(&path).await.expect_error(404, "NOT_FOUND");
+    admin.push_image(&repository, "v1", &pushed).await;
+    admin.delete(&path).await.expect_error(412, "PRECONDITION");
+}
+
+#[tokio::test]
 async fn the_command_line_does_the_same() {
     let server = SERVER.get().await;
     let project = server.private_project().await;

@@ -87,6 +87,46 @@ async fn with_image(server: &Server, project: &Project<'_>) -> String {
 }
 
 #[tokio::test]
+async fn a_robot_copies_and_restores_what_it_may_pull_and_push() {
+    let server = SERVER.get().await;
+    let (from, to) = (
+        server.private_project().await,
+        server.private_project().await,
+    );
+    with_image(&server, &from).await;
+    let (admin, repository) = (server.admin(), to.repository("app"));
+    let (old, new) = (image(&fresh("old")), image(&fresh("new")));
+    for pushed in [&old, &new] {
+        admin.push_image(&repository, "v1", pushed).await;
+    }
+    let copy = format!(
+        "/api/v2.0/projects/{}/repositories/copied/artifacts?from={}:latest",
+        to.name,
+        from.repository("app")
+    );
+    let restore = format!(
+        "/api/ext/v1/projects/{}/repositories/app/tags/v1/restore",
+        to.name
+    );
+    let body = json!({ "digest": old.digest });
+    let (read, create) = (["artifact:read"], ["artifact:create", "tag:create"]);
+    let pull = ["artifact:read", "repository:pull"];
+    let push = ["artifact:create", "tag:create", "repository:push"];
+    for (there, here, copied, restored) in [
+        (&read[..], &create[..], 403, 403),
+        (&read[..], &push[..], 403, 200),
+        (&pull[..], &create[..], 403, 403),
+        (&pull[..], &push[..], 201, 200),
+    ] {
+        let permissions = [in_project(&from.name, there), in_project(&to.name, here)];
+        let robot = system_robot(&server, &permissions).await.client(&server);
+        assert_eq!(robot.post(&copy).await.status, copied, "{there:?} {here:?}");
+        let answer = robot.post(&restore).json(&body).await;
+        assert_eq!(answer.status, restored, "{here:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_robot_is_made_read_changed_and_deleted() {
     let server = SERVER.get().await;
     let project = server.private_project().await;
@@ -964,4 +1004,76 @@ async fn what_robots_may_be_given_is_told_to_whoever_makes_them() {
         .get(path)
         .await
         .expect_error(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_robot_sees_repositories_only_where_it_may_list_them() {
+    let server = SERVER.get().await;
+    let project = server.private_project().await;
+    with_image(server, &project).await;
+    let tags_alone = project_robot(&project, &["tag:list"]).await;
+    let all_projects = system_robot(server, &[on_system(&["project:list"])]).await;
+    let lists = project_robot(&project, &["repository:list"]).await;
+    let repository = project.repository("app");
+    let found = async |robot: &Robot| {
+        let client = robot.client(server);
+        let listed = format!("/api/v2.0/repositories?q=name%3D~{}", project.name);
+        let listed = client.get(&listed).await.expect(200).json();
+        let searched = format!("/api/v2.0/search?q={}", project.name);
+        let searched = client.get(&searched).await.expect(200).json();
+        let counts = client.get("/api/v2.0/statistics").await.expect(200).json();
+        (
+            listed.to_string().contains(&repository),
+            searched["repository"].to_string().contains(&repository),
+            counts["private_repo_count"].as_i64() >= Some(1),
+        )
+    };
+    assert_eq!(found(&tags_alone).await, (false, false, false));
+    assert_eq!(found(&all_projects).await, (false, false, false));
+    assert_eq!(found(&lists).await, (true, true, true));
+}
+
+#[tokio::test]
+async fn a_robot_makes_none_that_outlives_it() {
+    let server = SERVER.get().await;
+    let everywhere =
+        json!({ "kind": "project", "namespace": "*", "access": access(&["repository:pull"]) });
+    let mut maker = of_system(
+        &fresh("ci"),
+        &[on_system(&["robot:create"]), everywhere.clone()],
+    );
+    maker["duration"] = json!(2);
+    let maker = make(&server.admin(), &maker).await.client(server);
+    let mut child = of_system(&fresh("ci"), &[everywhere]);
+    for (days, status) in [(-1, 403), (30, 403), (1, 201)] {
+        child["duration"] = json!(days);
+        let answer = maker.post(ROBOTS).json(&child).await.expect(status);
+        assert!(
+            status == 201 || answer.to_string().contains("duration"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_hidden_project_and_a_missing_one_are_refused_alike() {
+    let server = SERVER.get().await;
+    let hidden = server.private_project().await;
+    let maker = system_robot(server, &[on_system(&["robot:create", "label:create"])]).await;
+    let maker = maker.client(server);
+    let missing = fresh("missing");
+    for pairs in [
+        &["repository:pull", "tag:list"] as &[&str],
+        &["repository:pull", "nothing:list"],
+        &["repository:pull", "repository:pull"],
+    ] {
+        let mut answers = Vec::new();
+        for name in [hidden.name.as_str(), &missing] {
+            let permissions = [on_system(&["label:create"]), in_project(name, pairs)];
+            let body = of_system(&fresh("ci"), &permissions);
+            let answer = maker.post(ROBOTS).json(&body).await;
+            answers.push((answer.status, answer.message()));
+        }
+        assert_eq!(answers[0], answers[1], "{pairs:?}");
+    }
 }

@@ -231,3 +231,30 @@ async fn a_tag_is_pointed_again_where_it_pointed_before() {
     let pulled = maintainer.get(&format!("/v2/{repository}/manifests/latest"));
     assert_eq!(pulled.await.expect(200).digest(), third);
 }
+
+#[tokio::test]
+async fn the_history_of_a_public_project_names_nobody_to_strangers() {
+    let server = SERVER.get().await;
+    let project = server.public_project().await;
+    let repository = project.repository("app");
+    let developer = project.member(Role::Developer).await;
+    let pushed = image("named in history");
+    developer.push_image(&repository, "latest", &pushed).await;
+    let history = format!("{}/latest/history", own_path(&project));
+    for (client, name) in [
+        (server.anonymous(), None),
+        (server.stranger().await, None),
+        (
+            project.member(Role::LimitedGuest).await,
+            Some(developer.name()),
+        ),
+        (server.admin(), Some(developer.name())),
+    ] {
+        let listed = client.get(&history).await.expect(200).json();
+        assert_eq!(listed[0]["digest"], pushed.digest.as_str());
+        assert_eq!(
+            listed[0].get("username").and_then(|name| name.as_str()),
+            name
+        );
+    }
+}

@@ -28,6 +28,24 @@ export async function listEvents(project: Scope, of: Listing, options: Options):
   return { rows: body, total };
 }
 
+/** Events of a span of time. */
+export interface AuditPoint {
+  /** When it begins. */
+  time: string;
+  done: number;
+  refused: number;
+}
+
+/** How many events there are by hour or day; spans without any are left out. */
+export async function countEvents(
+  step: 'hour' | 'day',
+  q: string | undefined,
+  options: Options,
+): Promise<AuditPoint[]> {
+  const asked = { ...options, query: { step, q } };
+  return (await send<{ points: AuditPoint[] }>('GET', '/api/ext/v1/stats/audit', asked)).body.points;
+}
+
 /** Where all events that fit are to be had as a file. */
 export function exportAddress(format: 'csv' | 'ndjson', q: string | undefined): string {
   const query = new URLSearchParams({ format });

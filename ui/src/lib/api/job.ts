@@ -1,7 +1,6 @@
 /** Background work as a whole: queues, workers, schedules. */
 import { type Options, send } from '../client';
-import type { Listing, Page } from './list';
-import { listing } from './list';
+import { type Listing, listing, type Page } from './list';
 
 export interface JobQueue {
   job_type: string;
@@ -26,6 +25,25 @@ export interface ScheduleTask {
   vendor_type: string;
   cron: string;
   update_time: string;
+}
+
+/** A job of any kind, as our own operations have it. */
+export interface Job {
+  id: number;
+  kind: string;
+  /** `queued`, `running`, `done`, `failed` or `cancelled`. */
+  status: string;
+  /** Always there: queued again after each run. */
+  standing: boolean;
+  attempts: number;
+  creation_time: string;
+  due_time: string;
+  start_time?: string | null;
+  end_time?: string | null;
+  /** What it is doing, in the server's words. */
+  progress?: string | null;
+  result?: string | null;
+  last_error?: string | null;
 }
 
 const JOBS = '/api/v2.0/jobservice';
@@ -61,4 +79,16 @@ export async function listSchedules(of: Listing, signal: AbortSignal): Promise<P
     signal,
   });
   return { rows: body, total };
+}
+
+/** All jobs, of every kind. */
+export async function listJobs(of: Listing, options: Options): Promise<Page<Job>> {
+  const asked = { ...options, query: listing(of) };
+  const { body, total } = await send<Job[]>('GET', '/api/ext/v1/jobs', asked);
+  return { rows: body, total };
+}
+
+/** A job by its id. */
+export async function getJob(id: number, options: Options): Promise<Job> {
+  return (await send<Job>('GET', `/api/ext/v1/jobs/${id}`, options)).body;
 }

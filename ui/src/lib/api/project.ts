@@ -18,6 +18,11 @@ export async function getProject(name: string): Promise<Project> {
   return (await send<Project>('GET', at(name), { headers: BY_NAME })).body;
 }
 
+/** The project that has a number. */
+export async function projectOfId(id: string): Promise<Project> {
+  return (await send<Project>('GET', at(id))).body;
+}
+
 /** Makes a project; the limit (bytes, -1 for none) counts only from a system administrator. */
 export async function createProject(name: string, open: boolean, limit?: number): Promise<void> {
   const json = { project_name: name, metadata: { public: String(open) }, storage_limit: limit };

@@ -23,6 +23,14 @@ export async function getRepository(project: string, name: string, signal: Abort
   return (await send<Repository>('GET', repositoryAt(project, name), { signal })).body;
 }
 
+/** How long a description may be, in bytes. */
+export const LONGEST_DESCRIPTION = 65_536;
+
+/** Says what a repository is for, in Markdown; nothing for an empty text. */
+export async function describeRepository(project: string, name: string, description: string): Promise<void> {
+  await send('PUT', repositoryAt(project, name), { json: { description } });
+}
+
 export async function deleteRepository(project: string, name: string): Promise<void> {
   await send('DELETE', repositoryAt(project, name));
 }

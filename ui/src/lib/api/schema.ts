@@ -2,12 +2,45 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An action on a resource. */
+        Access: {
+            action?: string | null;
+            /** @description `allow`, or nothing. */
+            effect?: string | null;
+            resource?: string | null;
+        };
+        /** @description An accessory in the API. */
+        Accessory: {
+            /** Format: int64 */
+            artifact_id: number;
+            creation_time: string;
+            digest: string;
+            icon: string;
+            /** Format: int64 */
+            id: number;
+            /** Format: int64 */
+            size: number;
+            subject_artifact_digest: string;
+            /** Format: int64 */
+            subject_artifact_id: number;
+            subject_artifact_repo: string;
+            type: string;
+        };
+        /** @description The body of `PUT /jobservice/queues/{job_type}`. */
+        ActionRequest: {
+            action?: string | null;
+        };
         /** @description The body of `POST …/members`. */
         AddMember: {
             member_group?: components["schemas"]["UserGroup"] | null;
             member_user?: components["schemas"]["UserEntity"] | null;
             /** Format: int64 */
             role_id?: number | null;
+        };
+        /** @description Where an addition is. */
+        AdditionLink: {
+            absolute: boolean;
+            href: string;
         };
         /** @description The project's own exceptions from vulnerability rules: none can be added yet. */
         Allowlist: {
@@ -24,10 +57,510 @@ export interface components {
             /** Format: int64 */
             project_id?: number | null;
         };
+        /** @description An artifact in the API. */
+        Artifact: {
+            accessories?: components["schemas"]["Accessory"][] | null;
+            addition_links?: {
+                [key: string]: components["schemas"]["AdditionLink"];
+            };
+            annotations?: {
+                [key: string]: string;
+            } | null;
+            artifact_type?: string | null;
+            digest: string;
+            extra_attrs?: {
+                [key: string]: Record<string, never>;
+            } | null;
+            icon: string;
+            /** Format: int64 */
+            id: number;
+            labels?: components["schemas"]["Label"][] | null;
+            manifest_media_type: string;
+            media_type: string;
+            /** Format: int64 */
+            project_id: number;
+            pull_time: string;
+            push_time: string;
+            references?: components["schemas"]["ArtifactReference"][] | null;
+            /** Format: int64 */
+            repository_id: number;
+            repository_name: string;
+            /** Format: int64 */
+            size: number;
+            tags?: components["schemas"]["Tag"][] | null;
+            type: string;
+        };
+        /** @description Something that an index lists. */
+        ArtifactReference: {
+            child_digest: string;
+            /** Format: int64 */
+            child_id?: number | null;
+            /** Format: int64 */
+            parent_id: number;
+            platform?: components["schemas"]["Platform"] | null;
+            urls?: string[] | null;
+        };
+        /** @description An entry in the form that Harbor had before 2.13. */
+        AuditLog: {
+            /** Format: int64 */
+            id: number;
+            op_time: string;
+            operation: string;
+            resource: string;
+            resource_type: string;
+            username: string;
+        };
+        /** @description A type of events. */
+        AuditLogEventType: {
+            event_type: string;
+        };
+        /** @description An entry in the form that Harbor has had since 2.13. */
+        AuditLogExt: {
+            /** Format: int64 */
+            id: number;
+            op_time: string;
+            operation: string;
+            operation_description: string;
+            operation_result: boolean;
+            resource: string;
+            resource_type: string;
+            username: string;
+        };
+        /** @description A span of time. */
+        AuditPoint: {
+            /** Format: int64 */
+            done: number;
+            /** Format: int64 */
+            refused: number;
+            time: string;
+        };
+        /** @description The answer. */
+        AuditSeries: {
+            points: components["schemas"]["AuditPoint"][];
+            /** @description Whether the first point is not whole, and none before it is there: only so many entries are counted. */
+            truncated: boolean;
+        };
+        /** @description The list in the API. */
+        CVEAllowlist: {
+            creation_time: string;
+            /** Format: int64 */
+            expires_at?: number | null;
+            /** Format: int64 */
+            id?: number | null;
+            items: components["schemas"]["CVEAllowlistItem"][];
+            update_time: string;
+        };
+        /** @description A vulnerability. */
+        CVEAllowlistItem: {
+            /** @default  */
+            cve_id: string;
+        };
         Component: {
             error?: string | null;
             name: string;
             status: string;
+        };
+        Configurations: {
+            /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
+            audit_log_forward_endpoint?: string;
+            /** @description How users sign in. */
+            auth_mode?: string;
+            /** @description A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`, `fromDate` and `toDate`. Empty: none. */
+            banner_message?: string;
+            /** @description Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`. */
+            disabled_audit_log_event_types?: string;
+            /** @description Its groups of system administrators. */
+            http_authproxy_admin_groups?: string;
+            /** @description Its system administrators. */
+            http_authproxy_admin_usernames?: string;
+            /** @description The authenticating proxy. */
+            http_authproxy_endpoint?: string;
+            /** @description Its certificate. */
+            http_authproxy_server_certificate?: string;
+            /** @description Whether users are not searched. */
+            http_authproxy_skip_search?: boolean;
+            /** @description Where its tokens are reviewed. */
+            http_authproxy_tokenreview_endpoint?: string;
+            /** @description Whether its certificate is checked. */
+            http_authproxy_verify_cert?: boolean;
+            /** @description Where users are searched. */
+            ldap_base_dn?: string;
+            /** @description Which entries are users. */
+            ldap_filter?: string;
+            /** @description The group whose members are system administrators. */
+            ldap_group_admin_dn?: string;
+            /** @description Whether groups are looked up side by side. */
+            ldap_group_attach_parallel?: boolean;
+            /** @description The attribute that is the group's name. */
+            ldap_group_attribute_name?: string;
+            /** @description Where groups are searched. */
+            ldap_group_base_dn?: string;
+            /** @description The attribute of a user that names the groups. */
+            ldap_group_membership_attribute?: string;
+            /** @description Which entries are groups. */
+            ldap_group_search_filter?: string;
+            /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
+            ldap_group_search_scope?: number;
+            /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
+            ldap_scope?: number;
+            /** @description Who searches the directory; empty for an anonymous search. */
+            ldap_search_dn?: string;
+            /** @description The password of `ldap_search_dn`. */
+            ldap_search_password?: string;
+            /** @description Seconds that the directory has for an answer. */
+            ldap_timeout?: number;
+            /** @description The attribute that is the user's name. */
+            ldap_uid?: string;
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. Empty: none. */
+            ldap_url?: string;
+            /** @description Whether the directory's certificate is checked. */
+            ldap_verify_cert?: boolean;
+            /** @description Whether webhooks are sent. */
+            notification_enable?: boolean;
+            /** @description The group whose members are system administrators. */
+            oidc_admin_group?: string;
+            /** @description Whether an account is made at a user's first sign-in without asking for its name. */
+            oidc_auto_onboard?: boolean;
+            /** @description The id that the provider gave Gantry. */
+            oidc_client_id?: string;
+            /** @description The secret that belongs to `oidc_client_id`. */
+            oidc_client_secret?: string;
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider. Empty: none. */
+            oidc_endpoint?: string;
+            /** @description Parameters that are added to the redirection to the provider: a JSON object, as text. */
+            oidc_extra_redirect_parms?: string;
+            /** @description A regular expression for the groups that are taken over. */
+            oidc_group_filter?: string;
+            /** @description The claim that names the user's groups. */
+            oidc_groups_claim?: string;
+            /** @description Whether signing out of Gantry signs out of the provider too. */
+            oidc_logout?: boolean;
+            /** @description What user interfaces call the OIDC provider. */
+            oidc_name?: string;
+            /** @description What the provider is asked for: `openid,profile,email`. */
+            oidc_scope?: string;
+            /** @description The claim that is the user's name. */
+            oidc_user_claim?: string;
+            /** @description Whether the provider's certificate is checked. */
+            oidc_verify_cert?: boolean;
+            /** @description Whether user interfaces show the sign-in by another identity provider first. */
+            primary_auth_mode?: boolean;
+            /** @description Who may create projects: `everyone` who is signed in, or `adminonly`, the system administrators. */
+            project_creation_restriction?: string;
+            /** @description Whether new projects have `storage_per_project` as their limit. */
+            quota_per_project_enable?: boolean;
+            /** @description Whether writing is refused, but for settings, sign-in and garbage collection. */
+            read_only?: boolean;
+            /** @description What the names of new robots begin with; those that are there keep their names. */
+            robot_name_prefix?: string;
+            /** @description Days for which a robot is valid, unless told otherwise when it is made. */
+            robot_token_duration?: number;
+            /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
+            scanner_skip_update_pulltime?: boolean;
+            /** @description Whether people may make accounts for themselves. */
+            self_registration?: boolean;
+            /** @description Minutes after which a session ends however much is asked. 0: never. */
+            session_longest?: number;
+            /** @description Minutes after which a session ends in which nothing is asked. */
+            session_timeout?: number;
+            /** @description Whether the audit log is only forwarded, which Gantry refuses. */
+            skip_audit_log_database?: boolean;
+            /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
+            storage_per_project?: number;
+            /** @description Minutes for which a registry token is valid. */
+            token_expiration?: number;
+            /** @description The id that it gave. */
+            uaa_client_id?: string;
+            /** @description The secret that belongs to it. */
+            uaa_client_secret?: string;
+            /** @description The UAA server. */
+            uaa_endpoint?: string;
+            /** @description Whether its certificate is checked. */
+            uaa_verify_cert?: boolean;
+        };
+        ConfigurationsResponse: {
+            /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
+            audit_log_forward_endpoint?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description How users sign in. */
+            auth_mode?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`, `fromDate` and `toDate`. Empty: none. */
+            banner_message?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`. */
+            disabled_audit_log_event_types?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Its groups of system administrators. */
+            http_authproxy_admin_groups?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Its system administrators. */
+            http_authproxy_admin_usernames?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The authenticating proxy. */
+            http_authproxy_endpoint?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Its certificate. */
+            http_authproxy_server_certificate?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether users are not searched. */
+            http_authproxy_skip_search?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Where its tokens are reviewed. */
+            http_authproxy_tokenreview_endpoint?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether its certificate is checked. */
+            http_authproxy_verify_cert?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Where users are searched. */
+            ldap_base_dn?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Which entries are users. */
+            ldap_filter?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The group whose members are system administrators. */
+            ldap_group_admin_dn?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether groups are looked up side by side. */
+            ldap_group_attach_parallel?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description The attribute that is the group's name. */
+            ldap_group_attribute_name?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Where groups are searched. */
+            ldap_group_base_dn?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The attribute of a user that names the groups. */
+            ldap_group_membership_attribute?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Which entries are groups. */
+            ldap_group_search_filter?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
+            ldap_group_search_scope?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
+            ldap_scope?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Who searches the directory; empty for an anonymous search. */
+            ldap_search_dn?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Seconds that the directory has for an answer. */
+            ldap_timeout?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description The attribute that is the user's name. */
+            ldap_uid?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. Empty: none. */
+            ldap_url?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether the directory's certificate is checked. */
+            ldap_verify_cert?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Whether webhooks are sent. */
+            notification_enable?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description The group whose members are system administrators. */
+            oidc_admin_group?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether an account is made at a user's first sign-in without asking for its name. */
+            oidc_auto_onboard?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description The id that the provider gave Gantry. */
+            oidc_client_id?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider. Empty: none. */
+            oidc_endpoint?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Parameters that are added to the redirection to the provider: a JSON object, as text. */
+            oidc_extra_redirect_parms?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description A regular expression for the groups that are taken over. */
+            oidc_group_filter?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The claim that names the user's groups. */
+            oidc_groups_claim?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether signing out of Gantry signs out of the provider too. */
+            oidc_logout?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description What user interfaces call the OIDC provider. */
+            oidc_name?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description What the provider is asked for: `openid,profile,email`. */
+            oidc_scope?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The claim that is the user's name. */
+            oidc_user_claim?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether the provider's certificate is checked. */
+            oidc_verify_cert?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Whether user interfaces show the sign-in by another identity provider first. */
+            primary_auth_mode?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Who may create projects: `everyone` who is signed in, or `adminonly`, the system administrators. */
+            project_creation_restriction?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether new projects have `storage_per_project` as their limit. */
+            quota_per_project_enable?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Whether writing is refused, but for settings, sign-in and garbage collection. */
+            read_only?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description What the names of new robots begin with; those that are there keep their names. */
+            robot_name_prefix?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Days for which a robot is valid, unless told otherwise when it is made. */
+            robot_token_duration?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Always empty. */
+            scan_all_policy?: Record<string, never>;
+            /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
+            scanner_skip_update_pulltime?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Whether people may make accounts for themselves. */
+            self_registration?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description Minutes after which a session ends however much is asked. 0: never. */
+            session_longest?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Minutes after which a session ends in which nothing is asked. */
+            session_timeout?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Whether the audit log is only forwarded, which Gantry refuses. */
+            skip_audit_log_database?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
+            storage_per_project?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Minutes for which a registry token is valid. */
+            token_expiration?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description The id that it gave. */
+            uaa_client_id?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The secret that belongs to it. */
+            uaa_client_secret?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The UAA server. */
+            uaa_endpoint?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whether its certificate is checked. */
+            uaa_verify_cert?: {
+                editable: boolean;
+                value: boolean;
+            };
         };
         /** @description The body of `POST /users`. */
         CreateUser: {
@@ -54,6 +587,37 @@ export interface components {
             registry_storage_provider_name: string;
             registry_url: string;
         };
+        /** @description What went wrong. */
+        Error: {
+            code: string;
+            message: string;
+        };
+        /** @description The body of a refusal. */
+        Errors: {
+            errors: components["schemas"]["Error"][];
+        };
+        /** @description An execution, or the schedule of executions. */
+        ExecHistory: {
+            creation_time: string;
+            /** Format: int64 */
+            id: number;
+            job_kind: string;
+            job_name?: string | null;
+            job_parameters: string;
+            job_status: string;
+            schedule: components["schemas"]["ScheduleObj"];
+            update_time: string;
+        };
+        /** @description The decision, and what it comes from. */
+        Explanation: {
+            action: string;
+            allowed: boolean;
+            project: string;
+            /** @description What allows it, or would if it went further, the strongest first; empty if nothing does. */
+            reasons: components["schemas"]["Reason"][];
+            resource: string;
+            subject: string;
+        };
         /** @description A user in the search for signed-in callers. */
         Found: {
             /** Format: int64 */
@@ -68,10 +632,122 @@ export interface components {
             primary_auth_mode: boolean;
             self_registration: boolean;
         };
+        /** @description The body of `POST` and `PUT /usergroups`. */
+        GroupRequest: {
+            group_name?: string | null;
+            /**
+             * Format: int64
+             * @description 1 for LDAP, 2 for an authenticating proxy, 3 for OIDC.
+             */
+            group_type?: number | null;
+            /** @description The entry in the directory, for LDAP. */
+            ldap_group_dn?: string | null;
+        };
         /** @description The answer of `GET /health`. */
         Health: {
             components: components["schemas"]["Component"][];
             status: string;
+        };
+        /** @description An icon. */
+        Icon: {
+            /** @description Base64. */
+            content: string;
+            "content-type": string;
+        };
+        /** @description A rule in the API. */
+        ImmutableRule: {
+            /** @default  */
+            action: string;
+            /** @default false */
+            disabled: boolean;
+            /**
+             * Format: int64
+             * @default null
+             */
+            id: number | null;
+            /** @default {} */
+            scope_selectors: {
+                [key: string]: components["schemas"]["ImmutableSelector"][];
+            };
+            /** @default null */
+            tag_selectors: components["schemas"]["ImmutableSelector"][] | null;
+            /** @default  */
+            template: string;
+        };
+        /** @description A pattern, and whether what it matches is selected or what it does not match. */
+        ImmutableSelector: {
+            /** @default  */
+            decoration: string;
+            /** @default  */
+            extras: string;
+            /** @default  */
+            kind: string;
+            /** @default  */
+            pattern: string;
+        };
+        /** @description A job. */
+        Job: {
+            /** Format: int64 */
+            attempts: number;
+            creation_time: string;
+            due_time: string;
+            end_time?: string | null;
+            /** Format: int64 */
+            id: number;
+            kind: string;
+            last_error?: string | null;
+            progress?: string | null;
+            result?: string | null;
+            /** @description Whether it is always there: it is queued again after each run. */
+            standing: boolean;
+            start_time?: string | null;
+            status: string;
+        };
+        /** @description A line of a log. */
+        JobLogLine: {
+            level: string;
+            text: string;
+            time: string;
+        };
+        /** @description A queue. */
+        JobQueue: {
+            /** Format: int64 */
+            count: number;
+            job_type: string;
+            /**
+             * Format: int64
+             * @description Seconds that the oldest job has waited.
+             */
+            latency: number;
+            paused: boolean;
+        };
+        /** @description A job with the newest lines of its log. */
+        JobWithLog: components["schemas"]["Job"] & {
+            log: components["schemas"]["JobLogLine"][];
+        };
+        /** @description A label as the API shows it. */
+        Label: {
+            color?: string;
+            creation_time: string;
+            description?: string;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** Format: int64 */
+            project_id?: number | null;
+            scope: string;
+            update_time: string;
+        };
+        /** @description The body of requests that make, change or attach a label. */
+        LabelRequest: {
+            color?: string | null;
+            description?: string | null;
+            /** Format: int64 */
+            id?: number | null;
+            name?: string | null;
+            /** Format: int64 */
+            project_id?: number | null;
+            scope?: string | null;
         };
         /** @description Settings in a request. Those of proxy caches are dropped, as in Harbor. */
         Metadata: {
@@ -85,15 +761,34 @@ export interface components {
             reuse_sys_cve_allowlist?: string | null;
             severity?: string | null;
         };
+        /** @description The body of `POST …/tags`. */
+        NewTag: {
+            name?: string | null;
+        };
+        /** @description Values by name. */
+        Pairs: {
+            [key: string]: string;
+        };
         /** @description The body of `PUT /users/{user_id}/password`. */
         Passwords: {
             new_password?: string | null;
             old_password?: string | null;
         };
-        /** @description A permission of the caller. */
+        /** @description An action on a resource. */
         Permission: {
             action: string;
             resource: string;
+        };
+        /** @description What robots may be given: on resources of the system, and of a project. */
+        Permissions: {
+            project: components["schemas"]["Permission"][];
+            system?: components["schemas"]["Permission"][] | null;
+        };
+        /** @description What an artifact runs on. */
+        Platform: {
+            architecture: string;
+            os: string;
+            variant?: string | null;
         };
         /** @description The body of `PUT /users/{user_id}`. */
         Profile: {
@@ -108,9 +803,7 @@ export interface components {
             current_user_role_id?: number | null;
             current_user_role_ids?: number[] | null;
             cve_allowlist: components["schemas"]["Allowlist"];
-            metadata?: {
-                [key: string]: string;
-            } | null;
+            metadata?: components["schemas"]["Metadata"] | null;
             name: string;
             /** Format: int64 */
             owner_id: number;
@@ -170,6 +863,14 @@ export interface components {
         QuotaRequest: {
             hard?: components["schemas"]["Storage"] | null;
         };
+        /** @description Something that the subject has. */
+        Reason: {
+            /** @description Whether it allows the action. */
+            allows: boolean;
+            /** @description `sysadmin`, `role`, `group`, `robot`, `public`, `ended` or `read_only`. */
+            kind: string;
+            text: string;
+        };
         /** @description The project. */
         Reference: {
             /** Format: int64 */
@@ -182,6 +883,7 @@ export interface components {
             /** Format: int64 */
             artifact_count: number;
             creation_time: string;
+            description?: string;
             /** Format: int64 */
             id: number;
             name: string;
@@ -191,10 +893,147 @@ export interface components {
             pull_count: number;
             update_time: string;
         };
+        /** @description The body of `PUT …/repositories/{repository_name}`. */
+        RepositoryRequest: {
+            /** @description Markdown; absent for none. */
+            description?: string | null;
+        };
+        /** @description The body of `POST …/restore`. */
+        RestoreTag: {
+            /** @description A digest of the tag's history. */
+            digest?: string | null;
+        };
+        /** @description A robot in the API. */
+        Robot: {
+            creation_time: string;
+            /** Format: int64 */
+            creator_ref: number;
+            /** @description `local` for a user, `robot` for another robot. */
+            creator_type: string;
+            description?: string;
+            disable: boolean;
+            /**
+             * Format: int64
+             * @description Days for which it is valid; -1 for ever.
+             */
+            duration: number;
+            editable: boolean;
+            /**
+             * Format: int64
+             * @description Seconds since 1970; -1 for never.
+             */
+            expires_at: number;
+            /** Format: int64 */
+            id: number;
+            /** @description From where it was last used. */
+            last_used_address?: string | null;
+            /** @description When it was last used, up to a minute late. */
+            last_used_at?: string | null;
+            level: string;
+            name: string;
+            permissions: components["schemas"]["RobotPermission"][];
+            update_time: string;
+        };
+        /** @description The body of `POST /robots`. */
+        RobotCreate: {
+            description?: string | null;
+            disable?: boolean | null;
+            /**
+             * Format: int64
+             * @description Days for which it is valid; -1 for ever. Without it, as long as `robot_token_duration` says.
+             */
+            duration?: number | null;
+            /** @description `system` or `project`. */
+            level?: string | null;
+            name?: string | null;
+            permissions?: components["schemas"]["RobotPermission"][] | null;
+            /** @description A secret of one's own, which keeps the rule of passwords; a random one without it. */
+            secret?: string | null;
+        };
+        /** @description A robot that was made. The secret is not shown again. */
+        RobotCreated: {
+            creation_time: string;
+            /**
+             * Format: int64
+             * @description Seconds since 1970; -1 for never.
+             */
+            expires_at: number;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            secret: string;
+        };
+        /** @description What a robot may do in one place. */
+        RobotPermission: {
+            access?: components["schemas"]["Access"][] | null;
+            /** @description `system` or `project`. */
+            kind?: string | null;
+            /** @description `/` for the system, a project's name, or `*` for all projects. */
+            namespace?: string | null;
+        };
+        /** @description The body of `PATCH /robots/{robot_id}`, and of its answer. */
+        RobotSec: {
+            secret?: string | null;
+        };
+        /** @description The body of `PUT /robots/{robot_id}`: the robot as it is read, with what is to be changed. */
+        RobotUpdate: {
+            description?: string | null;
+            disable?: boolean | null;
+            /** Format: int64 */
+            duration?: number | null;
+            /** @description As it is. */
+            level?: string | null;
+            /** @description As it is. */
+            name?: string | null;
+            /** @description All of them. */
+            permissions?: components["schemas"]["RobotPermission"][] | null;
+        };
         /** @description The body of `PUT …/members/{mid}`. */
         RoleRequest: {
             /** Format: int64 */
             role_id?: number | null;
+        };
+        /** @description The body of requests that start or schedule executions. */
+        Schedule: {
+            parameters?: Record<string, never> | null;
+            schedule?: components["schemas"]["Times"] | null;
+        };
+        /** @description When it runs. */
+        ScheduleObj: {
+            cron?: string | null;
+            next_scheduled_time: string;
+            type: string;
+        };
+        /** @description A schedule. */
+        ScheduleTask: {
+            cron: string;
+            /** Format: int64 */
+            id: number;
+            update_time: string;
+            /** Format: int64 */
+            vendor_id?: number | null;
+            vendor_type: string;
+        };
+        /** @description Whether schedules are paused. */
+        SchedulerStatus: {
+            paused: boolean;
+        };
+        /** @description The response of `GET /search`. */
+        Search: {
+            project: components["schemas"]["Project"][];
+            repository: components["schemas"]["SearchRepository"][];
+        };
+        /** @description A repository that was found. */
+        SearchRepository: {
+            /** Format: int64 */
+            artifact_count?: number;
+            /** Format: int64 */
+            project_id: number;
+            project_name: string;
+            project_public: boolean;
+            /** Format: int64 */
+            pull_count?: number;
+            repository_name: string;
         };
         /** @description A session in the API. */
         Session: {
@@ -216,6 +1055,23 @@ export interface components {
             password: string;
             /** @default  */
             principal: string;
+        };
+        /** @description The response of `GET /statistics`. */
+        Statistic: {
+            /** Format: int64 */
+            private_project_count: number;
+            /** Format: int64 */
+            private_repo_count: number;
+            /** Format: int64 */
+            public_project_count: number;
+            /** Format: int64 */
+            public_repo_count: number;
+            /** Format: int64 */
+            total_project_count: number;
+            /** Format: int64 */
+            total_repo_count: number;
+            /** Format: int64 */
+            total_storage_consumption: number;
         };
         /** @description Bytes. */
         Storage: {
@@ -241,6 +1097,68 @@ export interface components {
         /** @description The body of `PUT /users/{user_id}/sysadmin`. */
         SysadminFlag: {
             sysadmin_flag?: boolean | null;
+        };
+        /** @description The body of `PUT /system/CVEAllowlist`. */
+        SystemAllowlistRequest: {
+            /** Format: int64 */
+            expires_at?: number | null;
+            items?: components["schemas"]["CVEAllowlistItem"][] | null;
+        };
+        /** @description A tag in the API. */
+        Tag: {
+            /** Format: int64 */
+            artifact_id: number;
+            /** Format: int64 */
+            id: number;
+            immutable: boolean;
+            name: string;
+            pull_time: string;
+            push_time: string;
+            /** Format: int64 */
+            repository_id: number;
+        };
+        /** @description A digest at which a tag pointed from some time on. */
+        TagHistory: {
+            /** @description Whether the tag can be pointed there again. */
+            available: boolean;
+            digest: string;
+            time: string;
+            /** @description Who set it; absent where it was set on the machine itself. */
+            username?: string | null;
+        };
+        /** @description A tag with its artifact. */
+        TagOverview: {
+            /** Format: int64 */
+            artifact_id: number;
+            digest: string;
+            immutable: boolean;
+            /** @description Those of its artifact, by name. */
+            labels: components["schemas"]["Label"][];
+            manifest_media_type: string;
+            media_type: string;
+            name: string;
+            /** @description `os/architecture[/variant]`: of an index, those of what it lists. */
+            platforms: string[];
+            /**
+             * Format: int64
+             * @description How often it was pulled by this tag.
+             */
+            pull_count: number;
+            /** @description When it was last pulled by this tag. */
+            pull_time: string;
+            push_time: string;
+            /** @description Whether it has an SBOM. */
+            sbom: boolean;
+            /** @description Whether it has a signature; whether that is valid is not said. */
+            signed: boolean;
+            /** Format: int64 */
+            size: number;
+            type: string;
+        };
+        /** @description When they run. */
+        Times: {
+            cron?: string | null;
+            type?: string | null;
         };
         /** @description A user in the API. */
         User: {
@@ -270,11 +1188,25 @@ export interface components {
             /** @default  */
             value: string;
         };
+        /** @description A group in the API. */
         UserGroup: {
-            group_name?: string | null;
+            group_name: string;
+            /**
+             * Format: int64
+             * @description 1 for LDAP, 2 for an authenticating proxy, 3 for OIDC.
+             */
+            group_type: number;
             /** Format: int64 */
-            id?: number | null;
-            ldap_group_dn?: string | null;
+            id: number;
+            ldap_group_dn?: string;
+        };
+        /** @description A group in the search for signed-in callers. */
+        UserGroupSearchItem: {
+            group_name: string;
+            /** Format: int64 */
+            group_type: number;
+            /** Format: int64 */
+            id: number;
         };
         /** @description The answer of `GET /api/version`. */
         Version: {
@@ -290,6 +1222,25 @@ export interface components {
         /** @description The response of `GET /systeminfo/volumes`. */
         Volumes: {
             storage: components["schemas"]["Volume"][];
+        };
+        /** @description A place for a job in a process. */
+        Worker: {
+            check_in?: string | null;
+            id: string;
+            job_id?: string | null;
+            job_name?: string | null;
+            pool_id: string;
+            start_at?: string | null;
+        };
+        /** @description A process. */
+        WorkerPool: {
+            /** @description Jobs that it runs at a time. */
+            concurrency: number;
+            heartbeat_at: string;
+            /** Format: int32 */
+            pid?: number | null;
+            start_at: string;
+            worker_pool_id: string;
         };
     };
     responses: never;

@@ -33,6 +33,14 @@ export async function listSessions(of: Listing, signal: AbortSignal): Promise<Pa
   return { rows: body, total };
 }
 
+/** When this browser's session ends if nothing is done until then; looking does not keep it alive. */
+export async function sessionEnd(): Promise<Date | undefined> {
+  const query = listing({ page: 1, pageSize: 100, sort: '-renewed_at' });
+  const { body } = await send<Session[]>('GET', SESSIONS, { query, background: true });
+  const current = body.find((session) => session.current);
+  return current && new Date(current.expires_at);
+}
+
 /** Signs a browser out. */
 export async function endSession(id: number): Promise<void> {
   await send('DELETE', `${SESSIONS}/${id}`);

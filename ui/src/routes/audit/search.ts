@@ -42,6 +42,12 @@ export function since(period: string, now = Date.now()): Date | undefined {
   return hours === undefined ? undefined : new Date(now - hours * 3_600_000);
 }
 
+/** The moment that a text names, if it names one. */
+export function momentOf(text: string): Date | undefined {
+  const moment = new Date(text);
+  return text && !Number.isNaN(moment.getTime()) ? moment : undefined;
+}
+
 const known = (all: readonly string[], name: string) => all.includes(name);
 
 /** An operation's name; those that we do not know keep the server's. */

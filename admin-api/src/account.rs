@@ -1,0 +1,42 @@
+//! What people do about an account of their own before they can sign in: learn whether they may make one, verify its
+//! address, and set a new password by a mailed link.
+
+pub(crate) mod options;
+pub(crate) mod password;
+pub(crate) mod verify;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use auth::allowance::Allowance;
+use axum::extract::FromRequestParts;
+use http::header::ACCEPT_LANGUAGE;
+use http::request::Parts;
+use model::{MailLanguage, Network, Timestamp};
+
+use crate::Error;
+use crate::input::Input;
+
+/// Uses an allowance once.
+///
+/// # Errors
+/// [`Error::Throttled`].
+pub(crate) fn allow(allowance: &Allowance, address: IpAddr, now: Timestamp) -> Result<(), Error> {
+    let taken = allowance.take(Network::of(address), now);
+    taken.map_err(|retry_after| Error::Throttled { retry_after })
+}
+
+/// The language in which mails are written to the caller.
+pub(crate) struct Language(pub(crate) MailLanguage);
+
+impl Input for Language {}
+
+impl<S: Send + Sync> FromRequestParts<S> for Language {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let header = parts.headers.get(ACCEPT_LANGUAGE);
+        let header = header.and_then(|header| header.to_str().ok());
+        Ok(Self(MailLanguage::preferred(header.unwrap_or_default())))
+    }
+}

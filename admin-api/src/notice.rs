@@ -1,0 +1,248 @@
+//! What the caller should know of and can do something about. Notices are made of rows when they are asked for: nothing
+//! keeps them but what they are about. One that was dismissed comes back with its next stage, as the ID names the stage.
+
+mod stage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use certs::expiry_warning;
+use db::notice::{self, EndingRobot, FailedJob, FullProject, Robots};
+use db::{Reader, binding};
+use http::request::Parts;
+use model::ProjectId;
+use policy::{Action, Caller, Resource, SignedIn, table};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Type;
+use utoipa::openapi::path::Parameter;
+
+use crate::allowed::Granted;
+use crate::error::Rendered;
+use crate::input::{Input, in_path};
+use crate::param::text_param;
+use crate::{AdminState, App, Error};
+
+/// How long before its end a robot is told of.
+const AHEAD: Duration = Duration::from_secs(14 * 86_400);
+/// How long after its end.
+const AFTER: Duration = Duration::from_secs(30 * 86_400);
+/// How long a job that failed is told of.
+const FAILURES: Duration = Duration::from_secs(7 * 86_400);
+/// Percent of its quota from which on a project is told of.
+const NEARLY_FULL: i64 = 90;
+
+/// A notice.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notice)]
+pub(crate) struct View {
+    /// Names what it is about, and the stage that it has reached.
+    id: String,
+    /// `robot_expiry`, `quota`, `certificate`, `read_only` or `job_failed`.
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    project_id: Option<ProjectId>,
+    /// `info`, `warning` or `error`.
+    severity: &'static str,
+    /// What it is about: a name, or an ID.
+    subject: String,
+    text: String,
+    /// When it happens or happened, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+}
+
+/// Lists what the caller should know of: robots that end, quotas that are nearly used up, the server certificate, read-only
+/// mode, and jobs that failed. Whoever administers a project sees what concerns it.
+#[utoipa::path(
+    get, path = "/api/ext/v1/notices", operation_id = "listNotices", tag = "notices",
+    responses((status = 200, description = "The notices that were not dismissed.", body = Vec<View>))
+)]
+pub(crate) async fn list(
+    Granted(permit): Granted<SignedIn>,
+    State(app): App,
+) -> Rendered<Vec<View>> {
+    let mut reader = app.db.reader().await?;
+    let dismissed = notice::dismissed(&mut reader, permit.principal()).await?;
+    let mut views = all(&app, &mut reader, permit.caller()).await?;
+    views.retain(|view| !dismissed.contains(&view.id));
+    Ok(Json(views))
+}
+
+/// Dismisses a notice, for the caller alone, until what it is about gets worse.
+#[utoipa::path(
+    delete, path = "/api/ext/v1/notices/{notice_id}", operation_id = "dismissNotice", tag = "notices",
+    responses(
+        (status = 200, description = "Dismissed."),
+        (status = 404, description = "The caller has no such notice."),
+    )
+)]
+pub(crate) async fn dismiss(
+    NoticeRef(id): NoticeRef,
+    Granted(permit): Granted<SignedIn>,
+    State(app): App,
+) -> Result<(), Error> {
+    let views = all(&app, &mut app.db.reader().await?, permit.caller()).await?;
+    if !views.iter().any(|view| view.id == id) {
+        return Err(Error::NotFound(format!("notice {id} not found")));
+    }
+    Ok(tenancy::preference::dismiss(&app.db, &permit, id, app.clock.now()).await?)
+}
+
+/// The notice in a path.
+pub(crate) struct NoticeRef(String);
+
+impl Input for NoticeRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path("notice_id", Type::String, "The notice's ID.")]
+    }
+}
+
+impl FromRequestParts<Arc<AdminState>> for NoticeRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
+        text_param(parts, app, "notice_id").await.map(Self)
+    }
+}
+
+/// All that concerns a caller, dismissed or not.
+async fn all(app: &AdminState, reader: &mut Reader, caller: &Caller) -> Result<Vec<View>, Error> {
+    let now = app.clock.now();
+    let mut views = Vec::new();
+    if app.settings.current().read_only {
+        views.push(read_only());
+    }
+    let own = match caller.is_sysadmin() {
+        true => None,
+        false => Some(administered(reader, caller).await?),
+    };
+    if own.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(views);
+    }
+    if own.is_none() {
+        views.extend(certificate(app));
+        let failed = notice::failed_jobs(reader, now.minus(FAILURES)).await?;
+        views.extend(failed.into_iter().map(View::from));
+    }
+    let robots = own.as_deref().map_or(Robots::All, Robots::Of);
+    let times = (now.minus(AFTER), now.plus(AHEAD));
+    let ending = notice::ending_robots(reader, robots, times).await?;
+    views.extend(ending.iter().map(|robot| robot_view(robot, now)));
+    let full = notice::full_projects(reader, own.as_deref(), NEARLY_FULL).await?;
+    views.extend(full.into_iter().map(View::from));
+    Ok(views)
+}
+
+/// The projects whose robots and quota are the caller's to care for.
+async fn administered(reader: &mut Reader, caller: &Caller) -> Result<Vec<ProjectId>, Error> {
+    let Some(principal) = caller.id().filter(|_| caller.user().is_some()) else {
+        return Ok(Vec::new());
+    };
+    let roles = table::roles_with(Resource::Robot, Action::Update);
+    Ok(binding::projects_with(reader, principal, roles).await?)
+}
+
+fn read_only() -> View {
+    View {
+        id: "read-only".to_owned(),
+        kind: "read_only",
+        project_id: None,
+        severity: "warning",
+        subject: "read_only".to_owned(),
+        text: "The registry is read-only: nothing can be pushed, changed or deleted.".to_owned(),
+        time: None,
+    }
+}
+
+fn certificate(app: &AdminState) -> Option<View> {
+    let (certificate, now) = (app.certificates.current(), app.clock.now().date_time());
+    let text = expiry_warning(&certificate, now)?;
+    let end = certificate.not_after();
+    let days = (end - now).whole_days();
+    let (stage, severity) = stage::before_end(days);
+    Some(View {
+        id: format!("certificate-{}-{stage}", certificate.serial()),
+        kind: "certificate",
+        project_id: None,
+        severity,
+        subject: certificate.names().join(", "),
+        text,
+        time: Some(crate::certificate::time(end)),
+    })
+}
+
+fn robot_view(robot: &EndingRobot, now: model::Timestamp) -> View {
+    let days = (robot.expires_at.0 - now.0).div_euclid(86_400 * 1_000_000);
+    let (stage, severity) = stage::before_end(days);
+    let EndingRobot {
+        id,
+        name,
+        expires_at,
+        ..
+    } = robot;
+    let text = match days {
+        ..0 => format!("Robot {name} expired at {expires_at}: it cannot sign in any more."),
+        0 => format!("Robot {name} expires today, at {expires_at}."),
+        1 => format!("Robot {name} expires at {expires_at}, in a day."),
+        _ => format!("Robot {name} expires at {expires_at}, in {days} days."),
+    };
+    View {
+        // Another end is another notice.
+        id: format!("robot-{id}-{}-{stage}", expires_at.seconds()),
+        kind: "robot_expiry",
+        project_id: robot.project,
+        severity,
+        subject: name.clone(),
+        text,
+        time: Some(expires_at.to_string()),
+    }
+}
+
+impl From<FullProject> for View {
+    fn from(project: FullProject) -> Self {
+        let FullProject {
+            id,
+            name,
+            used,
+            limit,
+        } = project;
+        let percent = stage::percent(used, limit);
+        let (stage, severity) = stage::of_quota(percent);
+        Self {
+            id: format!("quota-{id}-{limit}-{stage}"),
+            kind: "quota",
+            project_id: Some(id),
+            severity,
+            subject: name.to_string(),
+            text: format!(
+                "Project {name} holds {used} of {limit} bytes, {percent} % of its quota."
+            ),
+            time: None,
+        }
+    }
+}
+
+impl From<FailedJob> for View {
+    fn from(job: FailedJob) -> Self {
+        let FailedJob {
+            id,
+            kind,
+            error,
+            attempts,
+            at,
+        } = job;
+        Self {
+            id: format!("job-{id}-{}", at.seconds() / 86_400),
+            kind: "job_failed",
+            project_id: None,
+            severity: "error",
+            subject: id.to_string(),
+            text: format!("Job {id} ({kind}) failed {attempts} times: {error}"),
+            time: Some(at.to_string()),
+        }
+    }
+}

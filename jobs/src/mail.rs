@@ -1,0 +1,412 @@
+//! Sending mails: one at a time, over a connection of its own, by the settings of now. What is written about accounts is
+//! another module's affair.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use db::{Db, installation};
+use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, SinglePart};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
+};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, Message};
+use model::{Algorithm, Digest};
+use tenancy::setting::{MailTls, Settings, Values};
+use tokio::net::lookup_host;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::Result;
+use crate::failures::causes;
+
+/// How long the mail server has for each step.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// What stands for the address in what the mail server says: it must not get into logs.
+const ADDRESSEE: &str = "<the address>";
+/// The name under which it is stored with which settings a mail was sent last.
+const WORKED: &str = "mail-worked";
+
+/// A mail, as text alone: nothing in it is markup, whoever chose it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// The address.
+    pub to: String,
+    /// The subject.
+    pub subject: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// A step on the way of a mail.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Which: `settings`, `resolve`, `connect`, `encrypt`, `sign_in`, `send`.
+    pub name: &'static str,
+    /// What was found, or what is wrong.
+    pub outcome: Result<String, String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Why a mail was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the mail was not sent: {step}: {reason}")]
+pub struct MailError {
+    /// The step that failed.
+    pub step: &'static str,
+    /// Why.
+    pub reason: String,
+    /// Whether trying again is of no use.
+    pub is_permanent: bool,
+}
+
+/// Sends a mail that says nothing but that it works; what was done for that, and whether it was sent.
+///
+/// # Errors
+/// When the database fails.
+pub async fn test(db: &Db, settings: &Settings, to: &str) -> Result<(Vec<Step>, bool)> {
+    let values = settings.current();
+    let mail = Mail {
+        to: to.to_owned(),
+        subject: "Gantry sends mails".to_owned(),
+        text: format!(
+            "A system administrator of {} tried out whether it sends mails. It does.\n",
+            values.external_url
+        ),
+    };
+    let mut way = Way::default();
+    let sent = way.go(&values, &mail).await;
+    if sent.is_ok() {
+        remember_that_it_works(db, &values).await?;
+    }
+    Ok((way.steps, sent.is_ok()))
+}
+
+/// Sends a mail.
+///
+/// # Errors
+/// [`crate::Error::Mail`]; when the database fails.
+pub async fn send(db: &Db, settings: &Settings, mail: &Mail) -> Result<()> {
+    let values = settings.current();
+    Way::default().go(&values, mail).await?;
+    remember_that_it_works(db, &values).await
+}
+
+/// Whether a mail was sent with the settings of now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_worked(db: &Db, settings: &Settings) -> Result<bool> {
+    let stored = installation::get(&mut db.reader().await?, WORKED).await?;
+    Ok(stored == Some(fingerprint(&settings.current())))
+}
+
+async fn remember_that_it_works(db: &Db, values: &Values) -> Result<()> {
+    let fingerprint = fingerprint(values);
+    if installation::get(&mut db.reader().await?, WORKED)
+        .await?
+        .as_ref()
+        == Some(&fingerprint)
+    {
+        return Ok(());
+    }
+    let stored = db.write(move |tx| {
+        Box::pin(async move { installation::put(tx, WORKED, &fingerprint).await })
+    });
+    Ok(stored.await?)
+}
+
+/// A hash of what says where mails go and who they are from.
+fn fingerprint(values: &Values) -> Vec<u8> {
+    let text = format!(
+        "{}\n{}\n{:?}\n{}\n{}\n{}",
+        values.smtp_host,
+        values.smtp_port,
+        values.smtp_tls,
+        values.smtp_user,
+        values.smtp_from,
+        values.smtp_ca.pem().unwrap_or_default(),
+    );
+    Digest::of(Algorithm::Sha256, text.as_bytes()).to_bytes()
+}
+
+/// What is done to send a mail, and what came of it.
+#[derive(Default)]
+struct Way {
+    steps: Vec<Step>,
+}
+
+/// Why a step failed, and whether for good.
+struct Wrong(String, bool);
+
+impl Way {
+    async fn go(&mut self, values: &Arc<Values>, mail: &Mail) -> Result<(), MailError> {
+        let begun = Instant::now();
+        let (given, owned) = (values.clone(), mail.clone());
+        // The certificates that the system trusts are many files.
+        let prepared = spawn_blocking(move || prepare(&given, &owned)).await;
+        let prepared = prepared.unwrap_or_else(|error| Err(Wrong(causes(&error), false)));
+        let (message, tls, hello) = self.step("settings", begun, prepared, mail)?;
+        let host = (values.smtp_host.as_str(), port(values));
+
+        let begun = Instant::now();
+        let found = resolve(host).await;
+        self.step("resolve", begun, found, mail)?;
+
+        let begun = Instant::now();
+        let wrapped = tls.clone().filter(|_| values.smtp_tls == MailTls::Wrapped);
+        let open = AsyncSmtpConnection::connect_tokio1(host, Some(PATIENCE), &hello, wrapped, None);
+        let open = patiently(open).await;
+        let mut connection = self.step("connect", begun, open, mail)?;
+
+        let sent = self.talk(values, (&message, tls, &hello), mail, &mut connection);
+        let sent = sent.await;
+        // The server has the mail, or never will: how it says goodbye changes nothing.
+        let _ = timeout(PATIENCE, connection.abort()).await;
+        sent
+    }
+
+    async fn talk(
+        &mut self,
+        values: &Values,
+        (message, tls, hello): (&Message, Option<TlsParameters>, &ClientId),
+        mail: &Mail,
+        connection: &mut AsyncSmtpConnection,
+    ) -> Result<(), MailError> {
+        if let (Some(tls), MailTls::StartTls) = (tls, values.smtp_tls) {
+            let begun = Instant::now();
+            let done = patiently(connection.starttls(tls, hello)).await;
+            self.step("encrypt", begun, done, mail)?;
+        }
+        if !values.smtp_user.is_empty() {
+            let begun = Instant::now();
+            let (user, password) = (&values.smtp_user, values.smtp_password.expose());
+            let credentials = Credentials::new(user.clone(), password.to_owned());
+            let ways = [Mechanism::Plain, Mechanism::Login];
+            let done = patiently(connection.auth(&ways, &credentials)).await;
+            self.step("sign_in", begun, done, mail)?;
+        }
+        let begun = Instant::now();
+        let text = message.formatted();
+        let done = patiently(connection.send(message.envelope(), &text)).await;
+        self.step("send", begun, done, mail)?;
+        Ok(())
+    }
+
+    /// Notes what came of a step.
+    fn step<T>(
+        &mut self,
+        name: &'static str,
+        begun: Instant,
+        done: Result<T, Wrong>,
+        mail: &Mail,
+    ) -> Result<T, MailError> {
+        let elapsed = begun.elapsed();
+        let (outcome, result) = match done {
+            Ok(value) => (Ok(String::new()), Ok(value)),
+            Err(Wrong(reason, is_permanent)) => {
+                let reason = reason.replace(&mail.to, ADDRESSEE);
+                let error = MailError {
+                    step: name,
+                    reason: reason.clone(),
+                    is_permanent,
+                };
+                (Err(reason), Err(error))
+            }
+        };
+        self.steps.push(Step {
+            name,
+            outcome,
+            elapsed,
+        });
+        result
+    }
+}
+
+fn port(values: &Values) -> u16 {
+    // The rule keeps it in range.
+    u16::try_from(values.smtp_port).unwrap_or_default()
+}
+
+type Prepared = (Message, Option<TlsParameters>, ClientId);
+
+/// What can be told without the mail server.
+fn prepare(values: &Values, mail: &Mail) -> Result<Prepared, Wrong> {
+    for (name, value) in [
+        ("smtp_host", &values.smtp_host),
+        ("smtp_from", &values.smtp_from),
+        ("external_url", &values.external_url),
+    ] {
+        if value.is_empty() {
+            return Err(Wrong(format!("{name} is empty: set it"), true));
+        }
+    }
+    let wrong = |what: &str, error: &dyn std::error::Error| {
+        Wrong(format!("{what}: {}", causes(error)), true)
+    };
+    let from: Mailbox = values
+        .smtp_from
+        .parse()
+        .map_err(|error| wrong("smtp_from", &error))?;
+    let to: Address = mail
+        .to
+        .parse()
+        .map_err(|error| wrong("the address", &error))?;
+    let host = values.external_url.trim_start_matches("https://");
+    let id = format!("<{}@{}>", auth::random_hex::<16>(), from.email.domain());
+    let message = Message::builder()
+        .message_id(Some(id))
+        .from(from)
+        .to(Mailbox::new(None, to))
+        .subject(mail.subject.clone())
+        .header(AutoSubmitted)
+        .singlepart(SinglePart::plain(mail.text.clone()))
+        .map_err(|error| wrong("the mail", &error))?;
+    let tls = match values.smtp_tls {
+        MailTls::None => None,
+        MailTls::StartTls | MailTls::Wrapped => {
+            Some(tls(values).map_err(|error| wrong("smtp_ca", &error))?)
+        }
+    };
+    let name = host.split(':').next().filter(|name| !name.starts_with('['));
+    let hello = name.map(|name| ClientId::Domain(name.to_owned()));
+    Ok((message, tls, hello.unwrap_or_default()))
+}
+
+/// Tells programs that answer mails that nobody reads their answers (RFC 3834).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+fn tls(values: &Values) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+    let builder = TlsParameters::builder(values.smtp_host.clone());
+    let Some(pem) = values.smtp_ca.pem() else {
+        return builder.build_rustls();
+    };
+    builder
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(Certificate::from_pem(pem.as_bytes())?)
+        .build_rustls()
+}
+
+async fn resolve(host: (&str, u16)) -> Result<(), Wrong> {
+    let found = match timeout(PATIENCE, lookup_host(host)).await {
+        Ok(found) => found.map(Iterator::count),
+        Err(_) => return Err(late()),
+    };
+    match found {
+        Ok(0) => Err(Wrong(format!("{} has no address", host.0), false)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Wrong(causes(&error), false)),
+    }
+}
+
+/// What the mail server answers, within [`PATIENCE`].
+async fn patiently<T>(
+    answer: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
+) -> Result<T, Wrong> {
+    match timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.map_err(|error| Wrong(causes(&error), error.is_permanent())),
+        Err(_) => Err(late()),
+    }
+}
+
+fn late() -> Wrong {
+    Wrong(format!("no answer within {} s", PATIENCE.as_secs()), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values() -> Values {
+        Values {
+            external_url: "https://registry.example:8443".to_owned(),
+            smtp_host: "127.0.0.1".to_owned(),
+            smtp_from: "Gantry <gantry@registry.example>".to_owned(),
+            smtp_tls: MailTls::None,
+            ..Values::default()
+        }
+    }
+
+    fn mail(to: &str, text: &str) -> Mail {
+        Mail {
+            to: to.to_owned(),
+            subject: "Größe\r\nBcc: eve@example.com".to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn formatted(mail: &Mail) -> String {
+        let Ok((message, ..)) = prepare(&values(), mail) else {
+            panic!("it can be sent");
+        };
+        String::from_utf8(message.formatted()).unwrap()
+    }
+
+    #[test]
+    fn nothing_in_a_mail_becomes_a_header_or_markup() {
+        let text = formatted(&mail("ann@example.com", "<b>Hi</b>\r\n.\r\n"));
+        let (head, _) = text.split_once("\r\n\r\n").unwrap();
+        for line in head.lines() {
+            assert!(!line.to_ascii_lowercase().starts_with("bcc"), "{head}");
+        }
+        assert!(head.contains("To: ann@example.com"), "{head}");
+        assert!(head.contains("text/plain"), "{head}");
+        assert!(head.contains("Auto-Submitted: auto-generated"), "{head}");
+        assert!(!text.contains("text/html"), "{text}");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_not_written_to() {
+        for to in [
+            "",
+            "ann",
+            "ann@example.com\r\nBcc: eve@example.com",
+            "a@b.c>, <e@f.g",
+        ] {
+            assert!(prepare(&values(), &mail(to, "")).is_err(), "{to:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let mut without = values();
+        without.external_url.clear();
+        let Err(Wrong(reason, is_permanent)) = prepare(&without, &mail("a@b.example", "")) else {
+            panic!("it cannot be sent");
+        };
+        assert!(reason.starts_with("external_url"), "{reason}");
+        assert!(is_permanent);
+    }
+
+    #[tokio::test]
+    async fn the_step_that_fails_is_the_last() {
+        let mut closed = values();
+        // Nobody listens on the discard port.
+        closed.smtp_port = 9;
+        let mut way = Way::default();
+        let closed = Arc::new(closed);
+        let error = way.go(&closed, &mail("a@b.example", "")).await.unwrap_err();
+        assert_eq!(error.step, "connect");
+        assert!(!error.is_permanent);
+        let names: Vec<&str> = way.steps.iter().map(|step| step.name).collect();
+        assert_eq!(names, ["settings", "resolve", "connect"]);
+    }
+}

@@ -1,0 +1,32 @@
+/** The names of kinds of work. */
+import { t } from '../i18n/index.svelte';
+
+const KNOWN = [
+  'AUDIT_PARTITION',
+  'AUDIT_SEAL',
+  'EXECUTION_SWEEP',
+  'GARBAGE_COLLECTION',
+  'GC',
+  'PURGE',
+  'PURGE_AUDIT_LOG',
+  'SCHEDULER',
+  'SWEEP',
+  'UNTAGGED',
+  'UPLOAD_EXPIRY',
+] as const;
+
+/** Kinds that have another name in Harbor's operations than in our own. */
+const OWN: Record<string, string> = {
+  gc_run: 'GARBAGE_COLLECTION',
+  audit_purge: 'PURGE_AUDIT_LOG',
+  prune: 'EXECUTION_SWEEP',
+};
+
+/** What a kind of work does, in a few words; one that we do not know keeps the server's name, readable. */
+export function jobName(type: string): string {
+  const name = OWN[type] ?? type.toUpperCase();
+  const known = KNOWN.find((one) => one === name);
+  if (known) return t(`jobs.name.${known}`);
+  const words = name.toLowerCase().replaceAll('_', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
