@@ -97,12 +97,12 @@ impl Restore {
     ) -> anyhow::Result<ExitCode> {
         let stores = stores::open(config).await?;
         let now = SystemClock.now();
-        let binding = if self.claim {
+        let looked_at = if self.claim {
             Binding::claimed(&stores, &local::system()?, now).await
         } else {
-            let looked_at = Binding::of_backup(&stores, backup.origin()?, now).await;
-            looked_at.context(NOTHING)?
+            Binding::of_backup(&stores, backup.origin()?, now).await
         };
+        let binding = looked_at.context(NOTHING)?;
         let found = self.look(backup, &stores).await?;
         if self.claim && !self.is_confirmed(&stores, &found).await.context(NOTHING)? {
             line(NOTHING);

@@ -1008,7 +1008,7 @@ async fn what_robots_may_be_given_is_told_to_whoever_makes_them() {
 
 #[tokio::test]
 async fn a_robot_sees_repositories_only_where_it_may_list_them() {
-    let server = SERVER.get().await;
+    let server = &SERVER.get().await;
     let project = server.private_project().await;
     with_image(server, &project).await;
     let tags_alone = project_robot(&project, &["tag:list"]).await;
@@ -1035,7 +1035,7 @@ async fn a_robot_sees_repositories_only_where_it_may_list_them() {
 
 #[tokio::test]
 async fn a_robot_makes_none_that_outlives_it() {
-    let server = SERVER.get().await;
+    let server = &SERVER.get().await;
     let everywhere =
         json!({ "kind": "project", "namespace": "*", "access": access(&["repository:pull"]) });
     let mut maker = of_system(
@@ -1057,7 +1057,7 @@ async fn a_robot_makes_none_that_outlives_it() {
 
 #[tokio::test]
 async fn a_hidden_project_and_a_missing_one_are_refused_alike() {
-    let server = SERVER.get().await;
+    let server = &SERVER.get().await;
     let hidden = server.private_project().await;
     let maker = system_robot(server, &[on_system(&["robot:create", "label:create"])]).await;
     let maker = maker.client(server);
