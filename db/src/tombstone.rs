@@ -15,7 +15,8 @@
 //!
 //! **Immutable tags.** A referrer with a tag that a rule covers stays, as one that a living index lists: the rules are
 //! asked in [`hold_hanging`], once it is held and before it gets its tombstone, so that no tag of it can come meanwhile.
-//! Whoever deletes a manifest asks for its own tags, and is told of those of its referrers before (`registry::immutability`).
+//! Children that go have no tags. Whoever deletes a manifest asks for its own tags, and is told of those of referrers before
+//! (`registry::immutability`).
 //!
 //! **Children**, which an index lists. Those that nothing else keeps, no tag, no other living index and no living subject, go
 //! with the last index that lists them, as in Harbor. An index with many is left with its tombstone until all were looked
@@ -436,7 +437,8 @@ async fn bury_children(
     bury(tx, at, &hanging, now).await
 }
 
-/// Those of the children that nothing keeps once they are held: nobody tags or lists them until the transaction ends.
+/// Those of the children that nothing keeps once they are held: nobody tags or lists them until the transaction ends. They
+/// have no tags, so that no rule has to be asked.
 async fn hold_children(tx: &mut Tx, children: &[i64]) -> Result<Vec<i64>> {
     if children.is_empty() {
         return Ok(Vec::new());
@@ -650,30 +652,56 @@ async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
     quota::refund(tx, project, bytes).await
 }
 
-/// Tags of the referrers that would go with a living manifest, with theirs and so on: at most `limit`. Those that a living
-/// index lists stay.
+/// Tags of the referrers that would go with a living manifest: its own, those of its children that would go, and theirs
+/// again. At most `limit`. What a living index lists stays, but for children that the one that goes lists alone.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn tags_of_referrers(
+pub async fn tags_that_go_with(
     reader: &mut Reader,
-    (repository, subject): (RepositoryId, &Digest),
+    (repository, manifest): (RepositoryId, ManifestId),
     limit: i64,
 ) -> Result<Vec<Tag>> {
+    macro_rules! goes_with_its_index {
+        ($index:literal) => {
+            concat!(
+                "m.deleted_at is null and m.subject is null and not exists (select 1 from tag t where t.manifest_id = m.id)
+                 and not exists (select 1 from manifest_reference o join manifest p on p.id = o.manifest_id
+                     where o.child_id = m.id and p.deleted_at is null and p.id <> ",
+                $index,
+                ")"
+            )
+        };
+    }
     let rows = reader
-        .query(concat!(
-            "with recursive going (id, digest) as (
-                 select m.id, m.digest from accessory x join manifest m on m.id = x.manifest_id
-                 where x.repository_id = $1 and x.subject = $2 and ",
-            hangs_on_its_subject!(),
-            " union select m.id, m.digest from going g join accessory x on x.repository_id = $1 and x.subject = g.digest
-                 join manifest m on m.id = x.manifest_id where ",
-            hangs_on_its_subject!(),
-            ")
-             select t.name from going join tag t on t.manifest_id = going.id limit $3"
-        ))
+        .query_either(
+            concat!(
+                "with recursive going (id, digest) as (
+                     select id, digest from manifest where id = $2
+                     union select m.id, m.digest from going g
+                     join accessory x on x.repository_id = $1 and x.subject = g.digest
+                     join manifest m on m.id = x.manifest_id where ",
+                hangs_on_its_subject!(),
+                " union select m.id, m.digest from going g join manifest_reference c on c.manifest_id = g.id
+                     join manifest m on m.id = c.child_id where ",
+                goes_with_its_index!("g.id"),
+                ") select t.name from going join tag t on t.manifest_id = going.id where going.id <> $2 limit $3"
+            ),
+            concat!(
+                "with recursive going (id, digest) as (
+                     select id, digest from manifest where id = $2
+                     union select n.id, n.digest from going g cross join lateral (
+                         select m.id, m.digest from accessory x join manifest m on m.id = x.manifest_id
+                         where x.repository_id = $1 and x.subject = g.digest and ",
+                hangs_on_its_subject!(),
+                " union all select m.id, m.digest from manifest_reference c join manifest m on m.id = c.child_id
+                         where c.manifest_id = g.id and ",
+                goes_with_its_index!("g.id"),
+                ") n) select t.name from going join tag t on t.manifest_id = going.id where going.id <> $2 limit $3"
+            ),
+        )
         .bind(repository)
-        .bind(subject)
+        .bind(manifest)
         .bind(limit)
         .all()
         .await?;

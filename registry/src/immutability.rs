@@ -10,7 +10,7 @@ use db::blob::Place;
 use db::immutability::Immutability;
 use db::tag::{self, Kept};
 use db::{Db, Reader, Tx, manifest, repository, tombstone};
-use model::{Digest, ManifestId, ProjectId, Reference, RepositoryId, RepositoryName, Tag, TagId};
+use model::{ManifestId, ProjectId, Reference, RepositoryId, RepositoryName, Tag, TagId};
 
 use crate::named::find;
 use crate::{Error, Registry, Result};
@@ -53,11 +53,11 @@ pub(crate) async fn refuse_manifest(
 async fn refuse_with_referrers(
     reader: &mut Reader,
     (rules, name): (&Immutability, &RepositoryName),
-    (repository, manifest, digest): (RepositoryId, ManifestId, &Digest),
+    (repository, manifest): (RepositoryId, ManifestId),
 ) -> Result<()> {
     refuse_manifest(reader, (rules, name), manifest).await?;
-    let of_subject = (repository, digest);
-    let tags = tombstone::tags_of_referrers(reader, of_subject, TAGS_OF_REFERRERS).await?;
+    let going = (repository, manifest);
+    let tags = tombstone::tags_that_go_with(reader, going, TAGS_OF_REFERRERS).await?;
     refuse_any(rules, name, &tags)
 }
 
@@ -81,14 +81,14 @@ impl Registry {
         let Some(id) = manifest::id(&mut reader, repository, &digest).await? else {
             return Ok(());
         };
-        refuse_with_referrers(&mut reader, (&rules, name), (repository, id, &digest)).await
+        refuse_with_referrers(&mut reader, (&rules, name), (repository, id)).await
     }
 
     /// Whether an immutable tag keeps a manifest or a referrer that would go with it.
     pub(crate) async fn is_kept(
         &self,
         (project, name): (ProjectId, &RepositoryName),
-        manifest: (RepositoryId, ManifestId, &Digest),
+        manifest: (RepositoryId, ManifestId),
     ) -> Result<bool> {
         let mut reader = self.db().reader().await?;
         let rules = Immutability::of(&mut reader, project).await?;

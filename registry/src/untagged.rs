@@ -21,7 +21,7 @@ impl Registry {
         manifest: &Untagged,
         due: Timestamp,
     ) -> Result<bool> {
-        let going = (repository, manifest.id, &manifest.digest);
+        let going = (repository, manifest.id);
         if self.is_kept((project, name), going).await? {
             return Ok(false);
         }

@@ -349,11 +349,21 @@ async fn referrers_with_an_immutable_tag_stay_when_their_subject_goes() {
             let below = referrer("below", &covered);
             push(tx, project, &below, None).await?;
             let repo = repository::id(tx, project, &app()).await?.unwrap();
-            let of_subject = (repo, &digest(&subject));
-            let mut tags = tombstone::tags_of_referrers(tx, of_subject, 10).await?;
-            tags.sort();
-            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-            assert_eq!(names, ["latest", "v1", "v2"]);
+            let going = async |tx: &mut Tx, bytes: &[u8]| {
+                let id = row(tx, project, bytes).await.unwrap().unwrap();
+                let tags = tombstone::tags_that_go_with(tx, (repo, id), 10).await;
+                let mut names: Vec<String> = tags.unwrap().iter().map(Tag::to_string).collect();
+                names.sort();
+                names
+            };
+            assert_eq!(going(tx, &subject).await, ["latest", "v1", "v2"]);
+            // Those of a child go with the index that lists it, unless a tag keeps the child.
+            let listing = index(&subject);
+            push(tx, project, &listing, None).await?;
+            assert_eq!(going(tx, &listing).await, ["latest", "v1", "v2"]);
+            push(tx, project, &subject, Some("mine")).await?;
+            assert_eq!(going(tx, &listing).await, [""; 0]);
+            delete(tx, project, &listing, 100).await?;
             // The rule comes when the subject is gone already, but not what hangs on it.
             delete(tx, project, &subject, 0).await?;
             keep(tx, project, "v*").await?;
