@@ -216,9 +216,10 @@ impl Server {
         self.cli_with(arguments, &settings).await
     }
 
-    /// Runs SQL on the database of a stopped server.
+    /// Runs SQL on the database. It waits for what a running server writes.
     pub async fn sql(&self, statement: &str) {
         let output = tokio::process::Command::new("sqlite3")
+            .args(["-cmd", ".timeout 30000"])
             .arg(self.data().join("gantry.db"))
             .arg(statement)
             .stdin(Stdio::null())
