@@ -211,7 +211,7 @@ async fn a_page_has_a_greatest_size() {
                         let index = index(&vec![part.as_slice(); count]);
                         indexes.push(store(tx, project, &app(), (&index, None)).await?);
                     }
-                    let repository = repository::id(tx, &app()).await?.unwrap();
+                    let repository = repository::id(tx, project, &app()).await?.unwrap();
                     repository::publish(tx, repository, NOW).await?;
                     Ok::<_, Error>((repository, indexes))
                 })

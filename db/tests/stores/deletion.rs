@@ -519,7 +519,7 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 untagged::note(tx, &[late], month).await?;
                 assert!(!untagged::hold(tx, late, month).await?, "the index keeps it until it is purged");
                 let tag = "v1".parse().unwrap();
-                tag::set(tx, (repo, &app), &tag, late, None, month).await?;
+                set_tag_by(tx, at, &tag, late, (Onto::Anything, Principal::CommandLine, month)).await?;
                 assert_eq!(purge_all(tx, at, 10).await?, 1);
                 tag::delete(tx, (repo, &app), &tag).await?;
                 assert!(!untagged::hold(tx, late, month).await?, "its time begins anew");

@@ -627,14 +627,17 @@ async fn what_an_index_lists_goes_with_it_unless_something_else_keeps_it() {
                 delete(tx, project, &outer(child), 0).await?;
             }
             assert!(
-                row(tx, &alone).await?.is_some(),
+                row(tx, project, &alone).await?.is_some(),
                 "it is looked at by the purge"
             );
             purge(tx, project).await?;
-            assert_eq!(row(tx, &alone).await?, None);
-            assert!(row(tx, &tagged).await?.is_some() && row(tx, &shared).await?.is_some());
+            assert_eq!(row(tx, project, &alone).await?, None);
+            assert!(
+                row(tx, project, &tagged).await?.is_some()
+                    && row(tx, project, &shared).await?.is_some()
+            );
             delete(tx, project, &index(&shared), 100).await?;
-            assert_eq!(row(tx, &shared).await?, None);
+            assert_eq!(row(tx, project, &shared).await?, None);
             assert_eq!(tombstone::list(tx, ManifestId(0), 10).await?.found, []);
             usage_is_exact(tx, project).await
         })
@@ -653,7 +656,7 @@ async fn a_child_that_is_pushed_again_before_the_purge_stays() {
             let second = push(tx, project, &child, None).await?;
             assert_ne!(first, second, "what is pushed is new");
             purge(tx, project).await?;
-            assert_eq!(row(tx, &child).await?, Some(second));
+            assert_eq!(row(tx, project, &child).await?, Some(second));
             assert_eq!(tombstone::list(tx, ManifestId(0), 10).await?.found, []);
             usage_is_exact(tx, project).await
         })

@@ -614,15 +614,17 @@ mod tests {
         };
         let permit = permit::permit_system(&Caller::command_line()).unwrap();
         let identity = at("blobs").join(storage::identity::KEY);
+        let new = database(at("new.db")).await;
+        let binding = Binding::claimed(&stores, &permit, NOW).await.unwrap();
         // A folder in its place: root may write where permissions forbid it.
         std::fs::create_dir(&identity).unwrap();
-        let new = database(at("new.db")).await;
-        let binding = Binding::claimed(&stores, &permit, NOW).await;
+        let asked = Binding::claimed(&stores, &permit, NOW).await;
+        assert!(asked.is_err(), "what cannot be read is not replaced");
         let failed = read.restore(&new, binding).await;
         assert!(matches!(failed, Err(Error::Bind(_))), "{failed:?}");
         assert!(!is_kept(&new).await, "rows without a store");
         std::fs::remove_dir(&identity).unwrap();
-        let binding = Binding::claimed(&stores, &permit, NOW).await;
+        let binding = Binding::claimed(&stores, &permit, NOW).await.unwrap();
         read.restore(&new, binding).await.unwrap();
         assert!(is_kept(&new).await);
         crate::stores::verify(&new, &stores).await.unwrap();

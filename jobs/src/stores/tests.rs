@@ -240,7 +240,7 @@ async fn a_restore_takes_no_store_with_objects_and_without_an_identity() {
     assert_eq!(refusal(found), Reason::DatabaseIsNew);
     assert_eq!(store.identity().await.unwrap(), None, "nothing was written");
     let permit = policy::permit::permit_system(&policy::Caller::command_line()).unwrap();
-    let claimed = Binding::claimed(&only(&store), &permit, NOW).await;
+    let claimed = Binding::claimed(&only(&store), &permit, NOW).await.unwrap();
     assert_eq!(store.identity().await.unwrap(), None, "nothing was written");
     bind(&db, claimed).await.unwrap();
     start(&db, &only(&store)).await.unwrap();
