@@ -29,7 +29,7 @@ async fn almighty(server: &Server, level: Level, project: &str) -> Client {
         ),
     };
     let body =
-        json!({ "name": fresh("all"), "level": level, "duration": 1, "permissions": permissions });
+        json!({ "name": fresh("all"), "level": level, "duration": 2, "permissions": permissions });
     let made = admin.post("/api/v2.0/robots").json(&body).await.expect(201);
     let made = made.json();
     let text = |field: &str| made[field].as_str().map(str::to_owned);
