@@ -128,15 +128,15 @@ enum Next {
     /// A window is looked for: the newest part of what is left that one statement looks at.
     Window(Filter),
     /// Entries of a window, and what is left after it, if anything.
-    Part(Filter, Option<Filter>),
+    Part(Filter, Option<Box<Filter>>),
     /// Nothing.
     End,
 }
 
 impl Next {
     /// What follows a window.
-    fn after(rest: Option<Filter>) -> Self {
-        rest.map_or(Self::End, Self::Window)
+    fn after(rest: Option<Box<Filter>>) -> Self {
+        rest.map_or(Self::End, |rest| Self::Window(*rest))
     }
 }
 
@@ -171,9 +171,11 @@ fn parts(
 async fn window(db: &Db, filter: Filter, searched: i64) -> Result<Next, db::Error> {
     let mut window = filter.clone();
     let since = bound_search(&mut db.reader().await?, &mut window, searched).await?;
-    let rest = since.map(|since| Filter {
-        to: Some(since),
-        ..filter
+    let rest = since.map(|since| {
+        Box::new(Filter {
+            to: Some(since),
+            ..filter
+        })
     });
     Ok(Next::Part(window, rest))
 }
@@ -181,7 +183,7 @@ async fn window(db: &Db, filter: Filter, searched: i64) -> Result<Next, db::Erro
 async fn part(
     db: &Db,
     mut filter: Filter,
-    rest: Option<Filter>,
+    rest: Option<Box<Filter>>,
     format: Format,
 ) -> Result<(Bytes, Next), db::Error> {
     let mut reader = db.reader().await?;
@@ -200,8 +202,10 @@ async fn part(
 
 #[cfg(test)]
 mod tests {
+    use db::Tx;
     use db::list::Test;
     use futures_util::TryStreamExt as _;
+    use futures_util::future::BoxFuture;
     use model::{Event, Operation, Origin, Principal, Subject, Timestamp};
 
     use super::*;
@@ -215,17 +219,19 @@ mod tests {
         Event::new(Timestamp(at), origin, Operation::Create, subject)
     }
 
+    /// Two of each moment, so that windows end within one; most is found in some windows and nothing in others.
+    fn fill(tx: &mut Tx) -> BoxFuture<'_, db::Result<()>> {
+        let subject = |at: i64| if (20..30).contains(&at) { "ann" } else { "bob" };
+        let events: Vec<Event> = (0..80).map(|at| event(at / 2 + 1, subject(at))).collect();
+        Box::pin(async move { tx.record_all(&events).await })
+    }
+
     #[tokio::test]
     async fn a_search_goes_through_the_whole_log_window_by_window() {
         let folder = tempfile::tempdir().unwrap();
         let at = db::Location::Sqlite(folder.path().join("t.db"));
         let db = Db::open(&at).await.unwrap();
-        // Two of each moment, so that windows end within one; most is found in some windows and nothing in others.
-        let subject = |at: i64| if (20..30).contains(&at) { "ann" } else { "bob" };
-        let events: Vec<Event> = (0..80).map(|at| event(at / 2 + 1, subject(at))).collect();
-        db.write(move |tx| Box::pin(async move { tx.record_all(&events).await }))
-            .await
-            .unwrap();
+        db.write(fill).await.unwrap();
         let resource = audit::FIELDS.into_iter();
         let resource = resource.clone().find(|field| field.name == "resource");
         let search = |text: &str| Filter {

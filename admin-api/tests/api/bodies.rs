@@ -45,6 +45,9 @@ const SETTINGS: &[&str] = &["GET /configurations 200"];
 const ANY_SETTINGS: &[&str] = &["GET /configurations 200", "PUT /configurations body"];
 /// Why there is more.
 const NO_MAIL: &str = "Harbor sends no mails";
+const MORE_OF_LDAP: &str = "Harbor has no such key for directories";
+const NOT_IMPORTED: &str =
+    "it lists who was not imported, as Harbor's does, which declares an error";
 
 /// Answers with executions, and with the schedules of such.
 const EXECUTIONS: &[&str] = &[
@@ -116,6 +119,26 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".smtp_from", ANY_SETTINGS, NO_MAIL),
     (".smtp_password", &["PUT /configurations body"], NO_MAIL),
     (".unverified", USERS, NO_MAIL),
+    (".ldap_ca_certificate", ANY_SETTINGS, MORE_OF_LDAP),
+    (".ldap_client_certificate", ANY_SETTINGS, MORE_OF_LDAP),
+    (
+        ".ldap_client_key",
+        &["PUT /configurations body"],
+        MORE_OF_LDAP,
+    ),
+    (".ldap_fallback_urls", ANY_SETTINGS, MORE_OF_LDAP),
+    (".ldap_group_lookup", ANY_SETTINGS, MORE_OF_LDAP),
+    (".ldap_outage_secs", ANY_SETTINGS, MORE_OF_LDAP),
+    (".ldap_password_secs", ANY_SETTINGS, MORE_OF_LDAP),
+    (".ldap_reading_secs", ANY_SETTINGS, MORE_OF_LDAP),
+    (".ldap_starttls", ANY_SETTINGS, MORE_OF_LDAP),
+    (
+        ".id",
+        &["GET /ldap/groups/search 200"],
+        "what a directory finds has no id here yet",
+    ),
+    ("", &["POST /ldap/users/import 404"], NOT_IMPORTED),
+    (".errors", &["POST /ldap/users/import 404"], NOT_IMPORTED),
     (".scan_all_policy.type", SETTINGS, "there are no scans yet"),
     (
         ".scan_all_policy.parameter",

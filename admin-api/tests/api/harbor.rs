@@ -69,6 +69,11 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("GET /api/ext/v1/me/access", PAGES),
     ("GET /api/ext/v1/capabilities", PAGES),
     ("GET /api/ext/v1/home", PAGES),
+    ("GET /api/ext/v1/accounts/options", NO_MAIL),
+    ("POST /api/ext/v1/mail/test", NO_MAIL),
+    ("POST /api/ext/v1/password/forgot", NO_MAIL),
+    ("POST /api/ext/v1/password/reset", NO_MAIL),
+    ("POST /api/ext/v1/users/verify", NO_MAIL),
     ("GET /api/ext/v1/notices", PAGES),
     ("DELETE /api/ext/v1/notices/{notice_id}", PAGES),
     (
@@ -113,6 +118,7 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
 ];
 
 const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
+const NO_MAIL: &str = "Harbor sends no mails";
 const NO_USAGE: &str = "Harbor counts less";
 const NO_CERTIFICATES: &str = "Harbor's certificates are its proxy's";
 

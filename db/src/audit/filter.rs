@@ -147,7 +147,7 @@ impl Filter {
             })
         };
         let by_index = match self.scope {
-            Scope::Everything => INDEXED.iter().find_map(|name| exactly(name)),
+            Scope::Everything => INDEXED.iter().find_map(exactly),
             // The scope is what the index is of.
             Scope::Project(_) | Scope::Own { .. } => None,
         };

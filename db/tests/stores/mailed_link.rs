@@ -100,7 +100,7 @@ async fn an_account_is_nobody_until_its_address_is_verified() {
         let found = user::by_email(&mut reader, "nEW@example.COM", 5)
             .await
             .unwrap();
-        assert_eq!(found, [new.clone()]);
+        assert_eq!(found, std::slice::from_ref(&new));
         let taken = user::is_email_taken(&mut reader, "new@example.com", None).await;
         assert!(taken.unwrap());
         for (before, count) in [(NOW, 0), (NOW.plus(HOUR), 1)] {

@@ -175,7 +175,8 @@ impl Held for Certificates {
         let text = json.as_str().ok_or(Unfit::Kind)?.trim();
         let framed = |begin: &str, end: &str| text.starts_with(begin) && text.ends_with(end);
         let is_pem = framed("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
-        if text.len() > LONGEST || !text.is_empty() && !(is_pem && text.is_ascii()) {
+        let is_fit = text.is_empty() || (is_pem && text.is_ascii() && text.len() <= LONGEST);
+        if !is_fit {
             let reason = "must be certificates as PEM, -----BEGIN CERTIFICATE----- and so on, of at most 64 KiB";
             return Err(Unfit::Rule(reason.to_owned()));
         }

@@ -173,5 +173,9 @@ async fn text(lines: &mut Lines<BufReader<OwnedReadHalf>>) -> std::io::Result<St
         text.push_str(line.strip_prefix('.').unwrap_or(&line));
         text.push('\n');
     }
-    Ok(text)
+    // Long lines are broken softly, RFC 2045 section 6.7: what a reader sees is whole again.
+    Ok(match text.contains("quoted-printable") {
+        true => text.replace("=\n", "").replace("=3D", "="),
+        false => text,
+    })
 }

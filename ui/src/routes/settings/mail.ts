@@ -30,8 +30,14 @@ export function mailOf(stored: Settings): Mail {
 }
 
 /** As the server takes them; without a password where none is typed. */
-export function wantedMail({ smtp_password: _, smtp_ca, ...mail }: Mail): Record<string, Value> {
-  return { ...mail, smtp_ca: smtp_ca.trim(), smtp_port: Number(mail.smtp_port) };
+export function wantedMail(mail: Mail): Record<string, Value> {
+  const wanted: Record<string, Value> = {
+    ...mail,
+    smtp_ca: mail.smtp_ca.trim(),
+    smtp_port: Number(mail.smtp_port),
+  };
+  delete wanted.smtp_password;
+  return wanted;
 }
 
 export function isPort(text: string): boolean {
