@@ -162,8 +162,13 @@ impl Way {
         let open = patiently(open).await;
         let mut connection = self.step("connect", begun, open, mail)?;
 
-        let sent = self.talk(values, (&message, tls, &hello), mail, &mut connection);
-        let sent = sent.await;
+        if let (Some(tls), MailTls::StartTls) = (tls, values.smtp_tls) {
+            let begun = Instant::now();
+            let done = patiently(connection.starttls(tls, &hello)).await;
+            // A connection on which this failed takes nothing more, no goodbye either.
+            self.step("encrypt", begun, done, mail)?;
+        }
+        let sent = self.talk(values, &message, mail, &mut connection).await;
         // The server has the mail, or never will: how it says goodbye changes nothing.
         let _ = timeout(PATIENCE, connection.abort()).await;
         sent
@@ -172,15 +177,10 @@ impl Way {
     async fn talk(
         &mut self,
         values: &Values,
-        (message, tls, hello): (&Message, Option<TlsParameters>, &ClientId),
+        message: &Message,
         mail: &Mail,
         connection: &mut AsyncSmtpConnection,
     ) -> Result<(), MailError> {
-        if let (Some(tls), MailTls::StartTls) = (tls, values.smtp_tls) {
-            let begun = Instant::now();
-            let done = patiently(connection.starttls(tls, hello)).await;
-            self.step("encrypt", begun, done, mail)?;
-        }
         if !values.smtp_user.is_empty() {
             let begun = Instant::now();
             let (user, password) = (&values.smtp_user, values.smtp_password.expose());
