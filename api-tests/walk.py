@@ -127,7 +127,7 @@ def register(gantry, mail, name):
 
 
 def token(text, page):
-    found = re.search(re.escape(URL) + f"/ui/{page}#([0-9a-f]{{64}})$", text, re.MULTILINE)
+    found = re.search(re.escape(URL) + f"/ui/{page}#([0-9a-f]{{64}})\\b", text)
     assert found, text
     return found[1]
 
