@@ -88,7 +88,8 @@ pub(crate) async fn test(
             "to: name a mail address; the caller has none".to_owned(),
         ));
     }
-    let (steps, ok) = mail::test(&app.db, &app.settings, &to).await?;
+    let guard = app.identity.directory().guard();
+    let (steps, ok) = mail::test(&app.db, (&app.settings, &guard), &to).await?;
     let steps = steps.into_iter().map(MailStep::from).collect();
     Ok(Json(MailTested { ok, steps }))
 }

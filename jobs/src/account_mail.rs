@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use db::Db;
 use model::{AccountMail, Clock, MailLanguage};
+use outgoing::Guard;
 use tenancy::mailed_link::{self, NewLink};
 use tenancy::setting::Settings;
 
@@ -21,6 +22,8 @@ pub(crate) struct AccountMails {
     pub(crate) clock: Arc<dyn Clock>,
     /// How mails are sent, and where links lead.
     pub(crate) settings: Arc<Settings>,
+    /// Where mails may go.
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl Job for AccountMails {
@@ -71,7 +74,7 @@ impl AccountMails {
         let Some(mail) = mail else {
             return Ok("no account waits for a mail");
         };
-        let sent = mail::send(&self.db, &self.settings, &mail).await;
+        let sent = mail::send(&self.db, (&self.settings, &self.guard), &mail).await;
         if sent.is_err() {
             mailed_link::take_back(&self.db, &links).await?;
         }

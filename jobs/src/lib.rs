@@ -243,6 +243,7 @@ impl Jobs {
                 db: db.clone(),
                 clock: clock.clone(),
                 settings: self.settings.clone(),
+                guard: self.identity.directory().guard(),
             })
             .with(Prune {
                 db: db.clone(),

@@ -1,6 +1,7 @@
 //! Sending mails: one at a time, over a connection of its own, by the settings of now. What is written about accounts is
 //! another module's affair.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,8 @@ use lettre::transport::smtp::client::{
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message};
 use model::{Algorithm, Digest};
-use tenancy::setting::{MailTls, Settings, Values};
-use tokio::net::lookup_host;
+use outgoing::{Guard, Trust};
+use tenancy::setting::{Declaration, MailTls, Settings, Values};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -67,7 +68,11 @@ pub struct MailError {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn test(db: &Db, settings: &Settings, to: &str) -> Result<(Vec<Step>, bool)> {
+pub async fn test(
+    db: &Db,
+    (settings, guard): (&Settings, &Guard),
+    to: &str,
+) -> Result<(Vec<Step>, bool)> {
     let values = settings.current();
     let mail = Mail {
         to: to.to_owned(),
@@ -77,7 +82,7 @@ pub async fn test(db: &Db, settings: &Settings, to: &str) -> Result<(Vec<Step>, 
             values.external_url
         ),
     };
-    let mut way = Way::default();
+    let mut way = Way::new(settings, guard);
     let sent = way.go(&values, &mail).await;
     if sent.is_ok() {
         remember_that_it_works(db, &values).await?;
@@ -89,9 +94,9 @@ pub async fn test(db: &Db, settings: &Settings, to: &str) -> Result<(Vec<Step>, 
 ///
 /// # Errors
 /// [`crate::Error::Mail`]; when the database fails.
-pub async fn send(db: &Db, settings: &Settings, mail: &Mail) -> Result<()> {
+pub async fn send(db: &Db, (settings, guard): (&Settings, &Guard), mail: &Mail) -> Result<()> {
     let values = settings.current();
-    Way::default().go(&values, mail).await?;
+    Way::new(settings, guard).go(&values, mail).await?;
     remember_that_it_works(db, &values).await
 }
 
@@ -134,15 +139,30 @@ fn fingerprint(values: &Values) -> Vec<u8> {
 }
 
 /// What is done to send a mail, and what came of it.
-#[derive(Default)]
-struct Way {
+struct Way<'a> {
+    guard: &'a Guard,
+    /// Who named the mail server.
+    trust: Trust,
     steps: Vec<Step>,
 }
 
 /// Why a step failed, and whether for good.
 struct Wrong(String, bool);
 
-impl Way {
+impl<'a> Way<'a> {
+    fn new(settings: &Settings, guard: &'a Guard) -> Self {
+        let is_fixed = Declaration::named("smtp_host").is_ok_and(|host| settings.is_fixed(host));
+        Self {
+            guard,
+            trust: if is_fixed {
+                Trust::Trusted
+            } else {
+                Trust::Guarded
+            },
+            steps: Vec::new(),
+        }
+    }
+
     async fn go(&mut self, values: &Arc<Values>, mail: &Mail) -> Result<(), MailError> {
         let begun = Instant::now();
         let (given, owned) = (values.clone(), mail.clone());
@@ -153,12 +173,13 @@ impl Way {
         let host = (values.smtp_host.as_str(), port(values));
 
         let begun = Instant::now();
-        let found = resolve(host).await;
-        self.step("resolve", begun, found, mail)?;
+        let found = self.resolve(host).await;
+        let addresses = self.step("resolve", begun, found, mail)?;
 
         let begun = Instant::now();
         let wrapped = tls.clone().filter(|_| values.smtp_tls == MailTls::Wrapped);
-        let open = AsyncSmtpConnection::connect_tokio1(host, Some(PATIENCE), &hello, wrapped, None);
+        let to = addresses.as_slice();
+        let open = AsyncSmtpConnection::connect_tokio1(to, Some(PATIENCE), &hello, wrapped, None);
         let open = patiently(open).await;
         let mut connection = self.step("connect", begun, open, mail)?;
 
@@ -194,6 +215,14 @@ impl Way {
         let done = patiently(connection.send(message.envelope(), &text)).await;
         self.step("send", begun, done, mail)?;
         Ok(())
+    }
+
+    /// Where the mail server is, as far as the guard lets mails go there.
+    async fn resolve(&self, host: (&str, u16)) -> Result<Vec<SocketAddr>, Wrong> {
+        match timeout(PATIENCE, self.guard.resolve(host, self.trust)).await {
+            Ok(found) => found.map_err(|error| Wrong(causes(&error), false)),
+            Err(_) => Err(late()),
+        }
     }
 
     /// Notes what came of a step.
@@ -305,18 +334,6 @@ fn tls(values: &Values) -> Result<TlsParameters, lettre::transport::smtp::Error>
         .build_rustls()
 }
 
-async fn resolve(host: (&str, u16)) -> Result<(), Wrong> {
-    let found = match timeout(PATIENCE, lookup_host(host)).await {
-        Ok(found) => found.map(Iterator::count),
-        Err(_) => return Err(late()),
-    };
-    match found {
-        Ok(0) => Err(Wrong(format!("{} has no address", host.0), false)),
-        Ok(_) => Ok(()),
-        Err(error) => Err(Wrong(causes(&error), false)),
-    }
-}
-
 /// What the mail server answers, within [`PATIENCE`].
 async fn patiently<T>(
     answer: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
@@ -401,12 +418,22 @@ mod tests {
         let mut closed = values();
         // Nobody listens on the discard port.
         closed.smtp_port = 9;
-        let mut way = Way::default();
         let closed = Arc::new(closed);
-        let error = way.go(&closed, &mail("a@b.example", "")).await.unwrap_err();
-        assert_eq!(error.step, "connect");
-        assert!(!error.is_permanent);
-        let names: Vec<&str> = way.steps.iter().map(|step| step.name).collect();
-        assert_eq!(names, ["settings", "resolve", "connect"]);
+        let guard = Guard::default();
+        for (trust, steps) in [
+            (Trust::Trusted, &["settings", "resolve", "connect"] as &[_]),
+            (Trust::Guarded, &["settings", "resolve"]),
+        ] {
+            let mut way = Way {
+                guard: &guard,
+                trust,
+                steps: Vec::new(),
+            };
+            let error = way.go(&closed, &mail("a@b.example", "")).await.unwrap_err();
+            assert_eq!(Some(&error.step), steps.last());
+            assert!(!error.is_permanent);
+            let names: Vec<&str> = way.steps.iter().map(|step| step.name).collect();
+            assert_eq!(names, steps);
+        }
     }
 }

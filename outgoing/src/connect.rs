@@ -35,7 +35,16 @@ impl Guard {
             .map_err(|_| Error::Timeout)?
     }
 
-    async fn resolve(&self, (host, port): (&str, u16), trust: Trust) -> Result<Vec<SocketAddr>> {
+    /// The addresses of a host that may be connected to, for protocols that open their connections themselves: to these,
+    /// and not to the name.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::Resolve`].
+    pub async fn resolve(
+        &self,
+        (host, port): (&str, u16),
+        trust: Trust,
+    ) -> Result<Vec<SocketAddr>> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let found = lookup_host((host, port)).await.map_err(Error::Resolve)?;
         let mut refused = None;

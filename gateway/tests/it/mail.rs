@@ -20,7 +20,11 @@ const URL: &str = "https://registry.example";
 
 /// A server that mails by that one.
 async fn mailing(mail: &MailServer) -> Server {
-    let server = Server::with(&[("GANTRY_SERVER__EXTERNAL_URL", URL)]).await;
+    let server = Server::with(&[
+        ("GANTRY_SERVER__EXTERNAL_URL", URL),
+        ("GANTRY_OUTGOING__ALLOW", "127.0.0.0/8"),
+    ])
+    .await;
     let settings = json!({
         "smtp_host": "127.0.0.1", "smtp_port": mail.port(), "smtp_tls": "none",
         "smtp_from": "Gantry <gantry@registry.example>", "self_registration": true,
@@ -480,9 +484,28 @@ async fn old_links_do_not_work(server: &Server, mail: &MailServer, name: &str) {
 }
 
 #[tokio::test]
-async fn a_mail_that_fails_is_a_job_that_says_why() {
+async fn requests_send_mails_to_no_server_on_this_machine() {
     let mail = MailServer::start().await;
     let server = Server::start().await;
+    let settings = json!({
+        "smtp_host": "localhost", "smtp_port": mail.port(), "smtp_tls": "none",
+        "smtp_from": "gantry@registry.example", "external_url": URL,
+    });
+    set(&server, &settings).await.expect(200);
+    let tried = post(&server.admin(), TEST, &json!({ "to": "ops@example.com" })).await;
+    let tried = tried.expect(200).json();
+    let last = tried["steps"].as_array().and_then(|steps| steps.last());
+    let last = last.expect("a step").to_string();
+    assert!(
+        last.contains("\"resolve\"") && last.contains("[outgoing] allow"),
+        "{tried}"
+    );
+}
+
+#[tokio::test]
+async fn a_mail_that_fails_is_a_job_that_says_why() {
+    let mail = MailServer::start().await;
+    let server = Server::with(&[("GANTRY_OUTGOING__ALLOW", "127.0.0.0/8")]).await;
     let (anyone, admin) = (server.anonymous(), server.admin());
     let name = fresh("unlucky");
     server.create_user(&name).await;
