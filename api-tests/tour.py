@@ -16,6 +16,8 @@ parts.use()
 from api import Api, Missing, operations_there
 from client import Client
 from content import HISTORY, Pusher
+from directory import BASE, GROUP, READER, READER_PASSWORD, Directory
+from directory import PASSWORD as LDAP_PASSWORD
 from server import ADMIN_PASSWORD, Gantry
 
 CLIENTS = ["harbor_client", parts.PACKAGE]
@@ -23,6 +25,8 @@ PASSWORD = "Tour-12345"
 # Operations that other issues bring: their tours come with them.
 LATER = {"getVulnerabilitiesAddition"}
 JOB_SECONDS = 60
+# The directory is on loopback, where settings made by requests otherwise do not reach.
+REACHES_LOOPBACK = {"GANTRY_OUTGOING__ALLOW": "127.0.0.0/8"}
 
 
 def system(api):
@@ -342,8 +346,31 @@ def allowlist(api):
     assert before["items"] == api.getSystemCVEAllowlist()["items"] == []
 
 
+def directory(api):
+    api.refuses(412, "searchLdapUser", username="lena")
+    with Directory() as there:
+        assert api.pingLdap(ldapconf=ldap(api, there, READER_PASSWORD))["success"] is True
+        wrong = api.pingLdap(ldapconf=ldap(api, there, "wrong"))
+        assert wrong["success"] is False and wrong["message"]
+        api.updateConfigurations(api.make("Configurations", ldap_url=there.url, ldap_search_dn=READER, ldap_search_password=READER_PASSWORD,
+                                          ldap_base_dn=BASE, ldap_uid="uid", ldap_group_base_dn=BASE, ldap_group_search_filter="objectClass=groupOfNames",
+                                          ldap_group_attribute_name="cn"))
+        found = api.searchLdapUser(username="lena")
+        assert [(one["username"], one["email"]) for one in found] == [("lena", "lena@example.test")]
+        assert [one["ldap_group_dn"] for one in api.searchLdapGroup(groupname="crane")] == [GROUP]
+        api.importLdapUser(uid_list=api.make("LdapImportUsers", ldap_uid_list=["lars"]))
+        api.refuses(404, "importLdapUser", uid_list=api.make("LdapImportUsers", ldap_uid_list=["nobody"]))
+        assert "lars" in [one["username"] for one in api.listUsers(q="username=lars")]
+        assert api.also("lena", LDAP_PASSWORD).getCurrentUserInfo()["email"] == "lena@example.test"
+
+
+def ldap(api, there, password):
+    return api.make("LdapConf", ldap_url=there.url, ldap_search_dn=READER, ldap_search_password=password, ldap_base_dn=BASE,
+                    ldap_uid="uid", ldap_scope=2, ldap_connection_timeout=5)
+
+
 STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, robots,
-         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist]
+         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory]
 
 
 def ended(status):
@@ -378,7 +405,7 @@ def take(package, gantry):
 def main():
     faults = []
     for package in CLIENTS:
-        with Gantry(options.program) as gantry:
+        with Gantry(options.program, REACHES_LOOPBACK) as gantry:
             faults += take(package, gantry)
     for fault in faults:
         print(f"tour: {fault}", file=sys.stderr)

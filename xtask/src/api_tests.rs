@@ -9,10 +9,11 @@ use testkit::workspace;
 use crate::install::{Need, need};
 use crate::tally::Tally;
 
-pub(crate) const NEEDS: [Need; 3] = [
+pub(crate) const NEEDS: [Need; 4] = [
     need("python3", "python3", "runs the tests of the REST API"),
     need("pip3", "python3-pip", "fetches clients of Harbor"),
     need("java", "default-jre-headless", "generates a client"),
+    need("slapd", "slapd", "is the directory on the tour"),
 ];
 
 /// The scripts, with a sample of generated requests.

@@ -43,6 +43,7 @@ impl From<FoundGroup> for LdapGroup {
     responses(
         (status = 200, description = "The groups.", body = Vec<LdapGroup>),
         (status = 404, description = "There is none."),
+        (status = 412, description = "No directory is configured."),
     )
 )]
 pub(crate) async fn search(

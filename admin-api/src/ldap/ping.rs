@@ -51,7 +51,10 @@ pub(crate) struct LdapPingResult {
 #[utoipa::path(
     post, path = "/api/v2.0/ldap/ping", operation_id = "pingLdap", tag = "ldap",
     request_body = LdapConf,
-    responses((status = 200, description = "Whether it works, and if not, why.", body = LdapPingResult))
+    responses(
+        (status = 200, description = "Whether it works, and if not, why.", body = LdapPingResult),
+        (status = 412, description = "No directory is configured."),
+    )
 )]
 pub(crate) async fn ping(
     Granted(permit): Granted<SystemPermit>,

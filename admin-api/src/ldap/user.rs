@@ -43,7 +43,10 @@ impl From<FoundPerson> for LdapUser {
 #[utoipa::path(
     get, path = "/api/v2.0/ldap/users/search", operation_id = "searchLdapUser", tag = "ldap",
     params(("username" = Option<String>, Query, description = "The name to sign in with; all people without it.")),
-    responses((status = 200, description = "The people.", body = Vec<LdapUser>))
+    responses(
+        (status = 200, description = "The people.", body = Vec<LdapUser>),
+        (status = 412, description = "No directory is configured."),
+    )
 )]
 pub(crate) async fn search(
     params: Params,
@@ -81,6 +84,7 @@ pub(crate) struct LdapFailedImportUser {
     responses(
         (status = 200, description = "All are users now."),
         (status = 404, description = "Those that are not, and why; the others are users now.", body = Vec<LdapFailedImportUser>),
+        (status = 412, description = "No directory is configured."),
     )
 )]
 pub(crate) async fn import(
