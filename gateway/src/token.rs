@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::scope::{MOST_SCOPES, Scope, parse_scopes};
-use auth::{Error, Sender};
+use auth::{Error, Place, Sender};
 use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use policy::{Caller, Presented};
@@ -75,7 +75,7 @@ async fn issue(
         scope: None,
         error: None,
     };
-    let sender = Sender::of(address, &parts.headers);
+    let sender = Sender::of(address, &parts.headers).at(Place::Tools);
     let is_grant = parts.method == Method::POST && one("grant_type").is_some();
     let caller = if is_grant {
         by_grant(app, sender, one).await?

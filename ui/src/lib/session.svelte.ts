@@ -126,7 +126,11 @@ function settle(signedIn: boolean): void {
 
 /** Ends the session and goes to the page of signing in. */
 export async function signOut(): Promise<void> {
-  await getSignOut();
+  const elsewhere = await getSignOut();
+  if (elsewhere) {
+    location.assign(elsewhere);
+    return;
+  }
   session.user = undefined;
   session.info = await systemInfo();
   await go('/ui/login');
