@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Instant;
 
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
@@ -16,6 +17,7 @@ use testkit::{seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
+    let begun = Instant::now();
     let wish = Wish::parse(args)?;
     let steps: Vec<&Step> = STEPS
         .iter()
@@ -34,6 +36,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         step.take(&mut tally, &setting);
     }
     if !with_server.is_empty() {
+        let build = Instant::now();
         match server() {
             Ok(binary) => setting.binary = Binary::at(&binary),
             Err(reason) => {
@@ -41,10 +44,12 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
                 return tally.finish();
             }
         }
+        tally.took("build", build.elapsed().as_secs_f32());
     }
     for step in with_server {
         step.take(&mut tally, &setting);
     }
+    println!("all: {:.0} s", begun.elapsed().as_secs_f32());
     tally.finish()
 }
 
@@ -237,9 +242,9 @@ const STEPS: [Step; 15] = [
 fn benches(tally: &mut Tally, setting: &Setting) {
     thread::scope(|scope| {
         let others = scope.spawn(|| benches_in_turn(&["scale", "gc", "audit", "lists"], setting));
-        tally.add(&benches_in_turn(&["", "s3"], setting));
+        tally.add(benches_in_turn(&["", "s3"], setting));
         match others.join() {
-            Ok(others) => tally.add(&others),
+            Ok(others) => tally.add(others),
             Err(_) => tally.fail("bench", "it panicked".to_owned()),
         }
     });
