@@ -1,4 +1,5 @@
 /** The project that the reader is in, with what they may do there; kept while they stay in it. */
+import { t } from '../i18n/index.svelte';
 import { getProject } from './api/project';
 import type { Project } from './api/types';
 import { permissionsIn } from './api/user';
@@ -85,6 +86,12 @@ export const ROLES = {
 export type RoleId = keyof typeof ROLES;
 /** All roles, strongest first. */
 export const ROLE_IDS: RoleId[] = [1, 4, 2, 3, 5];
+
+/** A role's name, by the server's. */
+export function roleName(name: string): string {
+  const known = Object.values(ROLES).find((one) => one === name);
+  return t(known ? `role.${known}` : 'role.unknown');
+}
 
 /** The key of a role's name. */
 export function roleKey(id: number): `role.${(typeof ROLES)[RoleId]}` | 'role.unknown' {

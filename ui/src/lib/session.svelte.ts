@@ -3,6 +3,7 @@ import { sessionEnd, signIn as postSignIn, signOut as getSignOut } from './api/s
 import { systemInfo } from './api/system';
 import type { SystemInfo, User } from './api/types';
 import { currentUser } from './api/user';
+import { learn } from './capability.svelte';
 import { ApiError, isCsrf, onLostSession } from './client';
 import { go, router } from './router.svelte';
 
@@ -30,7 +31,7 @@ export type Refusal = 'wrong' | 'unverified' | 'throttled' | 'cookies' | 'elsewh
 export async function begin(): Promise<void> {
   session.fault = undefined;
   try {
-    const info = await systemInfo();
+    const [info] = await Promise.all([systemInfo(), learn()]);
     session.user = isAccount(info) ? await currentUser() : undefined;
     session.info = info;
     onLostSession(lost);

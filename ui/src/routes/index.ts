@@ -67,6 +67,7 @@ export const ROUTES: Route[] = [
   { pattern: '/admin/robots', who: 'sysadmin', load: () => import('./robots/Page.svelte') },
   { pattern: '/admin/labels', who: 'sysadmin', load: () => import('./labels/Page.svelte') },
   { pattern: '/admin/access', who: 'sysadmin', load: () => import('./access/Page.svelte') },
+  { pattern: '/admin/certificates', who: 'sysadmin', load: () => import('./certificates/Page.svelte') },
   { pattern: '/admin/gc', who: 'sysadmin', load: () => import('./gc/Page.svelte') },
   { pattern: '/admin/jobs', who: 'sysadmin', load: () => import('./jobs/Page.svelte') },
   { pattern: '/admin/audit-retention', who: 'sysadmin', load: () => import('./audit-retention/Page.svelte') },
