@@ -72,7 +72,11 @@ export const ROUTES: Route[] = [
   { pattern: '/admin/jobs', who: 'sysadmin', load: () => import('./jobs/Page.svelte') },
   { pattern: '/admin/audit-retention', who: 'sysadmin', load: () => import('./audit-retention/Page.svelte') },
   { pattern: '/admin/quotas', who: 'sysadmin', load: () => import('./quotas/Page.svelte') },
-  { pattern: '/admin/settings', who: 'sysadmin', load: () => import('./settings/Page.svelte') },
+  ...['', '/:section'].map((section) => ({
+    pattern: `/admin/settings${section}`,
+    who: 'sysadmin' as const,
+    load: () => import('./settings/Page.svelte'),
+  })),
   { pattern: '/trust', who: 'account', load: () => import('./trust/Page.svelte') },
   { pattern: '/api', load: () => import('./api/Page.svelte') },
   { pattern: '/harbor/*rest', load: () => import('./harbor/Page.svelte') },
