@@ -5,7 +5,7 @@ import type { Project } from './api/types';
 import { permissionsIn } from './api/user';
 import { ApiError } from './client';
 import { remember } from './preference.svelte';
-import { session } from './session.svelte';
+import { isSignedIn, onNewReader, session } from './session.svelte';
 
 export interface Here {
   name: string;
@@ -34,7 +34,7 @@ export function currentProject(): Here | undefined {
 
 /** Loads a project unless it is the current one. */
 export async function enter(name: string): Promise<void> {
-  if (here?.name === name && (here.project || here.error)) return;
+  if (here?.name === name) return;
   here = { name, permissions: new Set() };
   await reenter();
 }
@@ -45,8 +45,8 @@ export async function reenter(): Promise<void> {
   if (!name) return;
   let next: Here;
   try {
-    const project = await getProject(name);
-    const permissions = session.user ? await permissionsIn(project.project_id) : EVERYONE;
+    const [project, signedIn] = await Promise.all([getProject(name), isSignedIn()]);
+    const permissions = signedIn ? await permissionsIn(project.project_id) : EVERYONE;
     next = { name, project, permissions };
     remember(name);
   } catch (error) {
@@ -60,6 +60,7 @@ export async function reenter(): Promise<void> {
 export function leave(): void {
   here = undefined;
 }
+onNewReader(leave);
 
 /** Whether the reader may do something in the current project: `may('member:create')`. */
 export function may(permission: string): boolean {
