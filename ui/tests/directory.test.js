@@ -16,23 +16,26 @@ import { dialog, toast } from './lib/page.js';
 import { call, must, seed } from './lib/registry.js';
 
 const SETTINGS = '/ui/admin/settings/ldap';
+/** No directory. */
+const NONE = {
+  auth_mode: 'db_auth',
+  ldap_url: '',
+  ldap_base_dn: '',
+  ldap_search_dn: '',
+  ldap_filter: '',
+  ldap_group_search_filter: '',
+  ldap_uid: 'cn',
+};
 let browser;
 let directory;
 before(async () => {
   await seed();
+  await must('PUT', '/api/v2.0/configurations', { body: NONE });
   browser = await launch();
   directory = await startDirectory();
 });
 after(async () => {
-  const none = {
-    auth_mode: 'db_auth',
-    ldap_url: '',
-    ldap_base_dn: '',
-    ldap_search_dn: '',
-    ldap_group_search_filter: '',
-    ldap_uid: 'cn',
-  };
-  await must('PUT', '/api/v2.0/configurations', { body: none });
+  await must('PUT', '/api/v2.0/configurations', { body: NONE });
   await directory?.stop();
   await browser?.close();
 });
@@ -59,6 +62,7 @@ const setUp = () =>
       ldap_filter: '(objectClass=inetOrgPerson)',
       ldap_group_base_dn: GROUPS,
       ldap_group_search_filter: '(objectClass=groupOfNames)',
+      ldap_group_attribute_name: 'cn',
       ldap_group_lookup: 'search',
     },
   });
@@ -71,11 +75,12 @@ test('a directory is tried out before it is saved, with the reason where it does
   await page.getByRole('link', { name: 'Directory (LDAP)' }).click();
   await page.waitForURL(`**${SETTINGS}`);
   const people = page.locator('section', { has: page.getByRole('heading', { name: 'People', exact: true }) });
-  const field = (name) => page.getByLabel(name, { exact: true });
+  const field = (name, within = page) =>
+    within.getByLabel(new RegExp(`^${name.replace(/[()]/g, '\\$&')}\\s*(\\(optional\\))?$`));
   const tested = () => page.getByRole('button', { name: 'Test the connection' });
   assert.ok(await tested().isDisabled(), 'there is nothing to test');
   await field('Address').fill('ldap://127.0.0.1:1');
-  await people.getByLabel('Where to search (DN)').fill(PEOPLE);
+  await field('Where to search (DN)', people).fill(PEOPLE);
   await field('Account (DN)').fill(READER);
   await field('Its password').fill('wrong');
   await field('Attribute of the user name').fill('uid');
@@ -93,10 +98,10 @@ test('a directory is tried out before it is saved, with the reason where it does
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('Type a whole number, from 1 to 300.').waitFor();
   await field('Seconds that it has for an answer').fill('5');
-  await people.getByLabel('Filter').fill('((');
+  await field('Filter', people).fill('((');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('.field-error', { hasText: 'must be empty or a filter' }).waitFor();
-  await people.getByLabel('Filter').fill('(objectClass=inetOrgPerson)');
+  await field('Filter', people).fill('(objectClass=inetOrgPerson)');
   const sent = page.waitForRequest((request) => request.method() === 'PUT');
   await page.getByRole('button', { name: 'Save' }).click();
   assert.deepEqual(Object.keys((await sent).postDataJSON()).sort(), [
@@ -167,12 +172,13 @@ test('a group of the directory is found there, or named by its entry', async () 
   await open(page, '/ui/admin/groups');
   const create = () => dialog(page).getByRole('button', { name: 'Create group' }).click();
   await page.getByRole('button', { name: 'New group' }).click();
-  await dialog(page).getByText('3 found').waitFor();
-  await dialog(page).locator('.picks label', { hasText: 'o=hostile' }).click();
+  await dialog(page).getByText('4 found').waitFor();
+  await dialog(page).locator('.picks label', { hasText: SCRIPT }).waitFor();
+  await dialog(page).locator('.picks label', { hasText: 'cn=yard' }).click();
   faults.push(...(await violations(page)));
   await shoot(page, 'groups.search');
   await create();
-  await page.locator('tbody', { hasText: `o=hostile,${GROUPS}` }).waitFor();
+  await page.locator('tbody', { hasText: `cn=yard,${GROUPS}` }).waitFor();
   await page.getByRole('button', { name: 'New group' }).click();
   await dialog(page).getByRole('button', { name: 'By DN' }).click();
   await dialog(page).getByLabel('Name in the directory (DN)').fill(`cn=nobody,${GROUPS}`);

@@ -1,5 +1,6 @@
 // A real directory (OpenLDAP's slapd) with people and groups, some of whose names are made to break pages.
 import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -32,6 +33,13 @@ const people = () => [
   ...Array.from({ length: CROWD }, (_, at) => [`crew-${String(at + 1).padStart(3, '0')}`, `Crew ${at + 1}`]),
 ];
 
+/** The same for a name each time: accounts follow it. */
+const uuidOf = (name) =>
+  createHash('sha1')
+    .update(name)
+    .digest('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/, '$1-$2-$3-$4-$5');
+
 const base64 = (text) => Buffer.from(text).toString('base64');
 
 function seed() {
@@ -43,8 +51,9 @@ function seed() {
     ...people().map(
       ([uid, cn]) =>
         `dn: uid=${uid},${PEOPLE}\nobjectClass: inetOrgPerson\nuid: ${uid}\ncn:: ${base64(cn)}\nsn: x\n` +
-        `mail: ${uid.slice(0, 40)}@northquay.example\nuserPassword: ${PASSWORD}`,
+        `mail: ${uid.slice(0, 40)}@northquay.example\nuserPassword: ${PASSWORD}\nentryUUID: ${uuidOf(uid)}`,
     ),
+    `dn: cn=yard,${GROUPS}\nobjectClass: groupOfNames\ncn: yard\nmember: uid=crew-001,${PEOPLE}`,
     `dn: cn=crane,${GROUPS}\nobjectClass: groupOfNames\ncn: crane\nmember: uid=lena,${PEOPLE}`,
     `dn: o=hostile,${GROUPS}\nobjectClass: groupOfNames\no: hostile\ncn:: ${base64(SCRIPT)}\n` +
       `member: uid=mallory,${PEOPLE}`,
