@@ -15,3 +15,8 @@ export async function listSettings(signal: AbortSignal): Promise<Settings> {
 export async function changeSettings(changes: Record<string, Value>): Promise<void> {
   await send('PUT', CONFIGURATIONS, { json: changes });
 }
+
+/** Whether people can sign in by a directory. */
+export function hasDirectory(settings: Settings | undefined): boolean {
+  return Boolean(settings?.ldap_url?.value && settings.ldap_base_dn?.value);
+}
