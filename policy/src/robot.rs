@@ -308,6 +308,28 @@ mod tests {
     }
 
     #[test]
+    fn roles_give_what_they_give_members_and_add_up() {
+        let (mut own, mut more) = (Permissions::default(), Permissions::default());
+        own.add_role(TEAM, Role::Guest);
+        more.add_role(TEAM, Role::Developer);
+        more.add_role(OTHER, Role::LimitedGuest);
+        assert!(
+            !own.in_project(TEAM, Resource::Repository)
+                .contains(Action::Push)
+        );
+        own.add_roles_of(&more);
+        for resource in Resource::ALL {
+            let both =
+                table::allowed(Role::Guest, *resource) | table::allowed(Role::Developer, *resource);
+            assert_eq!(own.in_project(TEAM, *resource), both);
+            assert_eq!(own.of_system(SystemResource::Project), Actions::NONE);
+        }
+        let reach = own.reach(Resource::Repository, Action::Push);
+        assert_eq!(reach, Reach::Projects(vec![TEAM]));
+        assert!(matches!(own.reach_at_all(), Reach::Projects(all) if all.len() == 2));
+    }
+
+    #[test]
     fn robots_are_given_harbors_pairs_alone() {
         let count = |actions: Actions| actions.iter().count();
         let system = SystemResource::ALL.iter();

@@ -2,6 +2,7 @@
 
 use db::list::Selection;
 use db::workload_rule::{self, Rule};
+use futures_util::future::join_all;
 use model::{ProjectId, Timestamp, WorkloadRuleId};
 use policy::{ProjectPermit, Role, on, to};
 
@@ -60,16 +61,14 @@ impl Workloads {
         };
         let checked = token.check(self.clock.now());
         let rules = self.rules(permit.project().id).await?;
-        let mut verdicts = Vec::with_capacity(rules.len());
-        for rule in rules {
-            verdicts.push(self.verdict(&token, rule).await?);
-        }
+        let verdicts = rules.into_iter().map(|rule| self.verdict(&token, rule));
+        let verdicts = join_all(verdicts).await.into_iter();
         Ok(Explanation {
             issuer: token.issuer().to_owned(),
             subject: token.subject().to_owned(),
             expires_at: checked.as_ref().ok().copied(),
             problem: checked.err(),
-            rules: verdicts,
+            rules: verdicts.collect::<Result<_>>()?,
         })
     }
 

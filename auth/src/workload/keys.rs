@@ -9,13 +9,12 @@ mod discovery;
 mod set;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::Issuer;
 use moka::sync::Cache;
 use outgoing::Guard;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 pub(super) use set::KeySet;
 
@@ -107,14 +106,15 @@ struct State {
 
 impl State {
     /// The last reading, and whether it is fresh.
-    fn reading(&self) -> Option<(Arc<KeySet>, bool)> {
+    fn reading(&self, now: Instant) -> Option<(Arc<KeySet>, bool)> {
         let (keys, read) = self.keys.as_ref()?;
-        let age = read.elapsed();
+        let age = now.duration_since(*read);
         (age < LONGEST).then(|| (keys.clone(), age < FRESH))
     }
 
-    fn may_ask(&self) -> bool {
-        self.asked.is_none_or(|asked| asked.elapsed() >= INTERVAL)
+    fn may_ask(&self, now: Instant) -> bool {
+        let since = |asked| now.duration_since(asked);
+        self.asked.is_none_or(|asked| since(asked) >= INTERVAL)
     }
 }
 
@@ -139,11 +139,11 @@ impl Remote {
         if let Some(keys) = self.known(key) {
             return Ok(keys);
         }
-        if self.state.lock().may_ask() {
+        if self.state.lock().may_ask(Instant::now()) {
             self.ask().await;
         }
         let state = self.state.lock();
-        match (state.reading(), &state.failure) {
+        match (state.reading(Instant::now()), &state.failure) {
             (Some((keys, _)), _) => Ok(keys),
             (None, Some(failure)) => Err(failure.clone()),
             (None, None) => Err("the issuer's keys are not known".to_owned()),
@@ -153,15 +153,15 @@ impl Remote {
     /// The last reading, if it has the key. One that is not fresh any more is made again in the background.
     fn known(self: &Arc<Self>, key: Option<&str>) -> Option<Arc<KeySet>> {
         let (reading, may_ask) = {
-            let state = self.state.lock();
-            (state.reading(), state.may_ask())
+            let (state, now) = (self.state.lock(), Instant::now());
+            (state.reading(now), state.may_ask(now))
         };
         let (keys, is_fresh) = reading.filter(|(keys, _)| keys.has(key))?;
         if !is_fresh && may_ask {
             let remote = self.clone();
             tokio::spawn(async move {
                 if let Ok(_asking) = remote.asking.try_lock()
-                    && remote.state.lock().may_ask()
+                    && remote.state.lock().may_ask(Instant::now())
                 {
                     remote.ask().await;
                 }
@@ -185,6 +185,66 @@ impl Remote {
                 tracing::warn!(issuer, failure, "an issuer's keys cannot be read");
                 state.failure = Some(format!("the issuer's keys cannot be read: {failure}"));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A public key of RFC 7517, appendix A.1.
+    const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+        "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_reading_is_fresh_for_ten_minutes_and_goes_on_for_a_day() {
+        let read = Instant::now();
+        let keys = Arc::new(KeySet::parse(KEYS.as_bytes()).unwrap());
+        let state = State {
+            keys: Some((keys, read)),
+            ..State::default()
+        };
+        let is_fresh = |after| state.reading(read + seconds(after)).map(|(_, fresh)| fresh);
+        assert_eq!(is_fresh(0), Some(true));
+        assert_eq!(is_fresh(599), Some(true));
+        assert_eq!(is_fresh(600), Some(false));
+        assert_eq!(is_fresh(86_399), Some(false));
+        assert_eq!(is_fresh(86_400), None);
+    }
+
+    #[test]
+    fn an_issuer_is_asked_once_in_ten_seconds() {
+        let asked = Instant::now();
+        assert!(State::default().may_ask(asked));
+        let state = State {
+            asked: Some(asked),
+            ..State::default()
+        };
+        assert!(!state.may_ask(asked + Duration::from_millis(9_999)));
+        assert!(state.may_ask(asked + seconds(10)));
+    }
+
+    #[test]
+    fn a_set_has_public_keys_that_check_signatures() {
+        let set = KeySet::parse(KEYS.as_bytes()).unwrap();
+        assert!(set.has(Some("1")) && set.has(None) && !set.has(Some("2")));
+        for wrong in [
+            "",
+            "[]",
+            r#"{"keys":[]}"#,
+            r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#,
+            r#"{"keys":[{"kty":"RSA"}]}"#,
+            &KEYS.replace("\"kid\"", "\"use\":\"enc\",\"kid\""),
+            &KEYS.replace("\"kid\"", "\"d\":\"AAAA\",\"kid\""),
+            &KEYS.replace("\"kid\"", "\"alg\":\"ES384\",\"kid\""),
+            &KEYS.replace("P-256", "P-521"),
+        ] {
+            KeySet::parse(wrong.as_bytes()).expect_err(wrong);
         }
     }
 }

@@ -737,7 +737,6 @@ export interface Messages {
   'resource.tag-retention': null;
   'resource.user': null;
   'resource.user-group': null;
-  'resource.workload-rule': null;
   'robots.allowed': { all: string | number; count: number };
   'robots.back': null;
   'robots.beyond': { reason: string | number };
