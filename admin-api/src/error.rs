@@ -7,6 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use model::InvalidWorkloadRule;
 use model::immutable_rule::InvalidRule;
 use model::label::InvalidLabel;
 use model::user::{InvalidProfile, InvalidUserName};
@@ -403,14 +404,18 @@ impl From<tenancy::Error> for Error {
             | E::LabelExists(_)
             | E::LabelAttached(_)
             | E::RuleExists
+            | E::WorkloadRuleExists(_)
             | E::RobotExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
-            E::TooManyRules(_) | E::TooManyLabels(_) => Self::BadRequest(text),
+            E::TooManyRules(_) | E::TooManyWorkloadRules(_) | E::TooManyLabels(_) => {
+                Self::BadRequest(text)
+            }
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }
             | E::ArtifactUnknown(_)
             | E::RuleUnknown(_)
+            | E::WorkloadRuleUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)
@@ -466,6 +471,12 @@ impl From<InvalidLabel> for Error {
 
 impl From<InvalidRule> for Error {
     fn from(invalid: InvalidRule) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidWorkloadRule> for Error {
+    fn from(invalid: InvalidWorkloadRule) -> Self {
         Self::BadRequest(invalid.to_string())
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 40] = [
+pub const TABLES: [&str; 41] = [
     "installation",
     "setting",
     "store_identity",
@@ -23,6 +23,7 @@ pub const TABLES: [&str; 40] = [
     "project",
     "robot",
     "robot_permission",
+    "workload_rule",
     "project_metadata",
     "project_usage",
     "project_refund",

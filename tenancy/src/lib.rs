@@ -20,5 +20,6 @@ pub mod robot;
 pub mod secret;
 pub mod setting;
 pub mod user;
+pub mod workload_rule;
 
 pub use error::{Error, InvalidSetting, Result};

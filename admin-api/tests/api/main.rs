@@ -282,6 +282,7 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{label_id}", "1")
         .replace("{reference}", "v1")
         .replace("{immutable_rule_id}", "1")
+        .replace("{workload_rule_id}", "1")
         .replace("{gc_id}", "1")
         .replace("{purge_id}", "1")
         .replace("{job_id}", "1")

@@ -211,6 +211,32 @@ create table robot_permission (
 create index robot_permission_robot on robot_permission (robot_id, id);
 create index robot_permission_project on robot_permission (project_id) where project_id is not null;
 
+-- Rules by which CI jobs and pods get in with tokens of their own issuers. A rule is a principal: its generation voids
+-- what it gave.
+create table workload_rule (
+    id integer not null primary key autoincrement,
+    principal_id integer not null unique references principal (id),
+    project_id integer not null references project (id),
+    name text not null,
+    issuer text not null,
+    audience text not null,
+    subject text not null,
+    -- What subjects that match begin with, up to their third separator: what rules are looked up by.
+    subject_key text not null,
+    -- Further claims and their patterns, as a JSON object.
+    claims text not null,
+    role integer not null,
+    lifetime integer not null,
+    -- The issuer's keys as a JWK set (RFC 7517); null where the issuer is asked for them.
+    jwks text,
+    -- Authorities of the issuer's own, in PEM; null for those that the system trusts.
+    ca text,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (project_id, name)
+);
+create index workload_rule_subject on workload_rule (issuer, subject_key, id);
+
 create table project_metadata (
     project_id integer not null references project (id),
     name text not null,

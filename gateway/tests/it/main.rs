@@ -37,3 +37,4 @@ mod successor;
 mod tls;
 mod token;
 mod ui;
+mod workload;

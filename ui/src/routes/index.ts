@@ -47,6 +47,11 @@ export const ROUTES: Route[] = [
   { pattern: `${PROJECT}/members`, needs: 'member:list', load: () => import('./members/Page.svelte') },
   { pattern: `${PROJECT}/robots`, needs: 'robot:list', load: () => import('./robots/Page.svelte') },
   {
+    pattern: `${PROJECT}/workload`,
+    needs: 'workload-rule:list',
+    load: () => import('./workload/Page.svelte'),
+  },
+  {
     pattern: `${PROJECT}/policies`,
     needs: 'immutable-tag:list',
     load: () => import('./policies/Page.svelte'),
