@@ -46,6 +46,14 @@ pub enum Error {
     /// What a directory calls somebody is no name of a user.
     #[error("the directory's name for this account cannot be used: {0}")]
     NameInvalid(InvalidUserName),
+    /// Only whom an OIDC provider knows has a CLI secret.
+    #[error(
+        "user {0} does not sign in by OIDC, and so has no CLI secret: the password is that of docker and helm"
+    )]
+    NoCliSecret(String),
+    /// The sign-in that waited for a name was used, or waited for too long.
+    #[error("the sign-in has expired: begin it again")]
+    SignInExpired,
     /// There is no user with the id.
     #[error("user {0} not found")]
     UserUnknown(UserId),

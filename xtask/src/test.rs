@@ -9,6 +9,7 @@ use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, PO
 use crate::tally::Tally;
 use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
 use crate::{api_tests, clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
+use testkit::cmd::Cmd;
 use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
@@ -114,6 +115,12 @@ const STEPS: [Step; 15] = [
             need("slapd", "slapd", "is the directory by which people sign in"),
             need("ldapmodify", "ldap-utils", "changes it"),
             need("setpriv", "util-linux", "runs it as another user"),
+            need(
+                "node",
+                "nodejs",
+                "runs the OIDC provider by which people sign in",
+            ),
+            need("npm", "npm", "fetches it"),
         ],
         &[SEAWEEDFS],
         cargo_test,
@@ -375,6 +382,13 @@ fn cargo(tally: &mut Tally, words: &str) {
 }
 
 fn cargo_test(tally: &mut Tally, setting: &Setting) {
+    tally.check("the OIDC provider", || {
+        Cmd::new("npm")
+            .words("ci --ignore-scripts --silent")
+            .folder(&workspace::root()?.join("testkit/oidc"))
+            .run()
+            .map(|()| String::new())
+    });
     tally.check("cargo test --workspace", || {
         let postgres = Postgres::start(Durability::Fast)?;
         let seaweed = Seaweed::start()?;

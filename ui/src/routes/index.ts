@@ -20,6 +20,7 @@ export const ROUTES: Route[] = [
   { pattern: '/', load: () => import('./home/Page.svelte') },
   { pattern: '/login', bare: true, load: () => import('./login/Page.svelte') },
   { pattern: '/sign-up', bare: true, load: () => import('./sign-up/Page.svelte') },
+  { pattern: '/onboard', bare: true, load: () => import('./onboard/Page.svelte') },
   { pattern: '/forgot', bare: true, load: () => import('./forgot/Page.svelte') },
   { pattern: '/reset', bare: true, load: () => import('./reset/Page.svelte') },
   { pattern: '/verify', bare: true, load: () => import('./verify/Page.svelte') },
