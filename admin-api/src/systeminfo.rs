@@ -52,7 +52,7 @@ pub(crate) async fn general(_: Everyone, State(app): App, By(caller): By) -> Jso
         banner_message: settings.banner_message.clone(),
         oidc_provider_name: "",
         primary_auth_mode: settings.primary_auth_mode,
-        self_registration: settings.self_registration,
+        self_registration: settings.is_open(),
         details: caller.is_signed_in().then(|| details(&app, &settings)),
     })
 }

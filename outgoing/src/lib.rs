@@ -6,6 +6,7 @@ mod error;
 mod guard;
 mod tls;
 
+pub use connect::first_of;
 pub use error::{Error, Result};
 pub use guard::{Guard, Trust};
 pub use tls::{Identity, Verification, client_config};
