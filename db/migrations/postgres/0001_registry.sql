@@ -339,6 +339,8 @@ create table manifest (
     -- When it was first seen without a tag in a project that does not keep such; null where something keeps it.
     untagged_at bigint,
     pushed_at bigint not null,
+    -- When its push was last answered, where it was there already.
+    pushed_again_at bigint,
     -- What hangs on a deleted one is removed in parts, and its row last.
     deleted_at bigint,
     -- Of a deleted one: the newest referrer that has still to be looked at.

@@ -339,6 +339,8 @@ create table manifest (
     -- When it was first seen without a tag in a project that does not keep such; null where something keeps it.
     untagged_at integer,
     pushed_at integer not null,
+    -- When its push was last answered, where it was there already.
+    pushed_again_at integer,
     -- What hangs on a deleted one is removed in parts, and its row last.
     deleted_at integer,
     -- Of a deleted one: the newest referrer that has still to be looked at.
