@@ -319,6 +319,7 @@ impl From<auth::ldap::Error> for Error {
             | E::Ambiguous
             | E::Timeout
             | E::Busy
+            | E::RuleUnknown(_)
             | E::Refused(_)
             | E::Protocol(_) => Self::Directory(error.chain()),
         }
@@ -419,6 +420,10 @@ impl From<tenancy::Error> for Error {
             E::NameInvalid(_) => Self::BadRequest(text),
             E::CallerVoid => Self::NotSignedIn,
             E::LinkVoid => Self::BadRequest(text),
+            E::LinkNeedsPassword => Self::Precondition(text),
+            E::MailsWait => Self::Throttled {
+                retry_after: Duration::from_secs(60),
+            },
             E::RobotTooStrong(_) | E::RobotOutlives(_) => Self::Denied(text),
             E::SettingExists(_)
             | E::LabelExists(_)

@@ -150,6 +150,12 @@ pub enum Error {
         "token: the link does not work any more: it was used, has expired, or the account has changed since; ask for a new one"
     )]
     LinkVoid,
+    /// Too many mails wait to be sent.
+    #[error("too many mails wait to be sent: try again in a minute")]
+    MailsWait,
+    /// The account signs in already, and its password was not given with the link.
+    #[error("password: give the password of the account, which has another mail address so far")]
+    LinkNeedsPassword,
     /// A setting is not changed.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),

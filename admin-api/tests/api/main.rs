@@ -224,6 +224,7 @@ async fn make_admin(db: &Db, hash: String) {
                 comment: "admin user".into(),
                 password_hash: Some(hash),
                 sysadmin: true,
+                email_verified: true,
                 unverified: false,
             };
             user::create_admin(tx, &admin, NOW).await?;

@@ -49,6 +49,8 @@ create table user_account (
     id integer not null primary key autoincrement,
     principal_id integer not null unique references principal (id),
     email text,
+    -- The address to which links are mailed: one was opened that was mailed there, or an administrator set it.
+    verified_email text,
     realname text not null,
     comment text not null,
     password_hash text,
@@ -60,6 +62,7 @@ create table user_account (
 );
 -- Not unique: changing one's own address must not tell that another user has it.
 create index user_account_email on user_account (lower(email));
+create index user_account_verified_email on user_account (lower(verified_email));
 create index user_account_unverified on user_account (created_at) where unverified = 1;
 
 -- Groups of users, which hold roles as users do.
@@ -615,7 +618,9 @@ create table login_failure (
     at integer not null,
     network blob not null,
     account blob not null,
-    failures integer not null
+    failures integer not null,
+    -- 1 where the account is a person of a directory, under whichever name: its network is counted under the name.
+    of_person integer not null
 );
 create index login_failure_at on login_failure (at);
 

@@ -1238,6 +1238,7 @@ export interface Messages {
   'verify.action': null;
   'verify.broken': null;
   'verify.done': null;
+  'verify.password': null;
   'verify.text': null;
   'verify.title': null;
   'visibility.private': null;
