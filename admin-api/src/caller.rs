@@ -121,6 +121,7 @@ async fn identify(app: &AdminState, header: &str, sender: Sender<'_>) -> Result<
         Err(
             auth::Error::Malformed
             | auth::Error::WrongCredentials
+            | auth::Error::SubjectToken
             | auth::Error::Unverified
             | auth::Error::RobotDisabled
             | auth::Error::RobotExpired
@@ -144,6 +145,7 @@ pub(crate) fn unidentified(error: auth::Error) -> Error {
         auth::Error::NotAdmitted(_) | auth::Error::Ended(_) => Error::Forbidden(error.to_string()),
         auth::Error::Malformed
         | auth::Error::WrongCredentials
+        | auth::Error::SubjectToken
         | auth::Error::Unverified
         | auth::Error::RobotDisabled
         | auth::Error::RobotExpired

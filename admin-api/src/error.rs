@@ -7,6 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use model::InvalidWorkloadRule;
 use model::immutable_rule::InvalidRule;
 use model::label::InvalidLabel;
 use model::user::{InvalidProfile, InvalidUserName};
@@ -318,6 +319,7 @@ impl From<auth::ldap::Error> for Error {
             | E::Ambiguous
             | E::Timeout
             | E::Busy
+            | E::RuleUnknown(_)
             | E::Refused(_)
             | E::Protocol(_) => Self::Directory(error.chain()),
         }
@@ -418,19 +420,27 @@ impl From<tenancy::Error> for Error {
             E::NameInvalid(_) => Self::BadRequest(text),
             E::CallerVoid => Self::NotSignedIn,
             E::LinkVoid => Self::BadRequest(text),
+            E::LinkNeedsPassword => Self::Precondition(text),
+            E::MailsWait => Self::Throttled {
+                retry_after: Duration::from_secs(60),
+            },
             E::RobotTooStrong(_) | E::RobotOutlives(_) => Self::Denied(text),
             E::SettingExists(_)
             | E::LabelExists(_)
             | E::LabelAttached(_)
             | E::RuleExists
+            | E::WorkloadRuleExists(_)
             | E::RobotExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
-            E::TooManyRules(_) | E::TooManyLabels(_) => Self::BadRequest(text),
+            E::TooManyRules(_) | E::TooManyWorkloadRules(_) | E::TooManyLabels(_) => {
+                Self::BadRequest(text)
+            }
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }
             | E::ArtifactUnknown(_)
             | E::RuleUnknown(_)
+            | E::WorkloadRuleUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)
@@ -486,6 +496,12 @@ impl From<InvalidLabel> for Error {
 
 impl From<InvalidRule> for Error {
     fn from(invalid: InvalidRule) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidWorkloadRule> for Error {
+    fn from(invalid: InvalidWorkloadRule) -> Self {
         Self::BadRequest(invalid.to_string())
     }
 }

@@ -58,6 +58,7 @@ mod systeminfo;
 mod tag;
 mod usage;
 mod user;
+mod workload_rule;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -20,7 +20,7 @@ use crate::{
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
     immutable_rule, job_service, label, ldap, mail, me, member, notice, oidc, openapi, permission,
     ping, project, quota, read_only, repository, robot, search, session, statistics, storage,
-    systeminfo, tag, usage, user,
+    systeminfo, tag, usage, user, workload_rule,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -117,6 +117,13 @@ fn declarations() -> Declarations {
         immutable_rule::create,
         immutable_rule::update,
         immutable_rule::delete,
+
+        workload_rule::list,
+        workload_rule::create,
+        workload_rule::get,
+        workload_rule::update,
+        workload_rule::delete,
+        workload_rule::test,
 
         execution::gc::list,
         execution::gc::scheduled,

@@ -56,7 +56,7 @@ pub(crate) async fn general(_: Everyone, State(app): App, By(caller): By) -> Jso
             Err(_) => String::new(),
         },
         primary_auth_mode: settings.primary_auth_mode,
-        self_registration: settings.self_registration,
+        self_registration: settings.is_open(),
         details: caller.is_signed_in().then(|| details(&app, &settings)),
     })
 }

@@ -26,6 +26,9 @@ pub(crate) struct User {
     creation_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    /// True while links for a new password are not mailed to the address: nobody has opened the link that was mailed there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    email_unverified: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     realname: String,
     sysadmin_flag: bool,
@@ -59,7 +62,9 @@ pub(crate) struct OidcUserInfo {
 
 impl From<user::User> for User {
     fn from(user: user::User) -> Self {
+        let has_email = user.email.as_ref().is_some_and(|email| !email.is_empty());
         Self {
+            email_unverified: has_email && !user.is_external && !user.is_email_verified(),
             admin_role_in_auth: user.is_external_admin,
             comment: user.comment,
             creation_time: user.created_at.to_string(),

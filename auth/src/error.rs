@@ -18,6 +18,11 @@ pub enum Error {
     /// The token is not valid.
     #[error("the token is refused")]
     Token(#[source] TokenError),
+    /// The token of a workload is refused; only the history says why.
+    #[error(
+        "the subject token is refused: administrators find the reason in the audit log, and with `gantry workload test`"
+    )]
+    SubjectToken,
     /// The user or robot was deleted, disabled or has expired, or the password changed, since the token was issued.
     #[error("the token is void: sign in again")]
     Void,

@@ -21,6 +21,7 @@ mod source;
 pub mod throttle;
 pub mod token;
 mod verified;
+pub mod workload;
 
 pub use bearer::Issued;
 pub use error::{Error, Result};

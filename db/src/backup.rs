@@ -24,6 +24,7 @@ pub const TABLES: [&str; 41] = [
     "project",
     "robot",
     "robot_permission",
+    "workload_rule",
     "project_metadata",
     "project_usage",
     "project_refund",

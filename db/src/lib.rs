@@ -58,6 +58,7 @@ pub mod untagged;
 pub mod upload;
 pub mod usage;
 pub mod user;
+pub mod workload_rule;
 mod writer;
 
 pub use cache::{Age, Caches};

@@ -18,6 +18,8 @@ pub enum Kind {
     Robot,
     /// A group of users, which holds roles and cannot sign in.
     Group,
+    /// A rule by which workloads get in.
+    Workload,
 }
 
 stored_names! {
@@ -25,6 +27,7 @@ stored_names! {
         User = "user",
         Robot = "robot",
         Group = "group",
+        Workload = "workload",
     }
 }
 

@@ -25,6 +25,7 @@ mod secret;
 mod storage;
 mod tag;
 mod user;
+mod workload;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -94,6 +95,9 @@ enum Command {
     /// Manage rules by which tags of a project are immutable.
     #[command(subcommand)]
     Rule(rule::Command),
+    /// Manage rules by which CI jobs and pods get in with tokens of their own issuers.
+    #[command(subcommand)]
+    Workload(workload::Command),
     /// List, copy and delete artifacts.
     #[command(subcommand)]
     Artifact(artifact::Command),
@@ -201,6 +205,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
         Command::Label(command) => local::run(config, async |local| command.run(local).await),
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),
+        Command::Workload(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),

@@ -34,6 +34,8 @@ pub(crate) enum OciError {
         repository: Option<String>,
         action: &'static str,
     },
+    /// An exchange of tokens asks for something that there is not (RFC 8693): the code, and why.
+    Grant(&'static str, &'static str),
     /// Nothing is written now.
     ReadOnly,
     /// Who calls could not be found out.
@@ -121,6 +123,7 @@ impl OciError {
                 repository,
                 action,
             } => refused(&challenge, repository.as_deref(), action),
+            Self::Grant(code, message) => grant_refused(code, message),
             Self::ReadOnly => envelope(StatusCode::FORBIDDEN, "DENIED", READ_ONLY),
             Self::Identity(error, challenge) => identity(&error, challenge),
             Self::Registry(error) => registry(&error),
@@ -222,6 +225,7 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
                 .insert(header::WWW_AUTHENTICATE, challenge.header());
             response
         }
+        E::SubjectToken => grant_refused("invalid_request", &error.to_string()),
         E::Token(_) | E::Void => {
             challenge.error = Some("invalid_token");
             let message = match std::error::Error::source(error) {
@@ -254,6 +258,19 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
             unavailable("cannot find out who is calling")
         }
     }
+}
+
+/// A refused exchange of tokens: as OAuth2 clients read it (RFC 6749, section 5.2), and as those of registries do.
+fn grant_refused(code: &str, message: &str) -> Response<Body> {
+    let body = json!({
+        "error": code,
+        "error_description": message,
+        "errors": [{ "code": "UNAUTHORIZED", "message": message }],
+    });
+    let mut response = json_answer(StatusCode::BAD_REQUEST, &body);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn registry(error: &Error) -> Response<Body> {

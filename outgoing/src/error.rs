@@ -32,6 +32,12 @@ pub enum Error {
     /// The answer has more bytes than are read.
     #[error("the host's answer has more than {0} bytes")]
     TooLarge(usize),
+    /// The host refuses the document.
+    #[error("the host answers with status {0}")]
+    Status(u16),
+    /// The host redirects again and again.
+    #[error("the host redirects too often")]
+    Redirects,
     /// Certificates or a key that were given cannot be used.
     #[error("{0}")]
     Pem(&'static str),

@@ -2,11 +2,13 @@
 //! guard decides which networks they may lead to. What is spoken over a connection is its caller's affair.
 
 mod connect;
+mod document;
 mod error;
 mod guard;
 mod http;
 mod tls;
 
+pub use connect::first_of;
 pub use error::{Error, Result};
 pub use guard::{Guard, Trust};
 pub use http::HttpClient;

@@ -145,6 +145,7 @@ async fn admit_in(
         comment: COMMENT.to_owned(),
         password_hash: None,
         sysadmin: false,
+        email_verified: false,
         unverified: false,
     };
     let (_, principal) = user::create(tx, &row, now).await?;

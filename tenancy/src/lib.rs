@@ -21,5 +21,6 @@ pub mod robot;
 pub mod secret;
 pub mod setting;
 pub mod user;
+pub mod workload_rule;
 
 pub use error::{Error, InvalidSetting, Result};

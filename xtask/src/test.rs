@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Instant;
 
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
@@ -17,6 +18,7 @@ use testkit::{seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
+    let begun = Instant::now();
     let wish = Wish::parse(args)?;
     let steps: Vec<&Step> = STEPS
         .iter()
@@ -35,6 +37,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         step.take(&mut tally, &setting);
     }
     if !with_server.is_empty() {
+        let build = Instant::now();
         match server() {
             Ok(binary) => setting.binary = Binary::at(&binary),
             Err(reason) => {
@@ -42,10 +45,12 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
                 return tally.finish();
             }
         }
+        tally.took("build", build.elapsed().as_secs_f32());
     }
     for step in with_server {
         step.take(&mut tally, &setting);
     }
+    println!("all: {:.0} s", begun.elapsed().as_secs_f32());
     tally.finish()
 }
 
@@ -244,9 +249,9 @@ const STEPS: [Step; 15] = [
 fn benches(tally: &mut Tally, setting: &Setting) {
     thread::scope(|scope| {
         let others = scope.spawn(|| benches_in_turn(&["scale", "gc", "audit", "lists"], setting));
-        tally.add(&benches_in_turn(&["", "s3"], setting));
+        tally.add(benches_in_turn(&["", "s3"], setting));
         match others.join() {
-            Ok(others) => tally.add(&others),
+            Ok(others) => tally.add(others),
             Err(_) => tally.fail("bench", "it panicked".to_owned()),
         }
     });

@@ -120,6 +120,7 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".smtp_from", ANY_SETTINGS, NO_MAIL),
     (".smtp_password", &["PUT /configurations body"], NO_MAIL),
     (".unverified", USERS, NO_MAIL),
+    (".email_unverified", USERS, NO_MAIL),
     (".ldap_ca_certificate", ANY_SETTINGS, MORE_OF_LDAP),
     (".ldap_client_certificate", ANY_SETTINGS, MORE_OF_LDAP),
     (

@@ -49,6 +49,8 @@ create table user_account (
     id integer not null primary key autoincrement,
     principal_id integer not null unique references principal (id),
     email text,
+    -- The address to which links are mailed: one was opened that was mailed there, or an administrator set it.
+    verified_email text,
     realname text not null,
     comment text not null,
     password_hash text,
@@ -60,6 +62,7 @@ create table user_account (
 );
 -- Not unique: changing one's own address must not tell that another user has it.
 create index user_account_email on user_account (lower(email));
+create index user_account_verified_email on user_account (lower(verified_email));
 create index user_account_unverified on user_account (created_at) where unverified = 1;
 
 -- Groups of users, which hold roles as users do.
@@ -241,6 +244,32 @@ create table robot_permission (
 create index robot_permission_robot on robot_permission (robot_id, id);
 create index robot_permission_project on robot_permission (project_id) where project_id is not null;
 
+-- Rules by which CI jobs and pods get in with tokens of their own issuers. A rule is a principal: its generation voids
+-- what it gave.
+create table workload_rule (
+    id integer not null primary key autoincrement,
+    principal_id integer not null unique references principal (id),
+    project_id integer not null references project (id),
+    name text not null,
+    issuer text not null,
+    audience text not null,
+    subject text not null,
+    -- What subjects that match begin with, up to their third separator: what rules are looked up by.
+    subject_key text not null,
+    -- Further claims and their patterns, as a JSON object.
+    claims text not null,
+    role integer not null,
+    lifetime integer not null,
+    -- The issuer's keys as a JWK set (RFC 7517); null where the issuer is asked for them.
+    jwks text,
+    -- Authorities of the issuer's own, in PEM; null for those that the system trusts.
+    ca text,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (project_id, name)
+);
+create index workload_rule_subject on workload_rule (issuer, subject_key, id);
+
 create table project_metadata (
     project_id integer not null references project (id),
     name text not null,
@@ -366,6 +395,8 @@ create table manifest (
     -- When it was first seen without a tag in a project that does not keep such; null where something keeps it.
     untagged_at integer,
     pushed_at integer not null,
+    -- When its push was last answered, where it was there already.
+    pushed_again_at integer,
     -- What hangs on a deleted one is removed in parts, and its row last.
     deleted_at integer,
     -- Of a deleted one: the newest referrer that has still to be looked at.
@@ -587,7 +618,9 @@ create table login_failure (
     at integer not null,
     network blob not null,
     account blob not null,
-    failures integer not null
+    failures integer not null,
+    -- 1 where the account is a person of a directory, under whichever name: its network is counted under the name.
+    of_person integer not null
 );
 create index login_failure_at on login_failure (at);
 

@@ -87,6 +87,7 @@ fn ann() -> user::NewUser {
         comment: String::new(),
         password_hash: Some("x".into()),
         sysadmin: false,
+        email_verified: true,
         unverified: false,
     }
 }

@@ -38,3 +38,4 @@ mod successor;
 mod tls;
 mod token;
 mod ui;
+mod workload;

@@ -78,7 +78,7 @@ settings! {
     /// Whether user interfaces show the sign-in by another identity provider first.
     primary_auth_mode: bool = false, Everyone, Now, rule::any;
     /// Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link
-    /// that is mailed to them.
+    /// that is mailed to them. Where a directory is configured they may not, whatever this says.
     self_registration: bool = false, Everyone, Now, rule::any;
     /// A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`,
     /// `fromDate` and `toDate`. Empty: none.
@@ -273,6 +273,12 @@ impl Values {
         minutes
             .filter(|minutes| *minutes > 0)
             .map(|minutes| Duration::from_secs(minutes * 60))
+    }
+
+    /// True if people may make accounts for themselves. Where a directory is configured they may not: a name here would keep
+    /// out whoever has it in the directory, and be given their roles.
+    pub const fn is_open(&self) -> bool {
+        self.self_registration && !self.has_directory()
     }
 
     /// True if people can sign in by a directory.

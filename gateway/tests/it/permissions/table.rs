@@ -158,6 +158,12 @@ pub(super) enum Action {
     ReloadCertificates,
     SetOwner,
     TestMail,
+    ListWorkloadRules,
+    MakeWorkloadRule,
+    GetWorkloadRule,
+    ChangeWorkloadRule,
+    DeleteWorkloadRule,
+    TestWorkloadToken,
 }
 
 const CALLERS: [&str; 8] = [
@@ -392,6 +398,12 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ReloadCertificates, [401, 403,   403,    403,    403,    403,    403,    200]),
     (SetOwner,       [401,    403,    403,    403,    403,    403,    403,    200]),
     (TestMail,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ListWorkloadRules, [401, 403,    403,    403,    403,    200,    200,    200]),
+    (MakeWorkloadRule, [401,  403,    403,    403,    403,    403,    201,    201]),
+    (GetWorkloadRule, [401,   403,    403,    403,    403,    200,    200,    200]),
+    (ChangeWorkloadRule, [401, 403,   403,    403,    403,    403,    200,    200]),
+    (DeleteWorkloadRule, [401, 403,   403,    403,    403,    403,    200,    200]),
+    (TestWorkloadToken, [401, 403,    403,    403,    403,    403,    200,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -800,6 +812,21 @@ impl<'s> World<'s> {
             }
             ChangeRule => caller.put(&self.rule().await).json(&rule()).await,
             DeleteRule => caller.delete(&self.rule().await).await,
+            ListWorkloadRules => caller.get(&self.workload_rules()).await,
+            MakeWorkloadRule => {
+                let rule = workload_rule();
+                caller.post(&self.workload_rules()).json(&rule).await
+            }
+            GetWorkloadRule => caller.get(&self.workload_rule().await).await,
+            ChangeWorkloadRule => {
+                let rule = self.workload_rule().await;
+                caller.put(&rule).json(&workload_rule()).await
+            }
+            DeleteWorkloadRule => caller.delete(&self.workload_rule().await).await,
+            TestWorkloadToken => {
+                let path = format!("{}/test", self.workload_rules());
+                caller.post(&path).json(&json!({ "token": "none" })).await
+            }
             ListGc => caller.get("/api/v2.0/system/gc").await,
             GetGc => caller.get(&self.execution("gc").await).await,
             StopGc => caller.put(&self.execution("gc").await).await,
@@ -1094,6 +1121,18 @@ impl<'s> World<'s> {
         made.expect(201).location()
     }
 
+    /// The path of the project's rules for workloads.
+    fn workload_rules(&self) -> String {
+        WORKLOAD_RULES.replace("{project_name_or_id}", &self.project.name)
+    }
+
+    /// A rule for workloads: its path.
+    async fn workload_rule(&self) -> String {
+        let admin = self.server.admin();
+        let made = admin.post(&self.workload_rules()).json(&workload_rule());
+        made.await.expect(201).location()
+    }
+
     /// An execution that changes nothing: its path.
     async fn execution(&self, kind: &str) -> String {
         let now = json!({ "schedule": { "type": "Manual" }, "parameters": {
@@ -1117,6 +1156,14 @@ fn rule() -> serde_json::Value {
     let tags = json!([{ "kind": "doublestar", "decoration": "matches", "pattern": "none" }]);
     json!({ "action": "immutable", "template": "immutable_template",
         "scope_selectors": { "repository": repositories }, "tag_selectors": tags })
+}
+
+const WORKLOAD_RULES: &str = "/api/ext/v1/projects/{project_name_or_id}/workload-rules";
+
+/// A rule for workloads of an issuer that nobody asks.
+fn workload_rule() -> serde_json::Value {
+    json!({ "name": fresh("rule"), "issuer": "https://ci.example.test", "audience": "registry", "subject": "job:build",
+        "role": "developer" })
 }
 
 /// Ends a schedule.
@@ -1322,6 +1369,12 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         SetOwner => "PUT /api/ext/v1/projects/{project_name_or_id}/owner".to_owned(),
         ReloadCertificates => "POST /api/ext/v1/certificates/reload".to_owned(),
         TestMail => "POST /api/ext/v1/mail/test".to_owned(),
+        ListWorkloadRules => format!("GET {WORKLOAD_RULES}"),
+        MakeWorkloadRule => format!("POST {WORKLOAD_RULES}"),
+        GetWorkloadRule => format!("GET {WORKLOAD_RULES}/{{workload_rule_id}}"),
+        ChangeWorkloadRule => format!("PUT {WORKLOAD_RULES}/{{workload_rule_id}}"),
+        DeleteWorkloadRule => format!("DELETE {WORKLOAD_RULES}/{{workload_rule_id}}"),
+        TestWorkloadToken => format!("POST {WORKLOAD_RULES}/test"),
     };
     match route.contains(" /api/") {
         true => Some(route),
