@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 41] = [
+pub const TABLES: [&str; 42] = [
     "installation",
     "setting",
     "store_identity",
