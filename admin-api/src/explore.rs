@@ -14,6 +14,7 @@ use crate::caller::By;
 use crate::error::Rendered;
 use crate::param::{Named, Params, Required};
 use crate::project::list::viewer;
+use crate::room::turn;
 use crate::{App, Error};
 
 /// Something that was found.
@@ -73,7 +74,7 @@ const MOST: i64 = 50;
 const REPOSITORIES: i64 = 20;
 
 /// Finds projects, repositories and tags that the caller may see, and users for those who may list them: at most `limit` of
-/// each kind. Tags are found by `REPOSITORY:TAG`. Two searches run at a time; others wait for up to five seconds.
+/// each kind. Tags are found by `REPOSITORY:TAG`.
 #[utoipa::path(
     get, path = "/api/ext/v1/search", operation_id = "searchEverything", tag = "search",
     params(
@@ -91,7 +92,7 @@ pub(crate) async fn search(
 ) -> Rendered<Hits> {
     let (kinds, limit) = (kinds(&params)?, limit(&params)?);
     let wants = |kind: &str| kinds.contains(&kind);
-    let _place = app.heavy.search().await?;
+    let _turn = turn(&app, &caller).await?;
     let mut search = Search {
         reader: app.db.reader().await?,
         caller: &caller,

@@ -1,19 +1,14 @@
-//! What costs more the more there is. How much of it goes on at a time is bounded, and what nobody needs to the second is
-//! computed for all who ask within a while.
+//! What costs more the more there is, and nobody needs to the second: it is computed for all who ask within a while.
 
 use std::time::Duration;
 
 use db::project::Count;
 use db::usage::{LargeBlob, LargeProject, Totals};
 use model::Timestamp;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::Mutex;
 
 use crate::Error;
 
-/// Searches at a time.
-const SEARCHES: usize = 2;
-/// How long another one waits.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long counts of projects and repositories are shown.
 const COUNTS: Duration = Duration::from_secs(5);
 /// How long it is shown what the installation holds.
@@ -22,7 +17,6 @@ const STORAGE: Duration = Duration::from_secs(60);
 /// Costly work of this process.
 #[derive(Debug)]
 pub struct Heavy {
-    searches: Semaphore,
     /// How many projects and repositories there are.
     pub(crate) counts: Recent<Counts>,
     /// What the installation holds.
@@ -48,21 +42,9 @@ pub(crate) struct Storage {
 impl Default for Heavy {
     fn default() -> Self {
         Self {
-            searches: Semaphore::new(SEARCHES),
             counts: Recent::lasting(COUNTS),
             storage: Recent::lasting(STORAGE),
         }
-    }
-}
-
-impl Heavy {
-    /// A place for a search.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] where none becomes free in time.
-    pub(crate) async fn search(&self) -> Result<SemaphorePermit<'_>, Error> {
-        let place = tokio::time::timeout(PATIENCE, self.searches.acquire()).await;
-        place.ok().and_then(Result::ok).ok_or(Error::Busy)
     }
 }
 

@@ -155,6 +155,9 @@ pub(crate) async fn list(
     let selection = listing.select(&immutable_rule::FIELDS)?;
     let mut reader = app.db.reader().await?;
     let (rules, total) = immutable_rule::list(&mut reader, permit.project().id, &selection).await?;
+    listing
+        .room
+        .texts(rules.iter().map(|rule| rule.selectors.len()).sum())?;
     let views: Vec<View> = rules.iter().map(View::read).collect::<Result<_, _>>()?;
     Ok(listing.answer(&views, total))
 }

@@ -36,6 +36,7 @@ mod mail;
 mod me;
 mod member;
 mod notice;
+mod oidc;
 mod openapi;
 mod page;
 mod param;

@@ -3,6 +3,8 @@
 //!
 //! It is taken before the rows are read. What hangs on them, such as the tags of artifacts, is charged when it was read,
 //! and before it is shown; what there is no room for is refused, since whoever waited would hold what others wait for.
+//!
+//! With the memory for rows comes a turn at the database, which ends once they are shown.
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ const COPIES: usize = 2;
 /// Memory for an answer.
 pub(crate) struct Room {
     place: Reservation,
+    _turn: Reservation,
     used: usize,
     /// What an answer gets while nobody else has anything.
     most: usize,
@@ -35,8 +38,17 @@ pub struct HeldRoom {
     _place: Arc<Reservation>,
 }
 
+/// Waits for a turn at the database: see [`BodyMemory::turn`](registry::memory::BodyMemory::turn).
+///
+/// # Errors
+/// [`Error::Busy`] if there is none in time.
+pub(crate) async fn turn(app: &AdminState, caller: &Caller) -> Result<Reservation, Error> {
+    let turn = app.registry.memory().turn(holder(caller)).await;
+    turn.map_err(|_| Error::Busy)
+}
+
 impl Room {
-    /// Waits for room for a number of rows.
+    /// Waits for room for a number of rows, and for a turn to read them.
     ///
     /// # Errors
     /// [`Error::Busy`] if there is none in time.
@@ -45,10 +57,13 @@ impl Room {
         caller: &Caller,
         rows: usize,
     ) -> Result<Self, Error> {
-        let (answers, used) = (app.registry.memory().answers(), rows * ROW);
+        let (memory, used) = (app.registry.memory(), rows * ROW);
+        let answers = memory.answers();
         let place = answers.take(holder(caller), used, PATIENCE).await;
+        let place = place.map_err(|_| Error::Busy)?;
         Ok(Self {
-            place: place.map_err(|_| Error::Busy)?,
+            place,
+            _turn: turn(app, caller).await?,
             used,
             most: answers.largest_share(),
         })
@@ -82,6 +97,11 @@ impl Room {
             true => Ok(()),
             false => Err(Error::Busy),
         }
+    }
+
+    /// Its memory alone, for an answer that is read in parts.
+    pub(crate) fn memory(self) -> Reservation {
+        self.place
     }
 
     /// What the answer carries, to hold the room.

@@ -72,8 +72,7 @@ const MOST: Page = Page {
     limit: Some(MOST_EACH as i64),
 };
 
-/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names. Two searches run
-/// at a time; others wait for up to five seconds.
+/// Finds projects and repositories that the caller may see, at most 1,000 each, by a part of their names.
 #[utoipa::path(
     get, path = "/api/v2.0/search", operation_id = "search", tag = "search",
     responses((status = 200, description = "What was found, by name.", body = Search))
@@ -84,7 +83,6 @@ pub(crate) async fn search(
     By(caller): By,
     State(app): App,
 ) -> Result<(Extension<HeldRoom>, Json<Search>), Error> {
-    let _place = app.heavy.search().await?;
     let mut room = Room::for_rows(&app, &caller, 2 * MOST_EACH).await?;
     let mut reader = app.db.reader().await?;
     let named = |field| Selection {

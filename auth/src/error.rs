@@ -38,6 +38,9 @@ pub enum Error {
     /// The directory did not say whether the password is right.
     #[error(transparent)]
     Directory(#[from] crate::ldap::Error),
+    /// The OIDC provider does not vouch for the owner of a CLI secret, or cannot be asked.
+    #[error(transparent)]
+    Provider(crate::oidc::Error),
     /// The directory knows the person, who gets no account here.
     #[error(transparent)]
     NotAdmitted(tenancy::Error),

@@ -10,6 +10,7 @@ use model::{Clock, Origin, Principal, SessionId};
 use outgoing::Guard;
 use policy::{Authority, Caller, Presented};
 use tenancy::password::PasswordHasher;
+use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
 
 use crate::allowance::Allowances;
@@ -18,11 +19,12 @@ use crate::bearer::{Bearer, Issued};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::login::{self, Counter};
+use crate::oidc::{Oidc, SignedIn};
 use crate::password::Passwords;
 use crate::scope::Scope;
 use crate::sender::Sender;
 use crate::session::{Renewal, SessionKey, Sessions};
-use crate::source::{Ldap, Local, PasswordSource, Robots};
+use crate::source::{CliSecrets, Ldap, Local, PasswordSource, Robots};
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
 use crate::verified::VerifiedCredentials;
@@ -39,6 +41,7 @@ pub struct Identity {
     uses: Arc<RobotUses>,
     hasher: Arc<PasswordHasher>,
     directory: Arc<Directory>,
+    oidc: Oidc,
     passwords: Passwords,
     bearer: Bearer,
     sessions: Sessions,
@@ -47,13 +50,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity service over the users and robots in `db` and the directory that the settings name, as far as `guard` lets
-    /// anything connect to it. Tokens and sessions are valid for as long as the settings say.
+    /// An identity service over the users and robots in `db` and the directory and the provider that the settings name, as
+    /// far as `guard` lets anything connect to them. Tokens and sessions are valid for as long as the settings say.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
         (audit, uses): (Arc<Recorder>, Arc<RobotUses>),
-        keys: TokenKeys,
+        (keys, master): (TokenKeys, Arc<MasterKey>),
         (settings, guard): (Arc<Settings>, Arc<Guard>),
     ) -> Self {
         let hasher = Arc::new(PasswordHasher::new());
@@ -66,15 +69,20 @@ impl Identity {
         let local = Box::new(Local::new(db.clone(), hasher.clone()));
         let verified = Arc::new(VerifiedCredentials::new());
         let workloads = Workloads::new(db.clone(), clock.clone(), guard.clone());
-        let directory = Directory::new(db.clone(), settings.clone(), clock.clone(), guard);
+        let directory = Directory::new(db.clone(), settings.clone(), clock.clone(), guard.clone());
         let directory = Arc::new(directory);
         let of_settings = (settings.clone(), clock.clone());
         let ldap = Ldap::new(directory.clone(), of_settings, verified.clone());
-        // Last, so that nobody whom this database knows waits for it.
-        let sources: Vec<Box<dyn PasswordSource>> = vec![robots, local, Box::new(ldap.clone())];
+        let oidc = Oidc::new(db.clone(), (settings.clone(), clock.clone()), guard, master);
+        // Before the slow hashes, which a random secret does not need.
+        let secrets = Box::new(CliSecrets::new(db.clone(), oidc.clone()));
+        // The directory is last, so that nobody whom this database knows waits for it.
+        let sources: Vec<Box<dyn PasswordSource>> =
+            vec![robots, secrets, local, Box::new(ldap.clone())];
         Self {
             passwords: Passwords::new(db.clone(), counter, (sources, Some(ldap)), verified),
             directory,
+            oidc,
             bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
             sessions: Sessions::new(db.clone(), clock.clone(), settings),
             allowances: Allowances::default(),
@@ -110,6 +118,11 @@ impl Identity {
     /// Lets workloads in.
     pub fn workloads(&self) -> &Workloads {
         &self.workloads
+    }
+
+    /// The OIDC provider that the settings name.
+    pub fn oidc(&self) -> &Oidc {
+        &self.oidc
     }
 
     /// Hashes and checks passwords.
@@ -256,7 +269,31 @@ impl Identity {
         let user = caller.user().and(caller.id());
         let principal = user.ok_or(Error::WrongCredentials)?;
         let who = (principal, caller.authority.generation, caller.origin());
-        self.sessions.begin(who, had, agent).await
+        self.sessions.begin(who, (had, None), agent).await
+    }
+
+    /// Begins a session of somebody whom the OIDC provider has signed in; the caller, and the session's key.
+    ///
+    /// # Errors
+    /// [`Error::Void`] if the account was deleted or changed meanwhile.
+    pub async fn begin_session_of_provider(
+        &self,
+        signed_in: SignedIn,
+        had: Option<&SessionKey>,
+        sender: Sender<'_>,
+    ) -> Result<(Caller, SessionKey)> {
+        let (principal, generation) = (signed_in.principal, signed_in.generation);
+        let bound = binding::authority(&self.db, principal, Some(generation), Age::Now).await?;
+        let caller = Caller {
+            authority: bound.ok_or(Error::Void)?,
+            presented: Presented::Password,
+            grants: None,
+            address: Some(sender.address),
+        };
+        let who = (principal, generation, caller.origin());
+        let oidc = Some(signed_in.session);
+        let key = self.sessions.begin(who, (had, oidc), sender.agent).await?;
+        Ok((caller, key))
     }
 
     /// The caller of a session; anonymous if it has ended.

@@ -11,6 +11,7 @@ mod error;
 pub mod identity;
 pub mod ldap;
 mod login;
+pub mod oidc;
 mod password;
 mod proof;
 pub mod scope;
@@ -24,7 +25,7 @@ pub mod workload;
 
 pub use bearer::Issued;
 pub use error::{Error, Result};
-pub use sender::Sender;
+pub use sender::{Place, Sender};
 
 /// Random bytes in hex, twice `N` characters, for names that nobody may guess.
 ///

@@ -21,6 +21,8 @@ use seed::Size;
 
 /// Requests of one list in a round, one after the other: what is measured is a page, not a queue.
 const REQUESTS: usize = 200;
+/// The same in the short form.
+const FEW_REQUESTS: usize = 10;
 
 /// What was measured of one list, by rounds.
 struct Measured {
@@ -71,7 +73,8 @@ fn lists(stage: &Stage<'_>, gantry: &Server, cases: &[Case]) -> Result<Vec<Measu
         .collect();
     for round in 0..=stage.setup.options.rounds() {
         for (case, into) in cases.iter().zip(&mut measured) {
-            let figures = ask(gantry, case).map_err(|error| format!("{}: {error}", case.title))?;
+            let figures =
+                ask(stage, gantry, case).map_err(|error| format!("{}: {error}", case.title))?;
             if round > 0 {
                 into.rounds.push(figures);
             }
@@ -80,12 +83,15 @@ fn lists(stage: &Stage<'_>, gantry: &Server, cases: &[Case]) -> Result<Vec<Measu
     Ok(measured)
 }
 
-fn ask(gantry: &Server, case: &Case) -> Result<Figures, String> {
+fn ask(stage: &Stage<'_>, gantry: &Server, case: &Case) -> Result<Figures, String> {
     let asked = Asked {
         auth: Auth::Basic,
         repository: "",
         status: 200,
-        count: REQUESTS,
+        count: match stage.setup.options.short {
+            true => FEW_REQUESTS,
+            false => REQUESTS,
+        },
         connections: 1,
     };
     let server = gantry.daemon.processes();

@@ -138,7 +138,8 @@ pub async fn commit(
     now: Timestamp,
     due: Timestamp,
 ) -> Result<Committed> {
-    // The one that is found may be deleted before it is held: then there is room for a new one.
+    // The one that is found may be deleted before it is held: then there is room for a new one. Or another push gives it a
+    // sound object meanwhile: then it is looked at again.
     for _ in 0..ATTEMPTS {
         if let Some(made) = insert(tx, digest, object, Origin::Pushed, now).await? {
             return Ok(Committed::New(made));
@@ -153,9 +154,10 @@ pub async fn commit(
             garbage::add(tx, &[garbage_of(object)], now).await?;
             return Ok(Committed::Known(known.blob));
         }
-        let before = replace(tx, &known, object, Origin::Pushed).await?;
-        garbage::add(tx, before.as_slice(), due).await?;
-        return Ok(Committed::Known(known.with(object)));
+        if replace(tx, &known, object, Origin::Pushed).await? {
+            garbage::add(tx, known.garbage().as_slice(), due).await?;
+            return Ok(Committed::Known(known.with(object)));
+        }
     }
     Err(Error::Contended("the blob"))
 }
@@ -194,10 +196,11 @@ pub async fn commit_foreign(
         if proof != Proof::Bytes {
             return Ok(None);
         }
-        let before = replace(tx, &known, object, Origin::Imported).await?;
-        let before = before.filter(|garbage| garbage.key != object.key);
-        garbage::add(tx, before.as_slice(), now).await?;
-        return Ok(Some(known.with(object)));
+        if replace(tx, &known, object, Origin::Imported).await? {
+            let before = known.garbage().filter(|garbage| garbage.key != object.key);
+            garbage::add(tx, before.as_slice(), now).await?;
+            return Ok(Some(known.with(object)));
+        }
     }
     Err(Error::Contended("the blob"))
 }
@@ -240,6 +243,15 @@ struct Known {
 }
 
 impl Known {
+    /// Its object, once it has another, where it may be deleted.
+    fn garbage(&self) -> Option<Garbage> {
+        self.owned.then(|| Garbage {
+            key: self.blob.key.clone(),
+            size: self.blob.size,
+            unfinished: false,
+        })
+    }
+
     /// Whether its object is Gantry's own and, as far as anybody knows, whole.
     fn is_sound(&self, size: u64) -> bool {
         self.owned && !self.lost && self.blob.size == size
@@ -280,22 +292,22 @@ async fn hold_known(tx: &mut Tx, digest: &Digest) -> Result<Option<Known>> {
     }))
 }
 
-/// Gives a blob another object; the one before, where it may be deleted.
-async fn replace(
-    tx: &mut Tx,
-    known: &Known,
-    object: Object<'_>,
-    origin: Origin,
-) -> Result<Option<Garbage>> {
-    tx.query(
-        "update blob set object_key = $2, size = $3, owned = $4, lost_at = null where id = $1",
-    )
-    .bind(known.blob.id)
-    .bind(object.key)
-    .bind(object.size)
-    .bind(origin == Origin::Pushed)
-    .execute()
-    .await?;
+/// Gives a blob another object, unless somebody else did since it was looked at: then nothing is changed.
+async fn replace(tx: &mut Tx, known: &Known, object: Object<'_>, origin: Origin) -> Result<bool> {
+    let replaced = tx
+        .query(
+            "update blob set object_key = $2, size = $3, owned = $4, lost_at = null where id = $1 and object_key = $5",
+        )
+        .bind(known.blob.id)
+        .bind(object.key)
+        .bind(object.size)
+        .bind(origin == Origin::Pushed)
+        .bind(known.blob.key.as_str())
+        .execute()
+        .await?;
+    if replaced == 0 {
+        return Ok(false);
+    }
     let smaller = known.blob.size as i64 - object.size as i64;
     if smaller != 0 {
         // Who holds the blob was charged for what it was said to have.
@@ -310,11 +322,7 @@ async fn replace(
     }
     // Whichever repositories link it.
     tx.touch(Touch::Everything);
-    Ok(known.owned.then(|| Garbage {
-        key: known.blob.key.clone(),
-        size: known.blob.size,
-        unfinished: false,
-    }))
+    Ok(true)
 }
 
 fn garbage_of(object: Object<'_>) -> Garbage {

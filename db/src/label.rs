@@ -270,7 +270,9 @@ pub async fn hold_artifact(
 pub async fn count_of(reader: &mut Reader, manifest: ManifestId, limit: i64) -> Result<i64> {
     let row = reader
         .query(
-            "select count(*) as total from (select 1 from label_link where manifest_id = $1 limit $2) found",
+            "select count(*) as total from (
+                 select 1 from label_link k join label l on l.id = k.label_id and l.deleted_at is null
+                 where k.manifest_id = $1 limit $2) found",
         )
         .bind(manifest)
         .bind(limit)
@@ -323,7 +325,8 @@ pub async fn of_manifests(
             "select k.manifest_id, ",
             label_columns!(),
             " from (select k.* from json_each($1) j cross join label_link k on k.manifest_id = j.value and k.label_id in (
-                 select x.label_id from label_link x where x.manifest_id = j.value order by x.label_id limit $2) limit $3) k
+                 select x.label_id from label_link x join label y on y.id = x.label_id and y.deleted_at is null
+                 where x.manifest_id = j.value order by x.label_id limit $2) limit $3) k
              join label l on l.id = k.label_id and l.deleted_at is null order by l.name, l.id"
         ),
         concat!(
@@ -332,7 +335,8 @@ pub async fn of_manifests(
             " from (select k.* from ",
             ids_of_postgres!(),
             " cross join lateral (
-                 select x.* from label_link x where x.manifest_id = j.id order by x.label_id limit $2) k limit $3) k
+                 select x.* from label_link x join label y on y.id = x.label_id and y.deleted_at is null
+                 where x.manifest_id = j.id order by x.label_id limit $2) k limit $3) k
              join label l on l.id = k.label_id and l.deleted_at is null order by l.name, l.id"
         ),
     );

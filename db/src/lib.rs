@@ -35,6 +35,7 @@ pub mod mailed_link;
 pub mod manifest;
 pub mod member;
 pub mod notice;
+pub mod oidc;
 pub mod preference;
 pub mod principal;
 pub mod project;

@@ -402,7 +402,7 @@ pub async fn store(
         inserted = insert(tx, at.repository, &new, now).await?;
     }
     if inserted.is_none() {
-        let (there, is_doomed) = restart_untagged_time(tx, at.repository, new.digest).await?;
+        let (there, is_doomed) = push_again(tx, at.repository, new.digest, now).await?;
         if !is_doomed || !new.tags.is_empty() {
             return Ok(Ok(there));
         }
@@ -485,22 +485,25 @@ async fn insert(
     Ok(Some(id))
 }
 
-/// The time without a tag of a manifest begins anew when it is next seen without; its row, and whether it goes with
-/// deleted indexes unless something else keeps it.
-async fn restart_untagged_time(
+/// Notes that a manifest was pushed again: its time without a tag begins anew when it is next seen without. Its row, and
+/// whether it goes with deleted indexes unless something else keeps it.
+async fn push_again(
     tx: &mut Tx,
     repository: RepositoryId,
     digest: &Digest,
+    now: Timestamp,
 ) -> Result<(ManifestId, bool)> {
     let row = tx
         .query(
-            "update manifest set untagged_at = null where repository_id = $1 and digest = $2 and deleted_at is null
+            "update manifest set untagged_at = null, pushed_again_at = $3
+             where repository_id = $1 and digest = $2 and deleted_at is null
              returning id, cast(case when exists (select 1 from manifest_reference c join manifest p on p.id = c.manifest_id
                      where c.child_id = manifest.id and p.deleted_at is not null)
                  then 1 else 0 end as bigint) as doomed",
         )
         .bind(repository)
         .bind(digest)
+        .bind(now)
         .optional()
         .await?;
     let row = row.ok_or(Error::Contended("the manifest"))?;

@@ -82,7 +82,10 @@ pub async fn hold_alone(tx: &mut Tx, id: PrincipalId) -> Result<Option<i64>> {
 }
 
 /// Makes all tokens of before invalid.
-pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
+///
+/// # Errors
+/// When the statement fails.
+pub async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     tx.query("update principal set generation = generation + 1 where id = $1")
         .bind(id)
         .execute()

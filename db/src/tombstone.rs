@@ -19,10 +19,12 @@
 //! (`registry::immutability`).
 //!
 //! **Children**, which an index lists. Those that nothing else keeps, no tag, no other living index and no living subject, go
-//! with the last index that lists them, as in Harbor. An index with many is left with its tombstone until all were looked
+//! with the last index that lists them, as in Harbor; but one that was pushed again after that index, and lately, is about
+//! to be listed by another, and stays as long as a blob without references does. An index with many is left with its tombstone until all were looked
 //! at. One that waits so and is pushed again without a tag would be lost as well: that push makes a new row
-//! ([`bury_child`]). Who deletes holds the children before it asks what keeps them, and a push of an index or a tag holds
-//! what it names: so the child is kept, or the push finds nothing, or is run again.
+//! ([`bury_child`]). Who deletes holds the children before it asks what keeps them: of two deletions the later one sees that
+//! the other's index is gone. A push of an index or a tag holds what it names: so the child is kept, or the push finds
+//! nothing, or is run again.
 //!
 //! **Beside others.** Who deletes holds the row (`for update`) before it looks for an index that lists the manifest; a
 //! push of an index holds what it lists (`for key share`). So the deletion sees the index and is refused, or the push
@@ -54,6 +56,13 @@ pub struct When {
     pub now: Timestamp,
     /// Until when blobs are kept at least that the manifests named.
     pub lease_until: Timestamp,
+}
+
+impl When {
+    /// What was pushed before is not about to be listed or tagged any more.
+    const fn long_ago(self) -> Timestamp {
+        Timestamp(self.now.0 - (self.lease_until.0 - self.now.0))
+    }
 }
 
 /// Deletes a living manifest that is held, and removes at most `limit` rows of what hangs on it; [`purge`] removes the
@@ -223,7 +232,7 @@ pub async fn purge(
             next += 1;
         }
         if room.is_left() {
-            let buried = bury_children(tx, at, &going[listed..], when.now, &mut room).await?;
+            let buried = bury_children(tx, at, &going[listed..], when, &mut room).await?;
             listed = going.len();
             going.extend(buried);
         }
@@ -406,35 +415,66 @@ async fn bury_children(
     tx: &mut Tx,
     at: Place<'_>,
     indexes: &[Tombstone],
-    now: Timestamp,
+    when: When,
     room: &mut Room,
 ) -> Result<Vec<Tombstone>> {
+    macro_rules! is_not_awaited {
+        () => {
+            "(coalesce(m.pushed_again_at, m.pushed_at) <= coalesce(i.pushed_again_at, i.pushed_at)
+             or coalesce(m.pushed_again_at, m.pushed_at) <= $3)"
+        };
+    }
+    let indexes = ids(indexes);
+    hold_listed(tx, &indexes).await?;
+    // A statement of its own: it sees what was committed before the rows were held.
     let rows = tx
         .query_either(
             concat!(
-                "select distinct m.id from json_each($1) j cross join manifest_reference c on c.manifest_id = j.value
+                "select distinct m.id from json_each($1) j cross join manifest i on i.id = j.value
+                 cross join manifest_reference c on c.manifest_id = i.id
                  cross join manifest m on m.id = c.child_id where ",
+                is_not_awaited!(),
+                " and ",
                 hangs_on_its_parents!(),
                 " order by m.id limit $2"
             ),
             concat!(
-                "select distinct m.id from manifest_reference c join manifest m on m.id = c.child_id
-                 where c.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and ",
+                "select distinct m.id from manifest i join manifest_reference c on c.manifest_id = i.id
+                 join manifest m on m.id = c.child_id
+                 where i.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and ",
+                is_not_awaited!(),
+                " and ",
                 hangs_on_its_parents!(),
                 " order by m.id limit $2"
             ),
         )
-        .bind(ids(indexes))
+        .bind(indexes)
         .bind(room.rows)
+        .bind(when.long_ago())
         .all()
         .await?;
-    let looked_at: Vec<i64> = rows
+    let hanging: Vec<i64> = rows
         .iter()
         .map(|row| row.get("manifest", "id"))
         .collect::<Result<_>>()?;
-    let hanging = hold_children(tx, &looked_at).await?;
-    room.rows -= looked_at.len() as i64;
-    bury(tx, at, &hanging, now).await
+    room.rows -= hanging.len() as i64;
+    bury(tx, at, &hanging, when.now).await
+}
+
+/// Holds what indexes list, where others write beside this transaction: nobody tags or lists it until the transaction ends,
+/// and nobody deletes another index that lists it.
+async fn hold_listed(tx: &mut Tx, indexes: &str) -> Result<()> {
+    if tx.is_postgres() {
+        tx.query(
+            "select m.id from manifest m where m.deleted_at is null and m.id in (select c.child_id from manifest_reference c
+                 where c.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))))
+             order by m.id for update",
+        )
+        .bind(indexes)
+        .all()
+        .await?;
+    }
+    Ok(())
 }
 
 /// Those of the children that nothing keeps once they are held: nobody tags or lists them until the transaction ends. They
@@ -653,7 +693,7 @@ async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
 }
 
 /// Tags of the referrers that would go with a living manifest: its own, those of its children that would go, and theirs
-/// again. At most `limit`. What a living index lists stays, but for children that the one that goes lists alone.
+/// again. At most `limit`. What a living index lists stays, but for children of the one that goes that no other lists.
 ///
 /// # Errors
 /// When the statement fails.
@@ -662,15 +702,16 @@ pub async fn tags_that_go_with(
     (repository, manifest): (RepositoryId, ManifestId),
     limit: i64,
 ) -> Result<Vec<Tag>> {
+    // As [`hangs_on_its_parents`], where neither its index nor what is deleted keeps it any more, nor a subject that the index
+    // lists.
     macro_rules! goes_with_its_index {
-        ($index:literal) => {
-            concat!(
-                "m.deleted_at is null and m.subject is null and not exists (select 1 from tag t where t.manifest_id = m.id)
-                 and not exists (select 1 from manifest_reference o join manifest p on p.id = o.manifest_id
-                     where o.child_id = m.id and p.deleted_at is null and p.id <> ",
-                $index,
-                ")"
-            )
+        () => {
+            "m.deleted_at is null and not exists (select 1 from tag t where t.manifest_id = m.id)
+             and not exists (select 1 from manifest_reference o join manifest p on p.id = o.manifest_id
+                 where o.child_id = m.id and p.deleted_at is null and p.id not in ($2, g.id))
+             and not exists (select 1 from manifest s where s.repository_id = m.repository_id and s.digest = m.subject
+                 and s.deleted_at is null and s.id not in ($2, g.id) and not exists (
+                     select 1 from manifest_reference o where o.manifest_id = g.id and o.child_id = s.id))"
         };
     }
     let rows = reader
@@ -684,7 +725,7 @@ pub async fn tags_that_go_with(
                 hangs_on_its_subject!(),
                 " union select m.id, m.digest from going g join manifest_reference c on c.manifest_id = g.id
                      join manifest m on m.id = c.child_id where ",
-                goes_with_its_index!("g.id"),
+                goes_with_its_index!(),
                 ") select t.name from going join tag t on t.manifest_id = going.id where going.id <> $2 limit $3"
             ),
             concat!(
@@ -696,7 +737,7 @@ pub async fn tags_that_go_with(
                 hangs_on_its_subject!(),
                 " union all select m.id, m.digest from manifest_reference c join manifest m on m.id = c.child_id
                          where c.manifest_id = g.id and ",
-                goes_with_its_index!("g.id"),
+                goes_with_its_index!(),
                 ") n) select t.name from going join tag t on t.manifest_id = going.id where going.id <> $2 limit $3"
             ),
         )

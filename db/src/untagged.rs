@@ -109,7 +109,7 @@ pub struct Untagged {
     pub digest: Digest,
     /// When it was first seen so.
     pub since: Option<Timestamp>,
-    /// When it was pushed.
+    /// When it was last pushed.
     pub pushed_at: Timestamp,
 }
 
@@ -125,7 +125,8 @@ pub async fn list(
 ) -> Result<Walked<Untagged, Vec<u8>>> {
     let rows = reader
         .query(concat!(
-            "select m.id, m.digest, m.untagged_at, m.pushed_at from manifest m where m.repository_id = $1 and m.digest > $2 and ",
+            "select m.id, m.digest, m.untagged_at, coalesce(m.pushed_again_at, m.pushed_at) as pushed_at
+             from manifest m where m.repository_id = $1 and m.digest > $2 and ",
             nothing_keeps!(),
             " order by m.digest limit $3"
         ))

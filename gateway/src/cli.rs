@@ -13,6 +13,7 @@ mod label;
 mod ldap;
 mod local;
 mod member;
+mod oidc;
 mod out;
 mod parse;
 mod password;
@@ -73,6 +74,9 @@ enum Command {
     /// Try the directory out, and search it.
     #[command(subcommand)]
     Ldap(ldap::Command),
+    /// Try the OIDC provider out.
+    #[command(subcommand)]
+    Oidc(oidc::Command),
     /// Manage projects and their quotas.
     #[command(subcommand)]
     Project(project::Command),
@@ -194,6 +198,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(command) => local::run(config, async |local| command.run(local).await),
         Command::Group(command) => local::run(config, async |local| command.run(local).await),
         Command::Ldap(command) => local::run(config, async |local| command.run(local).await),
+        Command::Oidc(command) => local::run(config, async |local| command.run(local).await),
         Command::Member(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
         Command::Robot(command) => local::run(config, async |local| command.run(local).await),

@@ -188,7 +188,7 @@ fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Res
     response
 }
 
-/// When to try again if the directory could not be asked.
+/// When to try again if the directory or the provider could not be asked.
 const DIRECTORY_RETRY: Duration = Duration::from_secs(5);
 
 fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
@@ -198,6 +198,12 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
             log(error);
             unavailable("cannot find out who is calling")
         }
+        E::Provider(error) if error.is_outage() => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            &error.to_string(),
+            DIRECTORY_RETRY,
+        ),
         E::Directory(_) => later(
             StatusCode::SERVICE_UNAVAILABLE,
             "UNAVAILABLE",
@@ -210,6 +216,7 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
         | E::RobotDisabled
         | E::RobotExpired
         | E::NotAdmitted(_)
+        | E::Provider(_)
         | E::Ended(_) => {
             let mut response =
                 envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::scope::{MOST_SCOPES, Scope, parse_scopes};
-use auth::{Error, Sender};
+use auth::{Error, Place, Sender};
 use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use policy::{Caller, Presented};
@@ -86,7 +86,7 @@ async fn issue(
         scope: None,
         error: None,
     };
-    let sender = Sender::of(address, &parts.headers);
+    let sender = Sender::of(address, &parts.headers).at(Place::Tools);
     let caller = match grant {
         Some(grant) => by_grant(app, sender, (grant, one)).await?,
         None => match authorization(&parts.headers) {

@@ -106,8 +106,8 @@ impl Execution for AuditPurge {
 
 impl AuditPurge {
     /// Removes what the parameters mean, seal by seal; how many entries. The history says so twice: with the first
-    /// entries that go, how many are to go, and at the end how many went. A run that breaks off is completed by the next
-    /// one.
+    /// entries that go, how many are to go, and with the last ones how many went. A run that breaks off is completed by the
+    /// next one, which says both of what was left.
     ///
     /// # Errors
     /// [`db::Error::ChainBroken`] for a seal that does not hold; when the database fails.
@@ -133,13 +133,6 @@ impl AuditPurge {
             None => 0,
         };
         tell(format!("purged {purged} entries: {rule}"));
-        if purged > 0 {
-            let event = event(&rule, by, &format!("{purged} entries"), now);
-            let recorded = self
-                .db
-                .write(move |tx| Box::pin(async move { tx.record(&event).await }));
-            recorded.await?;
-        }
         Ok(purged)
     }
 
@@ -158,16 +151,22 @@ impl AuditPurge {
         };
         let mut purged = 0;
         loop {
-            let (rule, master) = (rule.clone(), self.master.clone());
-            let begun = format!("begun: {} entries", extent.entries);
-            let begun = (purged == 0).then(|| event(&rule, by.clone(), &begun, now));
+            let (rule, master, by) = (rule.clone(), self.master.clone(), by.clone());
             let step = self.db.write(move |tx| {
                 Box::pin(async move {
                     let sign = |hash: &[u8]| sign(&master, hash);
                     let step = purge::purge(tx, sequence, &rule, &sign, now).await?;
-                    let removes = step.as_ref().is_some_and(|step| step.removed > 0);
-                    if let Some(begun) = begun.filter(|_| removes) {
-                        tx.record(&begun).await?;
+                    let removed = step.as_ref().map_or(0, |step| step.removed);
+                    if purged == 0 && removed > 0 {
+                        let begun = format!("begun: {} entries", extent.entries);
+                        tx.record(&event(&rule, by.clone(), &begun, now)).await?;
+                    }
+                    let is_last = step
+                        .as_ref()
+                        .is_none_or(|step| step.last_id >= extent.last_id);
+                    if is_last && purged + removed > 0 {
+                        let ended = format!("{} entries", purged + removed);
+                        tx.record(&event(&rule, by, &ended, now)).await?;
                     }
                     Ok::<_, db::Error>(step)
                 })

@@ -8,6 +8,7 @@ mod guard;
 mod http;
 mod tls;
 
+pub use connect::first_of;
 pub use error::{Error, Result};
 pub use guard::{Guard, Trust};
 pub use http::HttpClient;

@@ -40,7 +40,8 @@ impl<A: To> RobotPermit<A> {
         let caller = self.caller();
         match (self, permission) {
             (Self::Project(permit), Permission::Project(project, resource, action)) => {
-                let held = permit.standing().allowed(caller, resource);
+                // What everyone has today may be gone tomorrow, and the robot would still have it.
+                let held = permit.standing().own(caller, resource);
                 project == permit.project().id && held.contains(action)
             }
             (Self::Project(_), _) => false,

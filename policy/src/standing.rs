@@ -31,14 +31,18 @@ pub struct Standing {
 impl Standing {
     /// What the caller may do on a resource of the project; a token may allow less.
     pub fn allowed(&self, caller: &Caller, resource: Resource) -> Actions {
+        self.own(caller, resource) | self.public(resource)
+    }
+
+    /// The same without what everyone may do while the project is public.
+    pub(crate) fn own(&self, caller: &Caller, resource: Resource) -> Actions {
         if caller.is_sysadmin() {
             return Actions::ALL;
         }
-        let own = match &caller.authority.own {
+        match &caller.authority.own {
             Some(own) => own.permissions.in_project(self.project.id, resource),
             None => table::allowed_to(self.roles, resource),
-        };
-        own | self.public(resource)
+        }
     }
 
     /// What everyone may do on a resource of the project.

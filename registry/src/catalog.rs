@@ -2,8 +2,9 @@
 
 use db::binding;
 use db::repository::{self, Visible};
-use policy::CatalogPermit;
+use policy::{Caller, CatalogPermit};
 
+use crate::memory::holder;
 use crate::{Registry, Result};
 
 /// A page of names.
@@ -33,9 +34,11 @@ impl Registry {
     pub async fn catalog(
         &self,
         permit: &CatalogPermit,
+        caller: &Caller,
         last: Option<&str>,
         limit: i64,
     ) -> Result<Names> {
+        let _turn = self.memory.turn(holder(caller)).await?;
         let mut reader = self.db.for_lists().reader().await?;
         let projects = match permit {
             CatalogPermit::Everything => None,

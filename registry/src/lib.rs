@@ -100,12 +100,12 @@ impl Registry {
         let weigh =
             |_: &Digest, bytes: &Bytes| u32::try_from(bytes.len() + 128).unwrap_or(u32::MAX);
         Self {
+            memory: BodyMemory::new(limits.body_memory, db.is_shared()),
             db,
             store,
             clock,
             master,
             pulls: PullLog::default(),
-            memory: BodyMemory::new(limits.body_memory),
             limits,
             process: Process(auth::random()),
             turns: upload::Turns::default(),

@@ -1,4 +1,4 @@
-//! Memory for request and response bodies. One limit covers all of them; clients share it as described in
+//! Memory for request and response bodies, and turns at the database for lists. One limit covers all of them; clients share it as described in
 //! [`storage::budget`].
 
 use std::sync::Arc;
@@ -21,10 +21,17 @@ const LEAST: usize = 64 << 10;
 const SHORT: usize = 16;
 /// Limit of short bodies per source that wait for memory, each with its connection's buffers.
 const SHORT_QUEUE: usize = 16;
+/// How much memory a manifest takes that is copied, in its size.
+const COPIES: usize = 3;
 /// Memory for answers of the REST API that are being built: rows, what is shown of them, and their JSON.
 const ANSWERS: usize = 64 << 20;
 /// Limit of such answers per source that wait for memory.
 const ANSWERS_QUEUE: usize = 64;
+/// Lists that are read at a time where readers are few, as with SQLite, and where they are many.
+const LISTS_OF_FEW: usize = 4;
+const LISTS_OF_MANY: usize = 8;
+/// Limit of lists per source that wait for their turn.
+const LISTS_QUEUE: usize = 128;
 /// How long a body waits for memory.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,6 +41,7 @@ pub struct BodyMemory {
     bulk: Arc<Budget>,
     short: Arc<Budget>,
     answers: Arc<Budget>,
+    lists: Arc<Budget>,
 }
 
 /// The holder for a caller's requests.
@@ -45,9 +53,17 @@ pub fn holder(caller: &Caller) -> Holder {
 }
 
 impl BodyMemory {
-    /// A budget of this many bytes.
-    pub fn new(bytes: usize) -> Self {
+    /// A budget of this many bytes, beside a database that other processes use or not.
+    pub fn new(bytes: usize, has_shared_database: bool) -> Self {
+        let lists = match has_shared_database {
+            true => LISTS_OF_MANY,
+            false => LISTS_OF_FEW,
+        };
         Self {
+            lists: Budget::new(Terms {
+                queue: LISTS_QUEUE,
+                ..lists.into()
+            }),
             bulk: Budget::new(bytes - bytes / SHORT),
             short: Budget::new(Terms {
                 queue: SHORT_QUEUE,
@@ -77,6 +93,15 @@ impl BodyMemory {
         &self.answers
     }
 
+    /// A turn of reading a list: fewer at a time than the database has connections, and no source or principal has all of
+    /// them while others wait. It is held while the database is asked.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if there is none in time.
+    pub async fn turn(&self, holder: Holder) -> std::result::Result<Reservation, Exhausted> {
+        self.lists.take(holder, 1, PATIENCE).await
+    }
+
     /// Bytes that are free.
     pub fn free(&self) -> usize {
         self.bulk.free() + self.short.free()
@@ -94,9 +119,16 @@ impl BodyMemory {
         self.wait(caller, at_most(DOWNLOAD, Some(length))).await
     }
 
-    /// For manifests that are read to be stored again.
-    pub(crate) async fn for_copy(&self, caller: &Caller, bytes: u64) -> Result<Reservation> {
-        self.wait(caller, at_most(usize::MAX, Some(bytes))).await
+    /// For manifests that are read to be stored again: as they were read, and parsed.
+    ///
+    /// # Errors
+    /// [`Error::CopyTooLarge`] if there is never so much.
+    pub(crate) async fn for_copy(&self, caller: &Caller, bytes: usize) -> Result<Reservation> {
+        let most = self.bulk.largest_share() / COPIES;
+        if bytes > most {
+            return Err(Error::CopyTooLarge("bytes of manifests", most as i64));
+        }
+        self.wait(caller, (bytes * COPIES).max(LEAST)).await
     }
 
     async fn wait(&self, caller: &Caller, bytes: usize) -> Result<Reservation> {

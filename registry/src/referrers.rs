@@ -4,6 +4,7 @@ use db::manifest::{self, Referrers};
 use model::Digest;
 use policy::PullPermit;
 
+use crate::memory::holder;
 use crate::{Registry, Result};
 
 /// Descriptors per page: few enough to answer in a few milliseconds.
@@ -22,6 +23,7 @@ impl Registry {
         (after, limit): (i64, i64),
     ) -> Result<Referrers> {
         let limit = limit.min(PAGE);
+        let _turn = self.memory.turn(holder(permit.caller())).await?;
         let mut tx = self.db.for_lists().reader().await?;
         let repository = (permit.project(), permit.repository());
         let page = manifest::referrers(&mut tx, repository, subject, artifact_type, (after, limit));

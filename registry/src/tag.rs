@@ -11,6 +11,7 @@ use policy::{DeletePermit, ProjectPermit, PullPermit, on, to};
 
 use crate::catalog::Names;
 use crate::immutability::refuse_tag;
+use crate::memory::holder;
 use crate::named::{find, hold};
 use crate::{Error, Registry, Result};
 
@@ -20,6 +21,7 @@ impl Registry {
     /// # Errors
     /// [`Error::NameUnknown`] if there is no such repository.
     pub async fn tags(&self, permit: &PullPermit, last: Option<&str>, limit: i64) -> Result<Names> {
+        let _turn = self.memory.turn(holder(permit.caller())).await?;
         let mut tx = self.db.for_lists().reader().await?;
         let (project, name) = (permit.project(), permit.repository());
         let tags = tag::list(&mut tx, (project, name), last, limit + 1).await?;

@@ -156,11 +156,12 @@ impl Budget {
         (self.terms.total * OF_SOURCE / (OF_SOURCE + 1)).min(self.terms.most)
     }
 
-    /// Takes a share if it is free now and nobody waits. Amounts above [`Self::largest_share`] are reduced to it.
+    /// Takes a share if it is free now and nobody waits for what is not free. Amounts above [`Self::largest_share`] are reduced to it.
     pub fn try_take(self: &Arc<Self>, holder: Holder, amount: usize) -> Option<Reservation> {
         let amount = amount.min(self.largest_share());
         let mut state = self.state.lock();
-        let granted = state.waiting.is_empty() && state.grant(holder, amount, self.terms.most);
+        let most = self.terms.most;
+        let granted = !state.is_scarce(most) && state.grant(holder, amount, most);
         drop(state);
         granted.then(|| self.place(holder, amount))
     }
@@ -301,6 +302,15 @@ impl State {
         }
     }
 
+    /// Whether somebody waits for more than their own share.
+    fn is_scarce(&self, cap: usize) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|waiting| {
+            let verdict = self.verdict(waiting.holder, waiting.amount, cap);
+            !waiting.granted.is_closed() && !matches!(verdict, Verdict::OverShare)
+        })
+    }
+
     /// Removes the requests that can be served now from the queue, and their amounts from what is free.
     fn serve(&mut self, cap: usize) -> Vec<Waiting> {
         let mut served = Vec::new();
@@ -357,7 +367,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Grows it to at least this size if that is free now and nobody waits. Unlike [`Self::grow_to`], nobody who holds
+    /// Grows it to at least this size if that is free now and nobody waits for what is not free. Unlike [`Self::grow_to`], nobody who holds
     /// something waits for others who do.
     pub fn try_grow_to(&mut self, amount: usize) -> bool {
         let Some(more) = amount.checked_sub(self.amount).filter(|more| *more > 0) else {
@@ -492,6 +502,19 @@ mod tests {
         drop(second);
         held.pop();
         assert!(poll(greedy.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_its_own_share_keeps_nobody_from_growing() {
+        let budget = Budget::new(100);
+        let mut small = budget.try_take(holder(2), 1).unwrap();
+        let _held = budget.try_take(holder(1), 60).unwrap();
+        let mut greedy = pin!(budget.take(holder(1), 30, Duration::from_secs(60)));
+        assert!(poll(greedy.as_mut()).is_pending(), "it has its share");
+        assert!(small.try_grow_to(10));
+        let mut newcomer = pin!(budget.take(holder(3), 50, Duration::from_secs(60)));
+        assert!(poll(newcomer.as_mut()).is_pending(), "that is not free");
+        assert!(!small.try_grow_to(20), "somebody waits for it");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ pub mod installation;
 pub mod label;
 pub mod mailed_link;
 pub mod member;
+pub mod oidc;
 pub mod password;
 pub mod preference;
 pub mod project;

@@ -3,7 +3,7 @@
 pub mod secret;
 
 use db::robot::{self, Robot};
-use db::{Db, Tx};
+use db::{Db, Tx, principal};
 use model::{
     Event, Lifetime, Operation, Origin, Principal, ProjectId, RobotDescription, RobotId,
     RobotMaker, RobotName, Subject, Timestamp, UserId,
@@ -46,7 +46,7 @@ pub struct MadeRobot {
 ///
 /// # Errors
 /// [`Error::RobotTooStrong`], [`Error::RobotOutlives`], [`Error::RobotExists`], [`Error::ProjectGone`],
-/// [`Error::Password`].
+/// [`Error::Password`], [`Error::CallerVoid`].
 pub async fn create(
     db: &Db,
     hasher: &PasswordHasher,
@@ -58,17 +58,17 @@ pub async fn create(
     refuse_longer(permit.caller(), new.lifetime.end(now))?;
     let row = row(permit, prefix, &new, new.secret.hash(hasher).await?, now);
     let (full_name, expires_at) = (row.full_name.clone(), row.expires_at);
-    let origin = permit.caller().origin();
+    let caller = permit.caller().clone();
     let id = match row.project {
         Some(project) => {
             db.write_in(project, move |tx| {
-                Box::pin(async move { insert(tx, &row, &new.permissions, (origin, now)).await })
+                Box::pin(async move { insert(tx, &row, &new.permissions, (&caller, now)).await })
             })
             .await?
         }
         None => {
             db.write(move |tx| {
-                Box::pin(async move { insert(tx, &row, &new.permissions, (origin, now)).await })
+                Box::pin(async move { insert(tx, &row, &new.permissions, (&caller, now)).await })
             })
             .await?
         }
@@ -117,8 +117,9 @@ async fn insert(
     tx: &mut Tx,
     row: &robot::NewRobot,
     permissions: &PermissionList,
-    (origin, now): (Origin, Timestamp),
+    (caller, now): (&Caller, Timestamp),
 ) -> Result<RobotId> {
+    hold_caller(tx, caller).await?;
     let made = robot::create(tx, row, now).await;
     let (id, principal) = made.map_err(|error| match error {
         db::Error::Duplicate(_) => Error::RobotExists(row.full_name.clone()),
@@ -126,10 +127,25 @@ async fn insert(
     })?;
     robot::set_permissions(tx, (id, principal), permissions).await?;
     let named = (row.project, row.full_name.clone());
-    let event = event(now, origin, Operation::Create, named);
+    let event = event(now, caller.origin(), Operation::Create, named);
     tx.record(&event.with_detail(permissions.to_string()))
         .await?;
     Ok(id)
+}
+
+/// Holds whoever gives a robot rights, as they were when these were compared: hashing a secret takes its time.
+///
+/// # Errors
+/// [`Error::CallerVoid`] where they were deleted or changed since.
+async fn hold_caller(tx: &mut Tx, caller: &Caller) -> Result<()> {
+    let Some(id) = caller.id() else {
+        return Ok(());
+    };
+    let found = principal::hold_alone(tx, id).await?;
+    match found == Some(caller.authority.generation) {
+        true => Ok(()),
+        false => Err(Error::CallerVoid),
+    }
 }
 
 /// What is changed of a robot; all else stays.
@@ -179,7 +195,7 @@ impl Changes {
 /// Changes a robot. What it may do already, it keeps, whoever gave it.
 ///
 /// # Errors
-/// [`Error::RobotUnknown`], [`Error::RobotTooStrong`].
+/// [`Error::RobotUnknown`], [`Error::RobotTooStrong`], [`Error::CallerVoid`].
 pub async fn update(
     db: &Db,
     permit: &RobotPermit<to::Update>,
@@ -196,6 +212,7 @@ pub async fn update(
                 let is_new = |new: &&Permission| held.iter().all(|(_, held)| held != *new);
                 let added: Vec<Permission> = permissions.iter().filter(is_new).copied().collect();
                 refuse_stronger(&permit, &added)?;
+                hold_caller(tx, permit.caller()).await?;
                 robot::set_permissions(tx, (id, robot.principal_id), permissions).await?;
             }
             robot::update(tx, &robot, &changes.of(&robot), now).await?;

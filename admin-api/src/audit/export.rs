@@ -1,7 +1,7 @@
 //! Everything that a search of the audit log finds, newest first, as a stream of CSV or of JSON lines.
 //!
 //! A part of the stream is read in a short transaction of its own, once the part before it was sent, so that memory is
-//! bounded and no transaction waits for the client. Parts follow each other by the last entry, so that no entry is
+//! bounded and no transaction waits for the client. Room for a part is held from the beginning to the end. Parts follow each other by the last entry, so that no entry is
 //! there twice or missing, whatever is written meanwhile. A search that looks at entries one by one goes through the log
 //! window by window, so that no statement looks at more of them than a page of the list does.
 
@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use db::Db;
 use db::audit::list::{SEARCHED, bound_search};
 use db::audit::{self, Filter};
+use futures_util::StreamExt as _;
 use futures_util::stream::try_unfold;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, WARNING};
 use policy::SignedIn;
@@ -23,10 +24,11 @@ use crate::allowed::Granted;
 use crate::caller::By;
 use crate::param::Params;
 use crate::query::Query;
+use crate::room::Room;
 use crate::{App, Error};
 
 /// Entries of a part.
-const PART: i64 = 500;
+const PART: i64 = 200;
 
 /// How entries are written.
 #[derive(Clone, Copy)]
@@ -93,7 +95,7 @@ fn row(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     responses((status = 200, description = "The entries.", body = String, content_type = "application/x-ndjson"))
 )]
 pub(crate) async fn export(
-    By(_): By,
+    By(caller): By,
     params: Params,
     Granted(permit): Granted<SignedIn>,
     State(app): App,
@@ -104,8 +106,13 @@ pub(crate) async fn export(
     let scope = scope::of(&mut app.db.reader().await?, &permit).await?;
     let filter = scope::filter(&app, scope, &selection);
     let (kind, suffix) = format.names();
-    let mut response =
-        Body::from_stream(parts(app.db.clone(), filter, format, SEARCHED)).into_response();
+    let room = Room::for_rows(&app, &caller, PART as usize).await?.memory();
+    let parts = parts(app.db.clone(), filter, format, SEARCHED);
+    let parts = parts.map(move |part| {
+        let _held = &room;
+        part
+    });
+    let mut response = Body::from_stream(parts).into_response();
     let headers = response.headers_mut();
     let name = format!("attachment; filename=\"audit-log.{suffix}\"");
     let warning = query.warning();

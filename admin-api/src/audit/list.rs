@@ -110,6 +110,8 @@ async fn answer<V: From<Listed> + Serialize>(
         ..rows
     };
     let found = audit::list::page(&mut reader, &filter, page, direction).await?;
+    let details = found.iter().map(|listed| listed.entry.detail.len());
+    listing.room.texts(details.sum())?;
     let last = found.last().map(|listed| listed.entry.id);
     let (total, is_estimate) = match counted {
         Count::Exact(total) => (total, false),

@@ -193,6 +193,9 @@ struct Verification {
     sequence: i64,
     /// Seals whose signature is not of the key.
     unsigned: Vec<i64>,
+    /// Seals of which a statement that is not signed by the key says what was purged. No head vouches for these: it is
+    /// exported without them.
+    unstated: Vec<i64>,
 }
 
 impl Verification {
@@ -223,9 +226,11 @@ impl Verification {
         } else if hash(seal.sequence, &seal.previous, entries).as_slice() != expected {
             findings.push(format!("{name}: a row was changed"));
         }
-        let is_signed = statement.is_none_or(|purged| purged.is_signed(&seal, sign));
-        if sign(&seal.hash).as_slice() != seal.signature || !is_signed {
+        if sign(&seal.hash).as_slice() != seal.signature {
             self.unsigned.push(seal.sequence);
+        }
+        if statement.is_some_and(|purged| !purged.is_signed(&seal, sign)) {
+            self.unstated.push(seal.sequence);
         }
         self.report.seals += 1;
         self.report.sealed += entries.len() as i64;
@@ -233,11 +238,17 @@ impl Verification {
         (self.previous, self.last_id, self.sequence) = (seal.hash, seal.last_id, seal.sequence);
     }
 
-    /// Names the seals whose signature is wrong, but for those up to one that is vouched for.
+    /// Names the seals whose signature is wrong, but for those up to one that is vouched for, and those whose purge nobody
+    /// signed.
     fn name_unsigned(&mut self, vouched: i64) {
         self.unsigned.retain(|sequence| *sequence > vouched);
-        for run in self.unsigned.chunk_by(|one, next| one + 1 == *next) {
-            let (first, last) = (run[0], run[run.len() - 1]);
+        for (first, last) in runs(&self.unstated) {
+            self.report.findings.push(format!(
+                "seals {first} to {last}: what was purged is told by somebody without this master key: entries were removed \
+                 by hand, or that key was lost and given up (`gantry db forget-secrets`)"
+            ));
+        }
+        for (first, last) in runs(&self.unsigned) {
             self.report.findings.push(format!(
                 "seals {first} to {last}: the signatures are not by this master key: they were changed, or that key \
                  was lost and given up (`gantry db forget-secrets`). If it was, give a head that was exported since \
@@ -246,4 +257,10 @@ impl Verification {
             ));
         }
     }
+}
+
+/// The first and the last of each run of numbers.
+fn runs(numbers: &[i64]) -> impl Iterator<Item = (i64, i64)> {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    runs.map(|run| (run[0], run[run.len() - 1]))
 }

@@ -97,9 +97,20 @@ impl<'a> EventRow<'a> {
             digest: event.subject.digest().map(hex_of),
             success: i64::from(event.outcome == Outcome::Done),
             times: event.times,
-            detail: storable(event.detail.as_str().into()),
+            detail: storable(shortened(&event.detail)),
         }
     }
+}
+
+/// Bytes of a detail that are kept: whoever makes events by the thousand must not fill memory with them when they are read.
+const LONGEST_DETAIL: usize = 2_000;
+
+fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST_DETAIL {
+        return text.into();
+    }
+    let kept = text.floor_char_boundary(LONGEST_DETAIL);
+    format!("{}…", &text[..kept]).into()
 }
 
 /// PostgreSQL stores no NUL: one in a name that a client made up must not keep others from being written.

@@ -151,7 +151,8 @@ impl Filter {
             // The scope is what the index is of.
             Scope::Project(_) | Scope::Own { .. } => None,
         };
-        (asked.len() > usize::from(by_index.is_some())).then(|| Self {
+        let asked = asked.len() + usize::from(!self.hidden.is_empty());
+        (asked > usize::from(by_index.is_some())).then(|| Self {
             scope: self.scope.clone(),
             from: self.from,
             to: self.to,

@@ -16,8 +16,11 @@ use crate::error::{Error, Result, sqlite_code};
 use crate::schema;
 use crate::writer::Writer;
 
-/// Connections that read at once, and as many that read lists.
+/// Connections that read at once.
 const READERS: u32 = 4;
+/// Connections besides that read for the REST API and for lists: more than there are turns of lists, so that no number of these
+/// keeps others waiting.
+const LISTERS: u32 = 6;
 /// How long a connection for lists may read until it is given back.
 pub(super) const LONGEST_READ: Duration = Duration::from_secs(10);
 /// Steps of SQLite's machine between two looks at the time: about a tenth of a millisecond.
@@ -53,14 +56,14 @@ pub(super) async fn open(path: &Path) -> Result<(Backend, Arc<Caches>)> {
     }
     schema::migrate(&schema::SQLITE, &mut connection).await?;
     let options = options.read_only(true).create_if_missing(false);
-    let pool = || {
+    let pool = |connections| {
         SqlitePoolOptions::new()
-            .max_connections(READERS)
+            .max_connections(connections)
             .acquire_timeout(PATIENCE)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone())
     };
-    let (readers, listers) = (pool(), pool());
+    let (readers, listers) = (pool(READERS), pool(LISTERS));
     let caches = Arc::new(Caches::alone());
     let writer = Writer::start(connection, caches.clone());
     let backend = Backend::Sqlite {

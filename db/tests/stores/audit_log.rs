@@ -551,6 +551,12 @@ async fn a_search_that_no_index_answers_is_bounded_by_what_it_looks_at() {
             assert_eq!(bound.unwrap(), since, "{tests:?} {from:?} {to:?}");
             assert_eq!(filter.from, since.or(from), "{tests:?}");
         }
+        let mut hidden = audit::Filter {
+            hidden: vec![model::EventType::list("create_user")[0]],
+            ..audit::Filter::default()
+        };
+        let bound = audit::list::bound_search(&mut reader, &mut hidden, 10).await;
+        assert_eq!(bound.unwrap(), Some(at(39)), "all may be of a hidden type");
         let count = async |reader: &mut gantry_db::Reader, text: &str| {
             let filter = audit::Filter {
                 tests: vec![holds("resource", text)],

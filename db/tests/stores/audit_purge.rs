@@ -148,6 +148,12 @@ async fn a_forged_statement_is_found() {
         let report = verified(&db).await;
         assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
         assert!(report.findings[0].starts_with("seals 1 to 1:"));
+        // A head that was kept elsewhere vouches for seals, and not for what is told of them.
+        let mut reader = db.reader().await.unwrap();
+        let head = chain::head(&mut reader).await.unwrap();
+        let report = chain::verify(&mut reader, &sign, head.as_ref()).await;
+        assert_eq!(report.unwrap().findings.len(), 1);
+        drop(reader);
         // Nothing is purged from a seal whose statement does not hold.
         let error = purged(&db, &rule(9, "create_user")).await.unwrap_err();
         assert!(matches!(error, Error::ChainBroken(1)), "{error}");

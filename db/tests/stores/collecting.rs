@@ -263,6 +263,66 @@ async fn a_push_takes_the_place_of_what_it_cannot_trust() {
 }
 
 #[tokio::test]
+async fn of_two_pushes_at_once_over_what_cannot_be_trusted_one_counts() {
+    let url = std::env::var("GANTRY_TEST_POSTGRES").expect("GANTRY_TEST_POSTGRES names a server");
+    let db = Db::open(&Location::Postgres(fresh(&url, "heal_twice").await))
+        .await
+        .unwrap();
+    let (_, project) = team(&db).await;
+    let name: RepositoryName = "team/app".parse().unwrap();
+    let digest = Digest::of(Algorithm::Sha256, b"x");
+    db.write(move |tx| {
+        Box::pin(async move {
+            let repo = repository::ensure(tx, project, &name, NOW).await?;
+            let at = place(project, repo, &name);
+            let foreign = blob::Object {
+                key: "docker/x",
+                size: 7,
+            };
+            let imported = blob::commit_foreign(tx, &digest, foreign, blob::Proof::Size, NOW);
+            let imported = imported.await?.unwrap();
+            blob::link(tx, at, &imported, NOW).await?.unwrap();
+            Ok::<_, Error>(())
+        })
+    })
+    .await
+    .unwrap();
+    let (begun, begin) = tokio::sync::oneshot::channel::<()>();
+    let push = async |key: &'static str, begun: Option<tokio::sync::oneshot::Sender<()>>| {
+        let pushed = db.write(move |tx| {
+            Box::pin(async move {
+                let object = blob::Object { key, size: 9 };
+                let known = committed(blob::commit(tx, &digest, object, NOW, NOW).await?);
+                if let Some(begun) = begun {
+                    begun.send(()).unwrap();
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Ok::<_, Error>(known.key)
+            })
+        });
+        pushed.await.unwrap()
+    };
+    let keys = tokio::join!(push("0/a", Some(begun)), async {
+        begin.await.unwrap();
+        push("0/b", None).await
+    });
+    assert_eq!(keys, ("0/a".to_owned(), "0/a".to_owned()));
+    db.write(move |tx| {
+        Box::pin(async move {
+            let due = garbage::due(tx, NOW, 10).await?;
+            let due: Vec<String> = due.into_iter().map(|object| object.key).collect();
+            assert_eq!(due, ["0/b"]);
+            assert_eq!(quota::used(tx, project).await?, 9);
+            assert_eq!(project::stored_bytes(tx, project).await?, 9);
+            Ok::<_, Error>(())
+        })
+    })
+    .await
+    .unwrap();
+    db.close().await;
+}
+
+#[tokio::test]
 async fn an_object_that_cannot_be_deleted_is_put_off() {
     on_both("putoff", async |db| {
         db.write(move |tx| {

@@ -143,6 +143,8 @@ async fn a_deleted_label_is_gone_at_once_and_its_links_are_removed_in_parts() {
         assert_eq!(ids.len(), 3);
         let found = label::of_manifests(&mut reader, &ids).await.unwrap();
         assert!(found.is_empty(), "{found:?}");
+        let counted = label::count_of(&mut reader, ids[0], 10).await.unwrap();
+        assert_eq!(counted, 0, "it counts no more");
         drop(reader);
         let mut parts = 0;
         loop {

@@ -664,6 +664,81 @@ async fn a_child_that_is_pushed_again_before_the_purge_stays() {
     .await;
 }
 
+#[tokio::test]
+async fn a_child_that_was_pushed_again_for_another_index_is_spared_for_a_while() {
+    within("tomb_child_awaited", |tx, project| {
+        Box::pin(async move {
+            let hour = Duration::from_secs(3_600);
+            let [later, past] = [NOW.plus(hour), NOW.plus(hour * 3)];
+            let (child, name) = (payload("child", None), app());
+            push(tx, project, &child, None).await?;
+            push(tx, project, &index(&child), None).await?;
+            push(tx, project, &outer(&child), None).await?;
+            let repo = repository::id(tx, project, &name).await?.unwrap();
+            let at = place(project, repo, &name);
+            let parsed = Manifest::parse(None, &child).unwrap();
+            let found = manifest::find_children(tx, repo, &parsed.children).await?;
+            let (named, what) = (digest(&child), (&parsed, &child[..]));
+            let again = manifest::store(tx, at, new(&named, what, &found), later);
+            again.await?.unwrap();
+            for (bytes, now, is_there) in
+                [(index(&child), later, true), (outer(&child), past, false)]
+            {
+                let going = manifest::hold(tx, repo, &digest(&bytes)).await?;
+                let when = tombstone::When {
+                    now,
+                    lease_until: now.plus(hour),
+                };
+                manifest::delete(tx, at, going.unwrap().id, when, 100).await?;
+                assert_eq!(row(tx, project, &child).await?.is_some(), is_there);
+            }
+            usage_is_exact(tx, project).await
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_indexes_that_go_at_once_the_later_one_takes_along_what_both_list() {
+    let (db, project) = with_image("beside_indexes").await;
+    db.write(move |tx| {
+        Box::pin(async move {
+            let child = payload("shared", None);
+            push(tx, project, &child, None).await?;
+            push(tx, project, &index(&child), None).await?;
+            push(tx, project, &outer(&child), None).await
+        })
+    })
+    .await
+    .unwrap();
+    let (begun, begin) = tokio::sync::oneshot::channel::<()>();
+    let deletion = async |bytes: Vec<u8>, begun: Option<tokio::sync::oneshot::Sender<()>>| {
+        db.write(move |tx| {
+            Box::pin(async move {
+                delete(tx, project, &bytes, 100).await?;
+                wait(begun.is_some(), begun).await;
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    };
+    let child = payload("shared", None);
+    tokio::join!(deletion(index(&child), Some(begun)), async {
+        begin.await.unwrap();
+        deletion(outer(&child), None).await;
+    });
+    db.write(move |tx| {
+        Box::pin(async move {
+            assert_eq!(row(tx, project, &payload("shared", None)).await?, None);
+            usage_is_exact(tx, project).await
+        })
+    })
+    .await
+    .unwrap();
+    db.close().await;
+}
+
 /// Another index of a manifest.
 fn outer(child: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(index(child)).unwrap();

@@ -15,7 +15,8 @@ impl Call<'_> {
         };
         let permit =
             permit::permit_catalog(&caller).map_err(|_| self.challenged(None, "list catalog"))?;
-        let found = self.app.registry.catalog(&permit, last, limit).await?;
+        let registry = &self.app.registry;
+        let found = registry.catalog(&permit, &caller, last, limit).await?;
         Ok(names(
             "/v2/_catalog",
             serde_json::json!({}),

@@ -22,6 +22,7 @@ mod lost;
 mod machine;
 mod mail;
 mod metrics;
+mod oidc;
 mod permissions;
 mod push_pull;
 mod replicas;

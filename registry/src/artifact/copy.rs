@@ -85,7 +85,7 @@ impl Registry {
         let members = members(&mut reader, (repository, root)).await?;
         drop(reader);
         let bytes = members.iter().map(|member| member.size).sum::<i64>();
-        let memory = self.memory.for_copy(permit.caller(), bytes.unsigned_abs());
+        let memory = self.memory.for_copy(permit.caller(), bytes as usize);
         let memory = memory.await?;
         let payloads = closure::payloads(&mut self.db.reader().await?, &ids(&members)).await?;
         let parsed = tokio::task::spawn_blocking(move || parse(members, payloads));

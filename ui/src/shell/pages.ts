@@ -30,6 +30,7 @@ export function projectPages(permissions: Set<string>): Entry[][] {
 
 const OPERATION: Entry[] = [
   { id: 'health', icon: 'activity', text: 'nav.health' },
+  { id: 'certificates', icon: 'shield', text: 'certificates.title' },
   { id: 'gc', icon: 'gc', text: 'gc.title' },
   { id: 'jobs', icon: 'jobs', text: 'jobs.title' },
 ];

@@ -140,6 +140,8 @@ pub(super) enum Action {
     DeleteGroup,
     SearchGroups,
     PingDirectory,
+    PingProvider,
+    SetCliSecret,
     SearchDirectoryUsers,
     SearchDirectoryGroups,
     ImportDirectoryUsers,
@@ -185,7 +187,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 40] = [
+const OPEN: [&str; 45] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -202,6 +204,12 @@ const OPEN: [&str; 40] = [
     "POST /c/login",
     "GET /c/log_out",
     "POST /c/userExists",
+    "GET /c/oidc/login",
+    "GET /c/oidc/callback",
+    "POST /c/oidc/onboard",
+    "GET /c/oidc/logout",
+    // Whoever has a token that the provider signed.
+    "POST /api/ext/v1/oidc/backchannel_logout",
     // Which label it is decides who may: the table has them as actions without a route.
     "GET /api/v2.0/labels",
     "POST /api/v2.0/labels",
@@ -372,6 +380,8 @@ pub(super) const PRIVATE_REST: &Table = &[
     (SearchGroups,   [401,    200,    200,    200,    200,    200,    200,    200]),
     // There is no directory: whoever may ask for one is told so.
     (PingDirectory,  [401,    403,    403,    403,    403,    403,    403,    412]),
+    (PingProvider,   [401,    403,    403,    403,    403,    403,    403,    400]),
+    (SetCliSecret,   [401,    403,    403,    403,    403,    403,    403,    412]),
     (SearchDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
     (SearchDirectoryGroups, [401, 403, 403,   403,    403,    403,    403,    412]),
     (ImportDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
@@ -920,6 +930,14 @@ impl<'s> World<'s> {
                 caller.post("/api/ext/v1/mail/test").json(&body).await
             }
             PingDirectory => caller.post("/api/v2.0/ldap/ping").await,
+            PingProvider => {
+                let ping = caller.post("/api/v2.0/system/oidc/ping");
+                ping.json(&json!({})).await
+            }
+            SetCliSecret => {
+                let set = caller.put("/api/v2.0/users/1/cli_secret");
+                set.json(&json!({})).await
+            }
             SearchDirectoryUsers => caller.get("/api/v2.0/ldap/users/search").await,
             SearchDirectoryGroups => caller.get("/api/v2.0/ldap/groups/search").await,
             ImportDirectoryUsers => {
@@ -1331,6 +1349,8 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         DeleteGroup => "DELETE /usergroups/{group_id}".to_owned(),
         SearchGroups => "GET /usergroups/search".to_owned(),
         PingDirectory => "POST /ldap/ping".to_owned(),
+        PingProvider => "POST /system/oidc/ping".to_owned(),
+        SetCliSecret => "PUT /users/{user_id}/cli_secret".to_owned(),
         SearchDirectoryUsers => "GET /ldap/users/search".to_owned(),
         SearchDirectoryGroups => "GET /ldap/groups/search".to_owned(),
         ImportDirectoryUsers => "POST /ldap/users/import".to_owned(),

@@ -529,6 +529,14 @@ async fn nobody_makes_a_robot_that_is_stronger_than_they_are() {
             .ends_with("which lack repository:push, tag:delete"),
         "{refused}"
     );
+    // What everyone has while a project is public is nobody's to give.
+    let open = server.public_project().await;
+    let poor = project_robot(&open, &["robot:create"]).await;
+    poor.client(&server)
+        .post(ROBOTS)
+        .json(&of_project(&fresh("ci"), &open.name, &["repository:pull"]))
+        .await
+        .expect_error(403, "DENIED");
     let system = of_system(&fresh("ci"), &[in_project(&own.name, &["repository:pull"])]);
     maker_client
         .post(ROBOTS)
