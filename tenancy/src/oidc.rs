@@ -152,6 +152,7 @@ impl Accounts {
             password_hash: None,
             sysadmin: false,
             unverified: false,
+            email_verified: false,
         };
         let (_, principal) = user::create(tx, &row, now).await?;
         let found = Found {
