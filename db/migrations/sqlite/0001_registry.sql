@@ -104,6 +104,7 @@ create table identity (
     unique (source, subject)
 );
 create index identity_read on identity (source, read_at);
+create index identity_active on identity (source, principal_id) where active = 1;
 
 -- Sessions of browsers. The hash is of what the browser holds, which is stored nowhere.
 create table session (
