@@ -39,6 +39,25 @@ pub(crate) struct User {
     #[schema(value_type = i64)]
     user_id: UserId,
     username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_user_meta: Option<OidcUserInfo>,
+}
+
+/// What is kept of somebody whom the OIDC provider knows.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OIDCUserInfo)]
+pub(crate) struct OidcUserInfo {
+    #[schema(value_type = i64)]
+    id: UserId,
+    #[schema(value_type = i64)]
+    user_id: UserId,
+    /// The subject, and the issuer after it.
+    subiss: String,
+    /// The CLI secret: the password of docker and helm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    creation_time: String,
+    update_time: String,
 }
 
 impl From<user::User> for User {
@@ -56,6 +75,7 @@ impl From<user::User> for User {
             update_time: user.updated_at.to_string(),
             user_id: user.id,
             username: user.name,
+            oidc_user_meta: None,
         }
     }
 }

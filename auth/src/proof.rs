@@ -156,10 +156,12 @@ mod tests {
     use model::PrincipalId;
 
     use super::*;
+    use crate::verified;
 
     const ALICE: Verified = Verified {
         principal: PrincipalId(7),
         generation: 1,
+        by: verified::Proof::Password,
     };
     const TERMS: Terms = Terms {
         fresh: Duration::from_secs(600),

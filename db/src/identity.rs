@@ -1,4 +1,4 @@
-//! Users that a directory knows: what ties them to it, and what was read of them last. What they share with other users
+//! Users that a directory or a provider knows: what ties them to it, and what was read of them last. What they share with other users
 //! is in [`crate::user`].
 
 use std::ops::Range;
@@ -13,6 +13,9 @@ use crate::touch::Touch;
 
 /// The source of directories that speak LDAP.
 pub const LDAP: &str = "ldap";
+
+/// The source of providers that speak OpenID Connect.
+pub const OIDC: &str = "oidc";
 
 row! {
     columns identity_columns;
@@ -96,6 +99,38 @@ pub async fn by_subject(
         .query(concat!(select!(), "and i.subject = $2"))
         .bind(source)
         .bind(subject)
+        .optional()
+        .await?;
+    row.as_ref().map(Identity::read).transpose()
+}
+
+/// The identity that a principal has from a source.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_principal(
+    reader: &mut Reader,
+    source: &str,
+    principal: PrincipalId,
+) -> Result<Option<Identity>> {
+    let row = reader
+        .query(concat!(select!(), "and i.principal_id = $2"))
+        .bind(source)
+        .bind(principal)
+        .optional()
+        .await?;
+    row.as_ref().map(Identity::read).transpose()
+}
+
+/// The identity of the user with a name, if it is from a source.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_name(reader: &mut Reader, source: &str, name: &str) -> Result<Option<Identity>> {
+    let row = reader
+        .query(concat!(select!(), "and p.kind = 'user' and p.name = $2"))
+        .bind(source)
+        .bind(name)
         .optional()
         .await?;
     row.as_ref().map(Identity::read).transpose()

@@ -482,9 +482,14 @@ pub async fn delete(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
     .bind(now)
     .execute()
     .await?;
-    tx.query("delete from identity where principal_id = $1")
-        .bind(user.principal_id)
-        .execute()
-        .await?;
+    for statement in [
+        "delete from identity where principal_id = $1",
+        "delete from oidc_account where principal_id = $1",
+    ] {
+        tx.query(statement)
+            .bind(user.principal_id)
+            .execute()
+            .await?;
+    }
     principal::delete(tx, user.principal_id, now).await
 }

@@ -5,6 +5,7 @@ import { choose, speak } from './i18n/index.svelte';
 import { watchNetwork } from './lib/connection.svelte';
 import { apply, preference } from './lib/preference.svelte';
 import { router, startRouter } from './lib/router.svelte';
+import { enter } from './lib/project.svelte';
 import { begin } from './lib/session.svelte';
 import { find } from './routes/index';
 import './styles/tokens.css';
@@ -27,10 +28,10 @@ apply();
 startRouter();
 watchNetwork();
 // What the page needs is asked for side by side.
-void find(router.path)
-  ?.route.load()
-  .catch(() => undefined);
+const found = find(router.path);
+void found?.route.load().catch(() => undefined);
 const begun = begin();
+if (found?.params.project !== undefined) void enter(found.params.project);
 await speak(choose(navigator.languages, preference.language));
 await begun;
 mount(App, { target: document.body });

@@ -42,7 +42,7 @@ test('nothing leads to an account or a new password where it is not possible', a
 
 test('mail is set up and tried out, and then people register and set forgotten passwords', async () => {
   const admin = await visit(browser, { as: 'admin' });
-  await open(admin.page, '/ui/admin/settings');
+  await open(admin.page, '/ui/admin/settings/mail');
   const field = (name) => admin.page.getByLabel(name, { exact: true });
   await field('Address of this registry').fill('https://registry.example');
   await field('Mail server').fill('127.0.0.1');

@@ -13,11 +13,12 @@ use crate::install::{CURL, Need, need};
 use crate::tally::Tally;
 use crate::tools::cache;
 
-pub(crate) const NEEDS: [Need; 4] = [
+pub(crate) const NEEDS: [Need; 5] = [
     CURL,
     need("npm", "npm", "builds the web UI"),
     need("chromium", "chromium", "shows its pages"),
     need("firefox-esr", "firefox-esr", "shows some of them"),
+    need("slapd", "slapd", "is the directory of their settings"),
 ];
 
 /// Seconds that a command of npm may take, and the tests of every page in every form.

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::ldap::{self, FoundPerson, Server, seconds};
 use crate::login::{Checked, Login};
 use crate::proof::{Check, Proofs, Recall, Terms};
-use crate::verified::{Verified, VerifiedCredentials};
+use crate::verified::{Proof, Verified, VerifiedCredentials};
 
 /// Time between two warnings that the directory could not be asked.
 const WARNINGS: Duration = Duration::from_secs(60);
@@ -176,6 +176,7 @@ impl Shared {
         Ok(Answer::Right(Verified {
             principal: admitted.principal,
             generation: admitted.generation,
+            by: Proof::Password,
         }))
     }
 }

@@ -17,6 +17,7 @@ mod labels;
 mod listed;
 mod login_failure;
 mod mailed_link;
+mod oidc;
 mod pooler;
 mod repositories;
 mod robots;

@@ -12,6 +12,8 @@ export class ApiError extends Error {
     readonly requestId?: string,
     /** Seconds to wait, if the server said. */
     readonly retryAfter?: number,
+    /** What the answer holds, if it is JSON. */
+    readonly body?: unknown,
   ) {
     super(message);
   }
@@ -113,21 +115,19 @@ async function content<T>(response: Response): Promise<T> {
 }
 
 async function failure(response: Response): Promise<ApiError> {
-  let code = '';
-  let message = '';
+  let body: { errors?: { code?: string; message?: string }[] } | undefined;
   try {
-    const body = (await response.json()) as { errors?: { code?: string; message?: string }[] };
-    code = body.errors?.[0]?.code ?? '';
-    message = body.errors?.[0]?.message ?? '';
+    body = (await response.json()) as typeof body;
   } catch {
     // Not every error has a body.
   }
-  const wait = Number(response.headers.get('Retry-After')) || undefined;
+  const first = body?.errors?.[0];
   return new ApiError(
     response.status,
-    code,
-    message,
+    first?.code ?? '',
+    first?.message ?? '',
     response.headers.get('X-Request-Id') ?? undefined,
-    wait,
+    Number(response.headers.get('Retry-After')) || undefined,
+    body,
   );
 }

@@ -22,3 +22,8 @@ export function sentence(error: ApiError): string {
       return error.message || t('fault.unknown');
   }
 }
+
+/** The server's own words on what went wrong, for those who may know all that is behind it. */
+export function reason(error: ApiError): string {
+  return error.message || sentence(error);
+}

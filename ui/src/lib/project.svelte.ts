@@ -1,10 +1,11 @@
 /** The project that the reader is in, with what they may do there; kept while they stay in it. */
+import { t } from '../i18n/index.svelte';
 import { getProject } from './api/project';
 import type { Project } from './api/types';
 import { permissionsIn } from './api/user';
 import { ApiError } from './client';
 import { remember } from './preference.svelte';
-import { session } from './session.svelte';
+import { isSignedIn, onNewReader, session } from './session.svelte';
 
 export interface Here {
   name: string;
@@ -33,7 +34,7 @@ export function currentProject(): Here | undefined {
 
 /** Loads a project unless it is the current one. */
 export async function enter(name: string): Promise<void> {
-  if (here?.name === name && (here.project || here.error)) return;
+  if (here?.name === name) return;
   here = { name, permissions: new Set() };
   await reenter();
 }
@@ -44,8 +45,8 @@ export async function reenter(): Promise<void> {
   if (!name) return;
   let next: Here;
   try {
-    const project = await getProject(name);
-    const permissions = session.user ? await permissionsIn(project.project_id) : EVERYONE;
+    const [project, signedIn] = await Promise.all([getProject(name), isSignedIn()]);
+    const permissions = signedIn ? await permissionsIn(project.project_id) : EVERYONE;
     next = { name, project, permissions };
     remember(name);
   } catch (error) {
@@ -59,6 +60,7 @@ export async function reenter(): Promise<void> {
 export function leave(): void {
   here = undefined;
 }
+onNewReader(leave);
 
 /** Whether the reader may do something in the current project: `may('member:create')`. */
 export function may(permission: string): boolean {
@@ -85,6 +87,12 @@ export const ROLES = {
 export type RoleId = keyof typeof ROLES;
 /** All roles, strongest first. */
 export const ROLE_IDS: RoleId[] = [1, 4, 2, 3, 5];
+
+/** A role's name, by the server's. */
+export function roleName(name: string): string {
+  const known = Object.values(ROLES).find((one) => one === name);
+  return t(known ? `role.${known}` : 'role.unknown');
+}
 
 /** The key of a role's name. */
 export function roleKey(id: number): `role.${(typeof ROLES)[RoleId]}` | 'role.unknown' {

@@ -3,6 +3,7 @@ import { sessionEnd, signIn as postSignIn, signOut as getSignOut } from './api/s
 import { systemInfo } from './api/system';
 import type { SystemInfo, User } from './api/types';
 import { currentUser } from './api/user';
+import { learn } from './capability.svelte';
 import { ApiError, isCsrf, onLostSession } from './client';
 import { go, router } from './router.svelte';
 
@@ -22,15 +23,32 @@ export const session = $state<{
 }>({ expired: false });
 
 let waiting: ((signedIn: boolean) => void)[] = [];
+/** Forgets what was learnt as another reader. */
+let forget: () => void = () => undefined;
+
+/** Sets what is done when somebody else begins to read: signing in and out, not signing in again. */
+export function onNewReader(act: () => void): void {
+  forget = act;
+}
 
 /** Why a sign-in did not work. */
 export type Refusal = 'wrong' | 'unverified' | 'throttled' | 'cookies' | 'elsewhere' | 'down' | 'other';
 
-/** Learns who the reader is. Anonymous readers cost one request, and none that fails. */
+/** Whether the reader has an account, as soon as the server has said it. */
+let greeting = Promise.resolve(false);
+
+/** Whether the reader is signed in, for what is asked for before all is known of them. */
+export function isSignedIn(): Promise<boolean> {
+  return session.info ? Promise.resolve(session.user !== undefined) : greeting;
+}
+
+/** Learns who the reader is. Anonymous readers cost no request that fails. */
 export async function begin(): Promise<void> {
   session.fault = undefined;
+  const asked = systemInfo();
+  greeting = asked.then(isAccount, () => false);
   try {
-    const info = await systemInfo();
+    const [info] = await Promise.all([asked, learn()]);
     session.user = isAccount(info) ? await currentUser() : undefined;
     session.info = info;
     onLostSession(lost);
@@ -94,6 +112,7 @@ export async function signIn(
     if (!isAccount(info)) return { refusal: 'cookies' };
     const user = await currentUser();
     if (session.expired && session.user && session.user.user_id !== user.user_id) location.reload();
+    if (session.user?.user_id !== user.user_id) forget();
     Object.assign(session, { info, user });
     settle(true);
     return undefined;
@@ -126,8 +145,13 @@ function settle(signedIn: boolean): void {
 
 /** Ends the session and goes to the page of signing in. */
 export async function signOut(): Promise<void> {
-  await getSignOut();
+  const elsewhere = await getSignOut();
+  if (elsewhere) {
+    location.assign(elsewhere);
+    return;
+  }
   session.user = undefined;
+  forget();
   session.info = await systemInfo();
   await go('/ui/login');
 }

@@ -14,6 +14,7 @@ const PROJECT_PAGES: (Entry & { needs: string; group: number })[] = [
   { id: 'summary', icon: 'summary', text: 'nav.summary', needs: '.:read', group: 0 },
   { id: 'members', icon: 'users', text: 'nav.members', needs: 'member:list', group: 1 },
   { id: 'robots', icon: 'robot', text: 'robots.title', needs: 'robot:list', group: 1 },
+  { id: 'workload', icon: 'terminal', text: 'workload.title', needs: 'workload-rule:list', group: 1 },
   { id: 'policies', icon: 'policy', text: 'immutable.title', needs: 'immutable-tag:list', group: 2 },
   { id: 'labels', icon: 'tag', text: 'labels.title', needs: 'label:create', group: 2 },
   { id: 'audit', icon: 'audit', text: 'audit.title', needs: 'log:list', group: 3 },
@@ -29,6 +30,7 @@ export function projectPages(permissions: Set<string>): Entry[][] {
 
 const OPERATION: Entry[] = [
   { id: 'health', icon: 'activity', text: 'nav.health' },
+  { id: 'certificates', icon: 'shield', text: 'certificates.title' },
   { id: 'gc', icon: 'gc', text: 'gc.title' },
   { id: 'jobs', icon: 'jobs', text: 'jobs.title' },
 ];

@@ -33,6 +33,8 @@ export async function visit(browser, { as, theme = 'light', language = 'en', wid
     bypassCSP: false,
   });
   await context.addInitScript((chosen) => {
+    // A blank page keeps nothing.
+    if (location.protocol === 'about:') return;
     if (!localStorage.getItem('gantry')) localStorage.setItem('gantry', JSON.stringify({ language: chosen }));
   }, language);
   const page = await context.newPage();

@@ -16,6 +16,15 @@ export async function startMail() {
   };
 }
 
+/** The mail without its line breaks and escapes for old servers, of which a link would be two. */
+function readable(text) {
+  if (!/^Content-Transfer-Encoding: quoted-printable$/im.test(text)) return text;
+  const bytes = text
+    .replace(/=\n/g, '')
+    .replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+  return Buffer.from(bytes, 'latin1').toString();
+}
+
 function talk(socket, keep) {
   const say = (line) => socket.write(`${line}\r\n`);
   let buffer = '';
@@ -23,7 +32,7 @@ function talk(socket, keep) {
   const hear = (line) => {
     if (text !== undefined) {
       if (line !== '.') return void (text += `${line}\n`);
-      keep(text);
+      keep(readable(text));
       text = undefined;
       return say('250 ok');
     }

@@ -9,6 +9,15 @@ export interface components {
             effect?: string | null;
             resource?: string | null;
         };
+        /** @description What a member may do. */
+        AccessRow: {
+            /** @description `user` or `group`. */
+            kind: string;
+            name: string;
+            /** @description `RESOURCE:ACTION` for each that the role allows. What everyone may do in a public project is not among these. */
+            permissions: string[];
+            role: string;
+        };
         /** @description An accessory in the API. */
         Accessory: {
             /** Format: int64 */
@@ -25,6 +34,15 @@ export interface components {
             subject_artifact_id: number;
             subject_artifact_repo: string;
             type: string;
+        };
+        /** @description What is possible before signing in. */
+        AccountOptions: {
+            /** @description Whether a new account signs in only once its address is verified. */
+            address_verified: boolean;
+            /** @description Whether a new password can be set by a mailed link: mail is set up, and a mail was sent with these settings. */
+            password_reset: boolean;
+            /** @description Whether people make accounts for themselves. */
+            self_registration: boolean;
         };
         /** @description The body of `PUT /jobservice/queues/{job_type}`. */
         ActionRequest: {
@@ -92,6 +110,9 @@ export interface components {
         };
         /** @description Something that an index lists. */
         ArtifactReference: {
+            annotations?: {
+                [key: string]: string;
+            } | null;
             child_digest: string;
             /** Format: int64 */
             child_id?: number | null;
@@ -140,6 +161,44 @@ export interface components {
             /** @description Whether the first point is not whole, and none before it is there: only so many entries are counted. */
             truncated: boolean;
         };
+        /** @description The body of `POST /bulk`. */
+        BulkRequest: {
+            /** @description `delete_artifacts`, `delete_tags`, `delete_repositories`, `add_label` or `remove_label`. */
+            action?: string | null;
+            /** @description Deletes artifacts also where they have other tags than the one that names them. */
+            force?: boolean | null;
+            /**
+             * @description What it is done to: `team/app@sha256:…` or `team/app:v1` for artifacts, `team/app:v1` for tags, `team/app` for
+             *     repositories. At most 100.
+             */
+            items?: string[] | null;
+            /**
+             * Format: int64
+             * @description The label that is added or removed.
+             */
+            label_id?: number | null;
+        };
+        /** @description What came of one thing. */
+        BulkResult: {
+            /** @description The code of the error, if it was not done. */
+            code?: string | null;
+            item: string;
+            message?: string | null;
+            /**
+             * Format: int32
+             * @description What its own request would have been answered with; 504 where there was no time for it.
+             */
+            status: number;
+            /** @description Tags that went with an artifact. */
+            tags?: string[];
+        };
+        /** @description What came of all. */
+        BulkResults: {
+            /** @description How many were done. */
+            done: number;
+            /** @description In the order of the request. */
+            results: components["schemas"]["BulkResult"][];
+        };
         /** @description The list in the API. */
         CVEAllowlist: {
             creation_time: string;
@@ -155,6 +214,36 @@ export interface components {
             /** @default  */
             cve_id: string;
         };
+        /** @description The answer. */
+        Capabilities: {
+            /** @description Features by their names, with their versions. */
+            features: {
+                [key: string]: number;
+            };
+        };
+        /** @description A certificate in the API. */
+        Certificate: {
+            /**
+             * Format: int64
+             * @description Whole days until it ends; less than 0 once it has.
+             */
+            days_left: number;
+            issuer: string;
+            names: string[];
+            not_after: string;
+            not_before: string;
+            serial: string;
+            /** @description `ca` where Gantry's own CA issues it, `files` where it was put there. */
+            source: string;
+            /** @description What is wrong with it, or will be soon. */
+            warning?: string | null;
+        };
+        /** @description What came of loading the files. */
+        CertificateReload: {
+            certificate: components["schemas"]["Certificate"];
+            /** @description False where the files hold what is presented already. */
+            replaced: boolean;
+        };
         Component: {
             error?: string | null;
             name: string;
@@ -163,12 +252,14 @@ export interface components {
         Configurations: {
             /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
             audit_log_forward_endpoint?: string;
-            /** @description How users sign in. */
+            /** @description The source of people that user interfaces prefer: `db_auth`, this database, or `ldap_auth`, a directory. People sign in by every source that is configured, whatever it says. */
             auth_mode?: string;
             /** @description A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`, `fromDate` and `toDate`. Empty: none. */
             banner_message?: string;
             /** @description Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`. */
             disabled_audit_log_event_types?: string;
+            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent. */
+            external_url?: string;
             /** @description Its groups of system administrators. */
             http_authproxy_admin_groups?: string;
             /** @description Its system administrators. */
@@ -185,33 +276,51 @@ export interface components {
             http_authproxy_verify_cert?: boolean;
             /** @description Where users are searched. */
             ldap_base_dn?: string;
+            /** @description The only authorities that may have signed the directory's certificate, in PEM. Empty: those of the system. */
+            ldap_ca_certificate?: string;
+            /** @description The certificate, in PEM, that is shown to a directory that asks for one. */
+            ldap_client_certificate?: string;
+            /** @description The key of `ldap_client_certificate`, in PEM and without a passphrase. */
+            ldap_client_key?: string;
+            /** @description Further addresses of the same directory, separated by spaces, for when `ldap_url` does not answer. */
+            ldap_fallback_urls?: string;
             /** @description Which entries are users. */
             ldap_filter?: string;
             /** @description The group whose members are system administrators. */
             ldap_group_admin_dn?: string;
-            /** @description Whether groups are looked up side by side. */
+            /** @description Taken for Harbor's clients: all groups are looked up at once, whatever it says. */
             ldap_group_attach_parallel?: boolean;
-            /** @description The attribute that is the group's name. */
+            /** @description The attribute that is the group's name. Empty: `cn`. */
             ldap_group_attribute_name?: string;
-            /** @description Where groups are searched. */
+            /** @description Where groups are searched. Empty: where users are. */
             ldap_group_base_dn?: string;
+            /** @description How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included. */
+            ldap_group_lookup?: string;
             /** @description The attribute of a user that names the groups. */
             ldap_group_membership_attribute?: string;
-            /** @description Which entries are groups. */
+            /** @description Which entries are groups. Empty: no groups are taken over. */
             ldap_group_search_filter?: string;
             /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
             ldap_group_search_scope?: number;
+            /** @description Seconds for which a password that the directory confirmed is good while the directory cannot be asked. */
+            ldap_outage_secs?: number;
+            /** @description Seconds for which a password that the directory confirmed is not checked again. */
+            ldap_password_secs?: number;
+            /** @description Seconds after which people and their groups are read from the directory again. */
+            ldap_reading_secs?: number;
             /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
             ldap_scope?: number;
             /** @description Who searches the directory; empty for an anonymous search. */
             ldap_search_dn?: string;
             /** @description The password of `ldap_search_dn`. */
             ldap_search_password?: string;
+            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said. */
+            ldap_starttls?: boolean;
             /** @description Seconds that the directory has for an answer. */
             ldap_timeout?: number;
             /** @description The attribute that is the user's name. */
             ldap_uid?: string;
-            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. Empty: none. */
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
             ldap_url?: string;
             /** @description Whether the directory's certificate is checked. */
             ldap_verify_cert?: boolean;
@@ -257,7 +366,7 @@ export interface components {
             robot_token_duration?: number;
             /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
             scanner_skip_update_pulltime?: boolean;
-            /** @description Whether people may make accounts for themselves. */
+            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. */
             self_registration?: boolean;
             /** @description Minutes after which a session ends however much is asked. 0: never. */
             session_longest?: number;
@@ -265,6 +374,20 @@ export interface components {
             session_timeout?: number;
             /** @description Whether the audit log is only forwarded, which Gantry refuses. */
             skip_audit_log_database?: boolean;
+            /** @description Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts. */
+            smtp_ca?: string;
+            /** @description Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
+            smtp_from?: string;
+            /** @description The mail server, by its name or address. Empty: no mails are sent. */
+            smtp_host?: string;
+            /** @description The password of `smtp_user`. */
+            smtp_password?: string;
+            /** @description The mail server's port. */
+            smtp_port?: number;
+            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on this machine. */
+            smtp_tls?: string;
+            /** @description Who signs in to the mail server. Empty: nobody does. */
+            smtp_user?: string;
             /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
             storage_per_project?: number;
             /** @description Minutes for which a registry token is valid. */
@@ -284,7 +407,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description How users sign in. */
+            /** @description The source of people that user interfaces prefer: `db_auth`, this database, or `ldap_auth`, a directory. People sign in by every source that is configured, whatever it says. */
             auth_mode?: {
                 editable: boolean;
                 value: string;
@@ -296,6 +419,11 @@ export interface components {
             };
             /** @description Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`. */
             disabled_audit_log_event_types?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent. */
+            external_url?: {
                 editable: boolean;
                 value: string;
             };
@@ -339,6 +467,21 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
+            /** @description The only authorities that may have signed the directory's certificate, in PEM. Empty: those of the system. */
+            ldap_ca_certificate?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The certificate, in PEM, that is shown to a directory that asks for one. */
+            ldap_client_certificate?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Further addresses of the same directory, separated by spaces, for when `ldap_url` does not answer. */
+            ldap_fallback_urls?: {
+                editable: boolean;
+                value: string;
+            };
             /** @description Which entries are users. */
             ldap_filter?: {
                 editable: boolean;
@@ -349,18 +492,23 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whether groups are looked up side by side. */
+            /** @description Taken for Harbor's clients: all groups are looked up at once, whatever it says. */
             ldap_group_attach_parallel?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description The attribute that is the group's name. */
+            /** @description The attribute that is the group's name. Empty: `cn`. */
             ldap_group_attribute_name?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Where groups are searched. */
+            /** @description Where groups are searched. Empty: where users are. */
             ldap_group_base_dn?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included. */
+            ldap_group_lookup?: {
                 editable: boolean;
                 value: string;
             };
@@ -369,13 +517,28 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Which entries are groups. */
+            /** @description Which entries are groups. Empty: no groups are taken over. */
             ldap_group_search_filter?: {
                 editable: boolean;
                 value: string;
             };
             /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
             ldap_group_search_scope?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Seconds for which a password that the directory confirmed is good while the directory cannot be asked. */
+            ldap_outage_secs?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Seconds for which a password that the directory confirmed is not checked again. */
+            ldap_password_secs?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Seconds after which people and their groups are read from the directory again. */
+            ldap_reading_secs?: {
                 editable: boolean;
                 value: number;
             };
@@ -389,6 +552,11 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
+            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said. */
+            ldap_starttls?: {
+                editable: boolean;
+                value: boolean;
+            };
             /** @description Seconds that the directory has for an answer. */
             ldap_timeout?: {
                 editable: boolean;
@@ -399,7 +567,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. Empty: none. */
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
             ldap_url?: {
                 editable: boolean;
                 value: string;
@@ -511,7 +679,7 @@ export interface components {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Whether people may make accounts for themselves. */
+            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. */
             self_registration?: {
                 editable: boolean;
                 value: boolean;
@@ -530,6 +698,36 @@ export interface components {
             skip_audit_log_database?: {
                 editable: boolean;
                 value: boolean;
+            };
+            /** @description Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts. */
+            smtp_ca?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
+            smtp_from?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The mail server, by its name or address. Empty: no mails are sent. */
+            smtp_host?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The mail server's port. */
+            smtp_port?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on this machine. */
+            smtp_tls?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Who signs in to the mail server. Empty: nobody does. */
+            smtp_user?: {
+                editable: boolean;
+                value: string;
             };
             /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
             storage_per_project?: {
@@ -618,6 +816,21 @@ export interface components {
             resource: string;
             subject: string;
         };
+        /** @description Names, in the order in which they are shown. */
+        Favourites: {
+            /** @default [] */
+            projects: string[];
+            /**
+             * @description Whole names, projects included.
+             * @default []
+             */
+            repositories: string[];
+        };
+        /** @description The body of `POST /password/forgot`. */
+        Forgot: {
+            /** @description The address of the account. */
+            email?: string | null;
+        };
         /** @description A user in the search for signed-in callers. */
         Found: {
             /** Format: int64 */
@@ -647,6 +860,50 @@ export interface components {
         Health: {
             components: components["schemas"]["Component"][];
             status: string;
+        };
+        /** @description A role, and where it comes from. */
+        HeldRole: {
+            /** @description The group that gives it; absent for a role of the caller's own. */
+            group?: string | null;
+            role: string;
+        };
+        /** @description The answer. */
+        Home: {
+            /**
+             * Format: int64
+             * @description How many projects the caller has a role in.
+             */
+            project_count: number;
+            /** @description Those of them that were changed last. */
+            projects: components["schemas"]["HomeProject"][];
+            /** @description Repositories in the caller's projects that were pushed into last. */
+            repositories: components["schemas"]["HomeRepository"][];
+        };
+        /** @description A project of the caller. */
+        HomeProject: {
+            /** Format: int64 */
+            artifact_count: number;
+            name: string;
+            /** Format: int64 */
+            project_id: number;
+            public: boolean;
+            /** Format: int64 */
+            pull_count: number;
+            /** Format: int64 */
+            repo_count: number;
+            roles: string[];
+            update_time: string;
+        };
+        /** @description A repository in a project of the caller. */
+        HomeRepository: {
+            /** Format: int64 */
+            artifact_count: number;
+            name: string;
+            /** Format: int64 */
+            project_id: number;
+            /** Format: int64 */
+            pull_count: number;
+            update_time: string;
         };
         /** @description An icon. */
         Icon: {
@@ -749,6 +1006,82 @@ export interface components {
             project_id?: number | null;
             scope?: string | null;
         };
+        /** @description What takes the most space. */
+        LargestStored: {
+            /** @description When it was counted. */
+            as_of: string;
+            blobs: components["schemas"]["StoredBlob"][];
+            projects: components["schemas"]["StoredProject"][];
+        };
+        /** @description The body of `POST /ldap/ping`: what is left out is as it is stored. */
+        LdapConf: {
+            ldap_base_dn?: string | null;
+            /** Format: int64 */
+            ldap_connection_timeout?: number | null;
+            ldap_filter?: string | null;
+            /** Format: int64 */
+            ldap_scope?: number | null;
+            ldap_search_dn?: string | null;
+            /** @description The stored one is used if it is left out and neither `ldap_url` nor `ldap_search_dn` differs from what is stored. */
+            ldap_search_password?: string | null;
+            ldap_uid?: string | null;
+            ldap_url?: string | null;
+            ldap_verify_cert?: boolean | null;
+        };
+        /** @description Somebody who was not imported. */
+        LdapFailedImportUser: {
+            error: string;
+            uid: string;
+        };
+        /** @description A group of the directory, which need not be one here. */
+        LdapGroup: {
+            group_name: string;
+            /**
+             * Format: int64
+             * @description 1, for LDAP.
+             */
+            group_type: number;
+            ldap_group_dn: string;
+        };
+        /** @description The body of `POST /ldap/users/import`. */
+        LdapImportUsers: {
+            /** @description Names to sign in with. */
+            ldap_uid_list?: string[] | null;
+        };
+        /** @description What came of it. */
+        LdapPingResult: {
+            /** @description Why it does not work. */
+            message?: string;
+            success: boolean;
+        };
+        /** @description A person of the directory. */
+        LdapUser: {
+            email?: string | null;
+            realname: string;
+            username: string;
+        };
+        /** @description A step on the way of a mail. */
+        MailStep: {
+            /** @description What was found, or what is wrong. */
+            detail: string;
+            /** Format: int64 */
+            elapsed_ms: number;
+            ok: boolean;
+            /** @description `settings`, `resolve`, `connect`, `encrypt`, `sign_in` or `send`. */
+            step: string;
+        };
+        /** @description The body of `POST /mail/test`. */
+        MailTest: {
+            /** @description Where a mail is sent; the caller's own address if it is left out. */
+            to?: string | null;
+        };
+        /** @description What came of it. */
+        MailTested: {
+            /** @description Whether the mail was sent. */
+            ok: boolean;
+            /** @description Step by step; the first that fails is the last. */
+            steps: components["schemas"]["MailStep"][];
+        };
         /** @description Settings in a request. Those of proxy caches are dropped, as in Harbor. */
         Metadata: {
             auto_sbom_generation?: string | null;
@@ -764,6 +1097,32 @@ export interface components {
         /** @description The body of `POST …/tags`. */
         NewTag: {
             name?: string | null;
+        };
+        /** @description A notice. */
+        Notice: {
+            /** @description Names what it is about, and the stage that it has reached. */
+            id: string;
+            /** @description `robot_expiry`, `quota`, `certificate`, `read_only` or `job_failed`. */
+            kind: string;
+            /** Format: int64 */
+            project_id?: number | null;
+            /** @description `info`, `warning` or `error`. */
+            severity: string;
+            /** @description What it is about: a name, or an ID. */
+            subject: string;
+            text: string;
+            /** @description When it happens or happened, where that is known. */
+            time?: string | null;
+        };
+        /** @description What the caller may do in a project. */
+        OwnAccess: {
+            /** @description `RESOURCE:ACTION` for each that is allowed. */
+            permissions: string[];
+            /** Format: int64 */
+            project_id: number;
+            project_name: string;
+            public: boolean;
+            roles: components["schemas"]["HeldRole"][];
         };
         /** @description Values by name. */
         Pairs: {
@@ -790,6 +1149,8 @@ export interface components {
             os: string;
             variant?: string | null;
         };
+        /** @description An object that means something to pages alone. */
+        Preferences: Record<string, never>;
         /** @description The body of `PUT /users/{user_id}`. */
         Profile: {
             comment?: string | null;
@@ -829,6 +1190,11 @@ export interface components {
             role_id: number;
             role_name: string;
         };
+        /** @description The body of `PUT …/owner`. */
+        ProjectOwner: {
+            /** @description The name of a user. */
+            username?: string | null;
+        };
         ProjectQuota: {
             hard: components["schemas"]["ProjectStorage"];
             used: components["schemas"]["ProjectStorage"];
@@ -844,10 +1210,60 @@ export interface components {
             /** Format: int64 */
             storage_limit?: number | null;
         };
+        /** @description What a project is in numbers, as far as the caller may see them. */
+        ProjectStats: {
+            /** Format: int64 */
+            artifact_count: number;
+            /** Format: int64 */
+            member_count?: number | null;
+            /** Format: int64 */
+            pull_count: number;
+            pull_time?: string | null;
+            push_time?: string | null;
+            /** Format: int64 */
+            repo_count: number;
+            /**
+             * Format: int64
+             * @description Bytes that it may hold; -1 for no limit.
+             */
+            storage_limit?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that open uploads have reserved, which count as held.
+             */
+            storage_reserved?: number | null;
+            /** Format: int64 */
+            storage_used?: number | null;
+        };
         /** @description Bytes. */
         ProjectStorage: {
             /** Format: int64 */
             storage: number;
+        };
+        /** @description What a project holds. */
+        ProjectUsage: {
+            /** Format: int64 */
+            artifact_count: number;
+            name: string;
+            /** Format: int64 */
+            project_id: number;
+            public: boolean;
+            /** Format: int64 */
+            pull_count: number;
+            pull_time?: string | null;
+            push_time?: string | null;
+            /** Format: int64 */
+            repo_count: number;
+            /**
+             * Format: int64
+             * @description Bytes that it may hold; -1 for no limit.
+             */
+            storage_limit: number;
+            /**
+             * Format: int64
+             * @description Bytes that it holds, each blob counted once.
+             */
+            storage_used: number;
         };
         /** @description A quota as the API shows it. */
         Quota: {
@@ -897,6 +1313,35 @@ export interface components {
         RepositoryRequest: {
             /** @description Markdown; absent for none. */
             description?: string | null;
+        };
+        /** @description What a repository holds. */
+        RepositoryUsage: {
+            /** Format: int64 */
+            artifact_count: number;
+            /** Format: int64 */
+            blob_count: number;
+            /** @description Whether some count, or the size, is of the first 10,000 rows alone. */
+            capped: boolean;
+            name: string;
+            /** Format: int64 */
+            pull_count: number;
+            pull_time?: string | null;
+            push_time: string;
+            /**
+             * Format: int64
+             * @description Bytes of the blobs that it links, each counted once.
+             */
+            size: number;
+            /** Format: int64 */
+            tag_count: number;
+            /** Format: int64 */
+            untagged_count: number;
+        };
+        /** @description The body of `POST /password/reset`. */
+        Reset: {
+            new_password?: string | null;
+            /** @description What follows `#` in the link. */
+            token?: string | null;
         };
         /** @description The body of `POST …/restore`. */
         RestoreTag: {
@@ -963,6 +1408,14 @@ export interface components {
             name: string;
             secret: string;
         };
+        /** @description What a robot did in a day, by the audit log. */
+        RobotDay: {
+            /** Format: int64 */
+            done: number;
+            /** Format: int64 */
+            refused: number;
+            time: string;
+        };
         /** @description What a robot may do in one place. */
         RobotPermission: {
             access?: components["schemas"]["Access"][] | null;
@@ -987,6 +1440,17 @@ export interface components {
             name?: string | null;
             /** @description All of them. */
             permissions?: components["schemas"]["RobotPermission"][] | null;
+        };
+        /** @description How a robot is used. */
+        RobotUsage: {
+            /** @description What it did by day, oldest first; days without anything are left out. */
+            days: components["schemas"]["RobotDay"][];
+            /** @description From where it was last used. */
+            last_used_address?: string | null;
+            /** @description When it was last used, up to a minute late. */
+            last_used_at?: string | null;
+            /** @description Whether the first day is not whole, and none before it is there: only so many entries of the audit log are counted. */
+            truncated: boolean;
         };
         /** @description The body of `PUT …/members/{mid}`. */
         RoleRequest: {
@@ -1022,6 +1486,26 @@ export interface components {
         Search: {
             project: components["schemas"]["Project"][];
             repository: components["schemas"]["SearchRepository"][];
+        };
+        /** @description Something that was found. */
+        SearchHit: {
+            description?: string;
+            /** Format: int64 */
+            id?: number | null;
+            /** @description `project`, `repository`, `tag` or `user`. */
+            kind: string;
+            /** @description The whole name: `team`, `team/app`, `team/app:v1`, `ann`. */
+            name: string;
+            /** Format: int64 */
+            project_id?: number | null;
+            public?: boolean | null;
+        };
+        /** @description The answer. */
+        SearchHits: {
+            /** @description By kind, in the order of the names. */
+            hits: components["schemas"]["SearchHit"][];
+            /** @description Whether there may be more of some kind. */
+            truncated: boolean;
         };
         /** @description A repository that was found. */
         SearchRepository: {
@@ -1078,6 +1562,51 @@ export interface components {
             /** Format: int64 */
             storage: number;
         };
+        /** @description What the installation holds. */
+        StorageOverview: {
+            /** @description When it was counted. */
+            as_of: string;
+            /** Format: int64 */
+            blob_bytes: number;
+            /** Format: int64 */
+            blob_count: number;
+            /**
+             * Format: int64
+             * @description Bytes of objects that wait to be deleted, as far as they are known.
+             */
+            garbage_bytes: number;
+            /** Format: int64 */
+            garbage_count: number;
+            /**
+             * Format: int64
+             * @description Bytes that all projects hold, where a blob counts in each of them: what would be stored if projects shared nothing.
+             */
+            project_bytes: number;
+        };
+        /** @description A large blob. */
+        StoredBlob: {
+            digest: string;
+            /**
+             * Format: int64
+             * @description Repositories that link it.
+             */
+            repository_count: number;
+            /** Format: int64 */
+            size: number;
+        };
+        /** @description A project that holds much. */
+        StoredProject: {
+            name: string;
+            /** Format: int64 */
+            project_id: number;
+            /**
+             * Format: int64
+             * @description Bytes that it may hold; -1 for no limit.
+             */
+            storage_limit: number;
+            /** Format: int64 */
+            storage_used: number;
+        };
         /** @description The response of `GET …/summary`. */
         Summary: {
             /** Format: int64 */
@@ -1123,7 +1652,7 @@ export interface components {
             available: boolean;
             digest: string;
             time: string;
-            /** @description Who set it; absent where it was set on the machine itself. */
+            /** @description Who set it; absent where it was set on the machine itself, and for callers without a role in the project. */
             username?: string | null;
         };
         /** @description A tag with its artifact. */
@@ -1168,6 +1697,8 @@ export interface components {
             email?: string | null;
             realname?: string;
             sysadmin_flag: boolean;
+            /** @description True until the mail address of an account that somebody made for themselves is verified. */
+            unverified?: boolean;
             update_time: string;
             /** Format: int64 */
             user_id: number;
@@ -1207,6 +1738,11 @@ export interface components {
             group_type: number;
             /** Format: int64 */
             id: number;
+        };
+        /** @description The body of `POST /users/verify`. */
+        Verify: {
+            /** @description What follows `#` in the link. */
+            token?: string | null;
         };
         /** @description The answer of `GET /api/version`. */
         Version: {

@@ -15,3 +15,13 @@ export async function listSettings(signal: AbortSignal): Promise<Settings> {
 export async function changeSettings(changes: Record<string, Value>): Promise<void> {
   await send('PUT', CONFIGURATIONS, { json: changes });
 }
+
+/** Whether people can sign in by a directory. */
+export function hasDirectory(settings: Settings | undefined): boolean {
+  return Boolean(settings?.ldap_url?.value && settings.ldap_base_dn?.value);
+}
+
+/** Asks an OIDC provider whether it is one; why not is the error's message. */
+export async function testOidc(url: string, verify: boolean): Promise<void> {
+  await send('POST', '/api/v2.0/system/oidc/ping', { json: { url, verify_cert: verify } });
+}

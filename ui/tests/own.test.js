@@ -1,0 +1,133 @@
+// What is the reader's own: favourites, notices, projects and rights; and the certificates of the installation.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, open, settled, shoot, violations, visit } from './lib/browser.js';
+import { dialog, fresh } from './lib/page.js';
+import { must, seed, seedContent } from './lib/registry.js';
+
+let browser;
+before(async () => {
+  await seed();
+  await seedContent();
+  browser = await launch();
+});
+after(() => browser?.close());
+
+test('a favourite is marked in the list, is on the overview in every browser, and is taken back', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  const star = () => page.getByRole('button', { name: 'Favourite: platform', exact: true });
+  await open(page, '/ui/projects');
+  assert.equal(await star().getAttribute('aria-pressed'), 'false');
+  const kept = page.waitForResponse((answer) => answer.request().method() === 'PUT');
+  await star().click();
+  await kept;
+  assert.equal(await star().getAttribute('aria-pressed'), 'true');
+  faults.push(...(await violations(page)));
+  await shoot(page, 'projects.favourite');
+  const other = await visit(browser, { as: 'dev' });
+  await settled(other.page);
+  const marked = other.page.locator('.panel', {
+    has: other.page.getByRole('heading', { name: 'Favourites' }),
+  });
+  await marked.getByRole('link', { name: 'platform' }).waitFor();
+  other.faults.push(...(await violations(other.page)));
+  await shoot(other.page, 'home.own');
+  await other.page.getByRole('button', { name: 'Favourite: platform', exact: true }).click();
+  await marked.waitFor({ state: 'detached' });
+  assert.deepEqual([...faults, ...other.faults], []);
+  await other.context.close();
+  await context.close();
+});
+
+test("the overview has the reader's own projects and what was pushed there last", async () => {
+  const { context, page, faults } = await visit(browser, { as: 'guest' });
+  await settled(page);
+  const own = page.locator('.panel', { has: page.getByRole('heading', { name: 'My projects' }) });
+  await own.getByRole('link', { name: 'platform' }).waitFor();
+  await own.getByText('Guest', { exact: true }).waitFor();
+  await page.getByRole('heading', { name: 'Latest pushes' }).waitFor();
+  faults.push(...(await violations(page)));
+  assert.deepEqual(faults, []);
+  await context.close();
+  const nobody = await visit(browser, { as: 'outsider' });
+  await settled(nobody.page);
+  await nobody.page.getByText('No project is yours yet').waitFor();
+  assert.deepEqual([...nobody.faults, ...(await violations(nobody.page))], []);
+  await nobody.context.close();
+});
+
+test('notices tell what needs care, lead to it, and are dismissed', async () => {
+  const name = fresh('ending');
+  await must('POST', '/api/v2.0/robots', {
+    body: {
+      name,
+      level: 'project',
+      duration: 1,
+      permissions: [
+        { kind: 'project', namespace: 'platform', access: [{ resource: 'repository', action: 'pull' }] },
+      ],
+    },
+  });
+  const { context, page, faults } = await visit(browser, { as: 'pa' });
+  await settled(page);
+  await page.getByRole('button', { name: /^Notices/ }).click();
+  const notice = dialog(page).locator('li', { hasText: name });
+  await notice.waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'notices');
+  await notice.getByRole('link', { name: 'Open' }).click();
+  await page.waitForURL('**/projects/platform/robots');
+  await page.getByRole('button', { name: /^Notices/ }).click();
+  await notice.getByRole('button', { name: /^Dismiss/ }).click();
+  await notice.waitFor({ state: 'detached' });
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test("one's own rights are listed by project, with the roles that give them", async () => {
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  await open(page, '/ui/me/access');
+  await page.getByRole('link', { name: 'platform', exact: true }).waitFor();
+  await page.getByText('Developer', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Rights in platform' }).click();
+  await page.locator('tr.detail', { hasText: 'push' }).waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'own-access');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('certificates are shown with what is left of them, and loaded anew', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  await open(page, '/ui/admin/certificates');
+  await page
+    .getByText(/\d+ days left/)
+    .first()
+    .waitFor();
+  await page.getByText('Issued by the registry itself').waitFor();
+  await page.getByRole('button', { name: 'Load from files' }).click();
+  await page
+    .getByText(/The files hold what is in use|Another certificate is in use|own CA|files/)
+    .last()
+    .waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'certificates');
+  assert.deepEqual(
+    faults.filter((fault) => !/\b412\b/.test(fault)),
+    [],
+  );
+  await context.close();
+});
+
+test('who signs in to see a project sees it then', async () => {
+  const { context, page } = await visit(browser);
+  await open(page, '/ui/projects/platform/repositories');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.locator('.header').getByRole('link', { name: 'Sign in' }).click();
+  await page.fill('[name=principal]', 'dev');
+  await page.fill('[name=password]', 'Quay-crane-7');
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/projects/platform/repositories');
+  await page.getByRole('link', { name: 'edge-proxy', exact: true }).waitFor();
+  await context.close();
+});
