@@ -20,6 +20,7 @@ KNOWN = {
     "robot_id": lambda turn: turn % 6,
     "group_id": lambda turn: turn % 6,
     "immutable_rule_id": lambda turn: turn % 6,
+    "workload_rule_id": lambda turn: turn % 6,
     "gc_id": lambda turn: turn % 6,
     "purge_id": lambda turn: turn % 6,
 }

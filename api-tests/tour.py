@@ -18,6 +18,7 @@ from client import Client
 from content import HISTORY, Pusher
 from directory import BASE, GROUP, READER, READER_PASSWORD, Directory
 from directory import PASSWORD as LDAP_PASSWORD
+from provider import CLIENT, SECRET, Provider
 from server import ADMIN_PASSWORD, Gantry
 
 CLIENTS = ["harbor_client", parts.PACKAGE]
@@ -369,8 +370,20 @@ def ldap(api, there, password):
                     ldap_uid="uid", ldap_scope=2, ldap_connection_timeout=5)
 
 
+def provider(api):
+    secret = api.make("OIDCCliSecretReq", secret="Chosen-12345")
+    api.refuses(412, "setCliSecret", user_id=1, secret=secret)
+    with Provider("https://registry.example") as there:
+        assert api.pingOIDC(endpoint={"url": there.url, "verify_cert": True}) is None
+        api.refuses(400, "pingOIDC", endpoint={"url": f"{there.url}/elsewhere", "verify_cert": True})
+        api.updateConfigurations(api.make("Configurations", oidc_name="there", oidc_endpoint=there.url, oidc_client_id=CLIENT,
+                                          oidc_client_secret=SECRET, oidc_scope="openid,profile,offline_access"))
+        # The administrator signs in by a password, and so has no such secret.
+        api.refuses(412, "setCliSecret", user_id=1, secret=secret)
+
+
 STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, robots,
-         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory]
+         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory, provider]
 
 
 def ended(status):

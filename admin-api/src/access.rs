@@ -133,7 +133,7 @@ fn reasons(
     if caller.is_sysadmin() {
         reasons.push(Reason::new("sysadmin", true, "is a system administrator"));
     }
-    if let Some(robot) = &caller.authority.robot {
+    if let Some(robot) = &caller.authority.own {
         let own = robot.permissions.in_project(standing.project.id, resource);
         let asked = Permission::Project(standing.project.id, resource, action);
         let given = own.contains(action);

@@ -10,12 +10,14 @@ use std::net::IpAddr;
 
 use auth::allowance::Allowance;
 use axum::extract::FromRequestParts;
+use db::Age;
 use http::header::ACCEPT_LANGUAGE;
 use http::request::Parts;
 use model::{MailLanguage, Network, Timestamp};
 
-use crate::Error;
+use crate::caller::unidentified;
 use crate::input::Input;
+use crate::{AdminState, Error};
 
 /// Uses an allowance once.
 ///
@@ -24,6 +26,28 @@ use crate::input::Input;
 pub(crate) fn allow(allowance: &Allowance, address: IpAddr, now: Timestamp) -> Result<(), Error> {
     let taken = allowance.take(Network::of(address), now);
     taken.map_err(|retry_after| Error::Throttled { retry_after })
+}
+
+/// Checks the password of an account besides what shows who is there. A wrong one counts as a failed login, so that nothing
+/// can be used to guess it.
+///
+/// # Errors
+/// [`Error::Forbidden`]; when there were too many failures, or it cannot be checked.
+pub(crate) async fn check_current(
+    app: &AdminState,
+    address: IpAddr,
+    credentials: (&str, &str),
+) -> Result<(), Error> {
+    let checked = app
+        .identity
+        .by_password(credentials, address.into(), Age::Now);
+    match checked.await {
+        Ok(_) => Ok(()),
+        Err(auth::Error::WrongCredentials) => {
+            Err(Error::Forbidden("Current password is incorrect".to_owned()))
+        }
+        Err(other) => Err(unidentified(other)),
+    }
 }
 
 /// The language in which mails are written to the caller.

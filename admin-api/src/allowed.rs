@@ -210,7 +210,7 @@ fn user_permit(caller: &Caller, user: UserId) -> Result<UserPermit, Error> {
     })
 }
 
-/// For whom it needs nothing while `self_registration` is on, for an account of one's own.
+/// For whom it needs nothing while `self_registration` is on and no directory is configured, for an account of one's own.
 impl Grant for NewUserPermit {
     const NEEDS: Needs = <SystemPermit<(system::User, to::Create)> as Grant>::NEEDS;
 
@@ -221,10 +221,14 @@ impl Grant for NewUserPermit {
 }
 
 fn new_user(app: &AdminState, caller: &Caller) -> Result<NewUserPermit, Error> {
-    let is_open = app.settings.current().self_registration;
-    permit::permit_new_user(caller, is_open).map_err(|refusal| {
-        let message =
-            "forbidden: people do not make accounts for themselves here (self_registration)";
+    let settings = app.settings.current();
+    permit::permit_new_user(caller, settings.is_open()).map_err(|refusal| {
+        let message = match settings.has_directory() {
+            true => {
+                "forbidden: people do not make accounts for themselves where a directory is configured (ldap_url)"
+            }
+            false => "forbidden: people do not make accounts for themselves here (self_registration)",
+        };
         forbidden(refusal, message)
     })
 }

@@ -4,16 +4,20 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use auth::Sender;
 use auth::session::{Renewal, SessionKey};
-use axum::extract::FromRequestParts;
+use auth::{Place, Sender};
+use axum::extract::{FromRequestParts, MatchedPath};
 use db::Age;
+use http::Method;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use policy::Caller;
 
 use crate::input::Input;
 use crate::{AdminState, ClientAddress, Error, cookie};
+
+/// Where most operations are.
+const BASE: &str = "/api/v2.0";
 
 /// The caller of a request. As in Harbor, wrong credentials do not end a request: it continues as anonymous.
 pub(crate) struct By(pub(crate) Caller);
@@ -29,7 +33,7 @@ impl FromRequestParts<Arc<AdminState>> for By {
         let ClientAddress(address) = *parts.extensions.get().ok_or(Error::NoAddress)?;
         let caller = match (basic(parts), session(parts)) {
             (Some(header), _) => {
-                let sender = Sender::of(address, &parts.headers);
+                let sender = Sender::of(address, &parts.headers).at(place(parts));
                 identify(app, header, sender).await?
             }
             (None, Some(key)) => by_session(app, &key, (address, renewal(parts))).await?,
@@ -72,6 +76,28 @@ fn session(parts: &Parts) -> Option<SessionKey> {
     cookie::only(&parts.headers, cookie::SESSION)?.parse().ok()
 }
 
+/// The operations at which tools present a CLI secret besides the registry's own, as in Harbor.
+fn place(parts: &Parts) -> Place {
+    let path = parts.extensions.get::<MatchedPath>();
+    let path = path.map(MatchedPath::as_str).unwrap_or_default();
+    let is_listed = match parts.method {
+        Method::GET => {
+            ["/api/version", "/systeminfo", "/projects", "/labels"]
+                .iter()
+                .any(|end| path == *end || path.strip_prefix(BASE) == Some(end))
+                || path.ends_with("/repositories")
+                || path.ends_with("/artifacts")
+        }
+        Method::POST => path.strip_prefix(BASE) == Some("/projects"),
+        Method::DELETE => path.ends_with("/tags/{tag_name}"),
+        _ => false,
+    };
+    match is_listed {
+        true => Place::Tools,
+        false => Place::Elsewhere,
+    }
+}
+
 /// A page that polls does not keep its session alive.
 fn renewal(parts: &Parts) -> Renewal {
     match parts.headers.contains_key("x-harbor-no-session-renewal") {
@@ -95,6 +121,7 @@ async fn identify(app: &AdminState, header: &str, sender: Sender<'_>) -> Result<
         Err(
             auth::Error::Malformed
             | auth::Error::WrongCredentials
+            | auth::Error::SubjectToken
             | auth::Error::Unverified
             | auth::Error::RobotDisabled
             | auth::Error::RobotExpired
@@ -111,12 +138,14 @@ pub(crate) fn unidentified(error: auth::Error) -> Error {
         auth::Error::Throttled { retry_after } => Error::Throttled { retry_after },
         auth::Error::Database(error) => error.into(),
         auth::Error::Password(error) => Error::Password(error),
+        auth::Error::Provider(error) => error.into(),
         // Whoever signs in is not told what is behind it.
         auth::Error::Directory(error) => Error::Directory(error.to_string()),
         auth::Error::NotAdmitted(tenancy::Error::Database(error)) => error.into(),
         auth::Error::NotAdmitted(_) | auth::Error::Ended(_) => Error::Forbidden(error.to_string()),
         auth::Error::Malformed
         | auth::Error::WrongCredentials
+        | auth::Error::SubjectToken
         | auth::Error::Unverified
         | auth::Error::RobotDisabled
         | auth::Error::RobotExpired

@@ -9,6 +9,13 @@ pub(crate) const SESSION: &str = "sid";
 /// Holds what CSRF tokens belong to.
 pub(crate) const CSRF: &str = "_gorilla_csrf";
 
+/// Holds a sign-in by the OIDC provider that has begun, sealed. No neighbouring site can plant it: of this prefix, browsers
+/// take cookies of this very host alone.
+pub(crate) const SIGN_IN: &str = "__Host-gantry_oidc";
+
+/// Holds the ticket of whoever signed in and needs a name.
+pub(crate) const ONBOARDING: &str = "__Host-gantry_onboard";
+
 /// Seconds that a browser keeps [`CSRF`].
 const CSRF_SECS: u32 = 43_200;
 
@@ -43,6 +50,29 @@ pub(crate) fn begin_session(key: &str) -> Option<HeaderValue> {
 pub(crate) fn end_session() -> Option<HeaderValue> {
     let cookie = format!("{SESSION}=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax");
     HeaderValue::try_from(cookie).ok()
+}
+
+/// Sets [`SIGN_IN`].
+pub(crate) fn begin_sign_in(sealed: &str) -> Option<HeaderValue> {
+    short(SIGN_IN, sealed, auth::oidc::SIGN_IN.as_secs())
+}
+
+/// Sets [`ONBOARDING`].
+pub(crate) fn begin_onboarding(ticket: &str) -> Option<HeaderValue> {
+    short(ONBOARDING, ticket, auth::oidc::ONBOARDING.as_secs())
+}
+
+/// Removes one of them.
+pub(crate) fn end(name: &str) -> Option<HeaderValue> {
+    short(name, "", 0)
+}
+
+fn short(name: &str, value: &str, seconds: u64) -> Option<HeaderValue> {
+    let cookie =
+        format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; Secure; SameSite=Lax");
+    let mut cookie = HeaderValue::try_from(cookie).ok()?;
+    cookie.set_sensitive(true);
+    Some(cookie)
 }
 
 /// Sets [`CSRF`].

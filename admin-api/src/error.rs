@@ -7,6 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use model::InvalidWorkloadRule;
 use model::immutable_rule::InvalidRule;
 use model::label::InvalidLabel;
 use model::user::{InvalidProfile, InvalidUserName};
@@ -72,7 +73,7 @@ pub enum Error {
     /// It was there once, and is not any more.
     #[error("{0}")]
     Gone(String),
-    /// The directory did not answer; the text says why.
+    /// The directory or the provider did not answer; the text says why.
     #[error("{0}")]
     Directory(String),
     /// The store cannot be read.
@@ -318,8 +319,27 @@ impl From<auth::ldap::Error> for Error {
             | E::Ambiguous
             | E::Timeout
             | E::Busy
+            | E::RuleUnknown(_)
             | E::Refused(_)
             | E::Protocol(_) => Self::Directory(error.chain()),
+        }
+    }
+}
+
+impl From<auth::oidc::Error> for Error {
+    /// For whoever signs in, who is not told what is behind it.
+    fn from(error: auth::oidc::Error) -> Self {
+        use auth::oidc::Error as E;
+        let text = error.to_string();
+        match error {
+            E::NotConfigured => Self::Precondition(text),
+            E::Settings(_) | E::Refused(_) | E::Token(_) | E::State => Self::BadRequest(text),
+            E::Unreachable(_) | E::Protocol(_) | E::Client(_) | E::Busy | E::Down => {
+                Self::Directory(text)
+            }
+            E::Ended(_) => Self::Forbidden(text),
+            E::Account(error) => error.into(),
+            E::Database(error) => error.into(),
         }
     }
 }
@@ -395,22 +415,32 @@ impl From<tenancy::Error> for Error {
             }
             E::UserExternal(_) => Self::Forbidden(text),
             E::NameTaken(_) => Self::Conflict(text),
+            E::NoCliSecret(_) => Self::Precondition(text),
+            E::SignInExpired => Self::BadRequest(text),
             E::NameInvalid(_) => Self::BadRequest(text),
             E::CallerVoid => Self::NotSignedIn,
             E::LinkVoid => Self::BadRequest(text),
+            E::LinkNeedsPassword => Self::Precondition(text),
+            E::MailsWait => Self::Throttled {
+                retry_after: Duration::from_secs(60),
+            },
             E::RobotTooStrong(_) | E::RobotOutlives(_) => Self::Denied(text),
             E::SettingExists(_)
             | E::LabelExists(_)
             | E::LabelAttached(_)
             | E::RuleExists
+            | E::WorkloadRuleExists(_)
             | E::RobotExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
-            E::TooManyRules(_) | E::TooManyLabels(_) => Self::BadRequest(text),
+            E::TooManyRules(_) | E::TooManyWorkloadRules(_) | E::TooManyLabels(_) => {
+                Self::BadRequest(text)
+            }
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }
             | E::ArtifactUnknown(_)
             | E::RuleUnknown(_)
+            | E::WorkloadRuleUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)
@@ -466,6 +496,12 @@ impl From<InvalidLabel> for Error {
 
 impl From<InvalidRule> for Error {
     fn from(invalid: InvalidRule) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidWorkloadRule> for Error {
+    fn from(invalid: InvalidWorkloadRule) -> Self {
         Self::BadRequest(invalid.to_string())
     }
 }

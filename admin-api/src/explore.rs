@@ -217,7 +217,7 @@ impl Search<'_> {
         };
         let mut repositories = self.found_repositories(name, some).await?;
         self.hits.truncated |= repositories.len() as i64 == REPOSITORIES;
-        if let Some(robot) = &self.caller.authority.robot {
+        if let Some(robot) = &self.caller.authority.own {
             let may = |project| robot.permissions.in_project(project, Resource::Tag);
             repositories.retain(|found| may(found.project).contains(Action::List));
         }

@@ -36,6 +36,7 @@ mod mail;
 mod me;
 mod member;
 mod notice;
+mod oidc;
 mod openapi;
 mod page;
 mod param;
@@ -57,6 +58,7 @@ mod systeminfo;
 mod tag;
 mod usage;
 mod user;
+mod workload_rule;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

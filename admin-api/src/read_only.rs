@@ -10,11 +10,15 @@ use http::{Extensions, Method};
 use crate::{AdminState, Error};
 
 /// Routes that write nevertheless.
-const OPEN: [(&str, &str); 8] = [
+const OPEN: [(&str, &str); 9] = [
     ("PUT", "/api/v2.0/configurations"),
     ("POST", "/c/login"),
     ("POST", "/api/ext/v1/mail/test"),
     ("POST", "/c/userExists"),
+    (
+        "POST",
+        "/api/ext/v1/projects/{project_name_or_id}/workload-rules/test",
+    ),
     ("DELETE", "/api/ext/v1/me/sessions/{session_id}"),
     // What concerns the caller's own pages alone.
     ("PUT", "/api/ext/v1/me/preferences"),

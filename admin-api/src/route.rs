@@ -18,9 +18,9 @@ use crate::openapi::Document;
 use crate::{
     AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
-    immutable_rule, job_service, label, ldap, mail, me, member, notice, openapi, permission, ping,
-    project, quota, read_only, repository, robot, search, session, statistics, storage, systeminfo,
-    tag, usage, user,
+    immutable_rule, job_service, label, ldap, mail, me, member, notice, oidc, openapi, permission,
+    ping, project, quota, read_only, repository, robot, search, session, statistics, storage,
+    systeminfo, tag, usage, user, workload_rule,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -50,6 +50,7 @@ fn declarations() -> Declarations {
         user::delete::delete,
         user::password::set,
         user::sysadmin::set,
+        oidc::cli_secret::set,
 
         project::get::head,
         project::list::list,
@@ -117,6 +118,13 @@ fn declarations() -> Declarations {
         immutable_rule::update,
         immutable_rule::delete,
 
+        workload_rule::list,
+        workload_rule::create,
+        workload_rule::get,
+        workload_rule::update,
+        workload_rule::delete,
+        workload_rule::test,
+
         execution::gc::list,
         execution::gc::scheduled,
         execution::gc::create,
@@ -163,6 +171,7 @@ fn declarations() -> Declarations {
         ldap::user::search,
         ldap::user::import,
         ldap::group::search,
+        oidc::ping::ping,
 
         group::list::list,
         group::list::search,
@@ -210,6 +219,11 @@ fn declarations() -> Declarations {
         session::sign_in::sign_in,
         session::sign_out::sign_out,
         session::user_exists::user_exists,
+        oidc::login::login,
+        oidc::callback::callback,
+        oidc::onboard::onboard,
+        oidc::logout::logout,
+        oidc::logout::back_channel,
         session::own::list,
         session::own::end,
 

@@ -19,7 +19,8 @@ use crate::{AdminState, App, Error};
 pub(crate) struct GeneralInfo {
     auth_mode: String,
     banner_message: String,
-    oidc_provider_name: &'static str,
+    /// What people call the OIDC provider by which they can sign in; empty where there is none.
+    oidc_provider_name: String,
     primary_auth_mode: bool,
     self_registration: bool,
     #[serde(flatten)]
@@ -50,9 +51,12 @@ pub(crate) async fn general(_: Everyone, State(app): App, By(caller): By) -> Jso
     Json(GeneralInfo {
         auth_mode: settings.auth_mode.clone(),
         banner_message: settings.banner_message.clone(),
-        oidc_provider_name: "",
+        oidc_provider_name: match app.identity.oidc().provider() {
+            Ok(provider) => provider.config().name.clone(),
+            Err(_) => String::new(),
+        },
         primary_auth_mode: settings.primary_auth_mode,
-        self_registration: settings.self_registration,
+        self_registration: settings.is_open(),
         details: caller.is_signed_in().then(|| details(&app, &settings)),
     })
 }

@@ -90,7 +90,7 @@ pub(crate) async fn projects(
 
 /// The projects whose quota a caller may read. That one is public makes it nobody's.
 fn readable(caller: &Caller) -> Viewer {
-    let Some(robot) = &caller.authority.robot else {
+    let Some(robot) = &caller.authority.own else {
         return own(viewer(caller));
     };
     match robot.permissions.reach(Resource::Quota, Action::Read) {

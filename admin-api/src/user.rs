@@ -26,6 +26,9 @@ pub(crate) struct User {
     creation_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    /// True while links for a new password are not mailed to the address: nobody has opened the link that was mailed there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    email_unverified: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     realname: String,
     sysadmin_flag: bool,
@@ -36,11 +39,32 @@ pub(crate) struct User {
     #[schema(value_type = i64)]
     user_id: UserId,
     username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_user_meta: Option<OidcUserInfo>,
+}
+
+/// What is kept of somebody whom the OIDC provider knows.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OIDCUserInfo)]
+pub(crate) struct OidcUserInfo {
+    #[schema(value_type = i64)]
+    id: UserId,
+    #[schema(value_type = i64)]
+    user_id: UserId,
+    /// The subject, and the issuer after it.
+    subiss: String,
+    /// The CLI secret: the password of docker and helm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    creation_time: String,
+    update_time: String,
 }
 
 impl From<user::User> for User {
     fn from(user: user::User) -> Self {
+        let has_email = user.email.as_ref().is_some_and(|email| !email.is_empty());
         Self {
+            email_unverified: has_email && !user.is_external && !user.is_email_verified(),
             admin_role_in_auth: user.is_external_admin,
             comment: user.comment,
             creation_time: user.created_at.to_string(),
@@ -51,6 +75,7 @@ impl From<user::User> for User {
             update_time: user.updated_at.to_string(),
             user_id: user.id,
             username: user.name,
+            oidc_user_meta: None,
         }
     }
 }

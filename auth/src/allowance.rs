@@ -1,5 +1,5 @@
-//! How often somebody may do what anybody may: register, ask for mails, try links. Counted by network and process, so that
-//! N replicas allow N times as much.
+//! How often somebody may do what anybody may: register, ask for mails, try links. Counted by network, the wider IPv6
+//! networks of one customer included, and by process, so that N replicas allow N times as much.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 /// Networks that are counted at once, of one allowance.
-const LARGEST: u64 = 20_000;
+const LARGEST: u64 = 100_000;
 
 /// Allowances for what anybody may do.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct Allowance {
     most: u32,
     within: Duration,
     /// By network, when what was used will all have come back.
-    used: Cache<Network, Arc<Mutex<Timestamp>>>,
+    used: Cache<(u32, Network), Arc<Mutex<Timestamp>>>,
 }
 
 impl Allowance {
@@ -62,16 +62,35 @@ impl Allowance {
     /// # Errors
     /// When to try again.
     pub fn take(&self, network: Network, now: Timestamp) -> Result<(), Duration> {
-        let used = self.used.get_with(network, Arc::default);
-        let mut back = used.lock();
+        let levels = network.levels().into_iter();
+        // All are held in one order, from the smallest network to the widest.
+        let used: Vec<_> = levels
+            .map(|(level, times)| (self.used.get_with(level, Arc::default), times))
+            .collect();
+        let mut held: Vec<_> = used
+            .iter()
+            .map(|(used, times)| (used.lock(), times))
+            .collect();
         let latest = now.plus(self.within);
-        // Later than that only by a clock that was ahead.
-        let begins = if *back > latest { now } else { now.max(*back) };
-        let after = begins.plus(self.within / self.most);
-        if after > latest {
-            return Err(after.since(latest).max(Duration::from_secs(1)));
+        let mut wait = Duration::ZERO;
+        let mut taken = Vec::with_capacity(held.len());
+        for (back, times) in &held {
+            // Later than that only by a clock that was ahead.
+            let begins = if **back > latest {
+                now
+            } else {
+                now.max(**back)
+            };
+            let after = begins.plus(self.within / (self.most * **times));
+            wait = wait.max(after.since(latest));
+            taken.push(after);
         }
-        *back = after;
+        if !wait.is_zero() {
+            return Err(wait.max(Duration::from_secs(1)));
+        }
+        for ((back, _), after) in held.iter_mut().zip(taken) {
+            **back = after;
+        }
         Ok(())
     }
 }
@@ -100,5 +119,20 @@ mod tests {
         let later = now.plus(wait);
         allowance.take(here, later).unwrap();
         allowance.take(here, later).unwrap_err();
+    }
+
+    #[test]
+    fn one_customer_with_many_networks_has_bounds_for_all_of_them() {
+        let now = Timestamp(1_000_000_000);
+        // Of a /56 twice as many as of a /64, and of a /48 four times.
+        for (step, most) in [(1, 6), (0x100, 12)] {
+            let allowance = Allowance::new(3, Duration::from_secs(30));
+            let taken = (0..100_u32).filter(|number| {
+                let here = network(&format!("2001:db8:0:{:x}::1", number * step));
+                allowance.take(here, now).is_ok()
+            });
+            assert_eq!(taken.count(), most, "{step}");
+            allowance.take(network("2001:db8:1::1"), now).unwrap();
+        }
     }
 }

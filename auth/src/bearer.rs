@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use db::{Age, Db, binding};
 use model::{Clock, RepositoryName, Timestamp};
-use policy::{Action, Caller, Presented};
+use policy::{Action, Authority, Caller, Presented, Workload, WorkloadRule};
 use tenancy::setting::Settings;
 use tracing::instrument;
 
 use crate::error::{Error, Result};
 use crate::scope::Scope;
-use crate::token::{Access, Claims, Holder, TokenKeys, VerifiedTokens};
+use crate::token::{Access, Claims, Holder, TokenKeys, VerifiedTokens, WorkloadClaim};
+use crate::workload;
 
 /// The action that means all actions.
 const EVERYTHING: &str = "*";
@@ -67,22 +68,33 @@ impl Bearer {
         let now = self.clock.now().date_time();
         let verified = self.verified.verify(&self.keys, token, now);
         let verified = verified.map_err(Error::Token)?;
-        let authority = match verified.claims().principal {
-            None => Arc::default(),
-            Some(principal) => {
-                let generation = Some(verified.claims().generation);
-                let bound = binding::authority(&self.db, principal, generation, age).await?;
-                let now = self.clock.now();
-                let bound = bound.filter(|authority| !authority.has_ended(now));
-                bound.ok_or(Error::Void)?
-            }
-        };
+        let authority = self.holder(verified.claims(), age).await?;
         Ok(Caller {
             authority,
             presented: Presented::Token,
             grants: Some(verified.grants().clone()),
             address: Some(address),
         })
+    }
+
+    /// What the holder of a token is now.
+    async fn holder(&self, claims: &Claims, age: Age) -> Result<Arc<Authority>> {
+        let Some(principal) = claims.principal else {
+            return Ok(Arc::default());
+        };
+        let bound = match &claims.workload {
+            None => {
+                let generation = Some(claims.generation);
+                binding::authority(&self.db, principal, generation, age).await?
+            }
+            Some(came_with) => {
+                let workload = Arc::new(workload_of(came_with));
+                workload::bind(&self.db, &workload, &claims.sub, age).await?
+            }
+        };
+        let now = self.clock.now();
+        let bound = bound.filter(|authority| !authority.has_ended(now));
+        bound.ok_or(Error::Void)
     }
 
     /// Issues a token for the requested actions that the caller has now, as far as they fit into a token.
@@ -94,8 +106,12 @@ impl Bearer {
         }
         let issued_at = self.clock.now();
         let id = crate::random_hex::<8>();
-        let lifetime = self.settings.current().token_secs();
+        let lifetime = match &caller.authority.workload {
+            None => self.settings.current().token_secs(),
+            Some(workload) => lifetime_of(workload, issued_at)?,
+        };
         let mut claims = Claims::new(holder(caller), id, issued_at.date_time(), lifetime);
+        claims.workload = caller.authority.workload.as_deref().map(claim_of);
         claims.grant(access)?;
         Ok(Issued {
             token: self.keys.issue(&claims)?,
@@ -134,6 +150,39 @@ impl Bearer {
         let actions = [Action::Pull, Action::Push, Action::Delete];
         let actions = actions.into_iter().filter(|action| held.contains(*action));
         Ok(actions.map(Action::name).collect())
+    }
+}
+
+/// Seconds for which a workload gets a token: never longer than its own is valid.
+fn lifetime_of(workload: &Workload, now: Timestamp) -> Result<u32> {
+    let left = workload.expires_at.seconds() - now.seconds();
+    match u32::try_from(left) {
+        Ok(left) if left > 0 => Ok(left.min(workload.token_secs)),
+        _ => Err(Error::SubjectToken),
+    }
+}
+
+fn claim_of(workload: &Workload) -> WorkloadClaim {
+    let rules = workload.rules.iter();
+    WorkloadClaim {
+        rules: rules
+            .map(|rule| (rule.principal, rule.generation))
+            .collect(),
+        exp: workload.expires_at.seconds(),
+    }
+}
+
+fn workload_of(claim: &WorkloadClaim) -> Workload {
+    let rules = claim.rules.iter();
+    let rules = rules.map(|&(principal, generation)| WorkloadRule {
+        principal,
+        generation,
+    });
+    Workload {
+        rules: rules.collect(),
+        // A token buys no other one.
+        token_secs: 0,
+        expires_at: Timestamp(claim.exp.saturating_mul(1_000_000)),
     }
 }
 

@@ -4,7 +4,6 @@
 mod reading;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use db::Db;
 use model::{Clock, Origin};
@@ -23,8 +22,8 @@ pub struct Directory {
     clock: Arc<dyn Clock>,
     guard: Arc<Guard>,
     current: Mutex<Option<Current>>,
-    /// Rises whenever it is another directory, or is asked otherwise.
-    epoch: AtomicU64,
+    /// Held while the next one is made, which may read many files.
+    making: tokio::sync::Mutex<()>,
 }
 
 /// The directory, and the settings that it was made of.
@@ -32,6 +31,13 @@ struct Current {
     values: Arc<Values>,
     config: Option<Config>,
     server: Result<Option<Arc<Server>>>,
+    epoch: u64,
+}
+
+/// A directory, with a number that is another one whenever it is another directory, or is asked otherwise.
+pub(crate) struct Epoch {
+    pub(crate) server: Arc<Server>,
+    pub(crate) number: u64,
 }
 
 impl Directory {
@@ -43,7 +49,7 @@ impl Directory {
             clock,
             guard,
             current: Mutex::default(),
-            epoch: AtomicU64::new(0),
+            making: tokio::sync::Mutex::default(),
         }
     }
 
@@ -61,54 +67,68 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::NotConfigured`], [`Error::Settings`].
-    pub fn server(&self) -> Result<Arc<Server>> {
-        self.server_if_any()?.ok_or(Error::NotConfigured)
+    pub async fn server(&self) -> Result<Arc<Server>> {
+        self.server_if_any().await?.ok_or(Error::NotConfigured)
     }
 
     /// The directory now; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Settings`].
-    pub fn server_if_any(&self) -> Result<Option<Arc<Server>>> {
-        let values = self.settings.current();
-        let mut current = self.current.lock();
-        if let Some(known) = &mut *current {
-            if Arc::ptr_eq(&known.values, &values) {
-                return known.server.clone();
-            }
-            // Some other setting was changed: connections and what was proven hold.
-            let config = Config::of(&self.settings);
-            if known.server.is_ok() && config.as_ref().is_ok_and(|config| *config == known.config) {
-                known.values = values;
-                return known.server.clone();
-            }
-        }
-        let made = self.make(values);
-        let server = made.server.clone();
-        *current = Some(made);
-        self.epoch.fetch_add(1, Ordering::Relaxed);
-        server
+    pub async fn server_if_any(&self) -> Result<Option<Arc<Server>>> {
+        Ok(self.epoch().await?.map(|epoch| epoch.server))
     }
 
-    fn make(&self, values: Arc<Values>) -> Current {
-        let (config, server) = match Config::of(&self.settings) {
+    /// The directory now, with its number; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Settings`].
+    pub(crate) async fn epoch(&self) -> Result<Option<Epoch>> {
+        if let Some(known) = self.known() {
+            return known;
+        }
+        let _making = self.making.lock().await;
+        // Whoever waited has it made.
+        if let Some(known) = self.known() {
+            return known;
+        }
+        let values = self.settings.current();
+        let (config, server) = match Config::of(&self.settings, &values) {
             Ok(Some(config)) => {
-                let server = Server::new(config.clone(), self.guard.clone());
+                let server = Server::build(config.clone(), self.guard.clone()).await;
                 (Some(config), server.map(|server| Some(Arc::new(server))))
             }
             Ok(None) => (None, Ok(None)),
             Err(error) => (None, Err(error)),
         };
-        Current {
+        let mut current = self.current.lock();
+        let made = Current {
             values,
             config,
             server,
-        }
+            epoch: current.as_ref().map_or(1, |before| before.epoch + 1),
+        };
+        let epoch = made.epoch();
+        *current = Some(made);
+        epoch
     }
 
-    /// Another number whenever it is another directory, or is asked otherwise.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
+    /// The directory now, if it need not be made first: it takes no time. The inner `None` is that there is none.
+    pub(crate) fn known(&self) -> Option<Result<Option<Epoch>>> {
+        let values = self.settings.current();
+        let mut current = self.current.lock();
+        let known = current.as_mut()?;
+        if Arc::ptr_eq(&known.values, &values) {
+            return Some(known.epoch());
+        }
+        // Some other setting was changed: connections and what was proven hold.
+        let config = Config::of(&self.settings, &values);
+        let is_same =
+            known.server.is_ok() && config.as_ref().is_ok_and(|config| *config == known.config);
+        is_same.then(|| {
+            known.values = values;
+            known.epoch()
+        })
     }
 
     /// Makes a user of a person, or brings theirs up to date. The groups of whoever is known already stay as they are if
@@ -126,17 +146,19 @@ impl Directory {
             return Err(error::Error::Ended(why));
         }
         let subject = person.subject.clone();
-        let groups = match server.groups_of(&person).await {
-            Ok(groups) => Some(groups),
-            Err(error) if self.is_known(&subject).await? => {
-                let cause = error.chain();
-                tracing::warn!(
-                    cause,
-                    "somebody's groups cannot be read from the directory: the last reading holds"
-                );
-                None
-            }
-            Err(error) => return Err(error.into()),
+        let groups = match self.is_known(&subject).await? {
+            true => server.groups_of(&person).await.map_or_else(
+                |error| {
+                    let cause = error.chain();
+                    tracing::warn!(
+                        cause,
+                        "somebody's groups cannot be read from the directory: the last reading holds"
+                    );
+                    None
+                },
+                Some,
+            ),
+            false => Some(server.first_groups_of(&person).await?),
         };
         let (person, groups) = described(server, person, groups);
         let at = (by, self.clock.now());
@@ -148,6 +170,16 @@ impl Directory {
         let mut reader = self.db.reader().await?;
         let known = db::identity::by_subject(&mut reader, db::identity::LDAP, subject).await?;
         Ok(known.is_some())
+    }
+}
+
+impl Current {
+    fn epoch(&self) -> Result<Option<Epoch>> {
+        let server = self.server.clone()?;
+        Ok(server.map(|server| Epoch {
+            server,
+            number: self.epoch,
+        }))
     }
 }
 

@@ -18,6 +18,11 @@ pub enum Error {
     /// The token is not valid.
     #[error("the token is refused")]
     Token(#[source] TokenError),
+    /// The token of a workload is refused; only the history says why.
+    #[error(
+        "the subject token is refused: administrators find the reason in the audit log, and with `gantry workload test`"
+    )]
+    SubjectToken,
     /// The user or robot was deleted, disabled or has expired, or the password changed, since the token was issued.
     #[error("the token is void: sign in again")]
     Void,
@@ -33,6 +38,9 @@ pub enum Error {
     /// The directory did not say whether the password is right.
     #[error(transparent)]
     Directory(#[from] crate::ldap::Error),
+    /// The OIDC provider does not vouch for the owner of a CLI secret, or cannot be asked.
+    #[error(transparent)]
+    Provider(crate::oidc::Error),
     /// The directory knows the person, who gets no account here.
     #[error(transparent)]
     NotAdmitted(tenancy::Error),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use db::audit::recorder::Recorder;
 use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
-use model::{Clock, Principal, SessionId};
+use model::{Clock, Origin, Principal, SessionId};
 use outgoing::Guard;
-use policy::{Caller, Presented};
+use policy::{Authority, Caller, Presented};
 use tenancy::password::PasswordHasher;
+use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
 
 use crate::allowance::Allowances;
@@ -18,14 +19,19 @@ use crate::bearer::{Bearer, Issued};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::login::{self, Counter};
+use crate::oidc::{Oidc, SignedIn};
 use crate::password::Passwords;
 use crate::scope::Scope;
 use crate::sender::Sender;
 use crate::session::{Renewal, SessionKey, Sessions};
-use crate::source::{Ldap, Local, PasswordSource, Robots};
+use crate::source::{CliSecrets, Ldap, Local, PasswordSource, Robots};
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
 use crate::verified::VerifiedCredentials;
+use crate::workload::{self, Admission, Workloads};
+
+/// Characters of a refused workload's subject and issuer that the history keeps.
+const LONGEST_CLAIMED: usize = 512;
 
 /// Identifies callers.
 pub struct Identity {
@@ -35,20 +41,22 @@ pub struct Identity {
     uses: Arc<RobotUses>,
     hasher: Arc<PasswordHasher>,
     directory: Arc<Directory>,
+    oidc: Oidc,
     passwords: Passwords,
     bearer: Bearer,
     sessions: Sessions,
     allowances: Allowances,
+    workloads: Workloads,
 }
 
 impl Identity {
-    /// An identity service over the users and robots in `db` and the directory that the settings name, as far as `guard` lets
-    /// anything connect to it. Tokens and sessions are valid for as long as the settings say.
+    /// An identity service over the users and robots in `db` and the directory and the provider that the settings name, as
+    /// far as `guard` lets anything connect to them. Tokens and sessions are valid for as long as the settings say.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
         (audit, uses): (Arc<Recorder>, Arc<RobotUses>),
-        keys: TokenKeys,
+        (keys, master): (TokenKeys, Arc<MasterKey>),
         (settings, guard): (Arc<Settings>, Arc<Guard>),
     ) -> Self {
         let hasher = Arc::new(PasswordHasher::new());
@@ -60,18 +68,25 @@ impl Identity {
         let robots = Box::new(Robots::new(db.clone(), hasher.clone()));
         let local = Box::new(Local::new(db.clone(), hasher.clone()));
         let verified = Arc::new(VerifiedCredentials::new());
-        let directory = Directory::new(db.clone(), settings.clone(), clock.clone(), guard);
+        let workloads = Workloads::new(db.clone(), clock.clone(), guard.clone());
+        let directory = Directory::new(db.clone(), settings.clone(), clock.clone(), guard.clone());
         let directory = Arc::new(directory);
         let of_settings = (settings.clone(), clock.clone());
         let ldap = Ldap::new(directory.clone(), of_settings, verified.clone());
-        // Last, so that nobody whom this database knows waits for it.
-        let sources: Vec<Box<dyn PasswordSource>> = vec![robots, local, Box::new(ldap.clone())];
+        let oidc = Oidc::new(db.clone(), (settings.clone(), clock.clone()), guard, master);
+        // Before the slow hashes, which a random secret does not need.
+        let secrets = Box::new(CliSecrets::new(db.clone(), oidc.clone()));
+        // The directory is last, so that nobody whom this database knows waits for it.
+        let sources: Vec<Box<dyn PasswordSource>> =
+            vec![robots, secrets, local, Box::new(ldap.clone())];
         Self {
             passwords: Passwords::new(db.clone(), counter, (sources, Some(ldap)), verified),
             directory,
+            oidc,
             bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
             sessions: Sessions::new(db.clone(), clock.clone(), settings),
             allowances: Allowances::default(),
+            workloads,
             db,
             clock,
             audit,
@@ -98,6 +113,16 @@ impl Identity {
     /// The directory that the settings name.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// Lets workloads in.
+    pub fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+
+    /// The OIDC provider that the settings name.
+    pub fn oidc(&self) -> &Oidc {
+        &self.oidc
     }
 
     /// Hashes and checks passwords.
@@ -140,8 +165,13 @@ impl Identity {
         let Some(principal) = caller.id() else {
             return Ok(Some(caller.clone()));
         };
-        let generation = Some(caller.authority.generation);
-        let bound = binding::authority(&self.db, principal, generation, Age::Now).await?;
+        let bound = match &caller.authority.workload {
+            None => {
+                let generation = Some(caller.authority.generation);
+                binding::authority(&self.db, principal, generation, Age::Now).await?
+            }
+            Some(workload) => workload::bind(&self.db, workload, caller.name(), Age::Now).await?,
+        };
         let bound = bound.filter(|authority| !authority.has_ended(self.clock.now()));
         Ok(bound.map(|authority| Caller {
             authority,
@@ -173,7 +203,7 @@ impl Identity {
         self.by_password((name, password), sender, age).await
     }
 
-    /// The caller of a name and a password.
+    /// The caller of a name and a password, which may be the token of a workload; the name is then of no account.
     ///
     /// # Errors
     /// When they are wrong, or there were too many failures.
@@ -184,13 +214,45 @@ impl Identity {
         age: Age,
     ) -> Result<Caller> {
         let address = sender.address;
-        let caller = Caller {
-            authority: self.passwords.check(credentials, sender, age).await?,
-            presented: Presented::Password,
-            grants: None,
-            address: Some(address),
+        let authority = match Box::pin(self.workloads.admit(credentials.1)).await? {
+            Admission::Admitted(authority) => authority,
+            // The same answer as to any wrong password: it does not tell which issuers are known.
+            refused @ Admission::Refused { .. } => {
+                self.record_refused(refused, sender);
+                return Err(Error::WrongCredentials);
+            }
+            Admission::Unknown => self.passwords.check(credentials, sender, age).await?,
         };
-        Ok(self.used(caller, address))
+        Ok(self.used(by(authority, address), address))
+    }
+
+    /// The caller of a workload's token (RFC 8693).
+    ///
+    /// # Errors
+    /// [`Error::SubjectToken`], always the same: the reason is in the history alone.
+    pub async fn by_subject_token(&self, token: &str, sender: Sender<'_>) -> Result<Caller> {
+        match Box::pin(self.workloads.admit(token)).await? {
+            Admission::Admitted(authority) => Ok(by(authority, sender.address)),
+            refused => {
+                self.record_refused(refused, sender);
+                Err(Error::SubjectToken)
+            }
+        }
+    }
+
+    /// Records why a workload's token was refused.
+    fn record_refused(&self, refused: Admission, sender: Sender<'_>) {
+        let Admission::Refused { claimed, reason } = refused else {
+            return;
+        };
+        let claimed: String = claimed.chars().take(LONGEST_CLAIMED).collect();
+        let origin = Origin {
+            principal: Principal::Claimed(claimed.into()),
+            address: Some(sender.address),
+        };
+        let event = login::event(self.clock.now(), origin).refused();
+        let detail = format!("a workload's token: {reason}");
+        self.audit.record_failed_login(event.with_detail(detail));
     }
 
     /// Begins a session of a caller who has just signed in, always under a new key, and ends the one that the browser
@@ -207,7 +269,31 @@ impl Identity {
         let user = caller.user().and(caller.id());
         let principal = user.ok_or(Error::WrongCredentials)?;
         let who = (principal, caller.authority.generation, caller.origin());
-        self.sessions.begin(who, had, agent).await
+        self.sessions.begin(who, (had, None), agent).await
+    }
+
+    /// Begins a session of somebody whom the OIDC provider has signed in; the caller, and the session's key.
+    ///
+    /// # Errors
+    /// [`Error::Void`] if the account was deleted or changed meanwhile.
+    pub async fn begin_session_of_provider(
+        &self,
+        signed_in: SignedIn,
+        had: Option<&SessionKey>,
+        sender: Sender<'_>,
+    ) -> Result<(Caller, SessionKey)> {
+        let (principal, generation) = (signed_in.principal, signed_in.generation);
+        let bound = binding::authority(&self.db, principal, Some(generation), Age::Now).await?;
+        let caller = Caller {
+            authority: bound.ok_or(Error::Void)?,
+            presented: Presented::Password,
+            grants: None,
+            address: Some(sender.address),
+        };
+        let who = (principal, generation, caller.origin());
+        let oidc = Some(signed_in.session);
+        let key = self.sessions.begin(who, (had, oidc), sender.agent).await?;
+        Ok((caller, key))
     }
 
     /// The caller of a session; anonymous if it has ended.
@@ -247,5 +333,15 @@ impl Identity {
     /// When the database cannot be read.
     pub async fn issue(&self, caller: &Caller, scopes: &[Scope]) -> Result<Issued> {
         self.bearer.issue(caller, scopes).await
+    }
+}
+
+/// Whoever proved who they are.
+fn by(authority: Arc<Authority>, address: IpAddr) -> Caller {
+    Caller {
+        authority,
+        presented: Presented::Password,
+        grants: None,
+        address: Some(address),
     }
 }

@@ -11,10 +11,12 @@ mod connection;
 mod entry;
 mod error;
 mod filter;
+mod message;
 mod person;
 mod pool;
 mod probe;
 mod server;
+mod wire;
 
 pub(crate) use config::seconds;
 pub use config::{Config, Lookup};

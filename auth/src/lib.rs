@@ -11,6 +11,7 @@ mod error;
 pub mod identity;
 pub mod ldap;
 mod login;
+pub mod oidc;
 mod password;
 mod proof;
 pub mod scope;
@@ -20,10 +21,11 @@ mod source;
 pub mod throttle;
 pub mod token;
 mod verified;
+pub mod workload;
 
 pub use bearer::Issued;
 pub use error::{Error, Result};
-pub use sender::Sender;
+pub use sender::{Place, Sender};
 
 /// Random bytes in hex, twice `N` characters, for names that nobody may guess.
 ///

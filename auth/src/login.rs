@@ -38,6 +38,8 @@ pub(crate) struct Login {
     agent: String,
     applicant: Applicant,
     counter: Counter,
+    /// Whose name it is, where a source knows people by other names too.
+    person: Option<String>,
     /// True if a source did its work for it, and the outcome is not counted yet.
     owes: bool,
     _attempt: Attempt,
@@ -58,6 +60,7 @@ impl Login {
             agent: sender.agent.chars().take(LONGEST_AGENT).collect(),
             applicant,
             counter,
+            person: None,
             owes: false,
             _attempt: attempt,
         }
@@ -97,10 +100,25 @@ impl Login {
         allowed.map(|_delay| ())
     }
 
+    /// The name is one of somebody who may have others: guesses at their password are counted under that person too. How
+    /// long to wait before it may be tried.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`].
+    pub(crate) fn is_of(&mut self, subject: &str) -> Result<Duration> {
+        let person = LoginThrottle::person(subject);
+        let allowed = self.counter.allowed(&person, self.address);
+        self.person = Some(person);
+        allowed
+    }
+
     /// The password is right.
     pub(crate) fn right(mut self, verified: Verified) -> Checked {
         self.owes = false;
         self.counter.succeeded(&self.name, self.address);
+        if let Some(person) = &self.person {
+            self.counter.succeeded(person, self.address);
+        }
         Checked::Right(verified, self)
     }
 
@@ -121,9 +139,19 @@ impl Login {
         self.owes = false;
     }
 
+    /// It was refused by what the source found out, which counts for its network.
+    pub(crate) fn refused_late(mut self) {
+        self.owes = false;
+        let now = self.counter.clock.now().date_time();
+        self.counter.throttle.failed_late(self.address, now);
+    }
+
     fn fail(&mut self) {
         self.owes = false;
         self.counter.failed(&self.name, self.address, &self.agent);
+        if let Some(person) = &self.person {
+            self.counter.throttle_failed(person, self.address);
+        }
     }
 }
 
@@ -161,9 +189,14 @@ impl Counter {
         self.throttle.succeeded(name, address, now);
     }
 
+    fn throttle_failed(&self, account: &str, address: IpAddr) {
+        let now = self.clock.now().date_time();
+        self.throttle.failed(account, address, now);
+    }
+
     fn failed(&self, name: &str, address: IpAddr, agent: &str) {
+        self.throttle_failed(name, address);
         let now = self.clock.now();
-        self.throttle.failed(name, address, now.date_time());
         let origin = Origin {
             principal: Principal::Claimed(name.into()),
             address: Some(address),

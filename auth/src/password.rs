@@ -13,7 +13,7 @@ use tracing::instrument;
 use crate::attempts::Attempts;
 use crate::error::{Error, Result};
 use crate::login::{Checked, Counter, Login};
-use crate::sender::Sender;
+use crate::sender::{Place, Sender};
 use crate::source::{Ldap, PasswordSource};
 use crate::throttle::LoginThrottle;
 use crate::verified::{Verified, VerifiedCredentials};
@@ -75,7 +75,10 @@ impl Passwords {
         if password.len() > LONGEST_PASSWORD || name.len() > LONGEST_NAME {
             return Err(Error::WrongCredentials);
         }
-        match self.verified_lately(name, password, age).await? {
+        match self
+            .verified_lately((name, password), sender.place, age)
+            .await?
+        {
             Some(authority) => Ok(authority),
             None => Box::pin(self.check_now(name, password, sender)).await,
         }
@@ -83,18 +86,26 @@ impl Passwords {
 
     async fn verified_lately(
         &self,
-        name: &str,
-        password: &str,
+        (name, password): (&str, &str),
+        place: Place,
         age: Age,
     ) -> Result<Option<Arc<Authority>>> {
         let recalled = || self.ldap.as_ref()?.recall(name, password);
         match self.verified.get(name, password).or_else(recalled) {
-            Some(verified) => self.bound(verified, age).await,
+            Some(verified) => self.bound(verified, place, age).await,
             None => Ok(None),
         }
     }
 
-    async fn bound(&self, verified: Verified, age: Age) -> Result<Option<Arc<Authority>>> {
+    async fn bound(
+        &self,
+        verified: Verified,
+        place: Place,
+        age: Age,
+    ) -> Result<Option<Arc<Authority>>> {
+        if !verified.counts_at(place) {
+            return Err(Error::WrongCredentials);
+        }
         let generation = Some(verified.generation);
         let authority = binding::authority(&self.db, verified.principal, generation, age).await?;
         let now = self.counter.clock.now();
@@ -113,7 +124,10 @@ impl Passwords {
     ) -> Result<Arc<Authority>> {
         let login = self.begin((name, password), sender).await?;
         // An attempt before this one may have had the same password.
-        if let Some(authority) = self.verified_lately(name, password, Age::Now).await? {
+        if let Some(authority) = self
+            .verified_lately((name, password), sender.place, Age::Now)
+            .await?
+        {
             return Ok(authority);
         }
         let delay = self.counter.allowed(name, sender.address)?;
@@ -122,7 +136,7 @@ impl Passwords {
         }
         let (right, source) = self.ask(login).await?.ok_or(Error::WrongCredentials)?;
         let (verified, _login) = right;
-        let authority = self.bound(verified, Age::Now).await?;
+        let authority = self.bound(verified, sender.place, Age::Now).await?;
         let authority = authority.ok_or(Error::WrongCredentials)?;
         if !source.remembers() {
             self.verified.put(name, password, verified);

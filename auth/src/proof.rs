@@ -5,6 +5,7 @@
 //! is good until `ldap_outage_secs` have passed. Whether the account may still sign in is asked of the database at each use.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
@@ -77,6 +78,10 @@ impl Proofs {
         let Some(proof) = self.entries.get(key) else {
             return Recall::Unknown;
         };
+        // By a clock that was ahead: nobody knows how old it is.
+        if proof.at > now {
+            return Recall::Unknown;
+        }
         let age = now.since(proof.at);
         if age <= terms.fresh && proof.epoch == terms.epoch {
             return Recall::Right(proof.verified);
@@ -84,7 +89,9 @@ impl Proofs {
         if age > terms.outage.max(terms.fresh) || proof.epoch != terms.epoch {
             return Recall::Unknown;
         }
-        let is_paused = proof.failed_at.is_some_and(|at| now.since(at) < PAUSE);
+        let is_paused = proof
+            .failed_at
+            .is_some_and(|at| at <= now && now.since(at) < PAUSE);
         match !is_paused && self.begin(key) {
             true => Recall::CheckAgain(proof.verified),
             false => Recall::Right(proof.verified),
@@ -97,8 +104,7 @@ impl Proofs {
         checked.len() < MOST_CHECKS && checked.insert(*key)
     }
 
-    /// A check has ended, however it did.
-    pub(crate) fn end_check(&self, key: &[u8; 32]) {
+    fn end_check(&self, key: &[u8; 32]) {
         self.checked.lock().remove(key);
     }
 
@@ -127,15 +133,35 @@ impl Proofs {
     }
 }
 
+/// A check that whoever was told [`Recall::CheckAgain`] does. It ends when this is dropped, also in a panic.
+pub(crate) struct Check {
+    proofs: Arc<Proofs>,
+    key: [u8; 32],
+}
+
+impl Check {
+    pub(crate) fn new(proofs: Arc<Proofs>, key: [u8; 32]) -> Self {
+        Self { proofs, key }
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.proofs.end_check(&self.key);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use model::PrincipalId;
 
     use super::*;
+    use crate::verified;
 
     const ALICE: Verified = Verified {
         principal: PrincipalId(7),
         generation: 1,
+        by: verified::Proof::Password,
     };
     const TERMS: Terms = Terms {
         fresh: Duration::from_secs(600),
@@ -173,6 +199,39 @@ mod tests {
         proofs.put(key, ALICE, (at(4_000), 1));
         proofs.forget(&key);
         assert_eq!(proofs.recall(&key, TERMS, at(4_000)), Recall::Unknown);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_makes_no_proof_last_longer() {
+        let (proofs, key) = (Proofs::new(), [1; 32]);
+        proofs.put(key, ALICE, (at(86_400), 1));
+        assert_eq!(proofs.recall(&key, TERMS, at(100)), Recall::Unknown);
+        // Put back after the last check failed.
+        proofs.put(key, ALICE, (at(100), 1));
+        proofs.could_not_check(&key, at(86_400));
+        assert_eq!(
+            proofs.recall(&key, TERMS, at(800)),
+            Recall::CheckAgain(ALICE)
+        );
+    }
+
+    #[test]
+    fn a_check_ends_however_its_task_does() {
+        let proofs = Arc::new(Proofs::new());
+        let key = [1; 32];
+        proofs.put(key, ALICE, (at(0), 1));
+        for _ in 0..2 {
+            assert_eq!(
+                proofs.recall(&key, TERMS, at(700)),
+                Recall::CheckAgain(ALICE)
+            );
+            let check = Check::new(proofs.clone(), key);
+            let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _check = check;
+                panic!("at an answer");
+            }));
+            panics.unwrap_err();
+        }
     }
 
     #[test]

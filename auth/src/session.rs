@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use db::session::{self, NewSession, Session};
+use db::session::{self, AtProvider, NewSession, Session};
 use db::{Age, Db, binding};
 use model::{Clock, Event, Operation, Origin, PrincipalId, SessionId, Subject, Timestamp};
 use policy::{Caller, Presented};
@@ -103,7 +103,7 @@ impl Sessions {
     pub(crate) async fn begin(
         &self,
         (principal, generation, origin): (PrincipalId, i64, Origin),
-        had: Option<&SessionKey>,
+        (had, oidc): (Option<&SessionKey>, Option<AtProvider>),
         agent: &str,
     ) -> Result<SessionKey> {
         let (key, now) = (SessionKey::random(), self.clock.now());
@@ -115,6 +115,7 @@ impl Sessions {
             address: address.unwrap_or_default(),
             agent: agent.chars().take(LONGEST_AGENT).collect(),
             expires_at: now.plus(self.idle()),
+            oidc,
         };
         let had = had.map(SessionKey::hash);
         let event = login::event(now, origin);

@@ -1,12 +1,14 @@
 //! Where passwords are checked. Names and passwords go to one source after the other until one knows the name; the
 //! throttle, the queues and the cache stand before all of them, in [`crate::password`].
 
+mod cli_secret;
 mod ldap;
 mod local;
 mod robots;
 
 use async_trait::async_trait;
 
+pub(crate) use cli_secret::CliSecrets;
 pub(crate) use ldap::Ldap;
 pub(crate) use local::Local;
 pub(crate) use robots::Robots;

@@ -35,8 +35,8 @@ const PAIR_LIMIT: i64 = 5;
 const NETWORK_LIMIT: i64 = 30;
 const ACCOUNT_LIMIT: i64 = 5;
 
-/// Wider IPv6 networks, as providers assign them to customers, that are counted beside the /64, with their limits.
-const WIDER: [(u32, i64); 2] = [(56, 60), (48, 120)];
+/// What an account begins with that is a person, see [`LoginThrottle::person`].
+const PERSON: char = '\0';
 
 /// How far a counter may exceed its limit: 2⁹ s is more than the longest refusal.
 const MOST_BEYOND: i64 = 9;
@@ -91,6 +91,8 @@ pub struct Outcome {
     pub at_ms: i64,
     /// Number of failures; 0 if the last login succeeded.
     pub failures: u32,
+    /// Whether the account is a person whose failures are counted under the name that was used as well.
+    pub of_person: bool,
 }
 
 impl Outcome {
@@ -98,6 +100,7 @@ impl Outcome {
         Pair {
             network: self.network,
             account: self.account,
+            of_person: self.of_person,
         }
     }
 }
@@ -160,11 +163,22 @@ impl LoginThrottle {
         Pair::new(account, address).hash()
     }
 
+    /// The account that stands for a person, whatever name they sign in with. Its failures are counted besides those of the
+    /// name that was used, under which the network counts them. No name has NUL in it.
+    pub fn person(subject: &str) -> String {
+        format!("{PERSON}{subject}")
+    }
+
     /// Counts a wrong password for `account` from `address` at `now`.
     pub fn failed(&self, account: &str, address: IpAddr, now: OffsetDateTime) {
         let (now, pair) = (millis(now), Pair::new(account, address));
         self.count(&pair, now);
         self.record(&pair, now, |failures| failures.saturating_add(1));
+    }
+
+    /// Counts an attempt for the network of `address` alone: it was refused, and only after it had cost something.
+    pub fn failed_late(&self, address: IpAddr, now: OffsetDateTime) {
+        self.count_networks(Network::of(address), millis(now));
     }
 
     fn count(&self, pair: &Pair, now: i64) {
@@ -173,16 +187,22 @@ impl LoginThrottle {
             PAIR_LIMIT,
             AtLimit::Refuse,
         );
-        for (level, limit) in levels(pair.network) {
-            self.networks
-                .get_with(level, Arc::default)
-                .lock()
-                .fail(now, limit, AtLimit::Refuse);
+        if !pair.of_person {
+            self.count_networks(pair.network, now);
         }
         self.accounts
             .get_with(pair.account, Arc::default)
             .lock()
             .fail(now, ACCOUNT_LIMIT, AtLimit::Delay);
+    }
+
+    fn count_networks(&self, network: Network, now: i64) {
+        for (level, limit) in levels(network) {
+            self.networks
+                .get_with(level, Arc::default)
+                .lock()
+                .fail(now, limit, AtLimit::Refuse);
+        }
     }
 
     /// Clears the failures of `account` from `address` after a right password, and marks the pair as known.
@@ -209,6 +229,7 @@ impl LoginThrottle {
             account: pair.account,
             at_ms,
             failures: 0,
+            of_person: pair.of_person,
         });
         outcome.at_ms = at_ms;
         outcome.failures = failures(outcome.failures);
@@ -257,16 +278,16 @@ fn refusal(count: Option<Arc<Mutex<Count>>>, now: i64) -> i64 {
 
 /// A network and the wider ones around it, each with its limit.
 fn levels(network: Network) -> impl Iterator<Item = ((u32, Network), i64)> {
-    let wider = WIDER
-        .into_iter()
-        .filter_map(move |(bits, limit)| Some(((bits, network.wider(bits)?), limit)));
-    std::iter::once(((64, network), NETWORK_LIMIT)).chain(wider)
+    let levels = network.levels().into_iter();
+    levels.map(|(level, times)| (level, NETWORK_LIMIT * i64::from(times)))
 }
 
 /// An account, and the network from which it is tried.
 struct Pair {
     network: Network,
     account: [u8; 32],
+    /// Whether the account is a person, see [`LoginThrottle::person`].
+    of_person: bool,
 }
 
 impl Pair {
@@ -274,6 +295,7 @@ impl Pair {
         Self {
             network: Network::of(address),
             account: hash(&[account.as_bytes()]),
+            of_person: account.starts_with(PERSON),
         }
     }
 
@@ -532,6 +554,31 @@ mod tests {
             throttle.failed("last", from(limit - 1), NOW);
             assert_eq!(refused(&throttle, "bob", from(limit), NOW), 1, "{step}");
             assert_eq!(throttle.check("bob", home(), NOW), FREE);
+        }
+    }
+
+    #[test]
+    fn a_person_is_guessed_at_under_all_names_together() {
+        let (here, there) = (LoginThrottle::new(), LoginThrottle::new());
+        let person = LoginThrottle::person("entryuuid:1");
+        for number in 0..5 {
+            here.failed(&format!("a{number}\\alice"), home(), NOW);
+            here.failed(&person, home(), NOW);
+        }
+        let outcomes = here.take_outcomes();
+        outcomes.iter().for_each(|outcome| there.apply(outcome));
+        for throttle in [here, there] {
+            assert_eq!(refused(&throttle, &person, home(), NOW), 1);
+            assert_eq!(refused(&throttle, "ALICE", home(), NOW), 0);
+            let elsewhere = throttle.check(&person, address(1), NOW);
+            assert!(matches!(elsewhere, Verdict::Allow { delay } if !delay.is_zero()));
+            // The network counts each guess once.
+            for number in 0..24 {
+                throttle.failed(&number.to_string(), home(), NOW);
+            }
+            assert_eq!(refused(&throttle, "bob", home(), NOW), 0);
+            throttle.failed_late(home(), NOW);
+            assert_eq!(refused(&throttle, "bob", home(), NOW), 1);
         }
     }
 

@@ -57,6 +57,18 @@ pub struct Claims {
     /// The principal's generation at issue; once that has changed, the token is void.
     #[serde(rename = "gen")]
     pub generation: i64,
+    /// What lets the principal in, if it is a workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<WorkloadClaim>,
+}
+
+/// What a workload came with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadClaim {
+    /// The ids of its rules among principals, with the generations that they had.
+    pub rules: Vec<(PrincipalId, i64)>,
+    /// When its own token ends, in seconds since 1970.
+    pub exp: i64,
 }
 
 /// What a token grants on one resource.
@@ -108,6 +120,7 @@ impl Claims {
             access: Vec::new(),
             principal: holder.principal,
             generation: holder.generation,
+            workload: None,
         }
     }
 

@@ -8,6 +8,8 @@ use aws_lc_rs::hmac;
 use model::PrincipalId;
 use moka::sync::Cache;
 
+use crate::sender::Place;
+
 const LARGEST: u64 = 10_000;
 const LIFETIME: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,27 @@ pub(crate) struct Verified {
     pub(crate) principal: PrincipalId,
     /// The principal's generation when its password was verified; once that has changed, the entry is void.
     pub(crate) generation: i64,
+    /// What was verified.
+    pub(crate) by: Proof,
+}
+
+/// What shows who somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// A password, or a robot's secret.
+    Password,
+    /// A CLI secret, which counts at [`Place::Tools`] alone.
+    CliSecret,
+}
+
+impl Verified {
+    /// True if what was verified counts there.
+    pub(crate) fn counts_at(&self, place: Place) -> bool {
+        match self.by {
+            Proof::Password => true,
+            Proof::CliSecret => place == Place::Tools,
+        }
+    }
 }
 
 impl VerifiedCredentials {
@@ -91,6 +114,7 @@ mod tests {
     const ALICE: Verified = Verified {
         principal: PrincipalId(7),
         generation: 1,
+        by: Proof::Password,
     };
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 40] = [
+pub const TABLES: [&str; 42] = [
     "installation",
     "setting",
     "store_identity",
@@ -20,9 +20,11 @@ pub const TABLES: [&str; 40] = [
     "preference",
     "notice_dismissal",
     "identity",
+    "oidc_account",
     "project",
     "robot",
     "robot_permission",
+    "workload_rule",
     "project_metadata",
     "project_usage",
     "project_refund",
@@ -53,12 +55,13 @@ pub const TABLES: [&str; 40] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 8] = [
+pub const LEFT_OUT: [&str; 9] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
     "session",
     "mailed_link",
+    "oidc_ticket",
     "written_batch",
     "_sqlx_migrations",
     "schema_least",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::{Principal, PrincipalId, ProjectId, ProjectName};
-use policy::{Authority, Caller, ProjectFacts, RobotAuthority, Role, Roles, Standing};
+use policy::{Authority, Caller, OwnRights, ProjectFacts, Role, Roles, Standing};
 
 use crate::cache::Age;
 use crate::database::Db;
@@ -44,10 +44,11 @@ async fn read_authority(
     let row = reader
         .query(
             "select p.kind, p.name, p.generation, u.id as user_id, u.sysadmin, u.unverified, coalesce(i.admin, 0) as external_admin,
-                 r.id as robot_id, r.expires_at
+                 r.id as robot_id, r.expires_at, w.project_id as workload_project, w.role as workload_role
              from principal p left join user_account u on u.principal_id = p.id
              left join identity i on i.principal_id = p.id
              left join robot r on r.principal_id = p.id and r.disabled = 0
+             left join workload_rule w on w.principal_id = p.id
              where p.id = $1 and p.deleted_at is null and coalesce(i.active, 1) = 1",
         )
         .bind(id)
@@ -61,6 +62,7 @@ async fn read_authority(
         Kind::User if row.get("user_account", "unverified")? => None,
         Kind::User => Some(user_authority(id, &row)?),
         Kind::Robot => robot_authority(&mut reader, id, &row).await?,
+        Kind::Workload => Some(workload_authority(id, &row)?),
         Kind::Group => None,
     };
     let Some(authority) = authority.map(Arc::new) else {
@@ -80,7 +82,8 @@ fn user_authority(id: PrincipalId, row: &Row) -> Result<Authority> {
         sysadmin: row.get("user_account", "sysadmin")?
             || row.get::<bool>("identity", "external_admin")?,
         generation: row.get("principal", "generation")?,
-        robot: None,
+        own: None,
+        workload: None,
     })
 }
 
@@ -95,7 +98,7 @@ async fn robot_authority(
     };
     let permissions = robot::permissions_of(reader, &[robot]).await?;
     let permissions = permissions.into_iter().map(|(_, permission)| permission);
-    let besides = RobotAuthority {
+    let own = OwnRights {
         permissions: permissions.collect(),
         expires_at: row.get("robot", "expires_at")?,
     };
@@ -107,8 +110,27 @@ async fn robot_authority(
         },
         sysadmin: false,
         generation: row.get("principal", "generation")?,
-        robot: Some(besides),
+        own: Some(own),
+        workload: None,
     }))
+}
+
+/// What a rule for workloads gives; whom it lets in is told by the tokens that it was made for.
+fn workload_authority(id: PrincipalId, row: &Row) -> Result<Authority> {
+    let mut own = OwnRights::default();
+    let project = row.get("workload_rule", "workload_project")?;
+    let role = row.get("workload_rule", "workload_role")?;
+    own.permissions.add_role(project, role);
+    Ok(Authority {
+        principal: Principal::Workload {
+            id,
+            name: row.get::<String>("principal", "name")?.into(),
+        },
+        sysadmin: false,
+        generation: row.get("principal", "generation")?,
+        own: Some(own),
+        workload: None,
+    })
 }
 
 fn fits(authority: &Authority, generation: Option<i64>) -> bool {

@@ -1,5 +1,7 @@
-//! Users that a directory knows: what ties them to it, and what was read of them last. What they share with other users
+//! Users that a directory or a provider knows: what ties them to it, and what was read of them last. What they share with other users
 //! is in [`crate::user`].
+
+use std::ops::Range;
 
 use model::{PrincipalId, Timestamp};
 
@@ -11,6 +13,9 @@ use crate::touch::Touch;
 
 /// The source of directories that speak LDAP.
 pub const LDAP: &str = "ldap";
+
+/// The source of providers that speak OpenID Connect.
+pub const OIDC: &str = "oidc";
 
 row! {
     columns identity_columns;
@@ -99,23 +104,74 @@ pub async fn by_subject(
     row.as_ref().map(Identity::read).transpose()
 }
 
-/// Users of a source that were last read before a time, those that were not read for longest first.
+/// The identity that a principal has from a source.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_principal(
+    reader: &mut Reader,
+    source: &str,
+    principal: PrincipalId,
+) -> Result<Option<Identity>> {
+    let row = reader
+        .query(concat!(select!(), "and i.principal_id = $2"))
+        .bind(source)
+        .bind(principal)
+        .optional()
+        .await?;
+    row.as_ref().map(Identity::read).transpose()
+}
+
+/// The identity of the user with a name, if it is from a source.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_name(reader: &mut Reader, source: &str, name: &str) -> Result<Option<Identity>> {
+    let row = reader
+        .query(concat!(select!(), "and p.kind = 'user' and p.name = $2"))
+        .bind(source)
+        .bind(name)
+        .optional()
+        .await?;
+    row.as_ref().map(Identity::read).transpose()
+}
+
+/// Users of a source that were not read within a span of time, those that were not read for longest first. What was read
+/// after it was read by a clock that was ahead.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn due(
     reader: &mut Reader,
     source: &str,
-    before: Timestamp,
+    read: Range<Timestamp>,
     limit: i64,
 ) -> Result<Vec<Identity>> {
     let rows = reader
         .query(concat!(
             select!(),
-            "and i.read_at <= $2 order by i.read_at limit $3"
+            "and (i.read_at <= $2 or i.read_at > $3) order by i.read_at limit $4"
         ))
         .bind(source)
-        .bind(before)
+        .bind(read.start)
+        .bind(read.end)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(Identity::read).collect()
+}
+
+/// Users of a source that may sign in.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn active(reader: &mut Reader, source: &str, limit: i64) -> Result<Vec<Identity>> {
+    let rows = reader
+        .query(concat!(
+            select!(),
+            "and i.active = 1 order by i.principal_id limit $2"
+        ))
+        .bind(source)
         .bind(limit)
         .all()
         .await?;

@@ -131,6 +131,23 @@ pub async fn add(tx: &mut Tx, new: &NewJob, now: Timestamp) -> Result<Option<Job
     row.map(|row| row.get("job", "id")).transpose()
 }
 
+/// How many jobs of a kind wait to be run, counted as far as `most`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn queued(reader: &mut Reader, kind: &str, most: i64) -> Result<i64> {
+    let row = reader
+        .query(
+            "select count(*) as waiting from
+                 (select 1 from job where kind = $1 and state = 'queued' limit $2) queued",
+        )
+        .bind(kind)
+        .bind(most)
+        .one()
+        .await?;
+    row.get("job", "waiting")
+}
+
 /// Creates the standing jobs that do not exist.
 ///
 /// # Errors

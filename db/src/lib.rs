@@ -35,6 +35,7 @@ pub mod mailed_link;
 pub mod manifest;
 pub mod member;
 pub mod notice;
+pub mod oidc;
 pub mod preference;
 pub mod principal;
 pub mod project;
@@ -57,6 +58,7 @@ pub mod untagged;
 pub mod upload;
 pub mod usage;
 pub mod user;
+pub mod workload_rule;
 mod writer;
 
 pub use cache::{Age, Caches};

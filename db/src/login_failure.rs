@@ -16,6 +16,8 @@ pub struct LoginOutcome {
     pub account: [u8; 32],
     /// How many failed; 0 for a success, which clears earlier failures.
     pub failures: u32,
+    /// Whether the account stands for a person, under whichever name.
+    pub of_person: bool,
 }
 
 /// Shares outcomes with other processes.
@@ -25,13 +27,14 @@ pub struct LoginOutcome {
 pub async fn share(tx: &mut Tx, process: &str, outcomes: &[LoginOutcome]) -> Result<()> {
     for outcome in outcomes {
         tx.query(
-            "insert into login_failure (process, at, network, account, failures) values ($1, $2, $3, $4, $5)",
+            "insert into login_failure (process, at, network, account, failures, of_person) values ($1, $2, $3, $4, $5, $6)",
         )
         .bind(process)
         .bind(outcome.at)
         .bind(&outcome.network[..])
         .bind(&outcome.account[..])
         .bind(i64::from(outcome.failures))
+        .bind(outcome.of_person)
         .execute()
         .await?;
     }
@@ -51,7 +54,7 @@ pub async fn of_others(
 ) -> Result<Vec<(i64, LoginOutcome)>> {
     let rows = reader
         .query(
-            "select id, at, network, account, failures from login_failure
+            "select id, at, network, account, failures, of_person from login_failure
              where at >= $1 and process <> $2 order by at desc, id desc limit $3",
         )
         .bind(since)
@@ -68,6 +71,7 @@ fn read(row: &Row) -> Result<(i64, LoginOutcome)> {
         network: array(row, "network")?,
         account: array(row, "account")?,
         failures: u32::try_from(row.get::<i64>(TABLE, "failures")?).unwrap_or_default(),
+        of_person: row.get(TABLE, "of_person")?,
     };
     Ok((row.get(TABLE, "id")?, outcome))
 }

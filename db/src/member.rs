@@ -98,7 +98,9 @@ pub async fn add(
         .await?;
     tx.touch(match kind {
         principal::Kind::Group => Touch::Bindings,
-        principal::Kind::User | principal::Kind::Robot => Touch::Member(principal, project),
+        principal::Kind::User | principal::Kind::Robot | principal::Kind::Workload => {
+            Touch::Member(principal, project)
+        }
     });
     row.get("member", "id")
 }

@@ -18,6 +18,8 @@ pub enum Kind {
     Robot,
     /// A group of users, which holds roles and cannot sign in.
     Group,
+    /// A rule by which workloads get in.
+    Workload,
 }
 
 stored_names! {
@@ -25,6 +27,7 @@ stored_names! {
         User = "user",
         Robot = "robot",
         Group = "group",
+        Workload = "workload",
     }
 }
 
@@ -79,7 +82,10 @@ pub async fn hold_alone(tx: &mut Tx, id: PrincipalId) -> Result<Option<i64>> {
 }
 
 /// Makes all tokens of before invalid.
-pub(crate) async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
+///
+/// # Errors
+/// When the statement fails.
+pub async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     tx.query("update principal set generation = generation + 1 where id = $1")
         .bind(id)
         .execute()

@@ -45,6 +45,17 @@ pub struct NewSession {
     pub agent: String,
     /// When it ends if it is not renewed before.
     pub expires_at: Timestamp,
+    /// What an OIDC provider calls it, if it began with one.
+    pub oidc: Option<AtProvider>,
+}
+
+/// A session as the OIDC provider knows it with which it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtProvider {
+    /// The issuer, a space, and what it calls the session; empty where it does not call it anything.
+    pub sid: String,
+    /// The ID token, sealed.
+    pub id_token: Vec<u8>,
 }
 
 /// Sessions that a principal may have at a time: those that were used longest ago end.
@@ -64,8 +75,9 @@ pub async fn begin(tx: &mut Tx, new: &NewSession, now: Timestamp) -> Result<()> 
     .execute()
     .await?;
     tx.query(
-        "insert into session (hash, principal_id, generation, address, agent, created_at, renewed_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $6, $7)",
+        "insert into session
+             (hash, principal_id, generation, address, agent, created_at, renewed_at, expires_at, oidc_sid, oidc_id_token)
+         values ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)",
     )
     .bind(&new.hash[..])
     .bind(new.principal)
@@ -74,9 +86,63 @@ pub async fn begin(tx: &mut Tx, new: &NewSession, now: Timestamp) -> Result<()> 
     .bind(new.agent.as_str())
     .bind(now)
     .bind(new.expires_at)
+    .bind(new.oidc.as_ref().map(|it| it.sid.as_str()))
+    .bind(new.oidc.as_ref().map(|it| &it.id_token[..]))
     .execute()
     .await?;
     Ok(())
+}
+
+/// The sealed ID token of the session with a hash; `None` if it did not begin with an OIDC provider.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn id_token(
+    reader: &mut Reader,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>> {
+    let row = reader
+        .query("select oidc_id_token from session where hash = $1 and expires_at > $2")
+        .bind(&hash[..])
+        .bind(now)
+        .optional()
+        .await?;
+    let token = row.map(|row| row.get::<Option<Vec<u8>>>("session", "oidc_id_token"));
+    Ok(token.transpose()?.flatten())
+}
+
+/// Ends the sessions that a provider calls so (see [`AtProvider::sid`]), of one principal if that is known; of whom.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn end_at_provider(
+    tx: &mut Tx,
+    sid: &str,
+    principal: Option<PrincipalId>,
+) -> Result<Vec<PrincipalId>> {
+    let rows = tx
+        .query(
+            "delete from session where oidc_sid = $1 and ($2 = 0 or principal_id = $2) returning principal_id",
+        )
+        .bind(sid)
+        .bind(principal.map_or(0, |id| id.0))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.get("session", "principal_id"))
+        .collect()
+}
+
+/// Ends the sessions of a principal that began with an OIDC provider; how many.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn end_all_at_provider(tx: &mut Tx, principal: PrincipalId) -> Result<u64> {
+    tx.query("delete from session where principal_id = $1 and oidc_sid is not null")
+        .bind(principal)
+        .execute()
+        .await
 }
 
 /// The session of a hash, unless it has expired.
@@ -140,6 +206,21 @@ pub async fn rehash(tx: &mut Tx, id: SessionId, hash: &[u8; 32]) -> Result<bool>
         .execute()
         .await?;
     Ok(changed == 1)
+}
+
+/// Gives a principal's sessions its generation, so that they go on after its tokens were made void.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn carry_on(tx: &mut Tx, principal: PrincipalId) -> Result<()> {
+    tx.query(
+        "update session set generation = (select p.generation from principal p where p.id = session.principal_id)
+         where principal_id = $1",
+    )
+    .bind(principal)
+    .execute()
+    .await?;
+    Ok(())
 }
 
 /// When it was last renewed.

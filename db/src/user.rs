@@ -21,6 +21,8 @@ row! {
         pub name: String = p.name,
         /// Mail address; only the built-in administrator may have none.
         pub email: Option<String> = u.email,
+        /// The address to which links are mailed: one was opened that was mailed there, or an administrator set it.
+        pub verified_email: Option<String> = u.verified_email,
         /// The person's name.
         pub realname: String = u.realname,
         /// Free text.
@@ -57,6 +59,13 @@ macro_rules! select {
     };
 }
 
+impl User {
+    /// True if links are mailed to its address.
+    pub fn is_email_verified(&self) -> bool {
+        self.email.is_some() && self.email == self.verified_email
+    }
+}
+
 /// A new user.
 #[derive(Clone, Debug)]
 pub struct NewUser {
@@ -64,6 +73,8 @@ pub struct NewUser {
     pub name: String,
     /// Mail address.
     pub email: Option<String>,
+    /// Whether links may be mailed there: an administrator says whose it is.
+    pub email_verified: bool,
     /// The person's name.
     pub realname: String,
     /// Free text.
@@ -76,6 +87,12 @@ pub struct NewUser {
     pub unverified: bool,
 }
 
+impl NewUser {
+    fn verified_email(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.email_verified)
+    }
+}
+
 /// Makes a user.
 ///
 /// # Errors
@@ -84,8 +101,8 @@ pub async fn create(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<(UserI
     let principal = principal::create(tx, principal::Kind::User, &new.name).await?;
     let row = tx
         .query(
-            "insert into user_account (principal_id, email, realname, comment, password_hash, sysadmin, unverified, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $8) returning id",
+            "insert into user_account (principal_id, email, realname, comment, password_hash, sysadmin, unverified, created_at, updated_at, verified_email)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) returning id",
         )
         .bind(principal)
         .bind(new.email.as_deref())
@@ -95,6 +112,7 @@ pub async fn create(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<(UserI
         .bind(new.sysadmin)
         .bind(new.unverified)
         .bind(now)
+        .bind(new.verified_email())
         .one()
         .await?;
     Ok((row.get("user_account", "id")?, principal))
@@ -119,14 +137,15 @@ pub async fn create_admin(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<
         return Ok(false);
     }
     tx.query(
-        "insert into user_account (id, principal_id, email, realname, comment, password_hash, sysadmin, created_at, updated_at)
-         values (1, 1, $1, $2, $3, $4, 1, $5, $5), (2, 2, null, '', '', null, 0, $5, $5)",
+        "insert into user_account (id, principal_id, email, realname, comment, password_hash, sysadmin, created_at, updated_at, verified_email)
+         values (1, 1, $1, $2, $3, $4, 1, $5, $5, $6), (2, 2, null, '', '', null, 0, $5, $5, null)",
     )
     .bind(new.email.as_deref())
     .bind(new.realname.as_str())
     .bind(new.comment.as_str())
     .bind(new.password_hash.as_deref())
     .bind(now)
+    .bind(new.verified_email())
     .execute()
     .await?;
     tx.query_either(
@@ -255,7 +274,7 @@ pub async fn hold_email(tx: &mut Tx, email: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a user other than `id` has a mail address, whatever the case of its letters. Deleted users have none, and those
+/// Whether a user other than `id` has a mail address, or had it verified last, whatever the case of its letters. Deleted users have none, and those
 /// of directories do not count.
 ///
 /// # Errors
@@ -263,7 +282,7 @@ pub async fn hold_email(tx: &mut Tx, email: &str) -> Result<()> {
 pub async fn is_email_taken(reader: &mut Reader, email: &str, id: Option<UserId>) -> Result<bool> {
     let row = reader
         .query(
-            "select u.id from user_account u where lower(u.email) = $1 and u.id <> $2
+            "select u.id from user_account u where (lower(u.email) = $1 or lower(u.verified_email) = $1) and u.id <> $2
                  and not exists (select 1 from identity i where i.principal_id = u.principal_id) limit 1",
         )
         .bind(email.to_ascii_lowercase())
@@ -273,15 +292,17 @@ pub async fn is_email_taken(reader: &mut Reader, email: &str, id: Option<UserId>
     Ok(row.is_some())
 }
 
-/// Users with a mail address, whatever the case of its letters, and a password here: the oldest, at most `limit`.
+/// Users to whom links for a new password are mailed at an address, whatever the case of its letters: those who have a
+/// password here and have verified it, the oldest first, then those who wait for that before they sign in. At most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn by_email(reader: &mut Reader, email: &str, limit: i64) -> Result<Vec<User>> {
+pub async fn to_mail(reader: &mut Reader, email: &str, limit: i64) -> Result<Vec<User>> {
     let rows = reader
         .query(concat!(
             select!(),
-            "and lower(u.email) = $1 and u.password_hash is not null order by u.id limit $2"
+            "and (lower(u.verified_email) = $1 or (u.unverified = 1 and lower(u.email) = $1))
+             and u.password_hash is not null order by u.unverified, u.id limit $2"
         ))
         .bind(email.to_ascii_lowercase())
         .bind(limit)
@@ -311,11 +332,23 @@ pub async fn unverified_since(
     rows.iter().map(User::read).collect()
 }
 
-/// The address of a user counts as verified: it signs in from now on.
+/// The address of a user counts as verified: it signs in from now on, and links are mailed there.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn set_verified(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
+    tx.query("update user_account set verified_email = email where id = $1")
+        .bind(user.id)
+        .execute()
+        .await?;
+    let_in(tx, user, now).await
+}
+
+/// A user signs in from now on, whether or not its address was verified.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn let_in(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
     tx.query("update user_account set unverified = 0, updated_at = $2 where id = $1")
         .bind(user.id)
         .bind(now)
@@ -325,7 +358,8 @@ pub async fn set_verified(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// Changes mail address, name and comment.
+/// Changes mail address, name and comment. Links go on to be mailed to the address of before, unless this one is
+/// `email_verified`.
 ///
 /// # Errors
 /// When the statement fails.
@@ -333,16 +367,20 @@ pub async fn set_profile(
     tx: &mut Tx,
     user: &User,
     (email, realname, comment): (&str, &str, &str),
+    email_verified: bool,
     now: Timestamp,
 ) -> Result<()> {
     tx.query(
-        "update user_account set email = $2, realname = $3, comment = $4, updated_at = $5 where id = $1",
+        "update user_account set email = $2, realname = $3, comment = $4, updated_at = $5,
+             verified_email = case when $6 = 1 then $2 else verified_email end
+         where id = $1",
     )
     .bind(user.id)
     .bind(email)
     .bind(realname)
     .bind(comment)
     .bind(now)
+    .bind(email_verified)
     .execute()
     .await?;
     Ok(())
@@ -437,16 +475,21 @@ pub async fn is_last_sysadmin(tx: &mut Tx, id: UserId) -> Result<bool> {
 /// When a statement fails.
 pub async fn delete(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
     tx.query(
-        "update user_account set email = null, password_hash = null, sysadmin = 0, unverified = 0, updated_at = $2
+        "update user_account set email = null, verified_email = null, password_hash = null, sysadmin = 0, unverified = 0, updated_at = $2
          where id = $1",
     )
     .bind(user.id)
     .bind(now)
     .execute()
     .await?;
-    tx.query("delete from identity where principal_id = $1")
-        .bind(user.principal_id)
-        .execute()
-        .await?;
+    for statement in [
+        "delete from identity where principal_id = $1",
+        "delete from oidc_account where principal_id = $1",
+    ] {
+        tx.query(statement)
+            .bind(user.principal_id)
+            .execute()
+            .await?;
+    }
     principal::delete(tx, user.principal_id, now).await
 }

@@ -13,6 +13,7 @@ mod label;
 mod ldap;
 mod local;
 mod member;
+mod oidc;
 mod out;
 mod parse;
 mod password;
@@ -24,6 +25,7 @@ mod secret;
 mod storage;
 mod tag;
 mod user;
+mod workload;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,6 +74,9 @@ enum Command {
     /// Try the directory out, and search it.
     #[command(subcommand)]
     Ldap(ldap::Command),
+    /// Try the OIDC provider out.
+    #[command(subcommand)]
+    Oidc(oidc::Command),
     /// Manage projects and their quotas.
     #[command(subcommand)]
     Project(project::Command),
@@ -90,6 +95,9 @@ enum Command {
     /// Manage rules by which tags of a project are immutable.
     #[command(subcommand)]
     Rule(rule::Command),
+    /// Manage rules by which CI jobs and pods get in with tokens of their own issuers.
+    #[command(subcommand)]
+    Workload(workload::Command),
     /// List, copy and delete artifacts.
     #[command(subcommand)]
     Artifact(artifact::Command),
@@ -190,12 +198,14 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(command) => local::run(config, async |local| command.run(local).await),
         Command::Group(command) => local::run(config, async |local| command.run(local).await),
         Command::Ldap(command) => local::run(config, async |local| command.run(local).await),
+        Command::Oidc(command) => local::run(config, async |local| command.run(local).await),
         Command::Member(command) => local::run(config, async |local| command.run(local).await),
         Command::Project(command) => local::run(config, async |local| command.run(local).await),
         Command::Robot(command) => local::run(config, async |local| command.run(local).await),
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
         Command::Label(command) => local::run(config, async |local| command.run(local).await),
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),
+        Command::Workload(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),

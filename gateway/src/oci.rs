@@ -12,7 +12,7 @@ mod upload;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::Sender;
+use auth::{Place, Sender};
 use db::Age;
 use http::header::HeaderName;
 use http::request::Parts;
@@ -89,7 +89,7 @@ async fn operate(
     let caller = match authorization {
         Ok(authorization) => {
             let age = age(&route, &parts.method);
-            let sender = Sender::of(address, &parts.headers);
+            let sender = Sender::of(address, &parts.headers).at(Place::Tools);
             app.identity.caller(authorization, sender, age).await
         }
         Err(malformed) => Err(malformed),

@@ -34,6 +34,8 @@ pub(crate) enum OciError {
         repository: Option<String>,
         action: &'static str,
     },
+    /// An exchange of tokens asks for something that there is not (RFC 8693): the code, and why.
+    Grant(&'static str, &'static str),
     /// Nothing is written now.
     ReadOnly,
     /// Who calls could not be found out.
@@ -121,6 +123,7 @@ impl OciError {
                 repository,
                 action,
             } => refused(&challenge, repository.as_deref(), action),
+            Self::Grant(code, message) => grant_refused(code, message),
             Self::ReadOnly => envelope(StatusCode::FORBIDDEN, "DENIED", READ_ONLY),
             Self::Identity(error, challenge) => identity(&error, challenge),
             Self::Registry(error) => registry(&error),
@@ -185,7 +188,7 @@ fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Res
     response
 }
 
-/// When to try again if the directory could not be asked.
+/// When to try again if the directory or the provider could not be asked.
 const DIRECTORY_RETRY: Duration = Duration::from_secs(5);
 
 fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
@@ -195,6 +198,12 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
             log(error);
             unavailable("cannot find out who is calling")
         }
+        E::Provider(error) if error.is_outage() => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            &error.to_string(),
+            DIRECTORY_RETRY,
+        ),
         E::Directory(_) => later(
             StatusCode::SERVICE_UNAVAILABLE,
             "UNAVAILABLE",
@@ -207,6 +216,7 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
         | E::RobotDisabled
         | E::RobotExpired
         | E::NotAdmitted(_)
+        | E::Provider(_)
         | E::Ended(_) => {
             let mut response =
                 envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());
@@ -215,6 +225,7 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
                 .insert(header::WWW_AUTHENTICATE, challenge.header());
             response
         }
+        E::SubjectToken => grant_refused("invalid_request", &error.to_string()),
         E::Token(_) | E::Void => {
             challenge.error = Some("invalid_token");
             let message = match std::error::Error::source(error) {
@@ -247,6 +258,19 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
             unavailable("cannot find out who is calling")
         }
     }
+}
+
+/// A refused exchange of tokens: as OAuth2 clients read it (RFC 6749, section 5.2), and as those of registries do.
+fn grant_refused(code: &str, message: &str) -> Response<Body> {
+    let body = json!({
+        "error": code,
+        "error_description": message,
+        "errors": [{ "code": "UNAUTHORIZED", "message": message }],
+    });
+    let mut response = json_answer(StatusCode::BAD_REQUEST, &body);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn registry(error: &Error) -> Response<Body> {

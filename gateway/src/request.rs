@@ -178,7 +178,9 @@ async fn public(
 /// The name that a request was made with, for the access log.
 fn principal_name(caller: &Caller) -> Option<Arc<str>> {
     match caller.principal() {
-        Principal::User { name, .. } | Principal::Robot { name, .. } => Some(name.clone()),
+        Principal::User { name, .. }
+        | Principal::Robot { name, .. }
+        | Principal::Workload { name, .. } => Some(name.clone()),
         _ => None,
     }
 }

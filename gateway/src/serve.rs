@@ -273,7 +273,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         db.clone(),
         clock.clone(),
         (audit.clone(), uses.clone()),
-        keys,
+        (keys, master.clone()),
         (settings.clone(), Arc::new(config.outgoing.guard())),
     ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));

@@ -1,11 +1,11 @@
 //! The token service: `GET /service/token` as docker asks, `POST` as OAuth2 clients do (RFC 6749,
-//! section 4.3), and the keys that verify what it issues.
+//! section 4.3) and as workloads do, which exchange a token of theirs (RFC 8693), and the keys that verify what it issues.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::scope::{MOST_SCOPES, Scope, parse_scopes};
-use auth::{Error, Sender};
+use auth::{Error, Place, Sender};
 use db::Age;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use policy::{Caller, Presented};
@@ -23,6 +23,14 @@ use crate::oci_error::{Challenge, OciError};
 
 /// Bytes that a form may have.
 const LARGEST_FORM: usize = 64 << 10;
+
+/// The grant by which a workload exchanges its token (RFC 8693).
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// What is issued.
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// What a workload's token may be called.
+const SUBJECT_TOKENS: [&str; 2] = [JWT, "urn:ietf:params:oauth:token-type:id_token"];
 
 pub(crate) fn jwks(app: &App) -> Response<Body> {
     json_answer(StatusCode::OK, &app.identity.jwks())
@@ -58,8 +66,11 @@ async fn issue(
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     };
+    let grant = one("grant_type").filter(|_| parts.method == Method::POST);
     let service = one("service").unwrap_or_default();
-    if service != auth::token::AUDIENCE {
+    // Whoever exchanges tokens knows nothing of docker's parameters.
+    let is_left_out = service.is_empty() && grant == Some(TOKEN_EXCHANGE);
+    if service != auth::token::AUDIENCE && !is_left_out {
         return Err(OciError::bad(
             "UNSUPPORTED",
             format!("Unable to handle service: {service}"),
@@ -75,19 +86,16 @@ async fn issue(
         scope: None,
         error: None,
     };
-    let sender = Sender::of(address, &parts.headers);
-    let is_grant = parts.method == Method::POST && one("grant_type").is_some();
-    let caller = if is_grant {
-        by_grant(app, sender, one).await?
-    } else {
-        let header = authorization(&parts.headers);
-        match header {
+    let sender = Sender::of(address, &parts.headers).at(Place::Tools);
+    let caller = match grant {
+        Some(grant) => by_grant(app, sender, (grant, one)).await?,
+        None => match authorization(&parts.headers) {
             Ok(header) => app.identity.caller(header, sender, Age::Now).await,
             Err(error) => Err(error),
-        }
+        },
     };
     let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
-    respond(app, &caller, (&scopes, is_grant), challenge).await
+    respond(app, &caller, (&scopes, grant), challenge).await
 }
 
 /// What a form may take: it is read before it is known who sends it.
@@ -110,14 +118,18 @@ fn decode_parameters(query: &str) -> Vec<(String, String)> {
     query::decoded(wanted.take(query::MOST_PARAMETERS))
 }
 
-/// The password grant; the only one, since docker would store a refresh token.
+/// A token for a password or for a workload's token; never for a refresh token, which docker would store.
 async fn by_grant<'a>(
     app: &App,
     sender: Sender<'_>,
-    one: impl Fn(&str) -> Option<&'a str>,
+    (grant, one): (&str, impl Fn(&str) -> Option<&'a str>),
 ) -> Result<Result<Caller, Error>, OciError> {
-    match one("grant_type") {
-        Some("password") => {
+    match grant {
+        TOKEN_EXCHANGE => {
+            let token = subject_token(one)?;
+            Ok(app.identity.by_subject_token(token, sender).await)
+        }
+        "password" => {
             let Some(pair) = one("username").zip(one("password")) else {
                 return Err(OciError::bad(
                     "UNSUPPORTED",
@@ -133,10 +145,31 @@ async fn by_grant<'a>(
     }
 }
 
+/// The token that is to be exchanged (RFC 8693, section 2.1).
+fn subject_token<'a>(one: impl Fn(&str) -> Option<&'a str>) -> Result<&'a str, OciError> {
+    let refused = |why| OciError::Grant("invalid_request", why);
+    let token = one("subject_token").filter(|token| !token.is_empty());
+    let token = token.ok_or_else(|| refused("subject_token is missing"))?;
+    if !one("subject_token_type").is_some_and(|kind| SUBJECT_TOKENS.contains(&kind)) {
+        return Err(refused(
+            "subject_token_type must be urn:ietf:params:oauth:token-type:jwt or :id_token",
+        ));
+    }
+    if one("actor_token").is_some() {
+        return Err(refused("actor_token is not supported"));
+    }
+    match one("requested_token_type") {
+        None | Some(ACCESS_TOKEN | JWT) => Ok(token),
+        Some(_) => Err(refused(
+            "requested_token_type can only be urn:ietf:params:oauth:token-type:access_token",
+        )),
+    }
+}
+
 async fn respond(
     app: &App,
     caller: &Caller,
-    (scopes, is_grant): (&[Scope], bool),
+    (scopes, grant): (&[Scope], Option<&str>),
     challenge: Challenge,
 ) -> Result<Response<Body>, OciError> {
     if !caller.is_signed_in() && scopes.is_empty() {
@@ -167,9 +200,13 @@ async fn respond(
         "expires_in": issued.expires_in,
         "issued_at": issued.issued_at.to_string(),
     });
-    if is_grant {
+    if let Some(grant) = grant {
         // RFC 6749, section 5.1; Harbor's GET has none.
         body["scope"] = issued.scope.into();
+        if grant == TOKEN_EXCHANGE {
+            body["issued_token_type"] = ACCESS_TOKEN.into();
+            body["token_type"] = "Bearer".into();
+        }
     }
     let mut response = json_answer(StatusCode::OK, &body);
     response

@@ -15,6 +15,7 @@ mod local;
 mod login_failures;
 pub mod mail;
 pub mod maintenance;
+mod oidc_reading;
 pub mod once;
 mod prune;
 mod purge;
@@ -51,6 +52,7 @@ use crate::gc_run::GcRun;
 use crate::ldap_reading::LdapReading;
 use crate::local::{ClockComparison, repeat};
 use crate::login_failures::LoginFailures;
+use crate::oidc_reading::OidcReading;
 use crate::prune::Prune;
 use crate::purge::Purge;
 use crate::settings::SettingChanges;
@@ -81,6 +83,9 @@ pub enum Error {
     /// The directory, or what was read of it.
     #[error("the directory cannot be read")]
     Directory(#[source] auth::Error),
+    /// The OIDC provider's people, or what is kept of them.
+    #[error("people whom the OIDC provider knows cannot be read")]
+    Provider(#[source] auth::oidc::Error),
     /// The registry.
     #[error("the job cannot use the registry")]
     Registry(#[from] registry::Error),
@@ -226,6 +231,9 @@ impl Jobs {
                 self.master.clone(),
             ))
             .with_standing(LdapReading {
+                identity: self.identity.clone(),
+            })
+            .with_standing(OidcReading {
                 identity: self.identity.clone(),
             })
             .with(GcRun {

@@ -109,6 +109,7 @@ fn row(outcome: &Outcome) -> LoginOutcome {
         network: *outcome.network.bytes(),
         account: outcome.account,
         failures: outcome.failures,
+        of_person: outcome.of_person,
     }
 }
 
@@ -118,5 +119,6 @@ fn outcome(row: &LoginOutcome) -> Outcome {
         account: row.account,
         at_ms: row.at.0 / 1_000,
         failures: row.failures,
+        of_person: row.of_person,
     }
 }

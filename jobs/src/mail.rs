@@ -15,7 +15,7 @@ use lettre::transport::smtp::client::{
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message};
 use model::{Algorithm, Digest};
-use outgoing::{Guard, Trust};
+use outgoing::{Guard, Trust, first_of};
 use tenancy::setting::{Declaration, MailTls, Settings, Values};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -25,6 +25,8 @@ use crate::failures::causes;
 
 /// How long the mail server has for each step.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long one address of the mail server is tried alone: some let a client wait for some seconds before they greet it.
+const HEAD_START: Duration = Duration::from_secs(3);
 /// What stands for the address in what the mail server says: it must not get into logs.
 const ADDRESSEE: &str = "<the address>";
 /// The name under which it is stored with which settings a mail was sent last.
@@ -151,14 +153,9 @@ struct Wrong(String, bool);
 
 impl<'a> Way<'a> {
     fn new(settings: &Settings, guard: &'a Guard) -> Self {
-        let is_fixed = Declaration::named("smtp_host").is_ok_and(|host| settings.is_fixed(host));
         Self {
             guard,
-            trust: if is_fixed {
-                Trust::Trusted
-            } else {
-                Trust::Guarded
-            },
+            trust: trust(settings),
             steps: Vec::new(),
         }
     }
@@ -178,9 +175,7 @@ impl<'a> Way<'a> {
 
         let begun = Instant::now();
         let wrapped = tls.clone().filter(|_| values.smtp_tls == MailTls::Wrapped);
-        let to = addresses.as_slice();
-        let open = AsyncSmtpConnection::connect_tokio1(to, Some(PATIENCE), &hello, wrapped, None);
-        let open = patiently(open).await;
+        let open = open(&addresses, &hello, wrapped).await;
         let mut connection = self.step("connect", begun, open, mail)?;
 
         if let (Some(tls), MailTls::StartTls) = (tls, values.smtp_tls) {
@@ -252,6 +247,36 @@ impl<'a> Way<'a> {
             elapsed,
         });
         result
+    }
+}
+
+/// Who named the mail server: it is trusted where no request chose the host or the port of it.
+fn trust(settings: &Settings) -> Trust {
+    let is_fixed = |name| Declaration::named(name).is_ok_and(|it| settings.is_fixed(it));
+    let is_usual = settings.current().smtp_port == Values::default().smtp_port;
+    match is_fixed("smtp_host") && (is_usual || is_fixed("smtp_port")) {
+        true => Trust::Trusted,
+        false => Trust::Guarded,
+    }
+}
+
+/// Connects to the first of these addresses that greets, with TLS from the start if it is given.
+async fn open(
+    addresses: &[SocketAddr],
+    hello: &ClientId,
+    tls: Option<TlsParameters>,
+) -> Result<AsyncSmtpConnection, Wrong> {
+    let greeted = first_of(addresses, HEAD_START, |address| {
+        let (hello, tls) = (hello.clone(), tls.clone());
+        async move {
+            let open =
+                AsyncSmtpConnection::connect_tokio1(address, Some(PATIENCE), &hello, tls, None);
+            patiently(open).await
+        }
+    });
+    match timeout(PATIENCE, greeted).await {
+        Ok(greeted) => greeted.map_err(|last| last.unwrap_or_else(late)),
+        Err(_) => Err(late()),
     }
 }
 

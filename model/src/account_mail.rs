@@ -10,10 +10,19 @@ use crate::UserId;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mail", rename_all = "snake_case")]
 pub enum AccountMail {
-    /// With the link that verifies the address of an account that somebody made for themselves.
+    /// With the link that verifies the address of an account.
     Verification {
         /// Whose.
         user: UserId,
+        /// The language of the text.
+        language: MailLanguage,
+    },
+    /// To the address that an account had verified: the account has another one now.
+    AddressChanged {
+        /// That address.
+        email: String,
+        /// The account's name.
+        account: String,
         /// The language of the text.
         language: MailLanguage,
     },

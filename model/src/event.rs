@@ -175,6 +175,8 @@ names! {
         Label = "label",
         /// A rule of a project by which tags are immutable.
         ImmutableTag = "immutable-tag",
+        /// A rule of a project by which workloads get in.
+        WorkloadRule = "workload-rule",
     }
 }
 

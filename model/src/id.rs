@@ -52,6 +52,8 @@ ids! {
     LabelId;
     /// Id of a rule by which tags are immutable.
     ImmutableRuleId;
+    /// Id of a rule by which workloads get in.
+    WorkloadRuleId;
 }
 
 impl UserId {

@@ -25,6 +25,7 @@ pub mod robot;
 pub mod storage_limit;
 pub mod tag;
 pub mod user;
+pub mod workload;
 
 pub use accessory::AccessoryKind;
 pub use account_mail::{AccountMail, MailLanguage};
@@ -38,6 +39,7 @@ pub use group::{GroupName, GroupSource};
 pub use id::{
     BlobId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
     PrincipalId, ProjectId, RepositoryId, RobotId, SessionId, StoreId, TagId, UserId,
+    WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};
@@ -53,3 +55,6 @@ pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName, is_email, is_unseen};
+pub use workload::{
+    ClaimPattern, InvalidWorkloadRule, Issuer, WorkloadConditions, WorkloadRuleName,
+};

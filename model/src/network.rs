@@ -25,6 +25,16 @@ impl Network {
         &self.0
     }
 
+    /// The network and the wider ones around it that providers assign to customers, with their bits, and how many times as
+    /// much each of them may do.
+    pub fn levels(self) -> Vec<((u32, Self), u32)> {
+        let wider = [(56, 2), (48, 4)];
+        let wider = wider
+            .into_iter()
+            .filter_map(|(bits, times)| Some(((bits, self.wider(bits)?), times)));
+        std::iter::once(((64, self), 1)).chain(wider).collect()
+    }
+
     /// The network of the first `bits` bits, for customers with more than a /64. `None` for IPv4.
     pub fn wider(&self, bits: u32) -> Option<Self> {
         let is_v4 = std::net::Ipv6Addr::from(self.0).to_ipv4_mapped().is_some();
@@ -66,5 +76,14 @@ mod tests {
         assert_eq!(one.wider(48), far.wider(48));
         assert_ne!(one.wider(48), of("2001:db8:1::1").wider(48));
         assert_eq!(of("192.0.2.1").wider(48), None);
+        let times = |network: Network| -> Vec<u32> {
+            network
+                .levels()
+                .into_iter()
+                .map(|(_, times)| times)
+                .collect()
+        };
+        assert_eq!(times(one), [1, 2, 4]);
+        assert_eq!(times(of("192.0.2.1")), [1]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{PrincipalId, RobotId, UserId};
 
 /// Who acts. Those that have an id can hold roles, whatever kind they are; each kind has an id of its own besides, which
-/// clients see. Workloads join with what they sign in with.
+/// clients see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Principal {
     /// Whoever is not signed in.
@@ -29,6 +29,13 @@ pub enum Principal {
         /// Its id among robots.
         robot: RobotId,
         /// The name to sign in with.
+        name: Arc<str>,
+    },
+    /// A CI job or a pod, which signs in with a token of its own issuer.
+    Workload {
+        /// The id, among principals, of the rule that lets it in.
+        id: PrincipalId,
+        /// Subject and issuer of its token.
         name: Arc<str>,
     },
     /// Gantry itself, at one of its own tasks.
@@ -57,7 +64,10 @@ impl Principal {
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
-            Self::Claimed(name) | Self::User { name, .. } | Self::Robot { name, .. } => name,
+            Self::Claimed(name)
+            | Self::User { name, .. }
+            | Self::Robot { name, .. }
+            | Self::Workload { name, .. } => name,
             Self::System(SystemTask::FirstStart) => "first start",
             Self::System(SystemTask::GarbageCollection) => "garbage collection",
             Self::System(SystemTask::AuditPurge) => "audit purge",
@@ -70,7 +80,7 @@ impl Principal {
     /// The id, of whoever can sign in.
     pub const fn id(&self) -> Option<PrincipalId> {
         match self {
-            Self::User { id, .. } | Self::Robot { id, .. } => Some(*id),
+            Self::User { id, .. } | Self::Robot { id, .. } | Self::Workload { id, .. } => Some(*id),
             Self::Anonymous | Self::Claimed(_) | Self::System(_) | Self::CommandLine => None,
         }
     }
@@ -82,6 +92,7 @@ impl Principal {
             Self::Anonymous
             | Self::Claimed(_)
             | Self::Robot { .. }
+            | Self::Workload { .. }
             | Self::System(_)
             | Self::CommandLine => None,
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::error::ForbiddenAddress;
@@ -13,6 +14,8 @@ use crate::{Error, Guard, Result, Trust};
 
 /// Addresses of a host that are tried.
 const MOST_ADDRESSES: usize = 4;
+/// How long an address is tried alone, before the next one is tried as well (RFC 8305, section 8).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 impl Guard {
     /// A connection to a host, which may be a name or an address, with or without brackets.
@@ -56,6 +59,7 @@ impl Guard {
                 refused = Some(ForbiddenAddress(address.ip()));
             }
         }
+        let mut permitted = alternating(permitted);
         permitted.truncate(MOST_ADDRESSES);
         match refused {
             Some(address) if permitted.is_empty() => Err(Error::Forbidden(address)),
@@ -68,18 +72,75 @@ impl Guard {
     }
 }
 
-async fn first_that_connects(addresses: &[SocketAddr]) -> Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(Error::Connect)?;
-                return Ok(stream);
-            }
-            Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
+/// Addresses of both families by turns (RFC 8305, section 4): where one of them leads nowhere, the other is among the first.
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let is_four = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let (one, other): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv4() == is_four);
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let mut all = Vec::new();
+    loop {
+        let before = all.len();
+        all.extend(one.next());
+        all.extend(other.next());
+        if all.len() == before {
+            return all;
         }
     }
-    Err(Error::Connect(last))
+}
+
+async fn first_that_connects(addresses: &[SocketAddr]) -> Result<TcpStream> {
+    let connected = first_of(addresses, HEAD_START, |address| async move {
+        let stream = TcpStream::connect(address).await;
+        stream.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+    });
+    let none = || io::Error::from(io::ErrorKind::NotFound);
+    let stream = connected.await;
+    let stream = stream.map_err(|last| Error::Connect(last.unwrap_or_else(none)))?;
+    stream.set_nodelay(true).map_err(Error::Connect)?;
+    Ok(stream)
+}
+
+/// What an attempt gives at the first of several addresses where it succeeds. Each is begun when the one before has
+/// failed, or has not ended within the head start; all go on until one succeeds (RFC 8305, section 5).
+///
+/// # Errors
+/// The last error, once all have failed.
+pub async fn first_of<T, E, F>(
+    addresses: &[SocketAddr],
+    head_start: Duration,
+    attempt: impl Fn(SocketAddr) -> F + Send,
+) -> Result<T, Option<E>>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let mut waiting = addresses.iter();
+    // Those that go on end with this.
+    let mut attempts = JoinSet::new();
+    let mut last = None;
+    loop {
+        if let Some(address) = waiting.next() {
+            attempts.spawn(attempt(*address));
+        }
+        let ended = match waiting.len() {
+            0 => attempts.join_next().await,
+            _ => match timeout(head_start, attempts.join_next()).await {
+                Ok(ended) => ended,
+                Err(_) => continue,
+            },
+        };
+        match ended {
+            Some(Ok(Ok(done))) => return Ok(done),
+            Some(Ok(Err(error))) => last = Some(error),
+            // One that panics says nothing.
+            Some(Err(_)) => {}
+            None if waiting.len() == 0 => return Err(last),
+            None => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +168,45 @@ mod tests {
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
         let allowed = guard.connect(("127.0.0.1", port), Trust::Guarded, SECOND);
         allowed.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_does_not_take_the_time_of_the_others() {
+        let addresses: Vec<SocketAddr> = (1..=4)
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+            .collect();
+        let head_start = Duration::from_millis(20);
+        let attempt = |address: SocketAddr| async move {
+            match address.port() {
+                1 => std::future::pending().await,
+                2 => Err("refused"),
+                port => Ok(port),
+            }
+        };
+        let begun = std::time::Instant::now();
+        assert_eq!(first_of(&addresses, head_start, attempt).await, Ok(3));
+        assert!(begun.elapsed() < SECOND);
+        let refused = first_of(&addresses[1..2], head_start, attempt).await;
+        assert_eq!(refused, Err(Some("refused")));
+        // The first one may still be the one that answers.
+        let slow = |address: SocketAddr| async move {
+            if address.port() > 1 {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok::<_, ()>(address.port())
+        };
+        assert_eq!(first_of(&addresses, head_start, slow).await, Ok(1));
+        assert_eq!(first_of(&[], head_start, slow).await, Err(None));
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let address = |text: &str| -> SocketAddr { text.parse().unwrap() };
+        let (four, six) = (address("10.0.0.1:1"), address("[fd00::1]:1"));
+        let all = alternating(vec![six, six, six, four, four]);
+        assert_eq!(all, [six, four, six, four, six]);
+        assert_eq!(alternating(Vec::new()), []);
     }
 
     #[tokio::test]

@@ -20,6 +20,24 @@ pub enum Error {
     /// It took too long.
     #[error("the host did not answer in time")]
     Timeout,
+    /// It is no `https://HOST[:PORT]/PATH`.
+    #[error("it is no address of a server: https://HOST[:PORT]/PATH")]
+    Address,
+    /// The host speaks no TLS, or its certificate is not trusted.
+    #[error("TLS does not work with the host, or its certificate is not trusted")]
+    Handshake(#[source] io::Error),
+    /// The host's answer is no HTTP, or breaks off.
+    #[error("the host does not answer as HTTP requires")]
+    Http(#[source] hyper::Error),
+    /// The answer has more bytes than are read.
+    #[error("the host's answer has more than {0} bytes")]
+    TooLarge(usize),
+    /// The host refuses the document.
+    #[error("the host answers with status {0}")]
+    Status(u16),
+    /// The host redirects again and again.
+    #[error("the host redirects too often")]
+    Redirects,
     /// Certificates or a key that were given cannot be used.
     #[error("{0}")]
     Pem(&'static str),

@@ -1,11 +1,15 @@
-//! Connections to addresses that users name: directories, and later identity providers, registries and webhooks. The
+//! Connections to addresses that users name: directories, identity providers, and later registries and webhooks. The
 //! guard decides which networks they may lead to. What is spoken over a connection is its caller's affair.
 
 mod connect;
+mod document;
 mod error;
 mod guard;
+mod http;
 mod tls;
 
+pub use connect::first_of;
 pub use error::{Error, Result};
 pub use guard::{Guard, Trust};
+pub use http::HttpClient;
 pub use tls::{Identity, Verification, client_config};

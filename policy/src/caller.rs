@@ -7,7 +7,8 @@ use model::{
     Origin, Principal, PrincipalId, RepositoryName, SessionId, SystemTask, Timestamp, UserId,
 };
 
-use crate::robot::RobotAuthority;
+use crate::robot::OwnRights;
+use crate::workload::Workload;
 use crate::{Action, Actions};
 
 /// What a principal is by itself, at this moment. Its roles in a project are a [`Standing`].
@@ -21,15 +22,17 @@ pub struct Authority {
     pub sysadmin: bool,
     /// The principal's generation: tokens of an older one are no longer valid.
     pub generation: i64,
-    /// What it is besides, if it is a robot.
-    pub robot: Option<RobotAuthority>,
+    /// What it may do by itself, where no memberships decide: as a robot or a workload.
+    pub own: Option<OwnRights>,
+    /// What lets it in, if it is a workload.
+    pub workload: Option<Arc<Workload>>,
 }
 
 impl Authority {
     /// True if it was valid for a time, and that has passed.
     pub fn has_ended(&self, now: Timestamp) -> bool {
-        let robot = self.robot.as_ref();
-        let end = robot.and_then(|robot| robot.expires_at);
+        let own = self.own.as_ref();
+        let end = own.and_then(|own| own.expires_at);
         end.is_some_and(|end| end <= now)
     }
 }

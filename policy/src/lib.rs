@@ -12,6 +12,7 @@ pub mod standing;
 pub mod system;
 pub mod table;
 pub mod to;
+pub mod workload;
 
 pub use action::{Action, Actions};
 pub use caller::{Authority, Caller, Grant, Grants, Presented};
@@ -20,11 +21,10 @@ pub use permit::{
     ProjectPermit, PullPermit, PushPermit, Refusal, RegisterPermit, SignedIn, SystemPermit,
     UserPermit,
 };
-pub use robot::{
-    InvalidPermissions, Permission, PermissionList, Permissions, Reach, RobotAuthority,
-};
+pub use robot::{InvalidPermissions, OwnRights, Permission, PermissionList, Permissions, Reach};
 pub use robot_permit::RobotPermit;
 pub use role::{Role, Roles};
 pub use standing::{ProjectFacts, Standing};
 pub use system::SystemResource;
 pub use table::Resource;
+pub use workload::{Workload, WorkloadRule};

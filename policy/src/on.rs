@@ -22,6 +22,6 @@ macro_rules! resources {
 }
 
 resources! {
-    Project Member Metadata Log Label Quota Repository TagRetention ImmutableTag Configuration Robot Webhook Scan Sbom
+    Project Member Metadata Log Label Quota Repository TagRetention ImmutableTag Configuration Robot WorkloadRule Webhook Scan Sbom
     Scanner Artifact ArtifactAddition Tag Accessory ArtifactLabel PreheatPolicy ExportCve
 }

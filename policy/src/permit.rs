@@ -328,7 +328,7 @@ pub fn permit_system<N: SystemNeed>(caller: &Caller) -> Result<SystemPermit<N>, 
 
 /// True if the caller is a robot that was given an action on a resource of the system.
 fn given(caller: &Caller, resource: SystemResource, action: Action) -> bool {
-    let robot = caller.authority.robot.as_ref();
+    let robot = caller.authority.own.as_ref();
     robot.is_some_and(|robot| robot.permissions.of_system(resource).contains(action))
 }
 
@@ -340,7 +340,7 @@ pub fn permit_new_user(caller: &Caller, is_open: bool) -> Result<NewUserPermit, 
     let any = permit_system(caller);
     match any {
         Ok(permit) => Ok(NewUserPermit::Any(permit)),
-        Err(_) if is_open && caller.authority.robot.is_none() => {
+        Err(_) if is_open && caller.authority.own.is_none() => {
             let caller = caller.clone();
             Ok(NewUserPermit::Own(RegisterPermit { caller }))
         }
@@ -386,6 +386,7 @@ pub fn permit_create_project(
     let owner = match caller.principal() {
         Principal::User { user, .. } => *user,
         Principal::Robot { .. } | Principal::System(_) | Principal::CommandLine => UserId::ADMIN,
+        Principal::Workload { .. } => return Err(Refusal::NotPermitted),
         Principal::Anonymous | Principal::Claimed(_) => return Err(Refusal::NotSignedIn),
     };
     let may = match (caller.principal(), creation) {
@@ -416,7 +417,7 @@ pub fn permit_catalog(caller: &Caller) -> Result<CatalogPermit, Refusal> {
         Some(_) if given(caller, SystemResource::Catalog, Action::Read) => {
             Ok(CatalogPermit::Everything)
         }
-        Some(principal) => Ok(match &caller.authority.robot {
+        Some(principal) => Ok(match &caller.authority.own {
             None => CatalogPermit::Visible(principal),
             Some(robot) => match robot.permissions.reach(Resource::Repository, Action::Pull) {
                 Reach::Everywhere => CatalogPermit::Everything,
@@ -474,7 +475,8 @@ mod tests {
             },
             sysadmin,
             generation: 1,
-            robot: None,
+            own: None,
+            workload: None,
         };
         Caller {
             authority: Arc::new(authority),

@@ -6,7 +6,7 @@ use std::fmt;
 use model::{ProjectId, Timestamp};
 
 use crate::system::SystemResource;
-use crate::{Action, Actions, Resource};
+use crate::{Action, Actions, Resource, Role, Roles, table};
 
 /// One permission of a robot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,12 +117,14 @@ pub enum Reach {
     Projects(Vec<ProjectId>),
 }
 
-/// All permissions of a robot.
+/// All permissions of a robot or a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
     system: HashMap<SystemResource, Actions>,
     everywhere: HashMap<Resource, Actions>,
     projects: HashMap<ProjectId, HashMap<Resource, Actions>>,
+    /// Roles by which it may do something, as members do.
+    roles: HashMap<ProjectId, Roles>,
 }
 
 impl FromIterator<Permission> for Permissions {
@@ -162,7 +164,25 @@ impl Permissions {
     pub fn in_project(&self, project: ProjectId, resource: Resource) -> Actions {
         let own = self.projects.get(&project);
         let own = own.and_then(|resources| resources.get(&resource));
-        self.everywhere(resource) | own.copied().unwrap_or_default()
+        let by_roles = self.roles.get(&project).copied().unwrap_or_default();
+        self.everywhere(resource)
+            | own.copied().unwrap_or_default()
+            | table::allowed_to(by_roles, resource)
+    }
+
+    /// Adds what a role may do in a project.
+    pub fn add_role(&mut self, project: ProjectId, role: Role) {
+        let roles = self.roles.entry(project).or_default();
+        *roles = roles.with(role);
+    }
+
+    /// Adds the roles that others have.
+    pub fn add_roles_of(&mut self, others: &Self) {
+        for (project, roles) in &others.roles {
+            for role in roles.iter() {
+                self.add_role(*project, role);
+            }
+        }
     }
 
     fn everywhere(&self, resource: Resource) -> Actions {
@@ -174,11 +194,9 @@ impl Permissions {
         if self.everywhere(resource).contains(action) {
             return Reach::Everywhere;
         }
-        let allowed = self.projects.iter().filter(|(_, resources)| {
-            let actions = resources.get(&resource);
-            actions.is_some_and(|actions| actions.contains(action))
-        });
-        Reach::Projects(allowed.map(|(project, _)| *project).collect())
+        let mut projects = self.named_projects();
+        projects.retain(|project| self.in_project(*project, resource).contains(action));
+        Reach::Projects(projects)
     }
 
     /// Where it may do anything.
@@ -186,7 +204,16 @@ impl Permissions {
         if !self.everywhere.is_empty() {
             return Reach::Everywhere;
         }
-        Reach::Projects(self.projects.keys().copied().collect())
+        Reach::Projects(self.named_projects())
+    }
+
+    /// The projects that permissions or roles name.
+    fn named_projects(&self) -> Vec<ProjectId> {
+        let by_role = self
+            .roles
+            .keys()
+            .filter(|project| !self.projects.contains_key(project));
+        self.projects.keys().chain(by_role).copied().collect()
     }
 
     /// True if it has this permission.
@@ -202,9 +229,9 @@ impl Permissions {
     }
 }
 
-/// What the principal of a robot is, besides what all are.
+/// What a robot or a workload may do by itself, and until when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RobotAuthority {
+pub struct OwnRights {
     /// What it may do.
     pub permissions: Permissions,
     /// When it ends; `None` for one that does not.
@@ -278,6 +305,28 @@ mod tests {
         };
         at_all.sort();
         assert_eq!(at_all, [TEAM, OTHER]);
+    }
+
+    #[test]
+    fn roles_give_what_they_give_members_and_add_up() {
+        let (mut own, mut more) = (Permissions::default(), Permissions::default());
+        own.add_role(TEAM, Role::Guest);
+        more.add_role(TEAM, Role::Developer);
+        more.add_role(OTHER, Role::LimitedGuest);
+        assert!(
+            !own.in_project(TEAM, Resource::Repository)
+                .contains(Action::Push)
+        );
+        own.add_roles_of(&more);
+        for resource in Resource::ALL {
+            let both =
+                table::allowed(Role::Guest, *resource) | table::allowed(Role::Developer, *resource);
+            assert_eq!(own.in_project(TEAM, *resource), both);
+            assert_eq!(own.of_system(SystemResource::Project), Actions::NONE);
+        }
+        let reach = own.reach(Resource::Repository, Action::Push);
+        assert_eq!(reach, Reach::Projects(vec![TEAM]));
+        assert!(matches!(own.reach_at_all(), Reach::Projects(all) if all.len() == 2));
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl<A: To> RobotPermit<A> {
             }
             (Self::Project(_), _) => false,
             (Self::System(_), _) => {
-                let own = caller.authority.robot.as_ref();
+                let own = caller.authority.own.as_ref();
                 caller.is_sysadmin() || own.is_some_and(|own| own.permissions.holds(permission))
             }
         }

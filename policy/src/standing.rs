@@ -39,16 +39,10 @@ impl Standing {
         if caller.is_sysadmin() {
             return Actions::ALL;
         }
-        match &caller.authority.robot {
-            Some(robot) => robot.permissions.in_project(self.project.id, resource),
-            None => self.by_roles(resource),
+        match &caller.authority.own {
+            Some(own) => own.permissions.in_project(self.project.id, resource),
+            None => table::allowed_to(self.roles, resource),
         }
-    }
-
-    fn by_roles(&self, resource: Resource) -> Actions {
-        let roles = self.roles.iter();
-        let by_role = roles.map(|role| table::allowed(role, resource));
-        by_role.fold(Actions::NONE, |all, some| all | some)
     }
 
     /// What everyone may do on a resource of the project.

@@ -72,6 +72,8 @@ resources! {
     Configuration "configuration":            "RU"      "R"       "R"       "R"   "R"   ""    "";
     /// Its robots.
     Robot "robot":                            "CRUDL"   "RL"      "RL"      "RL"  ""    ""    "CRDL";
+    /// Rules by which workloads get in.
+    WorkloadRule "workload-rule":             "CRUDLO"  "RL"      ""        ""    ""    ""    "";
     /// Its webhooks.
     Webhook "notification-policy":            "CRUDL"   "RL"      ""        ""    ""    ""    "CRUDL";
     /// Scans of artifacts.
@@ -106,6 +108,12 @@ pub const fn allowed(role: Role, resource: Resource) -> Actions {
         Role::Guest => row[3],
         Role::LimitedGuest => row[4],
     }
+}
+
+/// What some roles together may do on `resource` of their project.
+pub fn allowed_to(roles: Roles, resource: Resource) -> Actions {
+    let by_role = roles.iter().map(|role| allowed(role, resource));
+    by_role.fold(Actions::NONE, |all, some| all | some)
 }
 
 /// The roles that may do an action on a resource of their project.

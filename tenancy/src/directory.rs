@@ -102,7 +102,7 @@ pub async fn take_over(db: &Db, readings: Vec<Reading>, now: Timestamp) -> Resul
 }
 
 /// True if somebody else made the user or a group meanwhile: the next time it is there.
-fn is_race(error: &Error) -> bool {
+pub(crate) fn is_race(error: &Error) -> bool {
     matches!(
         error,
         Error::Database(db::Error::Duplicate(_)) | Error::GroupExists(_)
@@ -145,6 +145,7 @@ async fn admit_in(
         comment: COMMENT.to_owned(),
         password_hash: None,
         sysadmin: false,
+        email_verified: false,
         unverified: false,
     };
     let (_, principal) = user::create(tx, &row, now).await?;
@@ -175,7 +176,7 @@ async fn usable_name(tx: &mut Tx, person: &Person) -> Result<UserName> {
 }
 
 /// True if a user or a robot has the name.
-async fn is_taken(tx: &mut Tx, name: &str) -> Result<bool> {
+pub(crate) async fn is_taken(tx: &mut Tx, name: &str) -> Result<bool> {
     Ok(user::by_name(tx, name).await?.is_some()
         || db::robot::by_full_name(tx, name).await?.is_some())
 }
@@ -201,6 +202,17 @@ async fn update(
     user::set_person(tx, identity.principal, profile, now).await?;
     let dn = &person.dn;
     identity::set_found(tx, identity, Found { dn, admin }, now).await?;
+    record_changes(tx, identity, admin, now).await?;
+    join(tx, identity.principal, groups, now).await
+}
+
+/// Records what becomes of a user who may sign in.
+pub(crate) async fn record_changes(
+    tx: &mut Tx,
+    identity: &Identity,
+    admin: bool,
+    now: Timestamp,
+) -> Result<()> {
     for (changed, detail) in [
         (!identity.active, "may sign in again by the directory"),
         (
@@ -217,7 +229,7 @@ async fn update(
             tx.record(&event.with_detail(detail)).await?;
         }
     }
-    join(tx, identity.principal, groups, now).await
+    Ok(())
 }
 
 /// Gives the user the name that the directory has now, unless somebody else has it here.
@@ -243,7 +255,7 @@ async fn rename(tx: &mut Tx, identity: &Identity, person: &Person, now: Timestam
         .await?)
 }
 
-async fn end(tx: &mut Tx, identity: &Identity, why: &'static str, now: Timestamp) -> Result<()> {
+pub(crate) async fn end(tx: &mut Tx, identity: &Identity, why: &str, now: Timestamp) -> Result<()> {
     if principal::hold_alone(tx, identity.principal)
         .await?
         .is_none()
@@ -319,12 +331,20 @@ pub async fn new_group(tx: &mut db::Reader, found: &Group) -> Result<NewGroup> {
 
 /// What only describes somebody is shortened, and never a reason to refuse them.
 fn realname(person: &Person) -> String {
-    let visible = person.realname.chars().filter(|it| !it.is_control());
-    visible.take(LONGEST_REALNAME).collect()
+    fitting_realname(&person.realname)
 }
 
 fn email(person: &Person) -> Option<&str> {
-    let email = person.email.as_deref()?;
+    fitting_email(person.email.as_deref())
+}
+
+pub(crate) fn fitting_realname(realname: &str) -> String {
+    let visible = realname.chars().filter(|it| !it.is_control());
+    visible.take(LONGEST_REALNAME).collect()
+}
+
+pub(crate) fn fitting_email(email: Option<&str>) -> Option<&str> {
+    let email = email?;
     let fits =
         !email.is_empty() && email.len() <= LONGEST_EMAIL && !email.contains(char::is_control);
     fits.then_some(email)

@@ -3,7 +3,7 @@
 use model::user::InvalidUserName;
 use model::{
     GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName,
-    RobotId, Timestamp, UserId,
+    RobotId, Timestamp, UserId, WorkloadRuleId,
 };
 
 use crate::password::PasswordError;
@@ -46,6 +46,14 @@ pub enum Error {
     /// What a directory calls somebody is no name of a user.
     #[error("the directory's name for this account cannot be used: {0}")]
     NameInvalid(InvalidUserName),
+    /// Only whom an OIDC provider knows has a CLI secret.
+    #[error(
+        "user {0} does not sign in by OIDC, and so has no CLI secret: the password is that of docker and helm"
+    )]
+    NoCliSecret(String),
+    /// The sign-in that waited for a name was used, or waited for too long.
+    #[error("the sign-in has expired: begin it again")]
+    SignInExpired,
     /// There is no user with the id.
     #[error("user {0} not found")]
     UserUnknown(UserId),
@@ -106,6 +114,15 @@ pub enum Error {
     /// The project has as many rules as it may have.
     #[error("a project has at most {0} immutable rules: delete one first")]
     TooManyRules(i64),
+    /// The project has another rule for workloads of that name.
+    #[error("workload rule {0} already exists")]
+    WorkloadRuleExists(String),
+    /// The project has no such rule.
+    #[error("workload rule {0} not found")]
+    WorkloadRuleUnknown(WorkloadRuleId),
+    /// The project has as many rules for workloads as it may have.
+    #[error("a project has at most {0} workload rules: delete one first")]
+    TooManyWorkloadRules(i64),
     /// Another robot has the name, or a user.
     #[error("robot account {0} already exists: rotate its secret if the old one is lost")]
     RobotExists(String),
@@ -133,6 +150,12 @@ pub enum Error {
         "token: the link does not work any more: it was used, has expired, or the account has changed since; ask for a new one"
     )]
     LinkVoid,
+    /// Too many mails wait to be sent.
+    #[error("too many mails wait to be sent: try again in a minute")]
+    MailsWait,
+    /// The account signs in already, and its password was not given with the link.
+    #[error("password: give the password of the account, which has another mail address so far")]
+    LinkNeedsPassword,
     /// A setting is not changed.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),

@@ -31,6 +31,7 @@ pub async fn begin(
         comment: "admin user".to_owned(),
         password_hash: Some(hasher.hash(password).await?),
         sysadmin: true,
+        email_verified: true,
         unverified: false,
     };
     let event = crate::user::event(now, permit.caller().origin(), Operation::Create, ADMIN);

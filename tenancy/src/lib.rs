@@ -12,6 +12,7 @@ pub mod installation;
 pub mod label;
 pub mod mailed_link;
 pub mod member;
+pub mod oidc;
 pub mod password;
 pub mod preference;
 pub mod project;
@@ -20,5 +21,6 @@ pub mod robot;
 pub mod secret;
 pub mod setting;
 pub mod user;
+pub mod workload_rule;
 
 pub use error::{Error, InvalidSetting, Result};

@@ -1,5 +1,9 @@
 //! Links that are mailed: making and using them. Each works once, for a while, and for the address and the
 //! password that the account had when it was made.
+//!
+//! An account has the address that it shows, and the one to which links for a new password go: that which was verified last,
+//! or which an administrator set. So whoever has somebody's session alone does not get their account by a new address, and
+//! nobody is mailed what a stranger wrote: a name is mailed only to an address that was verified for it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +17,7 @@ use db::{Db, Tx, principal, session};
 use model::{Network, Operation, Origin, Principal, Timestamp, UserId};
 use zeroize::Zeroizing;
 
+use crate::account_mail;
 use crate::password::{Applicant, NewPassword, PasswordError, PasswordHasher};
 use crate::user::{UNVERIFIED_KEPT, event};
 use crate::{Error, Result};
@@ -22,10 +27,6 @@ pub const RESET_WORKS: Duration = Duration::from_secs(30 * 60);
 
 /// Accounts of one address that are mailed links at a time.
 const MOST_ACCOUNTS: i64 = 5;
-/// Links that set a new password which an account is mailed within [`SPELL`]: more would be a nuisance to its owner.
-const MOST_LINKS: i64 = 3;
-const SPELL: Duration = Duration::from_secs(15 * 60);
-
 /// What a link holds: 64 hexadecimal digits of random bytes. It does not print, and only its hash is stored.
 #[derive(Clone)]
 pub struct LinkToken(Zeroizing<String>);
@@ -74,13 +75,24 @@ impl fmt::Debug for LinkToken {
 /// A link that is to be mailed.
 #[derive(Clone, Debug)]
 pub struct NewLink {
-    /// The name of the account, unless nobody has shown yet that they read its address: what a stranger chose is not
-    /// mailed to others.
-    pub account: Option<String>,
+    /// The account's name.
+    name: String,
+    /// Whether the address was verified for the account.
+    is_verified: bool,
+    /// Whether the account signs in only once it is.
+    pub is_new: bool,
     /// The address, as the account has it.
     pub email: String,
     /// What the link holds.
     pub token: LinkToken,
+}
+
+impl NewLink {
+    /// The name of the account, unless nobody has shown yet that they read its address: what a stranger chose is not
+    /// mailed to others.
+    pub fn account(&self) -> Option<&str> {
+        self.is_verified.then_some(&*self.name)
+    }
 }
 
 /// Makes the link that verifies the address of an account; `None` where that is not needed (any more).
@@ -91,7 +103,7 @@ pub async fn to_verify(db: &Db, id: UserId, now: Timestamp) -> Result<Option<New
     db.write(move |tx| {
         Box::pin(async move {
             let user = user::by_id(tx, id).await?;
-            match user.filter(|user| user.unverified) {
+            match user.filter(|user| !user.is_email_verified()) {
                 Some(user) => make(tx, &user, Purpose::Verify, now).await,
                 None => Ok(None),
             }
@@ -100,35 +112,50 @@ pub async fn to_verify(db: &Db, id: UserId, now: Timestamp) -> Result<Option<New
     .await
 }
 
-/// Makes links that set new passwords, one for each account that has an address and a password here. None for an account
-/// that was mailed some lately.
+/// Makes links that set new passwords, one for each account to which links are mailed at the address and that has a password
+/// here. None for an account that was mailed some lately.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn to_reset(
+pub async fn to_reset(db: &Db, email: String, now: Timestamp) -> Result<Vec<NewLink>> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            let mut links = Vec::new();
+            for user in user::to_mail(tx, &email, MOST_ACCOUNTS).await? {
+                let lately = (user.principal_id, Purpose::Reset);
+                if !account_mail::is_flooded(tx, lately, now).await? {
+                    links.extend(make(tx, &user, Purpose::Reset, now).await?);
+                }
+            }
+            Ok(links)
+        })
+    })
+    .await
+}
+
+/// Writes into the history that links for new passwords were mailed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_mailed(
     db: &Db,
-    (email, asked_from): (String, Option<IpAddr>),
+    links: &[NewLink],
+    asked_from: Option<IpAddr>,
     now: Timestamp,
-) -> Result<Vec<NewLink>> {
+) -> Result<()> {
     let origin = Origin {
         principal: Principal::Anonymous,
         address: asked_from,
     };
+    let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
     db.write(move |tx| {
         Box::pin(async move {
-            let mut links = Vec::new();
-            for user in user::by_email(tx, &email, MOST_ACCOUNTS).await? {
-                let lately = (user.principal_id, Purpose::Reset);
-                let made = mailed_link::count_since(tx, lately, now.minus(SPELL)).await?;
-                if made >= MOST_LINKS {
-                    continue;
-                }
-                links.extend(make(tx, &user, Purpose::Reset, now).await?);
-                let event = event(now, origin.clone(), Operation::Update, &user.name);
-                let event = event.with_detail("link for a new password mailed");
-                tx.record(&event).await?;
+            for name in &names {
+                let event = event(now, origin.clone(), Operation::Update, name);
+                tx.record(&event.with_detail("link for a new password mailed"))
+                    .await?;
             }
-            Ok(links)
+            Ok(())
         })
     })
     .await
@@ -140,7 +167,7 @@ async fn make(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<Option<NewLink>> {
-    let Some(email) = user.email.clone() else {
+    let Some(email) = address(user, purpose).map(str::to_owned) else {
         return Ok(None);
     };
     let works = match purpose {
@@ -157,10 +184,22 @@ async fn make(
     };
     mailed_link::put(tx, (&token.hash(), &link), now).await?;
     Ok(Some(NewLink {
-        account: (!user.unverified).then(|| user.name.clone()),
+        name: user.name.clone(),
+        is_verified: user.verified_email.as_ref() == Some(&email),
+        is_new: user.unverified,
         email,
         token,
     }))
+}
+
+/// The address of an account to which links for a purpose are mailed.
+fn address(user: &User, purpose: Purpose) -> Option<&str> {
+    let email = match purpose {
+        Purpose::Reset if !user.unverified => &user.verified_email,
+        // Nobody signs in to it but whoever opens a link that is mailed there.
+        Purpose::Verify | Purpose::Reset => &user.email,
+    };
+    email.as_deref()
 }
 
 /// Takes back links that could not be mailed.
@@ -180,15 +219,48 @@ pub async fn take_back(db: &Db, links: &[NewLink]) -> Result<()> {
     .await
 }
 
-/// Verifies the address of an account by the link that was mailed to it.
+/// What somebody shows who verifies an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The link that was mailed there: enough for an account that nobody has signed in to yet.
+    Link,
+    /// The password of the account besides.
+    LinkAndPassword,
+}
+
+/// The name of the account that a link verifies the address of, for whoever has to show its password besides; `None` if the
+/// link is enough.
 ///
 /// # Errors
 /// [`Error::LinkVoid`].
-pub async fn verify(db: &Db, token: &LinkToken, address: IpAddr, now: Timestamp) -> Result<()> {
+pub async fn needs_password(db: &Db, token: &LinkToken, now: Timestamp) -> Result<Option<String>> {
+    let mut reader = db.reader().await?;
+    let link = mailed_link::by_hash(&mut reader, &token.hash(), now).await?;
+    let link = link.filter(|link| link.purpose == Purpose::Verify);
+    let link = link.ok_or(Error::LinkVoid)?;
+    let user = user::by_principal(&mut reader, link.principal).await?;
+    let user = user.ok_or(Error::LinkVoid)?;
+    Ok((!user.unverified).then_some(user.name))
+}
+
+/// Verifies the address of an account by the link that was mailed to it. Links for a new password of before, which went to
+/// another address, are void.
+///
+/// # Errors
+/// [`Error::LinkVoid`], [`Error::LinkNeedsPassword`].
+pub async fn verify(
+    db: &Db,
+    (token, shown): (&LinkToken, Shown),
+    address: IpAddr,
+    now: Timestamp,
+) -> Result<()> {
     let hash = token.hash();
     db.write(move |tx| {
         Box::pin(async move {
             let user = open(tx, &hash, Purpose::Verify, now).await?;
+            if !user.unverified && shown == Shown::Link {
+                return Err(Error::LinkNeedsPassword);
+            }
             user::set_verified(tx, &user, now).await?;
             let event = event(now, by(&user, address), Operation::Update, &user.name);
             Ok(tx
@@ -246,7 +318,8 @@ async fn open(tx: &mut Tx, hash: &[u8; 32], purpose: Purpose, now: Timestamp) ->
     let user = user::by_principal(tx, link.principal).await?;
     let is_taken = mailed_link::take(tx, hash).await?;
     let user = user.ok_or(Error::LinkVoid)?;
-    let is_same = generation == Some(link.generation) && user.email == Some(link.email);
+    let is_same =
+        generation == Some(link.generation) && address(&user, purpose) == Some(&*link.email);
     match is_taken && is_same {
         true => Ok(user),
         false => Err(Error::LinkVoid),

@@ -300,7 +300,7 @@ pub fn too_strong<'a>(lacking: impl Iterator<Item = &'a Permission>) -> Error {
 
 /// A robot makes none that outlives it.
 fn refuse_longer(caller: &Caller, end: Option<Timestamp>) -> Result<()> {
-    let own = caller.authority.robot.as_ref();
+    let own = caller.authority.own.as_ref();
     match own.and_then(|own| own.expires_at) {
         Some(own) if end.is_none_or(|end| end > own) => Err(Error::RobotOutlives(own)),
         _ => Ok(()),

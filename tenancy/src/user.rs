@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use db::mailed_link::Purpose;
 use db::user::{self, User};
 use db::{Db, Tx, principal, session};
 use model::{
@@ -80,6 +81,7 @@ pub async fn register(
     let hash = hasher.hash_for(applicant, &new.password).await?;
     let row = user::NewUser {
         sysadmin: false,
+        email_verified: false,
         unverified: verification != Verification::None,
         ..row(&new, hash)
     };
@@ -101,6 +103,7 @@ fn row(new: &NewUser, hash: String) -> user::NewUser {
     user::NewUser {
         name: new.name.to_string(),
         email: Some(new.profile.email().to_owned()),
+        email_verified: true,
         realname: new.profile.realname().to_owned(),
         comment: new.profile.comment().to_owned(),
         password_hash: Some(hash),
@@ -157,15 +160,19 @@ pub async fn remove_unverified(db: &Db, now: Timestamp, limit: i64) -> Result<u6
 /// Changes mail address, name and comment. Two users may have one mail address only where one of them says so itself:
 /// refusing it would tell ordinary callers whose addresses are known here, and system administrators may list all.
 ///
+/// Whoever changes their own address shows that it is theirs: links for a new password go on to be mailed to the one of
+/// before, until that is opened which is mailed here to the new one. With a language, mails are sent: that link, at most
+/// three times in 15 minutes, and word to the address of before. To save the address again orders the link again.
+///
 /// # Errors
-/// [`Error::UserUnknown`], [`Error::UserExists`], [`Error::UserExternal`].
+/// [`Error::UserUnknown`], [`Error::UserExists`], [`Error::UserExternal`], [`Error::MailsWait`].
 pub async fn update_profile(
     db: &Db,
     permit: &UserPermit,
-    profile: Profile,
+    (profile, mails): (Profile, Option<MailLanguage>),
     now: Timestamp,
 ) -> Result<()> {
-    let (id, origin) = (permit.user(), permit.caller().origin());
+    let (id, origin, is_own) = (permit.user(), permit.caller().origin(), permit.is_own());
     let may_list_all = permit.caller().is_sysadmin();
     db.write(move |tx| {
         Box::pin(async move {
@@ -174,12 +181,53 @@ pub async fn update_profile(
             if may_list_all {
                 refuse_taken_email(tx, (&user.name, changed.0), Some(id)).await?;
             }
-            user::set_profile(tx, &user, changed, now).await?;
+            user::set_profile(tx, &user, changed, !is_own, now).await?;
+            if let Some(language) = mails {
+                mail_of_address(tx, &user, (changed.0, is_own), language, now).await?;
+            }
             let event = event(now, origin, Operation::Update, &user.name);
-            Ok(tx.record(&event.with_detail("profile")).await?)
+            let detail = match user.email.as_deref() == Some(changed.0) {
+                true => "profile",
+                false => "profile, mail address",
+            };
+            Ok(tx.record(&event.with_detail(detail)).await?)
         })
     })
     .await
+}
+
+/// Orders the mails about an address that a user, as it was, has now.
+async fn mail_of_address(
+    tx: &mut Tx,
+    user: &User,
+    (email, is_own): (&str, bool),
+    language: MailLanguage,
+    now: Timestamp,
+) -> Result<()> {
+    let before = user.verified_email.as_deref();
+    if before == Some(email) {
+        return Ok(());
+    }
+    if is_own {
+        let links = (user.principal_id, Purpose::Verify);
+        if account_mail::is_flooded(tx, links, now).await? {
+            return Ok(());
+        }
+        let user = user.id;
+        let link = AccountMail::Verification { user, language };
+        account_mail::order(tx, &link, now).await?;
+    }
+    match before.filter(|_| user.email.as_deref() != Some(email)) {
+        None => Ok(()),
+        Some(before) => {
+            let word = AccountMail::AddressChanged {
+                email: before.to_owned(),
+                account: user.name.clone(),
+                language,
+            };
+            account_mail::order(tx, &word, now).await
+        }
+    }
 }
 
 /// Sets a password; tokens that were issued before are void, and sessions end. That with which somebody changes their own
@@ -208,7 +256,7 @@ pub async fn set_password(
             user::set_password(tx, &user, &hash, now).await?;
             // An administrator vouches for whom they give a password.
             if user.unverified {
-                user::set_verified(tx, &user, now).await?;
+                user::let_in(tx, &user, now).await?;
             }
             let kept = kept.filter(|_| own).zip(key);
             session::end_others(tx, user.principal_id, kept.map(|(id, _)| id)).await?;

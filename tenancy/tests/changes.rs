@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use db::{Age, Db, Location, audit, binding, user};
+use gantry_tenancy::mailed_link::{self, Shown};
 use gantry_tenancy::password::{NewPassword, PasswordHasher};
 use gantry_tenancy::project::{Changes, NewProject};
 use gantry_tenancy::user::NewUser;
 use gantry_tenancy::{Error, installation, member, project as projects};
 use model::{
-    Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask, Timestamp, UserId,
+    MailLanguage, Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask,
+    Timestamp, UserId,
 };
 use policy::on::On;
 use policy::system::SystemNeed;
@@ -182,9 +184,9 @@ async fn a_user_keeps_its_names_and_rights_apart_from_others() {
     let bob = installation.person("bob").await.unwrap();
     let of_bob = installation.of(bob);
     let update = gantry_tenancy::user::update_profile;
-    let taken = update(db, &of_bob, profile("ann@example.com"), NOW).await;
+    let taken = update(db, &of_bob, (profile("ann@example.com"), None), NOW).await;
     assert!(matches!(taken, Err(Error::UserExists { .. })));
-    update(db, &of_bob, profile("b@example.com"), NOW)
+    update(db, &of_bob, (profile("b@example.com"), None), NOW)
         .await
         .unwrap();
 
@@ -206,7 +208,7 @@ async fn a_user_keeps_its_names_and_rights_apart_from_others() {
     let expected = [
         "command line create user ann: ",
         "command line create user bob: ",
-        "command line update user bob: profile",
+        "command line update user bob: profile, mail address",
         "command line update user bob: password",
         "command line update user ann: sysadmin_flag true",
         "command line update user admin: sysadmin_flag false",
@@ -242,4 +244,80 @@ async fn of_two_who_know_the_old_password_the_first_sets_the_new_one() {
     // An administrator needs no old password.
     let of_bob = installation.of(bob);
     set(db, hasher, &of_bob, (&new, None), NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bounded_number_of_mails_waits() {
+    let installation = Installation::begin().await;
+    let db = &installation.db;
+    let forgot = async |number: u32| {
+        let order = (
+            format!("{number}@example.com"),
+            std::net::Ipv4Addr::LOCALHOST.into(),
+            MailLanguage::English,
+        );
+        gantry_tenancy::account_mail::forgot_password(db, order, NOW).await
+    };
+    for number in 0..1_000 {
+        forgot(number).await.unwrap();
+    }
+    assert!(matches!(forgot(1_000).await, Err(Error::MailsWait)));
+}
+
+#[tokio::test]
+async fn somebodys_own_address_is_mailed_no_links_until_it_is_verified() {
+    let installation = Installation::begin().await;
+    let db = &installation.db;
+    let bob = installation.person("bob").await.unwrap();
+    let find = async || {
+        let user = user::by_id(&mut db.reader().await.unwrap(), bob).await;
+        user.unwrap().unwrap()
+    };
+    let caller = Caller {
+        authority: binding::authority(db, find().await.principal_id, None, Age::Now)
+            .await
+            .unwrap()
+            .unwrap(),
+        presented: policy::Presented::Password,
+        grants: None,
+        address: None,
+    };
+    let own = permit::permit_user(&caller, bob).unwrap();
+    let profile = Profile::new("new@example.com".into(), "B".into(), String::new()).unwrap();
+    let update = gantry_tenancy::user::update_profile;
+    let change = (profile.clone(), Some(MailLanguage::English));
+    update(db, &own, change, NOW).await.unwrap();
+    let links = async |email: &str| {
+        let links = mailed_link::to_reset(db, email.to_owned(), NOW).await;
+        links.unwrap().len()
+    };
+    assert!(!find().await.is_email_verified());
+    assert_eq!(
+        (
+            links("new@example.com").await,
+            links("bob@example.com").await
+        ),
+        (0, 1)
+    );
+    let link = mailed_link::to_verify(db, bob, NOW).await.unwrap().unwrap();
+    assert_eq!((link.account(), link.is_new), (None, false));
+    let needed = mailed_link::needs_password(db, &link.token, NOW).await;
+    assert_eq!(needed.unwrap().as_deref(), Some("bob"));
+    let here = std::net::Ipv4Addr::LOCALHOST.into();
+    let verify = async |shown| mailed_link::verify(db, (&link.token, shown), here, NOW).await;
+    let refused = verify(Shown::Link).await;
+    assert!(matches!(refused, Err(Error::LinkNeedsPassword)));
+    verify(Shown::LinkAndPassword).await.unwrap();
+    assert_eq!(
+        (
+            links("new@example.com").await,
+            links("bob@example.com").await
+        ),
+        (1, 0)
+    );
+    // What an administrator sets counts at once.
+    let of_bob = installation.of(bob);
+    let profile = Profile::new("third@example.com".into(), "B".into(), String::new()).unwrap();
+    update(db, &of_bob, (profile, None), NOW).await.unwrap();
+    assert_eq!(links("third@example.com").await, 1);
 }

@@ -49,7 +49,8 @@ impl Office {
 
     async fn name_of(&self, admitted: Admitted) -> String {
         let mut reader = self.db.reader().await.unwrap();
-        let due = identity::due(&mut reader, LDAP, NOW, 10).await.unwrap();
+        let all = NOW..NOW;
+        let due = identity::due(&mut reader, LDAP, all, 10).await.unwrap();
         let found = due
             .into_iter()
             .find(|it| it.principal == admitted.principal);

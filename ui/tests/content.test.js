@@ -274,6 +274,62 @@ test('labels are made, put on an artifact, and go', async () => {
   await context.close();
 });
 
+test('a rule lets workloads in: made from a preset, tried out, changed, deleted', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'pa' });
+  await open(page, '/ui/projects/platform/workload');
+  const name = fresh('workload');
+  await page.getByRole('button', { name: 'New rule' }).click();
+  const form = dialog(page);
+  await form.getByLabel('Where the tokens come from').selectOption({ label: 'Kubernetes service accounts' });
+  await form.getByLabel('Where the tokens come from').selectOption({ label: 'GitHub Actions' });
+  assert.equal(
+    await form.getByLabel('Issuer', { exact: true }).inputValue(),
+    'https://token.actions.githubusercontent.com',
+  );
+  await form.getByText('Replace the names in capitals with yours.').waitFor();
+  await form.getByLabel('Name', { exact: true }).fill(name);
+  await form.getByLabel('Subject', { exact: true }).fill('repo:*');
+  await form.getByRole('button', { name: 'Create rule' }).click();
+  await form.getByText('matches too much').waitFor();
+  await form.getByLabel('Subject', { exact: true }).fill('repo:my-org/app:ref:refs/heads/main');
+  await form.getByLabel('Further claims').fill('environment=production');
+  faults.push(...(await violations(page)));
+  await shoot(page, 'dialog.workload');
+  await form.getByRole('button', { name: 'Create rule' }).click();
+  await toast(page, `${name} is kept`);
+  await shoot(page, 'workload');
+
+  await page.getByRole('button', { name: 'Test a token' }).click();
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const claims = {
+    iss: 'https://token.actions.githubusercontent.com',
+    sub: 'repo:stranger/app:ref:refs/heads/main',
+  };
+  await dialog(page)
+    .getByLabel('Token', { exact: true })
+    .fill(`${part({ alg: 'RS256' })}.${part(claims)}.AAAA`);
+  await dialog(page).getByRole('button', { name: 'Test', exact: true }).click();
+  await dialog(page).getByText('The token is refused').waitFor();
+  await dialog(page).getByText('subject: the token has').first().waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'dialog.workload-test');
+  await dialog(page).getByRole('button', { name: 'Close' }).last().click();
+
+  await act(page, name, 'Edit rule');
+  await dialog(page).getByLabel('Role').selectOption({ label: 'Guest' });
+  await dialog(page).getByRole('button', { name: 'Save' }).click();
+  await toast(page, `${name} is kept`);
+  await act(page, name, 'Delete rule');
+  await dialog(page).getByRole('button', { name: 'Delete rule' }).click();
+  await toast(page, `${name} is deleted`);
+  // What the server refused is shown in the dialog.
+  assert.deepEqual(
+    faults.filter((fault) => !/400/.test(String(fault))),
+    [],
+  );
+  await context.close();
+});
+
 test('a rule keeps tags from being deleted, until it is gone', async () => {
   const { name, page: base } = await repository('v1');
   const { context, page, faults } = await visit(browser, { as: 'mt' });

@@ -239,6 +239,7 @@ test('in the pseudo-language nothing is left in English', async () => {
     '/ui/projects/platform/robots',
     '/ui/projects/platform/labels',
     '/ui/projects/platform/policies',
+    '/ui/projects/platform/workload',
     '/ui/audit',
     '/ui/activity',
     '/ui/admin/gc',

@@ -29,6 +29,7 @@ const PATHS = {
   members: '/ui/projects/platform/members',
   robots: '/ui/projects/platform/robots',
   policies: '/ui/projects/platform/policies',
+  workload: '/ui/projects/platform/workload',
   labels: '/ui/projects/platform/labels',
   'project-audit': '/ui/projects/platform/audit',
   'project-settings': '/ui/projects/platform/settings',

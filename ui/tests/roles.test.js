@@ -5,7 +5,7 @@ import { launch, open, settled, shoot, violations, visit, PAGES } from './lib/br
 import { push, seed } from './lib/registry.js';
 
 const MEMBER = ['Repositories', 'Summary', 'Members', 'Robots'];
-const MAINTAINER = [...MEMBER, 'Immutable tags', 'Labels'];
+const MAINTAINER = [...MEMBER, 'Workload identity', 'Immutable tags', 'Labels'];
 const ALL = [...MAINTAINER, 'Audit', 'Settings'];
 /** By role: pages of the project in the navigation, and which acts its pages offer. */
 const SEES = {
@@ -42,6 +42,11 @@ for (const [as, sees] of Object.entries(SEES)) {
       await open(page, '/ui/projects/platform/robots');
       assert.equal(await has(page, 'New robot'), sees.change ?? false);
     }
+    if (sees.pages.includes('Workload identity')) {
+      await open(page, '/ui/projects/platform/workload');
+      assert.equal(await has(page, 'New rule'), sees.change);
+      assert.equal(await has(page, 'Test a token'), sees.change);
+    }
     if (sees.pages.includes('Labels')) {
       await open(page, '/ui/projects/platform/labels');
       assert.ok(await has(page, 'New label'));
@@ -62,6 +67,7 @@ const REFUSED = [
   ['lg', '/ui/projects/platform/members'],
   ['guest', '/ui/projects/platform/settings'],
   ['dev', '/ui/projects/platform/policies'],
+  ['dev', '/ui/projects/platform/workload'],
   ['dev', '/ui/projects/platform/labels'],
   ['mt', '/ui/projects/platform/audit'],
   ['lg', '/ui/projects/platform/robots'],

@@ -9,11 +9,13 @@ use testkit::workspace;
 use crate::install::{Need, need};
 use crate::tally::Tally;
 
-pub(crate) const NEEDS: [Need; 4] = [
+pub(crate) const NEEDS: [Need; 6] = [
     need("python3", "python3", "runs the tests of the REST API"),
     need("pip3", "python3-pip", "fetches clients of Harbor"),
     need("java", "default-jre-headless", "generates a client"),
     need("slapd", "slapd", "is the directory on the tour"),
+    need("node", "nodejs", "runs the OIDC provider on the tour"),
+    need("npm", "npm", "fetches it"),
 ];
 
 /// The scripts, with a sample of generated requests.

@@ -3,11 +3,13 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Instant;
 
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
 use crate::{api_tests, clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
+use testkit::cmd::Cmd;
 use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
@@ -16,6 +18,7 @@ use testkit::{seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
+    let begun = Instant::now();
     let wish = Wish::parse(args)?;
     let steps: Vec<&Step> = STEPS
         .iter()
@@ -34,6 +37,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         step.take(&mut tally, &setting);
     }
     if !with_server.is_empty() {
+        let build = Instant::now();
         match server() {
             Ok(binary) => setting.binary = Binary::at(&binary),
             Err(reason) => {
@@ -41,10 +45,12 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
                 return tally.finish();
             }
         }
+        tally.took("build", build.elapsed().as_secs_f32());
     }
     for step in with_server {
         step.take(&mut tally, &setting);
     }
+    println!("all: {:.0} s", begun.elapsed().as_secs_f32());
     tally.finish()
 }
 
@@ -109,6 +115,12 @@ const STEPS: [Step; 15] = [
             need("slapd", "slapd", "is the directory by which people sign in"),
             need("ldapmodify", "ldap-utils", "changes it"),
             need("setpriv", "util-linux", "runs it as another user"),
+            need(
+                "node",
+                "nodejs",
+                "runs the OIDC provider by which people sign in",
+            ),
+            need("npm", "npm", "fetches it"),
         ],
         &[SEAWEEDFS],
         cargo_test,
@@ -237,9 +249,9 @@ const STEPS: [Step; 15] = [
 fn benches(tally: &mut Tally, setting: &Setting) {
     thread::scope(|scope| {
         let others = scope.spawn(|| benches_in_turn(&["scale", "gc", "audit", "lists"], setting));
-        tally.add(&benches_in_turn(&["", "s3"], setting));
+        tally.add(benches_in_turn(&["", "s3"], setting));
         match others.join() {
-            Ok(others) => tally.add(&others),
+            Ok(others) => tally.add(others),
             Err(_) => tally.fail("bench", "it panicked".to_owned()),
         }
     });
@@ -370,6 +382,13 @@ fn cargo(tally: &mut Tally, words: &str) {
 }
 
 fn cargo_test(tally: &mut Tally, setting: &Setting) {
+    tally.check("the OIDC provider", || {
+        Cmd::new("npm")
+            .words("ci --ignore-scripts --silent")
+            .folder(&workspace::root()?.join("testkit/oidc"))
+            .run()
+            .map(|()| String::new())
+    });
     tally.check("cargo test --workspace", || {
         let postgres = Postgres::start(Durability::Fast)?;
         let seaweed = Seaweed::start()?;

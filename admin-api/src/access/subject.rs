@@ -17,6 +17,14 @@ pub(crate) struct Subject {
     ended: Option<&'static str>,
 }
 
+/// Why somebody may call no more.
+enum Ended {
+    /// This is known of them.
+    Now(&'static str),
+    /// This is why, if they turn out to be nobody (any more).
+    WithoutAuthority(&'static str),
+}
+
 /// Where they would call from; no decision depends on it.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
@@ -35,7 +43,12 @@ impl Subject {
                     .await?
                     .ok_or_else(missing)?;
                 drop(reader);
-                Self::signed_in(app, user.principal_id, None).await
+                let ended = match (user.unverified, user.is_external) {
+                    (true, _) => "has not verified the mail address",
+                    (false, true) => "may not sign in by the directory",
+                    (false, false) => "may not sign in",
+                };
+                Self::signed_in(app, user.principal_id, Ended::WithoutAuthority(ended)).await
             }
             Some(("robot", name)) => {
                 let robot = robot::by_full_name(&mut reader, name).await?;
@@ -47,6 +60,7 @@ impl Subject {
                     (false, true) => Some("has expired"),
                     (false, false) => None,
                 };
+                let ended = ended.map_or(Ended::WithoutAuthority("may not sign in"), Ended::Now);
                 Self::signed_in(app, robot.principal_id, ended).await
             }
             Some(("group", name)) => {
@@ -75,9 +89,13 @@ impl Subject {
     async fn signed_in(
         app: &AdminState,
         principal: PrincipalId,
-        ended: Option<&'static str>,
+        ended: Ended,
     ) -> Result<Self, Error> {
         let authority = binding::authority(&app.db, principal, None, Age::Now).await?;
+        let ended = match ended {
+            Ended::Now(why) => Some(why),
+            Ended::WithoutAuthority(why) => authority.is_none().then_some(why),
+        };
         let authority: Arc<Authority> = authority.unwrap_or_default();
         let caller = Caller {
             authority,

@@ -12,7 +12,7 @@ use crate::error::Rendered;
 /// What is possible before signing in.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AccountOptions {
-    /// Whether people make accounts for themselves.
+    /// Whether people make accounts for themselves: `self_registration` is on, and no directory is configured.
     self_registration: bool,
     /// Whether a new account signs in only once its address is verified.
     address_verified: bool,
@@ -29,7 +29,7 @@ pub(crate) async fn options(_: Everyone, State(app): App) -> Rendered<AccountOpt
     let settings = app.settings.current();
     let sends_mail = settings.sends_mail();
     Ok(Json(AccountOptions {
-        self_registration: settings.self_registration,
+        self_registration: settings.is_open(),
         address_verified: sends_mail,
         password_reset: sends_mail && jobs::mail::has_worked(&app.db, &app.settings).await?,
     }))

@@ -1,12 +1,12 @@
-//! Verifying the mail address of an account that somebody made for themselves.
+//! Verifying the mail address of an account: of a new one that somebody made for themselves, or a new address.
 
 use axum::Extension;
 use axum::extract::State;
 use serde::Deserialize;
-use tenancy::mailed_link::{self, LinkToken};
+use tenancy::mailed_link::{self, LinkToken, Shown};
 use utoipa::ToSchema;
 
-use crate::account::allow;
+use crate::account::{allow, check_current};
 use crate::allowed::Everyone;
 use crate::json::{BodyOf, Unread};
 use crate::{App, ClientAddress, Error};
@@ -16,18 +16,25 @@ use crate::{App, ClientAddress, Error};
 pub(crate) struct Verify {
     /// What follows `#` in the link.
     token: Option<String>,
+    /// The password of the account, if it signs in already.
+    password: Option<String>,
 }
 
 impl BodyOf for Verify {
     const NAME: &'static str = "verify";
 }
 
-/// Verifies the mail address of a new account by the link that was mailed to it: from then on the account signs in. The link
-/// works once, for 24 hours; then the account is removed. 400 for a link that does not work any more.
+/// Verifies the mail address of an account by the link that was mailed to it. A new account signs in from then on. One that
+/// had another address before gets links for a new password there from then on, and needs its password besides: 412 without
+/// it, and a wrong one counts as a failed login. The link works once, for 24 hours; then a new account is removed. 400 for a
+/// link that does not work any more.
 #[utoipa::path(
     post, path = "/api/ext/v1/users/verify", operation_id = "verifyUser", tag = "account",
     request_body = Verify,
-    responses((status = 200, description = "Verified."))
+    responses(
+        (status = 200, description = "Verified."),
+        (status = 412, description = "The password of the account is needed."),
+    )
 )]
 pub(crate) async fn verify(
     everyone: Everyone,
@@ -39,5 +46,14 @@ pub(crate) async fn verify(
     let now = app.clock.now();
     allow(&app.identity.allowances().link, address, now)?;
     let token: LinkToken = body.token.unwrap_or_default().parse()?;
-    Ok(mailed_link::verify(&app.db, &token, address, now).await?)
+    let shown = match mailed_link::needs_password(&app.db, &token, now).await? {
+        None => Shown::Link,
+        Some(name) => {
+            let password = body.password.filter(|password| !password.is_empty());
+            let password = password.ok_or(tenancy::Error::LinkNeedsPassword)?;
+            check_current(&app, address, (&name, &password)).await?;
+            Shown::LinkAndPassword
+        }
+    };
+    Ok(mailed_link::verify(&app.db, (&token, shown), address, now).await?)
 }

@@ -16,7 +16,7 @@ pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, 
         return Ok(Scope::Everything);
     }
     let principal = permit.principal();
-    let projects = match &caller.authority.robot {
+    let projects = match &caller.authority.own {
         Some(robot) => match robot.permissions.reach(Resource::Log, Action::List) {
             Reach::Everywhere => untagged::projects(reader).await?,
             Reach::Projects(projects) => projects,

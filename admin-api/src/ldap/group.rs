@@ -51,7 +51,7 @@ pub(crate) async fn search(
     Granted(_): Granted<SystemPermit<(system::LdapUser, to::List)>>,
     State(app): App,
 ) -> Rendered<Vec<LdapGroup>> {
-    let server = app.identity.directory().server()?;
+    let server = app.identity.directory().server().await?;
     let found: Vec<FoundGroup> = match params.get("groupdn") {
         Some(dn) => {
             let entry: Dn = dn
@@ -69,7 +69,7 @@ pub(crate) async fn search(
 
 /// The group of an entry; `None` if the directory has none, or there is no directory.
 pub(crate) async fn at(app: &AdminState, entry: &Dn) -> Result<Option<Group>, Error> {
-    let Some(server) = app.identity.directory().server_if_any()? else {
+    let Some(server) = app.identity.directory().server_if_any().await? else {
         return Ok(None);
     };
     Ok(server.group_at(entry).await?.map(Group::from))
@@ -80,7 +80,7 @@ pub(crate) async fn at(app: &AdminState, entry: &Dn) -> Result<Option<Group>, Er
 /// # Errors
 /// [`Error::BadRequest`] if there are several.
 pub(crate) async fn named(app: &AdminState, name: &str) -> Result<Option<Group>, Error> {
-    let Some(server) = app.identity.directory().server_if_any()? else {
+    let Some(server) = app.identity.directory().server_if_any().await? else {
         return Ok(None);
     };
     let mut found = server.search_groups(Some(name)).await?;

@@ -63,8 +63,8 @@ pub(crate) async fn ping(
 ) -> Rendered<LdapPingResult> {
     let (_, body) = body.read_if_any(&app, permit).await?;
     let server = match body {
-        None => app.identity.directory().server()?,
-        Some(body) => given(&app, body)?,
+        None => app.identity.directory().server().await?,
+        Some(body) => given(&app, body).await?,
     };
     let message = match server.ping().await {
         Ok(()) => String::new(),
@@ -77,7 +77,7 @@ pub(crate) async fn ping(
 }
 
 /// The directory of a body.
-fn given(app: &AdminState, body: LdapConf) -> Result<Arc<Server>, Error> {
+async fn given(app: &AdminState, body: LdapConf) -> Result<Arc<Server>, Error> {
     let stored = app.settings.current();
     let is_other = |given: &Option<String>, stored: &str| {
         given.as_deref().is_some_and(|given| given != stored)
@@ -96,17 +96,13 @@ fn given(app: &AdminState, body: LdapConf) -> Result<Arc<Server>, Error> {
         return Err(auth::ldap::Error::NotConfigured.into());
     }
     // Whoever could fix the address did not give this one.
-    let trust = match is_url_other || !is_fixed(app) {
+    let trust = match is_url_other {
         true => Trust::Guarded,
-        false => Trust::Trusted,
+        false => Config::trust(&app.settings, &values),
     };
     let config = Config::from_values(&values, trust)?;
-    let server = Server::new(config, app.identity.directory().guard())?;
+    let server = Server::build(config, app.identity.directory().guard()).await?;
     Ok(Arc::new(server))
-}
-
-fn is_fixed(app: &AdminState) -> bool {
-    Declaration::named("ldap_url").is_ok_and(|declared| app.settings.is_fixed(declared))
 }
 
 /// Puts what a body has into settings, by their rules.

@@ -53,7 +53,7 @@ pub(crate) async fn search(
     Granted(_): Granted<SystemPermit<(system::LdapUser, to::List)>>,
     State(app): App,
 ) -> Rendered<Vec<LdapUser>> {
-    let server = app.identity.directory().server()?;
+    let server = app.identity.directory().server().await?;
     let name = params.text("username")?;
     let found = server.search_users(name, app.clock.now()).await?;
     Ok(Json(found.into_iter().map(LdapUser::from).collect()))
@@ -100,7 +100,7 @@ pub(crate) async fn import(
         )));
     }
     // So that a directory that is not there is one error, not one for each.
-    app.identity.directory().server()?;
+    app.identity.directory().server().await?;
     let mut failed = Vec::new();
     for uid in names {
         let error = match uid.trim() {
@@ -129,7 +129,7 @@ pub(crate) async fn take_over(
     by: Origin,
 ) -> Result<Option<PrincipalId>, Error> {
     let directory = app.identity.directory();
-    let Some(server) = directory.server_if_any()? else {
+    let Some(server) = directory.server_if_any().await? else {
         return Ok(None);
     };
     let Some(person) = server.find(name, app.clock.now()).await? else {

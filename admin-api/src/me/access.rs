@@ -95,7 +95,7 @@ pub(crate) async fn list(
     let mut reader = app.db.reader().await?;
     let (projects, total) = project::list(&mut reader, own(viewer(caller)), &selection).await?;
     let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
-    let mut held = match caller.authority.robot {
+    let mut held = match caller.authority.own {
         Some(_) => HashMap::new(),
         None => binding::held_among(&mut reader, permit.principal(), &ids).await?,
     };

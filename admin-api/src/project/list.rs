@@ -103,7 +103,7 @@ pub(crate) fn own(viewer: Viewer) -> Viewer {
 }
 
 fn viewer_by(caller: &Caller, reach: impl Fn(&Permissions) -> Reach) -> Viewer {
-    match (caller.id(), &caller.authority.robot) {
+    match (caller.id(), &caller.authority.own) {
         (None, _) => Viewer::Anonymous,
         (Some(_), _) if caller.is_sysadmin() => Viewer::Administrator,
         (Some(principal), None) => Viewer::Principal(principal),
@@ -120,7 +120,7 @@ pub(crate) async fn roles(
     caller: &Caller,
     ids: &[ProjectId],
 ) -> Result<HashMap<ProjectId, Roles>, db::Error> {
-    match caller.id().filter(|_| caller.authority.robot.is_none()) {
+    match caller.id().filter(|_| caller.authority.own.is_none()) {
         None => Ok(HashMap::new()),
         Some(principal) => binding::roles_in(reader, principal, ids).await,
     }

@@ -40,7 +40,7 @@ pub(crate) async fn user_exists(
     form: UnreadForm<UserExists>,
 ) -> Rendered<bool> {
     if !caller.is_sysadmin() {
-        if !app.settings.current().self_registration {
+        if !app.settings.current().is_open() {
             return Err(Error::Precondition("self-registration is off".to_owned()));
         }
         allow(&app.identity.allowances().name, address, app.clock.now())?;

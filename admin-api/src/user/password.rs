@@ -1,24 +1,20 @@
 //! Changing passwords: one's own with the old one, those of others as a system administrator.
 
-use std::net::IpAddr;
-
 use auth::session::SessionKey;
 use axum::Extension;
 use axum::extract::State;
-use db::Age;
-use db::user::User;
 use policy::UserPermit;
 use serde::Deserialize;
 use tenancy::password::NewPassword;
 use tenancy::user;
 use utoipa::ToSchema;
 
+use crate::account::check_current;
 use crate::allowed::Granted;
-use crate::caller::unidentified;
 use crate::csrf::SessionChange;
 use crate::json::{BodyOf, Unread};
 use crate::user::find;
-use crate::{AdminState, App, ClientAddress, Error};
+use crate::{App, ClientAddress, Error};
 
 /// The body of `PUT /users/{user_id}/password`.
 #[derive(Default, Deserialize, ToSchema)]
@@ -50,7 +46,7 @@ pub(crate) async fn set(
     let user = find(&app.db, permit.user()).await?;
     let same = if permit.is_own() {
         let old = body.old_password.unwrap_or_default();
-        check_old(&app, address, &user, &old).await?;
+        check_current(&app, address, (&user.name, &old)).await?;
         old == new.expose()
     } else {
         let stored = user.password_hash.as_deref();
@@ -67,20 +63,4 @@ pub(crate) async fn set(
     let change = (&new, Some(key.hash()));
     let goes_on = user::set_password(&app.db, hasher, &permit, change, now).await?;
     Ok((goes_on.then_some(Extension(SessionChange::Begun(key))), ()))
-}
-
-/// A wrong old password counts as a failed login, so that this route cannot be used to guess passwords.
-async fn check_old(app: &AdminState, address: IpAddr, user: &User, old: &str) -> Result<(), Error> {
-    let credentials = (user.name.as_str(), old);
-    match app
-        .identity
-        .by_password(credentials, address.into(), Age::Now)
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(auth::Error::WrongCredentials) => {
-            Err(Error::Forbidden("Current password is incorrect".to_owned()))
-        }
-        Err(other) => Err(unidentified(other)),
-    }
 }

@@ -68,7 +68,7 @@ const SYSTEM: &str = "/system";
 
 /// What the caller may do on the installation: everything as a system administrator, what it was given as a robot.
 fn on_system(caller: &Caller) -> Vec<Permission> {
-    let held = |resource: SystemResource| match &caller.authority.robot {
+    let held = |resource: SystemResource| match &caller.authority.own {
         Some(robot) => robot.permissions.of_system(resource),
         None if caller.is_sysadmin() => resource.grantable(),
         None => Actions::NONE,
@@ -85,7 +85,7 @@ fn on_system(caller: &Caller) -> Vec<Permission> {
 
 /// All pairs that some role has, or that the robot was given, and this caller may use.
 fn held(caller: &Caller, standing: &Standing) -> impl Iterator<Item = (Resource, Action)> {
-    let is_robot = caller.authority.robot.is_some();
+    let is_robot = caller.authority.own.is_some();
     Resource::ALL.iter().flat_map(move |resource| {
         let some = match is_robot {
             true => Actions::ALL,

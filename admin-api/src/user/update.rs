@@ -1,14 +1,17 @@
 //! Changing mail address, name and comment of a user.
 
+use axum::Extension;
 use axum::extract::State;
 use policy::UserPermit;
 use serde::Deserialize;
 use tenancy::user;
 use utoipa::ToSchema;
 
+use crate::account::{Language, allow};
 use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
-use crate::{App, Error};
+use crate::user::find;
+use crate::{App, ClientAddress, Error};
 
 /// The body of `PUT /users/{user_id}`.
 #[derive(Default, Deserialize, ToSchema)]
@@ -22,7 +25,9 @@ impl BodyOf for Profile {
     const NAME: &'static str = "profile";
 }
 
-/// Sets mail address, name and comment. A mail address that another user has is 409 for a system administrator only.
+/// Sets mail address, name and comment. A mail address that another user has is 409 for a system administrator only. Links for
+/// a new password go on to be mailed to the address of before, until the link is opened that is mailed to a new one that
+/// somebody gave themselves.
 #[utoipa::path(
     put, path = "/api/v2.0/users/{user_id}", operation_id = "updateUserProfile", tag = "user",
     request_body = Profile,
@@ -30,6 +35,8 @@ impl BodyOf for Profile {
 )]
 pub(crate) async fn update(
     Granted(permit): Granted<UserPermit>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Language(language): Language,
     State(app): App,
     body: Unread<Profile>,
 ) -> Result<(), Error> {
@@ -39,5 +46,14 @@ pub(crate) async fn update(
         body.realname.unwrap_or_default(),
         body.comment.unwrap_or_default(),
     )?;
-    Ok(user::update_profile(&app.db, &permit, profile, app.clock.now()).await?)
+    let now = app.clock.now();
+    let mails = app.settings.current().sends_mail().then_some(language);
+    if mails.is_some() && permit.is_own() {
+        // Whoever says that an address is theirs has a mail sent to whomever.
+        let user = find(&app.db, permit.user()).await?;
+        if user.verified_email.as_deref() != Some(profile.email()) {
+            allow(&app.identity.allowances().mail, address, now)?;
+        }
+    }
+    Ok(user::update_profile(&app.db, &permit, (profile, mails), now).await?)
 }

@@ -46,6 +46,7 @@ const ANY_SETTINGS: &[&str] = &["GET /configurations 200", "PUT /configurations 
 /// Why there is more.
 const NO_MAIL: &str = "Harbor sends no mails";
 const MORE_OF_LDAP: &str = "Harbor has no such key for directories";
+const MORE_OF_OIDC: &str = "Harbor has no such key for OIDC";
 const NOT_IMPORTED: &str =
     "it lists who was not imported, as Harbor's does, which declares an error";
 
@@ -119,6 +120,7 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".smtp_from", ANY_SETTINGS, NO_MAIL),
     (".smtp_password", &["PUT /configurations body"], NO_MAIL),
     (".unverified", USERS, NO_MAIL),
+    (".email_unverified", USERS, NO_MAIL),
     (".ldap_ca_certificate", ANY_SETTINGS, MORE_OF_LDAP),
     (".ldap_client_certificate", ANY_SETTINGS, MORE_OF_LDAP),
     (
@@ -293,7 +295,16 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         &["GET /jobservice/pools/{pool_id}/workers 200"],
         "progress has no time of its own",
     ),
-    (".oidc_user_meta", USERS, "there is no OIDC yet"),
+    (
+        ".oidc_user_meta",
+        &["GET /users 200", "GET /users/{user_id} 200"],
+        "the CLI secret is shown to its owner alone",
+    ),
+    (".oidc_ca_certificate", ANY_SETTINGS, MORE_OF_OIDC),
+    (".oidc_outage_secs", ANY_SETTINGS, MORE_OF_OIDC),
+    (".oidc_reading_secs", ANY_SETTINGS, MORE_OF_OIDC),
+    (".oidc_secret_secs", ANY_SETTINGS, MORE_OF_OIDC),
+    (".oidc_timeout", ANY_SETTINGS, MORE_OF_OIDC),
     (".last_used_at", ROBOTS, LAST_USE),
     (".last_used_address", ROBOTS, LAST_USE),
     (".secret", ROBOTS, "a secret is shown once, when it is made"),

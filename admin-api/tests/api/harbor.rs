@@ -115,9 +115,34 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("GET /api/ext/v1/certificates", NO_CERTIFICATES),
     ("POST /api/ext/v1/certificates/reload", NO_CERTIFICATES),
     ("GET /api/ext/v1/certificates/ca", NO_CERTIFICATES),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/workload-rules",
+        NO_WORKLOADS,
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name_or_id}/workload-rules",
+        NO_WORKLOADS,
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/workload-rules/{workload_rule_id}",
+        NO_WORKLOADS,
+    ),
+    (
+        "PUT /api/ext/v1/projects/{project_name_or_id}/workload-rules/{workload_rule_id}",
+        NO_WORKLOADS,
+    ),
+    (
+        "DELETE /api/ext/v1/projects/{project_name_or_id}/workload-rules/{workload_rule_id}",
+        NO_WORKLOADS,
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name_or_id}/workload-rules/test",
+        NO_WORKLOADS,
+    ),
 ];
 
 const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
+const NO_WORKLOADS: &str = "Harbor lets no workloads in";
 const NO_MAIL: &str = "Harbor sends no mails";
 const NO_USAGE: &str = "Harbor counts less";
 const NO_CERTIFICATES: &str = "Harbor's certificates are its proxy's";

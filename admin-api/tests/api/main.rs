@@ -69,15 +69,15 @@ impl Api {
         let recorder = Arc::new(Recorder::default());
         let settings = settings(&db, fixed).await;
         let records = (recorder, Arc::default());
+        let master = MasterKey::generate_text().unwrap();
+        let master = Arc::new(MasterKey::parse(master.as_bytes()).unwrap());
         let identity = Identity::new(
             db.clone(),
             clock.clone(),
             records,
-            keys,
+            (keys, master.clone()),
             (settings.clone(), Arc::default()),
         );
-        let master = MasterKey::generate_text().unwrap();
-        let master = Arc::new(MasterKey::parse(master.as_bytes()).unwrap());
         let password = NewPassword::try_from(ADMIN.to_owned()).unwrap();
         let hash = identity.hasher().hash(&password).await.unwrap();
         let info = SystemInfo {
@@ -224,6 +224,7 @@ async fn make_admin(db: &Db, hash: String) {
                 comment: "admin user".into(),
                 password_hash: Some(hash),
                 sysadmin: true,
+                email_verified: true,
                 unverified: false,
             };
             user::create_admin(tx, &admin, NOW).await?;
@@ -282,6 +283,7 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{label_id}", "1")
         .replace("{reference}", "v1")
         .replace("{immutable_rule_id}", "1")
+        .replace("{workload_rule_id}", "1")
         .replace("{gc_id}", "1")
         .replace("{purge_id}", "1")
         .replace("{job_id}", "1")

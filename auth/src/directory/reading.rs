@@ -13,20 +13,22 @@ use crate::ldap::{self, FoundGroup, FoundPerson, Lookup, Result, Server, seconds
 
 /// People who are looked up at a time.
 const PEOPLE: i64 = 100;
+/// People one after the other whose groups the directory does not say in time, after whom it counts as not there.
+const MOST_SLOW: u32 = 3;
+/// What becomes of people whom nothing knows any more.
+const NO_DIRECTORY: &str = "no directory is configured any more";
 
 impl Directory {
-    /// True if somebody was not read for as long as the settings say.
+    /// True if somebody was not read for as long as the settings say, or may sign in though there is no directory.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn is_reading_due(&self) -> Result<bool, Error> {
-        if !self.is_configured() {
-            return Ok(false);
-        }
         Ok(!self.due(1).await?.is_empty())
     }
 
-    /// Reads everybody again who is due; how many.
+    /// Reads everybody again who is due; how many. Without a directory they are out: nobody says any more that they may
+    /// sign in.
     ///
     /// # Errors
     /// When the directory does not say, or the database fails: what was read before stays.
@@ -38,18 +40,29 @@ impl Directory {
                 return Ok(read);
             }
             read += due.len();
-            let server = self.server()?;
-            let readings = self.look_up(&server, due).await?;
+            let readings = match self.server_if_any().await? {
+                Some(server) => self.look_up(&server, due).await?,
+                None => due.into_iter().map(ended).collect(),
+            };
             let taken = take_over(&self.db, readings, self.clock.now()).await;
             taken.map_err(Error::NotAdmitted)?;
         }
     }
 
     async fn due(&self, limit: i64) -> Result<Vec<Identity>, Error> {
-        let every = seconds(self.settings.current().ldap_reading_secs);
-        let before = self.clock.now().minus(every);
+        let (every, now) = (
+            seconds(self.settings.current().ldap_reading_secs),
+            self.clock.now(),
+        );
         let mut reader = self.db.reader().await?;
-        Ok(identity::due(&mut reader, LDAP, before, limit).await?)
+        let due = match self.is_configured() {
+            // What was read later than that was read by a clock that was ahead.
+            true => {
+                identity::due(&mut reader, LDAP, now.minus(every)..now.plus(every), limit).await
+            }
+            false => identity::active(&mut reader, LDAP, limit).await,
+        };
+        Ok(due?)
     }
 
     async fn look_up(&self, server: &Server, due: Vec<Identity>) -> Result<Vec<Reading>> {
@@ -64,6 +77,7 @@ impl Directory {
             Some(Lookup::Search | Lookup::Nested) | None => None,
         };
         let mut readings = Vec::with_capacity(due.len());
+        let mut slow = 0;
         for known in due {
             readings.push(match found.remove(&known.subject) {
                 None => Reading::Ended(known, "the directory does not have the account any more"),
@@ -73,7 +87,7 @@ impl Directory {
                 Some(person) => {
                     let groups = match &groups {
                         Some(all) if !person.is_cut => Some(of_person(all, &person)),
-                        _ => whole(server.groups_of(&person).await)?,
+                        _ => whole(server.groups_of(&person).await, &mut slow)?,
                     };
                     let (person, groups) = described(server, person, groups);
                     Reading::Found(known, person, groups)
@@ -84,11 +98,20 @@ impl Directory {
     }
 }
 
-/// Groups that were read in full; `None` if the answer was cut, which ends no other reading.
-fn whole(groups: Result<Vec<FoundGroup>>) -> Result<Option<Vec<FoundGroup>>> {
+fn ended(known: Identity) -> Reading {
+    Reading::Ended(known, NO_DIRECTORY)
+}
+
+/// Groups that were read in full; `None` if the answer was cut or late, which ends no other reading: a group of groups may
+/// be large. Counts how many were late one after the other.
+fn whole(groups: Result<Vec<FoundGroup>>, slow: &mut u32) -> Result<Option<Vec<FoundGroup>>> {
+    *slow = match &groups {
+        Err(ldap::Error::Timeout) => *slow + 1,
+        _ => 0,
+    };
     match groups {
         Ok(groups) => Ok(Some(groups)),
-        Err(error @ ldap::Error::Cut(_)) => {
+        Err(error @ (ldap::Error::Cut(_) | ldap::Error::Timeout)) if *slow < MOST_SLOW => {
             tracing::warn!(%error, "somebody's groups cannot be read from the directory: the last reading holds");
             Ok(None)
         }
@@ -118,4 +141,25 @@ async fn groups_of_all<'p>(
 fn of_person(all: &HashMap<Dn, FoundGroup>, person: &FoundPerson) -> Vec<FoundGroup> {
     let named = person.member_of.iter();
     named.filter_map(|entry| all.get(entry).cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slow_answer_changes_nothing_and_several_end_the_reading() {
+        let mut slow = 0;
+        let late = || Err(ldap::Error::Timeout);
+        assert_eq!(whole(late(), &mut slow).unwrap(), None);
+        assert_eq!(whole(late(), &mut slow).unwrap(), None);
+        assert_eq!(whole(Ok(Vec::new()), &mut slow).unwrap(), Some(Vec::new()));
+        assert_eq!(whole(late(), &mut slow).unwrap(), None);
+        assert_eq!(whole(Err(ldap::Error::Cut("x")), &mut slow).unwrap(), None);
+        for _ in 1..MOST_SLOW {
+            assert_eq!(whole(late(), &mut slow).unwrap(), None);
+        }
+        whole(late(), &mut slow).unwrap_err();
+        whole(Err(ldap::Error::Busy), &mut slow).unwrap_err();
+    }
 }

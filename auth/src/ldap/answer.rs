@@ -35,6 +35,8 @@ pub(super) fn let_in(result: LdapResult) -> Result<()> {
 pub(super) fn searched(result: LdapResult) -> Result<()> {
     match result.rc {
         0 => Ok(()),
+        // A rule (RFC 4511, section 4.5.1.7.7) that it does not have, or does not want to apply.
+        12 | 17 | 18 | 53 => Err(Error::RuleUnknown(Arc::new(result))),
         _ => Err(error(result)),
     }
 }
@@ -95,6 +97,7 @@ mod tests {
             is_right(result(code)).unwrap_err();
         }
         assert!(matches!(searched(result(4)), Err(Error::Cut("size limit"))));
+        assert!(matches!(searched(result(18)), Err(Error::RuleUnknown(_))));
         assert!(matches!(let_in(result(49)), Err(Error::SearchRefused(_))));
         assert!(matches!(let_in(result(8)), Err(Error::StrongAuth(_))));
     }

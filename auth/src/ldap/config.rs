@@ -68,23 +68,26 @@ pub(super) struct Url {
 }
 
 impl Config {
-    /// The directory that the settings name; `None` if there is none.
+    /// The directory that the settings name, with the values that they had; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Settings`].
-    pub fn of(settings: &Settings) -> Result<Option<Self>> {
-        let values = settings.current();
+    pub fn of(settings: &Settings, values: &Values) -> Result<Option<Self>> {
         if !values.has_directory() {
             return Ok(None);
         }
-        let declared = |name| Declaration::named(name).is_ok_and(|it| settings.is_fixed(it));
-        let is_fixed = declared("ldap_url")
-            && (values.ldap_fallback_urls.is_empty() || declared("ldap_fallback_urls"));
-        let trust = match is_fixed {
+        Self::from_values(values, Self::trust(settings, values)).map(Some)
+    }
+
+    /// Who named the addresses: they are trusted where all of them are fixed, so that no request added one.
+    pub fn trust(settings: &Settings, values: &Values) -> Trust {
+        let is_fixed = |name| Declaration::named(name).is_ok_and(|it| settings.is_fixed(it));
+        let is_all_fixed = is_fixed("ldap_url")
+            && (values.ldap_fallback_urls.is_empty() || is_fixed("ldap_fallback_urls"));
+        match is_all_fixed {
             true => Trust::Trusted,
             false => Trust::Guarded,
-        };
-        Self::from_values(&values, trust).map(Some)
+        }
     }
 
     /// The directory of these values, whatever is stored.

@@ -1,13 +1,14 @@
-//! One connection to a directory: opening, binding and searching. Each operation has a bound of time; whatever ends a
-//! connection is an error of [`Error::is_of_connection`]'s kind.
+//! One connection to a directory: opening, binding and searching. Each operation has a bound of time, and what answers it a
+//! bound of bytes (see [`super::wire`]); whatever ends a connection is an error of [`Error::is_of_connection`]'s kind.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ldap3::adapters::PagedResults;
+use ldap3::adapters::{Adapter, PagedResults};
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Scope, SearchOptions, StdStream};
 use outgoing::Guard;
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -15,18 +16,26 @@ use super::answer;
 use super::config::{Config, Url};
 use super::entry::Entry;
 use super::error::{Error, Result};
+use super::wire::{self, Expected, Stream, Wire};
 
 /// Entries that are asked for at a time where there may be many: Active Directory gives at most 1,000.
 const PAGE: i32 = 500;
 /// Entries of one search that are taken.
 pub(super) const MOST_ENTRIES: usize = 5_000;
+/// How long an unused connection is kept; a little later it is closed, though nobody looks for it.
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// Times of a single answer that a search in pages may take.
 const PAGED_TIMES: u32 = 12;
 
 /// A connection.
 pub(super) struct Connection {
+    /// Which of the directory's addresses it leads to.
+    pub(super) at: usize,
     ldap: Ldap,
+    wire: Wire,
     timeout: Duration,
+    /// True once an answer was not taken to its end: what is left of it may still come.
+    is_spent: bool,
     driver: AbortHandle,
 }
 
@@ -34,7 +43,7 @@ pub(super) struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
     /// A few, which come at once; more are an error.
-    Few(i32),
+    Few(usize),
     /// Up to [`MOST_ENTRIES`], which come in pages.
     Many,
 }
@@ -50,9 +59,9 @@ pub(super) struct Search {
 }
 
 impl Connection {
-    /// Connects, with TLS if the settings say so.
+    /// Connects to the address with a number among those of the settings, with TLS if they say so.
     pub(super) async fn open(
-        url: &Url,
+        (at, url): (usize, &Url),
         config: &Config,
         guard: &Guard,
         tls: &Arc<ClientConfig>,
@@ -63,22 +72,14 @@ impl Connection {
             outgoing::Error::Timeout => Error::Timeout,
             other => unreachable(url, &other),
         })?;
-        let stream = stream
-            .into_std()
-            .map_err(|error| unreachable(url, &error))?;
-        let settings = LdapConnSettings::new()
-            .set_std_stream(StdStream::Tcp(stream))
-            .set_starttls(config.starttls && !url.tls)
-            .set_config(tls.clone());
-        let text = url.to_string();
-        let opening = LdapConnAsync::with_settings(settings, &text);
-        let opened = timeout(config.timeout, opening).await;
-        let opened = opened.map_err(|_| Error::Timeout)?;
-        let (connection, ldap) = opened.map_err(|error| match error {
-            ldap3::LdapError::LdapResult { .. } => Error::Tls(Arc::new(error)),
-            other if !config.is_plain(url) => Error::Tls(Arc::new(other)),
-            other => other.into(),
-        })?;
+        let begun = timeout(config.timeout, begin(stream, url, config, tls)).await;
+        let stream = begun.map_err(|_| Error::Timeout)??;
+        let between = Wire::between(stream, IDLE + config.timeout);
+        let (wire, socket) = between.map_err(|error| unreachable(url, &error))?;
+        let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(socket));
+        // Of an address like this the library takes the socket as it is.
+        let opened = LdapConnAsync::with_settings(settings, "ldapi:///").await;
+        let (connection, ldap) = opened?;
         // It ends with the handle above it, or when that is dropped in the middle of an operation.
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.drive().await {
@@ -86,16 +87,20 @@ impl Connection {
             }
         });
         Ok(Self {
+            at,
             ldap,
+            wire,
             timeout: config.timeout,
+            is_spent: false,
             driver: driver.abort_handle(),
         })
     }
 
     /// Binds as somebody. An empty password would be let in as nobody, so whoever calls refuses it before.
     pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<LdapResult> {
-        let bound = self.ldap.with_timeout(self.timeout);
-        Ok(bound.simple_bind(dn, password).await?)
+        let Self { ldap, wire, .. } = self;
+        let bound = async { Ok(ldap.simple_bind(dn, password).await?) };
+        wire.during(Expected::Bound, self.timeout, bound).await
     }
 
     /// Searches.
@@ -103,59 +108,84 @@ impl Connection {
     /// # Errors
     /// [`Error::Cut`] for an answer that is not complete.
     pub(super) async fn search(&mut self, search: &Search) -> Result<Vec<Entry>> {
-        match search.extent {
-            Extent::Few(most) => self.search_few(search, most).await,
-            Extent::Many => {
-                let paged = timeout(self.timeout * PAGED_TIMES, self.search_many(search));
-                paged.await.map_err(|_| Error::Timeout)?
-            }
-        }
-    }
-
-    async fn search_few(&mut self, search: &Search, most: i32) -> Result<Vec<Entry>> {
-        let asked = self
-            .ldap
-            .with_timeout(self.timeout)
-            .with_search_options(SearchOptions::new().sizelimit(most))
-            .search(
-                &search.base,
-                search.scope,
-                &search.filter,
-                search.attributes.clone(),
-            );
-        let found = asked.await?;
-        answer::searched(found.1)?;
-        Ok(found.0.into_iter().filter_map(Entry::read).collect())
-    }
-
-    async fn search_many(&mut self, search: &Search) -> Result<Vec<Entry>> {
-        let mut stream = self
-            .ldap
-            .with_timeout(self.timeout)
-            .streaming_search_with(
-                PagedResults::new(PAGE),
-                &search.base,
-                search.scope,
-                &search.filter,
-                search.attributes.clone(),
-            )
-            .await?;
-        let mut found = Vec::new();
-        while let Some(entry) = stream.next().await? {
-            found.extend(Entry::read(entry));
-            if found.len() > MOST_ENTRIES {
-                return Err(Error::Cut("5000 entries"));
-            }
-        }
-        answer::searched(stream.finish().await)?;
+        let (most, within) = match search.extent {
+            Extent::Few(most) => (most, self.timeout),
+            Extent::Many => (MOST_ENTRIES, self.timeout * PAGED_TIMES),
+        };
+        let Self { ldap, wire, .. } = self;
+        let searched = wire.during(Expected::Found, within, run(ldap, search, most));
+        let (found, result) = searched.await?;
+        let Some(result) = result else {
+            self.is_spent = true;
+            return Err(Error::Cut(match search.extent {
+                Extent::Few(_) => "size limit",
+                Extent::Many => "5000 entries",
+            }));
+        };
+        answer::searched(result)?;
         Ok(found)
     }
+
+    /// True if it can serve another operation.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.is_spent && !self.wire.has_ended() && !self.driver.is_finished()
+    }
+}
+
+/// Sends a search and takes what is found, with its result; `None` where there is more than `most`.
+async fn run(
+    ldap: &mut Ldap,
+    search: &Search,
+    most: usize,
+) -> Result<(Vec<Entry>, Option<LdapResult>)> {
+    let adapters: Vec<Box<dyn Adapter<'_, String, Vec<String>>>> = match search.extent {
+        Extent::Few(_) => Vec::new(),
+        Extent::Many => vec![Box::new(PagedResults::new(PAGE))],
+    };
+    let limit = match search.extent {
+        Extent::Few(most) => i32::try_from(most).unwrap_or_default(),
+        Extent::Many => 0,
+    };
+    let mut stream = ldap
+        .with_search_options(SearchOptions::new().sizelimit(limit))
+        .streaming_search_with(
+            adapters,
+            &search.base,
+            search.scope,
+            &search.filter,
+            search.attributes.clone(),
+        )
+        .await?;
+    let mut found = Vec::new();
+    while let Some(entry) = stream.next().await? {
+        found.extend(Entry::read(entry));
+        if found.len() > most {
+            return Ok((Vec::new(), None));
+        }
+    }
+    Ok((found, Some(stream.finish().await)))
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Encrypts a connection as the settings say.
+async fn begin(
+    mut stream: TcpStream,
+    url: &Url,
+    config: &Config,
+    tls: &Arc<ClientConfig>,
+) -> Result<Box<dyn Stream>> {
+    if config.is_plain(url) {
+        return Ok(Box::new(stream));
+    }
+    if !url.tls {
+        wire::start_tls(&mut stream).await?;
+    }
+    wire::encrypt(stream, &url.host, tls).await
 }
 
 fn unreachable(url: &Url, error: &dyn std::error::Error) -> Error {

@@ -43,6 +43,9 @@ pub enum Error {
     /// Too many wait for it.
     #[error("too many requests wait for the directory: try again")]
     Busy,
+    /// It does not know a rule or an attribute of the filter, or does not apply it.
+    #[error("the directory does not know what ldap_group_lookup or a filter asks for")]
+    RuleUnknown(#[source] Cause),
     /// It answered with an error.
     #[error("the directory could not do it")]
     Refused(#[source] Cause),

@@ -7,15 +7,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::connection::Connection;
+use super::connection::{Connection, IDLE};
 use super::error::{Error, Result};
 
 /// Connections at a time.
 const CONNECTIONS: usize = 8;
 /// How many may wait for one.
 const QUEUE: usize = 64;
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// Open connections.
 pub(super) struct Pool {
@@ -61,16 +59,18 @@ impl Place<'_> {
     /// A connection that was used before, if there is one.
     pub(super) fn idle(&self) -> Option<Connection> {
         let mut idle = self.pool.idle.lock();
-        idle.retain(|(_, since)| since.elapsed() < IDLE);
+        idle.retain(|(kept, since)| since.elapsed() < IDLE && kept.is_usable());
         idle.pop().map(|(connection, _)| connection)
     }
 
-    /// Keeps a connection for others.
+    /// Keeps a connection for others, if it can serve them.
     pub(super) fn give_back(&self, connection: Connection) {
-        self.pool.idle.lock().push((connection, Instant::now()));
+        if connection.is_usable() {
+            self.pool.idle.lock().push((connection, Instant::now()));
+        }
     }
 
-    /// Closes all connections that wait: one of them was found dead.
+    /// Closes all connections that wait: one of them was found dead, or silent.
     pub(super) fn clear(&self) {
         let dead = std::mem::take(&mut *self.pool.idle.lock());
         drop(dead);

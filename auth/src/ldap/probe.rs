@@ -49,6 +49,7 @@ impl Step {
             Error::Ambiguous => "make ldap_filter narrower, or choose another ldap_uid",
             Error::Timeout => "raise ldap_timeout, or find out why the directory is slow",
             Error::Busy => "try again",
+            Error::RuleUnknown(_) => "set ldap_group_lookup to search",
             Error::Refused(_) | Error::Protocol(_) => "look into the directory's log",
         })
     }
@@ -58,8 +59,8 @@ impl Server {
     /// Tries all addresses, who searches, and the entries where searches begin.
     pub async fn probe(&self) -> Vec<Step> {
         let mut steps = Vec::new();
-        for url in &self.config.urls {
-            let connected = self.connect(url).await;
+        for (at, url) in self.config.urls.iter().enumerate() {
+            let connected = self.connect(at).await;
             let note = match self.config.is_plain(url) {
                 true => "passwords go over the wire unencrypted",
                 false if !self.config.verify => "encrypted, by whatever certificate",

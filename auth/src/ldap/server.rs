@@ -9,16 +9,18 @@ use model::{Dn, Timestamp};
 use outgoing::{Guard, Identity, Verification, client_config};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
+use tokio::task::spawn_blocking;
 use tracing::instrument;
 
 use super::answer;
-use super::config::{Config, Lookup, Url};
+use super::config::{Config, Lookup};
 use super::connection::{Connection, Extent, Search};
 use super::entry::Entry;
 use super::error::{Error, Result};
 use super::filter;
 use super::person::{self, FoundGroup, FoundPerson};
-use super::pool::Pool;
+use super::pool::{Place, Pool};
+use crate::random_hex;
 
 /// How long a directory that did not answer is not asked again.
 const DOWN: Duration = Duration::from_secs(2);
@@ -32,7 +34,9 @@ pub struct Server {
     tls: Arc<ClientConfig>,
     searchers: Pool,
     binders: Pool,
-    /// Which address answered last.
+    /// A name that no entry has.
+    nobody: String,
+    /// Which address is tried first: that which answered last, unless it failed since.
     preferred: AtomicUsize,
     down: Mutex<Option<(Instant, Error)>>,
 }
@@ -60,9 +64,28 @@ impl Server {
             tls,
             searchers: Pool::new(),
             binders: Pool::new(),
+            nobody: random_hex::<16>(),
             preferred: AtomicUsize::new(0),
             down: Mutex::default(),
         })
+    }
+
+    /// As [`Self::new`], which reads the system's certificates from many files, off the async threads.
+    ///
+    /// # Errors
+    /// [`Error::Settings`].
+    pub async fn build(config: Config, guard: Arc<Guard>) -> Result<Self> {
+        let built = spawn_blocking(move || Self::new(config, guard)).await;
+        built.unwrap_or_else(|_| Err(Error::Settings("certificates cannot be read".to_owned())))
+    }
+
+    /// Takes as long as checking the password of somebody who is there, for whoever is not.
+    ///
+    /// # Errors
+    /// When the directory does not say.
+    pub async fn check_nobody(&self, password: &str) -> Result<()> {
+        let dn = format!("cn={},{}", self.nobody, self.config.base_dn);
+        self.check(&dn, password).await.map(|_| ())
     }
 
     /// Whether somebody's password is right.
@@ -85,13 +108,13 @@ impl Server {
             };
             match connection.bind(dn, password).await {
                 Err(Error::Unreachable(_)) if !is_fresh => place.clear(),
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => return Err(self.failed(connection.at, &place, error)),
                 Ok(result) => {
-                    let right = answer::is_right(result);
-                    if right.is_ok() {
-                        place.give_back(connection);
-                    }
-                    return right;
+                    let right = answer::is_right(result)
+                        .map_err(|error| self.failed(connection.at, &place, error))?;
+                    self.answered(connection.at);
+                    place.give_back(connection);
+                    return Ok(right);
                 }
             }
         }
@@ -201,18 +224,36 @@ impl Server {
             Lookup::Nested => {
                 let nested = filter::has_member_in_chain(&person.dn);
                 match self.groups_with(&nested).await {
-                    Err(error @ (Error::Timeout | Error::Cut(_) | Error::Refused(_))) => {
-                        let cause = error.chain();
-                        tracing::warn!(
-                            cause,
-                            "groups in groups cannot be read from the directory: only direct ones count"
-                        );
-                        self.groups_with(&member_clause(person)).await
+                    // The directory never answers it: what it does is all that there is.
+                    Err(error @ Error::RuleUnknown(_)) => {
+                        warn_of_direct_groups(&error);
+                        self.direct_groups_of(person).await
                     }
                     found => found,
                 }
             }
         }
+    }
+
+    /// The groups that somebody is in, for whom no others are known: where those that they are in through others cannot be
+    /// read now, those that name them.
+    ///
+    /// # Errors
+    /// As of [`Self::groups_of`].
+    pub(crate) async fn first_groups_of(&self, person: &FoundPerson) -> Result<Vec<FoundGroup>> {
+        match self.groups_of(person).await {
+            Err(error @ (Error::Timeout | Error::Cut(_)))
+                if self.lookup() == Some(Lookup::Nested) =>
+            {
+                warn_of_direct_groups(&error);
+                self.direct_groups_of(person).await
+            }
+            found => found,
+        }
+    }
+
+    async fn direct_groups_of(&self, person: &FoundPerson) -> Result<Vec<FoundGroup>> {
+        self.groups_with(&member_clause(person)).await
     }
 
     /// Those of these entries that are groups.
@@ -341,12 +382,15 @@ impl Server {
             let is_fresh = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.open_searcher().await?,
+                None => self.open_searcher(&place).await?,
             };
             match connection.search(search).await {
                 Err(Error::Unreachable(_)) if !is_fresh => place.clear(),
-                Err(error) if error.is_of_connection() => return Err(self.failed(error)),
+                Err(error) if error.is_of_connection() => {
+                    return Err(self.failed(connection.at, &place, error));
+                }
                 done => {
+                    self.answered(connection.at);
                     place.give_back(connection);
                     return done;
                 }
@@ -355,10 +399,12 @@ impl Server {
     }
 
     /// A connection that was let in as whoever searches.
-    async fn open_searcher(&self) -> Result<Connection> {
+    async fn open_searcher(&self, place: &Place<'_>) -> Result<Connection> {
         let mut connection = self.open().await?;
-        self.let_in(&mut connection).await?;
-        Ok(connection)
+        match self.let_in(&mut connection).await {
+            Ok(()) => Ok(connection),
+            Err(error) => Err(self.failed(connection.at, place, error)),
+        }
     }
 
     pub(super) async fn let_in(&self, connection: &mut Connection) -> Result<()> {
@@ -388,9 +434,8 @@ impl Server {
         let mut last = Error::NotConfigured;
         for number in 0..count {
             let at = (first + number) % count;
-            match self.connect(&self.config.urls[at]).await {
+            match self.connect(at).await {
                 Ok(connection) => {
-                    self.preferred.store(at, Ordering::Relaxed);
                     *self.down.lock() = None;
                     return Ok(connection);
                 }
@@ -401,17 +446,36 @@ impl Server {
         Err(last)
     }
 
-    pub(super) async fn connect(&self, url: &Url) -> Result<Connection> {
-        Connection::open(url, &self.config, &self.guard, &self.tls).await
+    /// A connection to the address with a number.
+    pub(super) async fn connect(&self, at: usize) -> Result<Connection> {
+        let to = (at, &self.config.urls[at]);
+        Connection::open(to, &self.config, &self.guard, &self.tls).await
     }
 
-    /// Of a directory that takes connections and is silent then, the next address is tried next.
-    fn failed(&self, error: Error) -> Error {
+    fn answered(&self, at: usize) {
+        self.preferred.store(at, Ordering::Relaxed);
+    }
+
+    /// Of a directory that takes connections and is silent then, the next address is tried next, however many operations
+    /// found that out at once; connections to the same address that wait are of no use either.
+    fn failed(&self, at: usize, place: &Place<'_>, error: Error) -> Error {
         if error.is_of_connection() {
-            self.preferred.fetch_add(1, Ordering::Relaxed);
+            let next = (at + 1) % self.config.urls.len();
+            let order = Ordering::Relaxed;
+            // Another operation may have moved on already.
+            let _ = self.preferred.compare_exchange(at, next, order, order);
+            place.clear();
         }
         error
     }
+}
+
+fn warn_of_direct_groups(error: &Error) {
+    let cause = error.chain();
+    tracing::warn!(
+        cause,
+        "groups in groups cannot be read from the directory: only direct ones count"
+    );
 }
 
 /// The groups that name somebody among their members, as the common classes of groups do.

@@ -51,6 +51,7 @@ impl Installation {
             comment: String::new(),
             password_hash: Some(hasher.hash(&password).await.unwrap()),
             sysadmin: false,
+            email_verified: true,
             unverified: false,
         };
         db.write(move |tx| Box::pin(async move { user::create(tx, &ann, NOW).await }))

@@ -12,12 +12,12 @@ use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::PasswordSource;
-use crate::directory::Directory;
+use crate::directory::{Directory, Epoch};
 use crate::error::{Error, Result};
-use crate::ldap::{Server, seconds};
+use crate::ldap::{self, FoundPerson, Server, seconds};
 use crate::login::{Checked, Login};
-use crate::proof::{Proofs, Recall, Terms};
-use crate::verified::{Verified, VerifiedCredentials};
+use crate::proof::{Check, Proofs, Recall, Terms};
+use crate::verified::{Proof, Verified, VerifiedCredentials};
 
 /// Time between two warnings that the directory could not be asked.
 const WARNINGS: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ struct Shared {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
     verified: Arc<VerifiedCredentials>,
-    proofs: Proofs,
+    proofs: Arc<Proofs>,
     /// What is checked again in the background; it ends with this.
     checks: Mutex<JoinSet<()>>,
     /// When the log said last that the directory could not be asked.
@@ -56,7 +56,7 @@ impl Ldap {
             settings,
             clock,
             verified,
-            proofs: Proofs::new(),
+            proofs: Arc::new(Proofs::new()),
             checks: Mutex::default(),
             warned: Mutex::default(),
         }))
@@ -65,14 +65,13 @@ impl Ldap {
     /// Whose name and password these are, if the directory has confirmed them lately. It is never waited for.
     pub(crate) fn recall(&self, name: &str, password: &str) -> Option<Verified> {
         let shared = &self.0;
-        // Without a directory nothing that one confirmed holds.
-        if !matches!(shared.directory.server_if_any(), Ok(Some(_))) {
+        // Nothing holds that was confirmed by another directory, or where there is none.
+        let Some(Ok(Some(Epoch { number, .. }))) = shared.directory.known() else {
             return None;
-        }
+        };
         let key = shared.verified.key(name, password);
-        let recalled = shared
-            .proofs
-            .recall(&key, shared.terms(), shared.clock.now());
+        let terms = shared.terms(number);
+        let recalled = shared.proofs.recall(&key, terms, shared.clock.now());
         match recalled {
             Recall::Unknown => None,
             Recall::Right(verified) => Some(verified),
@@ -85,11 +84,13 @@ impl Ldap {
 
     fn check_again(&self, key: [u8; 32], name: &str, password: &str) {
         let shared = self.0.clone();
+        let check = Check::new(shared.proofs.clone(), key);
         let (name, password) = (name.to_owned(), Zeroizing::new(password.to_owned()));
         let mut checks = self.0.checks.lock();
         while checks.try_join_next().is_some() {}
         checks.spawn(async move {
-            let answer = shared.ask(&name, &password).await;
+            let _check = check;
+            let answer = shared.ask(&name, &password, |_| Ok(Duration::ZERO)).await;
             match answer {
                 Ok(Answer::Right(_)) => {}
                 Err(Error::NotAdmitted(tenancy::Error::Database(_))) => {
@@ -105,18 +106,17 @@ impl Ldap {
                     shared.proofs.could_not_check(&key, shared.clock.now());
                 }
             }
-            shared.proofs.end_check(&key);
         });
     }
 }
 
 impl Shared {
-    fn terms(&self) -> Terms {
+    fn terms(&self, epoch: u64) -> Terms {
         let values = self.settings.current();
         Terms {
             fresh: seconds(values.ldap_password_secs),
             outage: seconds(values.ldap_outage_secs),
-            epoch: self.directory.epoch(),
+            epoch,
         }
     }
 
@@ -130,25 +130,45 @@ impl Shared {
         }
     }
 
-    /// Asks the directory, and keeps what it confirms.
-    async fn ask(&self, name: &str, password: &str) -> Result<Answer> {
-        let Some(server) = self.directory.server_if_any()? else {
+    /// Asks the directory, and keeps what it confirms. Whom it finds is shown to `found`, which says how long to
+    /// wait before their password is checked.
+    async fn ask(
+        &self,
+        name: &str,
+        password: &str,
+        found: impl FnOnce(&FoundPerson) -> Result<Duration> + Send,
+    ) -> Result<Answer> {
+        let Some(Epoch { server, number }) = self.directory.epoch().await? else {
             return Ok(Answer::Unknown);
         };
-        let epoch = self.directory.epoch();
-        let answer = self.ask_server(&server, name, password).await?;
+        let answer = self.ask_server(&server, (name, password), found).await?;
         if let Answer::Right(verified) = &answer {
             let key = self.verified.key(name, password);
-            let at = (self.clock.now(), epoch);
+            let at = (self.clock.now(), number);
             self.proofs.put(key, *verified, at);
         }
         Ok(answer)
     }
 
-    async fn ask_server(&self, server: &Server, name: &str, password: &str) -> Result<Answer> {
-        let Some(person) = server.find(name, self.clock.now()).await? else {
+    async fn ask_server(
+        &self,
+        server: &Server,
+        (name, password): (&str, &str),
+        found: impl FnOnce(&FoundPerson) -> Result<Duration> + Send,
+    ) -> Result<Answer> {
+        let person = match server.find(name, self.clock.now()).await {
+            // Whoever signs in learns no more of the name than of one that nobody has.
+            Err(error @ ldap::Error::Ambiguous) => {
+                self.warn(&error.into());
+                None
+            }
+            person => person?,
+        };
+        let Some(person) = person else {
+            server.check_nobody(password).await?;
             return Ok(Answer::Unknown);
         };
+        tokio::time::sleep(found(&person)?).await;
         if !server.check(&person.dn, password).await? {
             return Ok(Answer::Wrong);
         }
@@ -156,6 +176,7 @@ impl Shared {
         Ok(Answer::Right(Verified {
             principal: admitted.principal,
             generation: admitted.generation,
+            by: Proof::Password,
         }))
     }
 }
@@ -166,16 +187,22 @@ impl PasswordSource for Ldap {
         true
     }
 
-    async fn check(&self, login: Login) -> Result<Checked> {
+    async fn check(&self, mut login: Login) -> Result<Checked> {
         if login.password().is_empty() || !self.0.directory.is_configured() {
             return Ok(Checked::Unknown(login));
         }
         login.allowed()?;
-        let password = login.secret();
-        match self.0.ask(login.name(), &password).await {
+        let (name, password) = (login.name().to_owned(), login.secret());
+        // However somebody writes their name, the guesses at their password are counted together.
+        let found = |person: &FoundPerson| login.is_of(&person.subject);
+        match self.0.ask(&name, &password, found).await {
             Ok(Answer::Right(verified)) => Ok(login.right(verified)),
             Ok(Answer::Wrong) => Ok(login.wrong()),
             Ok(Answer::Unknown) => Ok(login.unknown()),
+            Err(error @ Error::Throttled { .. }) => {
+                login.refused_late();
+                Err(error)
+            }
             Err(error) => {
                 login.excuse();
                 self.0.warn(&error);

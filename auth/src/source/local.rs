@@ -10,7 +10,7 @@ use tenancy::password::PasswordHasher;
 use super::PasswordSource;
 use crate::error::{Error, Result};
 use crate::login::{Checked, Login};
-use crate::verified::Verified;
+use crate::verified::{Proof, Verified};
 
 /// Checks passwords against the hashes in the database, off the async threads. A name that is not known takes as long as
 /// any other.
@@ -43,6 +43,7 @@ impl PasswordSource for Local {
         let known = known.map(|user| Verified {
             principal: user.principal_id,
             generation: user.generation,
+            by: Proof::Password,
         });
         let unverified = user.as_ref().is_some_and(|user| user.unverified);
         let stored = user.and_then(|user| user.password_hash);

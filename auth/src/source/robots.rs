@@ -12,7 +12,7 @@ use tenancy::robot::secret;
 use super::PasswordSource;
 use crate::error::{Error, Result};
 use crate::login::{Checked, Login};
-use crate::verified::Verified;
+use crate::verified::{Proof, Verified};
 
 /// Checks secrets of robots. A random one takes no slow hash; a wrong one goes on to the next source, as names do that
 /// nobody has, so that no time tells which robots there are.
@@ -73,6 +73,7 @@ fn verified(robot: &Robot) -> Verified {
     Verified {
         principal: robot.principal_id,
         generation: robot.generation,
+        by: Proof::Password,
     }
 }
 

@@ -49,6 +49,8 @@ create table user_account (
     id integer not null primary key autoincrement,
     principal_id integer not null unique references principal (id),
     email text,
+    -- The address to which links are mailed: one was opened that was mailed there, or an administrator set it.
+    verified_email text,
     realname text not null,
     comment text not null,
     password_hash text,
@@ -60,6 +62,7 @@ create table user_account (
 );
 -- Not unique: changing one's own address must not tell that another user has it.
 create index user_account_email on user_account (lower(email));
+create index user_account_verified_email on user_account (lower(verified_email));
 create index user_account_unverified on user_account (created_at) where unverified = 1;
 
 -- Groups of users, which hold roles as users do.
@@ -87,11 +90,11 @@ create index group_member_group on group_member (group_id);
 -- Users that a directory knows. What never changes there ties them to it, never a name or a mail address.
 create table identity (
     principal_id integer not null primary key references principal (id),
-    -- What knows it: `ldap`.
+    -- What knows it: `ldap` or `oidc`.
     source text not null,
-    -- What it never changes: an attribute and its value, such as entryuuid:….
+    -- What it never changes: an attribute and its value, such as entryuuid:…, or the issuer, a space and the subject.
     subject text not null,
-    -- Its entry, where it was found last.
+    -- Its entry, where it was found last; empty for OIDC.
     dn text not null,
     -- Whether a group there makes it a system administrator.
     admin integer not null,
@@ -101,6 +104,31 @@ create table identity (
     unique (source, subject)
 );
 create index identity_read on identity (source, read_at);
+
+-- What is kept of users whom an OIDC provider knows. What is sealed only the master key opens.
+create table oidc_account (
+    principal_id integer not null primary key references principal (id),
+    -- Sealed, by which the provider is asked again; null where it gave none.
+    refresh_token blob,
+    -- Sealed, the password of docker and helm.
+    cli_secret blob not null,
+    -- When the provider vouched for the user last.
+    checked_at integer not null,
+    -- Until when one process alone asks the provider again.
+    held_until integer not null,
+    created_at integer not null,
+    updated_at integer not null
+);
+create index oidc_account_check on oidc_account (checked_at) where refresh_token is not null;
+
+-- What works once, by its hash: sign-ins that wait for a name, and those and logout tokens that were used.
+create table oidc_ticket (
+    hash blob not null primary key,
+    -- Sealed, whom a name is waited for; null where it was used.
+    content blob,
+    expires_at integer not null
+);
+create index oidc_ticket_expiry on oidc_ticket (expires_at);
 
 -- Sessions of browsers. The hash is of what the browser holds, which is stored nowhere.
 create table session (
@@ -114,8 +142,13 @@ create table session (
     agent text not null,
     created_at integer not null,
     renewed_at integer not null,
-    expires_at integer not null
+    expires_at integer not null,
+    -- Of one that began with an OIDC provider, else null: what the provider calls it, after the issuer and a space, and
+    -- the ID token, sealed, which ends it there.
+    oidc_sid text,
+    oidc_id_token blob
 );
+create index session_oidc on session (oidc_sid) where oidc_sid is not null;
 create index session_principal on session (principal_id);
 create index session_expiry on session (expires_at);
 
@@ -210,6 +243,32 @@ create table robot_permission (
 );
 create index robot_permission_robot on robot_permission (robot_id, id);
 create index robot_permission_project on robot_permission (project_id) where project_id is not null;
+
+-- Rules by which CI jobs and pods get in with tokens of their own issuers. A rule is a principal: its generation voids
+-- what it gave.
+create table workload_rule (
+    id integer not null primary key autoincrement,
+    principal_id integer not null unique references principal (id),
+    project_id integer not null references project (id),
+    name text not null,
+    issuer text not null,
+    audience text not null,
+    subject text not null,
+    -- What subjects that match begin with, up to their third separator: what rules are looked up by.
+    subject_key text not null,
+    -- Further claims and their patterns, as a JSON object.
+    claims text not null,
+    role integer not null,
+    lifetime integer not null,
+    -- The issuer's keys as a JWK set (RFC 7517); null where the issuer is asked for them.
+    jwks text,
+    -- Authorities of the issuer's own, in PEM; null for those that the system trusts.
+    ca text,
+    created_at integer not null,
+    updated_at integer not null,
+    unique (project_id, name)
+);
+create index workload_rule_subject on workload_rule (issuer, subject_key, id);
 
 create table project_metadata (
     project_id integer not null references project (id),
@@ -559,7 +618,9 @@ create table login_failure (
     at integer not null,
     network blob not null,
     account blob not null,
-    failures integer not null
+    failures integer not null,
+    -- 1 where the account is a person of a directory, under whichever name: its network is counted under the name.
+    of_person integer not null
 );
 create index login_failure_at on login_failure (at);
 

@@ -3,7 +3,7 @@
 use model::{
     BlobId, Cron, Digest, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
     MemberId, PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, RobotId,
-    SessionId, StoreId, Tag, TagId, Timestamp, UserId,
+    SessionId, StoreId, Tag, TagId, Timestamp, UserId, WorkloadRuleId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -89,6 +89,7 @@ stored! {
     JobId: i64 => |x| Some(Self(x));
     LabelId: i64 => |x| Some(Self(x));
     ImmutableRuleId: i64 => |x| Some(Self(x));
+    WorkloadRuleId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

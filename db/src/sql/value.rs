@@ -2,7 +2,7 @@
 
 use model::{
     BlobId, Digest, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RepositoryId, RobotId, SessionId, TagId, Timestamp, UserId,
+    ProjectId, RepositoryId, RobotId, SessionId, TagId, Timestamp, UserId, WorkloadRuleId,
 };
 
 /// A value to be bound.
@@ -49,6 +49,7 @@ values! {
     JobId => |x| Self::Int(Some(x.0));
     LabelId => |x| Self::Int(Some(x.0));
     ImmutableRuleId => |x| Self::Int(Some(x.0));
+    WorkloadRuleId => |x| Self::Int(Some(x.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }

@@ -85,8 +85,11 @@ async fn whoever_was_not_read_for_longest_is_due_first_and_a_deleted_user_never(
         let principal = bob(&db).await;
         let due = async |before: i64| {
             let mut reader = db.reader().await.unwrap();
-            let due = identity::due(&mut reader, LDAP, Timestamp(NOW.0 + before), 10).await;
-            due.unwrap().len()
+            let read = Timestamp(NOW.0 + before)..Timestamp(NOW.0 + 1_000);
+            identity::due(&mut reader, LDAP, read, 10)
+                .await
+                .unwrap()
+                .len()
         };
         assert_eq!((due(-1).await, due(0).await), (0, 1));
         let later = Timestamp(NOW.0 + 5);
@@ -94,6 +97,30 @@ async fn whoever_was_not_read_for_longest_is_due_first_and_a_deleted_user_never(
             .await
             .unwrap();
         assert_eq!((due(4).await, due(5).await), (0, 1));
+        // By a clock that was ahead.
+        db.write(move |tx| {
+            Box::pin(identity::set_read(
+                tx,
+                [principal],
+                Timestamp(NOW.0 + 2_000),
+            ))
+        })
+        .await
+        .unwrap();
+        assert_eq!(due(4).await, 1);
+        db.write(move |tx| Box::pin(identity::set_read(tx, [principal], later)))
+            .await
+            .unwrap();
+        let active = async || {
+            let mut reader = db.reader().await.unwrap();
+            let active = identity::active(&mut reader, LDAP, 10).await;
+            active.unwrap().len()
+        };
+        assert_eq!(active().await, 1);
+        db.write(move |tx| Box::pin(identity::end(tx, principal, later)))
+            .await
+            .unwrap();
+        assert_eq!(active().await, 0);
         // Its mail address is nobody's but the directory's.
         let mut reader = db.reader().await.unwrap();
         let email = ann().email.unwrap();

@@ -10,6 +10,7 @@ fn outcome(at: Timestamp, failures: u32) -> LoginOutcome {
         network: [1; 16],
         account: [3; 32],
         failures,
+        of_person: true,
     }
 }
 

@@ -78,6 +78,7 @@ async fn newcomer(tx: &mut Tx) -> Result<user::User, gantry_db::Error> {
     let new = user::NewUser {
         name: "new".into(),
         email: Some("New@Example.com".into()),
+        email_verified: false,
         unverified: true,
         ..ann()
     };
@@ -97,7 +98,7 @@ async fn an_account_is_nobody_until_its_address_is_verified() {
         assert!(!authority().await);
         let mut reader = db.reader().await.unwrap();
         // Whatever the case of the letters.
-        let found = user::by_email(&mut reader, "nEW@example.COM", 5)
+        let found = user::to_mail(&mut reader, "nEW@example.COM", 5)
             .await
             .unwrap();
         assert_eq!(found, std::slice::from_ref(&new));
@@ -118,6 +119,53 @@ async fn an_account_is_nobody_until_its_address_is_verified() {
         let mut reader = db.reader().await.unwrap();
         let waiting = user::unverified_since(&mut reader, NOW.plus(HOUR), 5).await;
         assert!(waiting.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn links_go_to_the_address_that_was_verified_last() {
+    on_both("verified_email", async |db| {
+        team(&db).await;
+        let new = db.write(|tx| Box::pin(newcomer(tx))).await.unwrap();
+        let mailed = async |email: &str| {
+            let found = user::to_mail(&mut db.reader().await.unwrap(), email, 5).await;
+            let names = found.unwrap().into_iter().map(|user| user.name);
+            names.collect::<Vec<_>>()
+        };
+        // Whoever was let in by an administrator still has to show that the address is theirs.
+        let user = new.clone();
+        db.write(move |tx| Box::pin(async move { user::let_in(tx, &user, NOW).await }))
+            .await
+            .unwrap();
+        assert!(mailed("new@example.com").await.is_empty());
+        let user = new.clone();
+        db.write(move |tx| Box::pin(async move { user::set_verified(tx, &user, NOW).await }))
+            .await
+            .unwrap();
+        assert_eq!(mailed("new@example.com").await, ["new"]);
+
+        let set = async |email: &'static str, verified| {
+            let user = new.clone();
+            let set = db.write(move |tx| {
+                Box::pin(async move {
+                    user::set_profile(tx, &user, (email, "", ""), verified, NOW).await
+                })
+            });
+            set.await.unwrap();
+        };
+        // Of another address alone nothing follows, and both are taken meanwhile.
+        set("other@example.com", false).await;
+        assert_eq!(mailed("new@example.com").await, ["new"]);
+        assert!(mailed("other@example.com").await.is_empty());
+        for email in ["New@example.com", "Other@example.com"] {
+            let mut reader = db.reader().await.unwrap();
+            let taken = user::is_email_taken(&mut reader, email, None).await;
+            assert!(taken.unwrap(), "{email}");
+        }
+        set("third@example.com", true).await;
+        assert!(mailed("new@example.com").await.is_empty());
+        assert_eq!(mailed("third@example.com").await, ["new"]);
     })
     .await;
 }

@@ -17,6 +17,7 @@ mod labels;
 mod listed;
 mod login_failure;
 mod mailed_link;
+mod oidc;
 mod pooler;
 mod repositories;
 mod robots;
@@ -86,6 +87,7 @@ fn ann() -> user::NewUser {
         comment: String::new(),
         password_hash: Some("x".into()),
         sysadmin: false,
+        email_verified: true,
         unverified: false,
     }
 }

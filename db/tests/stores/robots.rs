@@ -80,7 +80,7 @@ async fn a_robot_is_read_back_with_its_permissions_in_their_order() {
         };
         assert_eq!((*robot, &**name, bound.sysadmin), (id, "robot$ci", false));
         assert!(!bound.has_ended(NOW) && bound.has_ended(Timestamp(NOW.0 + 1)));
-        let own = bound.robot.as_ref().unwrap();
+        let own = bound.own.as_ref().unwrap();
         let tags = own.permissions.in_project(team, Resource::Tag);
         assert!(tags.contains(Action::List));
     })
@@ -125,10 +125,7 @@ async fn a_disabled_robot_is_bound_to_nothing_and_its_tokens_are_void() {
         .unwrap();
         let bound = authority(&db, principal).await.unwrap();
         assert_eq!(bound.generation, generation + 2);
-        assert_eq!(
-            bound.robot.as_ref().unwrap().permissions,
-            Default::default()
-        );
+        assert_eq!(bound.own.as_ref().unwrap().permissions, Default::default());
         assert_eq!(read(&db, id).await.unwrap().secret_hash, "sha256:01");
     })
     .await;

@@ -17,6 +17,7 @@ async fn begin(db: &Db, principal: PrincipalId, hash: u8, now: Timestamp) {
         address: "192.0.2.1".into(),
         agent: "a browser".into(),
         expires_at: now.plus(HOUR),
+        oidc: None,
     };
     db.write(move |tx| Box::pin(async move { session::begin(tx, &new, now).await }))
         .await

@@ -70,7 +70,7 @@ impl Command {
 /// The directory of the settings, to which connections pass the same guard as the server's.
 async fn server(local: &Local) -> anyhow::Result<Server> {
     let settings = local.settings().await?;
-    let config = Config::of(&settings)?;
+    let config = Config::of(&settings, &settings.current())?;
     let config = config.ok_or(auth::ldap::Error::NotConfigured)?;
     let guard = Arc::new(local.config.outgoing.guard());
     Ok(Server::new(config, guard)?)

@@ -1,5 +1,7 @@
 //! People and groups of a directory: a real slapd, and what Gantry makes of it.
 
+mod hostile;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -635,4 +637,121 @@ async fn an_answer_that_was_cut_takes_no_rights_away() {
     // Two readings later nothing is lost.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(may_push(&person, &repository).await);
+}
+
+#[tokio::test]
+async fn guesses_at_a_person_are_counted_under_all_their_names() {
+    let office = Office::open(json!({})).await;
+    office.add("alice");
+    let mut statuses = Vec::new();
+    for number in 0..12 {
+        let name = match number % 3 {
+            0 => format!("office{number}\\alice"),
+            1 => format!("{}alice", " ".repeat(number)),
+            _ => format!("Office{number}\\ALICE"),
+        };
+        let guess = office.server.as_user_with(&name, "wrong").at(80);
+        statuses.push(guess.get(TOKEN).await.status);
+    }
+    assert_eq!(statuses[..4], [401; 4]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    // From elsewhere she is slowed down, and not kept out.
+    office.person("alice").at(81).get(TOKEN).await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_takes_a_name_that_the_directory_may_have() {
+    let office = Office::open(json!({ "self_registration": true })).await;
+    office.add("boss");
+    let (server, anyone) = (&office.server, office.server.anonymous());
+    let body = json!({
+        "username": "boss", "password": LOCAL_PASSWORD, "email": "boss@example.com", "realname": "B"
+    });
+    let users = "/api/v2.0/users";
+    anyone
+        .post(users)
+        .json(&body)
+        .await
+        .expect_error(401, "UNAUTHORIZED");
+    let refused = office.person("boss").post(users).json(&body).await;
+    let refused = refused.expect_error(403, "FORBIDDEN");
+    assert!(refused.message().contains("directory"), "{refused}");
+    for path in ["/api/ext/v1/accounts/options", "/api/v2.0/systeminfo"] {
+        let said = anyone.get(path).await.expect(200).json();
+        assert_eq!(said["self_registration"], false, "{path}");
+    }
+    // Administrators make local accounts all the same.
+    let mut body = body;
+    body["username"] = "local".into();
+    server.admin().post(users).json(&body).await.expect(201);
+}
+
+#[tokio::test]
+async fn without_a_directory_its_people_are_out() {
+    let office = Office::open(json!({})).await;
+    let server = &office.server;
+    let project = server.private_project().await;
+    let (repository, url) = (project.repository("app"), office.slapd.url());
+    office.add("alice");
+    let alice = office.person("alice");
+    let member = json!({ "role_id": 2, "member_user": { "username": "alice" } });
+    alice.get(CURRENT).await.expect(200);
+    let added = server.admin().post(&project.members()).json(&member).await;
+    added.expect(201);
+    let explained = async || {
+        let path = format!(
+            "/api/ext/v1/access/explain?subject=user:alice&action=repository:push&project={}",
+            project.name
+        );
+        server.admin().get(&path).await.expect(200).json()
+    };
+    assert_eq!(explained().await["allowed"], true);
+    let token = alice
+        .with_token(&[&format!("repository:{repository}:pull")])
+        .await;
+    let mut browser = Browser::open(server.anonymous()).await;
+    browser.sign_in("alice", slapd::PASSWORD).await.expect(200);
+
+    office.set(json!({ "ldap_url": "" })).await;
+    eventually(READING, "they are out", async || {
+        (!browser.is_signed_in().await).then_some(())
+    })
+    .await;
+    token.get("/v2/").await.expect(401);
+    alice.get(TOKEN).await.expect(401);
+    let explained_now = explained().await;
+    assert_eq!(explained_now["allowed"], false, "{explained_now}");
+    assert!(
+        explained_now.to_string().contains("may not sign in"),
+        "{explained_now}"
+    );
+    office.set(json!({ "ldap_url": url })).await;
+    alice.get(TOKEN).await.expect(200);
+    assert_eq!(explained().await["allowed"], true);
+}
+
+#[tokio::test]
+async fn an_address_that_a_request_added_is_guarded_though_the_first_one_is_fixed() {
+    let slapd = Slapd::start().expect("slapd is there: apt-get install slapd ldap-utils");
+    let url = slapd.url();
+    let server = Server::with(&[
+        ("GANTRY_SETTINGS__LDAP_URL", &*url),
+        ("GANTRY_SETTINGS__LDAP_BASE_DN", slapd::PEOPLE),
+        ("GANTRY_SETTINGS__LDAP_SEARCH_DN", slapd::READER),
+        (
+            "GANTRY_SETTINGS__LDAP_SEARCH_PASSWORD",
+            slapd::READER_PASSWORD,
+        ),
+    ])
+    .await;
+    let ping = async || {
+        let answer = server.admin().post(PING).json(&json!({})).await;
+        answer.expect(200).json()
+    };
+    assert_eq!(ping().await["success"], true);
+    let further = json!({ "ldap_fallback_urls": "ldap://127.0.0.1:9" });
+    let changed = server.admin().put(SETTINGS).json(&further).await;
+    changed.expect(200);
+    let said = ping().await;
+    assert!(said.to_string().contains("[outgoing] allow"), "{said}");
 }

@@ -368,6 +368,7 @@ async fn a_forgotten_password_is_set_by_a_link() {
     );
     assert!(!received.text.contains("evil.example"), "{}", received.text);
     let link = received.token();
+    idle(&server).await;
 
     for guess in ["", "x", &"0".repeat(64), &link.to_uppercase(), &link[1..]] {
         reset(&anyone, guess).await.expect_error(400, "BAD_REQUEST");
@@ -404,6 +405,8 @@ async fn a_forgotten_password_is_set_by_a_link() {
     }
 
     links_end_with_what_they_were_made_for(&server, &mail).await;
+    an_address_counts_once_it_is_verified(&server, &mail).await;
+    strangers_accounts_take_no_links(&server, &mail).await;
     an_account_is_not_flooded(&server, &mail).await;
     old_links_do_not_work(&server, &mail, &name).await;
 }
@@ -433,22 +436,115 @@ async fn links_end_with_what_they_were_made_for(server: &Server, mail: &MailServ
         reset(&anyone, &link).await.expect_error(400, "BAD_REQUEST");
         assert!(!signs_in(server, &name, NEXT).await, "{change}");
     }
-    // Two accounts with one address are written to in one mail.
+}
+
+/// Somebody's own word gives their account no address: that takes a link that is mailed there, and the password.
+async fn an_address_counts_once_it_is_verified(server: &Server, mail: &MailServer) {
+    let anyone = server.anonymous().at(6);
     let (one, other) = (fresh("one"), fresh("other"));
     server.create_user(&one).await;
     let id = server.create_user(&other).await;
-    let body = json!({ "email": address(&one), "realname": "N", "comment": "" });
     let own = server.as_user(&other);
-    own.put(&format!("{USERS}/{id}"))
-        .json(&body)
+    // Where letters differ in case, a mail server may know two people.
+    let there = address(&one).to_uppercase();
+    let change = async |email: &str| {
+        let body = json!({ "email": email, "realname": "N", "comment": "" });
+        own.put(&format!("{USERS}/{id}"))
+            .json(&body)
+            .await
+            .expect(200)
+    };
+    change(&there).await;
+    let shown = own.get(CURRENT).await.expect(200).json();
+    assert_eq!(
+        (&shown["email"], &shown["email_unverified"]),
+        (&json!(there), &json!(true))
+    );
+    // The address of before is told, and nothing of the new one.
+    let word = mail.mail(&address(&other), 1).await.text;
+    assert!(word.contains(&other) && !word.contains(&one), "{word}");
+    let asked = mail.mail(&there, 1).await;
+    assert!(!asked.text.contains(&other), "{}", asked.text);
+    // Links go on to the address of before.
+    forgot(&anyone, &there).await.expect(202);
+    assert_eq!(mail.mail(&address(&one), 1).await.tokens().len(), 1);
+    forgot(&anyone, &address(&other)).await.expect(202);
+    let link = mail.mail(&address(&other), 2).await.token();
+
+    let verify = async |password: Option<&str>| {
+        let body = json!({ "token": asked.token(), "password": password });
+        post(&anyone, VERIFY, &body).await
+    };
+    verify(None).await.expect_error(412, "PRECONDITION");
+    verify(Some("Wrong-Passw0rd"))
         .await
-        .expect(200);
-    forgot(&anyone, &address(&one)).await.expect(202);
-    let received = mail.mail(&address(&one), 1).await;
-    assert_eq!(received.tokens().len(), 2, "{}", received.text);
-    reset(&anyone, &received.tokens()[1]).await.expect(200);
+        .expect_error(403, "FORBIDDEN");
+    verify(Some(PASSWORD)).await.expect(200);
+    verify(Some(PASSWORD))
+        .await
+        .expect_error(400, "BAD_REQUEST");
+    let shown = own.get(CURRENT).await.expect(200).json();
+    assert_eq!(shown["email_unverified"], Value::Null);
+    reset(&anyone, &link).await.expect_error(400, "BAD_REQUEST");
+    idle(server).await;
+    forgot(&anyone, &there).await.expect(202);
+    let received = mail.mail(&there, 2).await;
+    assert!(
+        received.text.contains(&format!("{other}:")),
+        "{}",
+        received.text
+    );
+    assert!(
+        !received.text.contains(&format!("{one}:")),
+        "{}",
+        received.text
+    );
+    reset(&anyone, &received.token()).await.expect(200);
     assert!(signs_in(server, &other, NEXT).await);
     assert!(signs_in(server, &one, PASSWORD).await);
+}
+
+/// What strangers call themselves is not mailed to others, and their accounts take no owner's links.
+async fn strangers_accounts_take_no_links(server: &Server, mail: &MailServer) {
+    let admin = server.admin();
+    let victim = fresh("victim");
+    let to = address(&victim);
+    let mut strangers = Vec::new();
+    for _ in 0..6 {
+        let name = format!("Locked - visit evil.example/{}", fresh("x"));
+        let mut body = newcomer(&name);
+        body["email"] = address(&fresh("stranger")).into();
+        body["realname"] = "N".into();
+        let made = admin.post(USERS).json(&body).await.expect(201);
+        strangers.push((made.location().to_owned(), name));
+    }
+    server.create_user(&victim).await;
+    for (number, (path, name)) in (20..).zip(&strangers) {
+        let body = json!({ "email": to, "realname": "N", "comment": "" });
+        let own = server.as_user(name).at(number);
+        own.put(path).json(&body).await.expect(200);
+    }
+    idle(server).await;
+    let before = mail.mails(&to).len();
+    forgot(&server.anonymous().at(8), &to).await.expect(202);
+    let received = mail.mail(&to, before + 1).await;
+    assert!(
+        received.text.contains(&format!("{victim}:")),
+        "{}",
+        received.text
+    );
+    assert_eq!(received.tokens().len(), 1);
+    for mail in mail.mails(&to) {
+        assert!(!mail.text.contains("evil.example"), "{}", mail.text);
+    }
+    // An administrator's word is enough.
+    let (path, name) = &strangers[0];
+    let given = address(&fresh("given"));
+    let body = json!({ "email": given, "realname": "N", "comment": "" });
+    admin.put(path).json(&body).await.expect(200);
+    forgot(&server.anonymous().at(8), &given).await.expect(202);
+    let received = mail.mail(&given, 1).await;
+    assert!(received.text.contains(name.as_str()), "{}", received.text);
 }
 
 /// An account gets three links in a while, and a network asks ten times.
@@ -500,6 +596,21 @@ async fn requests_send_mails_to_no_server_on_this_machine() {
         last.contains("\"resolve\"") && last.contains("[outgoing] allow"),
         "{tried}"
     );
+}
+
+#[tokio::test]
+async fn a_port_that_a_request_chose_is_guarded_though_the_host_is_fixed() {
+    let mail = MailServer::start().await;
+    let server = Server::with(&[("GANTRY_SETTINGS__SMTP_HOST", "localhost")]).await;
+    let settings = json!({
+        "smtp_port": mail.port(), "smtp_tls": "none",
+        "smtp_from": "gantry@registry.example", "external_url": URL,
+    });
+    set(&server, &settings).await.expect(200);
+    let tried = post(&server.admin(), TEST, &json!({ "to": "ops@example.com" })).await;
+    let tried = tried.expect(200).text();
+    assert!(tried.contains("[outgoing] allow"), "{tried}");
+    assert_eq!(mail.count(), 0);
 }
 
 #[tokio::test]
@@ -559,12 +670,20 @@ async fn a_mail_that_fails_is_a_job_that_says_why() {
     );
     let possible = anyone.get(OPTIONS).await.expect(200).json();
     assert_eq!(possible["password_reset"], false);
+    let mailed = "update link for a new password mailed".to_owned();
+    assert!(
+        !history(&server, &name).await.contains(&mailed),
+        "it was not"
+    );
 
     // It is sent when the mail server is back; one that refuses the address for good is not asked again.
     set(&server, &json!({ "smtp_port": mail.port() }))
         .await
         .expect(200);
     mail.mail(&address(&name), 1).await;
+    idle(&server).await;
+    let events = history(&server, &name).await;
+    assert_eq!(events.iter().filter(|event| **event == mailed).count(), 1);
     mail.refuse(Some("550 5.1.1 no such mailbox"));
     let gone = fresh("gone");
     server.create_user(&gone).await;

@@ -49,7 +49,12 @@ impl Browser {
         self.send(Method::GET, path, |request| request).await
     }
 
-    async fn put(&mut self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, |request| request.json(body))
+            .await
+    }
+
+    pub(crate) async fn put(&mut self, path: &str, body: &Value) -> Answer {
         self.send(Method::PUT, path, |request| request.json(body))
             .await
     }
@@ -100,6 +105,16 @@ impl Browser {
         if let Some(token) = answer.maybe_header(TOKEN) {
             self.token = token.to_owned();
         }
+    }
+
+    /// What it keeps under a name.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.get(name).map(String::as_str)
+    }
+
+    /// Puts a cookie there, as somebody could who holds the browser.
+    pub(crate) fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
     fn session(&self) -> String {

@@ -522,5 +522,5 @@ async fn settings_are_changed_by_the_command_line() {
     let output = given.join().expect("no panic").expect("it ran");
     assert!(output.status.success(), "{}", said(&output));
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(printed, "oidc_client_secret = ***  (without effect yet)\n");
+    assert_eq!(printed, "oidc_client_secret = ***\n");
 }

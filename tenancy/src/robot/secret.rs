@@ -29,12 +29,7 @@ impl RobotSecret {
     /// # Errors
     /// [`PasswordError::Random`].
     pub fn random() -> Result<Self, PasswordError> {
-        loop {
-            // One in some hundred lacks a digit.
-            if let Ok(secret) = NewPassword::try_from(random_text()?) {
-                return Ok(Self::Random(secret));
-            }
-        }
+        random_password().map(Self::Random)
     }
 
     /// The text, for its owner.
@@ -49,6 +44,19 @@ impl RobotSecret {
         match self {
             Self::Random(secret) => Ok(hash_random(secret.expose())),
             Self::Chosen(secret) => hasher.hash(secret).await,
+        }
+    }
+}
+
+/// A random text that keeps the rules of passwords.
+///
+/// # Errors
+/// [`PasswordError::Random`].
+pub(crate) fn random_password() -> Result<NewPassword, PasswordError> {
+    loop {
+        // One in some hundred lacks a digit.
+        if let Ok(secret) = NewPassword::try_from(random_text()?) {
+            return Ok(secret);
         }
     }
 }

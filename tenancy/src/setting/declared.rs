@@ -72,13 +72,13 @@ const ALWAYS_WRITTEN: Effect = Never(
 );
 
 settings! {
-    /// The source of people that user interfaces prefer: `db_auth`, this database, or `ldap_auth`, a directory. People sign
-    /// in by every source that is configured, whatever it says.
+    /// The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or
+    /// `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says.
     auth_mode: String = "db_auth".to_owned(), Everyone, Now, rule::auth_mode;
     /// Whether user interfaces show the sign-in by another identity provider first.
     primary_auth_mode: bool = false, Everyone, Now, rule::any;
     /// Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link
-    /// that is mailed to them.
+    /// that is mailed to them. Where a directory is configured they may not, whatever this says.
     self_registration: bool = false, Everyone, Now, rule::any;
     /// A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`,
     /// `fromDate` and `toDate`. Empty: none.
@@ -106,8 +106,9 @@ settings! {
     /// How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit.
     storage_per_project: StorageLimit = StorageLimit::UNLIMITED, Administrators, Now, rule::any;
 
-    /// `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin. `[server] external_url` of the
-    /// configuration file fixes it. Empty: no mails are sent.
+    /// `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider
+    /// leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by
+    /// OIDC.
     external_url: String = String::new(), Administrators, Now, rule::external_url;
     /// The mail server, by its name or address. Empty: no mails are sent.
     smtp_host: String = String::new(), Administrators, Now, rule::host;
@@ -188,31 +189,43 @@ settings! {
     ldap_outage_secs: i64 = 3_600, Administrators, Now, rule::between::<0, 86_400>;
 
     /// What user interfaces call the OIDC provider.
-    oidc_name: String = String::new(), Administrators, Later, rule::any;
-    /// `https://HOST[:PORT][/PATH]` of the OIDC provider. Empty: none.
-    oidc_endpoint: String = String::new(), Administrators, Later, rule::http_url;
+    oidc_name: String = String::new(), Administrators, Now, rule::any;
+    /// `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and
+    /// `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none.
+    oidc_endpoint: String = String::new(), Administrators, Now, rule::provider_url;
     /// Whether the provider's certificate is checked.
-    oidc_verify_cert: bool = true, Administrators, Later, rule::any;
+    oidc_verify_cert: bool = true, Administrators, Now, rule::any;
+    /// The only authorities that may have signed the provider's certificate, in PEM. Empty: those of the system.
+    oidc_ca_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
+    /// Seconds that the provider has for an answer.
+    oidc_timeout: i64 = 10, Administrators, Now, rule::between::<1, 60>;
     /// The id that the provider gave Gantry.
-    oidc_client_id: String = String::new(), Administrators, Later, rule::any;
-    /// The secret that belongs to `oidc_client_id`.
-    oidc_client_secret: Secret = Secret::default(), Nobody, Later, rule::any;
-    /// What the provider is asked for: `openid,profile,email`.
-    oidc_scope: String = String::new(), Administrators, Later, rule::any;
-    /// The claim that is the user's name.
-    oidc_user_claim: String = String::new(), Administrators, Later, rule::any;
-    /// The claim that names the user's groups.
-    oidc_groups_claim: String = String::new(), Administrators, Later, rule::any;
-    /// A regular expression for the groups that are taken over.
-    oidc_group_filter: String = String::new(), Administrators, Later, rule::any;
+    oidc_client_id: String = String::new(), Administrators, Now, rule::any;
+    /// The secret that belongs to `oidc_client_id`. Empty for a public client.
+    oidc_client_secret: Secret = Secret::default(), Nobody, Now, rule::any;
+    /// What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again
+    /// whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`.
+    oidc_scope: String = String::new(), Administrators, Now, rule::scopes;
+    /// The claim that is the user's name. Empty: `name`.
+    oidc_user_claim: String = String::new(), Administrators, Now, rule::any;
+    /// The claim that names the user's groups. Empty: no groups are taken over.
+    oidc_groups_claim: String = String::new(), Administrators, Now, rule::any;
+    /// A regular expression for the groups that are taken over. Empty: all.
+    oidc_group_filter: String = String::new(), Administrators, Now, rule::expression;
     /// The group whose members are system administrators.
-    oidc_admin_group: String = String::new(), Administrators, Later, rule::any;
+    oidc_admin_group: String = String::new(), Administrators, Now, rule::any;
     /// Whether an account is made at a user's first sign-in without asking for its name.
-    oidc_auto_onboard: bool = false, Administrators, Later, rule::any;
+    oidc_auto_onboard: bool = false, Administrators, Now, rule::any;
     /// Whether signing out of Gantry signs out of the provider too.
-    oidc_logout: bool = false, Administrators, Later, rule::any;
+    oidc_logout: bool = false, Administrators, Now, rule::any;
     /// Parameters that are added to the redirection to the provider: a JSON object, as text.
-    oidc_extra_redirect_parms: String = "{}".to_owned(), Administrators, Later, rule::parameters;
+    oidc_extra_redirect_parms: String = "{}".to_owned(), Administrators, Now, rule::parameters;
+    /// Seconds after which the provider is asked again whether the owner of a CLI secret may still sign in.
+    oidc_secret_secs: i64 = 600, Administrators, Now, rule::between::<1, 3_600>;
+    /// Seconds after which the provider is asked again about people with a session, and their groups.
+    oidc_reading_secs: i64 = 300, Administrators, Now, rule::between::<1, 86_400>;
+    /// Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token.
+    oidc_outage_secs: i64 = 3_600, Administrators, Now, rule::between::<0, 86_400>;
 
     /// The authenticating proxy.
     http_authproxy_endpoint: String = String::new(), Administrators, NO_HTTP_AUTH, rule::any;
@@ -262,9 +275,22 @@ impl Values {
             .map(|minutes| Duration::from_secs(minutes * 60))
     }
 
+    /// True if people may make accounts for themselves. Where a directory is configured they may not: a name here would keep
+    /// out whoever has it in the directory, and be given their roles.
+    pub const fn is_open(&self) -> bool {
+        self.self_registration && !self.has_directory()
+    }
+
     /// True if people can sign in by a directory.
     pub const fn has_directory(&self) -> bool {
         !self.ldap_url.is_empty() && !self.ldap_base_dn.is_empty()
+    }
+
+    /// True if people can sign in by an OIDC provider.
+    pub const fn has_provider(&self) -> bool {
+        !self.oidc_endpoint.is_empty()
+            && !self.oidc_client_id.is_empty()
+            && !self.external_url.is_empty()
     }
 
     /// Seconds for which a registry token is valid.

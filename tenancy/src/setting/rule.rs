@@ -29,12 +29,11 @@ pub(super) fn robot_prefix(prefix: String) -> Result<String, String> {
 /// Which source of people is preferred.
 pub(super) fn auth_mode(mode: String) -> Result<String, String> {
     match mode.as_str() {
-        "db_auth" | "ldap_auth" => Ok(mode),
-        "oidc_auth" => Err("cannot be oidc_auth yet".to_owned()),
+        "db_auth" | "ldap_auth" | "oidc_auth" => Ok(mode),
         "http_auth" | "uaa_auth" => Err(format!(
-            "Gantry has no {mode}: let people sign in by LDAP (ldap_auth)"
+            "Gantry has no {mode}: let people sign in by OIDC (oidc_auth) or LDAP (ldap_auth)"
         )),
-        _ => Err("must be db_auth or ldap_auth".to_owned()),
+        _ => Err("must be db_auth, ldap_auth or oidc_auth".to_owned()),
     }
 }
 
@@ -176,14 +175,48 @@ pub(super) fn group_lookup(lookup: String) -> Result<String, String> {
     }
 }
 
-/// A provider's address; empty for none.
-pub(super) fn http_url(url: String) -> Result<String, String> {
-    let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
-    let valid = url.is_empty()
-        || rest.is_some_and(|rest| !rest.is_empty() && !rest.contains([' ', '@', '#', '?']));
-    valid
-        .then_some(url)
-        .ok_or_else(|| "must be https://HOST[:PORT][/PATH]".to_owned())
+/// A provider's address; empty for none. What is said to it is encrypted, unless it is on this machine.
+pub(super) fn provider_url(url: String) -> Result<String, String> {
+    let is_local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let authority = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
+    let (rest, is_safe) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, true),
+        (None, Some(rest)) => {
+            let authority = authority(rest);
+            let host = match authority.rsplit_once(':') {
+                Some((host, port)) if !port.ends_with(']') => host,
+                _ => &authority,
+            };
+            (rest, is_local(host))
+        }
+        (None, None) => ("", false),
+    };
+    let valid = is_authority(&authority(rest)) && !rest.contains([' ', '@', '#', '?', '\\']);
+    match url.is_empty() || (is_safe && valid) {
+        true => Ok(url),
+        false => Err(
+            "must be https://HOST[:PORT][/PATH]; http:// is for a provider on this machine: http://localhost:8080"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What a provider is asked for, separated by commas or spaces; empty for what is usual.
+pub(super) fn scopes(text: String) -> Result<String, String> {
+    // RFC 6749, section 3.3.
+    let is_part = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~' | b' ');
+    match text.bytes().all(is_part) {
+        true => Ok(text),
+        false => Err("must be scopes, separated by commas: openid,profile,email".to_owned()),
+    }
+}
+
+/// A regular expression; empty for none.
+pub(super) fn expression(text: String) -> Result<String, String> {
+    match regex::RegexBuilder::new(&text).size_limit(1 << 20).build() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("must be a regular expression: {error}")),
+    }
 }
 
 /// A syslog server's address; empty for none.
@@ -277,12 +310,33 @@ mod tests {
         check(ldap_url, &good, &bad);
         let good = ["", "ldap://a ldaps://b:636", "c:389"];
         check(ldap_urls, &good, &["ldap://a http://b", "ldap://a/x"]);
-        let good = ["", "https://id.example:8443/realms/x", "http://localhost"];
+        let good = [
+            "",
+            "https://id.example:8443/realms/x",
+            "http://localhost",
+            "http://[::1]:9/x",
+        ];
         check(
-            http_url,
+            provider_url,
             &good,
-            &["id.example", "ftp://x", "https://", "https://u@h"],
+            &[
+                "id.example",
+                "ftp://x",
+                "https://",
+                "https://u@h",
+                "http://id.example",
+                "http://localhost.example",
+                "http://127.0.0.1.example:80",
+                "https://h?x",
+                "https://h:0",
+            ],
         );
+        check(
+            scopes,
+            &["", "openid,profile", "openid groups"],
+            &["\"", "a\\b"],
+        );
+        check(expression, &["", "^dev-.*$"], &["(", "[a"]);
         let good = ["", "syslog.example:514", "[::1]:514"];
         check(
             host_and_port,
@@ -345,8 +399,8 @@ mod tests {
         );
         check(
             auth_mode,
-            &["db_auth", "ldap_auth"],
-            &["", "http_auth", "oidc_auth", "ldap"],
+            &["db_auth", "ldap_auth", "oidc_auth"],
+            &["", "http_auth", "ldap"],
         );
     }
 

@@ -145,7 +145,11 @@ function settle(signedIn: boolean): void {
 
 /** Ends the session and goes to the page of signing in. */
 export async function signOut(): Promise<void> {
-  await getSignOut();
+  const elsewhere = await getSignOut();
+  if (elsewhere) {
+    location.assign(elsewhere);
+    return;
+  }
   session.user = undefined;
   forget();
   session.info = await systemInfo();

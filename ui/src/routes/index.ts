@@ -20,6 +20,7 @@ export const ROUTES: Route[] = [
   { pattern: '/', load: () => import('./home/Page.svelte') },
   { pattern: '/login', bare: true, load: () => import('./login/Page.svelte') },
   { pattern: '/sign-up', bare: true, load: () => import('./sign-up/Page.svelte') },
+  { pattern: '/onboard', bare: true, load: () => import('./onboard/Page.svelte') },
   { pattern: '/forgot', bare: true, load: () => import('./forgot/Page.svelte') },
   { pattern: '/reset', bare: true, load: () => import('./reset/Page.svelte') },
   { pattern: '/verify', bare: true, load: () => import('./verify/Page.svelte') },
@@ -46,6 +47,11 @@ export const ROUTES: Route[] = [
   { pattern: `${PROJECT}/summary`, needs: '.:read', load: () => import('./summary/Page.svelte') },
   { pattern: `${PROJECT}/members`, needs: 'member:list', load: () => import('./members/Page.svelte') },
   { pattern: `${PROJECT}/robots`, needs: 'robot:list', load: () => import('./robots/Page.svelte') },
+  {
+    pattern: `${PROJECT}/workload`,
+    needs: 'workload-rule:list',
+    load: () => import('./workload/Page.svelte'),
+  },
   {
     pattern: `${PROJECT}/policies`,
     needs: 'immutable-tag:list',

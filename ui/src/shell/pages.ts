@@ -14,6 +14,7 @@ const PROJECT_PAGES: (Entry & { needs: string; group: number })[] = [
   { id: 'summary', icon: 'summary', text: 'nav.summary', needs: '.:read', group: 0 },
   { id: 'members', icon: 'users', text: 'nav.members', needs: 'member:list', group: 1 },
   { id: 'robots', icon: 'robot', text: 'robots.title', needs: 'robot:list', group: 1 },
+  { id: 'workload', icon: 'terminal', text: 'workload.title', needs: 'workload-rule:list', group: 1 },
   { id: 'policies', icon: 'policy', text: 'immutable.title', needs: 'immutable-tag:list', group: 2 },
   { id: 'labels', icon: 'tag', text: 'labels.title', needs: 'label:create', group: 2 },
   { id: 'audit', icon: 'audit', text: 'audit.title', needs: 'log:list', group: 3 },

@@ -140,6 +140,8 @@ pub(super) enum Action {
     DeleteGroup,
     SearchGroups,
     PingDirectory,
+    PingProvider,
+    SetCliSecret,
     SearchDirectoryUsers,
     SearchDirectoryGroups,
     ImportDirectoryUsers,
@@ -156,6 +158,12 @@ pub(super) enum Action {
     ReloadCertificates,
     SetOwner,
     TestMail,
+    ListWorkloadRules,
+    MakeWorkloadRule,
+    GetWorkloadRule,
+    ChangeWorkloadRule,
+    DeleteWorkloadRule,
+    TestWorkloadToken,
 }
 
 const CALLERS: [&str; 8] = [
@@ -179,7 +187,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 40] = [
+const OPEN: [&str; 45] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -196,6 +204,12 @@ const OPEN: [&str; 40] = [
     "POST /c/login",
     "GET /c/log_out",
     "POST /c/userExists",
+    "GET /c/oidc/login",
+    "GET /c/oidc/callback",
+    "POST /c/oidc/onboard",
+    "GET /c/oidc/logout",
+    // Whoever has a token that the provider signed.
+    "POST /api/ext/v1/oidc/backchannel_logout",
     // Which label it is decides who may: the table has them as actions without a route.
     "GET /api/v2.0/labels",
     "POST /api/v2.0/labels",
@@ -366,6 +380,8 @@ pub(super) const PRIVATE_REST: &Table = &[
     (SearchGroups,   [401,    200,    200,    200,    200,    200,    200,    200]),
     // There is no directory: whoever may ask for one is told so.
     (PingDirectory,  [401,    403,    403,    403,    403,    403,    403,    412]),
+    (PingProvider,   [401,    403,    403,    403,    403,    403,    403,    400]),
+    (SetCliSecret,   [401,    403,    403,    403,    403,    403,    403,    412]),
     (SearchDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
     (SearchDirectoryGroups, [401, 403, 403,   403,    403,    403,    403,    412]),
     (ImportDirectoryUsers, [401, 403, 403,    403,    403,    403,    403,    412]),
@@ -382,6 +398,12 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ReloadCertificates, [401, 403,   403,    403,    403,    403,    403,    200]),
     (SetOwner,       [401,    403,    403,    403,    403,    403,    403,    200]),
     (TestMail,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ListWorkloadRules, [401, 403,    403,    403,    403,    200,    200,    200]),
+    (MakeWorkloadRule, [401,  403,    403,    403,    403,    403,    201,    201]),
+    (GetWorkloadRule, [401,   403,    403,    403,    403,    200,    200,    200]),
+    (ChangeWorkloadRule, [401, 403,   403,    403,    403,    403,    200,    200]),
+    (DeleteWorkloadRule, [401, 403,   403,    403,    403,    403,    200,    200]),
+    (TestWorkloadToken, [401, 403,    403,    403,    403,    403,    200,    200]),
 ];
 
 /// A public project: everybody reads, only members do more.
@@ -790,6 +812,21 @@ impl<'s> World<'s> {
             }
             ChangeRule => caller.put(&self.rule().await).json(&rule()).await,
             DeleteRule => caller.delete(&self.rule().await).await,
+            ListWorkloadRules => caller.get(&self.workload_rules()).await,
+            MakeWorkloadRule => {
+                let rule = workload_rule();
+                caller.post(&self.workload_rules()).json(&rule).await
+            }
+            GetWorkloadRule => caller.get(&self.workload_rule().await).await,
+            ChangeWorkloadRule => {
+                let rule = self.workload_rule().await;
+                caller.put(&rule).json(&workload_rule()).await
+            }
+            DeleteWorkloadRule => caller.delete(&self.workload_rule().await).await,
+            TestWorkloadToken => {
+                let path = format!("{}/test", self.workload_rules());
+                caller.post(&path).json(&json!({ "token": "none" })).await
+            }
             ListGc => caller.get("/api/v2.0/system/gc").await,
             GetGc => caller.get(&self.execution("gc").await).await,
             StopGc => caller.put(&self.execution("gc").await).await,
@@ -893,6 +930,14 @@ impl<'s> World<'s> {
                 caller.post("/api/ext/v1/mail/test").json(&body).await
             }
             PingDirectory => caller.post("/api/v2.0/ldap/ping").await,
+            PingProvider => {
+                let ping = caller.post("/api/v2.0/system/oidc/ping");
+                ping.json(&json!({})).await
+            }
+            SetCliSecret => {
+                let set = caller.put("/api/v2.0/users/1/cli_secret");
+                set.json(&json!({})).await
+            }
             SearchDirectoryUsers => caller.get("/api/v2.0/ldap/users/search").await,
             SearchDirectoryGroups => caller.get("/api/v2.0/ldap/groups/search").await,
             ImportDirectoryUsers => {
@@ -1076,6 +1121,18 @@ impl<'s> World<'s> {
         made.expect(201).location()
     }
 
+    /// The path of the project's rules for workloads.
+    fn workload_rules(&self) -> String {
+        WORKLOAD_RULES.replace("{project_name_or_id}", &self.project.name)
+    }
+
+    /// A rule for workloads: its path.
+    async fn workload_rule(&self) -> String {
+        let admin = self.server.admin();
+        let made = admin.post(&self.workload_rules()).json(&workload_rule());
+        made.await.expect(201).location()
+    }
+
     /// An execution that changes nothing: its path.
     async fn execution(&self, kind: &str) -> String {
         let now = json!({ "schedule": { "type": "Manual" }, "parameters": {
@@ -1099,6 +1156,14 @@ fn rule() -> serde_json::Value {
     let tags = json!([{ "kind": "doublestar", "decoration": "matches", "pattern": "none" }]);
     json!({ "action": "immutable", "template": "immutable_template",
         "scope_selectors": { "repository": repositories }, "tag_selectors": tags })
+}
+
+const WORKLOAD_RULES: &str = "/api/ext/v1/projects/{project_name_or_id}/workload-rules";
+
+/// A rule for workloads of an issuer that nobody asks.
+fn workload_rule() -> serde_json::Value {
+    json!({ "name": fresh("rule"), "issuer": "https://ci.example.test", "audience": "registry", "subject": "job:build",
+        "role": "developer" })
 }
 
 /// Ends a schedule.
@@ -1284,6 +1349,8 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         DeleteGroup => "DELETE /usergroups/{group_id}".to_owned(),
         SearchGroups => "GET /usergroups/search".to_owned(),
         PingDirectory => "POST /ldap/ping".to_owned(),
+        PingProvider => "POST /system/oidc/ping".to_owned(),
+        SetCliSecret => "PUT /users/{user_id}/cli_secret".to_owned(),
         SearchDirectoryUsers => "GET /ldap/users/search".to_owned(),
         SearchDirectoryGroups => "GET /ldap/groups/search".to_owned(),
         ImportDirectoryUsers => "POST /ldap/users/import".to_owned(),
@@ -1302,6 +1369,12 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         SetOwner => "PUT /api/ext/v1/projects/{project_name_or_id}/owner".to_owned(),
         ReloadCertificates => "POST /api/ext/v1/certificates/reload".to_owned(),
         TestMail => "POST /api/ext/v1/mail/test".to_owned(),
+        ListWorkloadRules => format!("GET {WORKLOAD_RULES}"),
+        MakeWorkloadRule => format!("POST {WORKLOAD_RULES}"),
+        GetWorkloadRule => format!("GET {WORKLOAD_RULES}/{{workload_rule_id}}"),
+        ChangeWorkloadRule => format!("PUT {WORKLOAD_RULES}/{{workload_rule_id}}"),
+        DeleteWorkloadRule => format!("DELETE {WORKLOAD_RULES}/{{workload_rule_id}}"),
+        TestWorkloadToken => format!("POST {WORKLOAD_RULES}/test"),
     };
     match route.contains(" /api/") {
         true => Some(route),

@@ -44,8 +44,9 @@ export async function register(account: {
   await send('POST', '/api/v2.0/users', { json: account, headers: written() });
 }
 
-export async function verifyAddress(token: string): Promise<void> {
-  await send('POST', '/api/ext/v1/users/verify', { json: { token } });
+/** An account that signs in already needs its password too: 412 without it. */
+export async function verifyAddress(token: string, password?: string): Promise<void> {
+  await send('POST', '/api/ext/v1/users/verify', { json: { token, password } });
 }
 
 /** Asks for a mail with a link; the answer does not tell whether an account has the address. */

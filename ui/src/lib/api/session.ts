@@ -1,5 +1,5 @@
 /** Signing in and out, and the sessions of one's own account. */
-import { send } from '../client';
+import { ApiError, send } from '../client';
 import { type Listing, listing, type Page } from './list';
 
 /** A browser in which the account is signed in. */
@@ -24,8 +24,23 @@ export async function signIn(principal: string, password: string): Promise<void>
   await send('POST', '/c/login', { form: { principal, password } });
 }
 
-export async function signOut(): Promise<void> {
-  await send('GET', '/c/log_out');
+/** Ends the session. Where one ends that began with an identity provider, the browser has to go. */
+export async function signOut(): Promise<string | undefined> {
+  try {
+    await send('GET', '/c/log_out');
+  } catch (error) {
+    const elsewhere = error instanceof ApiError && error.status === 403;
+    if (!elsewhere) throw error;
+    return '/c/oidc/logout';
+  }
+  return undefined;
+}
+
+/** Makes an account for whoever comes from the identity provider and is new. */
+export async function onboard(username: string): Promise<void> {
+  // Its answer brings the token that the next request needs.
+  await send('GET', '/c/login');
+  await send('POST', '/c/oidc/onboard', { json: { username } });
 }
 
 export async function listSessions(of: Listing, signal: AbortSignal): Promise<Page<Session>> {

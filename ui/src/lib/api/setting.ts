@@ -20,3 +20,8 @@ export async function changeSettings(changes: Record<string, Value>): Promise<vo
 export function hasDirectory(settings: Settings | undefined): boolean {
   return Boolean(settings?.ldap_url?.value && settings.ldap_base_dn?.value);
 }
+
+/** Asks an OIDC provider whether it is one; why not is the error's message. */
+export async function testOidc(url: string, verify: boolean): Promise<void> {
+  await send('POST', '/api/v2.0/system/oidc/ping', { json: { url, verify_cert: verify } });
+}

@@ -40,6 +40,11 @@ export async function setPassword(id: number, next: string, old?: string): Promi
   await send('PUT', `${USERS}/${id}/password`, { json: { old_password: old, new_password: next } });
 }
 
+/** Replaces the CLI secret by a random one. */
+export async function rotateCliSecret(id: number): Promise<void> {
+  await send('PUT', `${USERS}/${id}/cli_secret`, { json: {} });
+}
+
 export async function setSysadmin(id: number, on: boolean): Promise<void> {
   await send('PUT', `${USERS}/${id}/sysadmin`, { json: { sysadmin_flag: on } });
 }

@@ -14,6 +14,7 @@ export const ACTIONS = [
   'member:list',
   'member:create',
   'robot:create',
+  'workload-rule:create',
   'metadata:update',
   'log:list',
   'project:delete',

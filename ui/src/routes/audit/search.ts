@@ -23,6 +23,7 @@ export const TYPES = [
   'user-group',
   'label',
   'immutable-tag',
+  'workload-rule',
   'configuration',
   'job',
   'audit-log',

@@ -1,0 +1,140 @@
+//! What a provider says of somebody, as a person: its ID token, over which what its userinfo endpoint says is laid.
+
+use regex::RegexBuilder;
+use serde_json::Value;
+use tenancy::oidc::Person;
+
+use super::config::Config;
+use super::error::{Error, Result};
+use super::provider::Claims;
+use super::token::IdToken;
+
+/// A person, and the name that the provider suggests for the account.
+pub(super) struct Described {
+    pub(super) person: Person,
+    pub(super) name: String,
+}
+
+/// Reads a person from claims.
+pub(super) fn describe(
+    config: &Config,
+    token: &IdToken,
+    userinfo: Option<&Claims>,
+) -> Result<Described> {
+    let userinfo = userinfo.cloned().unwrap_or_default();
+    // Else it would be somebody else's name and groups (Core, section 5.3.2).
+    if let Some(subject) = userinfo.get("sub")
+        && subject != &*token.subject
+    {
+        return Err(Error::Token(
+            "the userinfo endpoint speaks of somebody else",
+        ));
+    }
+    let of_token = |name: &str| text(&token.claims, name);
+    let of_userinfo = |name: &str| text(&userinfo, name);
+    let either = |name: &str| of_userinfo(name).or_else(|| of_token(name));
+    let name = of_token(&config.user_claim)
+        .or_else(|| of_userinfo(&config.user_claim))
+        .or_else(|| either("name"));
+    let groups = groups(config, &token.claims, &userinfo);
+    Ok(Described {
+        person: Person {
+            subject: format!("{} {}", token.issuer, token.subject),
+            realname: either("name").unwrap_or_default().to_owned(),
+            email: either("email").map(str::to_owned),
+            admin: is_admin(config, &groups),
+            groups: filtered(config, groups)?,
+        },
+        name: name.unwrap_or_default().trim().replace(' ', "_"),
+    })
+}
+
+fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
+    claims.get(name)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// The groups of the claim; those that the userinfo endpoint says come before those of the ID token.
+fn groups(config: &Config, token: &Claims, userinfo: &Claims) -> Vec<String> {
+    let name = &*config.groups_claim;
+    if name.is_empty() {
+        return Vec::new();
+    }
+    let said = userinfo.get(name).or_else(|| token.get(name));
+    match said {
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(many)) => {
+            let texts = many.iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Before groups are filtered, as in Harbor.
+fn is_admin(config: &Config, groups: &[String]) -> bool {
+    !config.admin_group.is_empty() && groups.contains(&config.admin_group)
+}
+
+fn filtered(config: &Config, mut groups: Vec<String>) -> Result<Vec<String>> {
+    groups.retain(|name| !name.is_empty());
+    if config.group_filter.is_empty() {
+        return Ok(groups);
+    }
+    let filter = RegexBuilder::new(&config.group_filter)
+        .size_limit(1 << 20)
+        .build();
+    let filter = filter.map_err(|error| Error::Settings(format!("oidc_group_filter: {error}")))?;
+    groups.retain(|name| filter.is_match(name));
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use outgoing::Trust;
+    use serde_json::json;
+    use tenancy::setting::Values;
+
+    use super::*;
+
+    fn config() -> Config {
+        let values = Values {
+            oidc_groups_claim: "groups".into(),
+            oidc_group_filter: "^dev".into(),
+            oidc_admin_group: "chiefs".into(),
+            oidc_user_claim: "nick".into(),
+            ..Values::default()
+        };
+        Config::from_values(&values, Trust::Guarded).unwrap()
+    }
+
+    fn token(claims: Value) -> IdToken {
+        IdToken {
+            issuer: "https://id".into(),
+            subject: "7".into(),
+            claims: claims.as_object().unwrap().clone(),
+        }
+    }
+
+    #[test]
+    fn the_administrators_group_counts_although_it_is_filtered_out() {
+        let token = token(json!({ "name": "Ann Lee", "groups": ["chiefs", "devs", "ops", 7, ""] }));
+        let found = describe(&config(), &token, None).unwrap();
+        assert_eq!(found.person.subject, "https://id 7");
+        assert_eq!(found.person.groups, ["devs"]);
+        assert!(found.person.admin);
+        assert_eq!(found.name, "Ann_Lee");
+    }
+
+    #[test]
+    fn userinfo_is_laid_over_the_token_but_for_the_claim_of_the_name() {
+        let token = token(json!({ "nick": "ann", "email": "old@x", "groups": "devs" }));
+        let info = json!({ "sub": "7", "nick": "other", "email": "new@x", "groups": ["dev2"] });
+        let found = describe(&config(), &token, info.as_object()).unwrap();
+        assert_eq!(found.name, "ann");
+        assert_eq!(found.person.email.as_deref(), Some("new@x"));
+        assert_eq!(found.person.groups, ["dev2"]);
+        assert!(!found.person.admin);
+        let other = json!({ "sub": "8" });
+        assert!(describe(&config(), &token, other.as_object()).is_err());
+    }
+}

@@ -1,0 +1,406 @@
+//! Signing in: to the provider, back from it, and a name for whoever is new.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use db::oidc;
+use db::session::AtProvider;
+use model::{Origin, PrincipalId, Timestamp, UserName};
+use serde::{Deserialize, Serialize};
+use tenancy::directory::Admitted;
+use tenancy::oidc::{Person, Vouched};
+use tenancy::secret::{Secret, equal};
+use tracing::instrument;
+
+use super::claims::describe;
+use super::error::{Error, Result};
+use super::provider::{Claims, Provider, Tokens, encoded, words};
+use super::token::IdToken;
+use super::{Oidc, hash};
+
+/// How long a sign-in may take, and the choice of a name after it.
+pub const SIGN_IN: Duration = Duration::from_secs(600);
+/// How long a choice of a name may take.
+pub const ONBOARDING: Duration = Duration::from_secs(600);
+/// What sealed sign-ins, waiting people and ID tokens are for.
+const BEGUN: &str = "oidc sign-in";
+const WAITING: &str = "oidc onboarding";
+const ID_TOKEN: &str = "oidc id token";
+/// Bytes of the longest path to which a sign-in leads.
+const LONGEST_PATH: usize = 1_024;
+
+/// A sign-in that has begun.
+pub struct Begun {
+    /// Where the browser goes.
+    pub location: String,
+    /// What it keeps, sealed.
+    pub cookie: String,
+}
+
+/// What the browser kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    state: String,
+    nonce: String,
+    verifier: String,
+    /// The path to which the sign-in leads.
+    path: String,
+    /// Whom it was begun with.
+    issuer: String,
+    client: String,
+    expires_at: i64,
+}
+
+/// What the provider's redirection carries.
+#[derive(Default)]
+pub struct Callback<'r> {
+    /// What the browser kept.
+    pub cookie: Option<&'r str>,
+    /// What belongs to it.
+    pub state: Option<&'r str>,
+    /// What tokens are given for.
+    pub code: Option<&'r str>,
+    /// Who says so (RFC 9207).
+    pub issuer: Option<&'r str>,
+    /// Why nobody is signed in.
+    pub error: Option<&'r str>,
+}
+
+/// Whom a sign-in is of.
+pub struct SignedIn {
+    /// Among principals.
+    pub principal: PrincipalId,
+    /// Its generation.
+    pub generation: i64,
+    /// The session at the provider.
+    pub session: AtProvider,
+}
+
+/// What becomes of a sign-in, and the path to which it leads.
+pub enum Outcome {
+    /// Somebody with an account.
+    SignedIn(SignedIn, String),
+    /// Somebody who needs a name.
+    Unknown {
+        /// What the browser shows when the name is chosen.
+        ticket: Secret,
+        /// A name that may be free.
+        suggestion: String,
+        /// Where the sign-in leads.
+        path: String,
+    },
+}
+
+/// Somebody who needs a name.
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    subject: String,
+    realname: String,
+    email: Option<String>,
+    admin: bool,
+    groups: Vec<String>,
+    refresh_token: Option<String>,
+    sid: String,
+    id_token: String,
+}
+
+/// Who somebody has proved to be.
+pub(super) struct Proved {
+    pub(super) vouched: Vouched,
+    name: String,
+    sid: String,
+    id_token: Secret,
+}
+
+impl Oidc {
+    /// Begins a sign-in that leads to a path of this server in the end.
+    ///
+    /// # Errors
+    /// When the provider cannot be asked where its pages are.
+    #[instrument(name = "auth.oidc.begin", level = "debug", skip_all)]
+    pub async fn begin(&self, path: &str) -> Result<Begun> {
+        let provider = self.provider()?;
+        let (config, metadata) = (provider.config(), provider.metadata().await?);
+        let [state, nonce, verifier] = [(); 3].map(|()| crate::random_hex::<32>());
+        let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+        let redirect = config.redirect_uri();
+        let mut query = vec![
+            ("response_type", "code"),
+            ("client_id", &*config.client_id),
+            ("redirect_uri", &*redirect),
+            ("scope", &*config.scope),
+            ("state", &*state),
+            ("nonce", &*nonce),
+            ("code_challenge", &*challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        // They add to what is asked, and replace nothing of it.
+        let own: Vec<&str> = query.iter().map(|(name, _)| *name).collect();
+        let further = config.parameters.iter();
+        let further = further.filter(|(name, _)| !own.contains(&&**name));
+        query.extend(further.map(|(name, value)| (&**name, &**value)));
+        let endpoint = &metadata.authorization_endpoint;
+        let joint = if endpoint.contains('?') { '&' } else { '?' };
+        let location = format!("{endpoint}{joint}{}", encoded(&query));
+        let kept = Kept {
+            path: path.to_owned(),
+            issuer: metadata.issuer.clone(),
+            client: config.client_id.clone(),
+            expires_at: self.clock.now().plus(SIGN_IN).0,
+            state,
+            nonce,
+            verifier,
+        };
+        let json = serde_json::to_vec(&kept).expect("it is text and numbers");
+        let sealed = self.master.seal(BEGUN, &json, b"");
+        let sealed = sealed.map_err(tenancy::Error::from)?;
+        Ok(Begun {
+            location,
+            cookie: URL_SAFE_NO_PAD.encode(sealed),
+        })
+    }
+
+    /// Ends a sign-in: takes the code, and learns who it is.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::Refused`], [`Error::Token`], [`Error::Account`] for a name that is taken; when the
+    /// provider cannot be asked.
+    #[instrument(name = "auth.oidc.finish", level = "debug", skip_all)]
+    pub async fn finish(&self, callback: Callback<'_>, by: Origin) -> Result<Outcome> {
+        let kept = self.opened(&callback)?;
+        let now = self.clock.now();
+        let provider = self.provider()?;
+        let metadata = provider.metadata().await?;
+        // Begun with another provider, answered by this one.
+        if kept.issuer != metadata.issuer || kept.client != provider.config().client_id {
+            return Err(Error::State);
+        }
+        let names_issuer = metadata.authorization_response_iss_parameter_supported;
+        match callback.issuer {
+            Some(issuer) if issuer != metadata.issuer => {
+                return Err(Error::Token("the answer is of another issuer"));
+            }
+            None if names_issuer => {
+                return Err(Error::Token(
+                    "the answer does not say of which issuer it is",
+                ));
+            }
+            _ => {}
+        }
+        self.spend(hash(&["state", &kept.state]), now.plus(SIGN_IN))
+            .await?;
+        if let Some(error) = callback.error {
+            return Err(Error::Refused(words(error)));
+        }
+        let code = callback.code.ok_or(Error::State)?;
+        let tokens = provider.exchange(code, &kept.verifier).await?;
+        let proved = prove(&provider, tokens, &kept.nonce, now).await?;
+        self.admit(&provider, proved, kept.path, (by, now)).await
+    }
+
+    /// What the browser kept, if the callback belongs to it.
+    fn opened(&self, callback: &Callback<'_>) -> Result<Kept> {
+        let sealed = callback
+            .cookie
+            .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        let opened = sealed.and_then(|sealed| self.master.open(BEGUN, &sealed, b"").ok());
+        let kept: Option<Kept> = opened.and_then(|json| serde_json::from_slice(&json).ok());
+        let kept = kept.ok_or(Error::State)?;
+        let state = callback.state.unwrap_or_default();
+        let is_ours = equal(state.as_bytes(), kept.state.as_bytes());
+        match is_ours && self.clock.now().0 < kept.expires_at {
+            true => Ok(kept),
+            false => Err(Error::State),
+        }
+    }
+
+    /// Notes that something was used.
+    pub(super) async fn spend(&self, hash: [u8; 32], until: Timestamp) -> Result<()> {
+        let spent = self
+            .db
+            .write(move |tx| Box::pin(async move { oidc::spend(tx, &hash, until).await }));
+        match spent.await? {
+            true => Ok(()),
+            false => Err(Error::State),
+        }
+    }
+
+    async fn admit(
+        &self,
+        provider: &Provider,
+        proved: Proved,
+        path: String,
+        (by, now): (Origin, Timestamp),
+    ) -> Result<Outcome> {
+        if let Some(admitted) = self.accounts.admit(&proved.vouched, now).await? {
+            let signed_in = self.signed_in(admitted, &proved.sid, proved.id_token.expose())?;
+            return Ok(Outcome::SignedIn(signed_in, path));
+        }
+        if provider.config().auto_onboard {
+            let name: UserName = proved.name.parse().map_err(tenancy::Error::NameInvalid)?;
+            let new = (&proved.vouched, &name);
+            let admitted = self.accounts.onboard(new, None, (by, now)).await?;
+            let signed_in = self.signed_in(admitted, &proved.sid, proved.id_token.expose())?;
+            return Ok(Outcome::SignedIn(signed_in, path));
+        }
+        self.wait_for_name(proved, path, now).await
+    }
+
+    fn signed_in(&self, admitted: Admitted, sid: &str, id_token: &str) -> Result<SignedIn> {
+        let context = admitted.principal.0.to_be_bytes();
+        let sealed = self.master.seal(ID_TOKEN, id_token.as_bytes(), &context);
+        Ok(SignedIn {
+            principal: admitted.principal,
+            generation: admitted.generation,
+            session: AtProvider {
+                sid: sid.to_owned(),
+                id_token: sealed.map_err(tenancy::Error::from)?,
+            },
+        })
+    }
+
+    /// The ID token of a session.
+    pub(super) fn opened_id_token(&self, principal: PrincipalId, sealed: &[u8]) -> Option<String> {
+        let context = principal.0.to_be_bytes();
+        let opened = self.master.open(ID_TOKEN, sealed, &context).ok()?;
+        Some(std::str::from_utf8(&opened).ok()?.to_owned())
+    }
+
+    async fn wait_for_name(&self, proved: Proved, path: String, now: Timestamp) -> Result<Outcome> {
+        let Proved {
+            vouched,
+            name,
+            sid,
+            id_token,
+        } = proved;
+        let Vouched {
+            person,
+            refresh_token,
+        } = vouched;
+        let waiting = Waiting {
+            subject: person.subject,
+            realname: person.realname,
+            email: person.email,
+            admin: person.admin,
+            groups: person.groups,
+            refresh_token: refresh_token.map(|token| token.expose().to_owned()),
+            sid,
+            id_token: id_token.expose().to_owned(),
+        };
+        let json = serde_json::to_vec(&waiting).expect("it is text");
+        let ticket = Secret::new(crate::random_hex::<32>());
+        let hash = hash(&["ticket", ticket.expose()]);
+        let sealed = self.master.seal(WAITING, &json, &hash);
+        let sealed = sealed.map_err(tenancy::Error::from)?;
+        let until = now.plus(ONBOARDING);
+        self.db
+            .write(move |tx| Box::pin(async move { oidc::keep(tx, (&hash, &sealed), until).await }))
+            .await?;
+        Ok(Outcome::Unknown {
+            ticket,
+            suggestion: name,
+            path,
+        })
+    }
+
+    /// Gives somebody who waits with a ticket an account of this name.
+    ///
+    /// # Errors
+    /// [`Error::State`]; [`Error::Account`] for a name that is taken, after which another may be chosen.
+    pub async fn onboard(&self, ticket: &str, name: &UserName, by: Origin) -> Result<SignedIn> {
+        let (hash, now) = (hash(&["ticket", ticket]), self.clock.now());
+        let found = oidc::kept(&mut self.db.reader().await?, &hash, now).await?;
+        let opened = found.and_then(|sealed| self.master.open(WAITING, &sealed, &hash).ok());
+        let waiting: Option<Waiting> = opened.and_then(|json| serde_json::from_slice(&json).ok());
+        let waiting = waiting.ok_or(Error::State)?;
+        let vouched = Vouched {
+            person: Person {
+                subject: waiting.subject,
+                realname: waiting.realname,
+                email: waiting.email,
+                admin: waiting.admin,
+                groups: waiting.groups,
+            },
+            refresh_token: waiting.refresh_token.map(Secret::new),
+        };
+        let new = (&vouched, name);
+        let admitted = self.accounts.onboard(new, Some(hash), (by, now)).await?;
+        self.signed_in(admitted, &waiting.sid, &waiting.id_token)
+    }
+}
+
+/// Who tokens are of that were given for a code.
+async fn prove(provider: &Provider, tokens: Tokens, nonce: &str, now: Timestamp) -> Result<Proved> {
+    let text = tokens
+        .id_token
+        .ok_or(Error::Token("there is no ID token"))?;
+    let token = provider.id_token(text.expose(), Some(nonce), now).await?;
+    let userinfo = userinfo(provider, tokens.access_token.as_ref()).await?;
+    let described = describe(provider.config(), &token, userinfo.as_ref())?;
+    Ok(Proved {
+        vouched: Vouched {
+            person: described.person,
+            refresh_token: tokens.refresh_token,
+        },
+        name: described.name,
+        sid: sid(&token),
+        id_token: text,
+    })
+}
+
+/// What the userinfo endpoint says, where there is one and a token for it.
+pub(super) async fn userinfo(
+    provider: &Provider,
+    access_token: Option<&Secret>,
+) -> Result<Option<Claims>> {
+    match access_token {
+        Some(token) => provider.userinfo(token).await,
+        None => Ok(None),
+    }
+}
+
+/// What the provider calls the session, after the issuer: two providers may use one name.
+fn sid(token: &IdToken) -> String {
+    match token.claims.get("sid").and_then(|sid| sid.as_str()) {
+        Some(sid) if sid.len() <= 255 => format!("{} {sid}", token.issuer),
+        _ => String::new(),
+    }
+}
+
+/// True for a path of this server, and nothing that a browser takes for another's address.
+pub fn is_local_path(text: &str) -> bool {
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && text.len() <= LONGEST_PATH
+        && text
+            .bytes()
+            .all(|byte| (b'!'..=b'~').contains(&byte) && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_leads_nowhere_else() {
+        for good in ["/", "/ui/projects?q=a%20b#x", "/harbor/projects/1"] {
+            assert!(is_local_path(good), "{good}");
+        }
+        for bad in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/a\\b",
+            "/\t/evil.example",
+            "/a\r\nLocation: x",
+            "javascript:alert(1)",
+            "ui",
+            "/ä",
+        ] {
+            assert!(!is_local_path(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Asking the provider again, by refresh tokens: whether somebody may still sign in, and in which groups they are.
+//!
+//! Providers take a refresh token once and give a new one for it; one that comes a second time ends all that were given
+//! with it. So one process asks at a time: it takes the account by `held_until`, for longer than the provider has for its
+//! answers, and whoever comes second waits for what the first stores, or says to try again. A provider that does not answer
+//! leaves the hold to run out, which is the pause before the next attempt.
+
+use std::time::Duration;
+
+use db::identity::{self, Identity, OIDC};
+use db::oidc::{self, Account};
+use model::{PrincipalId, Timestamp};
+use parking_lot::Mutex;
+use tenancy::oidc::{Person, Vouched};
+use tokio::task::JoinSet;
+use tracing::instrument;
+
+use super::Oidc;
+use super::claims::describe;
+use super::error::{Error, Result};
+use super::flow::userinfo;
+use super::provider::{Provider, Tokens};
+use super::token::IdToken;
+use crate::ldap::seconds;
+
+/// How long one process alone asks about somebody, more than three answers take at the most.
+const HELD: Duration = Duration::from_secs(30);
+/// How often, and how many times, whoever comes second looks whether the first is done.
+const LOOKS: (Duration, u32) = (Duration::from_millis(200), 15);
+/// People who are asked about in the background at a time.
+const MOST_CHECKS: usize = 64;
+/// People of one reading.
+const PEOPLE: i64 = 50;
+
+/// Checks in the background; they end with this.
+#[derive(Default)]
+pub(super) struct Checks(Mutex<JoinSet<()>>);
+
+impl Oidc {
+    /// Whether the CLI secret of a user is good now.
+    ///
+    /// It is, without asking, for `oidc_secret_secs` after the provider vouched for the user. After that a use goes
+    /// through while the provider is asked in the background, and once `oidc_outage_secs` have passed the use waits for
+    /// the answer.
+    ///
+    /// # Errors
+    /// [`Error::Ended`], [`Error::Refused`]; when the provider has to be asked and cannot be.
+    pub(crate) async fn vouches(&self, known: &Identity, account: &Account) -> Result<()> {
+        if !known.active {
+            return Err(Error::Ended(
+                "sign in to the web page again: the OIDC provider did not vouch for the account any more",
+            ));
+        }
+        let (values, now) = (self.settings.current(), self.clock.now());
+        if !values.has_provider() {
+            return Err(Error::NotConfigured);
+        }
+        let age = now.since(account.checked_at);
+        let fresh = seconds(values.oidc_secret_secs);
+        let outage = seconds(values.oidc_outage_secs).max(fresh);
+        if age <= fresh {
+            return Ok(());
+        }
+        if account.refresh_token.is_none() {
+            return match age <= outage {
+                true => Ok(()),
+                false => Err(Error::Ended(
+                    "sign in to the web page again: the OIDC provider gave no refresh token, without which it cannot be asked whether the account still may (offline_access in oidc_scope)",
+                )),
+            };
+        }
+        if age <= outage {
+            self.check_in_background(known.principal);
+            return Ok(());
+        }
+        self.check_or_wait(known.principal, now).await
+    }
+
+    fn check_in_background(&self, principal: PrincipalId) {
+        let mut checks = self.checks.0.lock();
+        while checks.try_join_next().is_some() {}
+        if checks.len() >= MOST_CHECKS {
+            return;
+        }
+        let oidc = self.clone();
+        checks.spawn(async move {
+            if let Err(error) = oidc.check(principal).await {
+                let cause = error.chain();
+                tracing::debug!(
+                    cause,
+                    "somebody cannot be asked about at the OIDC provider now"
+                );
+            }
+        });
+    }
+
+    async fn check_or_wait(&self, principal: PrincipalId, since: Timestamp) -> Result<()> {
+        if self.check(principal).await? {
+            return Ok(());
+        }
+        let (pause, looks) = LOOKS;
+        for _ in 0..looks {
+            tokio::time::sleep(pause).await;
+            let mut reader = self.db.reader().await?;
+            let known = identity::of_principal(&mut reader, OIDC, principal).await?;
+            if !known.is_some_and(|known| known.active) {
+                return Err(Error::Ended(
+                    "the OIDC provider does not vouch for the account any more",
+                ));
+            }
+            let account = oidc::account(&mut reader, principal).await?;
+            if account.is_some_and(|account| account.checked_at >= since) {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Asks the provider about a user, and keeps what it says. False if another process does already.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it does not vouch for them any more, after which they are out; why it cannot be asked.
+    #[instrument(name = "auth.oidc.check", level = "debug", skip_all)]
+    pub(crate) async fn check(&self, principal: PrincipalId) -> Result<bool> {
+        let now = self.clock.now();
+        let hold = (now, now.plus(HELD));
+        let held = self
+            .db
+            .write(move |tx| Box::pin(async move { oidc::hold(tx, principal, hold).await }));
+        if !held.await? {
+            return Ok(false);
+        }
+        // It is read after it is held: whoever held it before has put another token there.
+        let mut reader = self.db.reader().await?;
+        let known = identity::of_principal(&mut reader, OIDC, principal).await?;
+        let account = oidc::account(&mut reader, principal).await?;
+        drop(reader);
+        let Some((known, account)) = known.zip(account) else {
+            return Ok(false);
+        };
+        let Some(token) = self.accounts.refresh_token(&account) else {
+            return Err(Error::Ended(
+                "there is no refresh token that can be opened: sign in to the web page again",
+            ));
+        };
+        let provider = self.provider()?;
+        let tokens = match provider.refresh(&token).await {
+            Ok(tokens) => tokens,
+            Err(error @ Error::Refused(_)) => {
+                let why = "the OIDC provider does not vouch for the account any more";
+                self.accounts.end(principal, why, now).await?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        let refresh_token = tokens.refresh_token.clone().unwrap_or(token);
+        // At once: whatever is wrong with the rest, the old one does not work any more.
+        let keep = |vouches| {
+            let kept = (&refresh_token, vouches);
+            self.accounts.keep_refresh_token(principal, kept, now)
+        };
+        keep(false).await?;
+        match who(&provider, &known, tokens, now).await? {
+            None => keep(true).await?,
+            Some(person) => {
+                let refresh_token = Some(refresh_token.clone());
+                let vouched = Vouched {
+                    person,
+                    refresh_token,
+                };
+                self.accounts.admit(&vouched, now).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// True if somebody with a session was not asked about for as long as the settings say.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn is_reading_due(&self) -> Result<bool> {
+        if !self.is_configured() {
+            return Ok(false);
+        }
+        Ok(!self.due(1).await?.is_empty())
+    }
+
+    /// Asks about everybody with a session who is due; how many were asked about, and how many could not be.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read(&self) -> Result<(usize, usize)> {
+        let (mut asked, mut failed) = (0, 0);
+        loop {
+            let due = self.due(PEOPLE).await?;
+            if due.is_empty() {
+                return Ok((asked, failed));
+            }
+            for principal in due {
+                asked += 1;
+                match self.check(principal).await {
+                    Ok(_) | Err(Error::Refused(_)) => {}
+                    Err(error @ Error::Database(_)) => return Err(error),
+                    Err(error) => {
+                        failed += 1;
+                        let cause = error.chain();
+                        tracing::debug!(
+                            cause,
+                            "somebody cannot be asked about at the OIDC provider now"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    async fn due(&self, limit: i64) -> Result<Vec<PrincipalId>> {
+        let now = self.clock.now();
+        let every = seconds(self.settings.current().oidc_reading_secs);
+        let mut reader = self.db.reader().await?;
+        Ok(oidc::due(&mut reader, (now.minus(every), now), limit).await?)
+    }
+}
+
+/// What the provider says of a user with new tokens; `None` if it only vouches for them, without an ID token and a userinfo
+/// endpoint.
+async fn who(
+    provider: &Provider,
+    known: &Identity,
+    tokens: Tokens,
+    now: Timestamp,
+) -> Result<Option<Person>> {
+    let token = match &tokens.id_token {
+        Some(text) => Some(provider.id_token(text.expose(), None, now).await?),
+        None => None,
+    };
+    let userinfo = userinfo(provider, tokens.access_token.as_ref()).await?;
+    let token = match token {
+        None if userinfo.is_none() => return Ok(None),
+        None => of_before(known)?,
+        Some(token) => token,
+    };
+    if format!("{} {}", token.issuer, token.subject) != known.subject {
+        return Err(Error::Token("it is of somebody else"));
+    }
+    let described = describe(provider.config(), &token, userinfo.as_ref())?;
+    Ok(Some(described.person))
+}
+
+/// Whom a refresh without an ID token is about: whose refresh token it was.
+fn of_before(known: &Identity) -> Result<IdToken> {
+    let corrupt = Error::Token("whom it is of is not known");
+    let (issuer, subject) = known.subject.split_once(' ').ok_or(corrupt)?;
+    Ok(IdToken {
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+        claims: serde_json::Map::new(),
+    })
+}

@@ -1,0 +1,161 @@
+//! Workloads: CI jobs and pods that come with a token of their own issuer, which rules of projects let in. Nothing of a token
+//! is believed before its signature is checked; until then its issuer and subject only select rules. A rule stands for
+//! itself: its project's administrators say whose keys count for it, and for no other.
+
+mod explain;
+mod keys;
+mod rights;
+mod rule;
+mod subject_token;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use db::workload_rule::{self, Candidate};
+use db::{Age, Db};
+use futures_util::future::join_all;
+use model::Clock;
+use outgoing::Guard;
+use policy::{Authority, Workload, WorkloadRule};
+use tracing::instrument;
+
+pub use explain::{Explanation, Verdict};
+pub use rule::RuleText;
+
+pub(crate) use rights::bind;
+
+use self::keys::{KeySource, Keys};
+use self::subject_token::SubjectToken;
+use crate::error::Result;
+
+/// Rules that one token is let in by; further ones are left out.
+const MOST_RULES: usize = 50;
+
+/// Lets workloads in.
+pub struct Workloads {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    keys: Keys,
+}
+
+/// What becomes of a token.
+pub(crate) enum Admission {
+    /// It is of no issuer that a rule names.
+    Unknown,
+    /// It is refused.
+    Refused {
+        /// The subject and the issuer that it claims to have.
+        claimed: String,
+        /// Why, for administrators.
+        reason: String,
+    },
+    /// It is let in.
+    Admitted(Arc<Authority>),
+}
+
+impl Workloads {
+    /// Over the rules in `db`. Issuers are asked for their keys as far as `guard` lets anything connect to them.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, guard: Arc<Guard>) -> Self {
+        Self {
+            db,
+            clock,
+            keys: Keys::new(guard),
+        }
+    }
+
+    /// Whom a token lets in.
+    #[instrument(name = "auth.workload.admit", level = "debug", skip_all)]
+    pub(crate) async fn admit(&self, text: &str) -> Result<Admission> {
+        let Some(token) = SubjectToken::parse(text) else {
+            return Ok(Admission::Unknown);
+        };
+        let mut reader = self.db.reader().await?;
+        let (issuer, subject) = (token.issuer(), token.subject());
+        let candidates = workload_rule::candidates(&mut reader, issuer, subject).await?;
+        if candidates.is_empty() && !workload_rule::is_issuer(&mut reader, issuer).await? {
+            return Ok(Admission::Unknown);
+        }
+        drop(reader);
+        match self.judge(&token, candidates).await? {
+            Ok(authority) => Ok(Admission::Admitted(authority)),
+            Err(reason) => Ok(Admission::Refused {
+                claimed: token.claimed(),
+                reason,
+            }),
+        }
+    }
+
+    /// What a token may do by some rules, or why nothing.
+    async fn judge(
+        &self,
+        token: &SubjectToken,
+        candidates: Vec<Candidate>,
+    ) -> Result<Result<Arc<Authority>, String>> {
+        let now = self.clock.now();
+        let expires_at = match token.check(now) {
+            Ok(expires_at) => expires_at,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let met = candidates.into_iter();
+        let met = met.filter(|rule| rule.conditions.unmet(token.claims()).is_empty());
+        let met: Vec<Candidate> = met.take(MOST_RULES).collect();
+        if met.is_empty() {
+            return Ok(Err(
+                "no rule of a project matches its subject, audience and claims".to_owned(),
+            ));
+        }
+        let (proven, reason) = self.proven(token, met).await?;
+        if proven.is_empty() {
+            return Ok(Err(reason));
+        }
+        let lifetimes = proven.iter().map(|rule| rule.lifetime);
+        let workload = Workload {
+            token_secs: lifetimes.min().unwrap_or_default(),
+            rules: proven.iter().map(rule_of).collect(),
+            expires_at,
+        };
+        let bound = bind(&self.db, &Arc::new(workload), &token.claimed(), Age::Now).await?;
+        Ok(bound.ok_or_else(|| "its rules were deleted or changed meanwhile".to_owned()))
+    }
+
+    /// Those of some rules by whose keys a token is signed, and why the others are not among them.
+    async fn proven(
+        &self,
+        token: &SubjectToken,
+        rules: Vec<Candidate>,
+    ) -> Result<(Vec<Candidate>, String)> {
+        let mut reader = self.db.reader().await?;
+        let mut by_source: HashMap<KeySource, Vec<Candidate>> = HashMap::new();
+        for rule in rules {
+            if let Some((jwks, ca)) = workload_rule::keys_of(&mut reader, &rule).await? {
+                let source = KeySource::new(&rule.conditions.issuer, jwks, ca);
+                by_source.entry(source).or_default().push(rule);
+            }
+        }
+        drop(reader);
+        let checks = by_source.into_iter().map(async |(source, rules)| {
+            let checked = self.keys.verify(&source, token).await;
+            (checked, rules)
+        });
+        let (mut proven, mut reasons) = (Vec::new(), Vec::new());
+        for (checked, rules) in join_all(checks).await {
+            match checked {
+                Ok(()) => proven.extend(rules),
+                Err(reason) => {
+                    let projects = rules.iter().map(|rule| rule.project.to_string());
+                    let projects: Vec<String> = projects.collect();
+                    reasons.push(format!("{reason} (rules of {})", projects.join(", ")));
+                }
+            }
+        }
+        proven.sort_by_key(|rule| rule.id);
+        Ok((proven, reasons.join("; ")))
+    }
+}
+
+fn rule_of(candidate: &Candidate) -> WorkloadRule {
+    WorkloadRule {
+        principal: candidate.principal,
+        generation: candidate.generation,
+    }
+}

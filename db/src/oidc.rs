@@ -1,0 +1,269 @@
+//! Users whom an OIDC provider knows: what is kept of them besides their identity ([`crate::identity`]), and what works
+//! once. What is sealed stays sealed here.
+
+use model::{PrincipalId, Timestamp};
+
+use crate::error::Result;
+use crate::sql::{Reader, Tx, row};
+
+row! {
+    columns account_columns;
+    /// What is kept of a user whom an OIDC provider knows.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Account of oidc_account {
+        /// Its id among principals.
+        pub principal: PrincipalId = a.principal_id,
+        /// Sealed, by which the provider is asked again; `None` where it gave none.
+        pub refresh_token: Option<Vec<u8>> = a.refresh_token,
+        /// Sealed, the password of docker and helm.
+        pub cli_secret: Vec<u8> = a.cli_secret,
+        /// When the provider vouched for the user last.
+        pub checked_at: Timestamp = a.checked_at,
+        /// When it was made.
+        pub created_at: Timestamp = a.created_at,
+        /// When it was last changed.
+        pub updated_at: Timestamp = a.updated_at,
+    }
+}
+
+/// Keeps a new user's sealed refresh token and CLI secret.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn create(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    (refresh_token, cli_secret): (Option<&[u8]>, &[u8]),
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "insert into oidc_account
+             (principal_id, refresh_token, cli_secret, checked_at, held_until, created_at, updated_at)
+         values ($1, $2, $3, $4, 0, $4, $4)",
+    )
+    .bind(principal)
+    .bind(refresh_token)
+    .bind(cli_secret)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// What is kept of a user.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn account(reader: &mut Reader, principal: PrincipalId) -> Result<Option<Account>> {
+    let row = reader
+        .query(concat!(
+            "select ",
+            account_columns!(),
+            " from oidc_account a where a.principal_id = $1"
+        ))
+        .bind(principal)
+        .optional()
+        .await?;
+    row.as_ref().map(Account::read).transpose()
+}
+
+/// The provider vouched for a user now, and gave this sealed refresh token.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_checked(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    refresh_token: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "update oidc_account set refresh_token = $2, checked_at = $3, held_until = 0, updated_at = $3
+         where principal_id = $1",
+    )
+    .bind(principal)
+    .bind(refresh_token)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The provider gave another sealed refresh token.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_refresh_token(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    token: &[u8],
+    now: Timestamp,
+) -> Result<()> {
+    tx.query("update oidc_account set refresh_token = $2, updated_at = $3 where principal_id = $1")
+        .bind(principal)
+        .bind(token)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// The provider does not vouch for a user any more: it is not asked again.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn forget_token(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> Result<()> {
+    tx.query(
+        "update oidc_account set refresh_token = null, updated_at = $2 where principal_id = $1",
+    )
+    .bind(principal)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Gives a user another sealed CLI secret. Whether the provider knows the user.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_cli_secret(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    secret: &[u8],
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx
+        .query("update oidc_account set cli_secret = $2, updated_at = $3 where principal_id = $1")
+        .bind(principal)
+        .bind(secret)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Lets one process alone ask the provider about a user until a time. Whether it is this one.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    (now, until): (Timestamp, Timestamp),
+) -> Result<bool> {
+    let held = tx
+        .query(
+            "update oidc_account set held_until = $3 where principal_id = $1 and held_until <= $2",
+        )
+        .bind(principal)
+        .bind(now)
+        .bind(until)
+        .execute()
+        .await?;
+    Ok(held == 1)
+}
+
+/// Users with a session for whom the provider vouched last before a time, and about whom nobody asks it now; those for
+/// whom it did longest ago first.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn due(
+    reader: &mut Reader,
+    (before, now): (Timestamp, Timestamp),
+    limit: i64,
+) -> Result<Vec<PrincipalId>> {
+    let rows = reader
+        .query(
+            "select a.principal_id from oidc_account a
+             where a.checked_at <= $1 and a.refresh_token is not null and a.held_until <= $2
+                 and exists (select 1 from session s where s.principal_id = a.principal_id and s.expires_at > $2)
+             order by a.checked_at limit $3",
+        )
+        .bind(before)
+        .bind(now)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.get("oidc_account", "principal_id"))
+        .collect()
+}
+
+/// Notes that something was used. False if it was before, or waits for a name: it does not work again.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn spend(tx: &mut Tx, hash: &[u8; 32], expires_at: Timestamp) -> Result<bool> {
+    let spent = tx
+        .query(
+            "insert into oidc_ticket (hash, content, expires_at) values ($1, null, $2) on conflict do nothing",
+        )
+        .bind(&hash[..])
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(spent == 1)
+}
+
+/// Keeps somebody, sealed, who has proved who they are and needs a name.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn keep(
+    tx: &mut Tx,
+    (hash, content): (&[u8; 32], &[u8]),
+    expires_at: Timestamp,
+) -> Result<()> {
+    tx.query("insert into oidc_ticket (hash, content, expires_at) values ($1, $2, $3)")
+        .bind(&hash[..])
+        .bind(content)
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Whom [`keep`] kept, unless they took too long.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn kept(reader: &mut Reader, hash: &[u8; 32], now: Timestamp) -> Result<Option<Vec<u8>>> {
+    let row = reader
+        .query("select content from oidc_ticket where hash = $1 and expires_at > $2")
+        .bind(&hash[..])
+        .bind(now)
+        .optional()
+        .await?;
+    let content = row.map(|row| row.get::<Option<Vec<u8>>>("oidc_ticket", "content"));
+    Ok(content.transpose()?.flatten())
+}
+
+/// Removes whom [`keep`] kept. Whether they were there: of several that use a ticket at once, one is told so.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn take(tx: &mut Tx, hash: &[u8; 32]) -> Result<bool> {
+    let taken = tx
+        .query("delete from oidc_ticket where hash = $1 and content is not null")
+        .bind(&hash[..])
+        .execute()
+        .await?;
+    Ok(taken == 1)
+}
+
+/// Removes what has expired, at most `limit`; how many.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn prune(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<u64> {
+    tx.query(
+        "delete from oidc_ticket where hash in
+             (select hash from oidc_ticket where expires_at <= $1 order by expires_at limit $2)",
+    )
+    .bind(now)
+    .bind(limit)
+    .execute()
+    .await
+}

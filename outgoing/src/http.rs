@@ -1,0 +1,196 @@
+//! HTTP over guarded connections. Each request has a connection of its own, which ends with its answer; redirects are not
+//! followed, and what comes back is bounded in size and time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::{Error, Guard, Result, Trust};
+
+/// Asks servers over HTTP/1.1.
+#[derive(Clone)]
+pub struct HttpClient {
+    guard: Arc<Guard>,
+    tls: Arc<ClientConfig>,
+    within: Duration,
+    largest: usize,
+}
+
+impl HttpClient {
+    /// A client whose requests take at most `within`, from resolving the name to the last byte of the answer, which has
+    /// at most `largest` bytes.
+    pub fn new(
+        guard: Arc<Guard>,
+        tls: Arc<ClientConfig>,
+        within: Duration,
+        largest: usize,
+    ) -> Self {
+        Self {
+            guard,
+            tls,
+            within,
+            largest,
+        }
+    }
+
+    /// The answer to a request, whose URI is whole: `https://host/path`, or `http://`.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::Timeout`], [`Error::Http`], [`Error::TooLarge`], and those of [`Guard::connect`].
+    pub async fn send(&self, request: Request<Bytes>, trust: Trust) -> Result<Response<Bytes>> {
+        let exchange = Box::pin(self.exchange(request, trust));
+        timeout(self.within, exchange)
+            .await
+            .map_err(|_| Error::Timeout)?
+    }
+
+    async fn exchange(&self, request: Request<Bytes>, trust: Trust) -> Result<Response<Bytes>> {
+        let place = Place::of(request.uri())?;
+        let (host, port) = (place.host.as_str(), place.port);
+        let stream = self.guard.connect((host, port), trust, self.within).await?;
+        if !place.tls {
+            return self.speak(stream, request).await;
+        }
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| Error::Address)?;
+        let secured = TlsConnector::from(self.tls.clone()).connect(name, stream);
+        let secured = secured.await.map_err(Error::Handshake)?;
+        self.speak(secured, request).await
+    }
+
+    async fn speak<S>(&self, stream: S, request: Request<Bytes>) -> Result<Response<Bytes>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(Error::Http)?;
+        let answer = async {
+            let answer = sender.send_request(relative(request)?).await;
+            let (parts, body) = answer.map_err(Error::Http)?.into_parts();
+            let body = Limited::new(body, self.largest).collect().await;
+            let body = body.map_err(|error| self.cut(error))?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
+        };
+        // The connection is driven for as long as the answer is awaited, and ends with it.
+        tokio::select! {
+            answer = answer => answer,
+            Err(error) = connection => Err(Error::Http(error)),
+        }
+    }
+
+    fn cut(&self, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        match error.downcast::<hyper::Error>() {
+            Ok(error) => Error::Http(*error),
+            Err(other) => {
+                debug_assert!(other.is::<LengthLimitError>(), "{other}");
+                Error::TooLarge(self.largest)
+            }
+        }
+    }
+}
+
+/// Where a URI leads.
+struct Place {
+    /// Name or address, in brackets if it has colons.
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Place {
+    fn of(uri: &Uri) -> Result<Self> {
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(Error::Address),
+        };
+        let host = uri.host().filter(|host| !host.is_empty());
+        Ok(Self {
+            host: host.ok_or(Error::Address)?.to_owned(),
+            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            tls,
+        })
+    }
+}
+
+/// The request as it stands on the wire: its path alone, and whom it is for in `Host`.
+fn relative(request: Request<Bytes>) -> Result<Request<Full<Bytes>>> {
+    let (mut parts, body) = request.into_parts();
+    let authority = parts.uri.authority().ok_or(Error::Address)?;
+    let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let host = HeaderValue::try_from(after_user).map_err(|_| Error::Address)?;
+    parts.headers.insert(HOST, host);
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = path.parse().map_err(|_| Error::Address)?;
+    Ok(Request::from_parts(parts, Full::new(body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Verification, client_config};
+
+    /// A server that gives one answer, whatever it is asked; its address.
+    async fn answering(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        format!("http://{address}/x?y=1")
+    }
+
+    async fn ask(answer: &'static str) -> Result<Response<Bytes>> {
+        let tls = client_config(Verification::System, None).unwrap();
+        let client = HttpClient::new(Arc::default(), tls, Duration::from_secs(5), 10);
+        let uri = answering(answer).await;
+        let request = Request::get(uri).body(Bytes::new()).unwrap();
+        client.send(request, Trust::Trusted).await
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_a_long_body_none() {
+        let answer =
+            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\nok";
+        let answer = ask(answer).await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.body()[..]),
+            (302, &b"ok"[..])
+        );
+        let long = ask("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world").await;
+        assert!(matches!(long, Err(Error::TooLarge(10))), "{long:?}");
+        let broken = ask("SSH-2.0-x\r\n\r\n").await;
+        assert!(matches!(broken, Err(Error::Http(_))), "{broken:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_request_named_is_guarded() {
+        let tls = client_config(Verification::System, None).unwrap();
+        let client = HttpClient::new(Arc::default(), tls, Duration::from_secs(5), 10);
+        let uri = answering("HTTP/1.1 200 OK\r\n\r\n").await;
+        let request = Request::get(uri).body(Bytes::new()).unwrap();
+        let refused = client.send(request, Trust::Guarded).await;
+        assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+        let request = Request::get("/x").body(Bytes::new()).unwrap();
+        let refused = client.send(request, Trust::Trusted).await;
+        assert!(matches!(refused, Err(Error::Address)), "{refused:?}");
+    }
+}

@@ -1,0 +1,363 @@
+//! People whom an OIDC provider knows, as they become users here. How they prove who they are is in `auth`; this is what
+//! is kept of it. A person is known by issuer and subject, never by a name or a mail address.
+
+use std::sync::Arc;
+
+use db::identity::{self, Found, Identity, OIDC};
+use db::oidc::{self, Account};
+use db::user::{self, NewUser};
+use db::{Db, Tx, group, principal, session};
+use model::{GroupName, GroupSource, Operation, Origin, PrincipalId, Timestamp, UserName};
+use policy::UserPermit;
+
+use crate::directory::{
+    Admitted, end, fitting_email, fitting_realname, is_race, is_taken, origin, record_changes,
+};
+use crate::group::NewGroup;
+use crate::password::NewPassword;
+use crate::robot::secret::random_password;
+use crate::secret::{MasterKey, Secret};
+use crate::user::event;
+use crate::{Error, Result};
+
+/// What users are said to be who an OIDC provider made. The words are Harbor's.
+const COMMENT: &str = "Onboarded via OIDC provider";
+/// Groups of one person that are taken.
+const MOST_GROUPS: usize = 2_000;
+/// What sealed refresh tokens are for.
+const REFRESH: &str = "oidc refresh token";
+/// What sealed CLI secrets are for.
+const CLI: &str = "oidc cli secret";
+
+/// A person, as a provider describes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Issuer and subject, with a space between them.
+    pub subject: String,
+    /// What they are called.
+    pub realname: String,
+    /// Their mail address. Others may have the same.
+    pub email: Option<String>,
+    /// Whether a group makes them a system administrator.
+    pub admin: bool,
+    /// The names of their groups.
+    pub groups: Vec<String>,
+}
+
+/// What a provider vouches for now: somebody, and what it is asked with again.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// Who it is.
+    pub person: Person,
+    /// The refresh token, if there is one.
+    pub refresh_token: Option<Secret>,
+}
+
+/// Keeps users whom an OIDC provider knows.
+#[derive(Clone)]
+pub struct Accounts {
+    db: Db,
+    master: Arc<MasterKey>,
+}
+
+impl Accounts {
+    /// Keeps them in `db`, and seals with `master`.
+    pub fn new(db: Db, master: Arc<MasterKey>) -> Self {
+        Self { db, master }
+    }
+
+    /// Takes over somebody who has proved who they are, and whom an account belongs to; `None` if none does.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn admit(&self, vouched: &Vouched, now: Timestamp) -> Result<Option<Admitted>> {
+        let once = || {
+            let (accounts, vouched) = (self.clone(), vouched.clone());
+            self.db.write(move |tx| {
+                Box::pin(async move { accounts.admit_in(tx, &vouched, now).await })
+            })
+        };
+        match once().await {
+            Err(error) if is_race(&error) => once().await,
+            done => done,
+        }
+    }
+
+    async fn admit_in(
+        &self,
+        tx: &mut Tx,
+        vouched: &Vouched,
+        now: Timestamp,
+    ) -> Result<Option<Admitted>> {
+        let Some(known) = identity::by_subject(tx, OIDC, &vouched.person.subject).await? else {
+            return Ok(None);
+        };
+        self.update(tx, &known, vouched, now).await?;
+        Ok(Some(Admitted {
+            principal: known.principal,
+            generation: known.generation,
+        }))
+    }
+
+    /// Makes an account for somebody who has proved who they are, under a name that is free, and with a random CLI secret.
+    /// A ticket, if they waited with one, is taken with it.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::SignInExpired`].
+    pub async fn onboard(
+        &self,
+        (vouched, name): (&Vouched, &UserName),
+        ticket: Option<[u8; 32]>,
+        (by, now): (Origin, Timestamp),
+    ) -> Result<Admitted> {
+        let once = || {
+            let (accounts, vouched, name) = (self.clone(), vouched.clone(), name.clone());
+            let by = by.clone();
+            self.db.write(move |tx| {
+                Box::pin(async move {
+                    if let Some(ticket) = ticket
+                        && !oidc::take(tx, &ticket).await?
+                    {
+                        return Err(Error::SignInExpired);
+                    }
+                    accounts.onboard_in(tx, (&vouched, &name), (by, now)).await
+                })
+            })
+        };
+        match once().await {
+            Err(error) if is_race(&error) => once().await,
+            done => done,
+        }
+    }
+
+    async fn onboard_in(
+        &self,
+        tx: &mut Tx,
+        (vouched, name): (&Vouched, &UserName),
+        (by, now): (Origin, Timestamp),
+    ) -> Result<Admitted> {
+        // Two browsers of one person.
+        if let Some(admitted) = self.admit_in(tx, vouched, now).await? {
+            return Ok(admitted);
+        }
+        let person = &vouched.person;
+        if is_taken(tx, name.as_str()).await? {
+            return Err(Error::NameTaken(name.to_string()));
+        }
+        let row = NewUser {
+            name: name.to_string(),
+            email: fitting_email(person.email.as_deref()).map(str::to_owned),
+            realname: fitting_realname(&person.realname),
+            comment: COMMENT.to_owned(),
+            password_hash: None,
+            sysadmin: false,
+            unverified: false,
+            email_verified: false,
+        };
+        let (_, principal) = user::create(tx, &row, now).await?;
+        let found = Found {
+            dn: "",
+            admin: person.admin,
+        };
+        identity::create(tx, principal, (OIDC, &person.subject), found, now).await?;
+        let refresh = self.sealed_refresh(principal, vouched.refresh_token.as_ref())?;
+        let secret = self.sealed_cli(principal, random_password()?.expose())?;
+        oidc::create(tx, principal, (refresh.as_deref(), &secret), now).await?;
+        let made = event(now, by, Operation::Create, &row.name);
+        tx.record(&made.with_detail(format!("known as {}", person.subject)))
+            .await?;
+        join(tx, principal, &person.groups, now).await?;
+        Ok(Admitted {
+            principal,
+            generation: 1,
+        })
+    }
+
+    /// Brings a user up to date for whom the provider vouches now.
+    async fn update(
+        &self,
+        tx: &mut Tx,
+        identity: &Identity,
+        vouched: &Vouched,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (person, principal) = (&vouched.person, identity.principal);
+        if principal::hold_alone(tx, principal).await?.is_none() {
+            // Deleted meanwhile.
+            return Ok(());
+        }
+        let profile = (
+            fitting_email(person.email.as_deref()),
+            &*fitting_realname(&person.realname),
+        );
+        user::set_person(tx, principal, profile, now).await?;
+        let admin = person.admin;
+        identity::set_found(tx, identity, Found { dn: "", admin }, now).await?;
+        let refresh = self.sealed_refresh(principal, vouched.refresh_token.as_ref())?;
+        oidc::set_checked(tx, principal, refresh.as_deref(), now).await?;
+        record_changes(tx, identity, admin, now).await?;
+        join(tx, principal, &person.groups, now).await
+    }
+
+    /// Keeps a new refresh token, in whose place the provider takes no older one. Whether the provider also vouches for the
+    /// user now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keep_refresh_token(
+        &self,
+        principal: PrincipalId,
+        (token, vouches): (&Secret, bool),
+        now: Timestamp,
+    ) -> Result<()> {
+        let sealed = self.sealed(REFRESH, token.expose(), principal)?;
+        self.db
+            .write(move |tx| {
+                Box::pin(async move {
+                    let kept = match vouches {
+                        true => oidc::set_checked(tx, principal, Some(&sealed), now).await,
+                        false => oidc::set_refresh_token(tx, principal, &sealed, now).await,
+                    };
+                    Ok(kept?)
+                })
+            })
+            .await
+    }
+
+    /// The provider does not vouch for a user any more: sessions end, tokens are void, and the CLI secret does not work
+    /// until they have signed in again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end(
+        &self,
+        principal: PrincipalId,
+        why: &'static str,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.db
+            .write(move |tx| {
+                Box::pin(async move {
+                    if let Some(known) = identity::of_principal(tx, OIDC, principal).await? {
+                        end(tx, &known, why, now).await?;
+                        oidc::forget_token(tx, principal, now).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// The refresh token of a user, if there is one that can be opened.
+    pub fn refresh_token(&self, account: &Account) -> Option<Secret> {
+        let sealed = account.refresh_token.as_deref()?;
+        self.opened(REFRESH, sealed, account.principal)
+    }
+
+    /// The CLI secret of a user, if it can be opened: after the loss of the master key it has to be set anew.
+    pub fn cli_secret(&self, account: &Account) -> Option<Secret> {
+        self.opened(CLI, &account.cli_secret, account.principal)
+    }
+
+    /// Gives a user this CLI secret, or a random one.
+    ///
+    /// # Errors
+    /// [`Error::NoCliSecret`], [`Error::UserUnknown`].
+    pub async fn set_cli_secret(
+        &self,
+        permit: &UserPermit,
+        secret: Option<NewPassword>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let secret = match secret {
+            Some(secret) => secret,
+            None => random_password()?,
+        };
+        let (id, by, accounts) = (permit.user(), permit.caller().origin(), self.clone());
+        self.db
+            .write(move |tx| {
+                Box::pin(async move {
+                    let user = user::by_id(tx, id).await?;
+                    let user = user.ok_or(Error::UserUnknown(id))?;
+                    let sealed = accounts.sealed_cli(user.principal_id, secret.expose())?;
+                    if !oidc::set_cli_secret(tx, user.principal_id, &sealed, now).await? {
+                        return Err(Error::NoCliSecret(user.name));
+                    }
+                    // Tokens that were got with the old one end with it; sessions began without it.
+                    principal::void_tokens(tx, user.principal_id).await?;
+                    session::carry_on(tx, user.principal_id).await?;
+                    let event = event(now, by, Operation::Update, &user.name);
+                    Ok(tx.record(&event.with_detail("CLI secret")).await?)
+                })
+            })
+            .await
+    }
+
+    fn sealed_refresh(
+        &self,
+        principal: PrincipalId,
+        token: Option<&Secret>,
+    ) -> Result<Option<Vec<u8>>> {
+        let token = token.map(|token| self.sealed(REFRESH, token.expose(), principal));
+        token.transpose()
+    }
+
+    fn sealed_cli(&self, principal: PrincipalId, secret: &str) -> Result<Vec<u8>> {
+        self.sealed(CLI, secret, principal)
+    }
+
+    fn sealed(&self, purpose: &str, text: &str, principal: PrincipalId) -> Result<Vec<u8>> {
+        let context = principal.0.to_be_bytes();
+        Ok(self.master.seal(purpose, text.as_bytes(), &context)?)
+    }
+
+    fn opened(&self, purpose: &str, sealed: &[u8], principal: PrincipalId) -> Option<Secret> {
+        let opened = self
+            .master
+            .open(purpose, sealed, &principal.0.to_be_bytes());
+        let text = opened.ok()?;
+        Some(Secret::new(std::str::from_utf8(&text).ok()?.to_owned()))
+    }
+}
+
+/// Puts a user into groups, which are made where there are none, and out of all others of the provider.
+async fn join(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    groups: &[String],
+    now: Timestamp,
+) -> Result<()> {
+    let mut ids = Vec::with_capacity(groups.len());
+    for name in groups.iter().take(MOST_GROUPS) {
+        let Ok(name) = name.parse::<GroupName>() else {
+            continue;
+        };
+        ids.extend(ensure(tx, name, now).await?);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    group::set_of_member(tx, principal, GroupSource::Oidc, &ids).await?;
+    Ok(())
+}
+
+/// The provider's group of a name, made if there is none; `None` if one of another source has the name, whose roles are
+/// not the provider's to give.
+async fn ensure(tx: &mut Tx, name: GroupName, now: Timestamp) -> Result<Option<PrincipalId>> {
+    if let Some(group) = group::by_name(tx, name.as_str()).await? {
+        if group.source == GroupSource::Oidc {
+            return Ok(Some(group.principal_id));
+        }
+        tracing::warn!(
+            group.name = %name,
+            "a group of the OIDC provider is not taken over: one of another source has the name"
+        );
+        return Ok(None);
+    }
+    let new = NewGroup {
+        name,
+        source: GroupSource::Oidc,
+        entry: None,
+    };
+    let (_, principal) = crate::group::insert(tx, &new, (origin(), now)).await?;
+    Ok(Some(principal))
+}

@@ -1,0 +1,30 @@
+import { describe, expect, test } from 'vitest';
+import { claimsOf, claimsText, isUnfinished, keysOf, presetOf, PRESETS } from './workload';
+
+describe('rules for workloads', () => {
+  test('claims are lines, and print back', () => {
+    const text = 'environment=prod\n/kubernetes.io/namespace=team-*';
+    expect(claimsOf(text)).toEqual({ environment: 'prod', '/kubernetes.io/namespace': 'team-*' });
+    expect(claimsText(claimsOf(text) ?? {})).toBe(text);
+    expect(claimsOf(' a = b=c \n\n')).toEqual({ a: 'b=c' });
+    expect(claimsOf('')).toEqual({});
+  });
+
+  test('a line without name or value is none', () => {
+    for (const wrong of ['a', '=b', 'a=', 'a=b\nc']) expect(claimsOf(wrong)).toBeUndefined();
+  });
+
+  test('a preset is known by its issuer, and its names are to be replaced', () => {
+    expect(presetOf('https://gitlab.com')).toBe('gitlab');
+    expect(presetOf('https://gitlab.com/')).toBe('other');
+    for (const name of ['github', 'gitlab', 'kubernetes'] as const) {
+      expect(isUnfinished(PRESETS[name].subject)).toBe(true);
+    }
+    expect(isUnfinished('repo:my-org/app:ref:refs/heads/main')).toBe(false);
+  });
+
+  test('only an object with keys is a set of keys', () => {
+    expect(keysOf('{"keys":[]}')).toEqual({ keys: [] });
+    for (const wrong of ['', '[]', 'null', '{}', 'keys']) expect(keysOf(wrong)).toBeUndefined();
+  });
+});
