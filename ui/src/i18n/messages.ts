@@ -875,6 +875,7 @@ export interface Messages {
   'resource.artifact-label': null;
   'resource.audit-log': null;
   'resource.catalog': null;
+  'resource.configuration': null;
   'resource.export-cve': null;
   'resource.garbage-collection': null;
   'resource.immutable-tag': null;

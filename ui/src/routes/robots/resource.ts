@@ -8,6 +8,7 @@ const KNOWN = [
   'artifact-label',
   'audit-log',
   'catalog',
+  'configuration',
   'export-cve',
   'garbage-collection',
   'immutable-tag',
