@@ -292,7 +292,7 @@ mod tests {
         );
         assert_eq!(named(&both, None, Algorithm::RS256), None);
         assert_eq!(
-            named(&[one.clone()], None, Algorithm::RS256).as_deref(),
+            named(std::slice::from_ref(&one), None, Algorithm::RS256).as_deref(),
             Some("1")
         );
         assert_eq!(named(&[one], Some("1"), Algorithm::ES256), None);
