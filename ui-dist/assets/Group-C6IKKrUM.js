@@ -1,1 +1,0 @@
-import{Da as e,Ea as t,Ia as n,Na as r,Pa as i,ba as a,ca as o,da as s,la as c,wa as l}from"./core-D5VMdID-.js";var u=s(`<span class="pick"><span class="strong"> </span><span class="hint"> </span></span>`);function d(s,d){i(d,!0);var f=u(),p=l(f),m=t(p,!0),h=e(p),g=t(h,!0);n(f),a(()=>{o(m,d.group.group_name),o(g,d.group.ldap_group_dn)}),c(s,f),r()}export{d as t};
