@@ -23,9 +23,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 COMPATIBILITY = ROOT / "docs" / "harbor-compatibility.md"
 CONTRACT = ROOT / "admin-api" / "tests" / "api" / "harbor-operations.txt"
-# Topics and paths that other issues are about.
+# Topics and names that other issues are about.
 LATER = {"replication-registries", "retention", "webhooks", "scanners-scans-security", "preheat"}
-LATER_PATHS = re.compile(r"/oidc/")
 LATER_NAMES = re.compile(r"^(proxy|replication|sbom)-|-prevented-|-scan\b|-scan-|-sbom-")
 # What an exchange depends on, by its name or who asks: without the operation, it is not asked.
 NEEDED = [
@@ -218,7 +217,7 @@ def depends_in_vain(world, exchange):
 
 
 def is_later(exchange):
-    return exchange.topic in LATER or bool(LATER_PATHS.search(exchange.path) or LATER_NAMES.search(exchange.name))
+    return exchange.topic in LATER or bool(LATER_NAMES.search(exchange.name))
 
 
 def replay(program, exchanges):

@@ -38,6 +38,8 @@ async function start({ rotate } = {}) {
     scopes: ['openid', 'offline_access'],
     conformIdTokenClaims: false,
     cookies: { keys: ['tests'] },
+    // Gantry is on this machine, where the provider else sends nothing.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
     features: { devInteractions: { enabled: true }, backchannelLogout: { enabled: true } },
     issueRefreshToken: async (_ctx, client, code) =>
       client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
@@ -56,7 +58,7 @@ async function start({ rotate } = {}) {
     if (ctx.path === '/me' && mischief.userinfo) ctx.body = { ...JSON.parse(JSON.stringify(ctx.body)), ...mischief.userinfo };
   });
   for (const event of ['server_error', 'grant.error', 'authorization.error', 'backchannel.error', 'backchannel.success']) {
-    provider.on(event, (...args) => console.error(event, ...args.filter((it) => it instanceof Error).map((it) => it.stack)));
+    provider.on(event, (...args) => console.error(event, ...args.filter((it) => it instanceof Error).map((it) => `${it.stack} ${it.cause ?? ''}`)));
   }
 }
 

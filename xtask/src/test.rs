@@ -385,7 +385,7 @@ fn cargo_test(tally: &mut Tally, setting: &Setting) {
     tally.check("the OIDC provider", || {
         Cmd::new("npm")
             .words("ci --ignore-scripts --silent")
-            .folder(&workspace::root()?.join("testkit/oidc"))
+            .folder(workspace::root()?.join("testkit/oidc"))
             .run()
             .map(|()| String::new())
     });

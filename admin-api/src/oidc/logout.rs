@@ -41,7 +41,7 @@ pub(crate) async fn logout(
         let caller = app.identity.by_session(&key, address, Renewal::Leave).await;
         let caller = caller.map_err(unidentified)?;
         if let Some(id) = caller.session() {
-            location = oidc.after_sign_out(&caller, &key).await?;
+            location = oidc.after_sign_out(&caller, &key.hash()).await?;
             let ended = app.identity.end_session(&caller, id).await;
             ended.map_err(unidentified)?;
         }

@@ -43,7 +43,7 @@ pub(crate) async fn sign_out(
         let oidc = app.identity.oidc();
         if let Some(id) = caller.session() {
             if let Ok(provider) = oidc.provider()
-                && oidc.is_session_of_provider(&key).await?
+                && oidc.is_session_of_provider(&key.hash()).await?
             {
                 let url = &provider.config().external_url;
                 let redirect_location = format!("{url}/c/oidc/logout");

@@ -26,6 +26,14 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("POST /c/login", "Harbor serves it too, undocumented"),
     ("GET /c/log_out", "Harbor serves it too, undocumented"),
     ("POST /c/userExists", "Harbor serves it too, undocumented"),
+    ("GET /c/oidc/login", "Harbor serves it too, undocumented"),
+    ("GET /c/oidc/callback", "Harbor serves it too, undocumented"),
+    ("POST /c/oidc/onboard", "Harbor serves it too, undocumented"),
+    ("GET /c/oidc/logout", "Harbor serves it too, undocumented"),
+    (
+        "POST /api/ext/v1/oidc/backchannel_logout",
+        "Harbor is not told of sign-outs",
+    ),
     ("GET /api/ext/v1/jobs", "Harbor lists jobs by kind alone"),
     (
         "GET /api/ext/v1/jobs/{job_id}",

@@ -336,6 +336,10 @@ async fn every_route_is_there_and_asks_for_what_the_table_says() {
         match route.needs {
             // What this body is no answer to.
             Needs::Nobody if route.method == "POST" => assert!(!refused(anonymous), "{route:?}"),
+            // There is no provider.
+            Needs::Nobody if route.path.starts_with("/c/oidc/") => {
+                assert_eq!(anonymous, StatusCode::PRECONDITION_FAILED, "{route:?}");
+            }
             Needs::Nobody => assert!(anonymous.is_success(), "{route:?}"),
             _ => assert_eq!(anonymous, StatusCode::UNAUTHORIZED, "{route:?}"),
         }

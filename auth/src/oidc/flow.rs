@@ -169,9 +169,9 @@ impl Oidc {
     /// provider cannot be asked.
     #[instrument(name = "auth.oidc.finish", level = "debug", skip_all)]
     pub async fn finish(&self, callback: Callback<'_>, by: Origin) -> Result<Outcome> {
+        let provider = self.provider()?;
         let kept = self.opened(&callback)?;
         let now = self.clock.now();
-        let provider = self.provider()?;
         let metadata = provider.metadata().await?;
         // Begun with another provider, answered by this one.
         if kept.issuer != metadata.issuer || kept.client != provider.config().client_id {

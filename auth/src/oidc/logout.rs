@@ -11,7 +11,6 @@ use tracing::instrument;
 use super::error::{Error, Result};
 use super::provider::encoded;
 use super::{Oidc, hash};
-use crate::session::SessionKey;
 
 /// How long a logout token is remembered that was used: longer than one is taken.
 const REMEMBERED: Duration = Duration::from_secs(900);
@@ -20,29 +19,30 @@ const REMEMBERED: Duration = Duration::from_secs(900);
 const SIGNED_OUT: &str = "/account/sign-in";
 
 impl Oidc {
-    /// Whether a session began with the provider.
+    /// Whether the session of a hash began with the provider.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn is_session_of_provider(&self, key: &SessionKey) -> Result<bool> {
+    pub async fn is_session_of_provider(&self, hash: &[u8; 32]) -> Result<bool> {
         let mut reader = self.db.reader().await?;
-        let token = session::id_token(&mut reader, &key.hash(), self.clock.now()).await?;
+        let token = session::id_token(&mut reader, hash, self.clock.now()).await?;
         Ok(token.is_some())
     }
 
     /// Where a browser goes that signs out: to the provider, to sign out there too, if the settings say so and the
-    /// session began with it; else to the page for signing in. To be asked before the session is ended.
+    /// session began with it; else to the page for signing in. To be asked before the session, which the hash names, is
+    /// ended.
     ///
     /// # Errors
     /// When the database cannot be read. That the provider cannot be asked is none: people can always sign out.
     #[instrument(name = "auth.oidc.end_session", level = "debug", skip_all)]
-    pub async fn after_sign_out(&self, caller: &Caller, key: &SessionKey) -> Result<String> {
+    pub async fn after_sign_out(&self, caller: &Caller, hash: &[u8; 32]) -> Result<String> {
         let here = || SIGNED_OUT.to_owned();
         let Ok(provider) = self.provider() else {
             return Ok(here());
         };
         let mut reader = self.db.reader().await?;
-        let sealed = session::id_token(&mut reader, &key.hash(), self.clock.now()).await?;
+        let sealed = session::id_token(&mut reader, hash, self.clock.now()).await?;
         drop(reader);
         let opened = caller
             .id()

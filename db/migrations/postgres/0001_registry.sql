@@ -104,6 +104,7 @@ create table identity (
     unique (source, subject)
 );
 create index identity_read on identity (source, read_at);
+create index identity_active on identity (source, principal_id) where active = 1;
 
 -- What is kept of users whom an OIDC provider knows. What is sealed only the master key opens.
 create table oidc_account (

@@ -30,6 +30,8 @@ struct Key {
     operation: Operation,
     subject: Subject,
     outcome: Outcome,
+    /// So that each reason of a refusal is there.
+    detail: String,
     second: i64,
 }
 
@@ -40,6 +42,7 @@ impl Key {
             operation: event.operation,
             subject: event.subject.clone(),
             outcome: event.outcome,
+            detail: event.detail.clone(),
             second: event.at.seconds(),
         }
     }

@@ -9,11 +9,15 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{CURRENT, READING, SETTINGS, TOKEN};
+use super::{CURRENT, READING, SETTINGS, TOKEN, may_push};
 use crate::harness::{Client, Server, eventually};
 
 const SECRET: &str = "Right-Passw0rd";
 const BASE: &str = "dc=hostile";
+const UUID: &str = "5b1d7a3e-0000-0000-0000-000000000001";
+const GROUP: &str = "cn=devs,dc=hostile";
+/// The rule by which groups in groups are searched.
+const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
 
 /// How the directory answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ enum Habit {
     Endless,
     /// Searches with two people.
     Ambiguous,
+    /// Not at all where groups in groups are searched, and with no group otherwise.
+    LateGroups,
     /// Not at all.
     Silent,
 }
@@ -47,7 +53,8 @@ struct State {
     habit: Mutex<Habit>,
     /// Entries that were bound as, but for whoever searches.
     bound: Mutex<Vec<String>>,
-    searches: AtomicUsize,
+    /// Searches that were not answered.
+    late: AtomicUsize,
 }
 
 impl Directory {
@@ -58,7 +65,7 @@ impl Directory {
         let state = Arc::new(State {
             habit: Mutex::new(habit),
             bound: Mutex::default(),
-            searches: AtomicUsize::new(0),
+            late: AtomicUsize::new(0),
         });
         let taking = state.clone();
         let listening = tokio::spawn(async move {
@@ -124,7 +131,7 @@ impl State {
                     stream.write_all(&message(&id, &tag(kind, b""))).await?;
                     continue;
                 }
-                Habit::Good | Habit::Endless | Habit::Ambiguous => {}
+                Habit::Good | Habit::Endless | Habit::Ambiguous | Habit::LateGroups => {}
             }
             match operation {
                 0x60 => {
@@ -132,24 +139,26 @@ impl State {
                     stream.write_all(&message(&id, &answer)).await?;
                 }
                 0x63 => {
-                    self.searches.fetch_add(1, Ordering::Relaxed);
-                    let is_ann = content.windows(3).any(|text| text == b"ann");
-                    let number = match habit {
-                        Habit::Endless => usize::MAX,
-                        Habit::Ambiguous => 2,
-                        _ => usize::from(is_ann),
+                    let asks = |text: &str| {
+                        let text = text.as_bytes();
+                        content.windows(text.len()).any(|it| it == text)
+                    };
+                    let (part, number) = match habit {
+                        // References count for no entry, and they could come for ever.
+                        Habit::Endless => (tag(0x73, &tag(4, b"ldap://elsewhere")), usize::MAX),
+                        Habit::Ambiguous => (person(), 2),
+                        Habit::LateGroups if asks(IN_CHAIN) => {
+                            self.late.fetch_add(1, Ordering::Relaxed);
+                            continue;
+                        }
+                        _ if asks(IN_CHAIN) => (group(), 1),
+                        _ if asks("uniqueMember") => (group(), 0),
+                        _ => (person(), usize::from(asks("ann") || asks(UUID))),
                     };
                     for at in 0..number {
-                        let pause = match habit {
-                            Habit::Endless if at > 0 => Duration::from_millis(200),
-                            _ => Duration::ZERO,
-                        };
-                        tokio::time::sleep(pause).await;
-                        // References count for no entry, and they could come for ever.
-                        let part = match habit {
-                            Habit::Endless => tag(0x73, &tag(4, b"ldap://elsewhere")),
-                            _ => person(),
-                        };
+                        if habit == Habit::Endless && at > 0 {
+                            tokio::time::sleep(Duration::from_millis(200)).await;
+                        }
                         stream.write_all(&message(&id, &part)).await?;
                     }
                     stream.write_all(&message(&id, &result(0x65, 0))).await?;
@@ -233,17 +242,23 @@ fn result(kind: u8, code: u8) -> Vec<u8> {
 }
 
 fn person() -> Vec<u8> {
-    let attribute =
-        |name: &[u8], value: &[u8]| tag(0x30, &[tag(4, name), tag(0x31, &tag(4, value))].concat());
-    let attributes = [
-        attribute(b"uid", b"ann"),
-        attribute(b"entryUUID", b"5b1d7a3e-0000-0000-0000-000000000001"),
-    ];
-    let parts = [
-        tag(4, b"uid=ann,dc=hostile"),
-        tag(0x30, &attributes.concat()),
-    ];
-    tag(0x64, &parts.concat())
+    entry("uid=ann,dc=hostile", &[("uid", "ann"), ("entryUUID", UUID)])
+}
+
+fn group() -> Vec<u8> {
+    entry(GROUP, &[("cn", "devs")])
+}
+
+fn entry(dn: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
+    let attributes = attributes.iter().flat_map(|(name, value)| {
+        let values = tag(0x31, &tag(4, value.as_bytes()));
+        tag(0x30, &[tag(4, name.as_bytes()), values].concat())
+    });
+    let attributes: Vec<u8> = attributes.collect();
+    tag(
+        0x64,
+        &[tag(4, dn.as_bytes()), tag(0x30, &attributes)].concat(),
+    )
 }
 
 /// A server that asks these directories, each password anew.
@@ -338,4 +353,32 @@ async fn of_several_that_find_an_address_silent_the_next_one_is_tried() {
     let statuses = futures_util::future::join_all(attempts).await;
     assert_eq!(statuses, [503, 503]);
     ann(&server, SECRET).get(CURRENT).await.expect(200);
+}
+
+#[tokio::test]
+async fn groups_in_groups_that_come_late_take_no_roles_away() {
+    let directory = Directory::start(Habit::Good).await;
+    let server = asking(&directory.url(), &[]).await;
+    let settings = json!({
+        "ldap_group_search_filter": "objectClass=group", "ldap_group_base_dn": BASE,
+        "ldap_group_attribute_name": "cn", "ldap_group_lookup": "nested", "ldap_reading_secs": 1,
+        "ldap_password_secs": 600,
+    });
+    let admin = server.admin();
+    admin.put(SETTINGS).json(&settings).await.expect(200);
+    let person = ann(&server, SECRET);
+    person.get(CURRENT).await.expect(200);
+    let project = server.private_project().await;
+    let member = json!({ "role_id": 2, "member_group": { "ldap_group_dn": GROUP } });
+    let added = admin.post(&project.members()).json(&member).await;
+    added.expect(201);
+    let repository = project.repository("app");
+    assert!(may_push(&person, &repository).await);
+    directory.set(Habit::LateGroups);
+    // One search was given up by then, after twelve times `ldap_timeout`.
+    eventually(60, "two readings", async || {
+        (directory.state.late.load(Ordering::Relaxed) >= 2).then_some(())
+    })
+    .await;
+    assert!(may_push(&person, &repository).await);
 }
