@@ -161,6 +161,11 @@ export interface components {
             /** @description Whether the first point is not whole, and none before it is there: only so many entries are counted. */
             truncated: boolean;
         };
+        /** @description The form of a back-channel logout. */
+        BackChannel: {
+            /** @default  */
+            logout_token: string;
+        };
         /** @description The body of `POST /bulk`. */
         BulkRequest: {
             /** @description `delete_artifacts`, `delete_tags`, `delete_repositories`, `add_label` or `remove_label`. */
@@ -785,6 +790,10 @@ export interface components {
             registry_storage_provider_name: string;
             registry_url: string;
         };
+        /** @description Where to sign out instead. */
+        Elsewhere: {
+            redirect_location: string;
+        };
         /** @description What went wrong. */
         Error: {
             code: string;
@@ -1113,6 +1122,32 @@ export interface components {
             text: string;
             /** @description When it happens or happened, where that is known. */
             time?: string | null;
+        };
+        /** @description The body of `PUT /users/{user_id}/cli_secret`. */
+        OIDCCliSecretReq: {
+            secret?: string | null;
+        };
+        /** @description What is kept of somebody whom the OIDC provider knows. */
+        OIDCUserInfo: {
+            creation_time: string;
+            /** Format: int64 */
+            id: number;
+            /** @description The CLI secret: the password of docker and helm. */
+            secret?: string | null;
+            /** @description The subject, and the issuer after it. */
+            subiss: string;
+            update_time: string;
+            /** Format: int64 */
+            user_id: number;
+        };
+        /** @description The body of `POST /system/oidc/ping`: what is left out is as it is stored. */
+        OidcEndpoint: {
+            url?: string | null;
+            verify_cert?: boolean | null;
+        };
+        /** @description The body of `POST /c/oidc/onboard`. */
+        Onboarding: {
+            username?: string | null;
         };
         /** @description What the caller may do in a project. */
         OwnAccess: {
@@ -1695,6 +1730,9 @@ export interface components {
             comment?: string;
             creation_time: string;
             email?: string | null;
+            /** @description True while links for a new password are not mailed to the address: nobody has opened the link that was mailed there. */
+            email_unverified?: boolean;
+            oidc_user_meta?: components["schemas"]["OIDCUserInfo"] | null;
             realname?: string;
             sysadmin_flag: boolean;
             /** @description True until the mail address of an account that somebody made for themselves is verified. */
