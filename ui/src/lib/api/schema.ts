@@ -41,7 +41,7 @@ export interface components {
             address_verified: boolean;
             /** @description Whether a new password can be set by a mailed link: mail is set up, and a mail was sent with these settings. */
             password_reset: boolean;
-            /** @description Whether people make accounts for themselves. */
+            /** @description Whether people make accounts for themselves: `self_registration` is on, and no directory is configured. */
             self_registration: boolean;
         };
         /** @description The body of `PUT /jobservice/queues/{job_type}`. */
@@ -257,13 +257,13 @@ export interface components {
         Configurations: {
             /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
             audit_log_forward_endpoint?: string;
-            /** @description The source of people that user interfaces prefer: `db_auth`, this database, or `ldap_auth`, a directory. People sign in by every source that is configured, whatever it says. */
+            /** @description The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says. */
             auth_mode?: string;
             /** @description A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`, `fromDate` and `toDate`. Empty: none. */
             banner_message?: string;
             /** @description Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`. */
             disabled_audit_log_event_types?: string;
-            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent. */
+            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
             external_url?: string;
             /** @description Its groups of system administrators. */
             http_authproxy_admin_groups?: string;
@@ -335,25 +335,35 @@ export interface components {
             oidc_admin_group?: string;
             /** @description Whether an account is made at a user's first sign-in without asking for its name. */
             oidc_auto_onboard?: boolean;
+            /** @description The only authorities that may have signed the provider's certificate, in PEM. Empty: those of the system. */
+            oidc_ca_certificate?: string;
             /** @description The id that the provider gave Gantry. */
             oidc_client_id?: string;
-            /** @description The secret that belongs to `oidc_client_id`. */
+            /** @description The secret that belongs to `oidc_client_id`. Empty for a public client. */
             oidc_client_secret?: string;
-            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider. Empty: none. */
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
             oidc_endpoint?: string;
             /** @description Parameters that are added to the redirection to the provider: a JSON object, as text. */
             oidc_extra_redirect_parms?: string;
-            /** @description A regular expression for the groups that are taken over. */
+            /** @description A regular expression for the groups that are taken over. Empty: all. */
             oidc_group_filter?: string;
-            /** @description The claim that names the user's groups. */
+            /** @description The claim that names the user's groups. Empty: no groups are taken over. */
             oidc_groups_claim?: string;
             /** @description Whether signing out of Gantry signs out of the provider too. */
             oidc_logout?: boolean;
             /** @description What user interfaces call the OIDC provider. */
             oidc_name?: string;
-            /** @description What the provider is asked for: `openid,profile,email`. */
+            /** @description Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token. */
+            oidc_outage_secs?: number;
+            /** @description Seconds after which the provider is asked again about people with a session, and their groups. */
+            oidc_reading_secs?: number;
+            /** @description What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`. */
             oidc_scope?: string;
-            /** @description The claim that is the user's name. */
+            /** @description Seconds after which the provider is asked again whether the owner of a CLI secret may still sign in. */
+            oidc_secret_secs?: number;
+            /** @description Seconds that the provider has for an answer. */
+            oidc_timeout?: number;
+            /** @description The claim that is the user's name. Empty: `name`. */
             oidc_user_claim?: string;
             /** @description Whether the provider's certificate is checked. */
             oidc_verify_cert?: boolean;
@@ -371,7 +381,7 @@ export interface components {
             robot_token_duration?: number;
             /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
             scanner_skip_update_pulltime?: boolean;
-            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. */
+            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. Where a directory is configured they may not, whatever this says. */
             self_registration?: boolean;
             /** @description Minutes after which a session ends however much is asked. 0: never. */
             session_longest?: number;
@@ -412,7 +422,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description The source of people that user interfaces prefer: `db_auth`, this database, or `ldap_auth`, a directory. People sign in by every source that is configured, whatever it says. */
+            /** @description The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says. */
             auth_mode?: {
                 editable: boolean;
                 value: string;
@@ -427,7 +437,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent. */
+            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
             external_url?: {
                 editable: boolean;
                 value: string;
@@ -597,12 +607,17 @@ export interface components {
                 editable: boolean;
                 value: boolean;
             };
+            /** @description The only authorities that may have signed the provider's certificate, in PEM. Empty: those of the system. */
+            oidc_ca_certificate?: {
+                editable: boolean;
+                value: string;
+            };
             /** @description The id that the provider gave Gantry. */
             oidc_client_id?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider. Empty: none. */
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
             oidc_endpoint?: {
                 editable: boolean;
                 value: string;
@@ -612,12 +627,12 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description A regular expression for the groups that are taken over. */
+            /** @description A regular expression for the groups that are taken over. Empty: all. */
             oidc_group_filter?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description The claim that names the user's groups. */
+            /** @description The claim that names the user's groups. Empty: no groups are taken over. */
             oidc_groups_claim?: {
                 editable: boolean;
                 value: string;
@@ -632,12 +647,32 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description What the provider is asked for: `openid,profile,email`. */
+            /** @description Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token. */
+            oidc_outage_secs?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Seconds after which the provider is asked again about people with a session, and their groups. */
+            oidc_reading_secs?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`. */
             oidc_scope?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description The claim that is the user's name. */
+            /** @description Seconds after which the provider is asked again whether the owner of a CLI secret may still sign in. */
+            oidc_secret_secs?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description Seconds that the provider has for an answer. */
+            oidc_timeout?: {
+                editable: boolean;
+                value: number;
+            };
+            /** @description The claim that is the user's name. Empty: `name`. */
             oidc_user_claim?: {
                 editable: boolean;
                 value: string;
@@ -684,7 +719,7 @@ export interface components {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. */
+            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. Where a directory is configured they may not, whatever this says. */
             self_registration?: {
                 editable: boolean;
                 value: boolean;
@@ -850,6 +885,7 @@ export interface components {
         GeneralInfo: (components["schemas"]["Details"] | null) & {
             auth_mode: string;
             banner_message: string;
+            /** @description What people call the OIDC provider by which they can sign in; empty where there is none. */
             oidc_provider_name: string;
             primary_auth_mode: boolean;
             self_registration: boolean;
@@ -1779,6 +1815,8 @@ export interface components {
         };
         /** @description The body of `POST /users/verify`. */
         Verify: {
+            /** @description The password of the account, if it signs in already. */
+            password?: string | null;
             /** @description What follows `#` in the link. */
             token?: string | null;
         };
@@ -1815,6 +1853,106 @@ export interface components {
             pid?: number | null;
             start_at: string;
             worker_pool_id: string;
+        };
+        /** @description A rule. */
+        WorkloadRule: {
+            audience: string;
+            ca?: string | null;
+            claims: {
+                [key: string]: string;
+            };
+            creation_time: string;
+            /** Format: int64 */
+            id: number;
+            issuer: string;
+            jwks?: unknown;
+            /** Format: int64 */
+            lifetime: number;
+            name: string;
+            role: string;
+            subject: string;
+            update_time: string;
+        };
+        /** @description A rule as it is made or replaced. */
+        WorkloadRuleRequest: {
+            /**
+             * @description What `aud` must be or have: the registry's address, usually.
+             * @default
+             */
+            audience: string;
+            /**
+             * @description Authorities for the issuer's certificate, in PEM; those of the system without them.
+             * @default null
+             */
+            ca: string | null;
+            /**
+             * @description Further claims, or JSON pointers into them, and what they must be. In patterns `*` stands for anything but `/` and
+             *     `:`, and `**` for anything.
+             * @default {}
+             */
+            claims: {
+                [key: string]: string;
+            };
+            /**
+             * @description What `iss` must be, an https URL.
+             * @default
+             */
+            issuer: string;
+            /** @description The issuer's public keys as a JWK set; without it, the issuer is asked for them. */
+            jwks?: unknown;
+            /**
+             * Format: int64
+             * @description Seconds for which registry tokens are issued at most, 60 to 86400; 3600 by default. None outlives the token that it
+             *     was issued for.
+             * @default null
+             */
+            lifetime: number | null;
+            /**
+             * @description Unique within the project.
+             * @default
+             */
+            name: string;
+            /**
+             * @description `maintainer`, `developer`, `guest` or `limitedGuest`.
+             * @default
+             */
+            role: string;
+            /**
+             * @description What `sub` must be: a text, or a pattern that begins with whose workload it is.
+             * @default
+             */
+            subject: string;
+        };
+        /** @description What a rule says of a token. */
+        WorkloadRuleVerdict: {
+            /** Format: int64 */
+            id: number;
+            matches: boolean;
+            name: string;
+            /** @description Why it does not let the token in. */
+            problems: string[];
+            role: string;
+        };
+        /** @description What a token would open. */
+        WorkloadTokenExplanation: {
+            /** @description Whether a rule lets it in. */
+            admitted: boolean;
+            /** @description Until when it is valid. */
+            expires_at?: string | null;
+            issuer: string;
+            /** @description Why it is refused whatever the rules say. */
+            problem?: string | null;
+            /** @description What each rule says of it. */
+            rules: components["schemas"]["WorkloadRuleVerdict"][];
+            subject: string;
+        };
+        /** @description A token that is tried out. */
+        WorkloadTokenRequest: {
+            /**
+             * @description The token. It is neither stored nor logged.
+             * @default
+             */
+            token: string;
         };
     };
     responses: never;
