@@ -62,7 +62,7 @@ const fn pages(arguments: &'static str) -> Piece {
 }
 
 /// What the issues ask for first, then what makes it whole. A walk of the machine goes on where the piece before ended.
-const PIECES: [Piece; 27] = [
+const PIECES: [Piece; 28] = [
     soak("crash --rounds 75"),
     soak("power --rounds 20"),
     soak("race --minutes 20"),
@@ -81,6 +81,7 @@ const PIECES: [Piece; 27] = [
     bench("s3 --rounds 3"),
     bench("gc"),
     bench("scale"),
+    bench("audit"),
     bench("lists"),
     soak("crash --rounds 225"),
     soak("power --rounds 30"),

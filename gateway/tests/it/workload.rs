@@ -154,10 +154,7 @@ async fn a_ci_job_pushes_by_exchange_and_by_docker_password() {
         .await
         .expect(403);
     let current = direct.get("/api/v2.0/projects").await.expect(200).json();
-    assert!(
-        current.to_string().contains(&other.name) == false,
-        "{current}"
-    );
+    assert!(!current.to_string().contains(&other.name), "{current}");
 }
 
 #[tokio::test]
