@@ -19,8 +19,7 @@
 //! (`registry::immutability`).
 //!
 //! **Children**, which an index lists. Those that nothing else keeps, no tag, no other living index and no living subject, go
-//! with the last index that lists them, as in Harbor; but one that was pushed again after that index, and lately, is about
-//! to be listed by another, and stays as long as a blob without references does. An index with many is left with its tombstone until all were looked
+//! with the last index that lists them, as in Harbor. An index with many is left with its tombstone until all were looked
 //! at. One that waits so and is pushed again without a tag would be lost as well: that push makes a new row
 //! ([`bury_child`]). Who deletes holds the children before it asks what keeps them: of two deletions the later one sees that
 //! the other's index is gone. A push of an index or a tag holds what it names: so the child is kept, or the push finds
@@ -56,13 +55,6 @@ pub struct When {
     pub now: Timestamp,
     /// Until when blobs are kept at least that the manifests named.
     pub lease_until: Timestamp,
-}
-
-impl When {
-    /// What was pushed before is not about to be listed or tagged any more.
-    const fn long_ago(self) -> Timestamp {
-        Timestamp(self.now.0 - (self.lease_until.0 - self.now.0))
-    }
 }
 
 /// Deletes a living manifest that is held, and removes at most `limit` rows of what hangs on it; [`purge`] removes the
@@ -232,7 +224,7 @@ pub async fn purge(
             next += 1;
         }
         if room.is_left() {
-            let buried = bury_children(tx, at, &going[listed..], when, &mut room).await?;
+            let buried = bury_children(tx, at, &going[listed..], when.now, &mut room).await?;
             listed = going.len();
             going.extend(buried);
         }
@@ -415,42 +407,29 @@ async fn bury_children(
     tx: &mut Tx,
     at: Place<'_>,
     indexes: &[Tombstone],
-    when: When,
+    now: Timestamp,
     room: &mut Room,
 ) -> Result<Vec<Tombstone>> {
-    macro_rules! is_not_awaited {
-        () => {
-            "(coalesce(m.pushed_again_at, m.pushed_at) <= coalesce(i.pushed_again_at, i.pushed_at)
-             or coalesce(m.pushed_again_at, m.pushed_at) <= $3)"
-        };
-    }
     let indexes = ids(indexes);
     hold_listed(tx, &indexes).await?;
     // A statement of its own: it sees what was committed before the rows were held.
     let rows = tx
         .query_either(
             concat!(
-                "select distinct m.id from json_each($1) j cross join manifest i on i.id = j.value
-                 cross join manifest_reference c on c.manifest_id = i.id
+                "select distinct m.id from json_each($1) j cross join manifest_reference c on c.manifest_id = j.value
                  cross join manifest m on m.id = c.child_id where ",
-                is_not_awaited!(),
-                " and ",
                 hangs_on_its_parents!(),
                 " order by m.id limit $2"
             ),
             concat!(
-                "select distinct m.id from manifest i join manifest_reference c on c.manifest_id = i.id
-                 join manifest m on m.id = c.child_id
-                 where i.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and ",
-                is_not_awaited!(),
-                " and ",
+                "select distinct m.id from manifest_reference c join manifest m on m.id = c.child_id
+                 where c.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint))) and ",
                 hangs_on_its_parents!(),
                 " order by m.id limit $2"
             ),
         )
         .bind(indexes)
         .bind(room.rows)
-        .bind(when.long_ago())
         .all()
         .await?;
     let hanging: Vec<i64> = rows
@@ -458,7 +437,7 @@ async fn bury_children(
         .map(|row| row.get("manifest", "id"))
         .collect::<Result<_>>()?;
     room.rows -= hanging.len() as i64;
-    bury(tx, at, &hanging, when.now).await
+    bury(tx, at, &hanging, now).await
 }
 
 /// Holds what indexes list, where others write beside this transaction: nobody tags or lists it until the transaction ends,

@@ -665,40 +665,6 @@ async fn a_child_that_is_pushed_again_before_the_purge_stays() {
 }
 
 #[tokio::test]
-async fn a_child_that_was_pushed_again_for_another_index_is_spared_for_a_while() {
-    within("tomb_child_awaited", |tx, project| {
-        Box::pin(async move {
-            let hour = Duration::from_secs(3_600);
-            let [later, past] = [NOW.plus(hour), NOW.plus(hour * 3)];
-            let (child, name) = (payload("child", None), app());
-            push(tx, project, &child, None).await?;
-            push(tx, project, &index(&child), None).await?;
-            push(tx, project, &outer(&child), None).await?;
-            let repo = repository::id(tx, project, &name).await?.unwrap();
-            let at = place(project, repo, &name);
-            let parsed = Manifest::parse(None, &child).unwrap();
-            let found = manifest::find_children(tx, repo, &parsed.children).await?;
-            let (named, what) = (digest(&child), (&parsed, &child[..]));
-            let again = manifest::store(tx, at, new(&named, what, &found), later);
-            again.await?.unwrap();
-            for (bytes, now, is_there) in
-                [(index(&child), later, true), (outer(&child), past, false)]
-            {
-                let going = manifest::hold(tx, repo, &digest(&bytes)).await?;
-                let when = tombstone::When {
-                    now,
-                    lease_until: now.plus(hour),
-                };
-                manifest::delete(tx, at, going.unwrap().id, when, 100).await?;
-                assert_eq!(row(tx, project, &child).await?.is_some(), is_there);
-            }
-            usage_is_exact(tx, project).await
-        })
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn of_two_indexes_that_go_at_once_the_later_one_takes_along_what_both_list() {
     let (db, project) = with_image("beside_indexes").await;
     db.write(move |tx| {
