@@ -98,7 +98,7 @@ async fn what_is_wrong_is_refused_and_only_administrators_learn_why() {
     }
     let log = server
         .admin()
-        .get("/api/v2.0/auditlog-exts?q=operation%3Dlogin&page_size=100")
+        .get("/api/v2.0/auditlog-exts?q=operation%3Dlogin%2Coperation_result%3Dfalse&page_size=100")
         .await
         .expect(200);
     let log = log.text();
