@@ -382,6 +382,9 @@ fn cargo(tally: &mut Tally, words: &str) {
     });
 }
 
+/// Tests that run at once: most of them wait for a server, a disk or a clock.
+const TESTS_AT_ONCE: &str = "4";
+
 fn cargo_test(tally: &mut Tally, setting: &Setting) {
     tally.check("the OIDC provider", || {
         Cmd::new("npm")
@@ -395,6 +398,7 @@ fn cargo_test(tally: &mut Tally, setting: &Setting) {
         let seaweed = Seaweed::start()?;
         workspace::cargo("test --profile ci --workspace --no-fail-fast")
             .env(workspace::PROFILE, PROFILE)
+            .env("RUST_TEST_THREADS", TESTS_AT_ONCE)
             .env("GANTRY_BIN", setting.binary.path())
             .env("GANTRY_TEST_POSTGRES", postgres.url())
             .env("GANTRY_TEST_S3", seaweed.test_url())
