@@ -22,7 +22,7 @@ pub(crate) const NEEDS: [Need; 5] = [
 ];
 
 /// Seconds that a command of npm may take, and the tests of every page in every form.
-const LIMIT_SECS: u32 = 900;
+const LIMIT_SECS: u32 = 1_800;
 const FULL_LIMIT_SECS: u32 = 5_400;
 
 /// Checks sources and build, and then the pages.
