@@ -112,7 +112,10 @@ async fn what_is_wrong_is_refused_and_only_administrators_learn_why() {
         "(iat)",
         "24 hours",
     ] {
-        assert!(log.contains(reason), "{reason} is not in the audit log");
+        assert!(
+            log.contains(reason),
+            "{reason} is not in the audit log: {log}"
+        );
     }
     assert!(
         !log.contains(signature) && !server.log().contains(signature),
