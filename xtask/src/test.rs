@@ -245,12 +245,12 @@ const STEPS: [Step; 15] = [
     ),
 ];
 
-/// Two at a time, for no figure is claimed and each waits for its disk and its clients. Those that fill large databases are
-/// of `cargo xtask full` alone.
+/// Two at a time, for no figure is claimed and each waits for its disk and its clients. Those that fill large databases, and the
+/// one with S3 storage, are of `cargo xtask full` alone.
 fn benches(tally: &mut Tally, setting: &Setting) {
     thread::scope(|scope| {
         let others = scope.spawn(|| benches_in_turn(&["gc"], setting));
-        tally.add(benches_in_turn(&["", "s3"], setting));
+        tally.add(benches_in_turn(&[""], setting));
         match others.join() {
             Ok(others) => tally.add(others),
             Err(_) => tally.fail("bench", "it panicked".to_owned()),
