@@ -299,6 +299,8 @@ test('the keyboard alone makes a label, puts it on a tag, and deletes it', async
   await open(page, `/ui/projects/platform/labels?q=${name}`);
   await reach(`More actions for ${name}`);
   await page.keyboard.press('Enter');
+  // The commands are made when the menu opens.
+  await page.waitForFunction(() => document.activeElement?.getAttribute('role') === 'menuitem');
   await page.keyboard.press('End');
   await page.keyboard.press('Enter');
   await dialog(page).waitFor();
