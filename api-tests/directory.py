@@ -1,12 +1,10 @@
 """Starts a real slapd on loopback, with two people and a group."""
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 
-from server import free_ports
+from server import free_ports, wait_for_port
 
 BASE = "dc=example,dc=test"
 READER, READER_PASSWORD = f"cn=reader,{BASE}", "Reader-12345"
@@ -76,22 +74,12 @@ class Directory:
         self.port = free_ports(1)[0]
         self.process = subprocess.Popen(["slapd", "-d", "0", "-h", f"{self.url}/", "-f", configuration],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.wait_ready()
+        wait_for_port(self.process, self.port, "slapd", START_SECONDS)
         return self
 
     @property
     def url(self):
         return f"ldap://127.0.0.1:{self.port}"
-
-    def wait_ready(self):
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until and self.process.poll() is None:
-            try:
-                return socket.create_connection(("127.0.0.1", self.port)).close()
-            except OSError:
-                time.sleep(0.02)
-        self.process.kill()
-        raise SystemExit("slapd is not ready")
 
     def __exit__(self, *_):
         self.process.terminate()

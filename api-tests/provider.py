@@ -1,10 +1,8 @@
 """Starts a real OpenID provider on loopback, the one of the testkit."""
 import pathlib
-import socket
 import subprocess
-import time
 
-from server import free_ports
+from server import free_ports, wait_for_port
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "testkit" / "oidc"
 CLIENT, SECRET = "gantry", "Oidc-12345"
@@ -24,22 +22,12 @@ class Provider:
         self.port = free_ports(1)[0]
         command = ["node", FOLDER / "provider.mjs", str(self.port), CLIENT, SECRET, self.gantry_url]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.wait_ready()
+        wait_for_port(self.process, self.port, "oidc-provider", START_SECONDS)
         return self
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
-
-    def wait_ready(self):
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until and self.process.poll() is None:
-            try:
-                return socket.create_connection(("127.0.0.1", self.port)).close()
-            except OSError:
-                time.sleep(0.05)
-        self.process.kill()
-        raise SystemExit("oidc-provider is not ready")
 
     def __exit__(self, *_):
         self.process.terminate()

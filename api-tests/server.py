@@ -88,3 +88,15 @@ def free_ports(count):
     for one in sockets:
         one.close()
     return ports
+
+
+def wait_for_port(process, port, what, seconds):
+    """Waits until a process takes connections on loopback; ends it if it does not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.02)
+    process.kill()
+    raise SystemExit(f"{what} is not ready")
