@@ -9,15 +9,25 @@ pub(crate) const SESSION: &str = "sid";
 /// Holds what CSRF tokens belong to.
 pub(crate) const CSRF: &str = "_gorilla_csrf";
 
-/// Holds a sign-in by the OIDC provider that has begun, sealed. No neighbouring site can plant it: of this prefix, browsers
-/// take cookies of this very host alone.
-pub(crate) const SIGN_IN: &str = "__Host-gantry_oidc";
+/// Holds a sign-in by the OIDC provider that has begun, sealed; its name ends with the beginning of the sign-in's `state`, so
+/// that several go on beside one another. No neighbouring site can plant it: of this prefix, browsers take cookies of this
+/// very host alone.
+const SIGN_IN: &str = "__Host-gantry_oidc_";
+/// Characters of a `state` that a cookie's name has.
+const STATE_PART: usize = 16;
 
 /// Holds the ticket of whoever signed in and needs a name.
 pub(crate) const ONBOARDING: &str = "__Host-gantry_onboard";
 
 /// Seconds that a browser keeps [`CSRF`].
 const CSRF_SECS: u32 = 43_200;
+
+/// The name of the cookie of the sign-in with this `state`.
+pub(crate) fn sign_in(state: &str) -> String {
+    let part = state.chars().filter(char::is_ascii_hexdigit);
+    let part: String = part.take(STATE_PART).collect();
+    format!("{SIGN_IN}{part}")
+}
 
 /// Whether a cookie of this name was sent.
 pub(crate) fn is_sent(headers: &HeaderMap, name: &str) -> bool {
@@ -52,9 +62,9 @@ pub(crate) fn end_session() -> Option<HeaderValue> {
     HeaderValue::try_from(cookie).ok()
 }
 
-/// Sets [`SIGN_IN`].
-pub(crate) fn begin_sign_in(sealed: &str) -> Option<HeaderValue> {
-    short(SIGN_IN, sealed, auth::oidc::SIGN_IN.as_secs())
+/// Sets the cookie of the sign-in with this `state`.
+pub(crate) fn begin_sign_in(state: &str, sealed: &str) -> Option<HeaderValue> {
+    short(&sign_in(state), sealed, auth::oidc::SIGN_IN.as_secs())
 }
 
 /// Sets [`ONBOARDING`].

@@ -10,11 +10,13 @@ use http::{Extensions, Method};
 use crate::{AdminState, Error};
 
 /// Routes that write nevertheless.
-const OPEN: [(&str, &str); 9] = [
+const OPEN: [(&str, &str); 11] = [
     ("PUT", "/api/v2.0/configurations"),
     ("POST", "/c/login"),
     ("POST", "/api/ext/v1/mail/test"),
     ("POST", "/c/userExists"),
+    ("POST", "/c/oidc/onboard"),
+    ("POST", "/api/ext/v1/oidc/backchannel_logout"),
     (
         "POST",
         "/api/ext/v1/projects/{project_name_or_id}/workload-rules/test",

@@ -22,6 +22,10 @@ pub struct Allowances {
     pub link: Allowance,
     /// Asking whether a name or an address is taken.
     pub name: Allowance,
+    /// Coming back from the OIDC provider, each of which it is asked about.
+    pub callback: Allowance,
+    /// Tokens of workloads that are refused, as far as the history has them.
+    pub(crate) refused_workload: Allowance,
 }
 
 impl Default for Allowances {
@@ -32,6 +36,8 @@ impl Default for Allowances {
             mail: Allowance::new(10, 15 * MINUTE),
             link: Allowance::new(30, 5 * MINUTE),
             name: Allowance::new(60, 5 * MINUTE),
+            callback: Allowance::new(600, 5 * MINUTE),
+            refused_workload: Allowance::new(100, 5 * MINUTE),
         }
     }
 }

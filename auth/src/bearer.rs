@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use db::{Age, Db, binding};
-use model::{Clock, RepositoryName, Timestamp};
+use model::{Clock, ProjectName, RepositoryName, Timestamp};
 use policy::{Action, Authority, Caller, Presented, Workload, WorkloadRule};
 use tenancy::setting::Settings;
 use tracing::instrument;
@@ -108,7 +108,7 @@ impl Bearer {
         let id = crate::random_hex::<8>();
         let lifetime = match &caller.authority.workload {
             None => self.settings.current().token_secs(),
-            Some(workload) => lifetime_of(workload, issued_at)?,
+            Some(workload) => lifetime_of(workload, scopes, issued_at)?,
         };
         let mut claims = Claims::new(holder(caller), id, issued_at.date_time(), lifetime);
         claims.workload = caller.authority.workload.as_deref().map(claim_of);
@@ -154,10 +154,15 @@ impl Bearer {
 }
 
 /// Seconds for which a workload gets a token: never longer than its own is valid.
-fn lifetime_of(workload: &Workload, now: Timestamp) -> Result<u32> {
+fn lifetime_of(workload: &Workload, scopes: &[Scope], now: Timestamp) -> Result<u32> {
+    let projects = scopes.iter().filter_map(|scope| {
+        let name: RepositoryName = scope.name().parse().ok()?;
+        (scope.kind() == "repository").then(|| name.project())
+    });
+    let projects: Vec<ProjectName> = projects.collect();
     let left = workload.expires_at.seconds() - now.seconds();
     match u32::try_from(left) {
-        Ok(left) if left > 0 => Ok(left.min(workload.token_secs)),
+        Ok(left) if left > 0 => Ok(left.min(workload.token_secs(&projects))),
         _ => Err(Error::SubjectToken),
     }
 }
@@ -181,7 +186,7 @@ fn workload_of(claim: &WorkloadClaim) -> Workload {
     Workload {
         rules: rules.collect(),
         // A token buys no other one.
-        token_secs: 0,
+        lifetimes: Vec::new(),
         expires_at: Timestamp(claim.exp.saturating_mul(1_000_000)),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use db::audit::recorder::Recorder;
 use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
-use model::{Clock, Origin, Principal, SessionId};
+use model::{Clock, Network, Origin, Principal, SessionId};
 use outgoing::Guard;
 use policy::{Authority, Caller, Presented};
 use tenancy::password::PasswordHasher;
@@ -19,7 +19,7 @@ use crate::bearer::{Bearer, Issued};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::login::{self, Counter};
-use crate::oidc::{Oidc, SignedIn};
+use crate::oidc::{self, Oidc, SignedIn};
 use crate::password::Passwords;
 use crate::scope::Scope;
 use crate::sender::Sender;
@@ -245,12 +245,18 @@ impl Identity {
         let Admission::Refused { claimed, reason } = refused else {
             return;
         };
+        let (network, now) = (Network::of(sender.address), self.clock.now());
+        // Anybody can make such tokens: no network fills the history with them.
+        let allowed = self.allowances.refused_workload.take(network, now);
+        if allowed.is_err() {
+            return;
+        }
         let claimed: String = claimed.chars().take(LONGEST_CLAIMED).collect();
         let origin = Origin {
             principal: Principal::Claimed(claimed.into()),
             address: Some(sender.address),
         };
-        let event = login::event(self.clock.now(), origin).refused();
+        let event = login::event(now, origin).refused();
         let detail = format!("a workload's token: {reason}");
         self.audit.record_failed_login(event.with_detail(detail));
     }
@@ -272,10 +278,21 @@ impl Identity {
         self.sessions.begin(who, (had, None), agent).await
     }
 
+    /// Records why nobody was signed in by the OIDC provider.
+    pub fn record_refused_sign_in(&self, error: &oidc::Error, sender: Sender<'_>) {
+        let origin = Origin {
+            principal: Principal::Claimed("OIDC".into()),
+            address: Some(sender.address),
+        };
+        let event = login::event(self.clock.now(), origin).refused();
+        self.audit
+            .record_failed_login(event.with_detail(error.chain()));
+    }
+
     /// Begins a session of somebody whom the OIDC provider has signed in; the caller, and the session's key.
     ///
     /// # Errors
-    /// [`Error::Void`] if the account was deleted or changed meanwhile.
+    /// [`Error::Void`] if the account was deleted or changed meanwhile, or the provider has signed them out since.
     pub async fn begin_session_of_provider(
         &self,
         signed_in: SignedIn,
@@ -293,6 +310,11 @@ impl Identity {
         let who = (principal, generation, caller.origin());
         let oidc = Some(signed_in.session);
         let key = self.sessions.begin(who, (had, oidc), sender.agent).await?;
+        let ended = self.oidc.is_signed_out(&signed_in.underway).await;
+        if ended.map_err(Error::from)? {
+            self.sessions.end_by_key(&key).await?;
+            return Err(Error::Void);
+        }
         Ok((caller, key))
     }
 

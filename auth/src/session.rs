@@ -153,11 +153,7 @@ impl Sessions {
         };
         if !self.lasts(&session, now) {
             // So that it does not come back when the settings change again.
-            let hash = key.hash();
-            let ended = self
-                .db
-                .write(move |tx| Box::pin(async move { session::end_by_hash(tx, &hash).await }));
-            if let Err(error) = ended.await {
+            if let Err(error) = self.end_by_key(key).await {
                 tracing::warn!(%error, "a session that is over cannot be ended");
             }
             return Ok(None);
@@ -191,6 +187,15 @@ impl Sessions {
             Box::pin(async move { session::renew(tx, &session, now, expires_at).await })
         });
         Ok(renewed.await?)
+    }
+
+    /// Ends the session of a key, if there is one.
+    pub(crate) async fn end_by_key(&self, key: &SessionKey) -> Result<()> {
+        let hash = key.hash();
+        let ended = self
+            .db
+            .write(move |tx| Box::pin(async move { session::end_by_hash(tx, &hash).await }));
+        Ok(ended.await?)
     }
 
     /// Ends a session of a principal. Whether it was there.

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use db::workload_rule::{self, Candidate};
 use db::{Age, Db};
 use futures_util::future::join_all;
-use model::Clock;
+use model::workload::nameable_audiences;
+use model::{Clock, ProjectName};
 use outgoing::Guard;
 use policy::{Authority, Workload, WorkloadRule};
 use tracing::instrument;
@@ -30,6 +31,10 @@ use crate::error::Result;
 
 /// Rules that one token is let in by; further ones are left out.
 const MOST_RULES: usize = 50;
+/// Sources of keys of one project that a token is checked by, so that no project takes the places of another's.
+const MOST_SOURCES_OF_PROJECT: usize = 5;
+/// Sources of keys that a token is checked by.
+const MOST_SOURCES: usize = 100;
 
 /// Lets workloads in.
 pub struct Workloads {
@@ -71,7 +76,9 @@ impl Workloads {
         };
         let mut reader = self.db.reader().await?;
         let (issuer, subject) = (token.issuer(), token.subject());
-        let candidates = workload_rule::candidates(&mut reader, issuer, subject).await?;
+        let audiences = nameable_audiences(token.claims());
+        let named = (issuer, subject);
+        let candidates = workload_rule::candidates(&mut reader, named, audiences).await?;
         if candidates.is_empty() && !workload_rule::is_issuer(&mut reader, issuer).await? {
             return Ok(Admission::Unknown);
         }
@@ -97,8 +104,8 @@ impl Workloads {
             Err(reason) => return Ok(Err(reason)),
         };
         let met = candidates.into_iter();
-        let met = met.filter(|rule| rule.conditions.unmet(token.claims()).is_empty());
-        let met: Vec<Candidate> = met.take(MOST_RULES).collect();
+        let met = met.filter(|rule| rule.conditions.has_claims(token.claims()));
+        let met: Vec<Candidate> = met.collect();
         if met.is_empty() {
             return Ok(Err(
                 "no rule of a project matches its subject, audience and claims".to_owned(),
@@ -108,9 +115,11 @@ impl Workloads {
         if proven.is_empty() {
             return Ok(Err(reason));
         }
-        let lifetimes = proven.iter().map(|rule| rule.lifetime);
+        let lifetimes = proven.iter();
         let workload = Workload {
-            token_secs: lifetimes.min().unwrap_or_default(),
+            lifetimes: lifetimes
+                .map(|rule| (rule.project.clone(), rule.lifetime))
+                .collect(),
             rules: proven.iter().map(rule_of).collect(),
             expires_at,
         };
@@ -126,11 +135,20 @@ impl Workloads {
     ) -> Result<(Vec<Candidate>, String)> {
         let mut reader = self.db.reader().await?;
         let mut by_source: HashMap<KeySource, Vec<Candidate>> = HashMap::new();
+        let mut of_project: HashMap<ProjectName, usize> = HashMap::new();
         for rule in rules {
-            if let Some((jwks, ca)) = workload_rule::keys_of(&mut reader, &rule).await? {
-                let source = KeySource::new(&rule.conditions.issuer, jwks, ca);
-                by_source.entry(source).or_default().push(rule);
+            let Some((jwks, ca)) = workload_rule::keys_of(&mut reader, &rule).await? else {
+                continue;
+            };
+            let source = KeySource::new(&rule.conditions.issuer, jwks, ca);
+            if !by_source.contains_key(&source) {
+                let taken = of_project.entry(rule.project.clone()).or_default();
+                if *taken == MOST_SOURCES_OF_PROJECT || by_source.len() == MOST_SOURCES {
+                    continue;
+                }
+                *taken += 1;
             }
+            by_source.entry(source).or_default().push(rule);
         }
         drop(reader);
         let checks = by_source.into_iter().map(async |(source, rules)| {
@@ -149,6 +167,7 @@ impl Workloads {
             }
         }
         proven.sort_by_key(|rule| rule.id);
+        proven.truncate(MOST_RULES);
         Ok((proven, reasons.join("; ")))
     }
 }

@@ -67,7 +67,7 @@ pub async fn account(reader: &mut Reader, principal: PrincipalId) -> Result<Opti
     row.as_ref().map(Account::read).transpose()
 }
 
-/// The provider vouched for a user now, and gave this sealed refresh token.
+/// The provider vouched for a user now. A sealed refresh token, if it gave one, takes the place of the old one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -78,7 +78,8 @@ pub async fn set_checked(
     now: Timestamp,
 ) -> Result<()> {
     tx.query(
-        "update oidc_account set refresh_token = $2, checked_at = $3, held_until = 0, updated_at = $3
+        "update oidc_account
+         set refresh_token = coalesce($2, refresh_token), checked_at = $3, held_until = 0, updated_at = $3
          where principal_id = $1",
     )
     .bind(principal)
@@ -89,38 +90,66 @@ pub async fn set_checked(
     Ok(())
 }
 
-/// The provider gave another sealed refresh token.
+/// Whether this is the sealed refresh token of a user.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn set_refresh_token(
-    tx: &mut Tx,
-    principal: PrincipalId,
-    token: &[u8],
-    now: Timestamp,
-) -> Result<()> {
-    tx.query("update oidc_account set refresh_token = $2, updated_at = $3 where principal_id = $1")
+pub async fn has_token(reader: &mut Reader, principal: PrincipalId, token: &[u8]) -> Result<bool> {
+    let row = reader
+        .query("select 1 as found from oidc_account where principal_id = $1 and refresh_token = $2")
         .bind(principal)
         .bind(token)
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
+/// The provider gave another sealed refresh token for the old one. False if the old one is not the user's any more.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn replace_token(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    (old, new): (&[u8], &[u8]),
+    now: Timestamp,
+) -> Result<bool> {
+    let replaced = tx
+        .query(
+            "update oidc_account set refresh_token = $3, updated_at = $4
+             where principal_id = $1 and refresh_token = $2",
+        )
+        .bind(principal)
+        .bind(old)
+        .bind(new)
         .bind(now)
         .execute()
         .await?;
-    Ok(())
+    Ok(replaced == 1)
 }
 
-/// The provider does not vouch for a user any more: it is not asked again.
+/// The provider, asked with this sealed refresh token, does not vouch for a user any more: it is not asked again. False if
+/// the token is not the user's any more.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn forget_token(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> Result<()> {
-    tx.query(
-        "update oidc_account set refresh_token = null, updated_at = $2 where principal_id = $1",
-    )
-    .bind(principal)
-    .bind(now)
-    .execute()
-    .await?;
-    Ok(())
+pub async fn forget_token(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    asked_with: &[u8],
+    now: Timestamp,
+) -> Result<bool> {
+    let forgotten = tx
+        .query(
+            "update oidc_account set refresh_token = null, updated_at = $3
+             where principal_id = $1 and refresh_token = $2",
+        )
+        .bind(principal)
+        .bind(asked_with)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(forgotten == 1)
 }
 
 /// Gives a user another sealed CLI secret. Whether the provider knows the user.
@@ -205,6 +234,36 @@ pub async fn spend(tx: &mut Tx, hash: &[u8; 32], expires_at: Timestamp) -> Resul
         .execute()
         .await?;
     Ok(spent == 1)
+}
+
+/// Notes that a provider signed somebody out, until a time.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn mark(tx: &mut Tx, hash: &[u8; 32], expires_at: Timestamp) -> Result<()> {
+    tx.query(
+        "insert into oidc_ticket (hash, content, expires_at) values ($1, null, $2)
+         on conflict (hash) do update set expires_at = excluded.expires_at",
+    )
+    .bind(&hash[..])
+    .bind(expires_at)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Until when what was marked is; `None` if it is not.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn marked(reader: &mut Reader, hash: &[u8; 32]) -> Result<Option<Timestamp>> {
+    let row = reader
+        .query("select expires_at from oidc_ticket where hash = $1 and content is null")
+        .bind(&hash[..])
+        .optional()
+        .await?;
+    row.map(|row| row.get("oidc_ticket", "expires_at"))
+        .transpose()
 }
 
 /// Keeps somebody, sealed, who has proved who they are and needs a name.

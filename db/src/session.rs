@@ -112,7 +112,8 @@ pub async fn id_token(
     Ok(token.transpose()?.flatten())
 }
 
-/// Ends the sessions that a provider calls so (see [`AtProvider::sid`]), of one principal if that is known; of whom.
+/// Ends the sessions that a provider calls so (see [`AtProvider::sid`]), of one principal if that is known; of whom. Of that
+/// principal those end too of which the provider did not say what it calls them.
 ///
 /// # Errors
 /// When the statement fails.
@@ -123,7 +124,9 @@ pub async fn end_at_provider(
 ) -> Result<Vec<PrincipalId>> {
     let rows = tx
         .query(
-            "delete from session where oidc_sid = $1 and ($2 = 0 or principal_id = $2) returning principal_id",
+            "delete from session
+             where (oidc_sid = $1 and ($2 = 0 or principal_id = $2)) or (oidc_sid = '' and principal_id = $2)
+             returning principal_id",
         )
         .bind(sid)
         .bind(principal.map_or(0, |id| id.0))
@@ -208,14 +211,16 @@ pub async fn rehash(tx: &mut Tx, id: SessionId, hash: &[u8; 32]) -> Result<bool>
     Ok(changed == 1)
 }
 
-/// Gives a principal's sessions its generation, so that they go on after its tokens were made void.
+/// Gives a principal's sessions its generation, so that they go on after its tokens were made void just now. Those that had
+/// ended before stay ended.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn carry_on(tx: &mut Tx, principal: PrincipalId) -> Result<()> {
     tx.query(
         "update session set generation = (select p.generation from principal p where p.id = session.principal_id)
-         where principal_id = $1",
+         where principal_id = $1
+             and generation = (select p.generation - 1 from principal p where p.id = session.principal_id)",
     )
     .bind(principal)
     .execute()

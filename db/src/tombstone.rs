@@ -672,7 +672,8 @@ async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
 }
 
 /// Tags of the referrers that would go with a living manifest: its own, those of its children that would go, and theirs
-/// again. At most `limit`. What a living index lists stays, but for children of the one that goes that no other lists.
+/// again. At most `limit`. What a living index lists stays, but for children of the one that goes that no other lists. Where
+/// two indexes that go list the same child, the tags of its referrers are not found, although they go.
 ///
 /// # Errors
 /// When the statement fails.

@@ -452,6 +452,22 @@ pub async fn set_sysadmin(tx: &mut Tx, user: &User, sysadmin: bool, now: Timesta
     Ok(())
 }
 
+/// Whether a user is a system administrator now, by themselves or by a group of a directory or provider.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_sysadmin(reader: &mut Reader, principal: PrincipalId) -> Result<bool> {
+    let row = reader
+        .query(
+            "select 1 as found from user_account u left join identity i on i.principal_id = u.principal_id
+             where u.principal_id = $1 and (u.sysadmin = 1 or (i.admin = 1 and i.active = 1))",
+        )
+        .bind(principal)
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
 /// Whether a user is a system administrator and no other one is left. Holds all of them, so that of two that
 /// demote each other the second one sees what the first one did. Deleted users are none.
 ///

@@ -1,7 +1,7 @@
 //! Rules by which workloads get in. What they demand is in [`model::workload`]; what all principals have, in
 //! [`crate::principal`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::workload::subject_keys;
 use model::{
@@ -16,8 +16,12 @@ use crate::principal;
 use crate::sql::{Reader, Row, Tx, json_list, row};
 use crate::touch::Touch;
 
-/// Rules that are looked at for one token.
+/// Rules whose subjects are looked at for one token.
 const MOST_CANDIDATES: i64 = 2_000;
+/// Rules of one project whose claims are looked at for one token, so that no project takes the places of another's.
+const MOST_OF_PROJECT: usize = 50;
+/// Rules whose claims are looked at for one token.
+const MOST_MATCHING: usize = 500;
 
 row! {
     columns rule_columns;
@@ -66,16 +70,19 @@ fn conditions(
     (issuer, audience, subject): (&str, &str, &str),
     claims: &str,
 ) -> Result<WorkloadConditions> {
-    let corrupt = |column| Error::Corrupt {
-        table: "workload_rule",
-        column,
-    };
     Ok(WorkloadConditions {
         issuer: issuer.parse().map_err(|_| corrupt("issuer"))?,
         audience: audience.to_owned(),
         subject: subject.parse().map_err(|_| corrupt("subject"))?,
         claims: serde_json::from_str(claims).map_err(|_| corrupt("claims"))?,
     })
+}
+
+const fn corrupt(column: &'static str) -> Error {
+    Error::Corrupt {
+        table: "workload_rule",
+        column,
+    }
 }
 
 /// Id.
@@ -150,35 +157,88 @@ pub struct Candidate {
     pub lifetime: u32,
 }
 
-/// The rules of living projects that a token of an issuer may meet, by the beginning of its subject: 2,000 at most, the
-/// oldest first.
+/// The rules of living projects that a token may meet, by its issuer, audiences and subject, the oldest first: 500 at most,
+/// 50 of a project. Their claims are read for no others.
 ///
 /// # Errors
-/// When the statement fails.
+/// When a statement fails.
 pub async fn candidates(
     reader: &mut Reader,
-    issuer: &str,
-    subject: &str,
+    (issuer, subject): (&str, &str),
+    audiences: impl Iterator<Item = &str>,
 ) -> Result<Vec<Candidate>> {
     macro_rules! select {
-        ($keys:literal) => {
+        ($keys:literal, $audiences:literal) => {
             concat!(
-                "select w.id, w.principal_id, p.generation, o.name as project_name, w.issuer, w.audience, w.subject, w.claims, w.lifetime
+                "select w.id, w.project_id, w.subject
                  from workload_rule w join principal p on p.id = w.principal_id join project o on o.id = w.project_id
                  where w.issuer = $1 and p.deleted_at is null and o.deleted_at is null and w.subject_key ",
                 $keys,
-                " order by w.id limit $3"
+                " and w.audience ",
+                $audiences,
+                " order by w.id limit $4"
             )
         };
     }
     let rows = reader
         .query_either(
-            select!("in (select value from json_each($2))"),
-            select!("= any (array(select json_array_elements_text(cast($2 as json))))"),
+            select!(
+                "in (select value from json_each($2))",
+                "in (select value from json_each($3))"
+            ),
+            select!(
+                "= any (array(select json_array_elements_text(cast($2 as json))))",
+                "= any (array(select json_array_elements_text(cast($3 as json))))"
+            ),
         )
         .bind(issuer)
         .bind(json_list(subject_keys(subject)))
+        .bind(json_list(audiences))
         .bind(MOST_CANDIDATES)
+        .all()
+        .await?;
+    let mut of_project: HashMap<ProjectId, usize> = HashMap::new();
+    let mut matching: Vec<WorkloadRuleId> = Vec::new();
+    for row in &rows {
+        let pattern: String = row.get("workload_rule", "subject")?;
+        let pattern: ClaimPattern = pattern.parse().map_err(|_| corrupt("subject"))?;
+        if !pattern.matches(subject) {
+            continue;
+        }
+        let project = row.get("workload_rule", "project_id")?;
+        let taken = of_project.entry(project).or_default();
+        if *taken < MOST_OF_PROJECT && matching.len() < MOST_MATCHING {
+            *taken += 1;
+            matching.push(row.get("workload_rule", "id")?);
+        }
+    }
+    whole(reader, &matching).await
+}
+
+/// Rules by their ids, in the order of these.
+async fn whole(reader: &mut Reader, ids: &[WorkloadRuleId]) -> Result<Vec<Candidate>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    macro_rules! select {
+        ($ids:literal) => {
+            concat!(
+                "select w.id, w.principal_id, p.generation, o.name as project_name, w.issuer, w.audience, w.subject, w.claims, w.lifetime
+                 from workload_rule w join principal p on p.id = w.principal_id join project o on o.id = w.project_id
+                 where p.deleted_at is null and o.deleted_at is null and w.id ",
+                $ids,
+                " order by w.id"
+            )
+        };
+    }
+    let rows = reader
+        .query_either(
+            select!("in (select value from json_each($1))"),
+            select!(
+                "= any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))"
+            ),
+        )
+        .bind(json_list(ids.iter().map(|id| id.0)))
         .all()
         .await?;
     rows.iter().map(candidate).collect()

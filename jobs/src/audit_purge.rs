@@ -136,6 +136,13 @@ impl AuditPurge {
         Ok(purged)
     }
 
+    async fn record(&self, event: Event) -> Result<()> {
+        let recorded = self
+            .db
+            .write(move |tx| Box::pin(async move { tx.record(&event).await }));
+        Ok(recorded.await?)
+    }
+
     async fn purge_seals(
         &self,
         rule: &Rule,
@@ -151,27 +158,35 @@ impl AuditPurge {
         };
         let mut purged = 0;
         loop {
-            let (rule, master, by) = (rule.clone(), self.master.clone(), by.clone());
+            let (told, master, own) = (rule.clone(), self.master.clone(), by.clone());
             let step = self.db.write(move |tx| {
                 Box::pin(async move {
                     let sign = |hash: &[u8]| sign(&master, hash);
-                    let step = purge::purge(tx, sequence, &rule, &sign, now).await?;
+                    let step = purge::purge(tx, sequence, &told, &sign, now).await?;
                     let removed = step.as_ref().map_or(0, |step| step.removed);
                     if purged == 0 && removed > 0 {
                         let begun = format!("begun: {} entries", extent.entries);
-                        tx.record(&event(&rule, by.clone(), &begun, now)).await?;
+                        tx.record(&event(&told, own.clone(), &begun, now)).await?;
                     }
                     let is_last = step
                         .as_ref()
                         .is_none_or(|step| step.last_id >= extent.last_id);
                     if is_last && purged + removed > 0 {
                         let ended = format!("{} entries", purged + removed);
-                        tx.record(&event(&rule, by, &ended, now)).await?;
+                        tx.record(&event(&told, own, &ended, now)).await?;
                     }
                     Ok::<_, db::Error>(step)
                 })
             });
-            let Some(step) = step.await? else {
+            let step = match step.await {
+                Err(error @ db::Error::ChainBroken(_)) if purged > 0 => {
+                    let ended = format!("{purged} entries, up to a seal that does not hold");
+                    self.record(event(rule, by.clone(), &ended, now)).await?;
+                    return Err(error.into());
+                }
+                step => step?,
+            };
+            let Some(step) = step else {
                 return Ok(purged);
             };
             purged += step.removed;

@@ -15,6 +15,10 @@ use serde_json::{Map, Value};
 const LONGEST_ISSUER: usize = 256;
 /// Bytes of an audience, a subject, a claim's name and a pattern.
 pub const LONGEST_TEXT: usize = 512;
+/// Audiences of a token that rules are looked up by.
+const MOST_AUDIENCES: usize = 100;
+/// Places of a pattern where text is left open.
+const MOST_STARS: usize = 4;
 /// Further claims of a rule.
 const MOST_CLAIMS: usize = 16;
 /// Characters of a rule's name.
@@ -22,9 +26,16 @@ const LONGEST_NAME: usize = 64;
 /// Claims that stand in fields of their own, or are checked anyway.
 const RESERVED: [&str; 6] = ["iss", "aud", "sub", "exp", "nbf", "iat"];
 /// What subjects of common issuers begin with; what comes next names whose workload it is.
-const HEADS: [&str; 4] = [
+const HEADS: [&str; 11] = [
     "repo:",
+    "repository:",
+    "repository_id:",
+    "repository_owner:",
+    "repository_owner_id:",
+    "job_workflow_ref:",
     "project_path:",
+    "organization:",
+    "org/",
     "system:serviceaccount:",
     "spiffe://",
 ];
@@ -132,6 +143,9 @@ impl FromStr for ClaimPattern {
         if text.starts_with('*') {
             return Err(InvalidPattern::TooWide);
         }
+        if segments(text).len() > MOST_STARS {
+            return Err(InvalidPattern::Stars);
+        }
         Ok(Self(text.to_owned()))
     }
 }
@@ -142,6 +156,9 @@ pub enum InvalidPattern {
     /// It is empty, too long, or has control characters.
     #[error("{}", Self::Text.reason())]
     Text,
+    /// It has too many stars.
+    #[error("{}", Self::Stars.reason())]
+    Stars,
     /// It would match what anybody can have.
     #[error("{}", Self::TooWide.reason())]
     TooWide,
@@ -155,6 +172,7 @@ impl InvalidPattern {
     const fn reason(self) -> &'static str {
         match self {
             Self::Text => "must have 1 to 512 bytes and no control characters",
+            Self::Stars => "can have * in 4 places at most",
             Self::TooWide => {
                 "matches too much: it must say how the text begins, such as refs/heads/*, and cannot begin with *"
             }
@@ -218,30 +236,23 @@ impl ClaimPattern {
         self.0.split('*').next().unwrap_or_default()
     }
 
-    /// Whether a text matches, in a time that grows with the product of both lengths at most.
+    /// Whether a text matches. What is longer than [`LONGEST_TEXT`] does not match a pattern with stars, so that it takes
+    /// no longer whatever a stranger sends.
     pub fn matches(&self, text: &str) -> bool {
         if self.is_exact() {
             return self.0 == text;
         }
-        let steps = steps(&self.0);
-        // Where in the pattern one can be after what was read of the text.
-        let mut at = vec![false; steps.len() + 1];
-        at[0] = true;
-        pass_stars(&steps, &mut at);
-        for byte in text.bytes() {
-            let mut next = vec![false; steps.len() + 1];
-            for (index, step) in steps.iter().enumerate().filter(|(index, _)| at[*index]) {
-                match step {
-                    Step::Byte(expected) if *expected == byte => next[index + 1] = true,
-                    Step::All => next[index] = true,
-                    Step::Part if !is_separator(byte) => next[index] = true,
-                    Step::Byte(_) | Step::Part => {}
-                }
-            }
-            pass_stars(&steps, &mut next);
-            at = next;
+        if text.len() > LONGEST_TEXT || !text.starts_with(self.literal()) {
+            return false;
         }
-        at[steps.len()]
+        let text = text.as_bytes();
+        // Where in the text one can be after what was read of the pattern.
+        let mut at = vec![false; text.len() + 1];
+        at[self.literal().len()] = true;
+        for (star, literal) in segments(&self.0) {
+            at = after(text, &at, star, literal.as_bytes());
+        }
+        at[text.len()]
     }
 
     /// What rules with this pattern of subjects are found by: one of [`subject_keys`] of each subject that matches.
@@ -253,35 +264,40 @@ impl ClaimPattern {
     }
 }
 
-/// One step of a pattern.
-enum Step {
-    /// This byte.
-    Byte(u8),
+/// What a pattern leaves open at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Star {
     /// Anything but separators.
     Part,
     /// Anything.
     All,
 }
 
-fn steps(pattern: &str) -> Vec<Step> {
-    let mut steps = Vec::with_capacity(pattern.len());
-    for byte in pattern.bytes() {
-        match (byte, steps.last_mut()) {
-            (b'*', Some(last @ (Step::Part | Step::All))) => *last = Step::All,
-            (b'*', _) => steps.push(Step::Part),
-            _ => steps.push(Step::Byte(byte)),
+/// The stars of a pattern, each with the text after it.
+fn segments(pattern: &str) -> Vec<(Star, &str)> {
+    let mut segments = Vec::new();
+    for literal in pattern.split('*').skip(1) {
+        match segments.last_mut() {
+            // Directly after another star.
+            Some(last @ (_, "")) => *last = (Star::All, literal),
+            _ => segments.push((Star::Part, literal)),
         }
     }
-    steps
+    segments
 }
 
-/// Whoever is at a star is behind it too, since it may stand for nothing.
-fn pass_stars(steps: &[Step], at: &mut [bool]) {
-    for (index, step) in steps.iter().enumerate() {
-        if at[index] && !matches!(step, Step::Byte(_)) {
-            at[index + 1] = true;
+/// Where in a text one can be after a star and a literal, from where one could be before.
+fn after(text: &[u8], before: &[bool], star: Star, literal: &[u8]) -> Vec<bool> {
+    let mut reached = vec![false; text.len() + 1];
+    let mut is_open = false;
+    for (place, could_be) in before.iter().enumerate() {
+        let closes = star == Star::Part && place > 0 && is_separator(text[place - 1]);
+        is_open = *could_be || (is_open && !closes);
+        if is_open && text[place..].starts_with(literal) {
+            reached[place + literal.len()] = true;
         }
     }
+    reached
 }
 
 const fn is_separator(byte: u8) -> bool {
@@ -363,6 +379,12 @@ impl WorkloadConditions {
         })
     }
 
+    /// True if a token meets the further conditions, those that are not on its issuer, audience and subject.
+    pub fn has_claims(&self, claims: &Map<String, Value>) -> bool {
+        let mut wanted = self.claims.iter();
+        wanted.all(|(name, pattern)| value(claims, name).is_some_and(|value| has(value, pattern)))
+    }
+
     /// What of the conditions a token's claims do not meet, in sentences for whoever may read the rule; none if it meets
     /// all.
     pub fn unmet(&self, claims: &Map<String, Value>) -> Vec<String> {
@@ -421,6 +443,12 @@ fn claim(name: &str, pattern: &str) -> Result<(String, ClaimPattern), InvalidWor
         .parse()
         .map_err(|error: InvalidPattern| error.of(field()))?;
     Ok((name.to_owned(), pattern))
+}
+
+/// For whom a token is, as far as a rule may name it.
+pub fn nameable_audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let nameable = |text: &&str| text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control);
+    audiences(claims).filter(nameable).take(MOST_AUDIENCES)
 }
 
 /// For whom a token is: one or several (RFC 7519, section 4.1.3).
@@ -540,6 +568,13 @@ mod tests {
             "job*",
             "job:*",
             "https://*",
+            "organization:acme*",
+            "organization:a*:**",
+            "org/12*",
+            "repository:my-org*",
+            "repository_owner:my-org*",
+            "repository_owner_id:12*",
+            "job_workflow_ref:my-org*",
         ] {
             let error = ClaimPattern::of_subject(wide).expect_err(wide);
             assert!(
@@ -554,11 +589,24 @@ mod tests {
             "system:serviceaccount:team:*",
             "spiffe://example.org/ns/*",
             "job:build-*",
+            "organization:acme:project:*",
+            "org/12/project/*",
+            "repository:my-org/*",
+            "repository_owner:my-org:*",
             "anything",
         ] {
             ClaimPattern::of_subject(narrow).expect(narrow);
         }
         assert_eq!(ClaimPattern::of_subject(""), Err(InvalidPattern::Text));
+    }
+
+    #[test]
+    fn a_pattern_and_what_it_is_compared_with_are_bounded() {
+        let many = "job:a/*/*/*/**/*".parse::<ClaimPattern>();
+        assert_eq!(many, Err(InvalidPattern::Stars));
+        let pattern: ClaimPattern = "a*a*a*a**".parse().unwrap();
+        assert!(pattern.matches(&"a".repeat(LONGEST_TEXT)));
+        assert!(!pattern.matches(&"a".repeat(LONGEST_TEXT + 1)));
     }
 
     fn conditions(claims: &[(&str, &str)]) -> Result<WorkloadConditions, InvalidWorkloadRule> {
@@ -582,6 +630,7 @@ mod tests {
             "env": "prod", "k8s.io": { "namespace": "team-1" }, "groups": ["a", "b"], "protected": true });
         let claims = claims.as_object().unwrap();
         assert_eq!(rule.unmet(claims), Vec::<String>::new());
+        assert!(rule.has_claims(claims) && !rule.has_claims(&Map::new()));
         for (name, wrong) in [
             ("iss", json!("https://ci.test/")),
             ("aud", json!("registry.test.evil")),

@@ -27,9 +27,10 @@ const COPIES: usize = 3;
 const ANSWERS: usize = 64 << 20;
 /// Limit of such answers per source that wait for memory.
 const ANSWERS_QUEUE: usize = 64;
-/// Lists that are read at a time where readers are few, as with SQLite, and where they are many.
-const LISTS_OF_FEW: usize = 4;
-const LISTS_OF_MANY: usize = 8;
+/// One more than the lists that are read at a time where readers are few, as with SQLite, and where they are many: the last
+/// turn is for whoever comes next.
+const LISTS_OF_FEW: usize = 5;
+const LISTS_OF_MANY: usize = 9;
 /// Limit of lists per source that wait for their turn.
 const LISTS_QUEUE: usize = 128;
 /// How long a body waits for memory.

@@ -202,26 +202,26 @@ async fn update(
     user::set_person(tx, identity.principal, profile, now).await?;
     let dn = &person.dn;
     identity::set_found(tx, identity, Found { dn, admin }, now).await?;
-    record_changes(tx, identity, admin, now).await?;
+    record_changes(tx, identity, (admin, "the directory"), now).await?;
     join(tx, identity.principal, groups, now).await
 }
 
-/// Records what becomes of a user who may sign in.
+/// Records what becomes of a user who may sign in, by whom.
 pub(crate) async fn record_changes(
     tx: &mut Tx,
     identity: &Identity,
-    admin: bool,
+    (admin, by): (bool, &str),
     now: Timestamp,
 ) -> Result<()> {
     for (changed, detail) in [
-        (!identity.active, "may sign in again by the directory"),
+        (!identity.active, format!("may sign in again by {by}")),
         (
             !identity.admin && admin,
-            "is a system administrator by the directory",
+            format!("is a system administrator by {by}"),
         ),
         (
             identity.admin && !admin,
-            "is no system administrator by the directory any more",
+            format!("is no system administrator by {by} any more"),
         ),
     ] {
         if changed {

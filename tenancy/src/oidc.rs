@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// What users are said to be who an OIDC provider made. The words are Harbor's.
 const COMMENT: &str = "Onboarded via OIDC provider";
 /// Groups of one person that are taken.
-const MOST_GROUPS: usize = 2_000;
+pub const MOST_GROUPS: usize = 2_000;
 /// What sealed refresh tokens are for.
 const REFRESH: &str = "oidc refresh token";
 /// What sealed CLI secrets are for.
@@ -34,14 +34,22 @@ const CLI: &str = "oidc cli secret";
 pub struct Person {
     /// Issuer and subject, with a space between them.
     pub subject: String,
+    /// What they are called and their mail address; `None` where the provider did not say, and it stays as it is.
+    pub profile: Option<Profile>,
+    /// Whether a group makes them a system administrator.
+    pub admin: bool,
+    /// The names of their groups; `None` where the provider did not say, and they stay as they are, and with them what they
+    /// make of the person.
+    pub groups: Option<Vec<String>>,
+}
+
+/// What describes a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
     /// What they are called.
     pub realname: String,
     /// Their mail address. Others may have the same.
     pub email: Option<String>,
-    /// Whether a group makes them a system administrator.
-    pub admin: bool,
-    /// The names of their groups.
-    pub groups: Vec<String>,
 }
 
 /// What a provider vouches for now: somebody, and what it is asked with again.
@@ -49,8 +57,11 @@ pub struct Person {
 pub struct Vouched {
     /// Who it is.
     pub person: Person,
-    /// The refresh token, if there is one.
+    /// The refresh token, if there is a new one.
     pub refresh_token: Option<Secret>,
+    /// The sealed refresh token that it was asked with: if another was put in its place meanwhile, the answer is about the
+    /// past. `None` for somebody who has just signed in.
+    pub asked_with: Option<Vec<u8>>,
 }
 
 /// Keeps users whom an OIDC provider knows.
@@ -120,6 +131,11 @@ impl Accounts {
                     {
                         return Err(Error::SignInExpired);
                     }
+                    if ticket.is_some()
+                        && let Some(admitted) = accounts.admit_late(tx, &vouched, now).await?
+                    {
+                        return Ok(admitted);
+                    }
                     accounts.onboard_in(tx, (&vouched, &name), (by, now)).await
                 })
             })
@@ -127,6 +143,28 @@ impl Accounts {
         match once().await {
             Err(error) if is_race(&error) => once().await,
             done => done,
+        }
+    }
+
+    /// Takes over somebody who proved a while ago who they are, and has got an account since, by another browser. Whatever
+    /// the provider said of them since counts more.
+    async fn admit_late(
+        &self,
+        tx: &mut Tx,
+        vouched: &Vouched,
+        now: Timestamp,
+    ) -> Result<Option<Admitted>> {
+        let known = identity::by_subject(tx, OIDC, &vouched.person.subject).await?;
+        match known {
+            None => Ok(None),
+            Some(known) if !known.active => Err(Error::SignInExpired),
+            Some(_) => {
+                let late = Vouched {
+                    refresh_token: None,
+                    ..vouched.clone()
+                };
+                self.admit_in(tx, &late, now).await
+            }
         }
     }
 
@@ -141,13 +179,14 @@ impl Accounts {
             return Ok(admitted);
         }
         let person = &vouched.person;
+        let profile = person.profile.clone().unwrap_or_default();
         if is_taken(tx, name.as_str()).await? {
             return Err(Error::NameTaken(name.to_string()));
         }
         let row = NewUser {
             name: name.to_string(),
-            email: fitting_email(person.email.as_deref()).map(str::to_owned),
-            realname: fitting_realname(&person.realname),
+            email: fitting_email(profile.email.as_deref()).map(str::to_owned),
+            realname: fitting_realname(&profile.realname),
             comment: COMMENT.to_owned(),
             password_hash: None,
             sysadmin: false,
@@ -166,7 +205,13 @@ impl Accounts {
         let made = event(now, by, Operation::Create, &row.name);
         tx.record(&made.with_detail(format!("known as {}", person.subject)))
             .await?;
-        join(tx, principal, &person.groups, now).await?;
+        join(
+            tx,
+            principal,
+            person.groups.as_deref().unwrap_or_default(),
+            now,
+        )
+        .await?;
         Ok(Admitted {
             principal,
             generation: 1,
@@ -186,61 +231,86 @@ impl Accounts {
             // Deleted meanwhile.
             return Ok(());
         }
-        let profile = (
-            fitting_email(person.email.as_deref()),
-            &*fitting_realname(&person.realname),
-        );
-        user::set_person(tx, principal, profile, now).await?;
-        let admin = person.admin;
+        if let Some(asked_with) = &vouched.asked_with
+            && !oidc::has_token(tx, principal, asked_with).await?
+        {
+            return Ok(());
+        }
+        if let Some(profile) = &person.profile {
+            let profile = (
+                fitting_email(profile.email.as_deref()),
+                &*fitting_realname(&profile.realname),
+            );
+            user::set_person(tx, principal, profile, now).await?;
+        }
+        let admin = match &person.groups {
+            Some(_) => person.admin,
+            None => identity.admin,
+        };
         identity::set_found(tx, identity, Found { dn: "", admin }, now).await?;
         let refresh = self.sealed_refresh(principal, vouched.refresh_token.as_ref())?;
         oidc::set_checked(tx, principal, refresh.as_deref(), now).await?;
-        record_changes(tx, identity, admin, now).await?;
-        join(tx, principal, &person.groups, now).await
+        record_changes(tx, identity, (admin, "the OIDC provider"), now).await?;
+        match &person.groups {
+            Some(groups) => join(tx, principal, groups, now).await,
+            None => Ok(()),
+        }
     }
 
-    /// Keeps a new refresh token, in whose place the provider takes no older one. Whether the provider also vouches for the
-    /// user now.
+    /// Keeps a new refresh token in the place of the one that the provider was asked with; it takes the old one no more. As
+    /// it is sealed then; `None` if another was put in its place meanwhile, by a new sign-in, which counts.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn keep_refresh_token(
+    pub async fn replace_token(
         &self,
-        principal: PrincipalId,
-        (token, vouches): (&Secret, bool),
+        account: &Account,
+        token: &Secret,
         now: Timestamp,
-    ) -> Result<()> {
-        let sealed = self.sealed(REFRESH, token.expose(), principal)?;
-        self.db
-            .write(move |tx| {
-                Box::pin(async move {
-                    let kept = match vouches {
-                        true => oidc::set_checked(tx, principal, Some(&sealed), now).await,
-                        false => oidc::set_refresh_token(tx, principal, &sealed, now).await,
-                    };
-                    Ok(kept?)
-                })
-            })
-            .await
+    ) -> Result<Option<Vec<u8>>> {
+        let principal = account.principal;
+        let Some(old) = account.refresh_token.clone() else {
+            return Ok(None);
+        };
+        let new = self.sealed(REFRESH, token.expose(), principal)?;
+        let kept = new.clone();
+        let replaced = self.db.write(move |tx| {
+            Box::pin(async move { oidc::replace_token(tx, principal, (&old, &new), now).await })
+        });
+        Ok(replaced.await?.then_some(kept))
+    }
+
+    /// The provider vouches for a user now, and says nothing else of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn vouched(&self, principal: PrincipalId, now: Timestamp) -> Result<()> {
+        let checked = self.db.write(move |tx| {
+            Box::pin(async move { oidc::set_checked(tx, principal, None, now).await })
+        });
+        Ok(checked.await?)
     }
 
     /// The provider does not vouch for a user any more: sessions end, tokens are void, and the CLI secret does not work
-    /// until they have signed in again.
+    /// until they have signed in again. Nothing of this if they did meanwhile: then the answer, to the refresh token of
+    /// the account as it was read, is about the past.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end(
-        &self,
-        principal: PrincipalId,
-        why: &'static str,
-        now: Timestamp,
-    ) -> Result<()> {
+    pub async fn end(&self, account: &Account, why: &'static str, now: Timestamp) -> Result<()> {
+        let principal = account.principal;
+        let Some(asked_with) = account.refresh_token.clone() else {
+            return Ok(());
+        };
         self.db
             .write(move |tx| {
                 Box::pin(async move {
-                    if let Some(known) = identity::of_principal(tx, OIDC, principal).await? {
+                    let held = principal::hold_alone(tx, principal).await?;
+                    let known = identity::of_principal(tx, OIDC, principal).await?;
+                    if let Some(known) = known.filter(|_| held.is_some())
+                        && oidc::forget_token(tx, principal, &asked_with, now).await?
+                    {
                         end(tx, &known, why, now).await?;
-                        oidc::forget_token(tx, principal, now).await?;
                     }
                     Ok(())
                 })

@@ -3,12 +3,12 @@
 pub mod secret;
 
 use db::robot::{self, Robot};
-use db::{Db, Tx, principal};
+use db::{Db, Tx, binding, principal, user};
 use model::{
     Event, Lifetime, Operation, Origin, Principal, ProjectId, RobotDescription, RobotId,
     RobotMaker, RobotName, Subject, Timestamp, UserId,
 };
-use policy::{Caller, Permission, PermissionList, RobotPermit, to};
+use policy::{Caller, Permission, PermissionList, RobotPermit, Roles, to};
 
 use crate::password::PasswordHasher;
 use crate::robot::secret::RobotSecret;
@@ -58,17 +58,17 @@ pub async fn create(
     refuse_longer(permit.caller(), new.lifetime.end(now))?;
     let row = row(permit, prefix, &new, new.secret.hash(hasher).await?, now);
     let (full_name, expires_at) = (row.full_name.clone(), row.expires_at);
-    let caller = permit.caller().clone();
+    let giver = Giver::of(permit);
     let id = match row.project {
         Some(project) => {
             db.write_in(project, move |tx| {
-                Box::pin(async move { insert(tx, &row, &new.permissions, (&caller, now)).await })
+                Box::pin(async move { insert(tx, &row, &new.permissions, (&giver, now)).await })
             })
             .await?
         }
         None => {
             db.write(move |tx| {
-                Box::pin(async move { insert(tx, &row, &new.permissions, (&caller, now)).await })
+                Box::pin(async move { insert(tx, &row, &new.permissions, (&giver, now)).await })
             })
             .await?
         }
@@ -117,9 +117,9 @@ async fn insert(
     tx: &mut Tx,
     row: &robot::NewRobot,
     permissions: &PermissionList,
-    (caller, now): (&Caller, Timestamp),
+    (giver, now): (&Giver, Timestamp),
 ) -> Result<RobotId> {
-    hold_caller(tx, caller).await?;
+    giver.hold(tx).await?;
     let made = robot::create(tx, row, now).await;
     let (id, principal) = made.map_err(|error| match error {
         db::Error::Duplicate(_) => Error::RobotExists(row.full_name.clone()),
@@ -127,24 +127,53 @@ async fn insert(
     })?;
     robot::set_permissions(tx, (id, principal), permissions).await?;
     let named = (row.project, row.full_name.clone());
-    let event = event(now, caller.origin(), Operation::Create, named);
+    let event = event(now, giver.caller.origin(), Operation::Create, named);
     tx.record(&event.with_detail(permissions.to_string()))
         .await?;
     Ok(id)
 }
 
-/// Holds whoever gives a robot rights, as they were when these were compared: hashing a secret takes its time.
-///
-/// # Errors
-/// [`Error::CallerVoid`] where they were deleted or changed since.
-async fn hold_caller(tx: &mut Tx, caller: &Caller) -> Result<()> {
-    let Some(id) = caller.id() else {
-        return Ok(());
-    };
-    let found = principal::hold_alone(tx, id).await?;
-    match found == Some(caller.authority.generation) {
-        true => Ok(()),
-        false => Err(Error::CallerVoid),
+/// Whoever gives a robot rights, and what these are part of.
+struct Giver {
+    caller: Caller,
+    /// The roles in the robot's project.
+    roles: Option<(ProjectId, Roles)>,
+}
+
+impl Giver {
+    fn of<A: to::To>(permit: &RobotPermit<A>) -> Self {
+        let roles = match permit {
+            RobotPermit::System(_) => None,
+            RobotPermit::Project(permit) => Some((permit.project().id, permit.standing().roles)),
+        };
+        Self {
+            caller: permit.caller().clone(),
+            roles,
+        }
+    }
+
+    /// Holds them, with the rights that were compared: hashing a secret takes its time, and a right that is taken away
+    /// meanwhile does not change the generation.
+    ///
+    /// # Errors
+    /// [`Error::CallerVoid`] where they were deleted or changed since.
+    async fn hold(&self, tx: &mut Tx) -> Result<()> {
+        let Some(id) = self.caller.id() else {
+            return Ok(());
+        };
+        let found = principal::hold_alone(tx, id).await?;
+        let mut is_same = found == Some(self.caller.authority.generation);
+        if self.caller.authority.sysadmin {
+            is_same &= user::is_sysadmin(tx, id).await?;
+        } else if let Some((project, roles)) = self.roles {
+            let held = binding::roles_in(tx, id, &[project]).await?;
+            let held = held.get(&project).copied().unwrap_or_default();
+            is_same &= roles.iter().all(|role| held.contains(role));
+        }
+        match is_same {
+            true => Ok(()),
+            false => Err(Error::CallerVoid),
+        }
     }
 }
 
@@ -212,7 +241,7 @@ pub async fn update(
                 let is_new = |new: &&Permission| held.iter().all(|(_, held)| held != *new);
                 let added: Vec<Permission> = permissions.iter().filter(is_new).copied().collect();
                 refuse_stronger(&permit, &added)?;
-                hold_caller(tx, permit.caller()).await?;
+                Giver::of(&permit).hold(tx).await?;
                 robot::set_permissions(tx, (id, robot.principal_id), permissions).await?;
             }
             robot::update(tx, &robot, &changes.of(&robot), now).await?;

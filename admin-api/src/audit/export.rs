@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,9 +15,11 @@ use db::Db;
 use db::audit::list::{SEARCHED, bound_search};
 use db::audit::{self, Filter};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::try_unfold;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, WARNING};
 use policy::SignedIn;
+use storage::budget::Reservation;
 
 use super::scope;
 use super::view::Whole;
@@ -24,7 +27,7 @@ use crate::allowed::Granted;
 use crate::caller::By;
 use crate::param::Params;
 use crate::query::Query;
-use crate::room::Room;
+use crate::room::{self, Room};
 use crate::{App, Error};
 
 /// Entries of a part.
@@ -107,7 +110,12 @@ pub(crate) async fn export(
     let filter = scope::filter(&app, scope, &selection);
     let (kind, suffix) = format.names();
     let room = Room::for_rows(&app, &caller, PART as usize).await?.memory();
-    let parts = parts(app.db.clone(), filter, format, SEARCHED);
+    let state = app.clone();
+    let turns = Turns(Box::new(move || {
+        let (app, caller) = (state.clone(), caller.clone());
+        Box::pin(async move { room::turn(&app, &caller).await })
+    }));
+    let parts = parts((app.db.clone(), turns), filter, format, SEARCHED);
     let parts = parts.map(move |part| {
         let _held = &room;
         part
@@ -147,24 +155,31 @@ impl Next {
     }
 }
 
+/// How the turn is got at which a part is read: an export takes many, and never keeps one while its reader is slow.
+struct Turns(Box<dyn Fn() -> BoxFuture<'static, Result<Reservation, Error>> + Send + Sync>);
+
 fn parts(
-    db: Db,
+    (db, turns): (Db, Turns),
     filter: Filter,
     format: Format,
     searched: i64,
-) -> impl futures_util::Stream<Item = Result<Bytes, db::Error>> + Send {
-    let db = Arc::new(db);
+) -> impl futures_util::Stream<Item = Result<Bytes, BoxError>> + Send {
+    let db = Arc::new((db, turns));
     try_unfold(Next::Head(filter), move |next| {
         let db = db.clone();
         async move {
+            let (db, Turns(turn)) = &*db;
             let mut next = next;
             loop {
+                let _turn = turn()
+                    .await
+                    .map_err(|_| "no turn at the database in time")?;
                 next = match next {
                     Next::Head(filter) => {
                         return Ok(Some((format.head().into(), Next::Window(filter))));
                     }
-                    Next::Window(filter) => window(&db, filter, searched).await?,
-                    Next::Part(filter, rest) => match part(&db, filter, rest, format).await? {
+                    Next::Window(filter) => window(db, filter, searched).await?,
+                    Next::Part(filter, rest) => match part(db, filter, rest, format).await? {
                         (lines, next) if lines.is_empty() => next,
                         part => return Ok(Some(part)),
                     },
@@ -212,8 +227,9 @@ mod tests {
     use db::Tx;
     use db::list::Test;
     use futures_util::TryStreamExt as _;
-    use futures_util::future::BoxFuture;
     use model::{Event, Operation, Origin, Principal, Subject, Timestamp};
+    use registry::memory::PATIENCE;
+    use storage::budget::{Budget, Holder};
 
     use super::*;
 
@@ -246,7 +262,13 @@ mod tests {
             ..Filter::default()
         };
         for (text, found) in [("AN", 10), ("b", 70), ("n", 10), ("zzz", 0)] {
-            let exported = parts(db.clone(), search(text), Format::Ndjson, 7);
+            let turns = Turns(Box::new(|| {
+                let budget = Budget::new(8, 8);
+                Box::pin(
+                    async move { Ok(budget.take(Holder::default(), 1, PATIENCE).await.unwrap()) },
+                )
+            }));
+            let exported = parts((db.clone(), turns), search(text), Format::Ndjson, 7);
             let exported: Vec<Bytes> = exported.try_collect().await.unwrap();
             let exported = exported.concat();
             let lines = std::str::from_utf8(&exported).unwrap().lines();

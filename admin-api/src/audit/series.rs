@@ -9,7 +9,7 @@ use db::audit::series::{self, Point};
 use db::audit::{self, Filter};
 use db::list::{Page, Test};
 use model::{Operation, ResourceType, Timestamp};
-use policy::SignedIn;
+use policy::{Caller, SignedIn};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ use crate::caller::By;
 use crate::error::Rendered;
 use crate::param::Params;
 use crate::query::Query;
-use crate::{AdminState, App, Error};
+use crate::{AdminState, App, Error, room};
 
 /// Points of a series.
 const MOST: u32 = 500;
@@ -75,12 +75,12 @@ fn step(text: Option<&str>) -> Result<(Duration, u32), Error> {
     responses((status = 200, description = "The counts, oldest first.", body = Series))
 )]
 pub(crate) async fn count(
-    By(_): By,
+    By(caller): By,
     params: Params,
     Granted(permit): Granted<SignedIn>,
     State(app): App,
 ) -> Rendered<Series> {
-    points(&app, &permit, &params, |filter| filter).await
+    points(&app, (&caller, &permit), &params, |filter| filter).await
 }
 
 /// Counts pulls in what the caller may see of the audit log, by hour or day, as `stats/audit` counts all.
@@ -93,7 +93,7 @@ pub(crate) async fn count(
     responses((status = 200, description = "The counts, oldest first.", body = Series))
 )]
 pub(crate) async fn pulls(
-    By(_): By,
+    By(caller): By,
     params: Params,
     Granted(permit): Granted<SignedIn>,
     State(app): App,
@@ -102,7 +102,7 @@ pub(crate) async fn pulls(
         operation: Some(Operation::Pull),
         ..filter
     };
-    points(&app, &permit, &params, pulled).await
+    points(&app, (&caller, &permit), &params, pulled).await
 }
 
 /// Counts pushes of artifacts in what the caller may see of the audit log, by hour or day, as `stats/audit` counts all.
@@ -115,7 +115,7 @@ pub(crate) async fn pulls(
     responses((status = 200, description = "The counts, oldest first.", body = Series))
 )]
 pub(crate) async fn pushes(
-    By(_): By,
+    By(caller): By,
     params: Params,
     Granted(permit): Granted<SignedIn>,
     State(app): App,
@@ -128,18 +128,19 @@ pub(crate) async fn pushes(
         filter.operation = Some(Operation::Create);
         filter
     };
-    points(&app, &permit, &params, pushed).await
+    points(&app, (&caller, &permit), &params, pushed).await
 }
 
 /// The points of a search that is narrowed further.
 async fn points(
     app: &AdminState,
-    permit: &SignedIn,
+    (caller, permit): (&Caller, &SignedIn),
     params: &Params,
     narrow: impl FnOnce(Filter) -> Filter + Send,
 ) -> Rendered<Series> {
     let (step, usual) = step(params.get("step"))?;
     let selection = Query::parse(params)?.select(&audit::FIELDS, Page::ALL)?;
+    let _turn = room::turn(app, caller).await?;
     let mut reader = app.db.reader().await?;
     let scope = scope::of(&mut reader, permit).await?;
     let mut filter = narrow(scope::filter(app, scope, &selection));

@@ -18,7 +18,7 @@ use crate::caller::unidentified;
 use crate::csrf::SessionChange;
 use crate::input::{Input, in_query};
 use crate::param::Params;
-use crate::{App, ClientAddress, Error, cookie};
+use crate::{App, ClientAddress, Error, account, cookie};
 
 /// What the provider's redirection carries.
 pub(crate) struct Answer(Params);
@@ -53,6 +53,7 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Answer {
         (status = 403, description = "The account was changed or deleted meanwhile."),
         (status = 409, description = "The name belongs to another account."),
         (status = 412, description = "No provider is configured."),
+        (status = 429, description = "The network came back too often. Retry-After says when to try again."),
         (status = 503, description = "The provider does not answer."),
     )
 )]
@@ -63,8 +64,11 @@ pub(crate) async fn callback(
     headers: HeaderMap,
     State(app): App,
 ) -> Result<Response, Error> {
+    let (now, sender) = (app.clock.now(), Sender::of(address, &headers));
+    account::allow(&app.identity.allowances().callback, address, now)?;
+    let cookie = cookie::sign_in(answer.get("state").unwrap_or_default());
     let callback = Callback {
-        cookie: cookie::only(&headers, cookie::SIGN_IN),
+        cookie: cookie::only(&headers, &cookie),
         state: answer.get("state"),
         code: answer.get("code"),
         issuer: answer.get("iss"),
@@ -73,12 +77,14 @@ pub(crate) async fn callback(
     let by = Caller::anonymous(address).origin();
     let outcome = match app.identity.oidc().finish(callback, by).await {
         Ok(outcome) => outcome,
-        Err(error) => return refused(error, &headers),
+        Err(error) => {
+            app.identity.record_refused_sign_in(&error, sender);
+            return refused(error, &headers);
+        }
     };
     let mut response = match outcome {
         Outcome::SignedIn(signed_in, path) => {
             let had = cookie::only(&headers, cookie::SESSION).and_then(|key| key.parse().ok());
-            let sender = Sender::of(address, &headers);
             let begun = app
                 .identity
                 .begin_session_of_provider(signed_in, had.as_ref(), sender)
@@ -104,7 +110,7 @@ pub(crate) async fn callback(
             response
         }
     };
-    if let Some(cookie) = cookie::end(cookie::SIGN_IN) {
+    if let Some(cookie) = cookie::end(&cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)

@@ -58,7 +58,7 @@ pub(crate) async fn login(
 ) -> Result<Response, Error> {
     let begun = app.identity.oidc().begin(&path).await?;
     let mut response = redirect(&begun.location);
-    if let Some(cookie) = cookie::begin_sign_in(&begun.cookie) {
+    if let Some(cookie) = cookie::begin_sign_in(&begun.state, &begun.cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)

@@ -41,9 +41,13 @@ pub(crate) async fn logout(
         let caller = app.identity.by_session(&key, address, Renewal::Leave).await;
         let caller = caller.map_err(unidentified)?;
         if let Some(id) = caller.session() {
-            location = oidc.after_sign_out(&caller, &key.hash()).await?;
+            let id_token = oidc.id_token(&caller, &key.hash()).await?;
+            // First: whoever closes the page while the provider is asked is signed out all the same.
             let ended = app.identity.end_session(&caller, id).await;
             ended.map_err(unidentified)?;
+            if let Some(id_token) = id_token {
+                location = oidc.after_sign_out(&id_token).await;
+            }
         }
     }
     let change = Extension(SessionChange::Ended);

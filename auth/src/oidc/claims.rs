@@ -2,7 +2,7 @@
 
 use regex::RegexBuilder;
 use serde_json::Value;
-use tenancy::oidc::Person;
+use tenancy::oidc::{MOST_GROUPS, Person, Profile};
 
 use super::config::Config;
 use super::error::{Error, Result};
@@ -21,15 +21,15 @@ pub(super) fn describe(
     token: &IdToken,
     userinfo: Option<&Claims>,
 ) -> Result<Described> {
-    let userinfo = userinfo.cloned().unwrap_or_default();
     // Else it would be somebody else's name and groups (Core, section 5.3.2).
-    if let Some(subject) = userinfo.get("sub")
-        && subject != &*token.subject
+    if let Some(userinfo) = userinfo
+        && userinfo.get("sub").and_then(Value::as_str) != Some(&token.subject)
     {
         return Err(Error::Token(
-            "the userinfo endpoint speaks of somebody else",
+            "the userinfo endpoint speaks of somebody else, or does not say of whom",
         ));
     }
+    let userinfo = userinfo.cloned().unwrap_or_default();
     let of_token = |name: &str| text(&token.claims, name);
     let of_userinfo = |name: &str| text(&userinfo, name);
     let either = |name: &str| of_userinfo(name).or_else(|| of_token(name));
@@ -40,13 +40,29 @@ pub(super) fn describe(
     Ok(Described {
         person: Person {
             subject: format!("{} {}", token.issuer, token.subject),
-            realname: either("name").unwrap_or_default().to_owned(),
-            email: either("email").map(str::to_owned),
+            profile: Some(Profile {
+                realname: either("name").unwrap_or_default().to_owned(),
+                email: either("email").map(str::to_owned),
+            }),
             admin: is_admin(config, &groups),
-            groups: filtered(config, groups)?,
+            groups: Some(bounded(filtered(config, groups)?)),
         },
         name: name.unwrap_or_default().trim().replace(' ', "_"),
     })
+}
+
+/// What the userinfo endpoint says of somebody for whom there is no new ID token: what it does not say stays as it is.
+pub(super) fn describe_again(
+    config: &Config,
+    token: &IdToken,
+    userinfo: &Claims,
+) -> Result<Person> {
+    let mut person = describe(config, token, Some(userinfo))?.person;
+    person.profile = person.profile.filter(|it| !it.realname.is_empty());
+    if !userinfo.contains_key(&config.groups_claim) {
+        person.groups = None;
+    }
+    Ok(person)
 }
 
 fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
@@ -64,10 +80,42 @@ fn groups(config: &Config, token: &Claims, userinfo: &Claims) -> Vec<String> {
         Some(Value::String(one)) => vec![one.clone()],
         Some(Value::Array(many)) => {
             let texts = many.iter().filter_map(Value::as_str);
-            texts.map(str::to_owned).collect()
+            let texts: Vec<String> = texts.map(str::to_owned).collect();
+            if texts.len() < many.len() {
+                let others = many.len() - texts.len();
+                tracing::warn!(
+                    claim = name,
+                    others,
+                    "the OIDC provider names groups that are no texts: they are left out"
+                );
+            }
+            texts
         }
-        _ => Vec::new(),
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => {
+            tracing::warn!(
+                claim = name,
+                "the OIDC provider's claim of groups is no list of texts: nobody gets groups by it"
+            );
+            Vec::new()
+        }
     }
+}
+
+/// So many groups of one person, and always the same ones.
+fn bounded(mut groups: Vec<String>) -> Vec<String> {
+    groups.sort_unstable();
+    groups.dedup();
+    if groups.len() > MOST_GROUPS {
+        let count = groups.len();
+        tracing::warn!(
+            count,
+            most = MOST_GROUPS,
+            "somebody is in more groups of the OIDC provider than are taken: oidc_group_filter chooses among them"
+        );
+        groups.truncate(MOST_GROUPS);
+    }
+    groups
 }
 
 /// Before groups are filtered, as in Harbor.
@@ -120,7 +168,7 @@ mod tests {
         let token = token(json!({ "name": "Ann Lee", "groups": ["chiefs", "devs", "ops", 7, ""] }));
         let found = describe(&config(), &token, None).unwrap();
         assert_eq!(found.person.subject, "https://id 7");
-        assert_eq!(found.person.groups, ["devs"]);
+        assert_eq!(found.person.groups.unwrap(), ["devs"]);
         assert!(found.person.admin);
         assert_eq!(found.name, "Ann_Lee");
     }
@@ -131,10 +179,25 @@ mod tests {
         let info = json!({ "sub": "7", "nick": "other", "email": "new@x", "groups": ["dev2"] });
         let found = describe(&config(), &token, info.as_object()).unwrap();
         assert_eq!(found.name, "ann");
-        assert_eq!(found.person.email.as_deref(), Some("new@x"));
-        assert_eq!(found.person.groups, ["dev2"]);
+        assert_eq!(found.person.profile.unwrap().email.unwrap(), "new@x");
+        assert_eq!(found.person.groups.unwrap(), ["dev2"]);
         assert!(!found.person.admin);
-        let other = json!({ "sub": "8" });
-        assert!(describe(&config(), &token, other.as_object()).is_err());
+        for other in [json!({ "sub": "8" }), json!({ "name": "Bob" })] {
+            assert!(describe(&config(), &token, other.as_object()).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_again_stays_as_it_is() {
+        let token = token(json!({}));
+        let again = |info: Value| {
+            let info = info.as_object().unwrap();
+            describe_again(&config(), &token, info).unwrap()
+        };
+        let silent = again(json!({ "sub": "7", "email": "new@x" }));
+        assert_eq!((silent.profile, silent.groups), (None, None));
+        let said = again(json!({ "sub": "7", "name": "Ann", "groups": [] }));
+        assert_eq!(said.profile.unwrap().realname, "Ann");
+        assert_eq!(said.groups, Some(Vec::new()));
     }
 }

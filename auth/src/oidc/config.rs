@@ -11,6 +11,8 @@ use crate::ldap::seconds;
 
 /// What is asked for where the settings do not say: with the last one there is a refresh token.
 const SCOPES: &str = "openid,profile,email,offline_access";
+/// The issuer that asks for refresh tokens in another way.
+const GOOGLE: &str = "https://accounts.google.com";
 
 /// A provider's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +75,14 @@ impl Config {
         );
         let parameters = parameters
             .map_err(|_| Error::Settings("oidc_extra_redirect_parms is no JSON object".into()))?;
+        let parameters = parameters
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
+        let (scope, parameters) = of_endpoint(
+            &values.oidc_endpoint,
+            scope(&or(&values.oidc_scope, SCOPES)),
+            parameters.collect(),
+        );
         Ok(Self {
             name: or(&values.oidc_name, "OIDC"),
             endpoint: values.oidc_endpoint.trim_end_matches('/').to_owned(),
@@ -82,17 +92,14 @@ impl Config {
             timeout: seconds(values.oidc_timeout),
             client_id: values.oidc_client_id.clone(),
             client_secret: values.oidc_client_secret.clone(),
-            scope: scope(&or(&values.oidc_scope, SCOPES)),
+            scope,
             user_claim: or(&values.oidc_user_claim, "name"),
             groups_claim: values.oidc_groups_claim.clone(),
             group_filter: values.oidc_group_filter.clone(),
             admin_group: values.oidc_admin_group.clone(),
             auto_onboard: values.oidc_auto_onboard,
             logout: values.oidc_logout,
-            parameters: parameters
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
-                .collect(),
+            parameters,
             external_url: values.external_url.clone(),
         })
     }
@@ -101,6 +108,25 @@ impl Config {
     pub(super) fn redirect_uri(&self) -> String {
         format!("{}/c/oidc/callback", self.external_url)
     }
+}
+
+/// Scopes and parameters as a provider takes them. Google refuses `offline_access`, and gives a refresh token to whoever asks
+/// for it in its own way; as in Harbor.
+fn of_endpoint(
+    endpoint: &str,
+    scope: String,
+    mut parameters: Vec<(String, String)>,
+) -> (String, Vec<(String, String)>) {
+    if endpoint.trim_end_matches('/') != GOOGLE {
+        return (scope, parameters);
+    }
+    for (name, value) in [("access_type", "offline"), ("prompt", "consent")] {
+        if !parameters.iter().any(|(given, _)| given == name) {
+            parameters.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    let scopes = scope.split(' ').filter(|name| *name != "offline_access");
+    (scopes.collect::<Vec<_>>().join(" "), parameters)
 }
 
 /// Scopes as the provider takes them, `openid` among them.
@@ -123,5 +149,16 @@ mod tests {
     fn openid_is_always_asked_for_and_nothing_twice() {
         assert_eq!(scope("profile, email,profile"), "openid profile email");
         assert_eq!(scope(SCOPES), "openid profile email offline_access");
+    }
+
+    #[test]
+    fn google_is_asked_for_refresh_tokens_in_its_own_way() {
+        let given = vec![("prompt".to_owned(), "select_account".to_owned())];
+        let (scopes, parameters) = of_endpoint(GOOGLE, scope(SCOPES), given.clone());
+        assert_eq!(scopes, "openid profile email");
+        let offline = ("access_type".to_owned(), "offline".to_owned());
+        assert_eq!(parameters, [given[0].clone(), offline]);
+        let other = of_endpoint("https://id.example", scope(SCOPES), given.clone());
+        assert_eq!(other, (scope(SCOPES), given));
     }
 }

@@ -10,7 +10,7 @@ use db::session::AtProvider;
 use model::{Origin, PrincipalId, Timestamp, UserName};
 use serde::{Deserialize, Serialize};
 use tenancy::directory::Admitted;
-use tenancy::oidc::{Person, Vouched};
+use tenancy::oidc::{Person, Profile, Vouched};
 use tenancy::secret::{Secret, equal};
 use tracing::instrument;
 
@@ -28,6 +28,8 @@ pub const ONBOARDING: Duration = Duration::from_secs(600);
 const BEGUN: &str = "oidc sign-in";
 const WAITING: &str = "oidc onboarding";
 const ID_TOKEN: &str = "oidc id token";
+/// Bytes of the longest name of a session that is kept as it is.
+const LONGEST_SID: usize = 255;
 /// Bytes of the longest path to which a sign-in leads.
 const LONGEST_PATH: usize = 1_024;
 
@@ -35,7 +37,9 @@ const LONGEST_PATH: usize = 1_024;
 pub struct Begun {
     /// Where the browser goes.
     pub location: String,
-    /// What it keeps, sealed.
+    /// Which sign-in this is, among several of a browser.
+    pub state: String,
+    /// What the browser keeps, sealed.
     pub cookie: String,
 }
 
@@ -76,6 +80,18 @@ pub struct SignedIn {
     pub generation: i64,
     /// The session at the provider.
     pub session: AtProvider,
+    /// The sign-in, which the provider may have taken back.
+    pub(crate) underway: Underway,
+}
+
+/// A sign-in that is under way.
+pub(crate) struct Underway {
+    /// Issuer and subject.
+    pub(crate) subject: String,
+    /// What the provider calls the session, after the issuer; empty if it does not say.
+    pub(crate) sid: String,
+    /// When it began.
+    pub(crate) begun_at: Timestamp,
 }
 
 /// What becomes of a sign-in, and the path to which it leads.
@@ -104,6 +120,7 @@ struct Waiting {
     refresh_token: Option<String>,
     sid: String,
     id_token: String,
+    begun_at: i64,
 }
 
 /// Who somebody has proved to be.
@@ -112,6 +129,17 @@ pub(super) struct Proved {
     name: String,
     sid: String,
     id_token: Secret,
+    begun_at: Timestamp,
+}
+
+impl Proved {
+    fn underway(&self) -> Underway {
+        Underway {
+            subject: self.vouched.person.subject.clone(),
+            sid: self.sid.clone(),
+            begun_at: self.begun_at,
+        }
+    }
 }
 
 impl Oidc {
@@ -158,6 +186,7 @@ impl Oidc {
         let sealed = sealed.map_err(tenancy::Error::from)?;
         Ok(Begun {
             location,
+            state: kept.state,
             cookie: URL_SAFE_NO_PAD.encode(sealed),
         })
     }
@@ -196,7 +225,8 @@ impl Oidc {
         }
         let code = callback.code.ok_or(Error::State)?;
         let tokens = provider.exchange(code, &kept.verifier).await?;
-        let proved = prove(&provider, tokens, &kept.nonce, now).await?;
+        let begun_at = Timestamp(kept.expires_at).minus(SIGN_IN);
+        let proved = prove(&provider, tokens, (&kept.nonce, begun_at), now).await?;
         self.admit(&provider, proved, kept.path, (by, now)).await
     }
 
@@ -235,37 +265,45 @@ impl Oidc {
         (by, now): (Origin, Timestamp),
     ) -> Result<Outcome> {
         if let Some(admitted) = self.accounts.admit(&proved.vouched, now).await? {
-            let signed_in = self.signed_in(admitted, &proved.sid, proved.id_token.expose())?;
+            let signed_in =
+                self.signed_in(admitted, proved.underway(), proved.id_token.expose())?;
             return Ok(Outcome::SignedIn(signed_in, path));
         }
         if provider.config().auto_onboard {
             let name: UserName = proved.name.parse().map_err(tenancy::Error::NameInvalid)?;
             let new = (&proved.vouched, &name);
             let admitted = self.accounts.onboard(new, None, (by, now)).await?;
-            let signed_in = self.signed_in(admitted, &proved.sid, proved.id_token.expose())?;
+            let signed_in =
+                self.signed_in(admitted, proved.underway(), proved.id_token.expose())?;
             return Ok(Outcome::SignedIn(signed_in, path));
         }
         self.wait_for_name(proved, path, now).await
     }
 
-    fn signed_in(&self, admitted: Admitted, sid: &str, id_token: &str) -> Result<SignedIn> {
+    fn signed_in(
+        &self,
+        admitted: Admitted,
+        underway: Underway,
+        id_token: &str,
+    ) -> Result<SignedIn> {
         let context = admitted.principal.0.to_be_bytes();
         let sealed = self.master.seal(ID_TOKEN, id_token.as_bytes(), &context);
         Ok(SignedIn {
             principal: admitted.principal,
             generation: admitted.generation,
             session: AtProvider {
-                sid: sid.to_owned(),
+                sid: underway.sid.clone(),
                 id_token: sealed.map_err(tenancy::Error::from)?,
             },
+            underway,
         })
     }
 
     /// The ID token of a session.
-    pub(super) fn opened_id_token(&self, principal: PrincipalId, sealed: &[u8]) -> Option<String> {
+    pub(super) fn opened_id_token(&self, principal: PrincipalId, sealed: &[u8]) -> Option<Secret> {
         let context = principal.0.to_be_bytes();
         let opened = self.master.open(ID_TOKEN, sealed, &context).ok()?;
-        Some(std::str::from_utf8(&opened).ok()?.to_owned())
+        Some(Secret::new(std::str::from_utf8(&opened).ok()?.to_owned()))
     }
 
     async fn wait_for_name(&self, proved: Proved, path: String, now: Timestamp) -> Result<Outcome> {
@@ -274,20 +312,24 @@ impl Oidc {
             name,
             sid,
             id_token,
+            begun_at,
         } = proved;
         let Vouched {
             person,
             refresh_token,
+            ..
         } = vouched;
+        let profile = person.profile.unwrap_or_default();
         let waiting = Waiting {
             subject: person.subject,
-            realname: person.realname,
-            email: person.email,
+            realname: profile.realname,
+            email: profile.email,
             admin: person.admin,
-            groups: person.groups,
+            groups: person.groups.unwrap_or_default(),
             refresh_token: refresh_token.map(|token| token.expose().to_owned()),
             sid,
             id_token: id_token.expose().to_owned(),
+            begun_at: begun_at.0,
         };
         let json = serde_json::to_vec(&waiting).expect("it is text");
         let ticket = Secret::new(crate::random_hex::<32>());
@@ -318,21 +360,34 @@ impl Oidc {
         let vouched = Vouched {
             person: Person {
                 subject: waiting.subject,
-                realname: waiting.realname,
-                email: waiting.email,
+                profile: Some(Profile {
+                    realname: waiting.realname,
+                    email: waiting.email,
+                }),
                 admin: waiting.admin,
-                groups: waiting.groups,
+                groups: Some(waiting.groups),
             },
             refresh_token: waiting.refresh_token.map(Secret::new),
+            asked_with: None,
+        };
+        let underway = Underway {
+            subject: vouched.person.subject.clone(),
+            sid: waiting.sid,
+            begun_at: Timestamp(waiting.begun_at),
         };
         let new = (&vouched, name);
         let admitted = self.accounts.onboard(new, Some(hash), (by, now)).await?;
-        self.signed_in(admitted, &waiting.sid, &waiting.id_token)
+        self.signed_in(admitted, underway, &waiting.id_token)
     }
 }
 
 /// Who tokens are of that were given for a code.
-async fn prove(provider: &Provider, tokens: Tokens, nonce: &str, now: Timestamp) -> Result<Proved> {
+async fn prove(
+    provider: &Provider,
+    tokens: Tokens,
+    (nonce, begun_at): (&str, Timestamp),
+    now: Timestamp,
+) -> Result<Proved> {
     let text = tokens
         .id_token
         .ok_or(Error::Token("there is no ID token"))?;
@@ -343,10 +398,12 @@ async fn prove(provider: &Provider, tokens: Tokens, nonce: &str, now: Timestamp)
         vouched: Vouched {
             person: described.person,
             refresh_token: tokens.refresh_token,
+            asked_with: None,
         },
         name: described.name,
         sid: sid(&token),
         id_token: text,
+        begun_at,
     })
 }
 
@@ -363,9 +420,16 @@ pub(super) async fn userinfo(
 
 /// What the provider calls the session, after the issuer: two providers may use one name.
 fn sid(token: &IdToken) -> String {
-    match token.claims.get("sid").and_then(|sid| sid.as_str()) {
-        Some(sid) if sid.len() <= 255 => format!("{} {sid}", token.issuer),
-        _ => String::new(),
+    let sid = token.claims.get("sid").and_then(|sid| sid.as_str());
+    let sid = sid.filter(|sid| !sid.is_empty());
+    sid.map_or_else(String::new, |sid| name_of_session(&token.issuer, sid))
+}
+
+/// What an issuer calls a session, after the issuer; a name that is too long to keep stands as its hash.
+pub(super) fn name_of_session(issuer: &str, sid: &str) -> String {
+    match sid.len() <= LONGEST_SID {
+        true => format!("{issuer} {sid}"),
+        false => format!("{issuer} {}", hex::encode(hash(&["sid", sid]))),
     }
 }
 

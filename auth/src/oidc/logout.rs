@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use db::identity::{self, OIDC};
-use db::session;
-use model::{Event, Operation, Origin, PrincipalId, Subject};
+use db::{oidc, session};
+use model::{Event, Operation, Origin, PrincipalId, Subject, Timestamp};
 use policy::Caller;
+use tenancy::secret::Secret;
 use tracing::instrument;
 
 use super::error::{Error, Result};
+use super::flow::{ONBOARDING, SIGN_IN, Underway, name_of_session};
 use super::provider::encoded;
 use super::{Oidc, hash};
 
 /// How long a logout token is remembered that was used: longer than one is taken.
 const REMEMBERED: Duration = Duration::from_secs(900);
+
+/// How long it is remembered that somebody was signed out: longer than a sign-in takes that was under way.
+const SIGNED_OUT_FOR: Duration = SIGN_IN.saturating_add(ONBOARDING);
 
 /// Where browsers go that were signed out. The path is Harbor's.
 const SIGNED_OUT: &str = "/account/sign-in";
@@ -29,29 +34,31 @@ impl Oidc {
         Ok(token.is_some())
     }
 
-    /// Where a browser goes that signs out: to the provider, to sign out there too, if the settings say so and the
-    /// session began with it; else to the page for signing in. To be asked before the session, which the hash names, is
-    /// ended.
+    /// The ID token of the caller's session, which the hash names, if signing out leads to the provider: if the settings say
+    /// so and the session began with it.
     ///
     /// # Errors
-    /// When the database cannot be read. That the provider cannot be asked is none: people can always sign out.
-    #[instrument(name = "auth.oidc.end_session", level = "debug", skip_all)]
-    pub async fn after_sign_out(&self, caller: &Caller, hash: &[u8; 32]) -> Result<String> {
-        let here = || SIGNED_OUT.to_owned();
-        let Ok(provider) = self.provider() else {
-            return Ok(here());
-        };
+    /// When the database cannot be read.
+    pub async fn id_token(&self, caller: &Caller, hash: &[u8; 32]) -> Result<Option<Secret>> {
+        let leads_there = self.provider().is_ok_and(|it| it.config().logout);
+        if !leads_there {
+            return Ok(None);
+        }
         let mut reader = self.db.reader().await?;
         let sealed = session::id_token(&mut reader, hash, self.clock.now()).await?;
-        drop(reader);
-        let opened = caller
-            .id()
-            .zip(sealed)
-            .and_then(|(principal, sealed)| self.opened_id_token(principal, &sealed));
-        let config = provider.config();
-        let Some(id_token) = opened.filter(|_| config.logout) else {
-            return Ok(here());
+        let owned = caller.id().zip(sealed);
+        Ok(owned.and_then(|(principal, sealed)| self.opened_id_token(principal, &sealed)))
+    }
+
+    /// Where a browser goes that has signed out: to the provider, to sign out there too, with the ID token of the session.
+    /// To the page for signing in where the provider cannot be asked: people can always sign out.
+    #[instrument(name = "auth.oidc.end_session", level = "debug", skip_all)]
+    pub async fn after_sign_out(&self, id_token: &Secret) -> String {
+        let here = || SIGNED_OUT.to_owned();
+        let Ok(provider) = self.provider() else {
+            return here();
         };
+        let config = provider.config();
         let endpoint = match provider.metadata().await {
             Ok(metadata) => metadata.end_session_endpoint.clone(),
             Err(error) => {
@@ -63,16 +70,16 @@ impl Oidc {
         // It goes to a browser: no address but a page's.
         let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
         let Some(endpoint) = endpoint.filter(is_page) else {
-            return Ok(here());
+            return here();
         };
         let back = format!("{}{SIGNED_OUT}", config.external_url);
         let query = encoded(&[
-            ("id_token_hint", &id_token),
+            ("id_token_hint", id_token.expose()),
             ("client_id", &config.client_id),
             ("post_logout_redirect_uri", &back),
         ]);
         let joint = if endpoint.contains('?') { '&' } else { '?' };
-        Ok(format!("{endpoint}{joint}{query}"))
+        format!("{endpoint}{joint}{query}")
     }
 
     /// Ends the sessions that a logout token of the provider names, once; how many people had one.
@@ -83,18 +90,17 @@ impl Oidc {
     pub async fn end_by_provider(&self, token: &str, by: Origin) -> Result<usize> {
         let (provider, now) = (self.provider()?, self.clock.now());
         let logout = provider.logout_token(token, now).await?;
-        let used = self.spend(
-            hash(&["logout", &logout.issuer, &logout.id]),
-            now.plus(REMEMBERED),
-        );
-        used.await.map_err(|error| match error {
-            Error::State => Error::Token("it was used already"),
-            other => other,
-        })?;
+        let used = hash(&["logout", &logout.issuer, &logout.id]);
         let subject = logout.subject.map(|it| format!("{} {it}", logout.issuer));
-        let sid = logout.sid.map(|it| format!("{} {it}", logout.issuer));
+        let sid = logout.sid.map(|it| name_of_session(&logout.issuer, &it));
+        // In a transaction before the other, so that a session either begins before that, and ends, or finds this.
+        self.mark_signed_out(subject.as_deref(), sid.as_deref(), now)
+            .await?;
         let ended = self.db.write(move |tx| {
             Box::pin(async move {
+                if !oidc::spend(tx, &used, now.plus(REMEMBERED)).await? {
+                    return Ok(None);
+                }
                 let known = match &subject {
                     Some(subject) => identity::by_subject(tx, OIDC, subject).await?,
                     None => None,
@@ -124,9 +130,49 @@ impl Oidc {
                     tx.record(&event.with_detail("by the OIDC provider"))
                         .await?;
                 }
-                Ok::<_, db::Error>(ended.len())
+                Ok::<_, db::Error>(Some(ended.len()))
             })
         });
-        Ok(ended.await?)
+        ended.await?.ok_or(Error::Token("it was used already"))
     }
+
+    /// Notes whom the provider signs out, for sign-ins that are under way.
+    async fn mark_signed_out(
+        &self,
+        subject: Option<&str>,
+        sid: Option<&str>,
+        now: Timestamp,
+    ) -> Result<()> {
+        // A session's name says more than a person's, who may have others.
+        let mark = match (sid, subject) {
+            (Some(sid), _) => mark_of(sid),
+            (None, Some(subject)) => mark_of(subject),
+            (None, None) => return Ok(()),
+        };
+        let until = now.plus(SIGNED_OUT_FOR);
+        let marked = self
+            .db
+            .write(move |tx| Box::pin(async move { oidc::mark(tx, &mark, until).await }));
+        Ok(marked.await?)
+    }
+
+    /// True if the provider signed somebody out after they had begun to sign in. To be asked when their session has begun.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn is_signed_out(&self, sign_in: &Underway) -> Result<bool> {
+        let mut reader = self.db.reader().await?;
+        for name in [&sign_in.sid, &sign_in.subject] {
+            let until = oidc::marked(&mut reader, &mark_of(name)).await?;
+            if until.is_some_and(|until| sign_in.begun_at.plus(SIGNED_OUT_FOR) <= until) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// What stands for somebody, or for a session at the provider, who was signed out.
+fn mark_of(name: &str) -> [u8; 32] {
+    hash(&["signed out", name])
 }

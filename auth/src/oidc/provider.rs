@@ -389,7 +389,14 @@ fn refusal(status: StatusCode, body: &[u8]) -> Error {
         false => format!("{} ({})", words(&refusal.error), words(&description)),
     };
     match &*refusal.error {
-        "invalid_grant" => Error::Refused(said),
+        // What providers say of an account that is disabled, or must do something on their pages first (Core, section
+        // 3.1.2.6).
+        "invalid_grant"
+        | "access_denied"
+        | "interaction_required"
+        | "login_required"
+        | "consent_required"
+        | "account_selection_required" => Error::Refused(said),
         "invalid_client" | "unauthorized_client" | "invalid_scope" | "unsupported_grant_type" => {
             Error::Client(said)
         }

@@ -9,22 +9,27 @@ use std::time::Duration;
 
 use db::identity::{self, Identity, OIDC};
 use db::oidc::{self, Account};
+use futures_util::stream::{self, StreamExt as _};
 use model::{PrincipalId, Timestamp};
 use parking_lot::Mutex;
 use tenancy::oidc::{Person, Vouched};
 use tokio::task::JoinSet;
-use tracing::instrument;
+use tracing::{Instrument as _, instrument};
 
 use super::Oidc;
-use super::claims::describe;
+use super::claims::{describe, describe_again};
 use super::error::{Error, Result};
 use super::flow::userinfo;
 use super::provider::{Provider, Tokens};
 use super::token::IdToken;
 use crate::ldap::seconds;
 
-/// How long one process alone asks about somebody, more than three answers take at the most.
+/// How long one process alone asks about somebody at least.
 const HELD: Duration = Duration::from_secs(30);
+/// Answers that this may take: where the provider's endpoints are, its keys, new tokens and what it says of the user.
+const MOST_ANSWERS: u32 = 4;
+/// People who are asked about at a time.
+const AT_A_TIME: usize = 8;
 /// How often, and how many times, whoever comes second looks whether the first is done.
 const LOOKS: (Duration, u32) = (Duration::from_millis(200), 15);
 /// People who are asked about in the background at a time.
@@ -116,14 +121,26 @@ impl Oidc {
         Err(Error::Busy)
     }
 
-    /// Asks the provider about a user, and keeps what it says. False if another process does already.
+    /// Asks the provider about a user, and keeps what it says, whoever waits for it: a refresh token that was used works no
+    /// more, and the new one must not be lost with a request that was given up. False if another process asks already.
     ///
     /// # Errors
     /// [`Error::Refused`] where it does not vouch for them any more, after which they are out; why it cannot be asked.
     #[instrument(name = "auth.oidc.check", level = "debug", skip_all)]
     pub(crate) async fn check(&self, principal: PrincipalId) -> Result<bool> {
-        let now = self.clock.now();
-        let hold = (now, now.plus(HELD));
+        let oidc = self.clone();
+        let checking = async move { oidc.check_held(principal).await };
+        let checked = tokio::spawn(checking.in_current_span()).await;
+        checked.unwrap_or_else(|failure| match failure.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process ends.
+            Err(_) => Err(Error::Busy),
+        })
+    }
+
+    async fn check_held(&self, principal: PrincipalId) -> Result<bool> {
+        let (now, timeout) = (self.clock.now(), self.settings.current().oidc_timeout);
+        let hold = (now, now.plus(HELD.max(seconds(timeout) * MOST_ANSWERS)));
         let held = self
             .db
             .write(move |tx| Box::pin(async move { oidc::hold(tx, principal, hold).await }));
@@ -138,40 +155,48 @@ impl Oidc {
         let Some((known, account)) = known.zip(account) else {
             return Ok(false);
         };
-        let Some(token) = self.accounts.refresh_token(&account) else {
+        let asked = self.ask(&known, &account, now).await;
+        if let Err(error @ Error::Refused(_)) = asked {
+            let why = "the OIDC provider does not vouch for the account any more";
+            self.accounts.end(&account, why, now).await?;
+            return Err(error);
+        }
+        asked.map(|()| true)
+    }
+
+    /// Asks the provider with the refresh token of an account, and keeps what it says.
+    async fn ask(&self, known: &Identity, account: &Account, now: Timestamp) -> Result<()> {
+        let Some(token) = self.accounts.refresh_token(account) else {
             return Err(Error::Ended(
                 "there is no refresh token that can be opened: sign in to the web page again",
             ));
         };
         let provider = self.provider()?;
-        let tokens = match provider.refresh(&token).await {
-            Ok(tokens) => tokens,
-            Err(error @ Error::Refused(_)) => {
-                let why = "the OIDC provider does not vouch for the account any more";
-                self.accounts.end(principal, why, now).await?;
-                return Err(error);
-            }
-            Err(error) => return Err(error),
-        };
+        let issuer = &provider.metadata().await?.issuer;
+        // One provider's tokens are not shown to another.
+        if !known.subject.starts_with(&format!("{issuer} ")) {
+            let why = "the account is of another provider than the one that is set now";
+            return Err(Error::Refused(why.to_owned()));
+        }
+        let tokens = provider.refresh(&token).await?;
         let refresh_token = tokens.refresh_token.clone().unwrap_or(token);
         // At once: whatever is wrong with the rest, the old one does not work any more.
-        let keep = |vouches| {
-            let kept = (&refresh_token, vouches);
-            self.accounts.keep_refresh_token(principal, kept, now)
+        let kept = self.accounts.replace_token(account, &refresh_token, now);
+        let Some(asked_with) = kept.await? else {
+            return Ok(());
         };
-        keep(false).await?;
-        match who(&provider, &known, tokens, now).await? {
-            None => keep(true).await?,
+        match who(&provider, known, tokens, now).await? {
+            None => self.accounts.vouched(known.principal, now).await?,
             Some(person) => {
-                let refresh_token = Some(refresh_token.clone());
                 let vouched = Vouched {
                     person,
-                    refresh_token,
+                    refresh_token: None,
+                    asked_with: Some(asked_with),
                 };
                 self.accounts.admit(&vouched, now).await?;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// True if somebody with a session was not asked about for as long as the settings say.
@@ -179,13 +204,11 @@ impl Oidc {
     /// # Errors
     /// When the database cannot be read.
     pub async fn is_reading_due(&self) -> Result<bool> {
-        if !self.is_configured() {
-            return Ok(false);
-        }
         Ok(!self.due(1).await?.is_empty())
     }
 
-    /// Asks about everybody with a session who is due; how many were asked about, and how many could not be.
+    /// Asks about everybody with a session who is due, several at a time, until the provider does not answer; how many were
+    /// asked about, and how many could not be. Without a provider they are out.
     ///
     /// # Errors
     /// When the database fails.
@@ -193,30 +216,59 @@ impl Oidc {
         let (mut asked, mut failed) = (0, 0);
         loop {
             let due = self.due(PEOPLE).await?;
-            if due.is_empty() {
+            if due.is_empty() || failed > 0 {
                 return Ok((asked, failed));
             }
-            for principal in due {
+            let checks = due.into_iter().map(|principal| self.read_one(principal));
+            let mut checks = stream::iter(checks).buffer_unordered(AT_A_TIME);
+            while let Some(checked) = checks.next().await {
                 asked += 1;
-                match self.check(principal).await {
-                    Ok(_) | Err(Error::Refused(_)) => {}
-                    Err(error @ Error::Database(_)) => return Err(error),
-                    Err(error) => {
-                        failed += 1;
-                        let cause = error.chain();
-                        tracing::debug!(
-                            cause,
-                            "somebody cannot be asked about at the OIDC provider now"
-                        );
-                    }
-                }
+                failed += usize::from(!checked?);
             }
         }
     }
 
+    /// Asks about one user; false if that was not possible.
+    async fn read_one(&self, principal: PrincipalId) -> Result<bool> {
+        let checked = match self.is_configured() {
+            true => self.check(principal).await.map(|_| ()),
+            false => self.end_of_nobody(principal).await,
+        };
+        match checked {
+            Ok(()) | Err(Error::Refused(_)) => Ok(true),
+            Err(error @ Error::Database(_)) => Err(error),
+            Err(error) => {
+                let cause = error.chain();
+                tracing::debug!(
+                    cause,
+                    "somebody cannot be asked about at the OIDC provider now"
+                );
+                Ok(false)
+            }
+        }
+    }
+
+    /// Ends what a provider began that is not set any more.
+    async fn end_of_nobody(&self, principal: PrincipalId) -> Result<()> {
+        let mut reader = self.db.reader().await?;
+        let account = oidc::account(&mut reader, principal).await?;
+        drop(reader);
+        if let Some(account) = account {
+            let why = "no OIDC provider is set any more that vouches for the account";
+            self.accounts.end(&account, why, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
     async fn due(&self, limit: i64) -> Result<Vec<PrincipalId>> {
         let now = self.clock.now();
-        let every = seconds(self.settings.current().oidc_reading_secs);
+        let values = self.settings.current();
+        let every = match values.has_provider() {
+            true => values.oidc_reading_secs,
+            // Settings are changed in steps.
+            false => values.oidc_reading_secs.max(values.oidc_outage_secs),
+        };
+        let every = seconds(every);
         let mut reader = self.db.reader().await?;
         Ok(oidc::due(&mut reader, (now.minus(every), now), limit).await?)
     }
@@ -235,13 +287,13 @@ async fn who(
         None => None,
     };
     let userinfo = userinfo(provider, tokens.access_token.as_ref()).await?;
-    let token = match token {
-        None if userinfo.is_none() => return Ok(None),
-        None => of_before(known)?,
-        Some(token) => token,
+    let Some(token) = token else {
+        let again = |userinfo| describe_again(provider.config(), &of_before(known)?, &userinfo);
+        return userinfo.map(again).transpose();
     };
     if format!("{} {}", token.issuer, token.subject) != known.subject {
-        return Err(Error::Token("it is of somebody else"));
+        let why = "its tokens are of somebody else now";
+        return Err(Error::Refused(why.to_owned()));
     }
     let described = describe(provider.config(), &token, userinfo.as_ref())?;
     Ok(Some(described.person))

@@ -125,25 +125,40 @@ impl Provider {
         }
         let header = decode_header(token);
         let header = header.map_err(|_| Error::Token("it is not signed as tokens are"))?;
+        // RFC 7515, section 4.1.11: none is understood here.
+        if header.crit.is_some() {
+            return Err(Error::Token(
+                "its header demands what is not understood (crit)",
+            ));
+        }
         let algorithm = header.alg;
         let names = &metadata.id_token_signing_alg_values_supported;
         let is_named = names.is_empty() || names.iter().any(|it| *it == format!("{algorithm:?}"));
         if !ASYMMETRIC.contains(&algorithm) || !is_named {
             return Err(Error::Token("its algorithm is none that is taken"));
         }
-        let find = |keys: &[Jwk]| find(keys, header.kid.as_deref(), algorithm);
-        let key = match find(&self.keys(false).await?) {
-            Some(key) => key,
-            // Keys are rotated.
-            None => find(&self.keys(true).await?)
-                .ok_or(Error::Token("its key is not among the provider's"))?,
-        };
-        let key = DecodingKey::from_jwk(&key);
-        let key = key.map_err(|_| Error::Token("its key cannot be used"))?;
-        let decoded = decode::<Claims>(token, &key, &validation(algorithm));
-        let decoded = decoded.map_err(|_| Error::Token("its signature is wrong"))?;
-        Ok(decoded.claims)
+        let verified = |keys: &[Jwk]| verified(token, keys, (header.kid.as_deref(), algorithm));
+        match verified(&self.keys(false).await?) {
+            Ok(claims) => Ok(claims),
+            // Keys are rotated, and a new one may have the name of the old one.
+            Err(_) => verified(&self.keys(true).await?),
+        }
     }
+}
+
+/// The claims of a token that one of these keys signed.
+fn verified(
+    token: &str,
+    keys: &[Jwk],
+    (kid, algorithm): (Option<&str>, Algorithm),
+) -> Result<Claims> {
+    let key = find(keys, kid, algorithm);
+    let key = key.ok_or(Error::Token("its key is not among the provider's"))?;
+    let key = DecodingKey::from_jwk(&key);
+    let key = key.map_err(|_| Error::Token("its key cannot be used"))?;
+    let decoded = decode::<Claims>(token, &key, &validation(algorithm));
+    let decoded = decoded.map_err(|_| Error::Token("its signature is wrong"))?;
+    Ok(decoded.claims)
 }
 
 /// Of the crate's checks the signature alone: the others need our clock, or are stricter here.

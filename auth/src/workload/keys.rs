@@ -1,9 +1,10 @@
 //! The public keys of issuers: given with a rule, or read from the issuer (OpenID Connect Discovery 1.0) and kept.
 //!
-//! What was read is fresh for ten minutes, and is then read again in the background. While the issuer is down, the last
-//! reading goes on for a day. A token with a key that is not known has the keys read at once, but no issuer is asked more
-//! than once in ten seconds, whatever tokens come. One request at a time reads the keys of an issuer, and only those wait for it
-//! that cannot go on without.
+//! What was read is fresh for ten minutes, and is then read again in the background; after twenty, whoever needs it waits for
+//! that. While the issuer is down, the last reading goes on for a day. A token with a key that is not known, or a signature
+//! that is not of the known ones, has the keys read at once, but no issuer is asked more than once in ten seconds, whatever
+//! tokens come; with different authorities, by several rules, five times. One request at a time reads the keys of an issuer,
+//! and only those wait for it that cannot go on without.
 
 mod discovery;
 mod set;
@@ -15,6 +16,7 @@ use model::Issuer;
 use moka::sync::Cache;
 use outgoing::Guard;
 use parking_lot::Mutex;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 pub(super) use set::KeySet;
 
@@ -22,10 +24,16 @@ use super::subject_token::SubjectToken;
 
 /// How long a reading is fresh.
 const FRESH: Duration = Duration::from_secs(600);
+/// How long a reading is used without waiting for the next.
+const STALE: Duration = Duration::from_secs(1_200);
 /// How long a reading goes on while the issuer is down.
 const LONGEST: Duration = Duration::from_secs(86_400);
 /// Time between two questions to an issuer.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// How often one issuer is asked in this time, for rules with different authorities.
+const MOST_ASKED: u32 = 5;
+/// Readings at a time, of all issuers.
+const MOST_READINGS: usize = 8;
 /// Issuers whose keys are kept.
 const MOST_ISSUERS: u64 = 1_000;
 
@@ -55,6 +63,29 @@ impl KeySource {
 pub(super) struct Keys {
     guard: Arc<Guard>,
     issuers: Cache<KeySource, Arc<Remote>>,
+    /// By issuer, since when it was asked how often.
+    asked: Cache<Issuer, Arc<Mutex<Asked>>>,
+    readings: Arc<Semaphore>,
+}
+
+/// How often an issuer was asked since a time.
+struct Asked {
+    since: Instant,
+    times: u32,
+}
+
+impl Asked {
+    /// Counts another time; false if there were too many.
+    fn take(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.since) >= INTERVAL {
+            *self = Self {
+                since: now,
+                times: 0,
+            };
+        }
+        self.times += 1;
+        self.times <= MOST_ASKED
+    }
 }
 
 impl Keys {
@@ -62,7 +93,32 @@ impl Keys {
         Self {
             guard,
             issuers: Cache::new(MOST_ISSUERS),
+            asked: Cache::builder()
+                .max_capacity(MOST_ISSUERS)
+                .time_to_idle(INTERVAL)
+                .build(),
+            readings: Arc::new(Semaphore::new(MOST_READINGS)),
         }
+    }
+
+    fn remote(&self, source: &KeySource, issuer: &Issuer, ca: Option<&str>) -> Arc<Remote> {
+        self.issuers.get_with_by_ref(source, || {
+            let asked = self.asked.get_with_by_ref(issuer, || {
+                Arc::new(Mutex::new(Asked {
+                    since: Instant::now(),
+                    times: 0,
+                }))
+            });
+            Arc::new(Remote {
+                issuer: issuer.clone(),
+                ca: ca.map(str::to_owned),
+                guard: self.guard.clone(),
+                state: Mutex::default(),
+                asking: tokio::sync::Mutex::default(),
+                asked,
+                readings: self.readings.clone(),
+            })
+        })
     }
 
     /// Checks a token's signature.
@@ -75,12 +131,18 @@ impl Keys {
         token: &SubjectToken,
     ) -> Result<(), String> {
         match source {
-            KeySource::Given(jwks) => KeySet::parse(jwks.as_bytes())?.verify(token),
+            KeySource::Given(jwks) => KeySet::given(jwks.as_bytes())?.verify(token),
             KeySource::Discovered { issuer, ca } => {
-                let made = || Arc::new(Remote::new(issuer.clone(), ca.clone(), self.guard.clone()));
-                let remote = self.issuers.get_with_by_ref(source, made);
+                let remote = self.remote(source, issuer, ca.as_deref());
                 let keys = remote.keys(token.key_id()).await?;
-                keys.verify(token)
+                let Err(reason) = keys.verify(token) else {
+                    return Ok(());
+                };
+                // A new key may have no name, or that of the old one.
+                match remote.newer(&keys).await {
+                    Some(newer) => newer.verify(token),
+                    None => Err(reason),
+                }
             }
         }
     }
@@ -94,6 +156,9 @@ struct Remote {
     state: Mutex<State>,
     /// Held by whoever asks.
     asking: tokio::sync::Mutex<()>,
+    /// Shared with others of the same issuer.
+    asked: Arc<Mutex<Asked>>,
+    readings: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -105,11 +170,11 @@ struct State {
 }
 
 impl State {
-    /// The last reading, and whether it is fresh.
-    fn reading(&self, now: Instant) -> Option<(Arc<KeySet>, bool)> {
+    /// The last reading, and its age.
+    fn reading(&self, now: Instant) -> Option<(Arc<KeySet>, Duration)> {
         let (keys, read) = self.keys.as_ref()?;
         let age = now.duration_since(*read);
-        (age < LONGEST).then(|| (keys.clone(), age < FRESH))
+        (age < LONGEST).then(|| (keys.clone(), age))
     }
 
     fn may_ask(&self, now: Instant) -> bool {
@@ -119,16 +184,6 @@ impl State {
 }
 
 impl Remote {
-    fn new(issuer: Issuer, ca: Option<String>, guard: Arc<Guard>) -> Self {
-        Self {
-            issuer,
-            ca,
-            guard,
-            state: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
-        }
-    }
-
     /// Keys among which the named one is, if the issuer has it.
     async fn keys(self: &Arc<Self>, key: Option<&str>) -> Result<Arc<KeySet>, String> {
         if let Some(keys) = self.known(key) {
@@ -150,14 +205,36 @@ impl Remote {
         }
     }
 
-    /// The last reading, if it has the key. One that is not fresh any more is made again in the background.
+    /// Keys that were read after these, now if need be.
+    async fn newer(&self, keys: &Arc<KeySet>) -> Option<Arc<KeySet>> {
+        let _asking = self.asking.lock().await;
+        let is_newest = |state: &State| {
+            let known = state.keys.as_ref();
+            known.is_some_and(|(known, _)| Arc::ptr_eq(known, keys))
+        };
+        let asks = {
+            let state = self.state.lock();
+            is_newest(&state) && state.may_ask(Instant::now())
+        };
+        if asks {
+            self.ask().await;
+        }
+        let state = self.state.lock();
+        let newer = state.reading(Instant::now()).filter(|_| !is_newest(&state));
+        newer.map(|(newer, _)| newer)
+    }
+
+    /// The last reading, if it has the key and is not too old. One that is not fresh any more is made again in the background.
     fn known(self: &Arc<Self>, key: Option<&str>) -> Option<Arc<KeySet>> {
         let (reading, may_ask) = {
             let (state, now) = (self.state.lock(), Instant::now());
             (state.reading(now), state.may_ask(now))
         };
-        let (keys, is_fresh) = reading.filter(|(keys, _)| keys.has(key))?;
-        if !is_fresh && may_ask {
+        let (keys, age) = reading.filter(|(keys, _)| keys.has(key))?;
+        if age >= STALE && may_ask {
+            return None;
+        }
+        if age >= FRESH && may_ask {
             let remote = self.clone();
             tokio::spawn(async move {
                 if let Ok(_asking) = remote.asking.try_lock()
@@ -172,8 +249,16 @@ impl Remote {
 
     /// Asks the issuer, whoever still waits for it.
     async fn ask(&self) {
-        self.state.lock().asked = Some(Instant::now());
-        let read = discovery::read(&self.issuer, self.ca.as_deref(), &self.guard).await;
+        let now = Instant::now();
+        self.state.lock().asked = Some(now);
+        let read = match self.asked.lock().take(now) {
+            true => self.readings.clone().try_acquire_owned(),
+            false => Err(TryAcquireError::NoPermits),
+        };
+        let read = match read {
+            Ok(_reading) => discovery::read(&self.issuer, self.ca.as_deref(), &self.guard).await,
+            Err(_) => Err("it, or others, were asked too often just now".to_owned()),
+        };
         let mut state = self.state.lock();
         match read {
             Ok(keys) => {
@@ -183,7 +268,10 @@ impl Remote {
             Err(failure) => {
                 let issuer = self.issuer.as_str();
                 tracing::warn!(issuer, failure, "an issuer's keys cannot be read");
-                state.failure = Some(format!("the issuer's keys cannot be read: {failure}"));
+                // Projects' administrators, who name issuers, learn nothing of this network.
+                state.failure = Some(
+                    "the issuer's keys cannot be read: the log of the server says why".to_owned(),
+                );
             }
         }
     }
@@ -202,19 +290,39 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_is_fresh_for_ten_minutes_and_goes_on_for_a_day() {
+    fn a_reading_goes_on_for_a_day() {
         let read = Instant::now();
         let keys = Arc::new(KeySet::parse(KEYS.as_bytes()).unwrap());
         let state = State {
             keys: Some((keys, read)),
             ..State::default()
         };
-        let is_fresh = |after| state.reading(read + seconds(after)).map(|(_, fresh)| fresh);
-        assert_eq!(is_fresh(0), Some(true));
-        assert_eq!(is_fresh(599), Some(true));
-        assert_eq!(is_fresh(600), Some(false));
-        assert_eq!(is_fresh(86_399), Some(false));
-        assert_eq!(is_fresh(86_400), None);
+        let age = |after| state.reading(read + seconds(after)).map(|(_, age)| age);
+        for after in [0, 600, 86_399] {
+            assert_eq!(age(after), Some(seconds(after)));
+        }
+        assert_eq!(age(86_400), None);
+    }
+
+    #[test]
+    fn an_issuer_is_asked_five_times_in_ten_seconds_by_all_rules() {
+        let now = Instant::now();
+        let mut asked = Asked {
+            since: now,
+            times: 0,
+        };
+        let times = |asked: &mut Asked, now| (0..10).filter(|_| asked.take(now)).count();
+        assert_eq!(times(&mut asked, now), 5);
+        assert_eq!(times(&mut asked, now + seconds(9)), 0);
+        assert_eq!(times(&mut asked, now + seconds(10)), 5);
+    }
+
+    #[test]
+    fn a_given_set_is_small() {
+        let key = &KEYS[KEYS.find('[').unwrap() + 1..KEYS.rfind(']').unwrap()];
+        let set = |keys: usize| format!(r#"{{"keys":[{}]}}"#, vec![key; keys].join(","));
+        KeySet::given(set(10).as_bytes()).unwrap();
+        KeySet::given(set(11).as_bytes()).unwrap_err();
     }
 
     #[test]

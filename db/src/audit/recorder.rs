@@ -73,7 +73,14 @@ impl Window {
             return;
         };
         following.times += event.times;
-        self.mixed |= (&following.subject, &following.origin) != (&event.subject, &event.origin);
+        let told_apart = |event: &Event| {
+            (
+                event.subject.clone(),
+                event.origin.clone(),
+                event.detail.clone(),
+            )
+        };
+        self.mixed = self.mixed || told_apart(following) != told_apart(&event);
     }
 
     fn into_event(self) -> Option<Event> {

@@ -132,9 +132,20 @@ async fn one_process_asks_about_whoever_has_a_session() {
         let account = account.unwrap().unwrap();
         assert_eq!(account.refresh_token.as_deref(), Some(&b"next"[..]));
         assert_eq!(account.checked_at, later);
-        db.write(move |tx| Box::pin(async move { oidc::forget_token(tx, bob, later).await }))
-            .await
-            .unwrap();
+        let forget = async |asked_with: &'static [u8]| {
+            let forgotten = db.write(move |tx| {
+                Box::pin(async move { oidc::forget_token(tx, bob, asked_with, later).await })
+            });
+            forgotten.await.unwrap()
+        };
+        let replace = async |old: &'static [u8], new: &'static [u8]| {
+            let replaced = db.write(move |tx| {
+                Box::pin(async move { oidc::replace_token(tx, bob, (old, new), later).await })
+            });
+            replaced.await.unwrap()
+        };
+        assert!(!forget(b"refresh").await && !replace(b"refresh", b"old").await);
+        assert!(replace(b"next", b"third").await && forget(b"third").await);
         assert!(due(later, later.plus(HOUR / 2)).await.is_empty());
     })
     .await;

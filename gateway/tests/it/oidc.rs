@@ -15,7 +15,6 @@ const CURRENT: &str = "/api/v2.0/users/current";
 const PING: &str = "/api/v2.0/system/oidc/ping";
 const TOKEN: &str = "/service/token?service=harbor-registry";
 const BACK_CHANNEL: &str = "/api/ext/v1/oidc/backchannel_logout";
-const KEPT: &str = "__Host-gantry_oidc";
 /// Seconds within which people were asked about, where they are each second.
 const READING: u64 = 10;
 
@@ -97,6 +96,12 @@ impl Office {
     }
 }
 
+/// The cookie of the sign-in that a callback ends.
+fn cookie_of(callback: &str) -> String {
+    let (_, state) = callback.split_once("state=").expect("a state");
+    format!("__Host-gantry_oidc_{}", &state[..16])
+}
+
 impl Person {
     /// Goes to the provider and back as far as the callback; its address.
     async fn go(&mut self, query: &str) -> String {
@@ -167,17 +172,16 @@ async fn people_of_a_provider_choose_a_name_and_their_groups_give_them_roles() {
     let claims =
         json!({ "name": "Alice Miller", "email": "alice@example.test", "groups": ["devs", "ops"] });
     let mut alice = office.person("alice", claims).await;
-    let answer = alice
-        .sign_in("?redirect_url=/harbor/projects")
-        .await
-        .expect(302);
+    let callback = alice.go("?redirect_url=/harbor/projects").await;
+    let answer = alice.here.get(&callback).await.expect(302);
     // Without the claim of the name it is the person's.
     assert_eq!(
         answer.header("location"),
         "/oidc-onboard?username=Alice%5FMiller&redirect_url=%2Fharbor%2Fprojects"
     );
     assert!(!alice.here.is_signed_in().await);
-    assert_eq!(alice.here.cookie(KEPT), None, "the sign-in is over");
+    let cookie = alice.here.cookie(&cookie_of(&callback));
+    assert_eq!(cookie, None, "the sign-in is over");
     alice.choose("a,b").await.expect_error(400, "BAD_REQUEST");
     let taken = alice.choose("admin").await.expect_error(409, "CONFLICT");
     assert!(
@@ -530,7 +534,7 @@ async fn a_sign_in_is_one_browsers_once_and_leads_nowhere_else() {
     let cookie = begun.headers.get_all("set-cookie").into_iter();
     let cookie = cookie
         .filter_map(|line| line.to_str().ok())
-        .find(|line| line.starts_with(KEPT));
+        .find(|line| line.starts_with("__Host-gantry_oidc_"));
     let cookie = cookie.expect("the cookie is set");
     assert!(
         cookie.ends_with("; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax"),
@@ -539,7 +543,8 @@ async fn a_sign_in_is_one_browsers_once_and_leads_nowhere_else() {
 
     // Another browser with the callback of this one.
     let callback = alice.go("").await;
-    let kept = alice.here.cookie(KEPT).expect("a cookie").to_owned();
+    let cookie = cookie_of(&callback);
+    let kept = alice.here.cookie(&cookie).expect("a cookie").to_owned();
     let mut other = Browser::open(office.server.anonymous()).await;
     other.get(&callback).await.expect_error(400, "BAD_REQUEST");
     other.get("/c/oidc/login").await.expect(302);
@@ -548,7 +553,7 @@ async fn a_sign_in_is_one_browsers_once_and_leads_nowhere_else() {
     // Once, even with the cookie of before.
     alice.here.get(&callback).await.expect(302);
     assert!(alice.here.is_signed_in().await);
-    alice.here.plant(KEPT, &kept);
+    alice.here.plant(&cookie, &kept);
     let replayed = alice
         .here
         .get(&callback)
@@ -556,7 +561,7 @@ async fn a_sign_in_is_one_browsers_once_and_leads_nowhere_else() {
         .expect_error(400, "BAD_REQUEST");
     assert!(replayed.message().contains("used already"), "{replayed}");
     let mut thief = Browser::open(office.server.anonymous()).await;
-    thief.plant(KEPT, &kept);
+    thief.plant(&cookie, &kept);
     thief.get(&callback).await.expect_error(400, "BAD_REQUEST");
     // A code of one sign-in in another: PKCE ties it to its verifier.
     let (mut one, mut two) = (
@@ -817,6 +822,70 @@ async fn signing_out_signs_out_there_and_from_there() {
     let nobody = provider.logout_token(json!({ "sub": "nobody" })).await;
     tell(&nobody).await.expect(200);
     assert!(bob.here.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn two_tabs_sign_in_beside_each_other() {
+    let office = Office::open(json!({ "oidc_auto_onboard": true })).await;
+    let mut alice = office.person("alice", json!({ "nick": "alice" })).await;
+    let (first, second) = (alice.go("").await, alice.go("").await);
+    alice.here.get(&second).await.expect(302);
+    alice.here.get(&first).await.expect(302);
+    assert!(alice.here.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn whoever_the_provider_signs_out_while_they_sign_in_is_signed_out() {
+    let office = Office::open(json!({})).await;
+    let server = &office.server;
+    let sign_out = async |sub: &str| {
+        let token = office.provider.logout_token(json!({ "sub": sub })).await;
+        let form = format!("logout_token={token}");
+        server.anonymous().post(BACK_CHANNEL).form(&form).await
+    };
+    let (mut alice, _) = office.member("alice", json!({ "nick": "alice" })).await;
+    let mut bob = office.person("bob", json!({ "nick": "bob" })).await;
+    let underway = alice.go("").await;
+    bob.sign_in("").await.expect(302);
+    // It is no change by anybody here, so it is done where nothing else is.
+    office.set(json!({ "read_only": true })).await;
+    sign_out("alice").await.expect(200);
+    sign_out("bob").await.expect(200);
+    office.set(json!({ "read_only": false })).await;
+    assert!(!alice.here.is_signed_in().await);
+    alice
+        .here
+        .get(&underway)
+        .await
+        .expect_error(403, "FORBIDDEN");
+    assert!(!alice.here.is_signed_in().await);
+    bob.choose("bob").await.expect_error(403, "FORBIDDEN");
+    assert!(!bob.here.is_signed_in().await);
+    // Anew, it is another sign-in.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for person in [&mut alice, &mut bob] {
+        person.sign_in("").await.expect(302);
+        assert!(person.here.is_signed_in().await);
+    }
+}
+
+#[tokio::test]
+async fn another_provider_is_not_shown_the_tokens_of_the_one_before() {
+    let office = Office::open(json!({ "oidc_auto_onboard": true, "oidc_reading_secs": 1 })).await;
+    let (mut alice, tool) = office.member("alice", json!({ "nick": "alice" })).await;
+    tool.get(TOKEN).await.expect(200);
+    let url = format!("https://{}", office.server.host());
+    let other = Provider::start(&url, &office.server.authority_file());
+    office.set(json!({ "oidc_endpoint": other.issuer() })).await;
+    eventually(READING, "the session ends", async || {
+        (!alice.here.is_signed_in().await).then_some(())
+    })
+    .await;
+    assert_eq!(other.asked("/token").await, 0);
+    tool.get(TOKEN).await.expect(401);
+    let history = office.server.admin().get("/api/v2.0/audit-logs").await;
+    let history = history.expect(200).to_string();
+    assert!(history.contains("alice"), "{history}");
 }
 
 #[tokio::test]

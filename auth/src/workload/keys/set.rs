@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::super::subject_token::SubjectToken;
 
-/// Keys of a set.
+/// Keys of a set that an issuer has.
 const MOST_KEYS: usize = 100;
+/// Keys of a set that is given with a rule: each is tried for a token that names none.
+pub(in super::super) const MOST_GIVEN: usize = 10;
 
 /// Public keys.
 #[derive(Debug)]
@@ -47,6 +49,18 @@ impl KeySet {
         match keys.is_empty() {
             true => Err("it has no key that can check signatures".to_owned()),
             false => Ok(Self(keys)),
+        }
+    }
+
+    /// The keys of a JWK set that is given with a rule.
+    ///
+    /// # Errors
+    /// As [`KeySet::parse`]; if there are too many.
+    pub(in super::super) fn given(json: &[u8]) -> Result<Self, String> {
+        let set = Self::parse(json)?;
+        match set.0.len() <= MOST_GIVEN {
+            true => Ok(set),
+            false => Err(format!("it has more than {MOST_GIVEN} keys")),
         }
     }
 
