@@ -257,13 +257,13 @@ export interface components {
         Configurations: {
             /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
             audit_log_forward_endpoint?: string;
-            /** @description The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says. */
+            /** @description The source of users that user interfaces prefer: `db_auth` (this database), `ldap_auth` (a directory) or `oidc_auth` (a provider). People can always sign in by every source that is configured. */
             auth_mode?: string;
             /** @description A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`, `fromDate` and `toDate`. Empty: none. */
             banner_message?: string;
             /** @description Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`. */
             disabled_audit_log_event_types?: string;
-            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
+            /** @description `https://HOST[:PORT]` at which people reach Gantry: links in mails begin with it, and an OIDC provider redirects to it. `[server] external_url` in the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
             external_url?: string;
             /** @description Its groups of system administrators. */
             http_authproxy_admin_groups?: string;
@@ -273,13 +273,13 @@ export interface components {
             http_authproxy_endpoint?: string;
             /** @description Its certificate. */
             http_authproxy_server_certificate?: string;
-            /** @description Whether users are not searched. */
+            /** @description Whether the search for users is skipped. */
             http_authproxy_skip_search?: boolean;
             /** @description Where its tokens are reviewed. */
             http_authproxy_tokenreview_endpoint?: string;
             /** @description Whether its certificate is checked. */
             http_authproxy_verify_cert?: boolean;
-            /** @description Where users are searched. */
+            /** @description Where to search for users. */
             ldap_base_dn?: string;
             /** @description The only authorities that may have signed the directory's certificate, in PEM. Empty: those of the system. */
             ldap_ca_certificate?: string;
@@ -293,39 +293,39 @@ export interface components {
             ldap_filter?: string;
             /** @description The group whose members are system administrators. */
             ldap_group_admin_dn?: string;
-            /** @description Taken for Harbor's clients: all groups are looked up at once, whatever it says. */
+            /** @description Accepted for Harbor's clients, without effect: all groups are looked up at once. */
             ldap_group_attach_parallel?: boolean;
-            /** @description The attribute that is the group's name. Empty: `cn`. */
+            /** @description The attribute that is the group's name. Required while `ldap_group_search_filter` is set. */
             ldap_group_attribute_name?: string;
-            /** @description Where groups are searched. Empty: where users are. */
+            /** @description Where to search for groups. Empty: where users are searched. */
             ldap_group_base_dn?: string;
-            /** @description How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included. */
+            /** @description How to find somebody's groups: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, including groups in groups. */
             ldap_group_lookup?: string;
             /** @description The attribute of a user that names the groups. */
             ldap_group_membership_attribute?: string;
-            /** @description Which entries are groups. Empty: no groups are taken over. */
+            /** @description Which entries are groups. Empty: no groups are used. */
             ldap_group_search_filter?: string;
             /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
             ldap_group_search_scope?: number;
-            /** @description Seconds for which a password that the directory confirmed is good while the directory cannot be asked. */
+            /** @description Seconds for which a password that the directory confirmed is accepted while the directory does not answer. */
             ldap_outage_secs?: number;
-            /** @description Seconds for which a password that the directory confirmed is not checked again. */
+            /** @description Seconds until a password that the directory confirmed is checked again. */
             ldap_password_secs?: number;
             /** @description Seconds after which people and their groups are read from the directory again. */
             ldap_reading_secs?: number;
             /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
             ldap_scope?: number;
-            /** @description Who searches the directory; empty for an anonymous search. */
+            /** @description The entry that searches the directory. Empty: anonymous. */
             ldap_search_dn?: string;
             /** @description The password of `ldap_search_dn`. */
             ldap_search_password?: string;
-            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said. */
+            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is sent. */
             ldap_starttls?: boolean;
-            /** @description Seconds that the directory has for an answer. */
+            /** @description Seconds to wait for an answer of the directory. */
             ldap_timeout?: number;
             /** @description The attribute that is the user's name. */
             ldap_uid?: string;
-            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People can sign in by it once this and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
             ldap_url?: string;
             /** @description Whether the directory's certificate is checked. */
             ldap_verify_cert?: boolean;
@@ -333,7 +333,7 @@ export interface components {
             notification_enable?: boolean;
             /** @description The group whose members are system administrators. */
             oidc_admin_group?: string;
-            /** @description Whether an account is made at a user's first sign-in without asking for its name. */
+            /** @description Whether a user's first sign-in creates an account without asking for a name. */
             oidc_auto_onboard?: boolean;
             /** @description The only authorities that may have signed the provider's certificate, in PEM. Empty: those of the system. */
             oidc_ca_certificate?: string;
@@ -341,27 +341,27 @@ export interface components {
             oidc_client_id?: string;
             /** @description The secret that belongs to `oidc_client_id`. Empty for a public client. */
             oidc_client_secret?: string;
-            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People can sign in by it once this, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
             oidc_endpoint?: string;
-            /** @description Parameters that are added to the redirection to the provider: a JSON object, as text. */
+            /** @description Parameters to add to the redirect to the provider: a JSON object, as text. */
             oidc_extra_redirect_parms?: string;
-            /** @description A regular expression for the groups that are taken over. Empty: all. */
+            /** @description A regular expression for the groups to use. Empty: all. */
             oidc_group_filter?: string;
-            /** @description The claim that names the user's groups. Empty: no groups are taken over. */
+            /** @description The claim that names the user's groups. Empty: no groups are used. */
             oidc_groups_claim?: string;
             /** @description Whether signing out of Gantry signs out of the provider too. */
             oidc_logout?: boolean;
             /** @description What user interfaces call the OIDC provider. */
             oidc_name?: string;
-            /** @description Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token. */
+            /** @description Seconds for which a CLI secret works while the provider does not answer, or if it gave no refresh token. */
             oidc_outage_secs?: number;
-            /** @description Seconds after which the provider is asked again about people with a session, and their groups. */
+            /** @description Seconds after which the provider is asked again about people with a session and their groups. */
             oidc_reading_secs?: number;
-            /** @description What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`. */
+            /** @description The scopes to request, separated by commas; `openid` is always included. With `offline_access`, Gantry can ask again whether people may still sign in, and which groups they are in. Empty: `openid,profile,email,offline_access`. */
             oidc_scope?: string;
             /** @description Seconds after which the provider is asked again whether the owner of a CLI secret may still sign in. */
             oidc_secret_secs?: number;
-            /** @description Seconds that the provider has for an answer. */
+            /** @description Seconds to wait for an answer of the provider. */
             oidc_timeout?: number;
             /** @description The claim that is the user's name. Empty: `name`. */
             oidc_user_claim?: string;
@@ -373,25 +373,25 @@ export interface components {
             project_creation_restriction?: string;
             /** @description Whether new projects have `storage_per_project` as their limit. */
             quota_per_project_enable?: boolean;
-            /** @description Whether writing is refused, but for settings, sign-in and garbage collection. */
+            /** @description Whether writing is refused, except for settings, sign-in and garbage collection. */
             read_only?: boolean;
-            /** @description What the names of new robots begin with; those that are there keep their names. */
+            /** @description Prefix of the names of new robots; existing robots keep their names. */
             robot_name_prefix?: string;
-            /** @description Days for which a robot is valid, unless told otherwise when it is made. */
+            /** @description Days for which a robot is valid, unless specified when it is created. */
             robot_token_duration?: number;
-            /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
+            /** @description Whether pulls by scanners leave the time of the last pull unchanged. */
             scanner_skip_update_pulltime?: boolean;
-            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. Where a directory is configured they may not, whatever this says. */
+            /** @description Whether people may register accounts for themselves. Where mail is set up, they can sign in once they have opened the link that is mailed to them. While a directory is configured, nobody can register, whatever this says. */
             self_registration?: boolean;
-            /** @description Minutes after which a session ends however much is asked. 0: never. */
+            /** @description Minutes after which a session ends even if it is in use. 0: never. */
             session_longest?: number;
-            /** @description Minutes after which a session ends in which nothing is asked. */
+            /** @description Minutes after which an idle session ends. */
             session_timeout?: number;
-            /** @description Whether the audit log is only forwarded, which Gantry refuses. */
+            /** @description Whether the audit log is forwarded only. Gantry refuses this. */
             skip_audit_log_database?: boolean;
-            /** @description Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts. */
+            /** @description The only authorities that may have signed the mail server's certificate, in PEM. Empty: those of the system. */
             smtp_ca?: string;
-            /** @description Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
+            /** @description The sender of mails: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
             smtp_from?: string;
             /** @description The mail server, by its name or address. Empty: no mails are sent. */
             smtp_host?: string;
@@ -399,15 +399,15 @@ export interface components {
             smtp_password?: string;
             /** @description The mail server's port. */
             smtp_port?: number;
-            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on this machine. */
+            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from the first byte, or `none` for a server on this machine. */
             smtp_tls?: string;
-            /** @description Who signs in to the mail server. Empty: nobody does. */
+            /** @description The user name for the mail server. Empty: no sign-in. */
             smtp_user?: string;
-            /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
+            /** @description How many bytes a new project may hold, unless specified when it is created; -1 for no limit. */
             storage_per_project?: number;
             /** @description Minutes for which a registry token is valid. */
             token_expiration?: number;
-            /** @description The id that it gave. */
+            /** @description The ID that it gave Gantry. */
             uaa_client_id?: string;
             /** @description The secret that belongs to it. */
             uaa_client_secret?: string;
@@ -422,7 +422,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says. */
+            /** @description The source of users that user interfaces prefer: `db_auth` (this database), `ldap_auth` (a directory) or `oidc_auth` (a provider). People can always sign in by every source that is configured. */
             auth_mode?: {
                 editable: boolean;
                 value: string;
@@ -437,7 +437,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
+            /** @description `https://HOST[:PORT]` at which people reach Gantry: links in mails begin with it, and an OIDC provider redirects to it. `[server] external_url` in the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
             external_url?: {
                 editable: boolean;
                 value: string;
@@ -462,7 +462,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whether users are not searched. */
+            /** @description Whether the search for users is skipped. */
             http_authproxy_skip_search?: {
                 editable: boolean;
                 value: boolean;
@@ -477,7 +477,7 @@ export interface components {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Where users are searched. */
+            /** @description Where to search for users. */
             ldap_base_dn?: {
                 editable: boolean;
                 value: string;
@@ -507,22 +507,22 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Taken for Harbor's clients: all groups are looked up at once, whatever it says. */
+            /** @description Accepted for Harbor's clients, without effect: all groups are looked up at once. */
             ldap_group_attach_parallel?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description The attribute that is the group's name. Empty: `cn`. */
+            /** @description The attribute that is the group's name. Required while `ldap_group_search_filter` is set. */
             ldap_group_attribute_name?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Where groups are searched. Empty: where users are. */
+            /** @description Where to search for groups. Empty: where users are searched. */
             ldap_group_base_dn?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included. */
+            /** @description How to find somebody's groups: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, including groups in groups. */
             ldap_group_lookup?: {
                 editable: boolean;
                 value: string;
@@ -532,7 +532,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Which entries are groups. Empty: no groups are taken over. */
+            /** @description Which entries are groups. Empty: no groups are used. */
             ldap_group_search_filter?: {
                 editable: boolean;
                 value: string;
@@ -542,12 +542,12 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds for which a password that the directory confirmed is good while the directory cannot be asked. */
+            /** @description Seconds for which a password that the directory confirmed is accepted while the directory does not answer. */
             ldap_outage_secs?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds for which a password that the directory confirmed is not checked again. */
+            /** @description Seconds until a password that the directory confirmed is checked again. */
             ldap_password_secs?: {
                 editable: boolean;
                 value: number;
@@ -562,17 +562,17 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description Who searches the directory; empty for an anonymous search. */
+            /** @description The entry that searches the directory. Empty: anonymous. */
             ldap_search_dn?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said. */
+            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is sent. */
             ldap_starttls?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Seconds that the directory has for an answer. */
+            /** @description Seconds to wait for an answer of the directory. */
             ldap_timeout?: {
                 editable: boolean;
                 value: number;
@@ -582,7 +582,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People can sign in by it once this and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
             ldap_url?: {
                 editable: boolean;
                 value: string;
@@ -602,7 +602,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whether an account is made at a user's first sign-in without asking for its name. */
+            /** @description Whether a user's first sign-in creates an account without asking for a name. */
             oidc_auto_onboard?: {
                 editable: boolean;
                 value: boolean;
@@ -617,22 +617,22 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People can sign in by it once this, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
             oidc_endpoint?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Parameters that are added to the redirection to the provider: a JSON object, as text. */
+            /** @description Parameters to add to the redirect to the provider: a JSON object, as text. */
             oidc_extra_redirect_parms?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description A regular expression for the groups that are taken over. Empty: all. */
+            /** @description A regular expression for the groups to use. Empty: all. */
             oidc_group_filter?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description The claim that names the user's groups. Empty: no groups are taken over. */
+            /** @description The claim that names the user's groups. Empty: no groups are used. */
             oidc_groups_claim?: {
                 editable: boolean;
                 value: string;
@@ -647,17 +647,17 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token. */
+            /** @description Seconds for which a CLI secret works while the provider does not answer, or if it gave no refresh token. */
             oidc_outage_secs?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds after which the provider is asked again about people with a session, and their groups. */
+            /** @description Seconds after which the provider is asked again about people with a session and their groups. */
             oidc_reading_secs?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`. */
+            /** @description The scopes to request, separated by commas; `openid` is always included. With `offline_access`, Gantry can ask again whether people may still sign in, and which groups they are in. Empty: `openid,profile,email,offline_access`. */
             oidc_scope?: {
                 editable: boolean;
                 value: string;
@@ -667,7 +667,7 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds that the provider has for an answer. */
+            /** @description Seconds to wait for an answer of the provider. */
             oidc_timeout?: {
                 editable: boolean;
                 value: number;
@@ -697,54 +697,54 @@ export interface components {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Whether writing is refused, but for settings, sign-in and garbage collection. */
+            /** @description Whether writing is refused, except for settings, sign-in and garbage collection. */
             read_only?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description What the names of new robots begin with; those that are there keep their names. */
+            /** @description Prefix of the names of new robots; existing robots keep their names. */
             robot_name_prefix?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Days for which a robot is valid, unless told otherwise when it is made. */
+            /** @description Days for which a robot is valid, unless specified when it is created. */
             robot_token_duration?: {
                 editable: boolean;
                 value: number;
             };
             /** @description Always empty. */
             scan_all_policy?: Record<string, never>;
-            /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
+            /** @description Whether pulls by scanners leave the time of the last pull unchanged. */
             scanner_skip_update_pulltime?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. Where a directory is configured they may not, whatever this says. */
+            /** @description Whether people may register accounts for themselves. Where mail is set up, they can sign in once they have opened the link that is mailed to them. While a directory is configured, nobody can register, whatever this says. */
             self_registration?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Minutes after which a session ends however much is asked. 0: never. */
+            /** @description Minutes after which a session ends even if it is in use. 0: never. */
             session_longest?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Minutes after which a session ends in which nothing is asked. */
+            /** @description Minutes after which an idle session ends. */
             session_timeout?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Whether the audit log is only forwarded, which Gantry refuses. */
+            /** @description Whether the audit log is forwarded only. Gantry refuses this. */
             skip_audit_log_database?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts. */
+            /** @description The only authorities that may have signed the mail server's certificate, in PEM. Empty: those of the system. */
             smtp_ca?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
+            /** @description The sender of mails: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
             smtp_from?: {
                 editable: boolean;
                 value: string;
@@ -759,17 +759,17 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on this machine. */
+            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from the first byte, or `none` for a server on this machine. */
             smtp_tls?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Who signs in to the mail server. Empty: nobody does. */
+            /** @description The user name for the mail server. Empty: no sign-in. */
             smtp_user?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
+            /** @description How many bytes a new project may hold, unless specified when it is created; -1 for no limit. */
             storage_per_project?: {
                 editable: boolean;
                 value: number;
@@ -779,7 +779,7 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description The id that it gave. */
+            /** @description The ID that it gave Gantry. */
             uaa_client_id?: {
                 editable: boolean;
                 value: string;
