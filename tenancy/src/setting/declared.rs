@@ -17,7 +17,7 @@ use Effect::{Later, Never, Now};
 pub struct Declaration {
     /// Its name, which is Harbor's.
     pub name: &'static str,
-    /// What its values are.
+    /// The type of its values.
     pub kind: Kind,
     /// Who may read it.
     pub readers: Readers,
@@ -29,13 +29,13 @@ pub struct Declaration {
     put: fn(&mut Values, &Value) -> Result<(), Unfit>,
 }
 
-/// Declares settings: meaning, name, type, value where nothing was changed, who may read it, effect, and rule.
+/// Declares settings: meaning, name, type, initial value, who may read it, effect, and rule.
 macro_rules! settings {
     ($(
         $(#[doc = $meaning:literal])+
         $name:ident: $type:ty = $initial:expr, $readers:ident, $effect:expr, $rule:expr;
     )*) => {
-        /// The settings, as they are at a moment.
+        /// The settings at a moment.
         #[derive(Clone, Debug)]
         pub struct Values {
             $($(#[doc = $meaning])+ pub $name: $type,)*
@@ -270,7 +270,7 @@ impl Values {
         Duration::from_secs(u64::try_from(self.session_timeout * 60).unwrap_or_default())
     }
 
-    /// How long a browser's session lasts at most, however busy it is.
+    /// How long a browser's session lasts at most, even if it is in use.
     pub fn session_longest(&self) -> Option<Duration> {
         let minutes = u64::try_from(self.session_longest).ok();
         minutes
@@ -307,7 +307,7 @@ impl Values {
         !self.smtp_host.is_empty() && !self.smtp_from.is_empty() && !self.external_url.is_empty()
     }
 
-    /// What settings mean together.
+    /// Checks combinations of settings.
     pub(super) fn check(&self) -> Result<(), InvalidSetting> {
         if !self.smtp_user.is_empty() && self.smtp_tls == MailTls::None {
             let reason = "must be starttls or tls while smtp_user is set: a password is never sent in the clear";
@@ -351,12 +351,12 @@ impl Declaration {
         self.meaning.trim()
     }
 
-    /// Its value where nothing was changed.
+    /// Its initial value.
     pub fn initial(&self) -> Value {
         (self.get)(&Values::default())
     }
 
-    /// Sets it in values that are stored nowhere, such as to try them out.
+    /// Sets it in values that are not stored, for trying them out.
     ///
     /// # Errors
     /// [`InvalidSetting`].
@@ -369,7 +369,7 @@ impl Declaration {
         (self.get)(values)
     }
 
-    /// Sets it, if the value is one of it.
+    /// Sets it, if the value is valid.
     pub(super) fn set(&self, values: &mut Values, value: &Value) -> Result<(), InvalidSetting> {
         let name = self.name;
         (self.put)(values, value).map_err(|unfit| match unfit {
@@ -381,7 +381,7 @@ impl Declaration {
         })
     }
 
-    /// Text as JSON of its kind, for where all is text: `true`, `30`, `everyone`.
+    /// Text as JSON of its type, for sources that have only text: `true`, `30`, `everyone`.
     ///
     /// # Errors
     /// [`InvalidSetting::WrongKind`].
@@ -401,7 +401,7 @@ impl Declaration {
     }
 }
 
-/// The setting whose name is most like a text.
+/// The setting with the most similar name.
 fn near(name: &str) -> Option<&'static str> {
     const NEAR: f64 = 0.85;
     let likeness = DECLARED.iter().map(|declared| {
