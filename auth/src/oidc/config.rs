@@ -1,4 +1,4 @@
-//! A provider's settings, as they are used.
+//! A provider's settings in the form in which they are used.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use tenancy::setting::{Declaration, Settings, Values};
 use super::error::{Error, Result};
 use crate::ldap::seconds;
 
-/// What is asked for where the settings do not say: with the last one there is a refresh token.
+/// The default scopes: the last one gives a refresh token.
 const SCOPES: &str = "openid,profile,email,offline_access";
 
 /// A provider's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// Its issuer, without a slash at its end.
+    /// Its issuer, without a trailing slash.
     pub(super) endpoint: String,
     /// Who named the endpoint.
     pub(super) trust: Trust,
@@ -42,7 +42,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The provider that the settings name.
+    /// The configured provider.
     ///
     /// # Errors
     /// [`Error::NotConfigured`], [`Error::Settings`].
@@ -59,7 +59,7 @@ impl Config {
         Self::from_values(&values, trust)
     }
 
-    /// The provider of these values, whatever is stored.
+    /// The provider with these values, regardless of the stored ones.
     ///
     /// # Errors
     /// [`Error::Settings`].
@@ -103,7 +103,7 @@ impl Config {
     }
 }
 
-/// Scopes as the provider takes them, `openid` among them.
+/// Scopes in the provider's format, including `openid`.
 fn scope(text: &str) -> String {
     let named = text.split([',', ' ']).filter(|name| !name.is_empty());
     let mut scopes = vec!["openid"];

@@ -1,4 +1,4 @@
-//! Signing out: at the provider as well when somebody signs out here, and here when the provider says so.
+//! Signing out: at the provider too when somebody signs out here, and here when the provider requests it.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::error::{Error, Result};
 use super::provider::encoded;
 use super::{Oidc, hash};
 
-/// How long a logout token is remembered that was used: longer than one is taken.
+/// How long a used logout token is remembered: longer than one is valid.
 const REMEMBERED: Duration = Duration::from_secs(900);
 
-/// Where browsers go that were signed out. The path is Harbor's.
+/// Where browsers go after signing out. The path is Harbor's.
 const SIGNED_OUT: &str = "/account/sign-in";
 
 impl Oidc {
@@ -29,12 +29,12 @@ impl Oidc {
         Ok(token.is_some())
     }
 
-    /// Where a browser goes that signs out: to the provider, to sign out there too, if the settings say so and the
-    /// session began with it; else to the page for signing in. To be asked before the session, which the hash names, is
-    /// ended.
+    /// Where to send a browser that signs out: to the provider, to sign out there too, if the settings say so and the
+    /// session began with it; otherwise to the sign-in page. Call this before ending the session, which the hash names.
     ///
     /// # Errors
-    /// When the database cannot be read. That the provider cannot be asked is none: people can always sign out.
+    /// When the database cannot be read. If the provider cannot be asked, that is not an error: people can always sign
+    /// out.
     #[instrument(name = "auth.oidc.end_session", level = "debug", skip_all)]
     pub async fn after_sign_out(&self, caller: &Caller, hash: &[u8; 32]) -> Result<String> {
         let here = || SIGNED_OUT.to_owned();
@@ -60,7 +60,7 @@ impl Oidc {
                 None
             }
         };
-        // It goes to a browser: no address but a page's.
+        // The browser is sent there, so it must be a page's address.
         let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
         let Some(endpoint) = endpoint.filter(is_page) else {
             return Ok(here());
@@ -75,7 +75,7 @@ impl Oidc {
         Ok(format!("{endpoint}{joint}{query}"))
     }
 
-    /// Ends the sessions that a logout token of the provider names, once; how many people had one.
+    /// Ends the sessions that a logout token of the provider names, once; returns how many people had one.
     ///
     /// # Errors
     /// [`Error::Token`]; when the provider's keys or the database cannot be read.
@@ -100,7 +100,7 @@ impl Oidc {
                     None => None,
                 };
                 let mut ended: Vec<PrincipalId> = match (&known, &sid) {
-                    // Of somebody who has no account here.
+                    // A person without an account here.
                     (None, _) if subject.is_some() => Vec::new(),
                     (known, Some(sid)) => {
                         let principal = known.as_ref().map(|it| it.principal);

@@ -1,9 +1,9 @@
-//! The public keys of issuers: given with a rule, or read from the issuer (OpenID Connect Discovery 1.0) and kept.
+//! The public keys of issuers: given with a rule, or read from the issuer (OpenID Connect Discovery 1.0) and cached.
 //!
-//! What was read is fresh for ten minutes, and is then read again in the background. While the issuer is down, the last
-//! reading goes on for a day. A token with a key that is not known has the keys read at once, but no issuer is asked more
-//! than once in ten seconds, whatever tokens come. One request at a time reads the keys of an issuer, and only those wait for it
-//! that cannot go on without.
+//! Keys are fresh for ten minutes, and are then read again in the background. While the issuer is down, the last
+//! reading stays valid for a day. A token with an unknown key causes a reading at once, but no issuer is asked more
+//! than once in ten seconds, whatever tokens arrive. One request at a time reads the keys of an issuer, and only
+//! requests that need the result wait for it.
 
 mod discovery;
 mod set;
@@ -22,11 +22,11 @@ use super::subject_token::SubjectToken;
 
 /// How long a reading is fresh.
 const FRESH: Duration = Duration::from_secs(600);
-/// How long a reading goes on while the issuer is down.
+/// How long a reading stays valid while the issuer is down.
 const LONGEST: Duration = Duration::from_secs(86_400);
-/// Time between two questions to an issuer.
+/// Minimum time between two requests to an issuer.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Issuers whose keys are kept.
+/// Maximum issuers whose keys are cached.
 const MOST_ISSUERS: u64 = 1_000;
 
 /// Where the keys of a rule come from.
@@ -34,8 +34,7 @@ const MOST_ISSUERS: u64 = 1_000;
 pub(super) enum KeySource {
     /// From the rule itself, as a JWK set.
     Given(String),
-    /// From the issuer, whose certificate is checked by these authorities, in PEM; by those of the system where there
-    /// are none.
+    /// From the issuer, whose certificate is checked by these authorities, in PEM, or by those of the system.
     Discovered { issuer: Issuer, ca: Option<String> },
 }
 
@@ -86,20 +85,20 @@ impl Keys {
     }
 }
 
-/// An issuer that is asked for its keys.
+/// An issuer from which keys are read.
 struct Remote {
     issuer: Issuer,
     ca: Option<String>,
     guard: Arc<Guard>,
     state: Mutex<State>,
-    /// Held by whoever asks.
+    /// Locked by the request that asks.
     asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     keys: Option<(Arc<KeySet>, Instant)>,
-    /// When it was asked last, and why that failed.
+    /// When it was last asked, and why that failed.
     asked: Option<Instant>,
     failure: Option<String>,
 }
@@ -129,13 +128,13 @@ impl Remote {
         }
     }
 
-    /// Keys among which the named one is, if the issuer has it.
+    /// Keys including the named one, if the issuer has it.
     async fn keys(self: &Arc<Self>, key: Option<&str>) -> Result<Arc<KeySet>, String> {
         if let Some(keys) = self.known(key) {
             return Ok(keys);
         }
         let _asking = self.asking.lock().await;
-        // Whoever asked before may have brought it.
+        // An earlier request may have read it.
         if let Some(keys) = self.known(key) {
             return Ok(keys);
         }
@@ -150,7 +149,7 @@ impl Remote {
         }
     }
 
-    /// The last reading, if it has the key. One that is not fresh any more is made again in the background.
+    /// The last reading, if it has the key. If it is no longer fresh, the keys are read again in the background.
     fn known(self: &Arc<Self>, key: Option<&str>) -> Option<Arc<KeySet>> {
         let (reading, may_ask) = {
             let (state, now) = (self.state.lock(), Instant::now());
@@ -170,7 +169,7 @@ impl Remote {
         Some(keys)
     }
 
-    /// Asks the issuer, whoever still waits for it.
+    /// Asks the issuer, even if no request waits for it any more.
     async fn ask(&self) {
         self.state.lock().asked = Some(Instant::now());
         let read = discovery::read(&self.issuer, self.ca.as_deref(), &self.guard).await;
