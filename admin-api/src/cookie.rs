@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue};
 /// Holds the session's key.
 pub(crate) const SESSION: &str = "sid";
 
-/// Holds what CSRF tokens belong to.
+/// Holds the value to which CSRF tokens belong.
 pub(crate) const CSRF: &str = "_gorilla_csrf";
 
-/// Holds a sign-in by the OIDC provider that has begun, sealed. No neighbouring site can plant it: of this prefix, browsers
-/// take cookies of this very host alone.
+/// Holds a sealed sign-in by the OIDC provider that has begun. A neighbouring site cannot plant it: with this prefix,
+/// browsers accept only cookies of this very host.
 pub(crate) const SIGN_IN: &str = "__Host-gantry_oidc";
 
-/// Holds the ticket of whoever signed in and needs a name.
+/// Holds the ticket of a person who has signed in and needs a name.
 pub(crate) const ONBOARDING: &str = "__Host-gantry_onboard";
 
 /// Seconds that a browser keeps [`CSRF`].
