@@ -1,4 +1,4 @@
-//! How addresses, networks and URLs are written. Messages quote the value and show the form.
+//! The forms of addresses, networks and URLs. Messages quote the value and show the form.
 
 use std::net::{IpAddr, SocketAddr};
 
