@@ -19,8 +19,7 @@ use crate::{serve, stores};
 pub(super) enum Command {
     /// Show what is due, what is waiting to be deleted, and the current settings. Changes nothing: a dry run.
     Status,
-    /// Collect everything due once, in this process, even while collection is paused: so you can choose when to
-    /// collect.
+    /// Collect everything due once, in this process, even while collection is paused, for runs at chosen times.
     Run,
     /// Pause collection until `resume`.
     Pause,

@@ -1,4 +1,4 @@
-//! Permissions of robots as they are typed: `repository:pull`, `team/repository:pull`, `*/repository:pull`, `system/user:list`.
+//! Permissions of robots as typed: `repository:pull`, `team/repository:pull`, `*/repository:pull`, `system/user:list`.
 
 use std::str::FromStr;
 
